@@ -1,0 +1,51 @@
+# make demo   set up .venv and swap a face: source, target, result and mask on one sheet
+# make test   set up .venv and run all tests
+# make venv   only set up
+# make clean  remove .venv and what the demo and the tests wrote
+
+PYTHON ?= python3
+VENV ?= .venv
+# Words for `pip install`, used only where the environment has no torch yet. On Linux the default brings CUDA
+# libraries of several gigabytes; the README says how to choose a CPU build instead.
+TORCH ?= torch==2.13.0
+DEMO_OUT ?= demo-output
+PYTEST_ARGS ?= -q
+
+VENV_PYTHON = $(VENV)/bin/python
+PIP = "$(VENV_PYTHON)" -m pip
+# A stamp is written by the last line of its recipe, so a step that failed is done again by the next make.
+# VENV may not hold spaces (make splits targets at them); the folder of the repository may.
+STAMPS = $(VENV)/stamps
+
+.DELETE_ON_ERROR:
+.PHONY: demo test venv clean
+
+demo: $(STAMPS)/core
+	"$(VENV)/bin/styleswap" demo --out "$(DEMO_OUT)"
+
+test: $(STAMPS)/test
+	"$(VENV_PYTHON)" -m pytest $(PYTEST_ARGS)
+
+venv: $(STAMPS)/core
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c "import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] else 'Python 3.10 or newer is needed, this is ' + sys.version.split()[0] + '; choose another: make PYTHON=python3.12')"
+	$(PYTHON) -m venv "$(VENV)"
+	mkdir -p "$(STAMPS)"
+	touch "$@"
+
+$(STAMPS)/torch: $(STAMPS)/venv
+	"$(VENV_PYTHON)" -c "import torch" 2>/dev/null || $(PIP) install $(TORCH)
+	touch "$@"
+
+$(STAMPS)/core: $(STAMPS)/torch pyproject.toml
+	$(PIP) install -e .
+	touch "$@"
+
+$(STAMPS)/test: $(STAMPS)/core
+	$(PIP) install -e ".[train,test]"
+	touch "$@"
+
+clean:
+	rm -rf "$(VENV)" "$(DEMO_OUT)" build styleswap.egg-info .pytest_cache .hypothesis
+	find styleswap_core nodes tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,16 @@
+"""StyleSwap for ComfyUI: the pack's door.
+
+ComfyUI calls `comfy_entrypoint` once when it loads the pack. Everything is imported inside it, so that test
+collection and other tools can import this folder without ComfyUI.
+"""
+
+
+async def comfy_entrypoint():
+    """Return the pack's `ComfyExtension`, which lists the nodes.
+
+    Raises:
+        ImportError: called outside ComfyUI (there is no `comfy_api`).
+    """
+    from .nodes import create_extension
+
+    return create_extension()

@@ -1,0 +1,167 @@
+"""The project's own model file: one safetensors file that carries its configuration.
+
+Metadata of the file, all text as safetensors wants it:
+    format    "styleswap-generator"
+    version   "1"
+    config    JSON, the fields of GeneratorConfig
+    metadata  JSON, free: domain, model card, training configuration, the recogniser's SHA-256 ...
+Nothing in it is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ..errors import StyleSwapError
+from ..files import atomic_write, file_sha256
+from ..model import Generator, GeneratorConfig
+
+FORMAT = "styleswap-generator"
+VERSION = 1
+_DTYPES = {"float32": torch.float32, "float16": torch.float16}
+
+
+def save_generator(
+    path: str | Path, generator: Generator, metadata: Mapping[str, object], dtype: str = "float32"
+) -> None:
+    """Writes weights, configuration and free `metadata` (JSON values) in one step.
+
+    dtype "float16" halves the file; it is read back to float32. StyleSwapError for an unknown
+    dtype, metadata that JSON cannot hold, weights beyond float16, or a folder that cannot be written.
+    """
+    path = Path(path)
+    if dtype not in _DTYPES:
+        raise StyleSwapError(f"dtype must be one of {', '.join(_DTYPES)}; got {dtype!r}")
+    try:
+        text = json.dumps(dict(metadata), sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise StyleSwapError(f"metadata of {path.name} must be plain JSON values; {error}") from error
+    tensors = {
+        name: tensor.detach().to("cpu", _DTYPES[dtype]).contiguous() for name, tensor in generator.state_dict().items()
+    }
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise StyleSwapError(f"{name} must be finite in {dtype}; it is not: save as float32 or mend the training")
+    header = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "config": json.dumps(generator.config.to_dict(), sort_keys=True),
+        "metadata": text,
+    }
+    data = _with_ordered_header(save(tensors, metadata=header))
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def load_generator(path: str | Path) -> tuple[Generator, dict[str, object]]:
+    """Reads a file of save_generator: the generator, float32 on the CPU, and its free metadata.
+
+    StyleSwapError, in one line, for a file that is missing, damaged, truncated, of another kind or
+    of a newer version, or whose tensors are not exactly those of its configuration.
+    """
+    path = Path(path)
+    _refuse_other_kinds(path)
+    header, tensors = _read(path)
+    _check_header(path, header)
+    try:
+        config_values, metadata = json.loads(header["config"]), json.loads(header["metadata"])
+    except (KeyError, json.JSONDecodeError) as error:
+        raise StyleSwapError(f"{path} is damaged: its metadata cannot be read; get or save the file again") from error
+    if not isinstance(metadata, dict):
+        raise StyleSwapError(f"{path} is damaged: its metadata is not a table; get or save the file again")
+    try:
+        config = GeneratorConfig.from_dict(config_values)
+    except StyleSwapError as error:
+        raise StyleSwapError(f"cannot build the model of {path}: {error}") from error
+    # The weights drawn here are overwritten at once: leave the caller's random numbers alone.
+    with torch.random.fork_rng(devices=[]):
+        generator = Generator(config)
+    _check_tensors(path, generator.state_dict(), tensors)
+    generator.load_state_dict(tensors)
+    return generator, metadata
+
+
+def model_sha256(path: str | Path) -> str:
+    """SHA-256 of a model file, hexadecimal: what a result names as the model that made it."""
+    return file_sha256(path)
+
+
+def _with_ordered_header(data: bytes) -> bytes:
+    """The same file with its header's entries in order: safetensors orders the metadata anew each time.
+
+    So the same model always has the same SHA-256. Tensors keep their place, as their offsets count
+    from the header's end.
+    """
+    length = int.from_bytes(data[:8], "little")
+    text = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the format aligns tensors to 8 bytes
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
+
+
+def _refuse_other_kinds(path: Path) -> None:
+    """Names files that are easily taken for a model file, before anything tries to parse them."""
+    expected = "expected a StyleSwap model file (.safetensors)"
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(8)
+    except OSError as error:
+        raise StyleSwapError(f"cannot read {path}: {error.strerror}; {expected}, check the path") from error
+    if not start:
+        raise StyleSwapError(f"{path} is empty; {expected}, get or save the file again")
+    # Torch saves zip archives, Paddle and old torch pickles (protocol 2 and up start with 0x80 and
+    # the protocol's number; a safetensors file starts with the length of its header).
+    if start.startswith(b"PK") or (start[0] == 0x80 and 2 <= start[1] <= 5 and start[2:8] != bytes(6)):
+        raise StyleSwapError(
+            f"{path} is a PyTorch or Paddle checkpoint; {expected}: it must be converted first, "
+            "and is not opened here because such files can run code"
+        )
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            if header.get("format") != FORMAT:
+                return header, {}
+            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise StyleSwapError(
+            f"{path} is damaged, truncated or no model file at all; "
+            "expected a StyleSwap model file (.safetensors), get or save the file again"
+        ) from error
+
+
+def _check_header(path: Path, header: Mapping[str, str]) -> None:
+    kind = header.get("format", "")
+    if kind.startswith("styleswap-") and kind != FORMAT:
+        raise StyleSwapError(f"{path} is a {kind} file; expected a {FORMAT} file, choose a model")
+    if kind != FORMAT:
+        raise StyleSwapError(
+            f"{path} holds tensors without StyleSwap's configuration; expected a {FORMAT} file: "
+            "weights of another program must be converted first"
+        )
+    version = header.get("version", "")
+    if not version.isdecimal() or not 1 <= int(version) <= VERSION:
+        raise StyleSwapError(
+            f"{path} has format version {version or 'none'}; this program reads 1 to {VERSION}, update the program"
+        )
+
+
+def _check_tensors(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    missing = sorted(set(expected) - set(found))
+    extra = sorted(set(found) - set(expected))
+    wrong = sorted(name for name in set(expected) & set(found) if expected[name].shape != found[name].shape)
+    for problem, names in (("lacks", missing), ("has unknown", extra), ("has another shape for", wrong)):
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise StyleSwapError(
+                f"{path} {problem} {names[0]}{more}; its tensors must be exactly those of its configuration, "
+                "get or save the file again"
+            )

@@ -1,0 +1,1 @@
+"""Faces in pictures: detection, alignment to a generator's template, recognition."""

@@ -1,0 +1,311 @@
+"""From the five points of a face to an aligned crop, and back into the picture.
+
+Convention, in every function of this file:
+
+- Points are (x, y) in pixels and continuous: the centre of the first pixel lies at (0.5, 0.5), the picture spans
+  0..width and 0..height (`align_corners=False`). insightface and OpenCV put that centre at (0, 0); `recognizer_crop`
+  is the one function here that speaks their convention, and shifts by half a pixel where it does.
+- The five points are, in this order: left eye (the one on the picture's left), right eye, nose tip, left mouth
+  corner, right mouth corner.
+- `matrix` (B, 2, 3) maps picture coordinates to crop coordinates.
+- Pictures are (B, C, H, W) float. Nothing here depends on their range, except `recognizer_crop` and the clipping in
+  `paste` (-1..1).
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from ..errors import StyleSwapError
+
+# ArcFace's reference points for a 112 x 112 crop, as insightface publishes them.
+_ARCFACE_112_PX = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
+# facexlib's FFHQ reference points for a 512 x 512 crop.
+_FFHQ_512_PX = (
+    (192.98138, 239.94708),
+    (318.90277, 240.1936),
+    (256.63416, 314.01935),
+    (201.26117, 371.41043),
+    (313.08905, 371.15118),
+)
+
+TEMPLATES: dict[str, tuple[tuple[float, float], ...]] = {
+    "ffhq": tuple((x / 512, y / 512) for x, y in _FFHQ_512_PX),
+    "gpen": (
+        (0.394611, 0.474383),
+        (0.604356, 0.473223),
+        (0.500150, 0.593670),
+        (0.413984, 0.716461),
+        (0.587678, 0.715501),
+    ),
+    "arcface_112": tuple((x / 112, y / 112) for x, y in _ARCFACE_112_PX),
+    "arcface_128": tuple(((x + 8) / 128, y / 128) for x, y in _ARCFACE_112_PX),
+}
+"""Where the five points lie in a crop: name -> five (x, y), as fractions of the crop's side."""
+
+RECOGNIZER_SIZE = 112
+
+
+def template_points(name: str, size: int) -> torch.Tensor:
+    """The template's five points in a size x size crop: (5, 2) float32, pixels.
+
+    Raises:
+        StyleSwapError: an unknown template.
+    """
+    if name not in TEMPLATES:
+        raise StyleSwapError(f"expected a crop template out of {', '.join(sorted(TEMPLATES))}, got {name!r}")
+    return torch.tensor(TEMPLATES[name], dtype=torch.float32) * size
+
+
+def estimate_similarity(points: torch.Tensor, template_px: torch.Tensor) -> torch.Tensor:
+    """Rotation, scale and shift that best map `points` onto `template_px`, in the least-squares sense.
+
+    Umeyama's problem (PAMI 1991). In the plane and without reflection it has a closed form: with centred points as
+    complex numbers p and q, the factor sum(conj(p) q) / sum(|p|^2).
+
+    Args:
+        points: (B, N, 2) picture coordinates.
+        template_px: (N, 2) or (B, N, 2) crop coordinates.
+    Returns:
+        (B, 2, 3), picture -> crop.
+    Raises:
+        StyleSwapError: other shapes, points that are not finite, or points that all coincide.
+    """
+    if points.ndim != 3 or points.shape[-1] != 2 or template_px.shape[-2:] != points.shape[-2:]:
+        raise StyleSwapError(
+            f"expected points (B, N, 2) and a template (N, 2), got {tuple(points.shape)} and {tuple(template_px.shape)}"
+        )
+    template_px = template_px.to(points).expand_as(points)
+    center, template_center = points.mean(1), template_px.mean(1)  # (B, 2)
+    p, q = points - center[:, None], template_px - template_center[:, None]  # (B, N, 2)
+    spread = p.square().sum((1, 2))  # (B,)
+    # `not all >` instead of `any <=`: NaN compares false and must be refused too.
+    if not bool((spread > 1e-6).all()) or not bool(torch.isfinite(spread).all()):
+        raise StyleSwapError("expected five distinct face points, got points that coincide or are not numbers")
+    cosine = (p * q).sum((1, 2)) / spread
+    sine = (p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0]).sum(1) / spread
+    linear = torch.stack([torch.stack([cosine, -sine], -1), torch.stack([sine, cosine], -1)], 1)  # (B, 2, 2)
+    shift = template_center - (linear @ center[..., None])[..., 0]
+    return torch.cat([linear, shift[..., None]], 2)
+
+
+def invert_affine(matrix: torch.Tensor) -> torch.Tensor:
+    """(B, 2, 3) -> (B, 2, 3): crop -> picture for a matrix picture -> crop."""
+    (a, b, c), (d, e, f) = matrix[:, 0].unbind(-1), matrix[:, 1].unbind(-1)
+    determinant = a * e - b * d
+    rows = [[e, -b, b * f - c * e], [-d, a, c * d - a * f]]
+    return torch.stack([torch.stack(row, -1) for row in rows], 1) / determinant[:, None, None]
+
+
+def transform_points(matrix: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """Apply (B, 2, 3) to points (B, N, 2) -> (B, N, 2)."""
+    return points @ matrix[:, :, :2].transpose(1, 2) + matrix[:, None, :, 2]
+
+
+def shift_origin(matrix: torch.Tensor, origin: torch.Tensor) -> torch.Tensor:
+    """The matrix for a part of the picture whose first pixel is pixel `origin` (B, 2), x y, of the whole."""
+    shift = matrix[:, :, 2] + (matrix[:, :, :2] @ origin.to(matrix)[..., None])[..., 0]
+    return torch.cat([matrix[:, :, :2], shift[..., None]], 2)
+
+
+def matrix_scale(matrix: torch.Tensor) -> torch.Tensor:
+    """(B,) crop pixels per picture pixel."""
+    linear = matrix[:, :, :2]
+    return (linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]).abs().sqrt()
+
+
+def warp(
+    image: torch.Tensor,
+    matrix: torch.Tensor,
+    size: int | tuple[int, int],
+    antialias: bool = True,
+    padding: str = "reflection",
+    mode: str = "bilinear",
+) -> torch.Tensor:
+    """Resample a picture into a crop, differentiably.
+
+    Args:
+        image: (B, C, H, W).
+        matrix: (B, 2, 3), picture -> crop.
+        size: side of the crop in pixels, or (height, width).
+        antialias: where the crop is smaller than its part of the picture, average instead of picking single pixels.
+        padding: what lies beyond the picture: "reflection", "border" (the edge goes on) or "zeros".
+        mode: "bilinear" or "bicubic" (sharper when enlarging, may overshoot the range).
+    Returns:
+        (B, C, height, width) of the image's type.
+    """
+    if image.ndim != 4 or matrix.shape != (image.shape[0], 2, 3):
+        raise StyleSwapError(
+            f"expected a picture (B, C, H, W) and a matrix (B, 2, 3), got {tuple(image.shape)} and "
+            f"{tuple(matrix.shape)}"
+        )
+    size = (size, size) if isinstance(size, int) else size
+    if not antialias:
+        return _sample(image, matrix, size, padding, mode, oversample=1)
+    shrink = [1.0 / max(scale, 1e-6) for scale in matrix_scale(matrix.detach()).tolist()]
+    factors = [max(1, math.floor(value + 1e-4)) for value in shrink]
+    oversample = [2 if value / factor > 1.01 else 1 for value, factor in zip(shrink, factors, strict=True)]
+    kinds = list(zip(factors, oversample, strict=True))
+    if len(set(kinds)) == 1:
+        return _warp_reduced(image, matrix, size, padding, mode, *kinds[0])
+    # A batch may hold faces of very different sizes: each is pre-filtered by its own factor.
+    rows = [
+        _warp_reduced(image[i : i + 1], matrix[i : i + 1], size, padding, mode, *kind) for i, kind in enumerate(kinds)
+    ]
+    return torch.cat(rows)
+
+
+def _warp_reduced(
+    image: torch.Tensor,
+    matrix: torch.Tensor,
+    size: tuple[int, int],
+    padding: str,
+    mode: str,
+    factor: int,
+    oversample: int,
+) -> torch.Tensor:
+    """Average blocks of factor x factor pixels first, so that sampling skips none of them."""
+    if factor > 1:
+        bottom, right = -image.shape[2] % factor, -image.shape[3] % factor
+        if bottom or right:
+            image = F.pad(image, (0, right, 0, bottom), mode="constant" if padding == "zeros" else "replicate")
+        image = F.avg_pool2d(image, factor)
+        # In continuous coordinates a block picture's x is x / factor, without a half-pixel term.
+        matrix = torch.cat([matrix[:, :, :2] * factor, matrix[:, :, 2:]], 2)
+    return _sample(image, matrix, size, padding, mode, oversample)
+
+
+def _sample(
+    image: torch.Tensor, matrix: torch.Tensor, size: tuple[int, int], padding: str, mode: str, oversample: int
+) -> torch.Tensor:
+    height, width = size
+    options = {"dtype": matrix.dtype, "device": matrix.device}
+    x = (torch.arange(width * oversample, **options) + 0.5) / oversample
+    y = (torch.arange(height * oversample, **options) + 0.5) / oversample
+    to_picture = invert_affine(matrix)[:, None, None]  # (B, 1, 1, 2, 3)
+    x, y = x[None, None, :, None], y[None, :, None, None]
+    points = to_picture[..., 0] * x + to_picture[..., 1] * y + to_picture[..., 2]  # (B, h, w, 2)
+    extent = torch.tensor([image.shape[3], image.shape[2]], **options)
+    grid = (points * (2.0 / extent) - 1.0).to(image.dtype)
+    sampled = F.grid_sample(image, grid, mode=mode, padding_mode=padding, align_corners=False)
+    return F.avg_pool2d(sampled, oversample) if oversample > 1 else sampled
+
+
+def edge_window(size: int, border: float = 0.06) -> torch.Tensor:
+    """(1, 1, size, size) float32: 1 inside, falling smoothly to exactly 0 at the outermost pixels.
+
+    Args:
+        border: width of the fall, as a fraction of the side.
+    """
+    index = torch.arange(size, dtype=torch.float32)
+    distance = torch.minimum(index, size - 1 - index)
+    ramp = (distance / max(border * size, 1.0)).clamp(0.0, 1.0)
+    ramp = ramp * ramp * (3.0 - 2.0 * ramp)
+    return (ramp[:, None] * ramp[None, :])[None, None]
+
+
+def crop_box(matrix: torch.Tensor, crop_size: int, picture_size: tuple[int, int], margin: int = 0) -> torch.Tensor:
+    """Upright boxes around crops in their pictures, of one common extent, inside the picture.
+
+    Args:
+        matrix: (B, 2, 3), picture -> crop.
+        crop_size: side of the crop, pixels.
+        picture_size: (height, width).
+        margin: pixels of the picture to add on every side.
+    Returns:
+        (B, 4) int64 on the CPU: x0, y0, x1, y1 (exclusive). All of one width and height, so that a batch of them can be
+        stacked; a box moves inwards where it would leave the picture.
+    """
+    side = float(crop_size)
+    corners = torch.tensor([[0.0, 0.0], [side, 0.0], [0.0, side], [side, side]]).to(matrix).expand(len(matrix), 4, 2)
+    corners = transform_points(invert_affine(matrix), corners).detach().cpu()
+    limit = torch.tensor([picture_size[1], picture_size[0]])
+    low = (corners.amin(1).floor().long() - margin).clamp(min=0).minimum(limit - 1)
+    high = (corners.amax(1).ceil().long() + margin).clamp(min=1).minimum(limit)
+    extent = (high - low).clamp(min=1).amax(0)  # (2,)
+    low = low.minimum(limit - extent)
+    return torch.cat([low, low + extent], 1)
+
+
+def paste(
+    picture: torch.Tensor,
+    crop: torch.Tensor,
+    matrix: torch.Tensor,
+    mask: torch.Tensor | None = None,
+    border: float = 0.06,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Blend crops back into their pictures.
+
+    Whatever the mask says, the crop fades out towards its own border, so that its square never shows. Pixels outside
+    the crop's box in the picture, and those where the mask is 0, keep their exact values.
+
+    Args:
+        picture: (B, C, H, W) in -1..1.
+        crop: (B, C, S, S) in -1..1.
+        matrix: (B, 2, 3), picture -> crop, as the crop was taken with.
+        mask: (B, 1, S, S) 0..1, how much of the crop to show; None shows all of it.
+        border: width of the fade at the crop's border, as a fraction of its side.
+    Returns:
+        the picture (B, C, H, W), a new tensor, and the mask in picture coordinates (B, 1, H, W).
+    """
+    batch, _, height, width = picture.shape
+    size = crop.shape[-1]
+    if crop.shape[0] != batch or crop.shape[2] != size or (mask is not None and mask.shape[2:] != crop.shape[2:]):
+        raise StyleSwapError(
+            f"expected {batch} square crops and masks of one size, got {tuple(crop.shape)} and "
+            f"{None if mask is None else tuple(mask.shape)}"
+        )
+    window = edge_window(size, border).to(crop).expand(batch, 1, size, size)
+    alpha = window if mask is None else window * mask.to(crop)
+    boxes = crop_box(matrix, size, (height, width))
+    extent = (int(boxes[0, 3] - boxes[0, 1]), int(boxes[0, 2] - boxes[0, 0]))
+    to_box = invert_affine(shift_origin(matrix, boxes[:, :2]))
+    color = warp(crop, to_box, extent, padding="border", mode="bicubic").clamp(-1.0, 1.0)
+    weight = warp(alpha, to_box, extent, padding="zeros").clamp(0.0, 1.0)
+    result, full_mask = picture.clone(), picture.new_zeros(batch, 1, height, width)
+    for i, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
+        # lerp is exact at weights 0 and 1, `a + w (b - a)` is not.
+        result[i, :, y0:y1, x0:x1] = torch.lerp(picture[i, :, y0:y1, x0:x1], color[i], weight[i])
+        full_mask[i, :, y0:y1, x0:x1] = weight[i]
+    return result, full_mask
+
+
+def recognizer_points(size: int = RECOGNIZER_SIZE) -> torch.Tensor:
+    """Where insightface puts the five points in a recogniser's crop: (5, 2) float32, pixels with centres at 0.
+
+    Raises:
+        StyleSwapError: a size that is a multiple of neither 112 nor 128.
+    """
+    template = torch.tensor(_ARCFACE_112_PX)
+    if size % 112 == 0:
+        return template * (size / 112)
+    if size % 128 == 0:
+        return (template + torch.tensor([8.0, 0.0])) * (size / 128)
+    raise StyleSwapError(f"expected a recogniser size that is a multiple of 112 or 128, got {size}")
+
+
+def recognizer_crop(picture: torch.Tensor, points: torch.Tensor, size: int = RECOGNIZER_SIZE) -> torch.Tensor:
+    """The crop a face recogniser was trained on: insightface's `norm_crop`, in torch and differentiable.
+
+    Like the original it samples bilinearly without antialiasing and is black beyond the picture; embeddings drift
+    if either differs. (A test holds the two together.)
+
+    Args:
+        picture: (B, 3, H, W) float -1..1.
+        points: (B, 5, 2), continuous picture coordinates.
+        size: side of the crop in pixels: a multiple of 112, or of 128 (there with 8/128 more room on each side).
+    Returns:
+        (B, 3, size, size) RGB in -1..1.
+    Raises:
+        StyleSwapError: another size, or points that coincide.
+    """
+    # Pixel centres at 0 on both sides, as insightface has them.
+    template = recognizer_points(size).to(points.device)
+    matrix = estimate_similarity(points.to(torch.float32) - 0.5, template)
+    # c - 0.5 = A (p - 0.5) + t  =>  c = A p + t + 0.5 - A 0.5
+    half = torch.full_like(matrix[:, :, 2], 0.5)
+    matrix = torch.cat([matrix[:, :, :2], (matrix[:, :, 2] + half)[..., None]], 2)
+    matrix = shift_origin(matrix, -half)
+    # Black is -1 here, and padding knows only zeros.
+    return warp(picture + 1.0, matrix, size, antialias=False, padding="zeros") - 1.0

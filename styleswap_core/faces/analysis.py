@@ -1,0 +1,188 @@
+"""Detection and recognition through insightface.
+
+The only file that knows insightface's ways: BGR pictures, and pixel centres at 0 where the rest of the package has
+them at 0.5 (see alignment.py).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from ..errors import StyleSwapError
+from ..files import file_sha256
+from .alignment import estimate_similarity, recognizer_points
+from .arcface import TorchRecognizer
+from .detected import DetectedFace, order_faces
+from .packs import build_analysis, find_pack, stdout_to_stderr
+
+# Large faces are found in the small pass: a detector trained on photographs sees too few frame-filling faces.
+DETECTION_SIZES = (640, 256)
+# The largest picture that is analysed as it is; beyond, memory and the detector's plain subsampling do harm.
+MAX_ANALYSED_SIDE = 2048
+# What a retry adds around a picture in which nothing was found, as a fraction of its sides.
+PADDING = 0.5
+_SAME_FACE_IOU = 0.4
+_MIN_POINT_SPREAD = 1.0
+
+
+def load_face_analysis(
+    pack: str | Path | None = None,
+    root: str | Path | None = None,
+    providers: Sequence[str] | None = None,
+    det_size: int | None = None,
+    det_thresh: float = 0.5,
+    allow_download: bool = False,
+) -> "InsightFaceAnalyzer":
+    """Load a face analysis pack.
+
+    Args:
+        pack: None for the demo pack of this package, a folder with .onnx files, or the name of a pack under
+            insightface's root.
+        root: insightface's root; by default ~/.insightface, then models/insightface below the working directory.
+        providers: ONNX Runtime's execution providers; by default CUDA where it is installed, else the CPU.
+        det_size: side in pixels at which the detector looks; by default twice, at 640 and 256.
+        det_thresh: confidence from which a detection counts, 0..1.
+        allow_download: let insightface download a named pack that is absent. Its published packs are for
+            non-commercial research only.
+    Raises:
+        StyleSwapError: insightface or the pack is missing or damaged, or an argument is out of range.
+    """
+    if not 0.0 < det_thresh < 1.0:
+        raise StyleSwapError(f"expected a detection threshold between 0 and 1, got {det_thresh}")
+    if det_size is not None and (det_size < 64 or det_size % 32):
+        raise StyleSwapError(f"expected a detection size of 64 or more and divisible by 32, got {det_size}")
+    analysis = build_analysis(find_pack(pack, root, allow_download), providers)
+    return InsightFaceAnalyzer(analysis, (det_size,) if det_size else DETECTION_SIZES, det_thresh)
+
+
+class InsightFaceAnalyzer:
+    """A FaceAnalyzer over insightface's `FaceAnalysis`.
+
+    Attributes:
+        recognizer_name: stem of the recogniser's file, "" if the pack has none.
+        recognizer_sha256: of that file, "" if there is none.
+        recognizer_path: that file, or None.
+    """
+
+    def __init__(self, analysis: Any, sizes: Sequence[int] = DETECTION_SIZES, det_thresh: float = 0.5) -> None:
+        with stdout_to_stderr():
+            analysis.prepare(ctx_id=0, det_thresh=det_thresh, det_size=(sizes[0], sizes[0]))
+        self._detector = analysis.det_model
+        self._recognizer = analysis.models.get("recognition")
+        self._sizes = tuple(sizes)
+        self.recognizer_path = Path(self._recognizer.model_file) if self._recognizer else None
+        self.recognizer_name = self.recognizer_path.stem if self.recognizer_path else ""
+        self.recognizer_sha256 = file_sha256(self.recognizer_path) if self.recognizer_path else ""
+
+    def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True) -> list[DetectedFace]:
+        """Find the faces of a picture.
+
+        Pictures with a side over MAX_ANALYSED_SIDE are analysed on a reduced copy; positions are always those of
+        the picture given. If nothing is found, the picture is tried again with a border of half its size around
+        it, for faces that fill the frame.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            order: one of detected.FACE_ORDERS.
+            embed: also compute the embeddings (needs a recogniser in the pack).
+        Returns:
+            the faces, numbered in that order; empty if there is none.
+        """
+        _check_picture(picture)
+        bgr, scale = _reduced(picture[..., ::-1])
+        found = self._passes(bgr)
+        if not found:
+            pad_y, pad_x = (round(side * PADDING) for side in bgr.shape[:2])
+            padded = cv2.copyMakeBorder(bgr, pad_y, pad_y, pad_x, pad_x, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+            corner = np.array([pad_x, pad_y])
+            found = [(box - np.tile(corner, 2), score, five - corner) for box, score, five in self._passes(padded)]
+        faces = []
+        for box, score, points in found:
+            id_embedding = self._embed(bgr, points) if embed and self._recognizer else None
+            box, points = (box + 0.5) * np.tile(scale, 2), (points + 0.5) * scale
+            faces.append(DetectedFace(0, score, np.float32(box), np.float32(points), id_embedding))
+        return order_faces(faces, order)
+
+    def embed(self, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Embedding of a face whose place is known.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            points: (5, 2), continuous pixels.
+        Returns:
+            (512,) float32, L2-normalised.
+        Raises:
+            StyleSwapError: the pack has no recogniser.
+        """
+        _check_picture(picture)
+        if self._recognizer is None:
+            raise StyleSwapError("this face analysis pack has no recogniser (such as w600k_r50.onnx); use another pack")
+        bgr, scale = _reduced(picture[..., ::-1])
+        return self._embed(bgr, np.asarray(points, dtype=np.float32) / scale - 0.5)
+
+    def torch_recognizer(self) -> TorchRecognizer:
+        """The pack's recogniser as a torch module with gradients, on the CPU.
+
+        Raises:
+            StyleSwapError: the pack has no recogniser, or it has operators that are not known.
+        """
+        if self._recognizer is None:
+            raise StyleSwapError("this face analysis pack has no recogniser (such as w600k_r50.onnx); use another pack")
+        normalization = (float(self._recognizer.input_mean), float(self._recognizer.input_std))
+        return TorchRecognizer(self.recognizer_path, normalization)
+
+    def _passes(self, bgr: np.ndarray) -> list[tuple[np.ndarray, float, np.ndarray]]:
+        """(box, score, points) of each face, in insightface's coordinates; a finer pass goes before a coarser one."""
+        kept: list[tuple[np.ndarray, float, np.ndarray]] = []
+        for size in self._sizes:
+            with stdout_to_stderr():
+                boxes, points = self._detector.detect(bgr, input_size=(size, size))
+            if points is None:
+                raise StyleSwapError("this pack's detector gives no five points; use one that does, such as det_10g")
+            fresh = [
+                (row[:4], float(row[4]), five)
+                for row, five in zip(boxes, points, strict=True)
+                if _is_face(five) and all(_iou(row[:4], other) < _SAME_FACE_IOU for other, _, _ in kept)
+            ]
+            kept += fresh
+        return kept
+
+    def _embed(self, bgr: np.ndarray, points: np.ndarray) -> np.ndarray:
+        # insightface's norm_crop, step by step: its own call of scikit-image is deprecated there and warns every time.
+        size = int(self._recognizer.input_size[0])
+        matrix = estimate_similarity(torch.from_numpy(np.float64(points))[None], recognizer_points(size))
+        crop = cv2.warpAffine(bgr, matrix[0].numpy(), (size, size), borderValue=0.0)
+        embedding = self._recognizer.get_feat(crop).ravel().astype(np.float32)
+        return embedding / max(float(np.linalg.norm(embedding)), 1e-12)
+
+
+def _check_picture(picture: np.ndarray) -> None:
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise StyleSwapError(f"expected a picture (H, W, 3) uint8 RGB, got {picture.dtype} {picture.shape}")
+
+
+def _reduced(bgr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The picture, at most MAX_ANALYSED_SIDE a side, and the (x, y) factor back to its own pixels."""
+    height, width = bgr.shape[:2]
+    factor = MAX_ANALYSED_SIDE / max(height, width)
+    if factor >= 1.0:
+        return np.ascontiguousarray(bgr), np.ones(2)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    small = cv2.resize(np.ascontiguousarray(bgr), size, interpolation=cv2.INTER_AREA)
+    return small, np.array([width / size[0], height / size[1]])
+
+
+def _is_face(points: np.ndarray) -> bool:
+    # A false detection can collapse its points, and no crop follows from those.
+    return bool(np.isfinite(points).all()) and float(np.ptp(points, axis=0).max()) > _MIN_POINT_SPREAD
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> float:
+    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    overlap = float(np.prod(np.clip(sides, 0, None)))
+    areas = [float(np.prod(np.clip(box[2:] - box[:2], 0, None))) for box in (a, b)]
+    return overlap / max(sum(areas) - overlap, 1e-9)

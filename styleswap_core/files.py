@@ -1,0 +1,62 @@
+"""Writing and identifying files. A leaf module: it imports nothing of the project but the error."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import StyleSwapError
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `path`; on a clean exit it replaces `path` in one step.
+
+    The temporary file keeps the suffix, because writers choose their format by it. When the body raises,
+    the temporary file is removed and an existing `path` stays as it was. A process killed at any moment
+    leaves either the old file or the new one under `path`, never a part of one.
+
+    Raises:
+        StyleSwapError: the folder does not exist, or it cannot be written to.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise StyleSwapError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
+    if path.is_dir():
+        raise StyleSwapError(f"cannot write {path}: a folder of that name is there; give a file name")
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}{path.suffix}")
+    try:
+        # Not tempfile: its files are private, and a result should have the rights that any new file gets.
+        temporary.touch(exist_ok=False)
+    except OSError as error:
+        raise StyleSwapError(f"cannot write into {path.parent}: {error.strerror}; choose another folder") from error
+    try:
+        yield temporary
+        _flush_to_disk(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def file_sha256(path: str | Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes.
+
+    Raises:
+        StyleSwapError: the file does not exist or cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as stream:
+            for block in iter(lambda: stream.read(1 << 20), b""):
+                digest.update(block)
+    except OSError as error:
+        raise StyleSwapError(f"cannot read {path}: {error.strerror}; check the path") from error
+    return digest.hexdigest()
+
+
+def _flush_to_disk(path: Path) -> None:
+    # Without this, a power loss after the rename can leave an empty file under the final name.
+    with open(path, "rb+") as stream:
+        os.fsync(stream.fileno())

@@ -1,0 +1,60 @@
+"""What a swapper must reach on the synthetic suite at 128 px, and what it aims at.
+
+The figures are those of the face world's ruler; `--check` reads them.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Bound:
+    """`relation` is ">=" or "<="; `aim` is what to hope for, in words. With `times_ceiling`, `limit` is a multiple
+    of the exact swap's figure."""
+
+    relation: str
+    limit: float
+    aim: str
+    times_ceiling: bool = False
+
+
+SYNTHETIC_BOUNDS: dict[str, Bound] = {
+    "id_retrieval_top1": Bound(">=", 0.85, "the exact swap's"),
+    "id_cos_other_photo_ratio": Bound(">=", 0.92, "0.98"),
+    "id_cos_target": Bound("<=", 0.15, "0.07"),
+    "face_psnr": Bound(">=", 24.0, "28.0"),
+    "face_psnr_gain": Bound(">=", 6.0, ""),
+    "psnr": Bound(">=", 27.5, "31.0"),
+    "ssim": Bound(">=", 0.88, "0.94"),
+    "sharpness_ratio": Bound(">=", 0.70, "0.95"),
+    "mask_iou": Bound(">=", 0.93, "0.97"),
+    "outside_l1": Bound("<=", 1.0, "0.3"),
+    "pose_error_deg": Bound("<=", 1.5, "1.1x", times_ceiling=True),
+    "expression_error": Bound("<=", 1.5, "1.1x", times_ceiling=True),
+    "gaze_error_deg": Bound("<=", 1.5, "1.1x", times_ceiling=True),
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One line of the check: the figure, the limit it was held to, and whether it keeps it."""
+
+    key: str
+    value: float
+    relation: str
+    limit: float
+    passed: bool
+
+
+def check(figures: Mapping[str, float], bounds: Mapping[str, Bound] = SYNTHETIC_BOUNDS) -> list[Verdict]:
+    """Hold `figures` to `bounds`, in their order. A figure that is missing or NaN does not pass."""
+    verdicts = []
+    for key, bound in bounds.items():
+        value = float(figures.get(key, math.nan))
+        limit = bound.limit
+        if bound.times_ceiling:
+            limit *= float(figures.get(f"{key}_ceiling", math.nan))
+        passed = value >= limit if bound.relation == ">=" else value <= limit
+        verdicts.append(Verdict(key, value, bound.relation, limit, passed))
+    return verdicts

@@ -1,0 +1,98 @@
+"""`styleswap evaluate`: a suite of measurements, as JSON, as a table, and as a picture sheet."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from ..checkpoints.native import load_generator
+from ..devices import choose_device
+from ..errors import StyleSwapError
+from ..faces.analysis import load_face_analysis
+from ..faces.arcface import TorchRecognizer
+from ..files import file_sha256
+from ..images import PROVENANCE_KEY, PROVENANCE_SYNTHETIC
+from .bounds import SYNTHETIC_BOUNDS
+from .regressors import load_regressor
+from .report import Report, check_out, markdown, sheet_path, write
+from .sheet import swap_sheet
+from .streams import default_workers
+from .suite_synthetic import DEFAULT_SEED, Panel, Settings, evaluate
+from .swappers import aligned_swapper, check_recognizer, pipeline_swapper
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+EXIT_MISSED = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("--suite", choices=sorted(SUITES), default="synthetic", help="what to measure on (default: %(default)s)")
+    parser.add_argument("--identities", type=int, default=200, help="people, all unseen in training (default: %(default)s)")
+    parser.add_argument("--settings", type=int, default=8, help="attribute settings per person (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="chooses people and settings (default: %(default)s)")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures here, the picture sheet beside them")
+    parser.add_argument("--model", type=Path, default=ASSETS / "generator.safetensors", help="generator (default: the demo model)")
+    parser.add_argument("--pack", type=Path, help="folder of the pack with detector and recogniser (default: the demo pack)")
+    parser.add_argument("--judge", type=Path, default=ASSETS / "judge.onnx", help="second recogniser (default: the demo pack's)")
+    parser.add_argument("--regressors", type=Path, default=ASSETS / "regressors.safetensors",
+                        help="judges of pose, expression and gaze (default: the demo pack's)")
+    parser.add_argument("--protocol", choices=("aligned", "pipeline"), default="aligned",
+                        help="aligned: the generator on exact crops; pipeline: detect, swap and paste back in whole pictures")
+    parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    parser.add_argument("--workers", type=int, help="processes that render; 0: none beside the main one (default: one per core)")
+    parser.add_argument("--batch", type=int, default=16, help="cases at a time (default: %(default)s)")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a figure misses what it must reach")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON instead of a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, write, print. 0, or 1 where `--check` finds a figure that misses its bound."""
+    if args.out is not None:
+        check_out(args.out)
+    if args.batch < 1 or (args.workers is not None and args.workers < 0):
+        raise StyleSwapError("expected --batch of 1 or more and --workers of 0 or more; change them")
+    report = SUITES[args.suite](args)
+    if args.out is not None:
+        write(report, args.out)
+        print(f"wrote {args.out} and {sheet_path(args.out)}", file=sys.stderr)
+    print(report.to_json() if args.json else markdown(report), end="" if args.json else "\n")
+    missed = [verdict.key for verdict in report.verdicts() if not verdict.passed]
+    if args.check:
+        print(f"missed: {', '.join(missed)}" if missed else "every bound is reached", file=sys.stderr)
+    return EXIT_MISSED if args.check and missed else 0
+
+
+def run_synthetic(args: argparse.Namespace) -> Report:
+    """The synthetic suite with the generator, recognisers and regressors that the options name."""
+    device = choose_device(args.device)
+    generator, _ = load_generator(args.model)
+    generator = generator.eval().to(device)
+    analyzer = load_face_analysis(args.pack)
+    recognizer, judge = analyzer.torch_recognizer().to(device), TorchRecognizer(args.judge).to(device)
+    check_recognizer(generator, recognizer)
+    workers = default_workers(device) if args.workers is None else args.workers
+    aligned = args.protocol == "aligned"
+    settings = Settings(identities=args.identities, settings=args.settings, seed=args.seed, batch=args.batch,
+                        size=generator.config.size if aligned else None, template=generator.config.template)
+    swapper = aligned_swapper(generator) if aligned else pipeline_swapper(generator, analyzer)
+    panel = Panel(swapper, recognizer, judge, load_regressor(args.regressors).to(device), device, workers)
+    evaluation = evaluate(panel, settings, progress=True)
+    figures = dict(evaluation.figures)
+    if aligned:
+        del figures["detector_recall"]
+    facts = {
+        "suite": "synthetic", "protocol": args.protocol, "size": generator.config.size,
+        "count": settings.identities * settings.settings, "identities": settings.identities,
+        "settings": settings.settings, "seed": settings.seed,
+        "model_sha256": file_sha256(args.model), "recognizer_sha256": recognizer.sha256, "judge_sha256": judge.sha256,
+        "regressors_sha256": file_sha256(args.regressors), "torch": torch.__version__,
+    }
+    title = f"synthetic suite, {args.protocol}, {facts['count']} cases, seed {settings.seed}: best, median and worst by face PSNR"
+    sheet = swap_sheet(evaluation.rows, title=title) if evaluation.rows else None
+    return Report(figures, facts, SYNTHETIC_BOUNDS, sheet, {PROVENANCE_KEY: PROVENANCE_SYNTHETIC})
+
+
+SUITES: dict[str, Callable[[argparse.Namespace], Report]] = {"synthetic": run_synthetic}
+"""Suites by name; another joins by a function from the parsed options to a `Report`."""

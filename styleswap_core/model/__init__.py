@@ -1,0 +1,18 @@
+"""The networks: generator, its parts, its discriminator and their configuration."""
+
+from .config import PRESETS, GeneratorConfig, preset
+from .discriminator import Discriminator
+from .generator import Generator, GeneratorOutput, GeneratorOutputWithLogits
+from .growth import grow, unmatched
+
+__all__ = [
+    "PRESETS",
+    "Discriminator",
+    "Generator",
+    "GeneratorConfig",
+    "GeneratorOutput",
+    "GeneratorOutputWithLogits",
+    "grow",
+    "preset",
+    "unmatched",
+]

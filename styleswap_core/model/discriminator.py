@@ -1,0 +1,91 @@
+"""StyleGAN2's residual discriminator; its features serve feature matching.
+
+Source: StyleGAN2 (Karras et al. 2020, section 4.1): blurred down-sampling residual blocks,
+minibatch standard deviation before the last convolution. Feature matching as in GPEN.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import StyleSwapError
+from .config import GeneratorConfig
+from .layers import EqualConv2d, EqualLinear
+
+STDDEV_GROUP = 4
+
+
+class DiscriminatorBlock(nn.Module):
+    """(B, in, R, R) -> (B, out, R/2, R/2), residual, variance kept by the factor 1 / sqrt 2."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv0 = EqualConv2d(in_channels, in_channels, 3)
+        self.conv1 = EqualConv2d(in_channels, out_channels, 3, downsample=True)
+        self.skip = EqualConv2d(in_channels, out_channels, 1, downsample=True, activate=False, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.conv1(self.conv0(x)) + self.skip(x)) * math.sqrt(0.5)
+
+
+class Discriminator(nn.Module):
+    """Judges pictures of a generator's size, with the generator's channels times `channel_scale`.
+
+    Blocks are keyed by the resolution that they read: `blocks.64`.
+    """
+
+    def __init__(self, config: GeneratorConfig, channel_scale: float = 1.0) -> None:
+        super().__init__()
+        if isinstance(channel_scale, bool) or not isinstance(channel_scale, (int, float)) or not channel_scale > 0:
+            raise StyleSwapError(f"channel_scale must be a number above 0; got {channel_scale!r}")
+        self.size = config.size
+        channels = {
+            resolution: max(1, round(config.channels_at(resolution) * channel_scale))
+            for resolution in config.resolutions
+        }
+        self.from_rgb = EqualConv2d(3, channels[config.size], 1)
+        self.blocks = nn.ModuleDict(
+            {
+                str(resolution): DiscriminatorBlock(channels[resolution], channels[resolution // 2])
+                for resolution in reversed(config.resolutions[1:])
+            }
+        )
+        self.final_conv = EqualConv2d(channels[4] + 1, channels[4], 3)
+        self.final_linear = nn.Sequential(
+            EqualLinear(channels[4] * 4 * 4, channels[4], activate=True), EqualLinear(channels[4], 1)
+        )
+
+    def forward(self, image: Tensor, return_features: bool = False) -> Tensor | tuple[Tensor, list[Tensor]]:
+        """image (B, 3, S, S) in -1..1 -> logits (B, 1), high where it takes the picture for real.
+
+        With `return_features` also each block's output, (B, C, S/2, S/2) ... (B, C, 4, 4).
+        """
+        if image.ndim != 4 or tuple(image.shape[1:]) != (3, self.size, self.size):
+            raise StyleSwapError(
+                f"image must have shape (batch, 3, {self.size}, {self.size}); got {tuple(image.shape)}; "
+                "build the discriminator for the size of the pictures"
+            )
+        x = self.from_rgb(image.contiguous(memory_format=torch.channels_last))
+        features: list[Tensor] = []
+        for block in self.blocks.values():
+            x = block(x)
+            features.append(x)
+        x = self.final_conv(append_stddev(x))  # (B, C, 4, 4)
+        logits = self.final_linear(x.flatten(1)).float()  # (B, 16 C) -> (B, 1)
+        return (logits, features) if return_features else logits
+
+
+def append_stddev(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, C + 1, H, W): one more channel, how much the pictures of a group differ.
+
+    Groups have STDDEV_GROUP pictures, or the largest divisor of the batch below that.
+    """
+    batch, _, height, width = x.shape
+    group = max(size for size in range(1, min(STDDEV_GROUP, batch) + 1) if batch % size == 0)
+    grouped = x.float().reshape(group, batch // group, -1)  # (G, B/G, CHW)
+    deviation = torch.sqrt(grouped.var(dim=0, unbiased=False) + 1e-8).mean(dim=1)  # (B/G,)
+    deviation = deviation.repeat(group).to(x.dtype)[:, None, None, None]  # (B, 1, 1, 1)
+    return torch.cat([x, deviation.expand(-1, 1, height, width)], dim=1)

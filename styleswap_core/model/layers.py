@@ -1,0 +1,242 @@
+"""The layers of StyleGAN2, in plain PyTorch, with attributes where StyleGAN2 has its noise.
+
+Sources: StyleGAN2 (Karras et al. 2020, sections 2 and 4, skip generator), StyleSwap section 3.1.
+
+Form, all equal to the textbook mathematics (tests hold each against its naive form):
+- A modulated convolution scales its input by the style, convolves the whole batch once with the
+  shared weight, and scales its output by the demodulation coefficients. No weight per sample.
+- Up-sampling is a transposed convolution followed by the blur, down-sampling the blur followed by
+  a strided convolution. On the CPUs measured, composing blur and weight into one larger kernel, or
+  interpolating before the convolution, costs two to ten times as much forward and backward.
+- Leaky ReLU commutes with positive factors, so its gain of sqrt 2 is folded into the factors
+  before it, which saves a pass over each feature map.
+
+All feature maps are (B, C, H, W); they run in channels_last and in the dtype that autocast gives
+the convolutions. Demodulation is computed in float32.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SLOPE = 0.2
+GAIN = math.sqrt(2.0)
+_BLUR = (1.0, 3.0, 3.0, 1.0)
+
+
+def blur_kernel() -> Tensor:
+    """(4, 4) StyleGAN2's [1, 3, 3, 1] low-pass filter, sum 1."""
+    taps = torch.tensor(_BLUR)
+    kernel = torch.outer(taps, taps)
+    return kernel / kernel.sum()
+
+
+def blur(x: Tensor, kernel: Tensor, padding: int, stride: int = 1) -> Tensor:
+    """Filters each channel of x (B, C, H, W) with kernel (4, 4), zeros beyond the border."""
+    channels = x.shape[1]
+    weight = kernel.to(x.dtype).expand(channels, 1, 4, 4)  # (C, 1, 4, 4)
+    return F.conv2d(x, weight, padding=padding, stride=stride, groups=channels)
+
+
+def upsample_fir(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, C, 2H, 2W): StyleGAN2's up-sampling of RGB, zeros beyond the border.
+
+    The filter [1, 3, 3, 1] takes 3/4 of the nearest and 1/4 of the next pixel, as bilinear
+    interpolation does. Only the border differs: StyleGAN2 sees zeros there, and so does the
+    interpolation of a picture with a ring of zeros.
+    """
+    return upsample_bilinear(F.pad(x, (1, 1, 1, 1)))[:, :, 2:-2, 2:-2]
+
+
+def upsample_bilinear(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, C, 2H, 2W): bilinear, the border pixel repeated beyond the border."""
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def leaky_relu(x: Tensor) -> Tensor:
+    """Slope 0.2 without the gain, which the caller has folded into x; overwrites x."""
+    return F.leaky_relu(x, SLOPE, inplace=True)
+
+
+class EqualLinear(nn.Module):
+    """Linear layer with equalised learning rate: (..., in) -> (..., out).
+
+    weight is stored with standard deviation 1 / lr_mul and used at lr_mul / sqrt(in).
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, bias_init: float = 0.0, lr_mul: float = 1.0, activate: bool = False
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_mul)
+        self.bias = nn.Parameter(torch.full((out_features,), float(bias_init)))
+        self.scale = lr_mul / math.sqrt(in_features)
+        self.lr_mul = lr_mul
+        self.activate = activate
+
+    def forward(self, x: Tensor) -> Tensor:
+        gain = GAIN if self.activate else 1.0
+        out = F.linear(x, self.weight * (self.scale * gain), self.bias * (self.lr_mul * gain))
+        return leaky_relu(out) if self.activate else out
+
+
+class PixelNorm(nn.Module):
+    """Scales each row of (B, C) to a mean square of 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
+
+
+class EqualConv2d(nn.Module):
+    """Convolution with equalised learning rate, (B, in, H, W) -> (B, out, H, W) or half of that.
+
+    kernel_size 1 or 3; `downsample` blurs first and then strides by 2. `activate` adds leaky ReLU
+    with gain sqrt 2.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        downsample: bool = False,
+        activate: bool = True,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.scale = 1 / math.sqrt(in_channels * kernel_size**2)
+        self.kernel_size = kernel_size
+        self.downsample = downsample
+        self.activate = activate
+        self.register_buffer("kernel", blur_kernel(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gain = GAIN if self.activate else 1.0
+        weight = self.weight * (self.scale * gain)
+        bias = None if self.bias is None else self.bias * gain
+        if not self.downsample:
+            x = F.conv2d(x, weight, bias, padding=self.kernel_size // 2)
+        elif self.kernel_size == 1:
+            # The 1x1 kernel looks at every second blurred pixel only: blur just those.
+            x = F.conv2d(blur(x, self.kernel, padding=1, stride=2), weight, bias)
+        else:
+            x = F.conv2d(blur(x, self.kernel, padding=2), weight, bias, stride=2)
+        return leaky_relu(x) if self.activate else x
+
+
+class ModulatedConv2d(nn.Module):
+    """StyleGAN2's modulated 3x3 convolution with the weight shared by the whole batch.
+
+    `upsample` doubles height and width. The demodulation coefficients are returned beside the
+    convolution, for the caller to multiply together with what else scales the feature map.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, w_dim: int, upsample: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+        self.modulation = EqualLinear(w_dim, in_channels, bias_init=1.0)
+        self.scale = 1 / math.sqrt(in_channels * 9)
+        self.upsample = upsample
+        self.register_buffer("kernel", blur_kernel(), persistent=False)
+
+    def demodulation(self, style: Tensor) -> Tensor:
+        """style (B, in) -> (B, out): one over the length of each sample's modulated kernels, float32."""
+        with torch.autocast(device_type=style.device.type, enabled=False):
+            power = (self.weight.float() * self.scale).square().sum(dim=(2, 3))  # (out, in)
+            return torch.rsqrt(F.linear(style.float().square(), power) + 1e-8)
+
+    def forward(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, in, H, W), w (B, w_dim) -> (B, out, H, W) or (B, out, 2H, 2W), and demodulation (B, out)."""
+        style = self.modulation(w)  # (B, in)
+        x = x * style.to(x.dtype)[:, :, None, None]
+        weight = self.weight * self.scale
+        if self.upsample:
+            x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)  # (B, out, 2H+1, 2W+1)
+            x = blur(x, self.kernel * 4, padding=1)  # (B, out, 2H, 2W)
+        else:
+            x = F.conv2d(x, weight, padding=1)
+        return x, self.demodulation(style)
+
+
+class StyledConv(nn.Module):
+    """Modulated convolution, attributes concatenated, bias and leaky ReLU over both.
+
+    `injects`: the output has 2 * out_channels, the convolution's first and then the attributes
+    times a learned scalar (StyleGAN2's noise strength; there the noise is added instead).
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, w_dim: int, upsample: bool = False, injects: bool = True
+    ) -> None:
+        super().__init__()
+        self.injects = injects
+        self.conv = ModulatedConv2d(in_channels, out_channels, w_dim, upsample)
+        self.bias = nn.Parameter(torch.zeros(out_channels * (2 if injects else 1)))
+        if injects:
+            # StyleGAN2 starts its noise at 0. Here the maps carry the whole target, and a zero
+            # would also keep every gradient from the encoder.
+            self.attribute_weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, x: Tensor, w: Tensor, attributes: Tensor | None = None) -> Tensor:
+        """x (B, in, H, W), w (B, w_dim), attributes (B, out, H', W') -> (B, out or 2 out, H', W')."""
+        x, factor = self.conv(x, w)  # (B, out, H', W'), (B, out)
+        if self.injects:
+            # Concatenated first, so that what follows runs over one dense feature map.
+            x = torch.cat([x, attributes.to(x.dtype)], dim=1)  # (B, 2 out, H', W')
+            factor = torch.cat([factor, self.attribute_weight.expand_as(factor)], dim=1)  # (B, 2 out)
+        x = x * (factor * GAIN).to(x.dtype)[:, :, None, None]
+        x += (self.bias * GAIN).to(x.dtype)[None, :, None, None]
+        return leaky_relu(x)
+
+
+class ToPixels(nn.Module):
+    """1x1 modulated convolution without demodulation, no activation: the form of ToRGB and ToMask.
+
+    With so few output channels the modulated weight is smaller than the modulated feature map, so
+    here the weight is the side that is scaled: one batched matrix product.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, w_dim: int, bias: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.modulation = EqualLinear(w_dim, in_channels, bias_init=1.0)
+        self.scale = 1 / math.sqrt(in_channels)
+
+    def modulated_weight(self, w: Tensor) -> Tensor:
+        """w (B, w_dim) -> (B, out, in)."""
+        style = self.modulation(w).to(self.weight.dtype)  # (B, in)
+        return style[:, None, :] * (self.weight * self.scale)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """x (B, in, H, W), w (B, w_dim) -> (B, out, H, W) float32."""
+        out = project(x, self.modulated_weight(w))
+        return out if self.bias is None else out + self.bias[None, :, None, None]
+
+
+class ToRGB(ToPixels):
+    """Three channels with a bias."""
+
+    def __init__(self, in_channels: int, w_dim: int) -> None:
+        super().__init__(in_channels, 3, w_dim, bias=True)
+
+
+class ToMask(ToPixels):
+    """One channel, `M'(l)` of the paper; the released code gives it no bias."""
+
+    def __init__(self, in_channels: int, w_dim: int) -> None:
+        super().__init__(in_channels, 1, w_dim, bias=False)
+
+
+def project(x: Tensor, weight: Tensor) -> Tensor:
+    """x (B, in, H, W), weight (B, out, in) -> (B, out, H, W) float32, each sample with its own weight."""
+    batch, channels, height, width = x.shape
+    rows = x.permute(0, 2, 3, 1).reshape(batch, height * width, channels)  # (B, HW, in)
+    out = torch.bmm(rows, weight.to(x.dtype).transpose(1, 2))  # (B, HW, out)
+    return out.float().transpose(1, 2).reshape(batch, -1, height, width)  # (B, out, H, W)

@@ -1,0 +1,1 @@
+"""The face world: procedural faces with exact ground truth, and with the exact swap."""

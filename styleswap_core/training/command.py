@@ -1,0 +1,111 @@
+"""`styleswap train`: a configuration and a folder of columns in, a run folder out."""
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+import torch
+
+from ..devices import choose_device
+from ..errors import StyleSwapError
+from ..faces.arcface import TorchRecognizer
+from ..faces.packs import DEMO_PACK
+from ..synthetic.columns import ColumnSet
+from .column_source import ColumnSource, column_embeddings
+from .config import TrainingConfig, config_from_dict, config_to_dict, override, read_values
+from .loop import Surroundings, train
+from .records import RunFolder
+from .state import checkpoint_paths, generator_config, newest_checkpoint
+
+DEMO_RECOGNIZER = DEMO_PACK / "arcface_demo.onnx"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the subcommand."""
+    parser.add_argument("--out", required=True, metavar="RUN", help="run folder: checkpoints, figures, the generator")
+    parser.add_argument("--config", metavar="FILE", help="settings as JSON or TOML")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="assignments",
+                        help="one setting over the file's; weights.identity=5 reaches into a table; repeatable")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in RUN, or begin if there is none")
+    parser.add_argument("--device", default=None, help="torch device; default: cuda if there is one, else cpu")
+    parser.add_argument("--resident", action="store_true",
+                        help="keep all pictures in the device's memory instead of reading them as needed")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; default: torch's choice")
+    parser.add_argument("--max-minutes", type=float, default=0.0, metavar="MINUTES",
+                        help="checkpoint and stop after so long; --resume goes on with the same schedule")
+    parser.add_argument("--json", action="store_true", help="figures as JSON lines on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train. Returns the exit code.
+
+    Raises:
+        StyleSwapError: wrong settings, missing data, a folder in use, or a training that diverged.
+    """
+    folder = RunFolder(args.out)
+    config = _configuration(args, folder)
+    if args.threads > 0:
+        torch.set_num_threads(args.threads)
+    device = choose_device(args.device)
+    if not config.data:
+        raise StyleSwapError("expected a folder of columns to train on, got none; add --set data=FOLDER")
+    recognizer = TorchRecognizer(config.recognizer or DEMO_RECOGNIZER).to(device)
+    sha256 = recognizer.sha256
+    if "recognizer" not in config.model_overrides:
+        # The model works with these embeddings alone, and its file says so.
+        config = dataclasses.replace(config, model_overrides={**config.model_overrides, "recognizer": sha256})
+    size = generator_config(config).size
+    source = _column_source(config, config.data, size, recognizer, sha256, device, args.resident)
+    validation = None
+    if config.validation_data:
+        judged = config_from_dict(
+            {**config_to_dict(config), "same_identity_share": 0.0, "exact_swap": True, "owner_share": 1.0})
+        validation = _column_source(judged, config.validation_data, size, recognizer, sha256, device, args.resident)
+    metadata = {
+        "domain": "synthetic",  # a folder of columns holds rendered faces and nothing else
+        "recognizer": recognizer.name,
+        "recognizer_sha256": sha256,
+        "training": _portable(config),
+    }
+    surroundings = Surroundings(source=source, device=device, recognizer=recognizer, validation=validation,
+                                metadata=metadata, echo=args.json, max_minutes=args.max_minutes)
+    train(config, folder, surroundings)
+    print(f"generator: {folder.generator}", file=sys.stderr)
+    return 0
+
+
+def _portable(config: TrainingConfig) -> dict:
+    # Where files lay on one machine says nothing to whoever reads the model file; their names do.
+    values = config_to_dict(config)
+    return values | {name: Path(values[name]).name for name in ("data", "validation_data", "recognizer", "init_from")}
+
+
+def _configuration(args: argparse.Namespace, folder: RunFolder) -> TrainingConfig:
+    begun = folder.config.exists() or bool(checkpoint_paths(folder.checkpoints))
+    if begun and not args.resume:
+        raise StyleSwapError(f"{folder.root} holds a run already; add --resume to go on with it, or name another folder")
+    stored = _stored_values(folder) if begun else {}
+    given = read_values(args.config) if args.config else {}
+    config = config_from_dict(override({**stored, **given}, args.assignments), args.config or "--set")
+    if begun:
+        now = config_to_dict(config)
+        for name in sorted(name for name in now if stored.get(name) != now[name]):
+            print(f"changed for the rest of the run: {name} {stored.get(name)} -> {now[name]}", file=sys.stderr)
+    return config
+
+
+def _stored_values(folder: RunFolder) -> dict:
+    content = newest_checkpoint(folder.checkpoints)
+    return dict(content["config"]) if content is not None else read_values(folder.config)
+
+
+def _column_source(config: TrainingConfig, data: str, size: int, recognizer: TorchRecognizer, sha256: str,
+                   device: torch.device, resident: bool) -> ColumnSource:
+    folder = Path(data)
+    columns = ColumnSet(folder)
+    embeddings = column_embeddings(folder, columns, recognizer, sha256, device)
+    return ColumnSource(
+        columns, embeddings, size=size, batch=config.batch, seed=config.seed,
+        same_identity_share=config.same_identity_share, owner_share=config.owner_share, exact_swap=config.exact_swap,
+        device=device if resident else None)

@@ -1,0 +1,68 @@
+"""What the loop asks of its data: batches that are a pure function of the step, and a thread that fetches ahead."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+# The step whose batch is drawn for sample grids: beyond every training.
+SAMPLE_STEP = 1 << 40
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Aligned crops for one step. Images RGB -1..1, float32."""
+
+    target: Tensor  # (B, 3, S, S)
+    id_embedding: Tensor  # (B, 512) L2-normalised, from another photo of the source than any picture here
+    truth: Tensor | None  # (B, 3, S, S) exact swap; of same-identity rows the target itself; None: not to be seen
+    face_mask: Tensor  # (B, 1, S, S) 0..1: face of the target, joined with the exact swap's where that is given
+    same_identity: Tensor  # (B,) bool: source and target are one person
+    points: Tensor  # (B, 5, 2) px of the crop: five points of the truth, or of the target where no truth is given
+    source_crop: Tensor | None = None  # (B, 3, S, S) the photo behind id_embedding, for sample grids alone
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on a device; pictures in channels-last memory, which convolutions want."""
+        moved = {}
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if value is not None:
+                value = value.to(device, non_blocking=True)
+                if value.dim() == 4:
+                    value = value.contiguous(memory_format=torch.channels_last)
+            moved[entry.name] = value
+        return Batch(**moved)
+
+
+class DataSource(Protocol):
+    """Where batches come from. A resumed run asks for the steps it has not done, and nothing else is remembered."""
+
+    def batch(self, step: int, source_crop: bool = False) -> Batch:
+        """The batch of `step`: the same at every call, in every process. Called from another thread."""
+        ...
+
+
+@contextmanager
+def prefetch(source: DataSource, first: int, last: int, depth: int = 3) -> Iterator[Iterator[Batch]]:
+    """Batches of the steps first..last-1 in order, read ahead by one thread while the caller computes.
+
+    Leaving the context ends the thread, also when the caller stops early.
+    """
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
+
+    def batches() -> Iterator[Batch]:
+        pending: list[Future[Batch]] = [pool.submit(source.batch, step) for step in range(first, min(first + depth, last))]
+        for step in range(first, last):
+            ready = pending.pop(0).result()
+            if step + depth < last:
+                pending.append(pool.submit(source.batch, step + depth))
+            yield ready
+
+    try:
+        yield batches()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,51 @@
+"""Settings of the detector's training."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .corruption import CorruptionConfig
+from .scenes import SceneConfig
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Scenes of one size: side in px (a multiple of 32), scenes per step, and how often, relative to the others."""
+
+    size: int
+    batch: int
+    share: float
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """All that determines a detector.
+
+    output: the ONNX file; a report of the same name with `.json` is written beside it.
+    pictures: folders of full-frame columns (`synthetic.columns`, `align=None`); of several, each step
+        takes the one whose pictures suit its canvas.
+    validation: such a folder of the validation split; None skips the figures.
+    """
+
+    output: Path
+    pictures: tuple[Path, ...] = ()
+    validation: Path | None = None
+    # insightface runs 128 and 640 px. Most of the learning happens where it is cheap; 640 px shows the largest
+    # faces at stride 32. All have about the same cost per step.
+    canvases: tuple[Canvas, ...] = (
+        Canvas(128, 96, 0.2), Canvas(256, 28, 0.45), Canvas(384, 12, 0.15), Canvas(640, 5, 0.2),
+    )
+    steps: int = 3000
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    warmup_share: float = 0.06  # of the steps
+    score_weight: float = 1.0
+    box_weight: float = 1.0
+    points_weight: float = 12.0  # crops hang on the points; their loss is a share of the face's size, hence small
+    scenes: SceneConfig = field(default_factory=SceneConfig)
+    corruption: CorruptionConfig = field(default_factory=CorruptionConfig)
+    evaluation_canvases: tuple[int, ...] = (128, 320, 640)
+    evaluation_scenes: int = 200
+    seed: int = 1
+    bf16: bool = True
+    threads: int | None = None  # None leaves torch's own choice
+    device: str = "cpu"

@@ -1,0 +1,163 @@
+"""The training loop: batches in, checkpoints, figures and a finished generator out."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from tqdm import tqdm
+
+from ..checkpoints.native import save_generator
+from ..errors import StyleSwapError
+from ..faces.arcface import TorchRecognizer
+from .config import TrainingConfig, save_config
+from .data import DataSource, prefetch
+from .growth import initialise_from
+from .records import Averages, Clock, Recorder, RunFolder
+from .replica import Replica
+from .schedule import due, learning_rate_factor
+from .state import TrainingState, create_state, newest_checkpoint, restore_state, save_checkpoint
+from .step import train_step
+from .terms import uses_recognizer
+from .validation import sample_sheet, validate
+
+FORECAST_AFTER_MINUTES = 0.5
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run is given from outside: data, judge, place. None of it is in a checkpoint."""
+
+    source: DataSource
+    device: torch.device
+    recognizer: TorchRecognizer | None = None  # on `device`
+    validation: DataSource | None = None  # must show the exact swap
+    metadata: Mapping[str, object] = field(default_factory=dict)  # goes into the generator file
+    replica: Replica = Replica()
+    echo: bool = False  # figures as JSON lines on stdout
+    max_minutes: float = 0.0  # stop at the next checkpoint after this long, to be resumed; 0: no limit
+
+
+def train(config: TrainingConfig, folder: RunFolder, surroundings: Surroundings) -> TrainingState:
+    """Train until `config.steps`, going on from the newest checkpoint in `folder` if it has one.
+
+    A run that is cut off at any moment and started again computes the same numbers as one that is not (on the CPU and
+    with the same number of threads, to the last bit): batches and schedules are functions of the step, everything else
+    is in the checkpoint.
+
+    Raises:
+        StyleSwapError: a loss is no longer finite, or the checkpoint does not fit the configuration. The last
+            checkpoint stays as it is.
+    """
+    if uses_recognizer(config) and surroundings.recognizer is None:
+        raise StyleSwapError("expected a recogniser for the identity and perceptual terms, got none; "
+                             "name its ONNX file as `recognizer`")
+    folder.create()
+    save_config(config, folder.config)
+    state = _begin(config, folder, surroundings.device)
+    if state.step >= config.steps:
+        return state
+    with Recorder(folder, state.step, surroundings.echo) as recorder:
+        _Run(config, folder, surroundings, state, recorder).until_done()
+    return state
+
+
+def _begin(config: TrainingConfig, folder: RunFolder, device: torch.device) -> TrainingState:
+    content = newest_checkpoint(folder.checkpoints)
+    if content is not None:
+        return restore_state(content, config, device)
+    state = create_state(config, device)
+    if config.init_from:
+        fresh = initialise_from(state.generator, config.init_from)
+        state.generator_ema.load_state_dict(state.generator.state_dict())
+        total = len(state.generator.state_dict())
+        print(f"{total - len(fresh)} of {total} tensors come from {config.init_from}", file=sys.stderr)
+    return state
+
+
+class _Run:
+    """One process's share of a training: the loop and what happens at its intervals."""
+
+    def __init__(self, config: TrainingConfig, folder: RunFolder, surroundings: Surroundings, state: TrainingState,
+                 recorder: Recorder):
+        self.config, self.folder, self.surroundings = config, folder, surroundings
+        self.state, self.recorder = state, recorder
+        self.averages = Averages()
+        self.clock = Clock(state.step, config.batch)
+        self.finite = torch.ones((), dtype=torch.bool, device=surroundings.device)
+        self.forecast_due = True
+        # The compiled form shares the generator's parameters.
+        self.forward = torch.compile(state.generator) if config.compile else state.generator
+
+    def until_done(self) -> None:
+        config, state, device = self.config, self.state, self.surroundings.device
+        with prefetch(self.surroundings.source, state.step, config.steps) as batches, self._progress() as progress:
+            for batch in batches:
+                report = train_step(config, state, batch.to(device), self.surroundings.recognizer, self.forward)
+                self.averages.add(report.scalars)
+                self.finite &= report.finite
+                # On an accelerator, asking waits for it; there the question is put with the reports.
+                if device.type == "cpu":
+                    self._check_finite()
+                progress.update()
+                if self._after_step(progress):
+                    return
+
+    def _after_step(self, progress: tqdm) -> bool:
+        # Whether the time allowed is up. Reports are also due at checkpoints: averages never span one, so a resumed
+        # run writes the same figures.
+        config, around, step = self.config, self.surroundings, self.state.step
+        last = step == config.steps
+        out_of_time = not last and 0 < around.max_minutes < self.clock.minutes()
+        save = last or out_of_time or due(step, config.checkpoint_every)
+        if save or due(step, config.log_every):
+            self._check_finite()
+            self._report(progress)
+        if self.forecast_due and self.clock.minutes() > FORECAST_AFTER_MINUTES:
+            self.forecast_due = False
+            progress.write(self.clock.forecast(step, config.steps), file=sys.stderr)
+        if around.replica.is_main:
+            if last or due(step, config.sample_every):
+                self._show()
+            if save:
+                self._save()
+        if out_of_time:
+            progress.write(f"stopped at step {step} of {config.steps}: the time is up; resume to go on", file=sys.stderr)
+        return out_of_time
+
+    def _check_finite(self) -> None:
+        if not bool(self.finite):
+            bad = [name for name, value in self.averages.take().items() if value != value or abs(value) == float("inf")]
+            raise StyleSwapError(
+                f"training diverged by step {self.state.step}: {', '.join(bad) or 'a loss'} is no longer finite; the "
+                f"checkpoints in {self.folder.checkpoints} are untouched: lower the learning rate and resume")
+
+    def _report(self, progress: tqdm) -> None:
+        figures = self.averages.take()
+        if not figures:
+            return
+        step = self.state.step
+        progress.set_postfix_str(f"loss {figures['loss/total']:.3f}")
+        if self.surroundings.replica.is_main:
+            figures["learning_rate"] = self.config.learning_rate * learning_rate_factor(self.config, step - 1)
+            self.recorder.scalars(step, {**figures, "images_per_second": round(self.clock.rate(step), 2)})
+
+    def _show(self) -> None:
+        config, around, state = self.config, self.surroundings, self.state
+        judged = around.validation or around.source
+        if config.sample_images:
+            self.recorder.sheet(state.step, sample_sheet(state.generator_ema, judged, config.sample_images, around.device))
+        if around.validation is not None and config.validation_images:
+            figures = validate(state.generator_ema, around.validation, config.validation_images, around.recognizer,
+                               around.device)
+            self.recorder.scalars(state.step, figures)
+
+    def _save(self) -> None:
+        save_checkpoint(self.folder.checkpoints, self.state, self.config, self.surroundings.device)
+        metadata = {**self.surroundings.metadata, "training_steps": self.state.step}
+        save_generator(self.folder.generator, self.state.generator_ema, metadata)
+
+    def _progress(self) -> tqdm:
+        interactive = sys.stderr.isatty()
+        return tqdm(total=self.config.steps, initial=self.state.step, unit="step", desc="training",
+                    mininterval=0.5 if interactive else 60, disable=not self.surroundings.replica.is_main)

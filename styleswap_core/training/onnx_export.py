@@ -1,0 +1,206 @@
+"""Writing small torch networks as ONNX files, with nothing but `onnx` itself.
+
+The torch exporters need extra packages or are on their way out, and both choose node names freely, while
+insightface's router reads the names of the first nodes to guess the input normalisation. Here the graph is
+traced with `torch.fx` and each module becomes one node, named after its operator; batch normalisation is
+folded into the convolution or linear layer before it.
+"""
+
+import operator
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
+
+from ..files import atomic_write
+
+OPSET = 13
+# The oldest format version that knows this opset: older runtimes read it too.
+IR_VERSION = 7
+
+Shape = Sequence[int | str]
+
+
+class AnchorRows(nn.Module):
+    """(B, anchors*width, H, W) -> (B*H*W*anchors, width): rows ordered by y, x, anchor."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps.permute(0, 2, 3, 1).reshape(-1, self.width)
+
+
+def export_onnx(
+    path: str | Path,
+    module: nn.Module,
+    input_shape: Shape,
+    output_shapes: dict[str, Shape],
+    description: str = "",
+) -> None:
+    """Write `module` in evaluation form to `path`, atomically.
+
+    `module` takes one tensor and returns one tensor or a flat tuple of them. The graph's one input is called
+    `input`; `output_shapes` names the outputs in order. In shapes, a string is a dimension that varies.
+    Supported: Conv2d, Linear, BatchNorm after either, PReLU, ReLU, Sigmoid, Flatten, global average pooling,
+    nearest upsampling, AnchorRows, addition.
+
+    Raises:
+        TypeError: the module uses something this writer does not know.
+        ValueError: the number of outputs differs from `output_shapes`.
+    """
+    was_training = module.training
+    graph = _Writer(module.eval()).run()
+    module.train(was_training)
+    if len(graph.outputs) != len(output_shapes):
+        raise ValueError(f"the module returns {len(graph.outputs)} tensors, {len(output_shapes)} outputs are named")
+    # Renaming the producing node's output spares an Identity node.
+    renamed = dict(zip(graph.outputs, output_shapes, strict=True))
+    for node in graph.nodes:
+        node.output[0] = renamed.get(node.output[0], node.output[0])
+        for index, name in enumerate(node.input):
+            node.input[index] = renamed.get(name, name)
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            type(module).__name__,
+            [helper.make_tensor_value_info("input", TensorProto.FLOAT, list(input_shape))],
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
+                for name, shape in output_shapes.items()
+            ],
+            graph.initializers,
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="styleswap",
+        doc_string=description,
+    )
+    onnx.checker.check_model(model, full_check=True)
+    with atomic_write(path) as temporary:
+        onnx.save(model, str(temporary))
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
+        return isinstance(module, AnchorRows) or super().is_leaf_module(module, qualified_name)
+
+
+class _Writer:
+    """Walks a traced module and collects ONNX nodes and weights."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.trace = _Tracer().trace(module)
+        self.modules = dict(module.named_modules())
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self.outputs: list[str] = []
+        self.names: dict[fx.Node, str] = {}
+
+    def run(self) -> "_Writer":
+        for node in self.trace.nodes:
+            if node.op == "placeholder":
+                self.names[node] = "input"
+            elif node.op == "call_module":
+                self.names[node] = self._module(node)
+            elif node.op == "call_function" and node.target in (operator.add, torch.add):
+                self.names[node] = self._node("Add", [self.names[argument] for argument in node.args])
+            elif node.op == "output":
+                results = node.args[0] if isinstance(node.args[0], (tuple, list)) else (node.args[0],)
+                self.outputs = [self.names[result] for result in results]
+            else:
+                raise TypeError(f"cannot write {node.op} {node.target} as ONNX")
+        return self
+
+    def _module(self, node: fx.Node) -> str:
+        module = self.modules[str(node.target)]
+        source = node.args[0]
+        norm = self._following_norm(node)
+        if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm1d)):
+            if self._following_norm(source) is not module:
+                raise TypeError("batch normalisation must directly follow a convolution or linear layer of its own")
+            return self.names[source]
+        emit: Callable[..., str] | None = {
+            nn.Conv2d: self._conv,
+            nn.Linear: self._linear,
+            nn.PReLU: self._prelu,
+            nn.Upsample: self._upsample,
+            AnchorRows: self._rows,
+        }.get(type(module))
+        if emit is not None:
+            return emit(module, norm, self.names[source])
+        simple = {nn.ReLU: "Relu", nn.Sigmoid: "Sigmoid", nn.Flatten: "Flatten", nn.AdaptiveAvgPool2d: "GlobalAveragePool"}
+        if type(module) not in simple:
+            raise TypeError(f"cannot write a {type(module).__name__} as ONNX")
+        return self._node(simple[type(module)], [self.names[source]])
+
+    def _following_norm(self, node: fx.Node) -> nn.Module | None:
+        """The batch normalisation that alone reads this convolution or linear layer, if there is one."""
+        if node.op != "call_module" or not isinstance(self.modules[str(node.target)], (nn.Conv2d, nn.Linear)):
+            return None
+        users = list(node.users)
+        if len(users) != 1 or users[0].op != "call_module":
+            return None
+        module = self.modules[str(users[0].target)]
+        return module if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm1d)) else None
+
+    def _conv(self, module: nn.Conv2d, norm: nn.Module | None, source: str) -> str:
+        weight, bias = _folded(module, norm, fuse_conv_bn_weights)
+        pad_y, pad_x = module.padding
+        return self._node(
+            "Conv",
+            [source, self._weight(weight), self._weight(bias)],
+            kernel_shape=list(module.kernel_size),
+            strides=list(module.stride),
+            pads=[pad_y, pad_x, pad_y, pad_x],
+            dilations=list(module.dilation),
+            group=module.groups,
+        )
+
+    def _linear(self, module: nn.Linear, norm: nn.Module | None, source: str) -> str:
+        weight, bias = _folded(module, norm, fuse_linear_bn_weights)
+        return self._node("Gemm", [source, self._weight(weight), self._weight(bias)], transB=1)
+
+    def _prelu(self, module: nn.PReLU, norm: None, source: str) -> str:
+        return self._node("PRelu", [source, self._weight(module.weight.reshape(-1, 1, 1))])
+
+    def _upsample(self, module: nn.Upsample, norm: None, source: str) -> str:
+        factor = float(module.scale_factor)
+        scales = self._weight(torch.tensor([1.0, 1.0, factor, factor]))
+        return self._node(
+            "Resize",
+            [source, "", scales],
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
+
+    def _rows(self, module: AnchorRows, norm: None, source: str) -> str:
+        last = self._node("Transpose", [source], perm=[0, 2, 3, 1])
+        return self._node("Reshape", [last, self._weight(torch.tensor([-1, module.width]))])
+
+    def _node(self, operation: str, inputs: list[str], **attributes: object) -> str:
+        name = f"{operation}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operation, inputs, [f"{name}_output"], name=name, **attributes))
+        return f"{name}_output"
+
+    def _weight(self, tensor: Tensor) -> str:
+        name = f"weight_{len(self.initializers)}"
+        values = np.ascontiguousarray(tensor.detach().cpu().numpy())
+        self.initializers.append(numpy_helper.from_array(values, name))
+        return name
+
+
+def _folded(module: nn.Conv2d | nn.Linear, norm: nn.Module | None, fuse: Callable) -> tuple[Tensor, Tensor]:
+    """Weight and bias (float32), with the batch normalisation that follows folded in."""
+    weight = module.weight.detach().float()
+    bias = module.bias.detach().float() if module.bias is not None else torch.zeros(weight.shape[0])
+    if norm is not None:
+        weight, bias = fuse(weight, bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
+    return weight.contiguous(), bias

@@ -1,0 +1,141 @@
+"""Which losses the generator gets for a batch: the terms of method.md 3.2, and those of the exact swap.
+
+Every term carries its name and its weight; the total is their weighted sum and nothing else.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .. import losses
+from ..faces.alignment import recognizer_crop
+from ..faces.arcface import TorchRecognizer
+from .config import TrainingConfig
+from .data import Batch
+from .schedule import adversarial_factor, due
+
+
+class Term(NamedTuple):
+    """One addend of the generator's loss: `weight * value`, value a scalar tensor."""
+
+    name: str
+    weight: float
+    value: Tensor
+
+
+class Output(NamedTuple):
+    """What the generator made of a batch, float32."""
+
+    image: Tensor  # (B, 3, S, S), the blended result
+    rgb: Tensor  # (B, 3, S, S), before blending
+    mask: Tensor  # (B, 1, S, S) 0..1; ones without mask branch
+    mask_logits: list[Tensor]  # lowest resolution first; empty without mask branch
+
+
+def weighted_sum(terms: Iterable[Term]) -> Tensor:
+    """The total to descend."""
+    return torch.stack([term.weight * term.value for term in terms]).sum()
+
+
+def pixel_terms(config: TrainingConfig, batch: Batch, output: Output) -> list[Term]:
+    """Reconstruction, mask, and closeness to the exact swap where the batch shows it."""
+    weights, image = config.weights, output.image
+    same = batch.same_identity
+    over_face = losses.face_weight(batch.face_mask, config.face_weight)
+    terms = []
+    if weights.reconstruction:
+        value = losses.pixel_loss(image, batch.target, over_face, rows=same)
+        terms.append(Term("reconstruction", weights.reconstruction, value))
+    if output.mask_logits and weights.mask:
+        terms.append(Term("mask", weights.mask, losses.mask_loss(output.mask_logits[-1], batch.face_mask)))
+    if len(output.mask_logits) > 1 and weights.mask_levels:
+        value = losses.mask_levels_loss(output.mask_logits[:-1], batch.face_mask)
+        terms.append(Term("mask_levels", weights.mask_levels, value))
+    if batch.truth is None:
+        return terms
+    if weights.swap_pixels:
+        value = losses.pixel_loss(image, batch.truth, over_face, rows=~same)
+        terms.append(Term("swap_pixels", weights.swap_pixels, value))
+    # The truth of a same-identity row is the target: sharpness and rgb are taught on all rows.
+    if weights.swap_rgb:
+        terms.append(Term("swap_rgb", weights.swap_rgb, losses.pixel_loss(output.rgb, batch.truth, batch.face_mask)))
+    if weights.swap_gradients:
+        value = losses.gradient_loss(image, batch.truth, over_face)
+        terms.append(Term("swap_gradients", weights.swap_gradients, value))
+    if weights.swap_laplacian:
+        value = losses.laplacian_loss(image, batch.truth, pixel_weight=over_face)
+        terms.append(Term("swap_laplacian", weights.swap_laplacian, value))
+    return terms
+
+
+def recognizer_terms(config: TrainingConfig, step: int, batch: Batch, image: Tensor, recognizer: TorchRecognizer) -> list[Term]:
+    """Identity and perceptual terms from one forward pass of the result through the recogniser.
+
+    Lazy terms are multiplied by their interval. The recogniser's weights are expected to be frozen.
+    """
+    weights = config.weights
+    judge_identity = due(step, config.identity_every) and (weights.identity > 0 or weights.truth_identity > 0)
+    judge_features = due(step, config.perceptual_every) and (
+        weights.perceptual > 0 or (weights.swap_perceptual > 0 and batch.truth is not None))
+    if not (judge_identity or judge_features):
+        return []
+    rows = slice(0, config.recognizer_rows or len(image))
+    # With the exact swap hidden, features are compared on same-identity rows alone, where the target is the truth.
+    reference = batch.target if batch.truth is None else batch.truth
+    points = batch.points[rows]
+    embedding, features = _judge(recognizer, recognizer_crop(image[rows], points))
+    if judge_features or weights.truth_identity > 0:
+        with torch.no_grad():
+            reference_embedding, reference_features = _judge(recognizer, recognizer_crop(reference[rows], points))
+    same, terms = batch.same_identity[rows], []
+    if judge_identity and weights.identity:
+        value = losses.identity_loss(embedding, batch.id_embedding[rows])
+        terms.append(Term("identity", weights.identity * config.identity_every, value))
+    if judge_identity and weights.truth_identity:
+        judged = None if batch.truth is not None else same
+        value = losses.identity_loss(embedding, reference_embedding, judged)
+        terms.append(Term("truth_identity", weights.truth_identity * config.identity_every, value))
+    if judge_features and weights.perceptual:
+        value = losses.perceptual_loss(features, reference_features, same)
+        terms.append(Term("perceptual", weights.perceptual * config.perceptual_every, value))
+    if judge_features and weights.swap_perceptual and batch.truth is not None:
+        value = losses.perceptual_loss(features, reference_features, ~same)
+        terms.append(Term("swap_perceptual", weights.swap_perceptual * config.perceptual_every, value))
+    return terms
+
+
+def critic_terms(config: TrainingConfig, step: int, batch: Batch, image: Tensor, discriminator: nn.Module) -> list[Term]:
+    """Adversarial and feature-matching terms; nothing before `adversarial_start`."""
+    weights, factor = config.weights, adversarial_factor(config, step)
+    if factor == 0:
+        return []
+    terms = []
+    logits, features = discriminator(image, return_features=True)
+    if weights.adversarial:
+        terms.append(Term("adversarial", factor * weights.adversarial, losses.adversarial_loss(logits)))
+    if weights.feature_matching:
+        with torch.no_grad():
+            reference = batch.target if batch.truth is None else batch.truth
+            _, reference_features = discriminator(reference, return_features=True)
+        value = losses.feature_matching_loss(features, reference_features)
+        terms.append(Term("feature_matching", factor * weights.feature_matching, value))
+    return terms
+
+
+def uses_discriminator(config: TrainingConfig) -> bool:
+    """Whether the run has a discriminator at all."""
+    return config.weights.adversarial > 0 or config.weights.feature_matching > 0
+
+
+def uses_recognizer(config: TrainingConfig) -> bool:
+    """Whether any term needs the recogniser."""
+    weights = config.weights
+    return any((weights.identity, weights.truth_identity, weights.perceptual, weights.swap_perceptual))
+
+
+def _judge(recognizer: TorchRecognizer, crop: Tensor) -> tuple[Tensor, list[Tensor]]:
+    # One pass gives both: the embedding is the graph's last value.
+    *features, embedding = recognizer.features(crop, (*recognizer.levels, recognizer.graph.output_name))
+    return embedding, features

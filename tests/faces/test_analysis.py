@@ -1,0 +1,181 @@
+"""insightface behind our interface: positions, sizes, retries, packs and what may be wrong with them."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.alignment import recognizer_crop
+from styleswap_core.faces.analysis import load_face_analysis
+from styleswap_core.images import from_uint8
+
+
+@pytest.fixture(scope="module")
+def analyzer(tiny_pack):
+    return load_face_analysis(tiny_pack, det_size=640)
+
+
+def blocks(height, width, *corners, side=32):
+    picture = np.zeros((height, width, 3), dtype=np.uint8)
+    for x, y in corners:
+        picture[y : y + side, x : x + side] = 255
+    return picture
+
+
+def test_positions_are_continuous_coordinates(analyzer, box_and_points):
+    """insightface counts from the first pixel's centre, this package from its corner: half a pixel more."""
+    box, five = box_and_points
+    (face,) = analyzer.detect(blocks(640, 640, (256, 320)))
+    assert face.index == 0 and face.score > 0.99
+    np.testing.assert_allclose(face.points, five * 32 + [256, 320] + 0.5, atol=1e-3)
+    np.testing.assert_allclose(face.box, box * 32 + [256, 320, 256, 320] + 0.5, atol=1e-3)
+    assert face.id_embedding.shape == (512,) and np.linalg.norm(face.id_embedding) == pytest.approx(1, abs=1e-5)
+
+
+def test_large_pictures_are_analysed_small_and_reported_large(analyzer, box_and_points):
+    picture = blocks(5120, 5120, (2048, 2560), side=256)
+    (face,) = analyzer.detect(picture)
+    # An eighth of the size in the detector: coarse, but in the right place.
+    np.testing.assert_allclose(face.points, box_and_points[1] * 256 + [2048, 2560], atol=5)
+
+
+@pytest.mark.filterwarnings("ignore:`estimate` is deprecated")
+def test_embedding_is_insightfaces_own(tiny_pack, analyzer):
+    from insightface.app import FaceAnalysis
+
+    picture = np.random.default_rng(0).integers(0, 160, (640, 640, 3), dtype=np.uint8)
+    picture[320:352, 256:288] = 255
+    theirs = FaceAnalysis(name=str(tiny_pack), providers=["CPUExecutionProvider"])
+    theirs.prepare(ctx_id=-1, det_size=(640, 640))
+    expected = theirs.get(np.ascontiguousarray(picture[..., ::-1]))[0].normed_embedding
+    (face,) = analyzer.detect(picture)
+    assert float(face.id_embedding @ expected) > 1 - 1e-5
+    assert float(analyzer.embed(picture, face.points) @ expected) > 1 - 1e-5
+
+
+def test_torch_recognizer_gives_the_same_embedding(analyzer):
+    coarse = np.random.default_rng(1).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    picture = np.kron(coarse, np.ones((32, 32, 1), dtype=np.uint8))
+    points = np.float32([[300, 200], [360, 210], [330, 240], [305, 270], [350, 275]])
+    crop = recognizer_crop(from_uint8(picture), torch.from_numpy(points)[None])
+    embedding = torch.nn.functional.normalize(analyzer.torch_recognizer()(crop))[0].numpy()
+    assert float(embedding @ analyzer.embed(picture, points)) > 0.9999
+    assert analyzer.torch_recognizer().sha256 == analyzer.recognizer_sha256 and analyzer.recognizer_name == "rec"
+
+
+def test_a_face_that_fills_the_frame_is_found_by_padding(edge_pack, box_and_points):
+    """With 32 px of border, a white picture of 64 px has its left edge in the middle of the detector's second block."""
+    analyzer = load_face_analysis(edge_pack, det_size=192)
+    picture = np.full((64, 64, 3), 255, dtype=np.uint8)
+    found = analyzer.detect(picture, "top-bottom")
+    # 128 px are shown at 192: a block is 32 / 1.5 px; rows 2 and 3 lie inside the picture.
+    expected = [(box_and_points[1] + [1, row]) * 32 / 1.5 - 32 + 0.5 for row in (2, 3)]
+    assert len(found) == 2
+    np.testing.assert_allclose([face.points for face in found], expected, atol=1e-3)
+
+
+def test_a_coarser_pass_adds_what_the_finer_one_missed(tiny_pack, analyzer):
+    # At 640 the grid cuts this block into partial ones; at 128 it is one whole block.
+    picture = blocks(640, 640, (160, 160), side=160)
+    both = load_face_analysis(tiny_pack)
+    assert {face.box[2] - face.box[0] > 60 for face in both.detect(picture)} == {False, True}
+    assert all(face.box[2] - face.box[0] < 60 for face in analyzer.detect(picture))
+
+
+def test_the_same_face_is_reported_once(tiny_pack):
+    found = load_face_analysis(tiny_pack).detect(blocks(640, 640, (256, 320)))
+    assert len(found) == 1
+
+
+def test_no_face_is_an_empty_list(analyzer):
+    assert analyzer.detect(np.zeros((100, 80, 3), dtype=np.uint8)) == []
+
+
+def test_order(analyzer):
+    picture = blocks(640, 640, (64, 448), (320, 64), (512, 256))
+    assert [face.points[2, 0] // 32 for face in analyzer.detect(picture, "left-right")] == [2, 10, 16]
+    assert [face.points[2, 1] // 32 for face in analyzer.detect(picture, "top-bottom")] == [2, 8, 14]
+
+
+def test_nothing_is_printed(tiny_pack, capfd):
+    load_face_analysis(tiny_pack).detect(blocks(640, 640, (256, 320)))
+    assert capfd.readouterr().out == ""
+
+
+def test_pack_by_name_nested_or_not(tiny_pack, tmp_path):
+    shutil.copytree(tiny_pack, tmp_path / "models" / "plain")
+    shutil.copytree(tiny_pack, tmp_path / "models" / "nested" / "nested")
+    for name in ("plain", "nested"):
+        assert load_face_analysis(name, root=tmp_path).recognizer_name == "rec"
+
+
+def test_absent_pack_is_not_downloaded_unasked(tmp_path):
+    with pytest.raises(StyleSwapError, match=r"models/buffalo_l.*non-commercial"):
+        load_face_analysis("buffalo_l", root=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_download_is_explained(tmp_path, monkeypatch):
+    # A proxy nobody listens on is what "no network" looks like to the downloader.
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    with pytest.raises(StyleSwapError, match="could not download.*buffalo_l") as caught:
+        load_face_analysis("buffalo_l", root=tmp_path, allow_download=True)
+    assert "\n" not in str(caught.value)
+
+
+def _without(name):
+    return lambda folder: (folder / name).unlink()
+
+
+def _damaged(folder):
+    (folder / "rec.onnx").write_bytes((folder / "rec.onnx").read_bytes()[:1000])
+
+
+def _emptied(folder):
+    for path in folder.iterdir():
+        path.unlink()
+
+
+@pytest.mark.parametrize("spoil, words", [
+    (_without("det.onnx"), "no face detector"),
+    (_damaged, "rec.onnx"),
+    (_emptied, "found none"),
+])
+def test_spoiled_packs(tiny_pack, tmp_path, spoil, words):
+    folder = tmp_path / "pack"
+    shutil.copytree(tiny_pack, folder)
+    spoil(folder)
+    with pytest.raises(StyleSwapError, match=words) as caught:
+        load_face_analysis(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_pack_without_recognizer_detects_but_does_not_embed(tiny_pack, tmp_path):
+    folder = tmp_path / "pack"
+    shutil.copytree(tiny_pack, folder)
+    (folder / "rec.onnx").unlink()
+    analyzer = load_face_analysis(folder, det_size=640)
+    picture = blocks(640, 640, (256, 320))
+    (face,) = analyzer.detect(picture)
+    assert face.id_embedding is None and analyzer.recognizer_name == "" and analyzer.recognizer_path is None
+    for ask in (lambda: analyzer.embed(picture, face.points), analyzer.torch_recognizer):
+        with pytest.raises(StyleSwapError, match="recogniser"):
+            ask()
+
+
+@pytest.mark.parametrize("arguments, words", [
+    ({"det_thresh": 0.0}, "threshold"),
+    ({"det_size": 100}, "divisible by 32"),
+    ({"pack": "/nowhere/at/all"}, "folder"),
+])
+def test_wrong_arguments(tiny_pack, arguments, words):
+    with pytest.raises(StyleSwapError, match=words):
+        load_face_analysis(**{"pack": tiny_pack, **arguments})
+
+
+def test_other_pictures_are_refused(analyzer):
+    with pytest.raises(StyleSwapError, match="uint8"):
+        analyzer.detect(np.zeros((64, 64, 3), dtype=np.float32))

@@ -1,0 +1,148 @@
+"""The synthetic suite end to end at tiny counts: who meets whom, and what floor and ceiling must be."""
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.alignment import estimate_similarity, template_points, transform_points
+from styleswap_core.faces.arcface import TorchRecognizer
+from styleswap_core.metrics.regressors import AttributeRegressor, RegressorConfig
+from styleswap_core.metrics.sheet import SWAP_COLUMNS
+from styleswap_core.metrics.suite_synthetic import Panel, Settings, evaluate
+from styleswap_core.metrics.swappers import aligned_swapper
+from styleswap_core.metrics.synthetic_cases import crop_pose, draw_cases, render_cases
+from styleswap_core.model.config import GeneratorConfig
+from styleswap_core.model.generator import Generator
+from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
+from styleswap_core.synthetic.world import five_points
+
+TINY = Settings(identities=2, settings=2, seed=7, size=32, batch=3, rows=1)
+
+
+def write_recognizer(path, seed):
+    """A random recogniser of the ArcFace form: two strided convolutions and a linear layer."""
+    random = np.random.default_rng(seed)
+
+    def weight(name, *shape):
+        return numpy_helper.from_array(random.normal(0, shape[-1] ** -0.5, shape).astype(np.float32), name)
+
+    nodes = [
+        helper.make_node("Conv", ["data", "w1"], ["c1"], kernel_shape=[7, 7], strides=[7, 7], name="conv1"),
+        helper.make_node("Relu", ["c1"], ["r1"], name="relu1"),
+        helper.make_node("Conv", ["r1", "w2"], ["c2"], kernel_shape=[4, 4], strides=[4, 4], name="conv2"),
+        helper.make_node("Flatten", ["c2"], ["flat"], axis=1, name="flatten"),
+        helper.make_node("Gemm", ["flat", "w3"], ["embedding"], transB=1, name="gemm"),
+    ]
+    graph = helper.make_graph(
+        nodes, "tiny",
+        [helper.make_tensor_value_info("data", TensorProto.FLOAT, ["N", 3, 112, 112])],
+        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", 512])],
+        [weight("w1", 8, 3, 7, 7), weight("w2", 16, 8, 4, 4), weight("w3", 512, 256)],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def panel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recognisers")
+    torch.manual_seed(0)
+    regressor = AttributeRegressor(RegressorConfig(size=32)).eval()
+    return Panel(swapper=copy_target, recognizer=TorchRecognizer(write_recognizer(folder / "first.onnx", 1)),
+                 judge=TorchRecognizer(write_recognizer(folder / "second.onnx", 2)), regressor=regressor)
+
+
+def copy_target(batch, id_embedding):
+    return batch.target, torch.zeros_like(batch.target_face), torch.ones(len(id_embedding), dtype=torch.bool)
+
+
+def exact_swap(batch, id_embedding):
+    union = torch.maximum(batch.target_face, batch.exact_face)
+    return batch.exact, union, torch.ones(len(id_embedding), dtype=torch.bool)
+
+
+def test_nobody_is_swapped_onto_himself_and_all_seeds_are_held_out():
+    cases = draw_cases(5, 3, seed=1)
+    assert len(cases) == 15
+    assert not (cases.source == cases.target).any()
+    # In each setting everybody is a target once.
+    assert all(sorted(column.tolist()) == list(range(5)) for column in cases.target.view(5, 3).T)
+    assert all(seed in IDENTITY_SEEDS["test"] for seed in cases.identity_seeds)
+    drawn = cases.photo_seeds + cases.other_photo_seeds + cases.attribute_seeds
+    assert len(set(drawn)) == len(drawn) and all(seed in ATTRIBUTE_SEEDS["test"] for seed in drawn)
+
+
+def test_the_seed_alone_chooses():
+    first, again, other = draw_cases(4, 2, seed=1), draw_cases(4, 2, seed=1), draw_cases(4, 2, seed=2)
+    assert first.attribute_seeds == again.attribute_seeds and torch.equal(first.target, again.target)
+    assert first.identity_seeds != other.identity_seeds
+
+
+@pytest.mark.parametrize("counts", [(1, 8, 0), (2, 0, 0), (10 ** 9, 8, 0), (2, 1, -1)])
+def test_impossible_counts_are_refused(counts):
+    with pytest.raises(StyleSwapError, match="change --identities"):
+        draw_cases(*counts)
+
+
+def test_points_of_the_target_lie_as_in_its_window():
+    batch = render_cases(draw_cases(2, 1, seed=3), torch.arange(2), 32, "ffhq", torch.device("cpu"))
+    assert batch.target.shape == batch.exact.shape == (2, 3, 32, 32)
+    # A similarity cannot meet all five template points, but it meets their centre.
+    center = template_points("ffhq", 32).mean(0).expand(2, 2)
+    torch.testing.assert_close(batch.target_points.mean(1), center, atol=1e-3, rtol=0)
+
+
+def test_crop_roll_is_what_the_window_leaves():
+    people = Identities.from_seeds([IDENTITY_SEEDS["test"][0]])
+    upright, tilted = (Attributes.from_seeds([3], yaw=0.0, pitch=0.0, roll=roll) for roll in (0.0, 12.0))
+    template = five_points(people, upright, 100)
+    window = estimate_similarity(five_points(people, tilted, 100), template)
+    pose = crop_pose(tilted.pose, window)
+    assert pose[0].tolist() == pytest.approx([0, 0, 0], abs=0.3)
+    torch.testing.assert_close(transform_points(window, five_points(people, tilted, 100)), template, atol=0.5, rtol=0)
+
+
+def test_copying_the_target_is_the_floor(panel):
+    figures = evaluate(panel, TINY).figures
+    for key in ("face_psnr", "psnr", "ssim", "sharpness_ratio"):
+        assert figures[key] == pytest.approx(figures[f"{key}_floor"], abs=1e-6), key
+    assert figures["outside_l1"] == figures["pose_error_deg"] == figures["gaze_error_deg"] == 0
+    assert figures["face_psnr_gain"] == 0
+    assert figures["mask_iou"] == 0
+    # The judge looks at the exact swap's points in a result, at the target's own in the target.
+    assert 0.8 < figures["id_cos_target"] < 1 and figures["id_cos_target_floor"] == pytest.approx(1, abs=1e-5)
+
+
+def test_the_exact_swap_is_the_ceiling(panel):
+    evaluation = evaluate(replace(panel, swapper=exact_swap), TINY)
+    figures = evaluation.figures
+    for key in [key for key in figures if key.endswith("_ceiling")]:
+        assert figures[key.removesuffix("_ceiling")] == pytest.approx(figures[key], abs=1e-6), key
+    assert figures["id_cos_other_photo_ratio"] == 1
+    assert figures["sharpness_ratio"] == pytest.approx(1) and figures["ssim"] == pytest.approx(1)
+    assert figures["mask_iou"] == 1
+    assert figures["face_psnr"] == figures["psnr"] == 100
+    assert [row.label.split("\n")[0] for row in evaluation.rows] == ["best", "median", "worst"]
+    assert [len(row.pictures()) for row in evaluation.rows] == [len(SWAP_COLUMNS)] * 3
+
+
+def test_a_generator_is_measured_the_same_twice(panel):
+    torch.manual_seed(1)
+    channels = {4: 8, 8: 8, 16: 8, 32: 8}
+    generator = Generator(GeneratorConfig(size=32, w_dim=16, mapping_layers=1, channels=channels)).eval()
+    swapping = replace(panel, swapper=aligned_swapper(generator))
+    # Once in this process, once with rendering in two others.
+    first, again = (evaluate(replace(swapping, workers=workers), TINY).figures for workers in (0, 2))
+    assert first == pytest.approx(again, rel=1e-4, abs=1e-4)
+    assert all(np.isfinite(value) for value in first.values())
+    assert first["face_psnr"] < 30 and 0 <= first["mask_iou"] <= 1
+
+
+def test_whole_pictures_are_measured_too(panel):
+    figures = evaluate(replace(panel, swapper=exact_swap), replace(TINY, settings=1, size=None)).figures
+    assert figures["mask_iou"] == 1 and figures["detector_recall"] == 1

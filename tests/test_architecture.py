@@ -1,0 +1,159 @@
+"""The form of the source: what may import what, how long a file may be, what must not be in one."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CORE = ROOT / "styleswap_core"
+CORE_FILES = sorted(CORE.rglob("*.py"))
+PACK_FILES = [ROOT / "__init__.py", *sorted((ROOT / "nodes").rglob("*.py"))]
+
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+HOST_PROGRAM = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "nodes", "server"}
+
+# Everybody may import the leaves; beyond that, each part names its direct ground and inherits what that stands on.
+LEAVES = {"errors", "files", "devices"}
+GROUND = {
+    "errors": set(),
+    "files": set(),
+    "devices": set(),
+    "model": set(),
+    "images": set(),
+    "sheets": {"images"},
+    "faces": {"images"},
+    "identity": {"faces"},
+    "blending": {"faces"},
+    "losses": {"faces"},
+    "checkpoints": {"model"},
+    "swap": {"identity", "blending", "losses", "checkpoints"},
+    "synthetic": {"images", "sheets"},
+    "metrics": {"swap", "synthetic"},
+    "training": {"metrics"},
+    "commands": {"training"},
+    "cli": {"commands"},
+}
+
+
+def _reach(part: str) -> set[str]:
+    reached = {part} | LEAVES
+    for below in GROUND[part]:
+        reached |= _reach(below)
+    return reached
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def _part(path: Path) -> str:
+    """First name below the package: `model` for model/layers.py, `swap` for swap.py."""
+    relative = path.relative_to(CORE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def _parts_imported(path: Path) -> set[str]:
+    """Parts of the package that a core file imports by relative imports, wherever in the file they stand."""
+    parts = set()
+    package = list(path.relative_to(CORE).parts[:-1])
+    for node in ast.walk(_tree(path)):
+        if not isinstance(node, ast.ImportFrom) or node.level == 0:
+            continue
+        assert node.level <= len(package) + 1, f"{_name(path)}:{node.lineno} imports from above the package"
+        base = package[: len(package) - (node.level - 1)]
+        names = base + (node.module.split(".") if node.module else [])
+        parts |= {names[0]} if names else {alias.name for alias in node.names}
+    return {part for part in parts if not part.startswith("__")}
+
+
+@pytest.mark.parametrize("path", CORE_FILES, ids=_name)
+def test_imports_point_down(path):
+    part = _part(path)
+    if part == "__init__":
+        assert _parts_imported(path) == set(), "importing the package must stay cheap"
+        return
+    assert part in GROUND, f"{_name(path)}: a new part; give it a place in GROUND"
+    upward = _parts_imported(path) - _reach(part)
+    assert not upward, f"{_name(path)} ({part}) imports {sorted(upward)}, which stands above or beside it"
+
+
+@pytest.mark.parametrize("path", CORE_FILES, ids=_name)
+def test_core_imports_itself_relatively_and_never_the_host_program(path):
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            modules = [node.module or ""]
+        else:
+            continue
+        for module in modules:
+            top = module.split(".")[0]
+            assert top != "styleswap_core", f"{_name(path)}:{node.lineno} must import relatively"
+            assert top not in HOST_PROGRAM, f"{_name(path)}:{node.lineno} imports {module}; the core knows no host"
+
+
+@pytest.mark.parametrize("path", PACK_FILES, ids=_name)
+def test_pack_imports_comfy_inside_functions_only(path):
+    for node in _tree(path).body:
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            modules = [node.module or ""]
+        else:
+            continue
+        tops = {module.split(".")[0] for module in modules}
+        assert not tops & (HOST_PROGRAM | {"styleswap_core"}), f"{_name(path)}:{node.lineno} imports {modules}"
+
+
+@pytest.mark.parametrize("path", CORE_FILES + PACK_FILES, ids=_name)
+def test_files_and_functions_are_short(path):
+    lines = path.read_text(encoding="utf-8").count("\n")
+    assert lines <= MAX_FILE_LINES, f"{_name(path)} has {lines} lines"
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = node.end_lineno - node.lineno + 1
+            assert length <= MAX_FUNCTION_LINES, f"{_name(path)}:{node.lineno} {node.name} has {length} lines"
+
+
+@pytest.mark.parametrize("path", CORE_FILES + PACK_FILES, ids=_name)
+def test_no_broad_except(path):
+    for node in ast.walk(_tree(path)):
+        if not isinstance(node, ast.ExceptHandler):
+            continue
+        assert node.type is not None, f"{_name(path)}:{node.lineno} bare except"
+        names = {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)}
+        broad = names & {"Exception", "BaseException"}
+        # Cleaning up and passing the same exception on hides nothing.
+        reraises = any(isinstance(step, ast.Raise) and step.exc is None for step in node.body)
+        assert not broad or reraises, f"{_name(path)}:{node.lineno} catches {sorted(broad)}"
+
+
+@pytest.mark.parametrize("path", CORE_FILES + PACK_FILES, ids=_name)
+def test_nothing_unfinished_and_nothing_that_waits(path):
+    text = path.read_text(encoding="utf-8")
+    marks = re.findall(r"\bTODO\b|\bFIXME\b|\bXXX\b|NotImplementedError|\bsleep\(", text)
+    assert not marks, f"{_name(path)}: {marks}"
+    assert path.name not in ("utils.py", "helpers.py", "misc.py"), f"{_name(path)}: name the subject"
+
+
+def test_public_modules_say_what_they_are():
+    silent = [_name(path) for path in CORE_FILES + PACK_FILES if not ast.get_docstring(_tree(path))]
+    assert not silent
+
+
+def test_every_folder_of_the_core_is_a_package():
+    folders = {path.parent for path in CORE_FILES}
+    missing = [_name(folder) for folder in folders if not (folder / "__init__.py").is_file()]
+    assert not missing, "pip would leave these out"
+
+
+def test_ground_table_has_no_dead_rows():
+    present = {_part(path) for path in CORE_FILES} - {"__init__"}
+    assert set(GROUND) <= present

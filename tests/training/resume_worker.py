@@ -1,0 +1,21 @@
+"""Run as a process of its own, to be killed: python resume_worker.py RUN RECOGNIZER [STEPS]"""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import torch
+from training_toys import ToySource, tiny_config
+
+from styleswap_core.faces.arcface import TorchRecognizer
+from styleswap_core.training.loop import Surroundings, train
+from styleswap_core.training.records import RunFolder
+
+# Nothing may depend on the number of steps: the killed runs ask for more than they reach.
+CONFIG = tiny_config(steps=5000, schedule="constant", checkpoint_every=4, sample_every=40, log_every=2, sample_images=2)
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    run, recognizer = Path(sys.argv[1]), TorchRecognizer(sys.argv[2])
+    config = dataclasses.replace(CONFIG, steps=int(sys.argv[3]) if len(sys.argv) > 3 else CONFIG.steps)
+    train(config, RunFolder(run), Surroundings(ToySource(), torch.device("cpu"), recognizer))

@@ -1,0 +1,157 @@
+"""Batches from a small real folder of columns, and the command that trains on it."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.append(str(Path(__file__).resolve().parent))
+
+from training_toys import write_recognizer  # noqa: E402
+
+from styleswap_core.checkpoints.native import load_generator  # noqa: E402
+from styleswap_core.cli import main  # noqa: E402
+from styleswap_core.errors import StyleSwapError  # noqa: E402
+from styleswap_core.faces.alignment import estimate_similarity, recognizer_crop, template_points  # noqa: E402
+from styleswap_core.faces.arcface import TorchRecognizer  # noqa: E402
+from styleswap_core.synthetic.columns import ColumnPlan, ColumnSet, build_columns  # noqa: E402
+from styleswap_core.training.column_source import ColumnSource, column_embeddings  # noqa: E402
+
+SIZE = 32
+
+
+def align(points: torch.Tensor) -> torch.Tensor:
+    return estimate_similarity(points, template_points("ffhq", SIZE))
+
+
+@pytest.fixture(scope="module")
+def recognizer(tmp_path_factory) -> TorchRecognizer:
+    return TorchRecognizer(write_recognizer(tmp_path_factory.mktemp("recognizer") / "toy.onnx"))
+
+
+@pytest.fixture(scope="module")
+def columns(tmp_path_factory) -> ColumnSet:
+    return build_columns(tmp_path_factory.mktemp("columns"), ColumnPlan(columns=12, members=3, size=SIZE, identities=9), align)
+
+
+@pytest.fixture(scope="module")
+def embeddings(columns, recognizer) -> np.ndarray:
+    return column_embeddings(columns.folder, columns, recognizer, recognizer.sha256, torch.device("cpu"))
+
+
+def source(columns, embeddings, **changes) -> ColumnSource:
+    values = {"size": SIZE, "batch": 64, "seed": 3, "same_identity_share": 0.25, "owner_share": 0.5, "exact_swap": True}
+    return ColumnSource(columns, embeddings, **{**values, **changes})
+
+
+def test_a_batch_depends_on_seed_and_step_alone(columns, embeddings):
+    one, other = source(columns, embeddings), source(columns, embeddings)
+    other.batch(7)
+    for name in ("target", "id_embedding", "truth", "face_mask", "same_identity", "points"):
+        assert torch.equal(getattr(one.batch(5), name), getattr(other.batch(5), name))
+    assert not torch.equal(one.batch(5).target, one.batch(6).target)
+    assert not torch.equal(one.batch(5).target, source(columns, embeddings, seed=4).batch(5).target)
+
+
+def test_pairs_are_what_they_claim(columns, embeddings):
+    data = source(columns, embeddings, batch=2000)
+    draw = data.draw(0)
+    seeds = columns.identity_seeds.reshape(-1)
+    column = lambda index: index // 3  # noqa: E731
+    assert (column(draw.target) == column(draw.truth)).all()
+    assert (seeds[draw.photo] == seeds[draw.truth]).all()
+    assert (column(draw.photo) != column(draw.truth)).all(), "the embedding comes from another photo"
+    same = seeds[draw.target] == seeds[draw.truth]
+    assert same.mean() == pytest.approx(0.25, abs=0.04)
+    assert ((draw.target % 3) == 0).mean() == pytest.approx(0.5 + 0.5 / 3, abs=0.04)
+
+
+def test_pictures_masks_and_embeddings(columns, embeddings, recognizer):
+    data = source(columns, embeddings, batch=16)
+    batch, draw = data.batch(2, source_crop=True), data.draw(2)
+    pictures, masks = columns.images.reshape(-1, 3, SIZE, SIZE), columns.masks.reshape(-1, SIZE, SIZE)
+    assert torch.allclose((batch.target + 1) * 127.5, torch.from_numpy(pictures[draw.target]).float(), atol=1e-3)
+    union = np.maximum(masks[draw.target], masks[draw.truth])
+    assert torch.allclose(batch.face_mask[:, 0] * 255, torch.from_numpy(union).float(), atol=1e-3)
+    assert torch.equal(batch.truth[batch.same_identity], batch.target[batch.same_identity])
+    # The embedding is that of the photo shown, cut as a recogniser wants it.
+    points = torch.from_numpy(np.asarray(columns.points).reshape(-1, 5, 2)[draw.photo])
+    expected = torch.nn.functional.normalize(recognizer(recognizer_crop(batch.source_crop, points)), dim=1)
+    assert torch.allclose(batch.id_embedding, expected, atol=1e-5)
+
+
+def test_hidden_exact_swap(columns, embeddings):
+    data = source(columns, embeddings, exact_swap=False, batch=16)
+    batch, draw = data.batch(0), data.draw(0)
+    assert batch.truth is None
+    masks = columns.masks.reshape(-1, SIZE, SIZE)
+    assert torch.allclose(batch.face_mask[:, 0] * 255, torch.from_numpy(masks[draw.target]).float(), atol=1e-3)
+
+
+def test_smaller_crops_are_averages_and_points_follow(columns, embeddings):
+    full, half = source(columns, embeddings).batch(1), source(columns, embeddings, size=SIZE // 2).batch(1)
+    assert torch.allclose(half.target, torch.nn.functional.avg_pool2d(full.target, 2), atol=1e-5)
+    assert torch.allclose(half.points, full.points / 2)
+    with pytest.raises(StyleSwapError, match="multiple of 48"):
+        source(columns, embeddings, size=48)
+
+
+def test_pictures_kept_on_the_device_are_the_same(columns, embeddings):
+    mapped = source(columns, embeddings).batch(4)
+    resident = source(columns, embeddings, device=torch.device("cpu")).batch(4)
+    assert torch.equal(mapped.target, resident.target) and torch.equal(mapped.face_mask, resident.face_mask)
+
+
+def test_embeddings_are_kept_beside_the_columns(columns, embeddings):
+    class Never(torch.nn.Module):
+        def forward(self, crop):
+            raise AssertionError("computed twice")
+
+    (kept,) = columns.folder.glob("embeddings_*.npy")
+    sha256 = kept.stem.removeprefix("embeddings_")
+    again = column_embeddings(columns.folder, columns, Never(), sha256, torch.device("cpu"))
+    assert np.array_equal(again, embeddings)
+    assert np.linalg.norm(embeddings, axis=2) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_one_picture_per_identity_is_too_few(columns, embeddings, tmp_path):
+    few = build_columns(tmp_path / "few", ColumnPlan(columns=1, members=3, size=SIZE, identities=9), align)
+    with pytest.raises(StyleSwapError, match="second picture"):
+        source(few, embeddings[:1])
+
+
+def test_train_command(columns, tmp_path, capsys):
+    recognizer = write_recognizer(tmp_path / "toy.onnx")
+    run = tmp_path / "run"
+    words = ["train", "--out", str(run), "--json", "--device", "cpu"]
+    settings = {"model": "tiny", "data": str(columns.folder), "validation_data": str(columns.folder), "steps": 3,
+                "batch": 4, "recognizer": str(recognizer), "log_every": 1, "sample_images": 2, "validation_images": 4}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    assert main([*words, "--config", str(tmp_path / "config.json"), "--set", "weights.adversarial=0"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["step"] for line in lines if "loss/total" in line] == [1, 2, 3]
+    generator, metadata = load_generator(run / "generator_ema.safetensors")
+    assert generator.config.size == 32 and generator.config.recognizer == metadata["recognizer_sha256"]
+    assert metadata["domain"] == "synthetic" and metadata["training"]["weights"]["adversarial"] == 0
+    # A folder in use is not overwritten; resuming takes the stored settings, and says what is changed.
+    assert main(words) == 2
+    assert "holds a run already" in capsys.readouterr().err
+    assert main([*words, "--resume", "--set", "steps=5"]) == 0
+    assert "steps 3 -> 5" in capsys.readouterr().err
+    assert load_generator(run / "generator_ema.safetensors")[1]["training_steps"] == 5
+
+
+@pytest.mark.parametrize(("setting", "message"), [
+    ("data=nowhere", "holds no columns"), ("recognizer=missing.onnx", "missing.onnx"), ("stepz=3", "unknown setting stepz"),
+    ("model=huge", "unknown generator preset"), ("weights.mask=much", "weights: mask: expected float"),
+])
+def test_train_command_names_what_is_wrong(columns, tmp_path, capsys, setting, message):
+    recognizer = write_recognizer(tmp_path / "toy.onnx")
+    words = ["--set", "model=tiny", "--set", f"data={columns.folder}", "--set", f"recognizer={recognizer}", "--set", setting]
+    assert main(["train", "--out", str(tmp_path / "run"), *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "run").exists()

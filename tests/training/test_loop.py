@@ -1,0 +1,189 @@
+"""The loop on a toy source with the real networks: what is run when, what is written, what stops it."""
+
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.append(str(Path(__file__).resolve().parent))
+
+from training_toys import ToySource, losses_by_step, tiny_config, write_recognizer  # noqa: E402
+
+from styleswap_core.errors import StyleSwapError  # noqa: E402
+from styleswap_core.faces.arcface import TorchRecognizer  # noqa: E402
+from styleswap_core.images import load_image  # noqa: E402
+from styleswap_core.losses import LossWeights  # noqa: E402
+from styleswap_core.training.config import (  # noqa: E402
+    TrainingConfig,
+    config_from_dict,
+    config_to_dict,
+    load_config,
+    override,
+    save_config,
+)
+from styleswap_core.training.data import prefetch  # noqa: E402
+from styleswap_core.training.loop import Surroundings, train  # noqa: E402
+from styleswap_core.training.records import RunFolder  # noqa: E402
+from styleswap_core.training.schedule import adversarial_factor, ema_decay, learning_rate_factor  # noqa: E402
+from styleswap_core.training.state import checkpoint_paths, create_state, update_ema  # noqa: E402
+from styleswap_core.training.step import train_step  # noqa: E402
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def recognizer(tmp_path_factory) -> TorchRecognizer:
+    return TorchRecognizer(write_recognizer(tmp_path_factory.mktemp("recognizer") / "toy.onnx"))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_loss_falls_and_everything_is_written(tmp_path, recognizer, precision):
+    weights = LossWeights(adversarial=0.0)
+    config = tiny_config(steps=60, precision=precision, weights=weights, learning_rate=5e-3, perceptual_every=1,
+                         checkpoint_every=60, sample_every=60, sample_images=3, validation_images=6, log_every=10)
+    folder = RunFolder(tmp_path / "run")
+    surroundings = Surroundings(ToySource(), CPU, recognizer, validation=ToySource())
+    train(config, folder, surroundings)
+    figures = losses_by_step(folder)
+    assert figures[60]["loss/total"] < 0.8 * figures[10]["loss/total"]
+    assert load_config(folder.config) == config
+    assert load_image(folder.samples / "step_000000060.png").shape[2] == 3
+    assert list(folder.tensorboard.glob("events.*"))
+    text = folder.metrics.read_text(encoding="utf-8")
+    assert "validation/face_psnr" in text and "validation/id_cos" in text
+
+
+def test_discriminator_is_not_run_before_its_start(recognizer):
+    config = tiny_config(adversarial_start=2, adversarial_ramp=0)
+    state = create_state(config, CPU)
+    runs = []
+    state.discriminator.register_forward_hook(lambda *_: runs.append(state.step))
+    reports = [train_step(config, state, ToySource().batch(step), recognizer) for step in range(3)]
+    assert runs and set(runs) == {2}
+    assert "loss/adversarial" not in reports[1].scalars and "discriminator/loss" not in reports[1].scalars
+    assert "loss/adversarial" in reports[2].scalars and "discriminator/r1" in reports[2].scalars
+    assert all(value.requires_grad for value in state.discriminator.parameters())
+
+
+def test_no_discriminator_without_its_terms(recognizer):
+    assert create_state(tiny_config(weights=LossWeights(adversarial=0.0)), CPU).discriminator is None
+
+
+def test_one_generator_and_two_recogniser_passes_per_step(recognizer):
+    config = tiny_config(perceptual_every=1)
+    state, passes = create_state(config, CPU), []
+    generator_hook = state.generator.encoder.register_forward_hook(lambda *_: passes.append("generator"))
+    recognizer_hook = recognizer.graph.register_forward_hook(lambda *_: passes.append("recognizer"))
+    train_step(config, state, ToySource().batch(0), recognizer)
+    generator_hook.remove()
+    recognizer_hook.remove()
+    assert passes == ["generator", "recognizer", "recognizer"]
+
+
+def test_recogniser_rests_between_lazy_steps(recognizer):
+    config = tiny_config(identity_every=3, perceptual_every=2, adversarial_start=100)
+    state = create_state(config, CPU)
+    names = [set(train_step(config, state, ToySource().batch(step), recognizer).scalars) for step in range(4)]
+    assert ["loss/identity" in step for step in names] == [True, False, False, True]
+    assert ["loss/swap_perceptual" in step for step in names] == [True, False, True, False]
+
+
+def test_hidden_exact_swap_leaves_the_papers_terms(recognizer):
+    config = tiny_config(adversarial_start=0, perceptual_every=1)
+    state = create_state(config, CPU)
+    scalars = train_step(config, state, ToySource(exact_swap=False).batch(0), recognizer).scalars
+    terms = {name.removeprefix("loss/") for name in scalars if name.startswith("loss/")}
+    assert terms == {"reconstruction", "perceptual", "identity", "truth_identity", "mask", "mask_levels", "adversarial",
+                     "feature_matching", "total"}
+
+
+def test_not_a_number_stops_and_leaves_the_last_checkpoint(tmp_path, recognizer):
+    folder = RunFolder(tmp_path / "run")
+    config = tiny_config(steps=8, checkpoint_every=2, log_every=100)
+    with pytest.raises(StyleSwapError, match="diverged by step 6.*loss/reconstruction"):
+        train(config, folder, Surroundings(ToySource(poison_step=5), CPU, recognizer))
+    assert [path.stem for path in checkpoint_paths(folder.checkpoints)] == ["step_000000004", "step_000000002"]
+    train(config, folder, Surroundings(ToySource(), CPU, recognizer))
+
+
+def test_time_limit_stops_at_a_checkpoint(tmp_path, recognizer):
+    folder = RunFolder(tmp_path / "run")
+    config = tiny_config(steps=6, checkpoint_every=100)
+    state = train(config, folder, Surroundings(ToySource(), CPU, recognizer, max_minutes=1e-9))
+    assert state.step == 1 and checkpoint_paths(folder.checkpoints)[0].stem == "step_000000001"
+    assert train(config, folder, Surroundings(ToySource(), CPU, recognizer)).step == 6
+
+
+def test_missing_recogniser_is_said_at_once(tmp_path):
+    with pytest.raises(StyleSwapError, match="recogniser"):
+        train(tiny_config(), RunFolder(tmp_path / "run"), Surroundings(ToySource(), CPU))
+
+
+def test_average_moves_by_its_half_life():
+    config = tiny_config(batch=10, ema_half_life_images=20.0, ema_ramp_up=0.0)
+    state = create_state(config, CPU)
+    start = [value.clone() for value in state.generator_ema.parameters()]
+    with torch.no_grad():
+        for value in state.generator.parameters():
+            value.add_(1.0)
+    for _ in range(2):  # 20 images
+        update_ema(state, ema_decay(config, 1000))
+    for before, after in zip(start, state.generator_ema.parameters(), strict=True):
+        assert torch.allclose(after, before + 0.5, atol=1e-5)
+
+
+def test_schedules():
+    config = TrainingConfig(steps=1000, warmup_steps=9, adversarial_start=100, adversarial_ramp=99)
+    assert learning_rate_factor(config, 0) == pytest.approx(0.1)
+    assert learning_rate_factor(config, 500) == pytest.approx(0.5)
+    assert learning_rate_factor(config, 999) < 1e-5
+    assert learning_rate_factor(TrainingConfig(steps=1000, schedule="linear", warmup_steps=0), 250) == pytest.approx(0.75)
+    assert [adversarial_factor(config, step) for step in (99, 100, 149, 199, 900)] == [0.0, 0.01, 0.5, 1.0, 1.0]
+    # A young average: after 1000 images its half-life is 50 of them.
+    assert ema_decay(TrainingConfig(batch=10), 100) == pytest.approx(0.5 ** (10 / 50))
+
+
+def test_prefetch_keeps_order_and_passes_errors_on():
+    class Counting:
+        def __init__(self):
+            self.asked = []
+
+        def batch(self, step, source_crop=False):
+            if step == 7:
+                raise StyleSwapError("no picture")
+            self.asked.append(step)
+            return step
+
+    source = Counting()
+    with prefetch(source, 2, 6) as batches:
+        assert list(batches) == [2, 3, 4, 5]
+    with pytest.raises(StyleSwapError, match="no picture"), prefetch(source, 5, 9) as batches:
+        list(batches)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
+
+
+def test_configuration_round_trip_and_refusals(tmp_path):
+    config = tiny_config(model_overrides={"attribute_masking": "mean"}, generator_betas=(0.5, 0.9))
+    assert config_from_dict(config_to_dict(config)) == config
+    save_config(config, tmp_path / "config.json")
+    assert load_config(tmp_path / "config.json") == config
+    changed = config_from_dict(override(config_to_dict(config), ["weights.identity=5", "steps=3", "data=a folder"]))
+    assert (changed.weights.identity, changed.steps, changed.data) == (5.0, 3, "a folder")
+    for values, message in (({"step": 1}, "unknown setting step"), ({"steps": "many"}, "steps: expected int"),
+                            ({"weights": {"idenity": 1}}, "unknown setting idenity"), ({"batch": 0}, "at least 1"),
+                            ({"steps": True}, "expected int"), ({"generator_betas": [0.9]}, "expected 2 numbers")):
+        with pytest.raises(StyleSwapError, match=message):
+            config_from_dict(values)
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(StyleSwapError, match="not valid JSON"):
+        load_config(tmp_path / "broken.json")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib came with Python 3.11")
+def test_configuration_from_toml(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text('model = "tiny"\nsteps = 12\n[weights]\nidentity = 3\n')
+    config = load_config(path)
+    assert (config.model, config.steps, config.weights.identity) == ("tiny", 12, 3.0)

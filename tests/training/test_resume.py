@@ -1,0 +1,157 @@
+"""A run that is cut off and resumed computes what one run through computes, and no kill leaves it unable to resume."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE))
+
+from training_toys import ToySource, losses_by_step, tiny_config, write_recognizer  # noqa: E402
+
+import styleswap_core  # noqa: E402
+from styleswap_core.checkpoints.native import load_generator  # noqa: E402
+from styleswap_core.errors import StyleSwapError  # noqa: E402
+from styleswap_core.faces.arcface import TorchRecognizer  # noqa: E402
+from styleswap_core.training.loop import Surroundings, train  # noqa: E402
+from styleswap_core.training.records import RunFolder  # noqa: E402
+from styleswap_core.training.state import checkpoint_paths, newest_checkpoint, read_checkpoint  # noqa: E402
+
+CPU = torch.device("cpu")
+KILLS = 10
+
+
+class CutOff(Exception):
+    """Stands for whatever ends a process between two steps."""
+
+
+class CutSource(ToySource):
+    """Ends the process, as it were, when it is asked for a step."""
+
+    def __init__(self, cut_step: int):
+        super().__init__()
+        self.cut_step = cut_step
+
+    def batch(self, step: int, source_crop: bool = False):
+        if step == self.cut_step:
+            raise CutOff
+        return super().batch(step, source_crop)
+
+
+@pytest.fixture(scope="module")
+def recognizer(tmp_path_factory) -> TorchRecognizer:
+    return TorchRecognizer(write_recognizer(tmp_path_factory.mktemp("recognizer") / "toy.onnx"))
+
+
+def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, recognizer):
+    config = tiny_config(steps=10, checkpoint_every=4)
+    whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
+    finished = train(config, whole, Surroundings(ToySource(), CPU, recognizer))
+    # Cut off after step 6: steps 5 and 6 are lost and done again.
+    with pytest.raises(CutOff):
+        train(config, cut, Surroundings(CutSource(6), CPU, recognizer))
+    torch.manual_seed(999)
+    resumed = train(config, cut, Surroundings(ToySource(), CPU, recognizer))
+    assert losses_by_step(cut) == losses_by_step(whole)
+    assert sorted(losses_by_step(cut)) == list(range(1, 11))
+    for name in ("generator", "generator_ema", "discriminator"):
+        expected, got = getattr(finished, name).state_dict(), getattr(resumed, name).state_dict()
+        assert all(torch.equal(expected[key], got[key]) for key in expected), name
+
+
+def test_checkpoints_kept_and_their_content(tmp_path, recognizer):
+    folder = RunFolder(tmp_path / "run")
+    config = tiny_config(steps=7, checkpoint_every=2)
+    train(config, folder, Surroundings(ToySource(), CPU, recognizer, metadata={"domain": "synthetic"}))
+    assert [path.name for path in checkpoint_paths(folder.checkpoints)] == ["step_000000007.pt", "step_000000006.pt"]
+    content = newest_checkpoint(folder.checkpoints)
+    assert content["step"] == 7 and content["config"]["model"] == "tiny" and "cpu" in content["random"]
+    generator, metadata = load_generator(folder.generator)
+    assert metadata["domain"] == "synthetic" and metadata["training_steps"] == 7
+    assert torch.equal(generator.mapping.input.weight, content["generator_ema"]["mapping.input.weight"])
+
+
+def test_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, recognizer, capsys):
+    folder = RunFolder(tmp_path / "run")
+    config = tiny_config(steps=4, checkpoint_every=2)
+    surroundings = Surroundings(ToySource(), CPU, recognizer)
+    train(config, folder, surroundings)
+    newest, before = checkpoint_paths(folder.checkpoints)
+    expected = losses_by_step(folder)
+    newest.write_bytes(newest.read_bytes()[:2000])
+    assert train(config, folder, surroundings).step == 4
+    assert losses_by_step(folder) == expected
+    assert newest.name in capsys.readouterr().err
+    for path in checkpoint_paths(folder.checkpoints):
+        path.write_bytes(b"not a checkpoint")
+    with pytest.raises(StyleSwapError, match="not a readable checkpoint"):
+        train(config, folder, surroundings)
+
+
+def test_checkpoint_of_another_architecture_is_refused(tmp_path, recognizer):
+    folder = RunFolder(tmp_path / "run")
+    train(tiny_config(steps=2), folder, Surroundings(ToySource(), CPU, recognizer))
+    wider = tiny_config(steps=4, model_overrides={"w_dim": 48})
+    with pytest.raises(StyleSwapError, match="does not fit"):
+        train(wider, folder, Surroundings(ToySource(), CPU, recognizer))
+
+
+def test_sigkill_at_ten_random_moments(tmp_path):
+    """Every start goes on from the last checkpoint that was seen, and the end is the same as without any kill."""
+    recognizer = write_recognizer(tmp_path / "toy.onnx")
+    folder = RunFolder(tmp_path / "run")
+    dice = random.Random(20261122)
+    seen = 0
+    for _ in range(KILLS):
+        worker = _start(folder, recognizer)
+        _wait_for_progress(folder, seen, worker)
+        # From here on, steps, checkpoints and exports follow each other within this time.
+        time.sleep(dice.uniform(0.0, 0.6))
+        worker.send_signal(signal.SIGKILL)
+        assert worker.wait() == -signal.SIGKILL, "the run ended by itself; give it more steps"
+        seen = _assert_intact(folder, seen)
+    assert seen >= KILLS * 4
+    last, straight = seen + 4, RunFolder(tmp_path / "straight")
+    finishers = [_start(folder, recognizer, last), _start(straight, recognizer, last)]
+    assert [worker.wait() for worker in finishers] == [0, 0]
+    assert not [path for path in folder.root.rglob(".*") if path.is_file()], "unfinished files were left behind"
+    assert sorted(losses_by_step(folder)) == list(range(2, last + 1, 2))
+    assert losses_by_step(folder) == losses_by_step(straight)
+
+
+def _start(folder: RunFolder, recognizer: Path, steps: int | None = None) -> subprocess.Popen:
+    command = [sys.executable, str(HERE / "resume_worker.py"), str(folder.root), str(recognizer)]
+    root = str(Path(styleswap_core.__file__).resolve().parents[1])
+    environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command + ([str(steps)] if steps else []), env=environment, stderr=subprocess.DEVNULL)
+
+
+def _wait_for_progress(folder: RunFolder, seen: int, worker: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 60
+    while not checkpoint_paths(folder.checkpoints) or _newest_step(folder) <= seen:
+        assert worker.poll() is None and time.monotonic() < deadline, "the worker does not advance"
+        time.sleep(0.005)
+
+
+def _newest_step(folder: RunFolder) -> int:
+    return int(checkpoint_paths(folder.checkpoints)[0].stem.removeprefix("step_"))
+
+
+def _assert_intact(folder: RunFolder, seen: int) -> int:
+    # Every file under its final name is whole, and the newest checkpoint is no older than what was there before.
+    for path in checkpoint_paths(folder.checkpoints):
+        assert read_checkpoint(path)["step"] > 0
+    if folder.generator.exists():
+        load_generator(folder.generator)
+    json.loads(folder.config.read_text(encoding="utf-8"))
+    newest = _newest_step(folder)
+    assert newest > seen
+    return newest
