@@ -10,6 +10,7 @@ subcommand that was asked for is imported, which keeps `styleswap --help` quick.
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NamedTuple, NoReturn
@@ -92,7 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     chosen = next((word for word in words if not word.startswith("-")), None)
     args = build_parser(chosen).parse_args(words)
-    return args.run(args)
+    with warnings.catch_warnings():
+        # insightface calls a function that scikit-image is going to rename, which is nothing to users.
+        warnings.filterwarnings("ignore", category=FutureWarning, module="insightface")
+        return args.run(args)
 
 
 def _fail(message: str) -> int:

@@ -105,13 +105,14 @@ def test_wrong_usage_is_one_line(words, part, capsys, folder):
 
 def test_a_real_process_gives_one_line_and_no_traceback(folder):
     done = subprocess.run(
-        [sys.executable, "-m", "styleswap_core.cli", "swap", "--source", "a.png", "--target", "b.png", "--out", "c.png"],
+        [sys.executable, "-m", "styleswap_core.cli", "swap", "--source", "a.png", "--target", "b.png", "--out", "c.png",
+         "--model", "m.safetensors"],
         env=_environment(), cwd=folder, capture_output=True, text=True, timeout=120,
     )
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.strip().splitlines()) == 1
-    assert "a.png" in done.stderr
+    assert "m.safetensors" in done.stderr
     assert list(folder.iterdir()) == []
 
 
@@ -243,8 +244,16 @@ def test_doctor_prints_what_a_bug_report_needs(capsys):
     assert report["styleswap"] == __version__
     assert {"torch", "numpy", "insightface"} <= set(report["packages"])
     assert "CPUExecutionProvider" in report["onnx_providers"]
-    for word in (report["python"], report["device"], report["package_folder"], report["pack_folder"]):
+    for word in (report["python"], report["device"], report["package_folder"], *report["packs"]):
         assert word in text
+
+
+def test_doctor_finds_packs_and_names_their_files(folder, capsys):
+    _touch(folder / "models/insightface/models/antelopev2/antelopev2/glintr100.onnx")
+    (folder / "models/insightface/models/empty").mkdir()
+    assert cli.main(["doctor", "--json"]) == 0
+    packs = json.loads(capsys.readouterr().out)["packs"]
+    assert packs["models/insightface/models"] == {"antelopev2": ["antelopev2/glintr100.onnx"]}
 
 
 # --- demo and swap, on the real demo pack
@@ -262,7 +271,7 @@ def test_demo_writes_a_sheet_and_says_how_alike(demo):
     likeness = report["likeness_to_source"]
     assert likeness["result"] > likeness["target"] + 0.2
     assert likeness["exact_swap"] > likeness["target"]
-    assert "rendered faces only" not in notes, "both pictures are rendered"
+    assert notes == "", "both pictures are rendered, so there is nothing to note"
     assert "face swapped" in Image.open(out / "result.png").text["styleswap"]
 
 
@@ -331,11 +340,8 @@ def test_a_bad_target_is_one_line_and_nothing_is_written(kind, demo, folder, cap
 def test_a_bad_model_pack_or_device_is_one_line(option, value, part, demo, folder, capsys):
     out, _, _ = demo
     (folder / "note.txt").write_text("not a model")
-    code = cli.main(["swap", "--source", str(out / "source.png"), "--target", str(out / "target.png"),
-                     "--out", "result.png", option, value])
-    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("styleswap: note:")]
-    assert code == 2
-    assert len(lines) == 1 and part in lines[0]
+    assert part in fails(capsys, "swap", "--source", out / "source.png", "--target", out / "target.png",
+                         "--out", "result.png", option, value)
     assert [path.name for path in folder.iterdir()] == ["note.txt"]
 
 

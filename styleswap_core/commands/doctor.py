@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from .. import __version__
+from ..faces.packs import DEMO_PACK, LICENSE_NOTE
 
 PACKAGES = ("torch", "numpy", "safetensors", "insightface", "onnxruntime", "onnxruntime-gpu", "opencv-python", "kornia",
             "Pillow", "tqdm", "onnx", "tensorboard")
@@ -18,7 +19,7 @@ STAND_INS = {
     "opencv-python": ("opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
 }
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
-INSIGHTFACE_PACKS = Path("~/.insightface/models").expanduser()
+PACK_FOLDERS = (Path("~/.insightface/models").expanduser(), Path("models/insightface/models"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,8 +53,7 @@ def examine() -> dict:
             for path in sorted(ASSETS.rglob("*"))
             if path.is_file() and path.suffix in (".onnx", ".safetensors", ".json")
         },
-        "pack_folder": str(INSIGHTFACE_PACKS),
-        "packs": _packs(INSIGHTFACE_PACKS),
+        "packs": {str(folder): _packs(folder) for folder in PACK_FOLDERS},
     }
     report["missing"] = _missing(report)
     return report
@@ -106,13 +106,14 @@ def _missing(report: dict) -> list[str]:
     if "generator.safetensors" not in report["assets"]:
         lines.append("demo generator (assets/generator.safetensors): install the package again, "
                      "or train one as docs/MODEL_CARD.md says")
-    if not any(name.endswith(".onnx") for name in report["assets"]):
-        lines.append("demo detector and recogniser (assets/*.onnx): install the package again")
+    demo_pack = [name for name in report["assets"] if name.startswith(f"{DEMO_PACK.name}/") and name.endswith(".onnx")]
+    if len(demo_pack) < 2:
+        lines.append(f"demo detector and recogniser (assets/{DEMO_PACK.name}/*.onnx): install the package again")
     if report["packages"].get("torch") and report["device"].startswith("unknown"):
         lines.append("a torch that loads: install it again, as PyTorch's installation page says for this machine")
-    if not report["packs"]:
-        lines.append("insightface packs, needed only for photographs: styleswap swap --pack buffalo_l --download "
-                     "(non-commercial licence)")
+    if not any(report["packs"].values()):
+        lines.append("insightface packs, needed only for models made from photographs: styleswap swap --pack buffalo_l "
+                     f"--download ({LICENSE_NOTE})")
     return lines
 
 
@@ -122,7 +123,8 @@ def _lines(report: dict) -> list[str]:
     lines.append("onnx providers: " + (", ".join(report["onnx_providers"]) or "none"))
     lines.append(f"assets in {report['package_folder']}/assets:")
     lines += [f"  {name}  {size / 1e6:.2f} MB" for name, size in report["assets"].items()] or ["  none"]
-    lines.append(f"insightface packs in {report['pack_folder']}:")
-    lines += [f"  {name}: {', '.join(files)}" for name, files in report["packs"].items()] or ["  none"]
+    for folder, packs in report["packs"].items():
+        lines.append(f"insightface packs in {folder}:")
+        lines += [f"  {name}: {', '.join(files)}" for name, files in packs.items()] or ["  none"]
     lines.append("missing:" if report["missing"] else "missing: nothing")
     return lines + [f"  {line}" for line in report["missing"]]

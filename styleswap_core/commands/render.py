@@ -36,13 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     columns = forms.add_parser("columns", help="training data: attribute settings, each with several identities")
     columns.add_argument("--columns", type=whole_number(), default=2000, metavar="N",
                          help="attribute settings (2000)")
-    columns.add_argument("--members", type=whole_number(2), default=5, metavar="N", help="people per setting (5)")
+    columns.add_argument("--members", type=whole_number(), default=5, metavar="N", help="people per setting (5)")
     columns.add_argument("--identities", type=whole_number(2), default=4000, metavar="N",
                          help="people in all, from the start of the split; each appears equally often (4000)")
     columns.add_argument("--first-setting", type=whole_number(0), default=0, metavar="N",
                          help="where in the split's settings to start; the settings follow each other (0)")
     columns.add_argument("--template", default="ffhq", metavar="NAME",
-                         help="crop template that pictures are aligned to, or `none` for whole pictures (ffhq)")
+                         help="crop template that pictures are aligned to, `recognizer` for ArcFace crops (112 px), or "
+                         "`none` for whole pictures (ffhq)")
     columns.add_argument("--workers", type=whole_number(), default=os.cpu_count() or 1, metavar="N",
                          help="processes that render (default: one per core)")
     columns.add_argument("--fuse", action="store_true",
@@ -147,12 +148,15 @@ def _render_columns(args: argparse.Namespace) -> int:
     from ..faces.alignment import template_points
     from ..synthetic.columns import ColumnPlan, build_columns
     from ..synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS
+    from ..training.recognizer.data import recognizer_window
 
     settings = args.first_setting + args.columns
     if args.identities > len(IDENTITY_SEEDS[args.split]) or settings > len(ATTRIBUTE_SEEDS[args.split]):
         raise _beyond(args.split, args.identities, settings)
     align = None
-    if args.template != "none":
+    if args.template == "recognizer":
+        align = recognizer_window
+    elif args.template != "none":
         template_points(args.template, args.size)  # an unknown name is told before any work
         align = partial(align_to_template, template=args.template, size=args.size)
     plan = ColumnPlan(columns=args.columns, members=args.members, size=args.size, identities=args.identities,

@@ -67,9 +67,11 @@ class Swapper:
         path = model or DEMO_MODEL
         place = choose_device(device)
         generator, metadata = load_generator(path)
-        if pack is not None and not Path(pack).expanduser().is_dir():
+        if download:
             say(LICENSE_NOTE)
         analyzer = load_face_analysis(pack, allow_download=download)
+        if pack is not None and not download:
+            say(LICENSE_NOTE)
         return cls(generator.eval().to(place), metadata, model_sha256(path), path, analyzer)
 
     def model_card(self) -> dict:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..errors import StyleSwapError
@@ -92,7 +92,7 @@ def save_regressor(path: str | Path, regressor: AttributeRegressor, metadata: di
                for name, value in regressor.state_dict().items()}
     header = {"format": FORMAT, "version": "1", "config": json.dumps(asdict(regressor.config)), **(metadata or {})}
     with atomic_write(path) as temporary:
-        save_file({name: value.contiguous().cpu() for name, value in tensors.items()}, str(temporary), metadata=header)
+        temporary.write_bytes(save({name: value.contiguous().cpu() for name, value in tensors.items()}, metadata=header))
 
 
 def load_regressor(path: str | Path) -> AttributeRegressor:

@@ -42,7 +42,7 @@ def best_median_worst(values: Tensor, each: int = 3) -> list[tuple[str, int]]:
     """("best" | "median" | "worst", index) of `each` values (higher is better) of a kind; none twice, NaN never."""
     order = [int(i) for i in torch.argsort(values, descending=True, stable=True) if not torch.isnan(values[i])]
     middle = max(0, (len(order) - each) // 2)
-    parts = {"best": order[:each], "median": order[middle:middle + each], "worst": order[-each:]}
+    parts = {"best": order[:each], "median": order[middle:middle + each], "worst": order[max(0, len(order) - each):]}
     chosen: dict[int, str] = {}
     for name, indices in parts.items():
         for index in indices:

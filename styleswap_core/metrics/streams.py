@@ -1,14 +1,19 @@
 """Results of a slow function in order, computed ahead by several processes."""
 
+import multiprocessing
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 Renderer = Callable[[Tensor], dict[str, Tensor]]
+# Parts under way per process: one in work, one waiting, so that results never pile up.
+AHEAD = 2
 
 
 def default_workers(device: torch.device) -> int:
@@ -16,32 +21,52 @@ def default_workers(device: torch.device) -> int:
     return 0 if device.type != "cpu" else os.cpu_count() or 1
 
 
-def stream(function: Renderer, parts: Sequence[Tensor], workers: int) -> Iterator[dict[str, Tensor]]:
-    """`function(part)` for each part, in order. With `workers` 0 in this process, else ahead in as many others.
+@contextmanager
+def render_pool(workers: int) -> Iterator[Executor | None]:
+    """Processes of one thread each; None for `workers` 0.
 
-    Rendering is many small operations, which one thread each in several processes does faster than several threads
-    in one. `function` must be picklable: a module's function, or a `functools.partial` of one.
+    Rendering is many small operations, which several processes do much faster than several threads.
     """
-    if workers == 0 or len(parts) == 1:
-        yield from map(function, parts)
+    if workers == 0:
+        yield None
         return
-    loader = DataLoader(_Calls(function, parts), batch_size=None, num_workers=min(workers, len(parts)),
-                        collate_fn=_as_it_is, prefetch_factor=1)
-    for arrays in loader:
-        yield {name: torch.from_numpy(array) for name, array in arrays.items()}
+    # A forked process inherits torch's threads in a state in which they may hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-class _Calls(Dataset):
-    def __init__(self, function: Renderer, parts: Sequence[Tensor]):
-        self.function, self.parts = function, parts
+def stream(function: Renderer, parts: Sequence[Tensor], pool: Executor | None, workers: int) -> Iterator[dict[str, Tensor]]:
+    """`function(part)` for each part, in order: ahead in the pool's `workers` processes, or here without a pool.
 
-    def __len__(self) -> int:
-        return len(self.parts)
+    `function` must be picklable: a module's function, or a `functools.partial` of one.
+    """
+    if pool is None:
+        for part in parts:
+            with _one_thread():
+                result = function(part)
+            yield result
+        return
+    waiting, pending = deque(parts), deque()
+    while waiting or pending:
+        while waiting and len(pending) < AHEAD * workers:
+            pending.append(pool.submit(_as_arrays, function, waiting.popleft().numpy()))
+        yield {name: torch.from_numpy(array) for name, array in pending.popleft().result().items()}
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        # Arrays travel through a pipe. Tensors would take shared memory, of which containers often have little.
-        return {name: value.numpy() for name, value in self.function(self.parts[index]).items()}
+
+def _as_arrays(function: Renderer, part: np.ndarray) -> dict[str, np.ndarray]:
+    # Arrays travel through a pipe. Tensors would take shared memory, of which containers often have little.
+    return {name: value.numpy() for name, value in function(torch.from_numpy(part)).items()}
 
 
-def _as_it_is(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return arrays
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

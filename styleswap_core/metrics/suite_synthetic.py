@@ -23,6 +23,7 @@ true parameters.
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -35,8 +36,9 @@ from .identity import cosine, embed_faces, retrieval_hits
 from .mask import mask_iou, union_mask
 from .regressors import AttributeRegressor, Estimate, expression_error, gaze_error_deg, pose_error_deg
 from .sheet import SwapRow, best_median_worst
+from .streams import render_pool, stream
 from .swappers import Swapper
-from .synthetic_cases import CaseBatch, Cases, case_batches, draw_cases, photos, render_cases
+from .synthetic_cases import CaseBatch, Cases, Runner, case_batches, draw_cases, photos, render_cases
 
 DEFAULT_SEED = 20261122
 
@@ -93,30 +95,37 @@ def evaluate(panel: Panel, settings: Settings, progress: bool = False) -> Evalua
         StyleSwapError: more people or settings asked for than the test split holds.
     """
     cases = draw_cases(settings.identities, settings.settings, settings.seed)
-    with tqdm(total=2 * settings.identities + len(cases), unit="picture", disable=not progress,
-              desc="evaluate", smoothing=0.05) as bar:
-        gallery = _gallery(panel, cases, settings.batch, bar)
+    bar = tqdm(total=2 * settings.identities + len(cases), unit="picture", disable=not progress, desc="evaluate")
+    with bar, render_pool(panel.workers) as pool:
+        form = settings.size, settings.template, panel.device
+        run = partial(stream, pool=pool, workers=panel.workers)
+        gallery = _gallery(panel, cases, settings.batch, run, bar)
         measured: dict[str, list[Tensor]] = defaultdict(list)
-        batches = case_batches(cases, settings.size, settings.template, settings.batch, panel.device, panel.workers)
-        for batch, source in zip(batches, cases.source.split(settings.batch), strict=True):
+        parts = torch.arange(len(cases)).split(settings.batch)
+        for part, batch in zip(parts, case_batches(cases, parts, *form, run), strict=True):
+            source = cases.source[part]
             result, mask, found = panel.swapper(batch, gallery.id_embeddings[source])
             for key, values in _measure(panel, batch, result, mask, gallery, source).items():
                 measured[key].append(values.cpu())
             measured["detector_recall"].append(found.float())
-            bar.update(len(source))
-    columns = {key: torch.cat(values) for key, values in measured.items()}
-    chosen = best_median_worst(columns["face_psnr"], settings.rows)
-    return Evaluation(_summary(columns), _sheet_rows(panel, settings, cases, gallery, chosen, columns))
+            bar.update(len(part))
+        columns = {key: torch.cat(values) for key, values in measured.items()}
+        # The chosen cases are rendered and swapped once more: keeping all pictures would take gigabytes.
+        chosen = best_median_worst(columns["face_psnr"], settings.rows)
+        parts = [torch.tensor([case]) for _, case in chosen]
+        rows = [_sheet_row(panel, batch, gallery, cases.source[part], columns, name, case) for (name, case), part, batch
+                in zip(chosen, parts, case_batches(cases, parts, *form, run), strict=True)]
+    return Evaluation(_summary(columns), rows)
 
 
-def _gallery(panel: Panel, cases: Cases, batch: int, bar: tqdm) -> _Gallery:
+def _gallery(panel: Panel, cases: Cases, batch: int, run: Runner, bar: tqdm) -> _Gallery:
     kept, own, source, other = [], [], [], []
-    for pictures, points in photos(cases, False, batch, panel.device, panel.workers):
+    for pictures, points in photos(cases, False, batch, panel.device, run):
         kept.append(pictures.cpu())
         own.append(embed_faces(panel.recognizer, pictures, points))
         source.append(embed_faces(panel.judge, pictures, points))
         bar.update(len(pictures))
-    for pictures, points in photos(cases, True, batch, panel.device, panel.workers):
+    for pictures, points in photos(cases, True, batch, panel.device, run):
         other.append(embed_faces(panel.judge, pictures, points))
         bar.update(len(pictures))
     return _Gallery(torch.cat(kept), torch.cat(own), torch.cat(source), torch.cat(other))
@@ -175,21 +184,11 @@ def _summary(columns: dict[str, Tensor]) -> dict[str, float]:
     return figures
 
 
-def _sheet_rows(panel: Panel, settings: Settings, cases: Cases, gallery: _Gallery, chosen: list[tuple[str, int]],
-                columns: dict[str, Tensor]) -> list[SwapRow]:
-    """The chosen cases, rendered and swapped once more: keeping all pictures would take gigabytes."""
-    if not chosen:
-        return []
-    rows = torch.tensor([index for _, index in chosen])
-    batch = render_cases(cases, rows, settings.size, settings.template, panel.device)
-    source = cases.source[rows]
+def _sheet_row(panel: Panel, batch: CaseBatch, gallery: _Gallery, source: Tensor, columns: dict[str, Tensor], name: str,
+               case: int) -> SwapRow:
+    """One case (a batch of one), swapped again."""
     result, mask, _ = panel.swapper(batch, gallery.id_embeddings[source])
-    return [
-        SwapRow(
-            label=f"{name}\nface {columns['face_psnr'][case]:.1f} dB\ncopy {columns['face_psnr_floor'][case]:.1f} dB\n"
-                  f"id {columns['id_cos_other_photo'][case]:.2f}\nexact {columns['id_cos_other_photo_ceiling'][case]:.2f}",
-            source_photo=gallery.photos[source[i]], target=batch.target[i], result=result[i], exact=batch.exact[i],
-            mask=mask[i],
-        )
-        for i, (name, case) in enumerate(chosen)
-    ]
+    figures = {key: float(values[case]) for key, values in columns.items()}
+    label = (f"{name}\nface {figures['face_psnr']:.1f} dB\ncopy {figures['face_psnr_floor']:.1f} dB\n"
+             f"id {figures['id_cos_other_photo']:.2f}\nexact {figures['id_cos_other_photo_ceiling']:.2f}")
+    return SwapRow(label, gallery.photos[source[0]], batch.target[0], result[0], batch.exact[0], mask[0])

@@ -5,7 +5,7 @@ times, each time under an attribute setting of its own; the target of such a cas
 photo of each person is the source photo and stands in the gallery, a second one is the `other photo`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,10 +18,13 @@ from ..faces.alignment import estimate_similarity, template_points
 from ..synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities, pick_seeds
 from ..synthetic.world import five_points, render
 from .identity import eight_bit
-from .streams import stream
+from .streams import Renderer
 
 FRAME = 256
 """Side in pixels of a whole picture: of every photo, and of the targets of the pipeline protocol."""
+
+# (function of rows, parts of rows) -> what it gives for each part, in order
+Runner = Callable[[Renderer, Sequence[Tensor]], Iterator[dict[str, Tensor]]]
 
 
 @dataclass(frozen=True)
@@ -86,21 +89,21 @@ def draw_cases(identities: int, settings: int, seed: int) -> Cases:
     )
 
 
-def photos(cases: Cases, other: bool, batch: int, device: torch.device, workers: int) -> Iterator[tuple[Tensor, Tensor]]:
+def photos(cases: Cases, other: bool, batch: int, device: torch.device, run: Runner) -> Iterator[tuple[Tensor, Tensor]]:
     """Source photos, or other photos, in parts of `batch` people.
 
     Whole pictures (B,3,FRAME,FRAME) of 8-bit values in -1..1, and their true points (B,5,2).
     """
     call = partial(_photo_part, cases.identity_seeds, cases.other_photo_seeds if other else cases.photo_seeds, device)
-    for part in stream(call, torch.arange(len(cases.identity_seeds)).split(batch), workers):
+    for part in run(call, torch.arange(len(cases.identity_seeds)).split(batch)):
         yield part["pictures"], part["points"]
 
 
-def case_batches(cases: Cases, size: int | None, template: str, batch: int, device: torch.device,
-                 workers: int) -> Iterator[CaseBatch]:
-    """All cases in order, in parts of `batch`, as `render_cases` makes them, rendered ahead by `workers` processes."""
+def case_batches(cases: Cases, parts: Sequence[Tensor], size: int | None, template: str, device: torch.device,
+                 run: Runner) -> Iterator[CaseBatch]:
+    """One batch for each part, rows (B,) of the cases, as `render_cases` makes it, computed through `run`."""
     call = partial(_case_part, cases, size, template, device)
-    for part in stream(call, torch.arange(len(cases)).split(batch), workers):
+    for part in run(call, parts):
         yield CaseBatch(**part)
 
 

@@ -118,7 +118,7 @@ def build_columns(folder: str | os.PathLike, plan: ColumnPlan, align: Align | No
     done = np.load(folder / "done.npy", mmap_mode="r")
     blocks = [b for b in range(0, plan.columns, _BLOCK) if not done[b : b + _BLOCK].all()]
     jobs = [(str(folder), plan, b, align, fuse) for b in blocks]
-    with tqdm(total=plan.columns, initial=plan.columns - _BLOCK * len(blocks), unit="column", desc="render") as bar:
+    with tqdm(total=plan.columns, initial=max(0, plan.columns - _BLOCK * len(blocks)), unit="column", desc="render") as bar:
         if workers <= 1:
             for job in jobs:
                 bar.update(_render_block(job))

@@ -136,22 +136,23 @@ def _hair_colour(rng: np.random.Generator) -> np.ndarray:
     return base * rng.uniform(0.8, 1.25)
 
 
-def _draw_attributes(seed: int) -> dict[str, np.ndarray | float]:
-    """All numbers of one attribute setting; one entry per field, in the order in which they are drawn."""
-    rng = np.random.default_rng([2, seed])
+Draw = dict[str, "np.ndarray | float"]
+
+
+def _sometimes(rng: np.random.Generator, share: float, low: float, high: float) -> float:
+    """A value of low..high in `share` of the draws, else 0; always two numbers of the stream."""
+    value = rng.uniform(low, high)
+    return value if rng.uniform() < share else 0.0
+
+
+def _draw_pose_and_expression(rng: np.random.Generator, draw: Draw) -> None:
     u, n = rng.uniform, rng.normal
-
-    def sometimes(share: float, low: float, high: float) -> float:
-        value = u(low, high)
-        return value if u() < share else 0.0
-
-    draw: dict[str, np.ndarray | float] = {}
     draw["yaw"] = float(np.clip(n(0, 17), -42, 42))
     draw["pitch"] = float(np.clip(n(0, 9), -20, 20))
     draw["roll"] = float(np.clip(n(0, 8), -22, 22))
-    draw["mouth_open"] = sometimes(0.45, 0.15, 1.0)
+    draw["mouth_open"] = _sometimes(rng, 0.45, 0.15, 1.0)
     draw["smile"] = float(np.clip(n(0.15, 0.5), -1, 1))
-    draw["lip_round"] = sometimes(0.22, 0.2, 1.0)
+    draw["lip_round"] = _sometimes(rng, 0.22, 0.2, 1.0)
     blink = u() < 0.07
     wink = u() < 0.03
     squint = u(-0.15, 0.4)
@@ -160,6 +161,10 @@ def _draw_attributes(seed: int) -> dict[str, np.ndarray | float]:
     draw["brow_raise"] = float(np.clip(n(0, 0.5), -1, 1))
     draw["gaze_yaw"] = float(np.clip(n(0, 12), -28, 28))
     draw["gaze_pitch"] = float(np.clip(n(0, 7), -16, 16))
+
+
+def _draw_light(rng: np.random.Generator, draw: Draw) -> None:
+    u, n = rng.uniform, rng.normal
     draw["light_azimuth"] = float(np.clip(n(0, 38), -80, 80))
     draw["light_elevation"] = u(5, 60)
     draw["light_strength"] = u(0.55, 1.05)
@@ -167,27 +172,35 @@ def _draw_attributes(seed: int) -> dict[str, np.ndarray | float]:
     draw["ambient_strength"] = u(0.28, 0.55)
     draw["ambient_warmth"] = u(-1, 1)
     draw["shadow"] = u(0.55, 0.95)
+
+
+def _draw_hair_and_accessories(rng: np.random.Generator, draw: Draw) -> None:
+    u = rng.uniform
     draw["hair_style"] = float(rng.choice(len(HAIR_STYLES), p=[.06, .15, .12, .12, .14, .14, .1, .09, .08]))
     draw["hair_colour"] = _hair_colour(rng)
     draw["hair_volume"] = u(0, 1)
     draw["hairline"] = u(-1, 1)
     draw["hair_part"] = u(-1, 1)
-    draw["glasses"] = sometimes(0.2, 0.5, 1.0)
+    draw["glasses"] = _sometimes(rng, 0.2, 0.5, 1.0)
     draw["glasses_shape"] = u(0, 1)
     draw["glasses_colour"] = u(0.005, 0.35, 3) ** 1.5
-    draw["occluder"] = sometimes(0.13, 0.5, 1.0)
+    draw["occluder"] = _sometimes(rng, 0.13, 0.5, 1.0)
     draw["occluder_angle"] = u(-70, 70)
     draw["occluder_x"] = u(-0.55, 0.55)
     draw["occluder_y"] = u(-1.0, 0.35)
     draw["occluder_side"] = 1.0 if u() < 0.5 else -1.0
     draw["occluder_colour"] = u(0.02, 0.7, 3)
     draw["occluder_width"] = u(0.07, 0.17)
-    draw["beard"] = sometimes(0.16, 0.35, 1.0)
-    draw["lipstick"] = sometimes(0.18, 0.3, 0.9)
+    draw["beard"] = _sometimes(rng, 0.16, 0.35, 1.0)
+    draw["lipstick"] = _sometimes(rng, 0.18, 0.3, 0.9)
     draw["lipstick_colour"] = np.array([u(0.25, 0.6), u(0.01, 0.10), u(0.03, 0.16)])
-    draw["eye_shadow"] = sometimes(0.15, 0.2, 0.7)
+    draw["eye_shadow"] = _sometimes(rng, 0.15, 0.2, 0.7)
     draw["eye_shadow_colour"] = u(0.02, 0.3, 3)
     draw["gloss"] = u(0.2, 1.0)
+
+
+def _draw_surroundings(rng: np.random.Generator, draw: Draw) -> None:
+    u, n = rng.uniform, rng.normal
     draw["clothes_colour"] = u(0.02, 0.65, 3) ** 1.3
     draw["clothes_pattern"] = u(0, 1)
     draw["neckline"] = u(0.0, 1.0)
@@ -204,6 +217,14 @@ def _draw_attributes(seed: int) -> dict[str, np.ndarray | float]:
     draw["saturation"] = u(0.75, 1.12)
     draw["vignette"] = u(0.0, 0.25)
     draw["sensor_noise"] = u(0.0, 0.018)
+
+
+def _draw_attributes(seed: int) -> Draw:
+    """All numbers of one attribute setting; one entry per field, in the order in which they are drawn."""
+    rng = np.random.default_rng([2, seed])
+    draw: Draw = {}
+    for part in (_draw_pose_and_expression, _draw_light, _draw_hair_and_accessories, _draw_surroundings):
+        part(rng, draw)
     return draw
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -21,8 +19,16 @@ def _smooth_noise(rng: np.random.Generator, cells_y: int, cells_x: int) -> np.nd
     return big[0, 0, top : top + _SIZE, left : left + _SIZE].numpy()
 
 
-@lru_cache(maxsize=8)
-def table(device: torch.device) -> Tensor:
+_tables: dict[torch.device, Tensor] = {}  # a plain dict, because torch.compile looks through lru_cache
+
+
+def prepare(device: torch.device) -> None:
+    """Builds the tables of a device; must be called before a compiled function samples them."""
+    if device not in _tables:
+        _tables[device] = _build_table().to(device)
+
+
+def _build_table() -> Tensor:
     """(1, 4, 257, 257): clouds, fine grain, streaks along y, spots; one border row repeated for wrapping."""
     rng = np.random.default_rng([4, 0])
     clouds = sum(_smooth_noise(rng, n, n) / (n / 4) ** 0.8 for n in (4, 8, 16, 32)) * 0.6
@@ -30,7 +36,7 @@ def table(device: torch.device) -> Tensor:
     streaks = 0.5 * _smooth_noise(rng, 4, 64) + 0.35 * _smooth_noise(rng, 8, 128) + 0.25 * _smooth_noise(rng, 2, 16)
     spots = _smooth_noise(rng, 64, 64)
     stacked = torch.from_numpy(np.stack([clouds, grain, streaks, spots])).float().unsqueeze(0)
-    return F.pad(stacked, (0, 1, 0, 1), mode="circular").to(device)
+    return F.pad(stacked, (0, 1, 0, 1), mode="circular")
 
 
 CLOUDS, GRAIN, STREAKS, SPOTS = range(4)
@@ -38,7 +44,7 @@ CLOUDS, GRAIN, STREAKS, SPOTS = range(4)
 
 def sample(channel: int, u: Tensor, v: Tensor) -> Tensor:
     """Noise at (u, v) of any shape, period 1, values about -1..1."""
-    layer = table(u.device)[:, channel : channel + 1]
+    layer = _tables[u.device][:, channel : channel + 1]
     # A texel's centre stands at (i + 0.5) / 257 of the padded table.
     gx = (u - u.floor()) * (2.0 * _SIZE / (_SIZE + 1)) - 1.0 + 1.0 / (_SIZE + 1)
     gy = (v - v.floor()) * (2.0 * _SIZE / (_SIZE + 1)) - 1.0 + 1.0 / (_SIZE + 1)

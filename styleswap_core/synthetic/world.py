@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import StyleSwapError
-from . import lighting, march, skin
+from . import lighting, march, skin, textures
 from .camera import View, head_rotation, project, turn, view_pixels
 from .geometry import build_shape
 from .kernels import EAGER, GLASSES, HAIR, OCCLUDER, SKIN, Kernels
@@ -88,6 +88,7 @@ def render(
     device of the parameters.
     """
     _check(identities, attributes, size, window, body)
+    textures.prepare(identities.values.device)
     frame_size = frame_size or size
     body = identities if body is None else body
     if window is None:

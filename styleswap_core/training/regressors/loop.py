@@ -36,13 +36,17 @@ VALIDATION_COLUMNS = 256
 
 @dataclass(frozen=True)
 class RegressorTraining:
-    """`steps` ends the training; with `minutes` the clock ends it instead and the schedule follows the clock."""
+    """`steps` ends the training; with `minutes` the clock ends it instead and the schedule follows the clock.
+
+    size: side of the pictures that the regressor reads, px, a multiple of 32; columns of another size are resampled.
+    """
 
     steps: int = 3000
     minutes: float | None = None
     batch: int = 128
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
+    size: int = 128
     seed: int = 20261122
     bf16: bool = True
 
@@ -65,11 +69,11 @@ def train_regressors(columns_folder: str | Path, out: str | Path, training: Regr
     held = min(VALIDATION_COLUMNS, int(len(labels) * VALIDATION_SHARE))
     if held < 1:
         raise StyleSwapError(f"expected at least {round(1 / VALIDATION_SHARE)} columns in {columns_folder}, got "
-                             f"{len(labels)}; build more with `styleswap render`")
+                             f"{len(labels)}; build more with `styleswap render columns`")
     learned = len(labels) - held
     torch.manual_seed(training.seed)
     expressions = columns.expression.shape[1]
-    regressor = AttributeRegressor(RegressorConfig(size=128, expressions=expressions)).to(device)
+    regressor = AttributeRegressor(RegressorConfig(size=training.size, expressions=expressions)).to(device)
     regressor.mean.copy_(labels[:learned].mean(dim=0))
     regressor.spread.copy_(labels[:learned].std(dim=0).clamp(min=1e-3))
     steps = _optimise(regressor, columns, labels[:learned], training, device, progress)
@@ -113,7 +117,7 @@ def validate(regressor: AttributeRegressor, columns: ColumnSet, labels: Tensor, 
 
 def _optimise(regressor: AttributeRegressor, columns: ColumnSet, labels: Tensor, training: RegressorTraining,
               device: torch.device, progress: bool) -> int:
-    regressor.train()
+    regressor.train().to(memory_format=torch.channels_last)
     optimiser = AdamW(regressor.parameters(), training.learning_rate, weight_decay=training.weight_decay)
     random = np.random.default_rng([5, training.seed])
     members = columns.images.shape[1]
@@ -123,10 +127,11 @@ def _optimise(regressor: AttributeRegressor, columns: ColumnSet, labels: Tensor,
             # Linear warm-up over the first 3 %, then a cosine to 0.
             group["lr"] = training.learning_rate * min(share / 0.03, 0.5 + 0.5 * float(np.cos(np.pi * share)))
         rows = random.integers(len(labels), size=training.batch)
-        pictures = _pictures(columns, rows, random.integers(members, size=training.batch), device)
-        wanted = ((labels[torch.from_numpy(rows)].to(device) - regressor.mean) / regressor.spread)
+        pictures = _soften(_pictures(columns, rows, random.integers(members, size=training.batch), device))
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
+        wanted = (labels[torch.from_numpy(rows)].to(device) - regressor.mean) / regressor.spread
         with torch.autocast(device.type, torch.bfloat16, enabled=training.bf16):
-            found = regressor.standardised(_soften(pictures))
+            found = regressor.standardised(pictures)
         loss = F.smooth_l1_loss(found.float(), wanted, beta=0.25)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -155,9 +160,11 @@ def _pictures(columns: ColumnSet, rows: np.ndarray, members: np.ndarray, device:
 
 
 def _soften(pictures: Tensor) -> Tensor:
-    """Blur half of the pictures a little: the regressor judges swaps, and must not take softness for an expression."""
-    kernel = torch.tensor([1.0, 2.0, 1.0], device=pictures.device)
-    kernel = (kernel[:, None] * kernel / 16).expand(3, 1, 3, 3)
-    blurred = F.conv2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), kernel, groups=3)
-    amount = (torch.rand(len(pictures), 1, 1, 1, device=pictures.device) * 2 - 1).clamp(min=0)
-    return torch.lerp(pictures, blurred, amount)
+    """Blur half of the pictures, each by its own amount, up to what half the resolution would leave.
+
+    The regressor judges swaps, and must not take softness for an expression.
+    """
+    count = len(pictures) // 2
+    blurred = F.interpolate(F.avg_pool2d(pictures[:count], 2), scale_factor=2, mode="bilinear", align_corners=False)
+    amount = torch.rand(count, 1, 1, 1, device=pictures.device)
+    return torch.cat([torch.lerp(pictures[:count], blurred, amount), pictures[count:]])
