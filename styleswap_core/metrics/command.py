@@ -28,23 +28,24 @@ EXIT_MISSED = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--suite", choices=sorted(SUITES), default="synthetic", help="what to measure on (default: %(default)s)")
-    parser.add_argument("--identities", type=int, default=200, help="people, all unseen in training (default: %(default)s)")
-    parser.add_argument("--settings", type=int, default=8, help="attribute settings per person (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="chooses people and settings (default: %(default)s)")
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures here, the picture sheet beside them")
-    parser.add_argument("--model", type=Path, default=ASSETS / "generator.safetensors", help="generator (default: the demo model)")
-    parser.add_argument("--pack", type=Path, help="folder of the pack with detector and recogniser (default: the demo pack)")
-    parser.add_argument("--judge", type=Path, default=ASSETS / "judge.onnx", help="second recogniser (default: the demo pack's)")
-    parser.add_argument("--regressors", type=Path, default=ASSETS / "regressors.safetensors",
-                        help="judges of pose, expression and gaze (default: the demo pack's)")
-    parser.add_argument("--protocol", choices=("aligned", "pipeline"), default="aligned",
-                        help="aligned: the generator on exact crops; pipeline: detect, swap and paste back in whole pictures")
-    parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
-    parser.add_argument("--workers", type=int, help="processes that render; 0: none beside the main one (default: one per core)")
-    parser.add_argument("--batch", type=int, default=16, help="cases at a time (default: %(default)s)")
-    parser.add_argument("--check", action="store_true", help="exit with 1 if a figure misses what it must reach")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON instead of a table")
+    add = parser.add_argument
+    add("--suite", choices=sorted(SUITES), default="synthetic", help="what to measure on (default: %(default)s)")
+    add("--identities", type=int, default=200, help="people, all unseen in training (default: %(default)s)")
+    add("--settings", type=int, default=8, help="attribute settings per person (default: %(default)s)")
+    add("--seed", type=int, default=DEFAULT_SEED, help="chooses people and settings (default: %(default)s)")
+    add("--out", type=Path, metavar="FILE.json", help="write the figures here, the picture sheet beside them")
+    add("--model", type=Path, default=ASSETS / "generator.safetensors", help="generator (default: the demo model)")
+    add("--pack", type=Path, help="folder with detector and recogniser (default: the demo pack)")
+    add("--judge", type=Path, default=ASSETS / "judge.onnx", help="second recogniser (default: the demo pack's)")
+    add("--regressors", type=Path, default=ASSETS / "regressors.safetensors",
+        help="judges of pose, expression and gaze (default: the demo pack's)")
+    add("--protocol", choices=("aligned", "pipeline"), default="aligned",
+        help="aligned: the generator on exact crops; pipeline: detect, swap and paste back in whole pictures")
+    add("--device", help="cpu or cuda (default: cuda where there is one)")
+    add("--workers", type=int, help="processes that render; 0: none beside the main one (default: one per core)")
+    add("--batch", type=int, default=16, help="cases at a time (default: %(default)s)")
+    add("--check", action="store_true", help="exit with 1 if a figure misses what it must reach")
+    add("--json", action="store_true", help="print the figures as JSON instead of a table")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -75,6 +76,7 @@ def run_synthetic(args: argparse.Namespace) -> Report:
     workers = default_workers(device) if args.workers is None else args.workers
     aligned = args.protocol == "aligned"
     settings = Settings(identities=args.identities, settings=args.settings, seed=args.seed, batch=args.batch,
+                        rows=0 if args.out is None else 3,
                         size=generator.config.size if aligned else None, template=generator.config.template)
     swapper = aligned_swapper(generator) if aligned else pipeline_swapper(generator, analyzer)
     panel = Panel(swapper, recognizer, judge, load_regressor(args.regressors).to(device), device, workers)
@@ -89,7 +91,8 @@ def run_synthetic(args: argparse.Namespace) -> Report:
         "model_sha256": file_sha256(args.model), "recognizer_sha256": recognizer.sha256, "judge_sha256": judge.sha256,
         "regressors_sha256": file_sha256(args.regressors), "torch": torch.__version__,
     }
-    title = f"synthetic suite, {args.protocol}, {facts['count']} cases, seed {settings.seed}: best, median and worst by face PSNR"
+    title = (f"synthetic suite, {args.protocol}, {facts['count']} cases, seed {settings.seed}: "
+             "best, median and worst by face PSNR")
     sheet = swap_sheet(evaluation.rows, title=title) if evaluation.rows else None
     return Report(figures, facts, SYNTHETIC_BOUNDS, sheet, {PROVENANCE_KEY: PROVENANCE_SYNTHETIC})
 

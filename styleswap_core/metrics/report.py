@@ -67,7 +67,8 @@ def markdown(report: Report) -> str:
     keys = [key for key in report.figures if not key.endswith(("_floor", "_ceiling"))]
     ordered = [*(key for key in report.bounds if key in keys), *(key for key in keys if key not in report.bounds)]
     verdicts = {verdict.key: verdict for verdict in report.verdicts()}
-    lines = ["| key | copied target | result | exact swap | must reach | aim | |", "| --- | ---: | ---: | ---: | --- | --- | --- |"]
+    lines = ["| key | copied target | result | exact swap | must reach | aim | |",
+             "| --- | ---: | ---: | ---: | --- | --- | --- |"]
     for key in ordered:
         verdict = verdicts.get(key)
         limit = f"{verdict.relation} {_number(verdict.limit)}" if verdict else ""

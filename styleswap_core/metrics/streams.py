@@ -23,16 +23,17 @@ def default_workers(device: torch.device) -> int:
 
 @contextmanager
 def render_pool(workers: int) -> Iterator[Executor | None]:
-    """Processes of one thread each; None for `workers` 0.
+    """Processes of one thread each, and this one kept to one thread meanwhile; None for `workers` 0.
 
-    Rendering is many small operations, which several processes do much faster than several threads.
+    Rendering is many small operations, which several processes do much faster than several threads; and threads
+    that outnumber the cores wait for each other most of the time.
     """
     if workers == 0:
         yield None
         return
     # A forked process inherits torch's threads in a state in which they may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with _one_thread(), ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             yield pool
         finally:

@@ -133,7 +133,8 @@ def render_cases(cases: Cases, rows: Tensor, size: int | None, template: str, de
     )
 
 
-def _photo_part(identity_seeds: list[int], attribute_seeds: list[int], device: torch.device, rows: Tensor) -> dict[str, Tensor]:
+def _photo_part(identity_seeds: list[int], attribute_seeds: list[int], device: torch.device,
+                rows: Tensor) -> dict[str, Tensor]:
     identities, attributes = ([seeds[int(i)] for i in rows] for seeds in (identity_seeds, attribute_seeds))
     rendered = render(Identities.from_seeds(identities, device), Attributes.from_seeds(attributes, device), size=FRAME)
     return {"pictures": eight_bit(rendered.image), "points": rendered.points}

@@ -1,0 +1,97 @@
+"""Which form of the generator is best at one small equal budget: trains every variant, evaluates it, writes a table.
+
+    python benchmarks/ablation.py --data runs/data/columns --out runs/ablation --table docs/ablation.md
+
+Stopped at any moment, it goes on with the same command: a trained or evaluated variant is not done again.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+# The paper's own paradigm never sees an exact swap: identity, realism and mask are all that judge its swaps.
+_PAPER = {"exact_swap": False, "weights.adversarial": 0.1, "weights.feature_matching": 1.0}
+
+VARIANTS: dict[str, dict] = {
+    "block (base)": {},
+    "masking none": {"model_overrides.attribute_masking": "none"},
+    "masking mean": {"model_overrides.attribute_masking": "mean"},
+    "injection at every convolution": {"model_overrides.attribute_injection": "every_conv"},
+    "no mask branch": {"model_overrides.mask_branch": False, "model_overrides.attribute_masking": "none"},
+    "no exact swaps (the paper's paradigm)": _PAPER,
+}
+KEYS = ("face_psnr", "psnr", "ssim", "sharpness_ratio", "id_retrieval_top1", "id_cos_target", "mask_iou", "outside_l1",
+        "pose_error_deg", "expression_error", "gaze_error_deg")
+
+
+def folder_name(variant: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in variant).strip("-")
+
+
+def train(variant: str, args: argparse.Namespace) -> None:
+    run = args.out / folder_name(variant)
+    if (run / "finished").exists():
+        return
+    settings = {"model": args.model, "data": str(args.data), "steps": args.steps, "batch": args.batch, "learning_rate": 0.002,
+                "weights.adversarial": 0.0, "weights.truth_identity": 1.0, "checkpoint_every": 500, **VARIANTS[variant]}
+    command = [sys.executable, "-m", "styleswap_core.cli", "train", "--out", str(run), "--resume", "--threads", str(args.threads)]
+    for key, value in settings.items():
+        command += ["--set", f"{key}={json.dumps(value)}"]
+    run.mkdir(parents=True, exist_ok=True)
+    with open(run / "output.txt", "a", encoding="utf-8") as log:
+        subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
+    (run / "finished").touch()
+
+
+def evaluate(variant: str, args: argparse.Namespace) -> dict:
+    report = args.out / folder_name(variant) / "evaluation.json"
+    if not report.exists():
+        model = args.out / folder_name(variant) / "generator_ema.safetensors"
+        subprocess.run([sys.executable, "-m", "styleswap_core.cli", "evaluate", "--suite", "synthetic", "--model", str(model),
+                        "--identities", str(args.identities), "--settings", "4", "--seed", str(args.seed), "--out", str(report)],
+                       check=True, stdout=subprocess.DEVNULL)
+    return json.loads(report.read_text(encoding="utf-8"))
+
+
+def table(reports: dict[str, dict], args: argparse.Namespace) -> str:
+    first = next(iter(reports.values()))
+    lines = ["| variant | " + " | ".join(KEYS) + " |", "| --- |" + " ---: |" * len(KEYS)]
+    for suffix, label in (("_floor", "*target copied*"), ("_ceiling", "*exact swap*")):
+        cells = [f"{first[key + suffix]:.3f}" if key + suffix in first else "" for key in KEYS]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    for variant, report in reports.items():
+        lines.append(f"| {variant} | " + " | ".join(f"{report[key]:.3f}" for key in KEYS) + " |")
+    head = (f"Preset `{args.model}`, {args.steps} steps of {args.batch} pictures, {args.identities} unseen people x 4 settings, "
+            f"seed {args.seed}.\n\n")
+    return head + "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of columns")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the runs")
+    parser.add_argument("--table", type=Path, help="Markdown file to write")
+    parser.add_argument("--model", default="demo-64")
+    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--identities", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=20261122)
+    parser.add_argument("--threads", type=int, default=1, help="per training")
+    parser.add_argument("--parallel", type=int, default=3, help="trainings at once")
+    parser.add_argument("--only", nargs="+", choices=list(VARIANTS), help="train these variants and stop")
+    args = parser.parse_args()
+    with ThreadPoolExecutor(args.parallel) as pool:
+        list(pool.map(lambda variant: train(variant, args), args.only or VARIANTS))
+    if args.only:
+        return
+    text = table({variant: evaluate(variant, args) for variant in VARIANTS}, args)
+    print(text)
+    if args.table:
+        args.table.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
