@@ -1,6 +1,7 @@
 # make demo   set up .venv and swap a face: source, target, result and mask on one sheet
 # make test   set up .venv and run all tests
 # make venv   only set up
+# make assets train everything that ships in styleswap_core/assets again, from nothing (hours on a CPU)
 # make clean  remove .venv and what the demo and the tests wrote
 
 PYTHON ?= python3
@@ -20,7 +21,7 @@ PIP = "$(VENV_PYTHON)" -m pip
 STAMPS = $(VENV)/stamps
 
 .DELETE_ON_ERROR:
-.PHONY: demo test venv clean
+.PHONY: demo test venv clean assets
 
 demo: $(STAMPS)/core
 	OMP_WAIT_POLICY=PASSIVE "$(VENV)/bin/styleswap" demo --out "$(DEMO_OUT)"
@@ -47,6 +48,16 @@ $(STAMPS)/core: $(STAMPS)/torch pyproject.toml
 $(STAMPS)/test: $(STAMPS)/core
 	$(PIP) install -e ".[train,test]"
 	touch "$@"
+
+# The recipe of every file in styleswap_core/assets. Each step may be stopped and run again; a finished file is kept.
+DATA ?= runs/data
+ASSETS = styleswap_core/assets
+STYLESWAP = "$(VENV)/bin/styleswap"
+COLUMNS = $(STYLESWAP) render columns
+
+assets: $(ASSETS)/generator.safetensors $(ASSETS)/judge.onnx $(ASSETS)/regressors.safetensors $(ASSETS)/demo_pack/det_demo.onnx
+
+include assets.mk
 
 clean:
 	rm -rf "$(VENV)" "$(DEMO_OUT)" build styleswap.egg-info .pytest_cache .hypothesis

@@ -14,7 +14,7 @@ from styleswap_core.model import Generator, GeneratorConfig
 from styleswap_core.training.detector import export_detector
 from styleswap_core.training.detector.network import Detector
 from styleswap_core.training.recognizer import export_recognizer
-from styleswap_core.training.recognizer.network import ResidualRecognizer, SeparableRecognizer
+from styleswap_core.training.recognizer.network import ResidualRecognizer, PlainRecognizer
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def options(tmp_path_factory):
     (folder / "pack").mkdir()
     export_detector(folder / "pack" / "det.onnx", Detector())
     export_recognizer(folder / "pack" / "recognizer.onnx", ResidualRecognizer())
-    export_recognizer(folder / "judge.onnx", SeparableRecognizer())
+    export_recognizer(folder / "judge.onnx", PlainRecognizer())
     save_regressor(folder / "regressors.safetensors", AttributeRegressor(RegressorConfig(size=32)))
     return {"--model": folder / "generator.safetensors", "--pack": folder / "pack", "--judge": folder / "judge.onnx",
             "--regressors": folder / "regressors.safetensors", "--identities": 2, "--settings": 1, "--seed": 3,

@@ -21,7 +21,7 @@ class RecognizerConfig:
     columns: tuple[Path, ...] = ()
     validation: Path | None = None
     identity_range: tuple[int, int] | None = None
-    architecture: str = "residual"  # or "separable"
+    architecture: str = "residual"  # or "plain"
     loss: str = "arcface"  # or "cosface"
     margin: float = 0.35  # radians; small, since the world's people are many and the embedding also serves regression
     scale: float = 32.0  # ArcFace's 64 suits millions of pictures; with few it only makes gradients harsh
@@ -45,7 +45,7 @@ def judge_config(output: Path, **changes: object) -> RecognizerConfig:
     Give it another `identity_range` than the recogniser of the loss has.
     """
     settings: dict[str, object] = {
-        "architecture": "separable",
+        "architecture": "plain",
         "loss": "cosface",
         "margin": 0.25,
         "scale": 30.0,

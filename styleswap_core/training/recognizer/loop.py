@@ -20,12 +20,12 @@ from .config import RecognizerConfig
 from .data import RecognizerData, column_source
 from .evaluation import embed, explained_variance, verification
 from .losses import IdentityRegression, MarginLoss
-from .network import CROP_SIZE, EMBEDDING_SIZE, ResidualRecognizer, SeparableRecognizer
+from .network import CROP_SIZE, EMBEDDING_SIZE, ResidualRecognizer, PlainRecognizer
 
 # Left out of the report: where files lay says nothing about the result.
 _PATHS = ("output", "columns", "validation")
 
-ARCHITECTURES: dict[str, type[nn.Module]] = {"residual": ResidualRecognizer, "separable": SeparableRecognizer}
+ARCHITECTURES: dict[str, type[nn.Module]] = {"residual": ResidualRecognizer, "plain": PlainRecognizer}
 
 
 @dataclass(frozen=True)

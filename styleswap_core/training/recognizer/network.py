@@ -67,44 +67,40 @@ class ResidualRecognizer(nn.Module):
         return self.embedding_norm(self.project(self.flatten(pooled)))
 
 
-class SeparableUnit(nn.Module):
-    """Depthwise 3x3 then pointwise convolution, each with normalisation and ReLU."""
+class PlainUnit(nn.Sequential):
+    """3x3 convolution, batch normalisation, ReLU: nothing that the other recogniser's units have in common but the kernel."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
-        super().__init__()
-        self.depthwise = nn.Conv2d(inputs, inputs, 3, stride, 1, groups=inputs, bias=False)
-        self.depthwise_norm = nn.BatchNorm2d(inputs)
-        self.depthwise_activation = nn.ReLU()
-        self.pointwise = nn.Conv2d(inputs, outputs, 1, bias=False)
-        self.pointwise_norm = nn.BatchNorm2d(outputs)
-        self.pointwise_activation = nn.ReLU()
-
-    def forward(self, features: Tensor) -> Tensor:
-        features = self.depthwise_activation(self.depthwise_norm(self.depthwise(features)))
-        return self.pointwise_activation(self.pointwise_norm(self.pointwise(features)))
+        super().__init__(
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+        )
 
 
-class SeparableRecognizer(nn.Module):
-    """The judge: depthwise-separable units without shortcuts, and one linear layer over the flattened map.
+class PlainRecognizer(nn.Module):
+    """The judge: plain convolutions without shortcuts, as in VGG, and one linear layer over the flattened map.
 
-    It shares no part of its form with the demo recogniser, so that what fools one need not fool the other.
+    It differs in form from the demo recogniser, so that what fools one need not fool the other. (Depthwise-separable
+    units were tried: at the same time of training they stayed at 94.4 % verification.)
     """
 
-    def __init__(self, widths: tuple[int, int, int, int] = (32, 64, 128, 224), head: int = 24) -> None:
+    def __init__(self, widths: tuple[int, int, int, int] = (24, 48, 96, 160), head: int = 20) -> None:
         super().__init__()
         stem, low, middle, high = widths
         self.stem = nn.Conv2d(3, stem, 5, 2, 2, bias=False)  # 56
         self.stem_norm = nn.BatchNorm2d(stem)
         self.stem_activation = nn.ReLU()
         self.body = nn.Sequential(
-            SeparableUnit(stem, low, stride=2),  # 28
-            SeparableUnit(low, low),
-            SeparableUnit(low, middle, stride=2),  # 14
-            SeparableUnit(middle, middle),
-            SeparableUnit(middle, middle),
-            SeparableUnit(middle, high, stride=2),  # 7
-            SeparableUnit(high, high),
-            SeparableUnit(high, head),
+            PlainUnit(stem, low, stride=2),  # 28
+            PlainUnit(low, low),
+            PlainUnit(low, middle, stride=2),  # 14
+            PlainUnit(middle, middle),
+            PlainUnit(middle, high, stride=2),  # 7
+            PlainUnit(high, high),
+            nn.Conv2d(high, head, 1, bias=False),
+            nn.BatchNorm2d(head),
+            nn.ReLU(),
         )
         self.flatten = nn.Flatten()
         self.project = nn.Linear(head * 7 * 7, EMBEDDING_SIZE, bias=False)

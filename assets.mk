@@ -1,0 +1,39 @@
+# The recipes of the demo pack, included by the Makefile: `make assets`. Rendering goes on where it stopped and
+# trainings of the generator resume; the small networks begin anew.
+
+RENDER = $(STYLESWAP) render columns --out
+TRAIN = $(STYLESWAP) train --resume --out
+
+$(DATA)/columns/finished: $(STAMPS)/core
+	$(RENDER) $(DATA)/columns --columns 9000 --members 5 --identities 3000 --fuse
+	touch "$@"
+
+$(DATA)/crops/finished: $(STAMPS)/core
+	$(RENDER) $(DATA)/crops --template recognizer --size 112 --members 1 --columns 9000 --identities 3000 --first-setting 100000 --seed 1 --fuse
+	touch "$@"
+
+$(DATA)/crops-val/finished: $(STAMPS)/core
+	$(RENDER) $(DATA)/crops-val --template recognizer --size 112 --members 1 --columns 1200 --identities 150 --split validation --seed 5
+	touch "$@"
+
+$(DATA)/frames/finished: $(STAMPS)/core
+	$(RENDER) $(DATA)/frames --template none --size 192 --members 1 --columns 4000 --identities 3000 --first-setting 200000 --seed 2
+	touch "$@"
+
+$(DATA)/frames-val/finished: $(STAMPS)/core
+	$(RENDER) $(DATA)/frames-val --template none --size 192 --members 1 --columns 160 --split validation --identities 160 --first-setting 5000 --seed 3
+	touch "$@"
+
+CROPS = $(DATA)/columns/finished $(DATA)/crops/finished $(DATA)/crops-val/finished
+
+$(ASSETS)/demo_pack/arcface_demo.onnx: | $(CROPS)
+	$(STYLESWAP) train-recognizer --columns $(DATA)/columns $(DATA)/crops --validation $(DATA)/crops-val --steps 2600 --identity-weight 20 --output "$@"
+
+$(ASSETS)/judge.onnx: | $(CROPS)
+	$(STYLESWAP) train-recognizer --judge --columns $(DATA)/columns $(DATA)/crops --identity-range 1000 3000 --validation $(DATA)/crops-val --steps 3400 --output "$@"
+
+$(ASSETS)/demo_pack/det_demo.onnx: | $(DATA)/frames/finished $(DATA)/frames-val/finished
+	$(STYLESWAP) train-detector --pictures $(DATA)/frames --validation $(DATA)/frames-val --steps 2200 --output "$@"
+
+$(ASSETS)/regressors.safetensors: | $(DATA)/columns/finished
+	$(STYLESWAP) train-regressors --columns $(DATA)/columns --steps 2000 --out "$@"
