@@ -37,3 +37,13 @@ $(ASSETS)/demo_pack/det_demo.onnx: | $(DATA)/frames/finished $(DATA)/frames-val/
 
 $(ASSETS)/regressors.safetensors: | $(DATA)/columns/finished
 	$(STYLESWAP) train-regressors --columns $(DATA)/columns --steps 2000 --out "$@"
+
+DEMO_SETTINGS = --set data=$(DATA)/columns --set batch=16 --set learning_rate=0.002 --set weights.adversarial=0 \
+	--set weights.truth_identity=2 --set weights.identity=1 --set weights.mask=2 --set recognizer_rows=8 \
+	--set model_overrides.mapping_layers=4 --set model_overrides.mapping_lr_mul=1.0 --set checkpoint_every=250
+
+$(ASSETS)/generator.safetensors: | $(DATA)/columns/finished $(ASSETS)/demo_pack/arcface_demo.onnx
+	$(TRAIN) runs/demo-64 $(DEMO_SETTINGS) --set model=demo-64 --set schedule=constant --set steps=1750
+	$(TRAIN) runs/demo-128 $(DEMO_SETTINGS) --set model=demo-128 --set init_from=runs/demo-64/generator_ema.safetensors \
+		--set identity_every=2 --set perceptual_every=2 --set steps=9000
+	$(STYLESWAP) export runs/demo-128 "$@" --card "demo generator: knows the rendered faces of the face world only"

@@ -25,6 +25,10 @@ class Draw:
     truth: np.ndarray  # the source's identity under the target's attributes
     photo: np.ndarray  # another picture of the source's identity, from which its embedding comes
 
+    def rows(self, part: slice) -> "Draw":
+        """Some of the batch."""
+        return Draw(self.target[part], self.truth[part], self.photo[part])
+
 
 class ColumnSource:
     """A `DataSource` over a `ColumnSet`.
@@ -39,13 +43,14 @@ class ColumnSource:
         size: side of the crops in px; the columns' own or a divisor of it (averaged down).
         exact_swap: False hides the truth of different-identity pairs.
         device: where pictures are kept; None leaves them on disk, mapped.
+        rows: which rows of every batch to give, a replica's share; default all.
     Raises:
         StyleSwapError: the size does not divide, or too few pictures per identity.
     """
 
     def __init__(self, columns: ColumnSet, embeddings: np.ndarray, *, size: int, batch: int, seed: int,
                  same_identity_share: float, owner_share: float, exact_swap: bool,
-                 device: torch.device | None = None):
+                 device: torch.device | None = None, rows: slice = slice(None)):
         count, self.members = columns.identity_seeds.shape
         full = columns.images.shape[-1]
         if full % size:
@@ -53,7 +58,7 @@ class ColumnSource:
         if self.members < 2:
             raise StyleSwapError("expected at least 2 members in a column, got 1; build columns with more members")
         self.size, self.reduction = size, full // size
-        self.batch_size, self.seed = batch, seed
+        self.batch_size, self.seed, self.rows = batch, seed, rows
         self.same_identity_share, self.owner_share, self.exact_swap = same_identity_share, owner_share, exact_swap
         flat = count * self.members
         self.images = columns.images.reshape(flat, 3, full, full)
@@ -68,7 +73,7 @@ class ColumnSource:
 
     def batch(self, step: int, source_crop: bool = False) -> Batch:
         """The batch of `step`, a pure function of (seed, step); on `device` if one was given, else on the CPU."""
-        draw = self.draw(step)
+        draw = self.draw(step).rows(self.rows)
         target, truth = self._pictures(draw.target), self._pictures(draw.truth)
         mask = self._masks(draw.target)
         points = draw.target

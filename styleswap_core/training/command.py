@@ -16,6 +16,7 @@ from .column_source import ColumnSource, column_embeddings
 from .config import TrainingConfig, config_from_dict, config_to_dict, override, read_values
 from .loop import Surroundings, train
 from .records import RunFolder
+from .replica import Replica
 from .state import checkpoint_paths, generator_config, newest_checkpoint
 
 DEMO_RECOGNIZER = DEMO_PACK / "arcface_demo.onnx"
@@ -43,20 +44,25 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         StyleSwapError: wrong settings, missing data, a folder in use, or a training that diverged.
     """
+    replica = Replica.from_environment()
     folder = RunFolder(args.out)
-    config = _configuration(args, folder)
+    config = _configuration(args, folder, replica)
     if args.threads > 0:
         torch.set_num_threads(args.threads)
     device = choose_device(args.device)
     if not config.data:
         raise StyleSwapError("expected a folder of columns to train on, got none; add --set data=FOLDER")
+    if args.max_minutes and replica.world > 1:
+        raise StyleSwapError("--max-minutes goes by one process's clock; with several, set `steps` instead")
     recognizer = TorchRecognizer(config.recognizer or DEMO_RECOGNIZER).to(device)
     sha256 = recognizer.sha256
     if "recognizer" not in config.model_overrides:
         # The model works with these embeddings alone, and its file says so.
         config = dataclasses.replace(config, model_overrides={**config.model_overrides, "recognizer": sha256})
     size = generator_config(config).size
-    source = _column_source(config, config.data, size, recognizer, sha256, device, args.resident)
+    with replica.main_first():
+        source = _column_source(config, config.data, size, recognizer, sha256, device, args.resident,
+                                replica.share(config.batch))
     validation = None
     if config.validation_data:
         judged = config_from_dict(
@@ -69,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         "training": _portable(config),
     }
     surroundings = Surroundings(source=source, device=device, recognizer=recognizer, validation=validation,
-                                metadata=metadata, echo=args.json, max_minutes=args.max_minutes)
+                                metadata=metadata, replica=replica, echo=args.json, max_minutes=args.max_minutes)
     train(config, folder, surroundings)
     print(f"generator: {folder.generator}", file=sys.stderr)
     return 0
@@ -81,14 +87,14 @@ def _portable(config: TrainingConfig) -> dict:
     return values | {name: Path(values[name]).name for name in ("data", "validation_data", "recognizer", "init_from")}
 
 
-def _configuration(args: argparse.Namespace, folder: RunFolder) -> TrainingConfig:
+def _configuration(args: argparse.Namespace, folder: RunFolder, replica: Replica) -> TrainingConfig:
     begun = folder.config.exists() or bool(checkpoint_paths(folder.checkpoints))
     if begun and not args.resume:
         raise StyleSwapError(f"{folder.root} holds a run already; add --resume to go on with it, or name another folder")
     stored = _stored_values(folder) if begun else {}
     given = read_values(args.config) if args.config else {}
     config = config_from_dict(override({**stored, **given}, args.assignments), args.config or "--set")
-    if begun:
+    if begun and replica.is_main:
         now = config_to_dict(config)
         for name in sorted(name for name in now if stored.get(name) != now[name]):
             print(f"changed for the rest of the run: {name} {stored.get(name)} -> {now[name]}", file=sys.stderr)
@@ -101,11 +107,11 @@ def _stored_values(folder: RunFolder) -> dict:
 
 
 def _column_source(config: TrainingConfig, data: str, size: int, recognizer: TorchRecognizer, sha256: str,
-                   device: torch.device, resident: bool) -> ColumnSource:
+                   device: torch.device, resident: bool, rows: slice = slice(None)) -> ColumnSource:
     folder = Path(data)
     columns = ColumnSet(folder)
     embeddings = column_embeddings(folder, columns, recognizer, sha256, device)
     return ColumnSource(
         columns, embeddings, size=size, batch=config.batch, seed=config.seed,
         same_identity_share=config.same_identity_share, owner_share=config.owner_share, exact_swap=config.exact_swap,
-        device=device if resident else None)
+        device=device if resident else None, rows=rows)

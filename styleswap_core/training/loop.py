@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -52,12 +53,13 @@ def train(config: TrainingConfig, folder: RunFolder, surroundings: Surroundings)
     if uses_recognizer(config) and surroundings.recognizer is None:
         raise StyleSwapError("expected a recogniser for the identity and perceptual terms, got none; "
                              "name its ONNX file as `recognizer`")
-    folder.create()
-    save_config(config, folder.config)
+    if surroundings.replica.is_main:
+        folder.create()
+        save_config(config, folder.config)
     state = _begin(config, folder, surroundings.device)
     if state.step >= config.steps:
         return state
-    with Recorder(folder, state.step, surroundings.echo) as recorder:
+    with Recorder(folder, state.step, surroundings.echo) if surroundings.replica.is_main else nullcontext() as recorder:
         _Run(config, folder, surroundings, state, recorder).until_done()
     return state
 
@@ -79,9 +81,9 @@ class _Run:
     """One process's share of a training: the loop and what happens at its intervals."""
 
     def __init__(self, config: TrainingConfig, folder: RunFolder, surroundings: Surroundings, state: TrainingState,
-                 recorder: Recorder):
+                 recorder: Recorder | None):
         self.config, self.folder, self.surroundings = config, folder, surroundings
-        self.state, self.recorder = state, recorder
+        self.state, self.recorder = state, recorder  # the main replica alone records
         self.averages = Averages()
         self.clock = Clock(state.step, config.batch)
         self.finite = torch.ones((), dtype=torch.bool, device=surroundings.device)
@@ -93,7 +95,8 @@ class _Run:
         config, state, device = self.config, self.state, self.surroundings.device
         with prefetch(self.surroundings.source, state.step, config.steps) as batches, self._progress() as progress:
             for batch in batches:
-                report = train_step(config, state, batch.to(device), self.surroundings.recognizer, self.forward)
+                report = train_step(config, state, batch.to(device), self.surroundings.recognizer, self.forward,
+                                    self.surroundings.replica)
                 self.averages.add(report.scalars)
                 self.finite &= report.finite
                 # On an accelerator, asking waits for it; there the question is put with the reports.
@@ -115,7 +118,8 @@ class _Run:
             self._report(progress)
         if self.forecast_due and self.clock.minutes() > FORECAST_AFTER_MINUTES:
             self.forecast_due = False
-            progress.write(self.clock.forecast(step, config.steps), file=sys.stderr)
+            if around.replica.is_main:
+                progress.write(self.clock.forecast(step, config.steps), file=sys.stderr)
         if around.replica.is_main:
             if last or due(step, config.sample_every):
                 self._show()

@@ -10,6 +10,7 @@ from .. import losses
 from ..faces.arcface import TorchRecognizer
 from .config import TrainingConfig
 from .data import Batch
+from .replica import Replica
 from .schedule import adversarial_factor, due, ema_decay, learning_rate_factor
 from .state import TrainingState, update_ema
 from .terms import Output, critic_terms, pixel_terms, recognizer_terms, weighted_sum
@@ -40,7 +41,7 @@ def run_generator(generator: Callable, batch: Batch) -> Output:
 
 
 def train_step(config: TrainingConfig, state: TrainingState, batch: Batch, recognizer: TorchRecognizer | None,
-               forward: Callable | None = None) -> StepReport:
+               forward: Callable | None = None, replica: Replica = Replica()) -> StepReport:
     """Advance `state` by one step, in place.
 
     The generator runs once; the discriminator is not run at all before `adversarial_start`.
@@ -49,6 +50,7 @@ def train_step(config: TrainingConfig, state: TrainingState, batch: Batch, recog
         batch: of `state.step`, on the networks' device.
         recognizer: frozen, see `recognizer_terms`; None in a run without recogniser terms.
         forward: stands in for `state.generator` (its compiled form).
+        replica: of several processes, `batch` being its share.
     """
     step, device = state.step, batch.target.device
     critic = state.discriminator if adversarial_factor(config, step) > 0 else None
@@ -66,18 +68,19 @@ def train_step(config: TrainingConfig, state: TrainingState, batch: Batch, recog
         raise ValueError(f"no loss term applies at step {step}: all weights are 0")
     total = weighted_sum(terms)
     norm = _descend(total, state.generator, state.generator_optimizer,
-                    config.learning_rate * learning_rate_factor(config, step), config.gradient_clip)
+                    config.learning_rate * learning_rate_factor(config, step), config.gradient_clip, replica)
     scalars = {f"loss/{term.name}": term.value.detach() for term in terms}
     scalars |= {"loss/total": total.detach(), "gradient/generator": norm}
     if critic is not None:
-        scalars |= _discriminator_step(config, state, batch, output.image.detach())
+        scalars |= _discriminator_step(config, state, batch, output.image.detach(), replica)
     update_ema(state, ema_decay(config, step))
     state.step = step + 1
     finite = torch.isfinite(torch.stack([value.float() for value in scalars.values()])).all()
     return StepReport(scalars=scalars, finite=finite)
 
 
-def _discriminator_step(config: TrainingConfig, state: TrainingState, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
+def _discriminator_step(config: TrainingConfig, state: TrainingState, batch: Batch, fake: Tensor,
+                        replica: Replica) -> dict[str, Tensor]:
     discriminator, step = state.discriminator, state.step
     real = batch.target if batch.truth is None else batch.truth
     with autocast(config, real.device):
@@ -92,15 +95,17 @@ def _discriminator_step(config: TrainingConfig, state: TrainingState, batch: Bat
         total = total + config.weights.r1 * config.r1_interval * penalty
         scalars["discriminator/r1"] = penalty.detach()
     rate = config.discriminator_learning_rate * learning_rate_factor(config, step)
-    scalars["gradient/discriminator"] = _descend(total, discriminator, state.discriminator_optimizer, rate, 0.0)
+    scalars["gradient/discriminator"] = _descend(total, discriminator, state.discriminator_optimizer, rate, 0.0,
+                                                replica)
     return scalars
 
 
 def _descend(total: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer, learning_rate: float,
-             clip: float) -> Tensor:
+             clip: float, replica: Replica) -> Tensor:
     # Returns the gradient's norm before clipping.
     optimizer.zero_grad(set_to_none=True)
     total.backward()
+    replica.average_gradients(network.parameters())
     limit = clip if clip > 0 else float("inf")
     norm = nn.utils.clip_grad_norm_(network.parameters(), limit, foreach=True)
     for group in optimizer.param_groups:
