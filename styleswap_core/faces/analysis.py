@@ -21,6 +21,7 @@ from .packs import build_analysis, find_pack, stdout_to_stderr
 
 # Large faces are found in the small pass: a detector trained on photographs sees too few frame-filling faces.
 DETECTION_SIZES = (640, 256)
+_STRIDE = 32  # a detector's coarsest; its input must be a multiple
 # The largest picture that is analysed as it is; beyond, memory and the detector's plain subsampling do harm.
 MAX_ANALYSED_SIDE = 2048
 # What a retry adds around a picture in which nothing was found, as a fraction of its sides.
@@ -44,7 +45,7 @@ def load_face_analysis(
             insightface's root.
         root: insightface's root; by default ~/.insightface, then models/insightface below the working directory.
         providers: ONNX Runtime's execution providers; by default CUDA where it is installed, else the CPU.
-        det_size: side in pixels at which the detector looks; by default twice, at 640 and 256.
+        det_size: side in pixels at which the detector looks; by default twice, at 640 and 256, and never enlarging.
         det_thresh: confidence from which a detection counts, 0..1.
         allow_download: let insightface download a named pack that is absent. Its published packs are for
             non-commercial research only.
@@ -56,7 +57,7 @@ def load_face_analysis(
     if det_size is not None and (det_size < 64 or det_size % 32):
         raise StyleSwapError(f"expected a detection size of 64 or more and divisible by 32, got {det_size}")
     analysis = build_analysis(find_pack(pack, root, allow_download), providers)
-    return InsightFaceAnalyzer(analysis, (det_size,) if det_size else DETECTION_SIZES, det_thresh)
+    return InsightFaceAnalyzer(analysis, (det_size,) if det_size else DETECTION_SIZES, det_thresh, fit=not det_size)
 
 
 class InsightFaceAnalyzer:
@@ -68,11 +69,13 @@ class InsightFaceAnalyzer:
         recognizer_path: that file, or None.
     """
 
-    def __init__(self, analysis: Any, sizes: Sequence[int] = DETECTION_SIZES, det_thresh: float = 0.5) -> None:
+    def __init__(self, analysis: Any, sizes: Sequence[int] = DETECTION_SIZES, det_thresh: float = 0.5,
+                 fit: bool = False) -> None:
         with stdout_to_stderr():
             analysis.prepare(ctx_id=0, det_thresh=det_thresh, det_size=(sizes[0], sizes[0]))
         self._detector = analysis.det_model
         self._recognizer = analysis.models.get("recognition")
+        self._fit = fit
         self._sizes = tuple(sizes)
         self.recognizer_path = Path(self._recognizer.model_file) if self._recognizer else None
         self.recognizer_name = self.recognizer_path.stem if self.recognizer_path else ""
@@ -138,7 +141,7 @@ class InsightFaceAnalyzer:
     def _passes(self, bgr: np.ndarray) -> list[tuple[np.ndarray, float, np.ndarray]]:
         """(box, score, points) of each face, in insightface's coordinates; a finer pass goes before a coarser one."""
         kept: list[tuple[np.ndarray, float, np.ndarray]] = []
-        for size in self._sizes:
+        for size in _fitting(self._sizes, max(bgr.shape[:2])) if self._fit else self._sizes:
             with stdout_to_stderr():
                 boxes, points = self._detector.detect(bgr, input_size=(size, size))
             if points is None:
@@ -174,6 +177,12 @@ def _reduced(bgr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     small = cv2.resize(np.ascontiguousarray(bgr), size, interpolation=cv2.INTER_AREA)
     return small, np.array([width / size[0], height / size[1]])
+
+
+def _fitting(sizes: Sequence[int], side: int) -> list[int]:
+    """Detection sizes for a picture of that longer side, without repeats: enlarging shows a detector nothing new."""
+    least = max(64, -(-side // _STRIDE) * _STRIDE)
+    return list(dict.fromkeys(min(size, least) for size in sizes))
 
 
 def _is_face(points: np.ndarray) -> bool:
