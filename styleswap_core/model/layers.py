@@ -7,7 +7,7 @@ Form, all equal to the textbook mathematics (tests hold each against its naive f
   shared weight, and scales its output by the demodulation coefficients. No weight per sample.
 - Up-sampling is a transposed convolution followed by the blur, down-sampling the blur followed by
   a strided convolution. On the CPUs measured, composing blur and weight into one larger kernel, or
-  interpolating before the convolution, costs two to ten times as much forward and backward.
+  interpolating before the convolution, was slower forward and backward.
 - Leaky ReLU commutes with positive factors, so its gain of sqrt 2 is folded into the factors
   before it, which saves a pass over each feature map.
 
