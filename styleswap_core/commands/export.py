@@ -24,10 +24,11 @@ def run(args: argparse.Namespace) -> int:
         StyleSwapError: no generator in the run folder, another kind of file, a suffix other than .safetensors.
     """
     from ..checkpoints.native import load_generator, model_sha256, save_generator
+    from ..training.records import RunFolder
 
     if args.out.suffix != ".safetensors":
         raise StyleSwapError(f"expected a file name that ends in .safetensors, got {args.out}; change it")
-    source = args.run_folder / "generator_ema.safetensors" if args.run_folder.is_dir() else args.run_folder
+    source = RunFolder(args.run_folder).generator if args.run_folder.is_dir() else args.run_folder
     generator, metadata = load_generator(source)
     if args.card:
         metadata["card"] = args.card

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..devices import one_thread
+
 Renderer = Callable[[Tensor], dict[str, Tensor]]
 # Parts under way per process: one in work, one waiting, so that results never pile up.
 AHEAD = 2
@@ -33,7 +35,7 @@ def render_pool(workers: int) -> Iterator[Executor | None]:
         return
     # A forked process inherits torch's threads in a state in which they may hang.
     context = multiprocessing.get_context("spawn")
-    with _one_thread(), ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with one_thread(), ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             yield pool
         finally:
@@ -47,7 +49,7 @@ def stream(function: Renderer, parts: Sequence[Tensor], pool: Executor | None, w
     """
     if pool is None:
         for part in parts:
-            with _one_thread():
+            with one_thread():
                 result = function(part)
             yield result
         return
@@ -61,13 +63,3 @@ def stream(function: Renderer, parts: Sequence[Tensor], pool: Executor | None, w
 def _as_arrays(function: Renderer, part: np.ndarray) -> dict[str, np.ndarray]:
     # Arrays travel through a pipe. Tensors would take shared memory, of which containers often have little.
     return {name: value.numpy() for name, value in function(torch.from_numpy(part)).items()}
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -64,6 +64,7 @@ def mix(base: Tensor, other: Tensor, weight: Tensor) -> Tensor:
 
 
 def paint_head(ids: Identities, a: Attributes, s: Shape, p: Surface) -> Paint:
+    """Skin, beard, lips, make-up and brows laid over each other, then mouth and eyes drawn in."""
     front = step(0.05, 0.25, p.z)
     ax = p.x.abs()
     grain = textures.sample(textures.GRAIN, p.x * 1.3 + 0.5, p.y * 1.3 + 0.3)
