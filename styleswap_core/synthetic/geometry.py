@@ -218,13 +218,18 @@ def _ear(ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     return smooth_max(d, -hollow, 0.03)
 
 
-def head_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
-    """Distance to the bare head with the lids closed over the eyeballs, head frame; (B, P)."""
-    ax = _mirrored(x)
+def _upper_face(ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
+    """The large forms with brow ridge and eye sockets."""
     d = _masses(ax, y, z, s)
     d = smooth_min(d, ellipsoid(ax - 0.9 * s.eye_x, y - s.eye_y - 0.17, z - 0.60, 0.24, 0.075, 0.08 + s.brow_ridge, 0.10), 0.16)
     socket = length(ax - s.eye_x, y - s.eye_y - 0.005, z - s.eye_z - 0.27) - 0.165
-    d = smooth_max(d, -socket, 0.14)
+    return smooth_max(d, -socket, 0.14)
+
+
+def head_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
+    """Distance to the bare head with the lids closed over the eyeballs, head frame; (B, P)."""
+    ax = _mirrored(x)
+    d = _upper_face(ax, y, z, s)
     d = smooth_min(d, length(ax - s.eye_x, y - s.eye_y, z - s.eye_z) - 1.07 * s.eye_r, 0.05)
     d = smooth_min(d, _nose(x, y, z, s), 0.09)
     d = smooth_min(d, ellipsoid(ax, y - s.mouth_y + 0.3 * s.gap, z - s.mouth_forward, 0.27, 0.19 + 0.4 * s.gap, 0.22, 0.2), 0.2)
@@ -234,10 +239,7 @@ def head_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
 
 def shadow_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     """The head's large forms and nose only: what casts a visible shadow."""
-    ax = _mirrored(x)
-    d = smooth_min(_masses(ax, y, z, s), ellipsoid(ax - 0.9 * s.eye_x, y - s.eye_y - 0.17, z - 0.60, 0.24, 0.075,
-                                                 0.08 + s.brow_ridge, 0.10), 0.16)
-    return smooth_min(d, _nose(x, y, z, s), 0.09)
+    return smooth_min(_upper_face(_mirrored(x), y, z, s), _nose(x, y, z, s), 0.09)
 
 
 def hair_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape, long: bool = True, fine: bool = True) -> Tensor:

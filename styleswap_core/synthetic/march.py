@@ -17,7 +17,9 @@ from .geometry import Shape
 
 RELAXATION = 0.82          # the distances are not exact; a full step would now and then jump through a thin part
 NEAR, FAR = DISTANCE - 1.75, DISTANCE + 1.5
-COARSE_STEPS, FINE_STEPS, STRAGGLER_STEPS = 18, 4, (4, 8, 12, 24)
+COARSE_STEPS, FINE_STEPS = 18, 4
+# (steps, least stride in pixels): few rays are left in the last rounds, and those must get past an edge they graze.
+STRAGGLER_ROUNDS = ((4, 0.8), (8, 0.8), (12, 1.5), (24, 4.0))
 
 
 @dataclass
@@ -88,9 +90,9 @@ class Hits:
     material: Tensor
 
 
-def _advance(scene: Scene, hits: Hits, footprint: Tensor, steps: int, relaxation: float) -> None:
-    """Sphere tracing, in place. A ray that grazes a surface still moves on by a good part of a pixel."""
-    near, least = 0.4 * footprint, 0.8 * footprint
+def _advance(scene: Scene, hits: Hits, footprint: Tensor, steps: int, relaxation: float, stride: float = 0.8) -> None:
+    """Sphere tracing, in place. A ray that grazes a surface still moves on by at least `stride` pixels' width."""
+    near, least = 0.4 * footprint, stride * footprint
     for _ in range(steps):
         hits.d, hits.material = scene.nearest(*along(hits.direction, hits.t))
         hits.t = hits.t + torch.where(hits.d < near, hits.d, torch.maximum(hits.d * relaxation, least))
@@ -110,11 +112,11 @@ def finish_stragglers(scene: Scene, parts: list[Hits], footprint: Tensor) -> Non
 
     parts: consecutive rows of the scene's batch, in order.
     """
-    for steps in STRAGGLER_STEPS:
-        _advance_late(scene, parts, footprint, steps)
+    for steps, stride in STRAGGLER_ROUNDS:
+        _advance_late(scene, parts, footprint, steps, stride)
 
 
-def _advance_late(scene: Scene, parts: list[Hits], footprint: Tensor, steps: int) -> None:
+def _advance_late(scene: Scene, parts: list[Hits], footprint: Tensor, steps: int, stride: float) -> None:
     late = [part.valid & (part.d > 0.4 * footprint[row : row + part.t.shape[0]]) & (part.t < FAR)
             for row, part in zip(_row_starts(parts), parts)]
     chosen = [compact(mask) for mask in late]
@@ -126,7 +128,7 @@ def _advance_late(scene: Scene, parts: list[Hits], footprint: Tensor, steps: int
 
     t = gather([p.t for p in parts])
     together = Hits(t.long(), t.bool(), tuple(gather([p.direction[i] for p in parts]) for i in range(3)), t, t, t.long())
-    _advance(scene, together, footprint, steps, RELAXATION)
+    _advance(scene, together, footprint, steps, RELAXATION, stride)
     for row, part, (index, valid) in zip(_row_starts(parts), parts, chosen):
         rows, columns = valid.nonzero(as_tuple=True)
         for name in ("t", "d", "material"):

@@ -196,7 +196,7 @@ def _draw_mouth(s: Shape, p: Surface, front: Tensor, paint: Paint) -> None:
     under_lip = 0.42 + 0.58 * step(0.0, 0.075, inner_up - p.y)
     paint.shade = paint.shade * (1.0 - hole * (1.0 - under_lip * (0.9 - 0.35 * wide.clamp(max=1.0))))
     paint.wet = torch.maximum(paint.wet, hole * (0.25 + 0.6 * torch.maximum(upper, lower)))
-    seam = bump((p.y - 0.5 * (inner_up + inner_low)) / (0.010 + e)) * step(0.03, 0.0, opening) * step(-0.02, 0.1, taper) * front
+    seam = bump((p.y - 0.5 * (inner_up + inner_low)) / (0.010 + e)) * step(0.03, 0.0, opening) * step(0.0, 0.1, taper) * front
     corner = bump((p.x.abs() - s.mouth_w) / 0.03) * bump((p.y - s.mouth_y - s.mouth_curve) / 0.025) * front
     paint.shade = paint.shade * (1.0 - 0.62 * seam) * (1.0 - 0.4 * corner)
 

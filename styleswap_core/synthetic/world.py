@@ -145,7 +145,7 @@ def _draw(scene: Scene, ids, a, body, view: View, hits: march.Hits, grid: int, s
     colour = scene.kernels.background(a, view.picture)
     mask = torch.zeros_like(view.picture[..., 0])
     depth = torch.zeros_like(mask)
-    met = hits.valid & (hits.t < march.FAR) & (hits.d < 2.0 * view.footprint)
+    met = hits.valid & (hits.t < march.FAR)
     shaded = _shade(scene, ids, a, body, view, hits)
     rows = torch.arange(met.shape[0], device=met.device).unsqueeze(1).expand_as(met)[met]
     columns = hits.index[met]
