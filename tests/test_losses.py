@@ -128,3 +128,26 @@ def test_half_precision_pictures_are_compared_in_float32():
     image = (truth + 0.004).bfloat16()
     for loss in (losses.pixel_loss, losses.gradient_loss):
         assert loss(image, truth).dtype == torch.float32
+
+
+def test_sharpness_loss_forgives_a_moved_edge_and_not_a_missing_one():
+    truth = torch.full((1, 3, 32, 32), -0.5)
+    truth[..., 14:] = 0.5
+    moved = torch.roll(truth, 1, dims=-1)
+    moved[..., :2] = -0.5
+    blurred = torch.nn.functional.avg_pool2d(truth, (1, 7), 1, (0, 3), count_include_pad=False)
+    assert losses.sharpness_loss(truth, truth).item() == 0
+    assert losses.sharpness_loss(moved, truth).item() < 0.2 * losses.sharpness_loss(blurred, truth).item()
+    assert losses.pixel_loss(moved, truth) > 0.3 * losses.pixel_loss(blurred, truth)
+
+
+def test_sharpness_loss_sees_weighted_pixels_only_and_has_a_finite_slope():
+    truth = torch.zeros(1, 3, 32, 32)
+    image = truth.clone()
+    image[..., :8, :] = torch.rand(3, 8, 32)
+    weight = torch.zeros(1, 1, 32, 32)
+    weight[..., 20:, :] = 1
+    assert losses.sharpness_loss(image, truth, pixel_weight=weight).item() == pytest.approx(0, abs=1e-7)
+    flat = truth.clone().requires_grad_(True)
+    losses.sharpness_loss(flat, image).backward()
+    assert torch.isfinite(flat.grad).all()

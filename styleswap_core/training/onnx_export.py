@@ -48,8 +48,9 @@ def export_onnx(
 
     `module` takes one tensor and returns one tensor or a flat tuple of them. The graph's one input is called
     `input`; `output_shapes` names the outputs in order. In shapes, a string is a dimension that varies.
-    Supported: Conv2d, Linear, BatchNorm after either, PReLU, ReLU, Sigmoid, Flatten, global average pooling,
-    nearest upsampling, AnchorRows, addition.
+    Supported: Conv2d, Linear, BatchNorm after either, PReLU, ReLU, Sigmoid, Flatten, average pooling without
+    padding, global average pooling, nearest upsampling, AnchorRows, addition. A module may be called several times;
+    its weights are written once.
 
     Raises:
         TypeError: the module uses something this writer does not know.
@@ -102,6 +103,7 @@ class _Writer:
         self.initializers: list[onnx.TensorProto] = []
         self.outputs: list[str] = []
         self.names: dict[fx.Node, str] = {}
+        self.weights: dict[tuple[nn.Module, str], str] = {}
 
     def run(self) -> "_Writer":
         for node in self.trace.nodes:
@@ -131,6 +133,7 @@ class _Writer:
             nn.Linear: self._linear,
             nn.PReLU: self._prelu,
             nn.Upsample: self._upsample,
+            nn.AvgPool2d: self._average_pool,
             AnchorRows: self._rows,
         }.get(type(module))
         if emit is not None:
@@ -151,11 +154,10 @@ class _Writer:
         return module if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm1d)) else None
 
     def _conv(self, module: nn.Conv2d, norm: nn.Module | None, source: str) -> str:
-        weight, bias = _folded(module, norm, fuse_conv_bn_weights)
         pad_y, pad_x = module.padding
         return self._node(
             "Conv",
-            [source, self._weight(weight), self._weight(bias)],
+            [source, *self._folded(module, norm, fuse_conv_bn_weights)],
             kernel_shape=list(module.kernel_size),
             strides=list(module.stride),
             pads=[pad_y, pad_x, pad_y, pad_x],
@@ -164,8 +166,7 @@ class _Writer:
         )
 
     def _linear(self, module: nn.Linear, norm: nn.Module | None, source: str) -> str:
-        weight, bias = _folded(module, norm, fuse_linear_bn_weights)
-        return self._node("Gemm", [source, self._weight(weight), self._weight(bias)], transB=1)
+        return self._node("Gemm", [source, *self._folded(module, norm, fuse_linear_bn_weights)], transB=1)
 
     def _prelu(self, module: nn.PReLU, norm: None, source: str) -> str:
         return self._node("PRelu", [source, self._weight(module.weight.reshape(-1, 1, 1))])
@@ -181,6 +182,12 @@ class _Writer:
             nearest_mode="floor",
         )
 
+    def _average_pool(self, module: nn.AvgPool2d, norm: None, source: str) -> str:
+        kernel, stride = [module.kernel_size] * 2, [module.stride] * 2
+        if not isinstance(module.kernel_size, int) or not isinstance(module.stride, int) or module.padding != 0:
+            raise TypeError("average pooling is written for square kernels and strides without padding alone")
+        return self._node("AveragePool", [source], kernel_shape=kernel, strides=stride)
+
     def _rows(self, module: AnchorRows, norm: None, source: str) -> str:
         last = self._node("Transpose", [source], perm=[0, 2, 3, 1])
         return self._node("Reshape", [last, self._weight(torch.tensor([-1, module.width]))])
@@ -189,6 +196,13 @@ class _Writer:
         name = f"{operation}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(operation, inputs, [f"{name}_output"], name=name, **attributes))
         return f"{name}_output"
+
+    def _folded(self, module: nn.Conv2d | nn.Linear, norm: nn.Module | None, fuse: Callable) -> list[str]:
+        """Names of weight and bias, written at the module's first call."""
+        if (module, "weight") not in self.weights:
+            weight, bias = _folded(module, norm, fuse)
+            self.weights[module, "weight"], self.weights[module, "bias"] = self._weight(weight), self._weight(bias)
+        return [self.weights[module, "weight"], self.weights[module, "bias"]]
 
     def _weight(self, tensor: Tensor) -> str:
         name = f"weight_{len(self.initializers)}"

@@ -55,7 +55,7 @@ def train_step(config: TrainingConfig, state: TrainingState, batch: Batch, recog
     step, device = state.step, batch.target.device
     critic = state.discriminator if adversarial_factor(config, step) > 0 else None
     with autocast(config, device):
-        output = run_generator(forward or state.generator, batch)
+        output = run_generator(state.generator if forward is None else forward, batch)
         terms = pixel_terms(config, batch, output)
         if recognizer is not None:
             terms += recognizer_terms(config, step, batch, output.image, recognizer)

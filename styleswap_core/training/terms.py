@@ -67,6 +67,9 @@ def pixel_terms(config: TrainingConfig, batch: Batch, output: Output) -> list[Te
     if weights.swap_laplacian:
         value = losses.laplacian_loss(image, batch.truth, pixel_weight=over_face)
         terms.append(Term("swap_laplacian", weights.swap_laplacian, value))
+    if weights.swap_sharpness:
+        value = losses.sharpness_loss(image, batch.truth, pixel_weight=over_face)
+        terms.append(Term("swap_sharpness", weights.swap_sharpness, value))
     return terms
 
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ...errors import StyleSwapError
 from ...files import atomic_write, file_sha256
 from ..onnx_export import export_onnx
-from .anchors import STRIDES, AnchorGrid, Faces, anchor_grid
+from .anchors import STRIDES, anchor_grid
 from .config import Canvas, DetectorConfig
 from .corruption import corrupt
 from .evaluation import DetectionFigures, evaluate_detector
@@ -115,7 +115,7 @@ def _optimize(
         canvas = config.canvases[int(torch.multinomial(shares, 1, generator=generator))]
         images, faces = compose(_suited(sets, canvas), config.scenes, canvas.batch, canvas.size, generator)
         images = normalize(corrupt(config.corruption, images, generator))
-        faces, grid = _to_device(faces, anchor_grid(canvas.size, canvas.size), device)
+        faces, grid = faces.to(device), anchor_grid(canvas.size, canvas.size).to(device)
         images = images.to(device).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
             levels = detector.levels(images)
@@ -147,11 +147,6 @@ def normalize(images: Tensor) -> Tensor:
 def _suited(sets: Sequence[PictureSet], canvas: Canvas) -> PictureSet:
     """The pictures whose size is nearest to the canvas: large faces on a large canvas should be sharp."""
     return min(sets, key=lambda pictures: abs(math.log(pictures.size / canvas.size)))
-
-
-def _to_device(faces: Faces, grid: AnchorGrid, device: torch.device) -> tuple[Faces, AnchorGrid]:
-    moved_faces = Faces(*(getattr(faces, name).to(device) for name in ("points", "boxes", "labelled", "ignored")))
-    return moved_faces, AnchorGrid(grid.centers.to(device), grid.sizes.to(device), grid.strides.to(device))
 
 
 def _parameter_groups(detector: nn.Module, weight_decay: float) -> list[dict[str, object]]:

@@ -1,8 +1,12 @@
 """The demo detector: a small one-stage face detector with SCRFD's outputs.
 
-insightface decodes per location (x, y) of the maps at strides 8, 16 and 32 two anchors centred at (x*s, y*s). The
-anchors of a location differ in the sizes of faces they answer for (`anchors.ANCHOR_SIZES`); inside the network
-distances are in those sizes, so that all outputs are of order one. `InsightfaceDetector` turns them into strides.
+One network with one set of weights looks at the picture and at its copies of half and quarter size; always at its own
+stride of 8, which in the picture are the strides 8, 16 and 32 that insightface reads. So a face that fills a 640 px
+frame is learned from every smaller one, and trainings need few large pictures.
+
+insightface decodes per location (x, y) two anchors; they differ in the sizes of faces they answer for
+(`anchors.ANCHOR_SIZES`). Inside the network distances are in those sizes, so that all outputs are of order one.
+`InsightfaceDetector` turns them into strides.
 """
 
 import copy
@@ -12,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..onnx_export import AnchorRows
-from .anchors import ANCHOR_SIZES, ANCHORS, STRIDES
+from .anchors import ANCHOR_SIZES, ANCHORS, STRIDES, center_offset
 
 
 class LevelOutput(NamedTuple):
@@ -46,14 +50,14 @@ class ResidualBlock(nn.Module):
 
 
 class WideBlock(nn.Module):
-    """A 7x7 depthwise convolution, then a pointwise bottleneck, around a shortcut.
+    """A dilated 7x7 depthwise convolution, then a pointwise bottleneck, around a shortcut.
 
-    At stride 32 each of these widens the view by 192 px: a face that fills a 640 px frame is seen whole.
+    At stride 8 each widens the view by 48 px times its dilation.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
-        self.look = nn.Conv2d(channels, channels, 7, padding=3, groups=channels, bias=False)
+        self.look = nn.Conv2d(channels, channels, 7, padding=3 * dilation, dilation=dilation, groups=channels, bias=False)
         self.look_norm = nn.BatchNorm2d(channels)
         self.expand = _unit(channels, channels * 2, kernel=1)
         self.reduce = nn.Conv2d(channels * 2, channels, 1, bias=False)
@@ -64,52 +68,35 @@ class WideBlock(nn.Module):
         return features + self.norm(self.reduce(self.expand(seen)))
 
 
-class LevelHead(nn.Module):
-    """Scores, boxes and points of one stride from its features."""
+class Detector(nn.Module):
+    """(B, 3, H, W) RGB, (x - 127.5) / 128, H and W multiples of 32 -> one `LevelOutput` per stride 8, 16, 32."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, widths: tuple[int, int, int] = (16, 32, 64)) -> None:
         super().__init__()
-        self.tower = nn.Sequential(_unit(channels, channels), _unit(channels, channels))
+        half, quarter, channels = widths
+        self.body = nn.Sequential(
+            _unit(3, half, 2), _unit(half, quarter, 2), _unit(quarter, channels, 2),
+            ResidualBlock(channels),
+            # The largest faces measure 184 px at this scale: together these see 288 px.
+            WideBlock(channels, 1), WideBlock(channels, 2), WideBlock(channels, 3),
+            _unit(channels, channels), _unit(channels, channels),
+        )
         self.scores = nn.Conv2d(channels, ANCHORS, 1)
         self.boxes = nn.Conv2d(channels, ANCHORS * 4, 1)
         self.points = nn.Conv2d(channels, ANCHORS * 10, 1)
         # Faces are rare among anchors: start out with "no face" almost everywhere, and with boxes of anchor size.
         nn.init.constant_(self.scores.bias, -4.6)
         nn.init.constant_(self.boxes.bias, 0.5)
+        self.halve = nn.AvgPool2d(2)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        features = self.tower(features)
-        return self.scores(features), self.boxes(features), self.points(features)
-
-
-class Detector(nn.Module):
-    """(B, 3, H, W) RGB, (x - 127.5) / 128, H and W multiples of 32 -> one `LevelOutput` per stride 8, 16, 32."""
-
-    def __init__(self, widths: tuple[int, int, int, int, int] = (16, 32, 48, 64, 96), neck: int = 48) -> None:
-        super().__init__()
-        half, quarter, low, middle, high = widths
-        self.stem = nn.Sequential(_unit(3, half, 2), _unit(half, quarter, 2))
-        self.stage8 = nn.Sequential(_unit(quarter, low, 2), ResidualBlock(low))
-        self.stage16 = nn.Sequential(_unit(low, middle, 2), ResidualBlock(middle))
-        self.stage32 = nn.Sequential(_unit(middle, high, 2), WideBlock(high), WideBlock(high), WideBlock(high))
-        self.lateral8 = _unit(low, neck, kernel=1)
-        self.lateral16 = _unit(middle, neck, kernel=1)
-        self.lateral32 = _unit(high, neck, kernel=1)
-        self.upsample32 = nn.Upsample(scale_factor=2, mode="nearest")
-        self.upsample16 = nn.Upsample(scale_factor=2, mode="nearest")
-        self.head8, self.head16, self.head32 = LevelHead(neck), LevelHead(neck), LevelHead(neck)
-
-    def forward(self, picture: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], ...]:
-        features8 = self.stage8(self.stem(picture))
-        features16 = self.stage16(features8)
-        features32 = self.lateral32(self.stage32(features16))
-        features16 = self.lateral16(features16) + self.upsample32(features32)
-        features8 = self.lateral8(features8) + self.upsample16(features16)
-        return self.head8(features8), self.head16(features16), self.head32(features32)
+    def features(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is seen in the picture and in its copies of half and quarter size, (B, C, H/8, W/8) and smaller."""
+        half = self.halve(picture)
+        return self.body(picture), self.body(half), self.body(self.halve(half))
 
     def levels(self, picture: Tensor) -> list[LevelOutput]:
-        """`forward`, with names."""
-        return [LevelOutput(*maps) for maps in self(picture)]
+        """The raw maps of the strides 8, 16, 32."""
+        return [LevelOutput(self.scores(seen), self.boxes(seen), self.points(seen)) for seen in self.features(picture)]
 
 
 class InsightfaceDetector(nn.Module):
@@ -122,29 +109,32 @@ class InsightfaceDetector(nn.Module):
     def __init__(self, detector: Detector) -> None:
         super().__init__()
         self.detector = copy.deepcopy(detector)
-        for stride, head in zip(STRIDES, (self.detector.head8, self.detector.head16, self.detector.head32), strict=True):
-            for convolution, width in ((head.boxes, 4), (head.points, 10)):
-                _scale_outputs(convolution, torch.tensor(ANCHOR_SIZES[stride]).repeat_interleave(width) / stride)
+        self.boxes = nn.ModuleList(_in_strides(detector.boxes, stride, _BOX_SIGNS) for stride in STRIDES)
+        self.points = nn.ModuleList(_in_strides(detector.points, stride, _POINT_SIGNS) for stride in STRIDES)
         self.sigmoid = nn.Sigmoid()
         self.score_rows, self.box_rows, self.point_rows = AnchorRows(1), AnchorRows(4), AnchorRows(10)
 
     def forward(self, picture: Tensor) -> tuple[Tensor, ...]:
-        low, middle, high = self.detector(picture)
+        levels = self.detector.features(picture)
         return (
-            self.sigmoid(self.score_rows(low[0])),
-            self.sigmoid(self.score_rows(middle[0])),
-            self.sigmoid(self.score_rows(high[0])),
-            self.box_rows(low[1]),
-            self.box_rows(middle[1]),
-            self.box_rows(high[1]),
-            self.point_rows(low[2]),
-            self.point_rows(middle[2]),
-            self.point_rows(high[2]),
+            *[self.sigmoid(self.score_rows(self.detector.scores(seen))) for seen in levels],
+            *[self.box_rows(boxes(seen)) for boxes, seen in zip(self.boxes, levels, strict=True)],
+            *[self.point_rows(points(seen)) for points, seen in zip(self.points, levels, strict=True)],
         )
 
 
+# How the outputs change when the anchor moves right and down: distances to left and top grow, those to right and
+# bottom shrink, and so do the offsets of the points.
+_BOX_SIGNS = (1.0, 1.0, -1.0, -1.0)
+_POINT_SIGNS = (-1.0,) * 10
+
+
 @torch.no_grad()
-def _scale_outputs(convolution: nn.Conv2d, factors: Tensor) -> None:
-    """Multiply each output channel by its factor."""
-    convolution.weight.mul_(factors.to(convolution.weight)[:, None, None, None])
-    convolution.bias.mul_(factors.to(convolution.bias))
+def _in_strides(convolution: nn.Conv2d, stride: int, signs: tuple[float, ...]) -> nn.Conv2d:
+    """A copy whose outputs are in strides instead of anchor sizes, and from insightface's anchor centres."""
+    copied = copy.deepcopy(convolution)
+    factors = (torch.tensor(ANCHOR_SIZES[stride]).repeat_interleave(len(signs)) / stride).to(copied.weight)
+    copied.weight.mul_(factors[:, None, None, None])
+    moved = torch.tensor(signs * ANCHORS).to(copied.weight) * (center_offset(stride) / stride)
+    copied.bias.mul_(factors).sub_(moved)
+    return copied
