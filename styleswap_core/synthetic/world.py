@@ -17,7 +17,7 @@ from ..errors import StyleSwapError
 from . import lighting, march, skin, textures
 from .camera import View, head_rotation, project, turn, view_pixels
 from .geometry import build_shape
-from .kernels import EAGER, GLASSES, HAIR, OCCLUDER, SKIN, Kernels
+from .kernels import BODY, EAGER, GLASSES, HAIR, OCCLUDER, SKIN, Kernels
 from .landmarks import head_points
 from .march import Scene
 from .parameters import Attributes, Identities
@@ -157,32 +157,54 @@ def _draw(scene: Scene, ids, a, body, view: View, hits: march.Hits, grid: int, s
     return tuple(F.avg_pool2d(v.reshape(v.shape[0], -1, grid, grid), supersample) for v in shrink)  # (B, C, g*g) -> S x S
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """Surface points to be shaded, each entry (B, P) or three of them; `towards` leads from the surface to the camera."""
+
+    world: tuple[Tensor, Tensor, Tensor]
+    normal: tuple[Tensor, Tensor, Tensor]
+    towards: tuple[Tensor, Tensor, Tensor]
+
+    def pick(self, index: Tensor) -> "_Seen":
+        """The points at index (B, Q) of each row."""
+        return _Seen(*(tuple(v.gather(1, index) for v in getattr(self, f.name)) for f in fields(self)))
+
+
 def _shade(scene: Scene, ids, a, body, view: View, hits: march.Hits) -> Tensor:
-    """Linear colour (3, B, P) of what the rays meet."""
-    ray, material = hits.direction, hits.material
-    world = march.along(ray, hits.t)
+    """Linear colour (3, B, P) of what the rays meet; each material is computed where it is seen alone."""
+    world = march.along(hits.direction, hits.t)
     normal = scene.kernels.normal(*world, scene.to_head, scene.shape, scene.has, 0.8 * view.footprint.clamp(min=0.003))
-    towards = tuple(-v for v in ray)
+    seen = _Seen(world, normal, tuple(-v for v in hits.direction))
     light = lighting.build_light(a)
-    head = turn(scene.to_head, *world)
-    colour = scene.kernels.light_body(world, normal, light, skin.skin_tone(body), a, scene.shape)
-    if scene.has.hair:
-        colour = torch.where(material == HAIR, scene.kernels.light_hair(head, normal, towards, light, a), colour)
-    face = _shade_face(scene, ids, a, view, ray, head, normal, towards, light)
-    colour = torch.where(material == SKIN, face, colour)
-    for key, name, shine in ((GLASSES, "glasses_colour", 0.6), (OCCLUDER, "occluder_colour", 0.08)):
-        if bool((material == key).any()):
-            plain = lighting.light_plain(a.fields[name].t().unsqueeze(-1), normal, towards, light, shine)
-            colour = torch.where(material == key, plain, colour)
+
+    def plain(name: str, shine: float):
+        return lambda p: lighting.light_plain(a.fields[name].t().unsqueeze(-1), p.normal, p.towards, light, shine)
+
+    looks = {
+        SKIN: lambda p: _shade_face(scene, ids, a, view, p, light),
+        BODY: lambda p: scene.kernels.light_body(p.world, p.normal, light, skin.skin_tone(body), a, scene.shape),
+        HAIR: lambda p: scene.kernels.light_hair(turn(scene.to_head, *p.world), p.normal, p.towards, light, a),
+        GLASSES: plain("glasses_colour", 0.6),
+        OCCLUDER: plain("occluder_colour", 0.08),
+    }
+    colour = torch.zeros(3, *hits.t.shape, device=hits.t.device)
+    for material, look in looks.items():
+        mine = hits.valid & (hits.t < march.FAR) & (hits.material == material)
+        if bool(mine.any()):
+            index, valid = march.compact(mine)
+            rows, columns = valid.nonzero(as_tuple=True)
+            colour[:, rows, index[rows, columns]] = look(seen.pick(index))[:, rows, columns]
     return colour
 
 
-def _shade_face(scene: Scene, ids, a, view: View, ray, head, normal, towards, light) -> Tensor:
-    head_normal = turn(scene.to_head, *normal)
-    surface = skin.Surface(*head, head_normal, turn(scene.to_head, *ray), 0.6 * view.footprint)
+def _shade_face(scene: Scene, ids, a, view: View, seen: _Seen, light) -> Tensor:
+    """Linear colour (3, B, P) of points of the head."""
+    head, head_normal = turn(scene.to_head, *seen.world), turn(scene.to_head, *seen.normal)
+    ray = tuple(-v for v in turn(scene.to_head, *seen.towards))
+    surface = skin.Surface(*head, head_normal, ray, 0.6 * view.footprint)
     paint = scene.kernels.paint_head(ids, a, scene.shape, surface)
     to_light = (scene.to_head @ light.direction.unsqueeze(-1)).squeeze(-1)
     reach = march.light_reach(scene, head, head_normal, to_light)
     sky = march.openness(scene, head, head_normal)
     shown = turn(scene.rotation, *paint.normal)
-    return scene.kernels.light_skin(paint, shown, towards, light, reach, sky, a)
+    return scene.kernels.light_skin(paint, shown, seen.towards, light, reach, sky, a)
