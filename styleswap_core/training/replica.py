@@ -56,13 +56,12 @@ class Replica:
         """Replace every gradient by its mean over the replicas, in one message."""
         if self.world == 1:
             return
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        gradients = [_in_memory_order(parameter) for parameter in parameters if parameter.grad is not None]
+        flat = torch.cat(gradients)
         dist.all_reduce(flat)
         flat /= self.world
         parts: list[Tensor] = list(flat.split([gradient.numel() for gradient in gradients]))
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
+        torch._foreach_copy_(gradients, parts)
 
     @contextmanager
     def main_first(self) -> Iterator[None]:
@@ -72,3 +71,13 @@ class Replica:
         yield
         if self.world > 1 and self.is_main:
             dist.barrier()
+
+
+def _in_memory_order(parameter: nn.Parameter) -> Tensor:
+    """A flat view of the gradient: as it lies in memory, which is the same order on all replicas and needs no shuffling."""
+    if parameter.grad.is_contiguous():
+        return parameter.grad.view(-1)
+    if parameter.grad.dim() != 4 or not parameter.grad.is_contiguous(memory_format=torch.channels_last):
+        parameter.grad = parameter.grad.contiguous()
+        return parameter.grad.view(-1)
+    return parameter.grad.permute(0, 2, 3, 1).view(-1)
