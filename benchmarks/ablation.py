@@ -13,7 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 # The paper's own paradigm never sees an exact swap: identity, realism and mask are all that judge its swaps.
-_PAPER = {"exact_swap": False, "weights.adversarial": 0.1, "weights.feature_matching": 1.0}
+_PAPER = {"exact_swap": False, "weights.adversarial": 0.1, "weights.feature_matching": 1.0, "weights.identity": 2.0,
+          "weights.truth_identity": 0.0, "weights.perceptual": 1.0}
+
+# Light terms of the recogniser: at full weight they slow the others down for long.
+_BASE = {"learning_rate": 0.0015, "weights.adversarial": 0.0, "weights.identity": 0.0, "weights.truth_identity": 0.5,
+         "weights.perceptual": 0.3, "weights.swap_perceptual": 0.3, "weights.mask": 2.0}
 
 VARIANTS: dict[str, dict] = {
     "block (base)": {},
@@ -35,8 +40,10 @@ def train(variant: str, args: argparse.Namespace) -> None:
     run = args.out / folder_name(variant)
     if (run / "finished").exists():
         return
-    settings = {"model": args.model, "data": str(args.data), "steps": args.steps, "batch": args.batch, "learning_rate": 0.002,
-                "weights.adversarial": 0.0, "weights.truth_identity": 1.0, "checkpoint_every": 500, **VARIANTS[variant]}
+    settings = {"model": args.model, "data": str(args.data), "steps": args.steps, "batch": args.batch, "checkpoint_every": 500,
+                **_BASE, **VARIANTS[variant]}
+    if args.recognizer:
+        settings["recognizer"] = str(args.recognizer)
     command = [sys.executable, "-m", "styleswap_core.cli", "train", "--out", str(run), "--resume", "--threads", str(args.threads)]
     for key, value in settings.items():
         command += ["--set", f"{key}={json.dumps(value)}"]
@@ -74,6 +81,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of columns")
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--table", type=Path, help="Markdown file to write")
+    parser.add_argument("--recognizer", type=Path, help="ONNX file that drives the generators (default: the demo pack's)")
     parser.add_argument("--model", default="demo-64")
     parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--batch", type=int, default=16)
