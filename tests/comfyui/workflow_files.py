@@ -104,12 +104,17 @@ def with_probe(prompt: Mapping, key: str, link: list, mask: bool = False) -> dic
 
 def with_probes(prompt: Mapping) -> dict:
     """A template's prompt that also shows `source`, `source_2`, `target`, `swapped`, `mask`, and with Blend With Mask
-    `blended` and `final_mask`."""
-    world = nodes_of(prompt, "StyleSwap_SyntheticFace")[0]
+    `blended` and `final_mask`.
+
+    `source_2` comes from the same Synthetic Face if that shows two people, else from the last one of the graph.
+    """
+    worlds = nodes_of(prompt, "StyleSwap_SyntheticFace")
+    two = prompt[worlds[0]]["inputs"]["people"] == 2
+    second = [worlds[0], SOURCE_2] if two else [worlds[-1], SOURCE]
     swap = only(prompt, "StyleSwap_SwapFace")
     blends = nodes_of(prompt, "StyleSwap_BlendWithMask")
     pictures = {"target": prompt[swap]["inputs"]["image"], "swapped": [swap, 0],
-                "source": [world, SOURCE], "source_2": [world, SOURCE_2]}
+                "source": [worlds[0], SOURCE], "source_2": second}
     masks = {"mask": [swap, 1]}
     if blends:
         pictures["blended"], masks["final_mask"] = [blends[0], 0], [blends[0], 1]
