@@ -15,6 +15,7 @@ HOW_TO_GET_A_BROWSER = (
 # Without these Chromium looks for hosts on the network at every start.
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")
+PAGE_SECONDS = 180
 SETTLED = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
@@ -35,7 +36,7 @@ def open_page(server: ComfyServer, locale: str = "en", width: int = 1920, height
             for key, value in {"Comfy.TutorialCompleted": True, "Comfy.Locale": locale}.items():
                 server.post(f"/settings/{key}", value)
             page = browser.new_page(viewport={"width": width, "height": height})
-            page.set_default_timeout(120_000)
+            page.set_default_timeout(PAGE_SECONDS * 1000)
             opened = ComfyPage(page, server)
             page.goto(server.url)
             page.wait_for_function(
