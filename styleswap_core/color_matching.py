@@ -52,12 +52,13 @@ def match_colors(
     if method == "none" or strength == 0.0:
         return picture
     match = {"mean-std": _match_mean_std, "linear": _match_linear, "histogram": _match_histogram}[method]
-    # A pixel or two with a value of its own must not shift the statistics of one row for the others.
     rows = [
-        match(own, other, weight) if float(weight.sum()) >= _LEAST_PIXELS else own
-        for own, other, weight in zip((picture + 1) / 2, (reference + 1) / 2, mask, strict=True)
+        (match((own + 1) / 2, (other + 1) / 2, weight) * 2 - 1).clamp(-1.0, 1.0)
+        if float(weight.sum()) >= _LEAST_PIXELS
+        else own
+        for own, other, weight in zip(picture, reference, mask, strict=True)
     ]
-    return torch.lerp(picture, (torch.stack(rows) * 2 - 1).clamp(-1.0, 1.0), strength)
+    return torch.lerp(picture, torch.stack(rows), strength)
 
 
 def _match_mean_std(picture: torch.Tensor, reference: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

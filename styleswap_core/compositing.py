@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from kornia.filters import gaussian_blur2d
 
-from .blending import feather_mask, grow_mask, resize_mask
+from .blending import feather_mask, grow_mask, mask_parts, resize_mask
 from .color_matching import match_colors
 from .errors import StyleSwapError
 from .images import bchw_to_bhwc, bhwc_to_bchw, repair
@@ -28,6 +28,10 @@ _BANDS = 6
 _REACH = 2 ** (_BANDS + 1)
 # Coarse levels give a start so near to the answer that a few steps on each finer one suffice.
 _RELAXATIONS = 24
+# Where a soft mask counts as ended.
+_RIM = 0.02
+# A difference that the eye can see, in -1..1.
+_VISIBLE = 0.04
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ def blend_with_mask(
     options: BlendOptions = BlendOptions(),
     keep: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Put `changed` over `target` where the mask says so.
+    """Put `changed` over `target` where the mask says so; separate faces in the mask are treated one by one.
 
     Args:
         target, changed: (B, 3, H, W) in -1..1.
@@ -74,35 +78,44 @@ def blend_with_mask(
             f"expected pictures and a mask of one size, got {tuple(target.shape)}, {tuple(changed.shape)} and"
             f" {tuple(mask.shape)}"
         )
-    box = _box(mask, options)
-    if box is None:
-        return target.clone(), torch.zeros_like(mask)
     picture, used = target.clone(), torch.zeros_like(mask)
-    parts = (x if x is None else x[box] for x in (target, changed, mask, keep))
-    picture[box], used[box] = _blend(*parts, options)
+    for row in range(len(target)):
+        at = slice(row, row + 1)
+        for part in mask_parts(mask[at]):
+            box = _box(part, options)
+            others = (None if keep is None else keep[at][box], options)
+            picture[at][box], weight = _blend(picture[at][box], target[at][box], changed[at][box], part[box], *others)
+            used[at][box] = torch.maximum(used[at][box], weight)
     return picture, used
 
 
 def _blend(
-    target: torch.Tensor, changed: torch.Tensor, mask: torch.Tensor, keep: torch.Tensor | None, options: BlendOptions
+    picture: torch.Tensor,
+    target: torch.Tensor,
+    changed: torch.Tensor,
+    mask: torch.Tensor,
+    keep: torch.Tensor | None,
+    options: BlendOptions,
 ) -> tuple[torch.Tensor, torch.Tensor]:
+    """One face over the picture so far; colours are compared with the target as it was."""
     mask = feather_mask(grow_mask(mask, options.grow), options.feather)
     if keep is not None:
         mask = mask * (1.0 - keep)
-    changed = match_colors(changed, target, mask, options.color_match, options.color_strength)
+    matched = match_colors(changed, target, mask, options.color_match, options.color_strength)
+    # A swapped picture is the target itself around the face, and there colours are right as they are.
+    differs = ((changed - target).abs().amax(1, keepdim=True) / _VISIBLE).clamp(max=1.0)
+    changed = torch.lerp(changed, matched, torch.maximum(mask, differs))
     blend = {"alpha": torch.lerp, "multi-band": blend_bands, "seamless": blend_seamless}[options.method]
-    blended = blend(target, changed, mask).clamp(-1.0, 1.0)
+    blended = blend(picture, changed, mask).clamp(-1.0, 1.0)
     if keep is not None:
         # Bands and membranes reach beyond the mask; what is kept is kept.
-        blended = torch.lerp(blended, target, keep)
+        blended = torch.lerp(blended, picture, keep)
     return blended, mask
 
 
-def _box(mask: torch.Tensor, options: BlendOptions) -> tuple[slice, slice, slice, slice] | None:
-    """The part of the pictures that blending can change; None where the mask is empty."""
+def _box(mask: torch.Tensor, options: BlendOptions) -> tuple[slice, slice, slice, slice]:
+    """The part of the pictures that blending under this mask can change."""
     rows, columns = (mask.amax((0, 1, axis)).nonzero().flatten().tolist() for axis in (3, 2))
-    if not rows:
-        return None
     # A Gaussian ends after three standard deviations, which are half of `feather` each.
     margin = max(options.grow, 0) + math.ceil(1.5 * options.feather) + _REACH
     top, bottom = max(rows[0] - margin, 0), rows[-1] + 1 + margin
@@ -204,7 +217,7 @@ def blend_bands(target: torch.Tensor, changed: torch.Tensor, mask: torch.Tensor)
 
 def blend_seamless(target: torch.Tensor, changed: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Poisson blending: the difference at the mask's rim is spread smoothly over the inside and taken away there."""
-    outside = mask < 0.5
+    outside = mask < _RIM
     membrane = harmonic_fill(target - changed, outside)
     return torch.lerp(target, changed + membrane, mask)
 
