@@ -5,7 +5,7 @@ from comfy_api.latest import io
 
 from ..styleswap_core import color_matching, compositing
 from .host import frame_progress, result_device
-from .sockets import make_schema
+from .sockets import make_schema, unknown_choice
 from .values import meant_mask
 
 
@@ -42,6 +42,10 @@ class BlendWithMask(io.ComfyNode):
                 io.Mask.Output("final_mask", display_name="mask", tooltip="The mask as it was used"),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, color_match: str, method: str) -> bool | str:
+        return unknown_choice(cls, color_match=color_match, method=method) or True
 
     @classmethod
     def execute(

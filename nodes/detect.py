@@ -13,7 +13,7 @@ from ..styleswap_core.images import bchw_to_bhwc, from_uint8
 from .analysis import open_analysis
 from .host import frame_progress, result_device
 from .reports import describe_faces
-from .sockets import face_analysis_input, identity_input, make_schema, order_input
+from .sockets import face_analysis_input, identity_input, make_schema, order_input, unknown_choice
 from .values import as_identity, count_pictures, picture_arrays
 
 # Each preview is a file in ComfyUI's temporary folder.
@@ -46,6 +46,10 @@ class DetectFaces(io.ComfyNode):
                 io.String.Output("report", display_name="report", tooltip="The same in words"),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, order: str) -> bool | str:
+        return unknown_choice(cls, order=order) or True
 
     @classmethod
     def execute(

@@ -11,7 +11,7 @@ from .analysis import open_analysis
 from .detect import PREVIEWS
 from .host import frame_progress, result_device
 from .reports import describe_separate, describe_sources
-from .sockets import Identity, face_analysis_input, identity_input, make_schema, order_input
+from .sockets import Identity, face_analysis_input, identity_input, make_schema, order_input, unknown_choice
 from .values import as_identities, as_identity, count_pictures, picture_arrays
 
 MORE_PICTURES = tuple(f"image_{number}" for number in range(2, 6))
@@ -52,6 +52,10 @@ class ExtractArcFaceID(io.ComfyNode):
                 io.String.Output("report", display_name="report", tooltip="Which faces were used, and how well they agree"),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, faces: str, order: str, combine: str, outliers: str) -> bool | str:
+        return unknown_choice(cls, faces=faces, order=order, combine=combine, outliers=outliers) or True
 
     @classmethod
     def execute(

@@ -8,7 +8,7 @@ from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.face_models import load_any_identity, save_face_model
 from ..styleswap_core.identity import save_identity
 from .folders import NO_IDENTITY, file_state, identity_folder, identity_names, identity_path, reactor_folder
-from .sockets import Identity, identity_input, make_schema
+from .sockets import Identity, identity_input, make_schema, unknown_choice
 from .values import as_identity
 
 _OWN, _REACTOR = "StyleSwap identity", "ReActor face model"
@@ -44,7 +44,9 @@ class SaveIdentity(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, filename: str) -> bool | str:
+    def validate_inputs(cls, filename: str, file_format: str, if_exists: str) -> bool | str:
+        if problem := unknown_choice(cls, file_format=file_format, if_exists=if_exists):
+            return problem
         try:
             return True if filename is None else bool(_relative(filename))
         except StyleSwapError as error:
@@ -109,7 +111,7 @@ class LoadIdentity(io.ComfyNode):
         identity = load_any_identity(path)
         lines = [
             f"{path.name}: recogniser {identity.recognizer or 'unknown'}",
-            f"made from {len(identity.sources)} pictures" if identity.sources else "no record of the pictures it was made from",
+            f"pictures it was made from: {len(identity.sources) or 'no record'}",
             f"identity {identity.fingerprint}",
         ]
         if identity.w_plus is not None:

@@ -8,7 +8,7 @@ from ..styleswap_core.swap import domain_notice
 from .analysis import LoadedAnalysis, find_pack
 from .folders import DEMO, file_state, generator_names, generator_path, insightface_roots, pack_names
 from .generator import LoadedGenerator
-from .sockets import FaceAnalysis, Model, make_schema
+from .sockets import FaceAnalysis, Model, make_schema, unknown_choice
 
 _OWN_LICENSE = "licence: MIT, trained on rendered pictures alone"
 _AUTOMATIC = "automatic"
@@ -52,13 +52,12 @@ class LoadModel(io.ComfyNode):
     def execute(cls, model_name: str) -> io.NodeOutput:
         model = LoadedGenerator(model_name, generator_path(model_name))
         config, notice = model.config, domain_notice(model.metadata)
+        stated = model.metadata.get("license", "not stated in the file; ask whoever made it")
         lines = [
             f"{model.name}: {config.size} px, crop template {config.template}",
             f"sha256: {model.sha256}",
             f"recogniser: {config.recognizer or 'any'}",
-            f"{'licence'}: {model.metadata.get('license', 'not stated in the file; ask whoever made it')}"
-            if model_name != DEMO
-            else _OWN_LICENSE,
+            _OWN_LICENSE if model_name == DEMO else f"licence: {stated}",
         ]
         return io.NodeOutput(model, "\n".join(lines + ([f"note: {notice}"] if notice else [])))
 
@@ -106,9 +105,9 @@ class LoadFaceAnalysis(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, pack: str, detection_size: str, download: bool) -> bool | str:
-        if detection_size is not None and detection_size not in (_AUTOMATIC, *_SIZES):
-            return f"expected a detection size out of {_AUTOMATIC}, {', '.join(_SIZES)}, got {detection_size!r}"
+    def validate_inputs(cls, pack: str, detection_size: str, run_on: str, download: bool) -> bool | str:
+        if problem := unknown_choice(cls, detection_size=detection_size, run_on=run_on):
+            return problem
         # What is to be downloaded is looked for when the node runs.
         return True if pack is None or download is not False else _problem(lambda: _pack_folder(pack, False))
 

@@ -24,6 +24,18 @@ def make_schema(**options: Any) -> io.Schema:
     return io.Schema(**{name: value for name, value in options.items() if name in known})
 
 
+def unknown_choice(node: type[io.ComfyNode], **chosen: str | None) -> str | None:
+    """A sentence for the first value that its combo does not offer, or None; ComfyUI 0.3.64 lets every value pass.
+
+    A value of None comes from another node and is not known yet.
+    """
+    options = {choice.id: choice.options for choice in node.define_schema().inputs if isinstance(choice, io.Combo.Input)}
+    for name, value in chosen.items():
+        if value is not None and value not in options[name]:
+            return f"expected {name} out of {', '.join(map(str, options[name]))}; got {value!r}"
+    return None
+
+
 def face_analysis_input() -> io.Input:
     """Takes this pack's face analysis, and the insightface objects of other packs."""
     return io.MultiType.Input(

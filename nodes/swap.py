@@ -12,7 +12,7 @@ from .analysis import open_analysis
 from .generator import LoadedGenerator
 from .host import frame_progress, result_device, show_text
 from .reports import describe_swap, summarize_swap
-from .sockets import Model, face_analysis_input, identity_input, make_schema, order_input
+from .sockets import Model, face_analysis_input, identity_input, make_schema, order_input, unknown_choice
 from .values import as_identities
 
 _PASS, _ERROR = "pass through", "error"
@@ -66,7 +66,9 @@ class SwapFace(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, faces: str, index: str) -> bool | str:
+    def validate_inputs(cls, faces: str, index: str, order: str, on_missing: str) -> bool | str:
+        if problem := unknown_choice(cls, faces=faces, order=order, on_missing=on_missing):
+            return problem
         try:
             if faces == "by index" and index is not None:
                 FaceChoice.by_index(index)

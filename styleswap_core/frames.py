@@ -19,8 +19,8 @@ from .images import bchw_to_bhwc, bhwc_to_bchw, repair
 from .model import GeneratorConfig
 from .swap import FaceJob, Generate, SwapOptions, SwappedFace, check_identity, check_strength, report_face, swap_jobs
 
-# Frames are worked on together up to this many pixels: the working copies of a part then take some 100 MB at most.
-MAX_PIXELS_AT_ONCE = 4_000_000
+# Frames are worked on together up to this many pixels (four of 1920 x 1080): their working copies take some 500 MB.
+MAX_PIXELS_AT_ONCE = 8_400_000
 # Measuring a face costs two runs of the recogniser; that many frames tell how well a whole video went.
 MEASURED_FRAMES = 16
 

@@ -11,7 +11,7 @@ from styleswap_core.identity import Identity
 from styleswap_core.images import from_uint8, to_uint8
 from styleswap_core.model.config import preset
 from styleswap_core.model.generator import Generator, GeneratorOutput
-from styleswap_core.swap import domain_notice, swap_faces
+from styleswap_core.swap import domain_notice, generate_faces, swap_faces
 
 
 def unit(seed):
@@ -222,6 +222,17 @@ def test_strength_goes_from_the_target_to_the_source(generator, identity, target
     half = swap(identity, 0.5)
     to_source, to_own = (np.abs(half - swap(who, 1.0)).mean() for who in (identity, own))
     assert 0 < to_source < np.abs(swap(own, 1.0) - swap(identity, 1.0)).mean() and to_own > 0
+
+
+def test_strength_mixes_in_w(generator, identity):
+    crops, own = torch.rand(2, 3, 32, 32) * 2 - 1, torch.stack([unit(7), unit(8)])
+    people = [identity, Identity(unit(3), "projection", "a" * 64)]
+    with torch.no_grad():
+        mixed = generate_faces(generator, crops, people, own, 0.25)
+        source = generator.mapping(torch.stack([who.id_embedding for who in people]))
+        w = 0.75 * generator.mapping(own) + 0.25 * source
+        expected = generator.synthesis(generator.broadcast(w), generator.encode(crops), crops)
+    assert torch.allclose(mixed.rgb, expected.rgb, atol=1e-5)
 
 
 def test_strength_errors(generator, identity, target):
