@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..styleswap_core.devices import one_thread
 from ..styleswap_core.images import bchw_to_bhwc
 from ..styleswap_core.synthetic.scene import MAX_PHOTOS, PEOPLE, SETTINGS, SyntheticScene
-from .host import frame_progress, result_device
+from .host import check_interrupted, frame_progress, result_device
 from .sockets import make_schema
 
 
@@ -63,15 +63,15 @@ class SyntheticFace(io.ComfyNode):
         masks = torch.empty(target.shape[:3], device=device)
         with one_thread():
             for person in range(scene.people):
-                for photo, picture in enumerate(scene.source_photos(companion=bool(person))):
+                for photo, picture in enumerate(scene.source_photos(bool(person), check_interrupted)):
                     on_step(person * scene.photos + photo)
                     sources[person, photo] = bchw_to_bhwc(picture[None])[0].to(device)
             for frame in range(scene.frames):
                 on_step(photos + frame)
-                picture, mask = scene.target_frame(frame)
+                picture, mask = scene.target_frame(frame, check_interrupted)
                 target[frame], masks[frame] = bchw_to_bhwc(picture[None])[0].to(device), mask[0].to(device)
                 if exact:
-                    exact_swap[frame] = bchw_to_bhwc(scene.exact_frame(frame)[None])[0].to(device)
+                    exact_swap[frame] = bchw_to_bhwc(scene.exact_frame(frame, check_interrupted)[None])[0].to(device)
         return io.NodeOutput(sources[0], target, masks, exact_swap, sources[-1], json.dumps(asdict(scene)))
 
 

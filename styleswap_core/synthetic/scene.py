@@ -5,14 +5,14 @@ settings come from the test split, so no model has seen them. The same numbers g
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 
 import torch
 
 from ..errors import StyleSwapError
 from .parameters import ATTRIBUTE_SEEDS, EXPRESSION_NAMES, IDENTITY_SEEDS, Attributes, Identities
-from .world import render
+from .world import render, sensor_noise
 
 PEOPLE = len(IDENTITY_SEEDS["test"]) // 2
 """Number of people to choose from; each has a companion, for scenes of two."""
@@ -28,7 +28,11 @@ _SHARED = (
     "background", "background_a", "background_b", "background_offset", "background_scale", "exposure", "saturation",
     "sensor_noise",
 )
+_TILE = 256
 _WIDEST = 0.27  # frame_scale at which shoulders stay in a person's own half of the picture
+
+
+OnTile = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -73,33 +77,33 @@ class SyntheticScene:
         """Of the target's pictures, in pixels."""
         return self.size * self.people
 
-    def source_photos(self, companion: bool = False) -> Iterator[torch.Tensor]:
-        """The source's pictures, one by one, or those of the source's companion: (3, S, S) in -1..1."""
+    def source_photos(self, companion: bool = False, on_tile: OnTile = lambda: None) -> Iterator[torch.Tensor]:
+        """The source's pictures, one by one, or those of the source's companion: (3, S, S) in -1..1.
+
+        on_tile: called before each tile of each picture, here and below; what it raises ends the rendering.
+        """
         person = _person(self.source_person, companion)
         for photo in range(self.photos):
             setting = _setting(self.source_setting + photo * SETTINGS, companion)
-            yield render(person, setting, size=self.size).image[0]
+            yield _render(person, setting, self.size, 0, person, on_tile)[0]
 
-    def target_frame(self, frame: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def target_frame(self, frame: int, on_tile: OnTile = lambda: None) -> tuple[torch.Tensor, torch.Tensor]:
         """The target's picture (3, S, W) in -1..1 and the mask of its visible faces (1, S, W) in 0..1."""
-        parts = [self._part(frame, _person(self.target_person, right), right) for right in self._places()]
+        parts = [self._part(frame, self.target_person, right, on_tile) for right in self._places()]
         return tuple(torch.cat(rows, dim=2) for rows in zip(*parts, strict=True))
 
-    def exact_frame(self, frame: int) -> torch.Tensor:
+    def exact_frame(self, frame: int, on_tile: OnTile = lambda: None) -> torch.Tensor:
         """What a perfect swap gives, (3, S, W) in -1..1: the source's face left, the companion's right."""
-        parts = [self._part(frame, _person(self.source_person, right), right) for right in self._places()]
+        parts = [self._part(frame, self.source_person, right, on_tile) for right in self._places()]
         return torch.cat([image for image, _ in parts], dim=2)
 
     def _places(self) -> tuple[bool, ...]:
         return (False, True)[: self.people]
 
-    def _part(self, frame: int, person: Identities, right: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """One person's half: picture and face mask. `person` is seen on the body of the target."""
-        setting = self._attributes(frame, right)
-        window = torch.tensor([[[1.0, 0.0, -float(self.size * right)], [0.0, 1.0, 0.0]]])
-        body = _person(self.target_person, right)
-        shown = render(person, setting, size=self.size, window=window, body=body)
-        return shown.image[0], shown.face_mask[0]
+    def _part(self, frame: int, number: int, right: bool, on_tile: OnTile) -> tuple[torch.Tensor, torch.Tensor]:
+        """One person's half, picture and face mask; the face of person `number` on the body of the target."""
+        face, body = (_person(one, right) for one in (number, self.target_person))
+        return _render(face, self._attributes(frame, right), self.size, self.size * right, body, on_tile)
 
     def _attributes(self, frame: int, right: bool) -> Attributes:
         """The target's setting in a frame: there, over to the motion setting, and back."""
@@ -115,6 +119,28 @@ class SyntheticScene:
             fields["frame_scale"] = fields["frame_scale"].clamp(max=_WIDEST)
             fields["frame_x"] = torch.full_like(fields["frame_x"], 1.5 if right else 0.5)
         return replace(setting, fields=fields, noise_seeds=setting.noise_seeds + frame)
+
+
+def _render(
+    person: Identities, setting: Attributes, size: int, left: int, body: Identities, on_tile: OnTile
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Picture (3, S, S) and face mask (1, S, S) from column `left` on, the same as in one piece.
+
+    In tiles memory stays small at any size, and a user who cancels does not wait for a whole picture.
+    """
+    tile = min(size, _TILE)
+    starts = sorted({min(start, size - tile) for start in range(0, size, tile)})
+    quiet = replace(setting, fields={**setting.fields, "sensor_noise": torch.zeros_like(setting.sensor_noise)})
+    image, mask = torch.empty(3, size, size), torch.empty(1, size, size)
+    for y in starts:
+        for x in starts:
+            on_tile()
+            window = torch.tensor([[[1.0, 0.0, -float(left + x)], [0.0, 1.0, -float(y)]]])
+            shown = render(person, quiet, size=tile, window=window, body=body, frame_size=size)
+            image[:, y : y + tile, x : x + tile] = shown.image[0]
+            mask[:, y : y + tile, x : x + tile] = shown.face_mask[0]
+    # The noise belongs to the whole picture's raster.
+    return (image + sensor_noise(setting, size)[0]).clamp(-1.0, 1.0), mask
 
 
 def _person(number: int, companion: bool) -> Identities:

@@ -54,3 +54,14 @@ def test_photos_show_one_person_under_different_settings():
 def test_numbers_out_of_range_are_refused(values):
     with pytest.raises(StyleSwapError):
         SyntheticScene(**values)
+
+
+def test_tiles_do_not_show(monkeypatch):
+    from styleswap_core.synthetic import scene as module
+
+    whole = SyntheticScene(size=96, people=2).target_frame(0)
+    monkeypatch.setattr(module, "_TILE", 64)
+    tiles = []
+    tiled = SyntheticScene(size=96, people=2).target_frame(0, lambda: tiles.append(1))
+    assert len(tiles) == 8
+    assert torch.allclose(whole[0], tiled[0], atol=1e-5) and torch.allclose(whole[1], tiled[1], atol=1e-5)
