@@ -178,7 +178,8 @@ def test_node_layout_round_trip_and_alpha():
 @given(st.floats(-10, 10, width=32))
 def test_values_out_of_range_are_clipped(value):
     level = to_uint8(torch.full((1, 3, 2, 2), value))[0, 0, 0, 0]
-    assert level == round((min(max(value, -1.0), 1.0) + 1) * 127.5)
+    # Which way a tie falls is a matter of the last bit.
+    assert abs(int(level) - (min(max(value, -1.0), 1.0) + 1) * 127.5) <= 0.5001
 
 
 @pytest.mark.parametrize("convert, value", [
