@@ -1,5 +1,7 @@
 # make demo   set up .venv and swap a face: source, target, result and mask on one sheet
-# make test   set up .venv and run all tests
+# make test   set up .venv and run all tests that need no ComfyUI
+# make test-comfyui  run the pack in a real ComfyUI and a real browser (COMFYUI_PATH; screenshots go to SCREENSHOTS)
+# make thumbnails | help-pictures | readme-pictures | golden   draw the pack's pictures anew in a real ComfyUI
 # make venv   only set up
 # make assets train everything that ships in styleswap_core/assets again, from nothing (hours on a CPU)
 # make clean  remove .venv and what the demo and the tests wrote
@@ -13,6 +15,7 @@ DEMO_OUT ?= demo-output
 PYTEST_ARGS ?= -q
 # The tests' networks are tiny, and threads that wait for each other slow a busy machine down many times over.
 TEST_THREADS ?= 1
+SCREENSHOTS ?= comfyui-screenshots
 
 VENV_PYTHON = $(VENV)/bin/python
 PIP = "$(VENV_PYTHON)" -m pip
@@ -21,13 +24,23 @@ PIP = "$(VENV_PYTHON)" -m pip
 STAMPS = $(VENV)/stamps
 
 .DELETE_ON_ERROR:
-.PHONY: demo test venv clean assets
+.PHONY: demo test test-comfyui venv clean assets thumbnails help-pictures readme-pictures golden
 
 demo: $(STAMPS)/core
 	OMP_WAIT_POLICY=PASSIVE "$(VENV)/bin/styleswap" demo --out "$(DEMO_OUT)"
 
 test: $(STAMPS)/test
-	OMP_NUM_THREADS=$(TEST_THREADS) "$(VENV_PYTHON)" -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=$(TEST_THREADS) "$(VENV_PYTHON)" -m pytest -m "not comfyui" $(PYTEST_ARGS)
+
+# Without ComfyUI its tests are skipped; -rs prints how to get it.
+test-comfyui: $(STAMPS)/browser
+	OMP_NUM_THREADS=$(TEST_THREADS) COMFYUI_SCREENSHOTS="$(SCREENSHOTS)" "$(VENV_PYTHON)" -m pytest tests/comfyui -rs $(PYTEST_ARGS)
+
+thumbnails golden: $(STAMPS)/browser
+	"$(VENV_PYTHON)" tests/comfyui/draw.py $@
+
+help-pictures readme-pictures: $(STAMPS)/browser
+	"$(VENV_PYTHON)" tests/comfyui/draw.py $(@:-pictures=)
 
 venv: $(STAMPS)/core
 
@@ -49,6 +62,11 @@ $(STAMPS)/test: $(STAMPS)/core
 	$(PIP) install -e ".[train,test]"
 	touch "$@"
 
+# playwright is only the driver; the browser is the machine's own Chromium.
+$(STAMPS)/browser: $(STAMPS)/test
+	$(PIP) install -e ".[browser]"
+	touch "$@"
+
 # The recipe of every file in styleswap_core/assets. Each step may be stopped and run again; a finished file is kept.
 DATA ?= runs/data
 ASSETS = styleswap_core/assets
@@ -60,5 +78,5 @@ assets: $(ASSETS)/generator.safetensors $(ASSETS)/judge.onnx $(ASSETS)/regressor
 include assets.mk
 
 clean:
-	rm -rf "$(VENV)" "$(DEMO_OUT)" build styleswap.egg-info .pytest_cache .hypothesis
+	rm -rf "$(VENV)" "$(DEMO_OUT)" "$(SCREENSHOTS)" build styleswap.egg-info .pytest_cache .hypothesis
 	find styleswap_core nodes tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,6 +4,9 @@ ComfyUI calls `comfy_entrypoint` once when it loads the pack. Everything is impo
 collection and other tools can import this folder without ComfyUI.
 """
 
+WEB_DIRECTORY = "./web"
+"""Help pages of the nodes (`web/docs`), served by ComfyUI."""
+
 
 async def comfy_entrypoint():
     """Return the pack's `ComfyExtension`, which lists the nodes.

@@ -2,17 +2,42 @@
 
 
 def node_classes() -> list[type]:
-    """Classes of the pack's nodes, in menu order. There are none yet: the pack loads and adds nothing."""
-    return []
+    """Classes of the pack's nodes, in menu order.
+
+    Raises:
+        ImportError: called outside ComfyUI (there is no `comfy_api`).
+    """
+    from . import blend, detect, identity, identity_files, loaders, save, swap, synthetic
+
+    return [
+        loaders.LoadModel,
+        loaders.LoadFaceAnalysis,
+        detect.DetectFaces,
+        swap.SwapFace,
+        identity.ExtractArcFaceID,
+        identity.IdentityList,
+        identity.BlendIdentities,
+        identity.CompareIdentity,
+        identity_files.SaveIdentity,
+        identity_files.LoadIdentity,
+        blend.BlendWithMask,
+        synthetic.SyntheticFace,
+        save.SaveImage,
+    ]
 
 
 def create_extension():
-    """Build the `ComfyExtension` that `comfy_entrypoint` hands to ComfyUI.
+    """Register the pack's model folders and build the `ComfyExtension` that `comfy_entrypoint` hands to ComfyUI.
 
     Raises:
         ImportError: called outside ComfyUI (there is no `comfy_api`).
     """
     from comfy_api.latest import ComfyExtension
+
+    from .folders import register_folders
+
+    # Not in the extension's `on_load`: ComfyUI 0.3.64 does not call it.
+    register_folders()
 
     class StyleSwapExtension(ComfyExtension):
         async def get_node_list(self) -> list[type]:

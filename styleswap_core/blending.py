@@ -12,6 +12,8 @@ from kornia.filters import gaussian_blur2d
 from .errors import StyleSwapError
 from .faces.alignment import edge_window
 
+_PART_GRID = 128  # cells along the longer side in which regions of a mask are told apart
+
 
 def resize_mask(mask: torch.Tensor, size: int | tuple[int, int]) -> torch.Tensor:
     """(B, 1, H, W) -> (B, 1, h, w), bilinear, averaging where it shrinks.
@@ -81,6 +83,26 @@ def layer_for_mask(
     """
     share = torch.where(wanted > mask, mask / wanted.clamp(min=1e-6), torch.ones_like(mask))
     return torch.lerp(aligned_crop, rgb, share)
+
+
+def mask_parts(mask: torch.Tensor) -> list[torch.Tensor]:
+    """Split a mask (1, 1, H, W) into the regions that do not touch: several faces, say. Empty for an empty mask.
+
+    Regions less than about 1/128 of the picture apart count as one.
+    """
+    _check_mask(mask)
+    height, width = mask.shape[2:]
+    cell = max(1, math.ceil(max(height, width) / _PART_GRID))
+    there = F.max_pool2d(mask, cell, ceil_mode=True) > 0
+    # Every cell starts with a number of its own; the highest of a region spreads until nothing changes.
+    labels = torch.arange(1.0, there.numel() + 1).view_as(there).to(mask.device) * there
+    while True:
+        spread = F.max_pool2d(labels, 3, 1, 1) * there
+        if torch.equal(spread, labels):
+            break
+        labels = spread
+    full = labels.repeat_interleave(cell, 2).repeat_interleave(cell, 3)[..., :height, :width]
+    return [mask * (full == label) for label in labels.unique().tolist() if label > 0]
 
 
 def _check_mask(mask: torch.Tensor) -> None:

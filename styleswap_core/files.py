@@ -19,7 +19,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     leaves either the old file or the new one under `path`, never a part of one.
 
     Raises:
-        StyleSwapError: the folder does not exist, or it cannot be written to.
+        StyleSwapError: the folder does not exist, it cannot be written to, or its disk is full.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -36,6 +36,10 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         yield temporary
         _flush_to_disk(temporary)
         os.replace(temporary, path)
+    except OSError as error:
+        raise StyleSwapError(
+            f"cannot write {path}: {error.strerror or error}; make room, or choose another folder"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -4,6 +4,7 @@ Embeddings compare only within the recogniser that made them, and `w_plus` means
 so an identity carries the names and hashes of both, and mixing them is an error.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from .errors import StyleSwapError
 from .faces.detected import FaceAnalyzer, select_faces
@@ -72,6 +73,12 @@ class Identity:
             raise StyleSwapError("an identity with w_plus needs the hash of its generator; invert the identity again")
         object.__setattr__(self, "w_plus", w_plus)
 
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that name the identity without giving the embedding away."""
+        levels = torch.round(self.id_embedding * 127).to(torch.int8).numpy().tobytes()
+        return hashlib.sha256(levels).hexdigest()[:16]
+
 
 @dataclass(frozen=True)
 class SourceReport:
@@ -126,12 +133,28 @@ def extract_identity(
         embeddings.append(embedding)
         hashes.append(file_sha256(path))
         counts.append(len(faces))
+    identity, similarities, outliers = average_faces(embeddings, hashes, analyzer, drop_outliers)
+    rows = zip(paths, similarities, outliers, counts, strict=True)
+    return identity, [SourceReport(str(path), *row) for path, *row in rows]
+
+
+def average_faces(
+    embeddings: Sequence[np.ndarray], sources: Sequence[str], analyzer: FaceAnalyzer, drop_outliers: bool = False
+) -> tuple[Identity, list[float], list[bool]]:
+    """One identity out of several faces of a person.
+
+    Args:
+        embeddings: (512,) each, made by `analyzer`.
+        sources: SHA-256 of the picture of each.
+        drop_outliers: leave faces out that differ from the rest.
+    Returns:
+        the identity; for each face its cosine to the mean of the others; and whether it is an outlier.
+    """
     similarities, outliers = find_outliers(embeddings)
     keep = [i for i, outlier in enumerate(outliers) if not (outlier and drop_outliers)]
     mean = average_embeddings([embeddings[i] for i in keep])
-    identity = Identity(mean, analyzer.recognizer_name, analyzer.recognizer_sha256, tuple(hashes[i] for i in keep))
-    rows = zip(paths, similarities, outliers, counts, strict=True)
-    return identity, [SourceReport(str(path), *row) for path, *row in rows]
+    kept = tuple(dict.fromkeys(sources[i] for i in keep))
+    return Identity(mean, analyzer.recognizer_name, analyzer.recognizer_sha256, kept), similarities, outliers
 
 
 def average_embeddings(
@@ -201,6 +224,15 @@ def blend_identities(identities: Sequence[Identity], weights: Sequence[float] | 
     return Identity(embedding, known.recognizer, known.recognizer_sha256, sources, w_plus, generator)
 
 
+def is_recognizer(identity: Identity, analyzer: FaceAnalyzer) -> bool:
+    """Whether the analysis has the recogniser that made the identity: by file hash where both are known, else by name."""
+    if not analyzer.recognizer_name:
+        return False
+    if identity.recognizer_sha256 and analyzer.recognizer_sha256:
+        return identity.recognizer_sha256 == analyzer.recognizer_sha256
+    return identity.recognizer == analyzer.recognizer_name
+
+
 def check_same_recognizer(identities: Sequence[Identity]) -> None:
     """Raise StyleSwapError unless one recogniser made them all: by file hash where both are known, else by name."""
     first = identities[0]
@@ -235,7 +267,7 @@ def save_identity(path: str | Path, identity: Identity) -> None:
         "generator_sha256": identity.generator_sha256,
     }
     with atomic_write(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
+        temporary.write_bytes(save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata))
 
 
 def load_identity(path: str | Path) -> Identity:

@@ -93,7 +93,8 @@ def save_image(path: str | Path, image: np.ndarray, metadata: Mapping[str, str] 
     if metadata and format_name == "PNG":
         text = PngImagePlugin.PngInfo()
         for key, value in metadata.items():
-            text.add_itxt(key, value)
+            # As tEXt where Latin-1 can say it: not every reader knows the international form.
+            text.add_text(key, value)
         options = {**options, "pnginfo": text}
     picture = Image.fromarray(image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image)
     with atomic_write(path) as temporary:
@@ -168,6 +169,19 @@ def bchw_to_bhwc(image: torch.Tensor) -> torch.Tensor:
     """
     _check_bchw(image)
     return image.to(torch.float32).add(1.0).mul(0.5).clamp(0.0, 1.0).permute(0, 2, 3, 1).contiguous()
+
+
+def repair(frames: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
+    """Node pictures or masks (B, ...) as float32 on the CPU with every value in 0..1, and which rows needed it.
+
+    Values beyond are clipped, NaN becomes 0.
+    """
+    frames = frames.detach().to("cpu", torch.float32)
+    # NaN compares false, so that `not all within` catches it.
+    broken = [row for row in range(len(frames)) if not bool(((frames[row] >= 0) & (frames[row] <= 1)).all())]
+    if broken:
+        frames = torch.nan_to_num(frames, nan=0.0, posinf=1.0, neginf=0.0).clamp(0.0, 1.0)
+    return frames, broken
 
 
 def _check_bchw(image: torch.Tensor) -> None:

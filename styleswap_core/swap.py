@@ -1,25 +1,23 @@
 """The pipeline: find the faces of a picture, swap them for an identity, put them back.
 
 detect -> align to the generator's template -> generator -> blend into the picture, under the generator's own mask.
-Only the regions of swapped faces are ever converted or written, so the rest of a picture keeps its exact values, and
-a large picture costs little more than a small one.
+`swap_faces` does all of it for one identity; `frames.py` builds on the same steps for long batches and several people.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from .blending import feather_mask, grow_mask, layer_for_mask
+from .canvas import Canvas
 from .errors import StyleSwapError
-from .faces.alignment import crop_box, estimate_similarity, matrix_scale, paste, shift_origin, template_points, warp
+from .faces.alignment import estimate_similarity, matrix_scale, template_points
 from .faces.detected import DetectedFace, FaceAnalyzer, select_faces
-from .identity import Identity
-from .images import from_uint8, to_uint8
-from .model import Generator, GeneratorOutput
+from .identity import Identity, is_recognizer
+from .model import Generator, GeneratorConfig, GeneratorOutput
 
 SYNTHETIC_NOTICE = (
     "this demo model knows rendered faces only: on a photograph the result will not look like the source person;"
@@ -66,6 +64,37 @@ class SwapResult:
     notice: str | None = None
 
 
+@dataclass(frozen=True)
+class SwapOptions:
+    """How faces are swapped.
+
+    Attributes:
+        strength: 1 gives the source's identity, 0 the target's own (the face as the generator draws it), values between
+            stand between the two in w. Below 1 the face analysis must have the recogniser that made the identity.
+        mask_grow: pixels of the aligned crop by which the swapped region grows (shrinks if negative).
+        mask_feather: pixels of the aligned crop over which its outline softens.
+        batch_size: faces that run through the generator at once.
+    """
+
+    strength: float = 1.0
+    mask_grow: int = 0
+    mask_feather: float = 0.0
+    batch_size: int = 8
+
+
+@dataclass(frozen=True, eq=False)
+class FaceJob:
+    """One face of one picture, and who it becomes."""
+
+    picture: int
+    face: DetectedFace
+    identity: Identity
+
+
+Generate = Callable[[torch.Tensor, Sequence[Identity], torch.Tensor | None, float], GeneratorOutput]
+"""crops (B, 3, S, S), B identities, own embeddings (B, 512) or None, strength -> the generator's output, B rows."""
+
+
 @torch.no_grad()
 def swap_faces(
     generator: Generator,
@@ -94,35 +123,101 @@ def swap_faces(
         metadata: the generator's metadata from its checkpoint; decides on `notice`.
         generator_sha256: of the generator's checkpoint; needed for an identity with `w_plus`, which fits it alone.
         rendered: the target is known to be a picture of the face world, so that a demo model needs no notice.
-        strength: 1 gives the source's identity, 0 the target's own (the face as the generator draws it), values between
-            mix the two. Below 1 the face analysis must have the recogniser that made the identity.
-        mask_grow: pixels of the aligned crop by which the swapped region grows (shrinks if negative).
-        mask_feather: pixels of the aligned crop over which its outline softens.
-        batch_size: faces that run through the generator at once.
+        strength, mask_grow, mask_feather, batch_size: see `SwapOptions`.
     Raises:
         StyleSwapError: no face anywhere, an index that is not there, an identity that does not fit the generator, or a
             strength that is out of range or cannot be had.
     """
-    _check_identity(generator, identity, generator_sha256)
-    _check_strength(strength, analyzer, identity)
-    canvas = _Canvas(target)
-    chosen = _choose(canvas, analyzer, faces, order)
-    device = next(generator.parameters()).device
-    template = template_points(generator.config.template, generator.config.size)
-    points = torch.from_numpy(np.stack([face.points for _, face in chosen])).float()
-    matrices = estimate_similarity(points, template)
-    for start in range(0, len(chosen), batch_size):
-        rows = range(start, min(start + batch_size, len(chosen)))
-        crops = torch.cat([canvas.read_crop(chosen[i][0], matrices[i : i + 1], generator.config.size) for i in rows])
-        own = None if strength == 1.0 else _own_embeddings(canvas, analyzer, [chosen[i] for i in rows]).to(device)
-        output = _generate(generator, crops.to(device), identity, own, strength)
-        wanted = feather_mask(grow_mask(output.mask, mask_grow), mask_feather)
-        layers = layer_for_mask(output.rgb, crops.to(device), output.mask, wanted).float().cpu()
-        masks = wanted.float().cpu()
-        for row, i in enumerate(rows):
-            canvas.paste(chosen[i][0], layers[row : row + 1], masks[row : row + 1], matrices[i : i + 1])
-    reports = _report(canvas, analyzer, chosen, matrices, identity)
+    options = SwapOptions(strength, mask_grow, mask_feather, batch_size)
+    check_identity(generator.config, identity, generator_sha256)
+    check_strength(options.strength, analyzer, identity)
+    canvas = Canvas(target)
+    jobs = [FaceJob(picture, face, identity) for picture, face in _choose(canvas, analyzer, faces, order)]
+    swap_jobs(canvas, jobs, partial(generate_faces, generator), generator.config, analyzer, options)
+    reports = [report_face(canvas, analyzer, job, generator.config) for job in jobs]
     return SwapResult(canvas.image(), canvas.result_mask(), reports, domain_notice(metadata, rendered))
+
+
+@torch.no_grad()
+def swap_jobs(
+    canvas: Canvas,
+    jobs: Sequence[FaceJob],
+    generate: Generate,
+    config: GeneratorConfig,
+    analyzer: FaceAnalyzer,
+    options: SwapOptions,
+) -> torch.Tensor:
+    """Swap faces of the canvas's pictures into its result, `options.batch_size` at a time, whoever they become.
+
+    Args:
+        generate: runs the generator, wherever it is; see `generate_faces`.
+        config: of that generator.
+    Returns:
+        (len(jobs), 3, S, S) float32 -1..1 on the CPU: the swapped aligned crops, in the order of the jobs.
+    """
+    if not jobs:
+        return torch.zeros(0, 3, config.size, config.size)
+    matrices = crop_matrices([job.face for job in jobs], config)
+    swapped = []
+    for start in range(0, len(jobs), options.batch_size):
+        part = jobs[start : start + options.batch_size]
+        at = matrices[start : start + len(part)]
+        crops = torch.cat([canvas.read_crop(job.picture, at[i : i + 1], config.size) for i, job in enumerate(part)])
+        own = None if options.strength == 1.0 else _own_embeddings(canvas, analyzer, part)
+        output = generate(crops, [job.identity for job in part], own, options.strength)
+        rgb, mask = output.rgb.float().cpu(), output.mask.float().cpu()
+        wanted = feather_mask(grow_mask(mask, options.mask_grow), options.mask_feather)
+        layers = layer_for_mask(rgb, crops, mask, wanted)
+        for i, job in enumerate(part):
+            canvas.paste(job.picture, layers[i : i + 1], wanted[i : i + 1], at[i : i + 1])
+        swapped.append(torch.lerp(crops, layers, wanted).clamp(-1.0, 1.0))
+    return torch.cat(swapped)
+
+
+def generate_faces(
+    generator: Generator,
+    crops: torch.Tensor,
+    identities: Sequence[Identity],
+    own: torch.Tensor | None = None,
+    strength: float = 1.0,
+) -> GeneratorOutput:
+    """Run the generator on its own device: the one place where the pipeline calls it.
+
+    Args:
+        crops: (B, 3, S, S) -1..1, aligned crops of the targets, on any device.
+        identities: B identities; one with `w_plus` is taken by that, the others by their embedding.
+        own: (B, 512), embeddings of the targets' own faces; needed where strength is below 1.
+        strength: where between the two the result stands, in w: 0 is `FC_w` of the target's own embedding, 1 the source.
+    """
+    at = next(generator.parameters())
+    crops = crops.to(at)
+    embeddings = torch.stack([identity.id_embedding for identity in identities]).to(at)
+    w_plus = generator.broadcast(generator.mapping(embeddings))
+    if any(identity.w_plus is not None for identity in identities):
+        rows = [w_plus[i] if who.w_plus is None else who.w_plus.to(at) for i, who in enumerate(identities)]
+        w_plus = torch.stack(rows)
+    if own is not None:
+        w_plus = torch.lerp(generator.broadcast(generator.mapping(own.to(at))), w_plus, strength)
+    return generator.synthesis(w_plus, generator.encode(crops), crops)
+
+
+def crop_matrices(faces: Sequence[DetectedFace], config: GeneratorConfig) -> torch.Tensor:
+    """(len(faces), 2, 3), picture -> the generator's aligned crop."""
+    points = torch.from_numpy(np.stack([face.points for face in faces])).float()
+    return estimate_similarity(points, template_points(config.template, config.size))
+
+
+def report_face(
+    canvas: Canvas, analyzer: FaceAnalyzer, job: FaceJob, config: GeneratorConfig, measure: bool = True
+) -> SwappedFace:
+    """What became of a face after `swap_jobs`; `measure` runs the recogniser on it before and after."""
+    before = after = None
+    if measure and is_recognizer(job.identity, analyzer):
+        source = job.identity.id_embedding.numpy()
+        before = float(_own_embedding(canvas, analyzer, job) @ source)
+        after = float(analyzer.embed(canvas.pixels(job.picture, result=True), job.face.points) @ source)
+    matrix = crop_matrices([job.face], config)
+    return SwappedFace(job.picture, job.face, matrix[0], float(matrix_scale(matrix)), before, after)
 
 
 def domain_notice(metadata: Mapping[str, object] | None, rendered: bool = False) -> str | None:
@@ -136,68 +231,8 @@ def domain_notice(metadata: Mapping[str, object] | None, rendered: bool = False)
     return SYNTHETIC_NOTICE if synthetic and not rendered else None
 
 
-class _Canvas:
-    """The target pictures and the result that grows on a copy of them; crops always come from the target."""
-
-    def __init__(self, target: np.ndarray | torch.Tensor) -> None:
-        self.is_array = isinstance(target, np.ndarray)
-        if self.is_array:
-            valid = target.dtype == np.uint8 and target.ndim == 3 and target.shape[2] == 3
-        else:
-            valid = target.is_floating_point() and target.ndim == 4 and target.shape[1] == 3
-        if not valid:
-            raise StyleSwapError(
-                f"expected a target (H, W, 3) uint8 or (B, 3, H, W) float, got {target.dtype} {tuple(target.shape)}"
-            )
-        self._target = target
-        self._result = target.copy() if self.is_array else target.detach().clone()
-        self.count = 1 if self.is_array else target.shape[0]
-        self.size = tuple(target.shape[:2] if self.is_array else target.shape[2:])
-        self._mask = torch.zeros(self.count, 1, *self.size)
-
-    def pixels(self, picture: int, result: bool = False) -> np.ndarray:
-        """(H, W, 3) uint8 of the target, or of the result so far."""
-        source = self._result if result else self._target
-        return source if self.is_array else to_uint8(source[picture : picture + 1])[0]
-
-    def image(self) -> np.ndarray | torch.Tensor:
-        """The result so far, as the target came."""
-        return self._result
-
-    def result_mask(self) -> torch.Tensor:
-        """(1, H, W) for one uint8 picture, else (B, 1, H, W)."""
-        return self._mask[0] if self.is_array else self._mask
-
-    def read_crop(self, picture: int, matrix: torch.Tensor, size: int) -> torch.Tensor:
-        """The aligned crop (1, 3, size, size) of the target."""
-        # Beyond the crop's own outline, antialiasing and interpolation reach about one crop pixel.
-        margin = math.ceil(2.0 / float(matrix_scale(matrix))) + 2
-        box = crop_box(matrix, size, self.size, margin)
-        region = self._read(self._target, picture, box)
-        return warp(region, shift_origin(matrix, box[:, :2]), size)
-
-    def paste(self, picture: int, layer: torch.Tensor, mask: torch.Tensor, matrix: torch.Tensor) -> None:
-        """Blend a layer (1, 3, S, S) into the result under a mask (1, 1, S, S)."""
-        box = crop_box(matrix, layer.shape[-1], self.size)
-        x0, y0, x1, y1 = box[0].tolist()
-        region = self._read(self._result, picture, box)
-        blended, weight = paste(region, layer.to(region), shift_origin(matrix, box[:, :2]), mask.to(region))
-        if self.is_array:
-            self._result[y0:y1, x0:x1] = to_uint8(blended)[0]
-        else:
-            self._result[picture, :, y0:y1, x0:x1] = blended[0].to(self._result.dtype)
-        part = self._mask[picture, :, y0:y1, x0:x1]
-        torch.maximum(part, weight[0], out=part)
-
-    def _read(self, source: np.ndarray | torch.Tensor, picture: int, box: torch.Tensor) -> torch.Tensor:
-        x0, y0, x1, y1 = box[0].tolist()
-        if self.is_array:
-            return from_uint8(source[y0:y1, x0:x1])
-        return source[picture : picture + 1, :, y0:y1, x0:x1].to("cpu", torch.float32)
-
-
 def _choose(
-    canvas: _Canvas, analyzer: FaceAnalyzer, faces: str | Sequence[int], order: str
+    canvas: Canvas, analyzer: FaceAnalyzer, faces: str | Sequence[int], order: str
 ) -> list[tuple[int, DetectedFace]]:
     """(picture, face) of every face to swap. In a batch, a picture without a face stays as it is."""
     chosen: list[tuple[int, DetectedFace]] = []
@@ -211,53 +246,19 @@ def _choose(
     return chosen
 
 
-def _generate(
-    generator: Generator, crops: torch.Tensor, identity: Identity, own: torch.Tensor | None, strength: float
-) -> GeneratorOutput:
-    """Run the generator on crops (B, 3, S, S); `own` (B, 512), the targets' embeddings, if strength is below 1."""
-    batch = len(crops)
-    source = identity.id_embedding.to(crops).expand(batch, -1)
-    if identity.w_plus is None:
-        # Between two unit vectors, and normalised again: what the mapping was trained on.
-        mixed = source if own is None else F.normalize(torch.lerp(own, source, strength), dim=1)
-        return generator(crops, mixed)
-    w_plus = identity.w_plus.to(crops).expand(batch, -1, -1)
-    if own is not None:
-        w_plus = torch.lerp(generator.broadcast(generator.mapping(own)), w_plus, strength)
-    return generator.synthesis(w_plus, generator.encode(crops), crops)
+def _own_embeddings(canvas: Canvas, analyzer: FaceAnalyzer, jobs: Sequence[FaceJob]) -> torch.Tensor:
+    """(len(jobs), 512) of the target's faces as they are."""
+    return torch.from_numpy(np.stack([_own_embedding(canvas, analyzer, job) for job in jobs])).float()
 
 
-def _own_embeddings(canvas: _Canvas, analyzer: FaceAnalyzer, chosen: list[tuple[int, DetectedFace]]) -> torch.Tensor:
-    """(B, 512) of the target's faces as they are."""
-    return torch.from_numpy(np.stack([_own_embedding(canvas, analyzer, *place) for place in chosen])).float()
+def _own_embedding(canvas: Canvas, analyzer: FaceAnalyzer, job: FaceJob) -> np.ndarray:
+    known = job.face.id_embedding
+    return analyzer.embed(canvas.pixels(job.picture), job.face.points) if known is None else known
 
 
-def _own_embedding(canvas: _Canvas, analyzer: FaceAnalyzer, picture: int, face: DetectedFace) -> np.ndarray:
-    return analyzer.embed(canvas.pixels(picture), face.points) if face.id_embedding is None else face.id_embedding
-
-
-def _report(
-    canvas: _Canvas,
-    analyzer: FaceAnalyzer,
-    chosen: list[tuple[int, DetectedFace]],
-    matrices: torch.Tensor,
-    identity: Identity,
-) -> list[SwappedFace]:
-    comparable = _is_recognizer(identity, analyzer)
-    source = identity.id_embedding.numpy()
-    scales = matrix_scale(matrices).tolist()
-    reports = []
-    for (picture, face), matrix, scale in zip(chosen, matrices, scales, strict=True):
-        before = after = None
-        if comparable:
-            before = float(_own_embedding(canvas, analyzer, picture, face) @ source)
-            after = float(analyzer.embed(canvas.pixels(picture, result=True), face.points) @ source)
-        reports.append(SwappedFace(picture, face, matrix, scale, before, after))
-    return reports
-
-
-def _check_identity(generator: Generator, identity: Identity, generator_sha256: str) -> None:
-    wanted = generator.config.recognizer
+def check_identity(config: GeneratorConfig, identity: Identity, generator_sha256: str) -> None:
+    """Raise StyleSwapError unless the generator can take the identity: its recogniser's, and its own `w_plus`."""
+    wanted = config.recognizer
     if wanted and wanted not in (identity.recognizer, identity.recognizer_sha256):
         raise StyleSwapError(
             f"this model was trained with the recogniser {wanted!r}, the identity was made with"
@@ -267,19 +268,12 @@ def _check_identity(generator: Generator, identity: Identity, generator_sha256: 
         raise StyleSwapError("this identity was inverted for another model; load that one, or extract the identity anew")
 
 
-def _check_strength(strength: float, analyzer: FaceAnalyzer, identity: Identity) -> None:
+def check_strength(strength: float, analyzer: FaceAnalyzer, identity: Identity) -> None:
+    """Raise StyleSwapError for a strength that is out of range, or needs embeddings that the analysis cannot make."""
     if not 0.0 <= strength <= 1.0:
         raise StyleSwapError(f"expected a strength from 0 to 1, got {strength}")
-    if strength < 1.0 and not _is_recognizer(identity, analyzer):
+    if strength < 1.0 and not is_recognizer(identity, analyzer):
         raise StyleSwapError(
             f"a strength below 1 needs the recogniser that made the identity ({identity.recognizer!r}), the face"
             f" analysis has {analyzer.recognizer_name!r}; use the pack that the identity was extracted with"
         )
-
-
-def _is_recognizer(identity: Identity, analyzer: FaceAnalyzer) -> bool:
-    if not analyzer.recognizer_name:
-        return False
-    if identity.recognizer_sha256 and analyzer.recognizer_sha256:
-        return identity.recognizer_sha256 == analyzer.recognizer_sha256
-    return identity.recognizer == analyzer.recognizer_name

@@ -25,15 +25,22 @@ GROUND = {
     "images": set(),
     "sheets": {"images"},
     "faces": {"images"},
+    "canvas": {"faces"},
     "identity": {"faces"},
+    "extraction": {"identity"},
+    "face_models": {"identity"},
+    "provenance": {"identity"},
     "blending": {"faces"},
+    "color_matching": set(),
+    "compositing": {"blending", "color_matching"},
     "losses": {"faces"},
     "checkpoints": {"model"},
-    "swap": {"identity", "blending", "losses", "checkpoints"},
+    "swap": {"canvas", "identity", "blending", "losses", "checkpoints"},
+    "frames": {"swap"},
     "synthetic": {"images", "sheets"},
     "metrics": {"swap", "synthetic"},
     "training": {"metrics"},
-    "commands": {"training"},
+    "commands": {"training", "provenance"},
     "cli": {"commands"},
 }
 
@@ -99,17 +106,52 @@ def test_core_imports_itself_relatively_and_never_the_host_program(path):
             assert top not in HOST_PROGRAM, f"{_name(path)}:{node.lineno} imports {module}; the core knows no host"
 
 
-@pytest.mark.parametrize("path", PACK_FILES, ids=_name)
-def test_pack_imports_comfy_inside_functions_only(path):
+# Importable where there is no ComfyUI: the door, the list of nodes, and what has tests of its own.
+WITHOUT_COMFYUI = {"__init__.py", "nodes/__init__.py", "nodes/analysis.py", "nodes/reports.py", "nodes/values.py"}
+# What needs packages that ComfyUI does not bring; without them the pack must load all the same.
+NOT_BROUGHT = {"cv2", "insightface", "onnxruntime"}
+
+
+def _imports_at_the_top(path: Path) -> list[tuple[int, int, str]]:
+    """(line, level, module) of each import statement outside of functions."""
+    found = []
     for node in _tree(path).body:
         if isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            modules = [node.module or ""]
+            found += [(node.lineno, 0, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found.append((node.lineno, node.level, node.module or ""))
+    return found
+
+
+@pytest.mark.parametrize("path", PACK_FILES, ids=_name)
+def test_pack_imports(path):
+    for line, level, module in _imports_at_the_top(path):
+        top = module.split(".")[0]
+        if level == 0:
+            # `nodes` and `styleswap_core` as top-level names would be ComfyUI's own, and not there at all.
+            assert top not in {"nodes", "styleswap_core"} | NOT_BROUGHT, f"{_name(path)}:{line} imports {module}"
+            assert _name(path) not in WITHOUT_COMFYUI or top not in HOST_PROGRAM, f"{_name(path)}:{line} imports {module}"
         else:
+            assert not module.endswith("faces.analysis"), f"{_name(path)}:{line}: without opencv the pack would not load"
+            for part in ("training", "commands", "metrics"):
+                assert f"styleswap_core.{part}" not in module, f"{_name(path)}:{line}: nodes do not stand on {part}"
+
+
+def test_nodes_load_only_what_comfyui_brings():
+    """The core modules that nodes import, and what those import, need nothing of requirements.txt."""
+    seen: set[Path] = set()
+    waiting = [path for path in PACK_FILES if path.parent.name == "nodes"]
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
             continue
-        tops = {module.split(".")[0] for module in modules}
-        assert not tops & (HOST_PROGRAM | {"styleswap_core"}), f"{_name(path)}:{node.lineno} imports {modules}"
+        seen.add(path)
+        for line, level, module in _imports_at_the_top(path):
+            assert level or module.split(".")[0] not in NOT_BROUGHT, f"{_name(path)}:{line} imports {module}"
+            if level:
+                base = path.parents[level - 1].joinpath(*module.split(".")) if module else path.parents[level - 1]
+                waiting += [file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()]
+    assert CORE / "frames.py" in seen
 
 
 @pytest.mark.parametrize("path", CORE_FILES + PACK_FILES, ids=_name)

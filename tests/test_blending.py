@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from styleswap_core.blending import fade_at_border, feather_mask, grow_mask, layer_for_mask, resize_mask
+from styleswap_core.blending import fade_at_border, feather_mask, grow_mask, layer_for_mask, mask_parts, resize_mask
 from styleswap_core.errors import StyleSwapError
 
 
@@ -76,3 +76,14 @@ def test_layer_for_mask_gives_the_stated_blend():
 def test_other_shapes_are_refused(change):
     with pytest.raises(StyleSwapError, match="mask"):
         change(torch.zeros(64, 64))
+
+
+def test_regions_that_do_not_touch_are_told_apart():
+    two = square(low=8, high=20) + square(low=40, high=60) * 0.5
+    two[..., 8:20, 40:60] = two[..., 40:60, 8:20] = 0
+    parts = mask_parts(two)
+    assert sorted(float(part.sum()) for part in parts) == [144.0, 200.0]
+    assert torch.equal(sum(parts), two)
+    large = torch.nn.functional.interpolate(two, size=(640, 480))
+    assert len(mask_parts(large)) == 2 and torch.equal(sum(mask_parts(large)), large)
+    assert mask_parts(torch.zeros(1, 1, 30, 40)) == [] and len(mask_parts(torch.ones(1, 1, 300, 2))) == 1

@@ -256,6 +256,23 @@ def test_doctor_finds_packs_and_names_their_files(folder, capsys):
     assert packs["models/insightface/models"] == {"antelopev2": ["antelopev2/glintr100.onnx"]}
 
 
+def test_doctor_finds_comfyui_and_what_lies_in_its_folders(folder, monkeypatch, capsys):
+    (folder / "main.py").touch()
+    (folder / "comfyui_version.py").write_text('__version__ = "0.3.64"\n')
+    (folder / "models" / "styleswap" / "identities").mkdir(parents=True)
+    (folder / "models" / "styleswap" / "identities" / "anna.safetensors").touch()
+    pack = folder / "models" / "insightface" / "models" / "buffalo_l"
+    pack.mkdir(parents=True)
+    (pack / "det_10g.onnx").touch()
+    monkeypatch.setenv("COMFYUI_PATH", str(folder))
+    assert cli.main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    assert f"ComfyUI 0.3.64 in {folder}" in text and "identities/anna.safetensors" in text
+    assert "buffalo_l: det_10g.onnx" in text
+    monkeypatch.setenv("COMFYUI_PATH", str(folder / "models"))
+    assert examine()["comfyui"] is None
+
+
 # --- demo and swap, on the real demo pack
 
 

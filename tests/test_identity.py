@@ -227,3 +227,16 @@ def test_metadata_is_plain_json(tmp_path):
     with safe_open(str(tmp_path / "a.safetensors"), "pt") as stream:
         metadata = stream.metadata()
     assert metadata["format"] == "styleswap-identity" and json.loads(metadata["sources"]) == ["d" * 64]
+
+
+def test_a_full_disk_leaves_no_half_file_and_says_so(tmp_path, monkeypatch):
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "anna.safetensors"
+    save_identity(path, Identity(torch.ones(512), "any"))
+    before = path.read_bytes()
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(StyleSwapError, match="anna.safetensors: No space left on device; make room"):
+        save_identity(path, Identity(torch.arange(512.0), "any"))
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

@@ -10,8 +10,8 @@ from styleswap_core.faces.detected import DetectedFace, order_faces
 from styleswap_core.identity import Identity
 from styleswap_core.images import from_uint8, to_uint8
 from styleswap_core.model.config import preset
-from styleswap_core.model.generator import Generator
-from styleswap_core.swap import domain_notice, swap_faces
+from styleswap_core.model.generator import Generator, GeneratorOutput
+from styleswap_core.swap import domain_notice, generate_faces, swap_faces
 
 
 def unit(seed):
@@ -62,9 +62,6 @@ def generator():
             mask = bump.expand(len(crop), -1, -1, -1)
             return output._replace(mask=mask, image=torch.lerp(crop, output.rgb, mask))
 
-        def forward(self, crop, id_embedding):
-            return self._masked(self.inner(crop, id_embedding), crop)
-
         def synthesis(self, w_plus, attributes, crop):
             return self._masked(self.inner.synthesis(w_plus, attributes, crop), crop)
 
@@ -102,9 +99,16 @@ def test_an_exact_generator_leaves_the_picture_as_it_is(identity):
             super().__init__()
             self.anchor = torch.nn.Parameter(torch.zeros(1))
 
-        def forward(self, crop, id_embedding):
-            from styleswap_core.model.generator import GeneratorOutput
+        def mapping(self, id_embedding):
+            return id_embedding
 
+        def broadcast(self, w):
+            return w[:, None]
+
+        def encode(self, crop):
+            return []
+
+        def synthesis(self, w_plus, attributes, crop):
             return GeneratorOutput(crop, crop, torch.ones_like(crop[:, :1]))
 
     y, x = np.mgrid[0:300, 0:300]
@@ -218,6 +222,17 @@ def test_strength_goes_from_the_target_to_the_source(generator, identity, target
     half = swap(identity, 0.5)
     to_source, to_own = (np.abs(half - swap(who, 1.0)).mean() for who in (identity, own))
     assert 0 < to_source < np.abs(swap(own, 1.0) - swap(identity, 1.0)).mean() and to_own > 0
+
+
+def test_strength_mixes_in_w(generator, identity):
+    crops, own = torch.rand(2, 3, 32, 32) * 2 - 1, torch.stack([unit(7), unit(8)])
+    people = [identity, Identity(unit(3), "projection", "a" * 64)]
+    with torch.no_grad():
+        mixed = generate_faces(generator, crops, people, own, 0.25)
+        source = generator.mapping(torch.stack([who.id_embedding for who in people]))
+        w = 0.75 * generator.mapping(own) + 0.25 * source
+        expected = generator.synthesis(generator.broadcast(w), generator.encode(crops), crops)
+    assert torch.allclose(mixed.rgb, expected.rgb, atol=1e-5)
 
 
 def test_strength_errors(generator, identity, target):

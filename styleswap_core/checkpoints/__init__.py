@@ -1,5 +1,5 @@
-"""Model files: the project's own format."""
+"""Model files: this project's own format."""
 
-from .native import load_generator, model_sha256, save_generator
+from .native import DEMO_MODEL, load_generator, model_sha256, save_generator
 
-__all__ = ["load_generator", "model_sha256", "save_generator"]
+__all__ = ["DEMO_MODEL", "load_generator", "model_sha256", "save_generator"]

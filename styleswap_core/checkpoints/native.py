@@ -25,6 +25,9 @@ from ..model import Generator, GeneratorConfig
 
 FORMAT = "styleswap-generator"
 VERSION = 1
+DEMO_MODEL = Path(__file__).resolve().parents[1] / "assets" / "generator.safetensors"
+"""The generator that comes with the package; it knows rendered faces."""
+
 _DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
 

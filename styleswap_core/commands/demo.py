@@ -28,8 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Render, swap, write source.png, target.png, result.png, mask.png and sheet.png; returns 0."""
     from ..images import load_image, save_image
+    from ..provenance import MARK
     from ..sheets import labelled_sheet
-    from .swapping import MARK, Swapper, say
+    from .swapping import Swapper, say
 
     start = time.perf_counter()
     swapper = Swapper.load(args.model, args.pack, args.download, args.device)

@@ -3,7 +3,9 @@
 import argparse
 import importlib.metadata
 import json
+import os
 import platform
+import re
 import sys
 from pathlib import Path
 
@@ -20,6 +22,8 @@ STAND_INS = {
 }
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 PACK_FOLDERS = (Path("~/.insightface/models").expanduser(), Path("models/insightface/models"))
+# Of ComfyUI's folder, where this package lies in custom_nodes/NAME.
+_ABOVE_CUSTOM_NODES = ASSETS.parents[2:4]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,8 +57,12 @@ def examine() -> dict:
             for path in sorted(ASSETS.rglob("*"))
             if path.is_file() and path.suffix in (".onnx", ".safetensors", ".json")
         },
+        "comfyui": _comfyui(),
         "packs": {str(folder): _packs(folder) for folder in PACK_FOLDERS},
     }
+    if report["comfyui"]:
+        folder = Path(report["comfyui"]["folder"]) / "models" / "insightface" / "models"
+        report["packs"][str(folder)] = _packs(folder)
     report["missing"] = _missing(report)
     return report
 
@@ -87,6 +95,23 @@ def _onnx_providers() -> list[str]:
     except (ImportError, OSError):
         return []
     return onnxruntime.get_available_providers()
+
+
+def _comfyui() -> dict | None:
+    """The ComfyUI that the environment names in COMFYUI_PATH, or that this package is installed in; None without one."""
+    custom_nodes, above = _ABOVE_CUSTOM_NODES
+    named = os.environ.get("COMFYUI_PATH")
+    folder = Path(named).expanduser() if named else above if custom_nodes.name == "custom_nodes" else None
+    if folder is None or not (folder / "main.py").is_file():
+        return None
+    version = folder / "comfyui_version.py"
+    match = re.search(r'__version__\s*=\s*"([^"]+)"', version.read_text(encoding="utf-8") if version.is_file() else "")
+    models = folder / "models" / "styleswap"
+    return {
+        "folder": str(folder),
+        "version": match.group(1) if match else "unknown",
+        "models": sorted(path.relative_to(models).as_posix() for path in models.rglob("*") if path.is_file()),
+    }
 
 
 def _packs(folder: Path) -> dict[str, list[str]]:
@@ -123,6 +148,11 @@ def _lines(report: dict) -> list[str]:
     lines.append("onnx providers: " + (", ".join(report["onnx_providers"]) or "none"))
     lines.append(f"assets in {report['package_folder']}/assets:")
     lines += [f"  {name}  {size / 1e6:.2f} MB" for name, size in report["assets"].items()] or ["  none"]
+    if comfyui := report["comfyui"]:
+        lines.append(f"ComfyUI {comfyui['version']} in {comfyui['folder']}")
+        lines += ["  models/styleswap: " + (", ".join(comfyui["models"]) or "nothing")]
+    else:
+        lines.append("ComfyUI: not found; set COMFYUI_PATH to its folder to include it")
     for folder, packs in report["packs"].items():
         lines.append(f"insightface packs in {folder}:")
         lines += [f"  {name}: {', '.join(files)}" for name, files in packs.items()] or ["  none"]

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from ..checkpoints import load_generator, model_sha256
+from ..checkpoints import DEMO_MODEL, load_generator, model_sha256
 from ..devices import choose_device
 from ..errors import StyleSwapError
 from ..faces.analysis import InsightFaceAnalyzer, load_face_analysis
@@ -17,12 +16,10 @@ from ..faces.packs import LICENSE_NOTE
 from ..identity import Identity, SourceReport, extract_identity
 from ..images import PROVENANCE_KEY, PROVENANCE_SYNTHETIC, image_metadata, load_image, save_image
 from ..model import Generator
+from ..provenance import MARK, swap_mark
 from ..sheets import mask_picture
 from ..swap import SwapResult, swap_faces
 
-DEMO_MODEL = Path(__file__).resolve().parents[1] / "assets" / "generator.safetensors"
-MARK = "styleswap"
-"""PNG text key of the sentence that says that a picture is a swap."""
 
 
 def say(message: str) -> None:
@@ -124,8 +121,7 @@ class Swapper:
         return FileSwap(result, _report(target, out, mask_out, result, seconds))
 
     def _marks(self, identity: Identity, strength: float, rendered: bool) -> dict[str, str]:
-        fingerprint = torch.round(identity.id_embedding * 127).to(torch.int8).numpy().tobytes().hex()[:16]
-        marks = {MARK: f"face swapped; model {self.sha256[:16]}; identity {fingerprint}; strength {strength:g}"}
+        marks = {MARK: swap_mark(self.sha256, [identity], strength)}
         if rendered:
             marks[PROVENANCE_KEY] = PROVENANCE_SYNTHETIC
         return marks

@@ -17,7 +17,7 @@ from ..files import file_sha256
 from .alignment import estimate_similarity, recognizer_points
 from .arcface import TorchRecognizer
 from .detected import DetectedFace, order_faces
-from .packs import build_analysis, find_pack, stdout_to_stderr
+from .packs import Roots, build_analysis, find_pack, stdout_to_stderr
 
 # Large faces are found in the small pass: a detector trained on photographs sees too few frame-filling faces.
 DETECTION_SIZES = (640, 256)
@@ -28,11 +28,12 @@ MAX_ANALYSED_SIDE = 2048
 PADDING = 0.5
 _SAME_FACE_IOU = 0.4
 _MIN_POINT_SPREAD = 1.0
+_LEAST_POINTS = 3
 
 
 def load_face_analysis(
     pack: str | Path | None = None,
-    root: str | Path | None = None,
+    root: Roots = None,
     providers: Sequence[str] | None = None,
     det_size: int | None = None,
     det_thresh: float = 0.5,
@@ -43,7 +44,7 @@ def load_face_analysis(
     Args:
         pack: None for the demo pack of this package, a folder with .onnx files, or the name of a pack under
             insightface's root.
-        root: insightface's root; by default ~/.insightface, then models/insightface below the working directory.
+        root: insightface's root, or several; see `packs.find_pack`.
         providers: ONNX Runtime's execution providers; by default CUDA where it is installed, else the CPU.
         det_size: side in pixels at which the detector looks; by default twice, at 640 and 256, and never enlarging.
         det_thresh: confidence from which a detection counts, 0..1.
@@ -60,6 +61,21 @@ def load_face_analysis(
     return InsightFaceAnalyzer(analysis, (det_size,) if det_size else DETECTION_SIZES, det_thresh, fit=not det_size)
 
 
+def adopt_face_analysis(analysis: Any) -> "InsightFaceAnalyzer":
+    """Use a `FaceAnalysis` that another program made and prepared; its threshold stays, and nothing in it is changed.
+
+    Raises:
+        StyleSwapError: another kind of object.
+    """
+    models = getattr(analysis, "models", None)
+    if not isinstance(models, dict) or getattr(analysis, "det_model", None) is None:
+        raise StyleSwapError(
+            f"expected insightface's FaceAnalysis, got {type(analysis).__name__}; use Load Face Analysis instead"
+        )
+    # `prepare` is what gives the detector its threshold.
+    return InsightFaceAnalyzer(analysis, fit=True, prepare=not hasattr(analysis, "det_size"))
+
+
 class InsightFaceAnalyzer:
     """A FaceAnalyzer over insightface's `FaceAnalysis`.
 
@@ -70,9 +86,10 @@ class InsightFaceAnalyzer:
     """
 
     def __init__(self, analysis: Any, sizes: Sequence[int] = DETECTION_SIZES, det_thresh: float = 0.5,
-                 fit: bool = False) -> None:
-        with stdout_to_stderr():
-            analysis.prepare(ctx_id=0, det_thresh=det_thresh, det_size=(sizes[0], sizes[0]))
+                 fit: bool = False, prepare: bool = True) -> None:
+        if prepare:
+            with stdout_to_stderr():
+                analysis.prepare(ctx_id=0, det_thresh=det_thresh, det_size=(sizes[0], sizes[0]))
         self._detector = analysis.det_model
         self._recognizer = analysis.models.get("recognition")
         self._fit = fit
@@ -105,6 +122,8 @@ class InsightFaceAnalyzer:
             found = [(box - np.tile(corner, 2), score, five - corner) for box, score, five in self._passes(padded)]
         faces = []
         for box, score, points in found:
+            if not _is_seen(points, bgr.shape):
+                continue
             id_embedding = self._embed(bgr, points) if embed and self._recognizer else None
             box, points = (box + 0.5) * np.tile(scale, 2), (points + 0.5) * scale
             faces.append(DetectedFace(0, score, np.float32(box), np.float32(points), id_embedding))
@@ -188,6 +207,13 @@ def _fitting(sizes: Sequence[int], side: int) -> list[int]:
 def _is_face(points: np.ndarray) -> bool:
     # A false detection can collapse its points, and no crop follows from those.
     return bool(np.isfinite(points).all()) and float(np.ptp(points, axis=0).max()) > _MIN_POINT_SPREAD
+
+
+def _is_seen(points: np.ndarray, shape: tuple[int, ...]) -> bool:
+    """Whether most of the five points lie in the picture: of a face that is mostly beyond its edge nothing can be made,
+    and false detections are often many times larger than the picture."""
+    inside = (points > -1).all(1) & (points < [shape[1], shape[0]]).all(1)
+    return int(inside.sum()) >= _LEAST_POINTS
 
 
 def _iou(a: np.ndarray, b: np.ndarray) -> float:

@@ -41,8 +41,11 @@ class FaceAnalyzer(Protocol):
     recognizer_name: str
     recognizer_sha256: str
 
-    def detect(self, picture: np.ndarray, order: str = "largest") -> list[DetectedFace]:
-        """Find the faces of a (H, W, 3) uint8 RGB picture; an empty list if there are none."""
+    def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True) -> list[DetectedFace]:
+        """Find the faces of a (H, W, 3) uint8 RGB picture; an empty list if there are none.
+
+        Without `embed` they may come without `id_embedding`, which saves a run of the recogniser for each.
+        """
         ...
 
     def embed(self, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -91,7 +94,7 @@ def select_faces(faces: Sequence[DetectedFace], choice: str | Sequence[int] = "l
             return list(faces)
         if choice == "largest":
             return [min(faces, key=lambda face: (-face.area, face.index))]
-        indices = _parse_indices(choice)
+        indices = parse_indices(choice)
     else:
         indices = list(choice)
     if not indices or not all(isinstance(index, int) and not isinstance(index, bool) for index in indices):
@@ -104,7 +107,12 @@ def select_faces(faces: Sequence[DetectedFace], choice: str | Sequence[int] = "l
     return [by_index[index] for index in dict.fromkeys(indices)]
 
 
-def _parse_indices(text: str) -> list[int]:
+def parse_indices(text: str) -> list[int]:
+    """Face numbers as users write them: "0" or "0, 2".
+
+    Raises:
+        StyleSwapError: anything else.
+    """
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts or not all(part.isascii() and part.isdigit() for part in parts):
         raise StyleSwapError(f"expected faces as largest, all, or indices such as 0,2; got {text!r}")

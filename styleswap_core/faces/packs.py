@@ -15,13 +15,21 @@ DEMO_PACK = Path(__file__).resolve().parent.parent / "assets" / "demo_pack"
 LICENSE_NOTE = "insightface's pretrained packs, buffalo_l among them, are licensed for non-commercial research only"
 
 
-def find_pack(pack: str | Path | None, root: str | Path | None = None, allow_download: bool = False) -> Path:
+PUBLISHED = ("antelopev2", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc")
+"""Packs that insightface publishes and can download by name."""
+
+DEFAULT_ROOTS = (Path("~/.insightface").expanduser(), Path("models/insightface"))
+
+Roots = str | Path | Sequence[str | Path] | None
+
+
+def find_pack(pack: str | Path | None, root: Roots = None, allow_download: bool = False) -> Path:
     """The folder of a pack.
 
     Args:
         pack: None for the demo pack, a folder, or a name such as "buffalo_l".
-        root: insightface's root, with `models/NAME` inside; by default ~/.insightface, then
-            models/insightface below the working directory.
+        root: insightface's root, with `models/NAME` inside, or several: the first that has the pack is taken, and a
+            download goes to the first. By default ~/.insightface, then models/insightface below the working directory.
         allow_download: let insightface fetch a named pack that is not there.
     Raises:
         StyleSwapError: no such pack, naming what was looked for; or its download failed.
@@ -34,7 +42,7 @@ def find_pack(pack: str | Path | None, root: str | Path | None = None, allow_dow
     if folder.is_file() or len(folder.parts) != 1:
         raise StyleSwapError(f"expected a folder of .onnx files as the face analysis pack, but {folder} is none")
     name = folder.name
-    roots = [Path(root).expanduser()] if root else [Path("~/.insightface").expanduser(), Path("models/insightface")]
+    roots = _roots(root)
     candidates = [base / "models" / name for base in roots]
     for candidate in candidates:
         if candidate.is_dir():
@@ -47,18 +55,38 @@ def find_pack(pack: str | Path | None, root: str | Path | None = None, allow_dow
     return _checked(_unnested(_download(name, roots[0])), f"the download of {name} holds no models; check the name")
 
 
+def list_packs(root: Roots = None) -> list[str]:
+    """Names of the packs that are on disk below the roots, sorted; reads folders alone, no model."""
+    found = set()
+    for models in (base / "models" for base in _roots(root)):
+        if models.is_dir():
+            found |= {pack.name for pack in models.iterdir() if pack.is_dir() and any(_unnested(pack).glob("*.onnx"))}
+    return sorted(found)
+
+
+def _roots(root: Roots) -> list[Path]:
+    if not root:
+        return list(DEFAULT_ROOTS)
+    return [Path(one).expanduser() for one in ([root] if isinstance(root, str | Path) else root)]
+
+
 def build_analysis(folder: Path, providers: Sequence[str] | None = None) -> Any:
     """insightface's FaceAnalysis over the pack in a folder, with the detector and the recogniser alone.
 
+    Args:
+        providers: ONNX Runtime's; the first of them must come to work. By default the best that is installed.
     Raises:
-        StyleSwapError: insightface is not installed, a file is damaged, or there is no detector.
+        StyleSwapError: insightface is not installed, a file is damaged, there is no detector, or ONNX Runtime cannot
+            use the provider that was asked for.
     """
     _require_insightface()
+    if providers:
+        _require_provider(providers[0], _available_providers())
     with stdout_to_stderr():
         from insightface.app import FaceAnalysis
 
         try:
-            return FaceAnalysis(
+            analysis = FaceAnalysis(
                 name=str(folder),
                 allowed_modules=["detection", "recognition"],
                 providers=list(providers or default_providers()),
@@ -72,16 +100,32 @@ def build_analysis(folder: Path, providers: Sequence[str] | None = None) -> Any:
             raise StyleSwapError(
                 f"the pack {folder} does not load ({_one_line(error)}); replace the damaged file"
             ) from error
+    if providers:
+        # A build that has the provider still falls back to the CPU where the provider's own libraries are missing.
+        _require_provider(providers[0], analysis.det_model.session.get_providers())
+    return analysis
 
 
 def default_providers() -> list[str]:
     """ONNX Runtime's CUDA provider where the installed build has it, and the CPU behind it."""
+    available = _available_providers()
+    return [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
+
+
+def _available_providers() -> list[str]:
     try:
         import onnxruntime
     except ImportError as error:
         raise StyleSwapError("face analysis needs ONNX Runtime: pip install onnxruntime") from error
-    available = onnxruntime.get_available_providers()
-    return [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
+    return onnxruntime.get_available_providers()
+
+
+def _require_provider(wanted: str, usable: Sequence[str]) -> None:
+    if wanted not in usable:
+        raise StyleSwapError(
+            f"ONNX Runtime cannot use {wanted} here, only {', '.join(usable)}; for CUDA install onnxruntime-gpu (in place"
+            " of onnxruntime) with the CUDA version that it was built for, or run on the CPU"
+        )
 
 
 @contextlib.contextmanager

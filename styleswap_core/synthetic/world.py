@@ -121,7 +121,7 @@ def _render_chunk(ids: Identities, a: Attributes, body: Identities, window: Tens
     march.finish_stragglers(scene, hits, fine.footprint)
     layers = [_draw(*part, hit, grid, supersample) for part, hit in zip(parts, hits)]
     image, mask, depth = (torch.cat(parts) for parts in zip(*layers))
-    image = (image * 2.0 - 1.0 + _sensor_noise(a, size)).clamp(-1.0, 1.0)
+    image = (image * 2.0 - 1.0 + sensor_noise(a, size)).clamp(-1.0, 1.0)
     points, dense = _frame_points(ids, a, frame_size)
     to_crop = window.transpose(1, 2)  # (N, 3, 2)
     points, dense = (p @ to_crop[:, :2] + to_crop[:, 2:] for p in (points, dense))
@@ -134,7 +134,7 @@ def _spread_cells(grid: int, device: torch.device) -> Tensor:
     return (line.unsqueeze(1) * (grid // _CELL) + line).flatten()
 
 
-def _sensor_noise(a: Attributes, size: int) -> Tensor:
+def sensor_noise(a: Attributes, size: int) -> Tensor:
     """Noise of the attribute seed alone, so that target and exact swap carry the same; (N, 3, S, S)."""
     noise = [torch.randn(3, size, size, generator=torch.Generator().manual_seed(int(seed))) for seed in a.noise_seeds]
     return torch.stack(noise).to(a.sensor_noise.device) * a.sensor_noise.view(-1, 1, 1, 1)

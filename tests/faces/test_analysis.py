@@ -9,6 +9,7 @@ import torch
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import recognizer_crop
 from styleswap_core.faces.analysis import load_face_analysis
+from styleswap_core.faces.packs import find_pack, list_packs
 from styleswap_core.images import from_uint8
 
 
@@ -179,3 +180,28 @@ def test_wrong_arguments(tiny_pack, arguments, words):
 def test_other_pictures_are_refused(analyzer):
     with pytest.raises(StyleSwapError, match="uint8"):
         analyzer.detect(np.zeros((64, 64, 3), dtype=np.float32))
+
+
+def test_faces_that_are_mostly_beyond_the_picture_are_no_faces(analyzer, monkeypatch):
+    points = np.float32([[10, 10], [90, 12], [300, 300], [290, 340], [-50, 350]])
+    near, far = (np.float32([0, 0, 99, 99]), 0.9, points * 0.2), (np.float32([-400, -400, 800, 800]), 0.99, points)
+    monkeypatch.setattr(analyzer, "_passes", lambda bgr: [far, near])
+    (face,) = analyzer.detect(np.zeros((100, 100, 3), np.uint8), embed=False)
+    assert face.score == pytest.approx(0.9)
+
+
+def test_packs_of_several_roots(tiny_pack, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    shutil.copytree(tiny_pack, second / "models" / "mine")
+    shutil.copytree(tiny_pack, second / "models" / "nested" / "nested")
+    (first / "models" / "empty").mkdir(parents=True)
+    assert list_packs([first, second, tmp_path / "none"]) == ["mine", "nested"]
+    assert find_pack("mine", [first, second]) == (second / "models" / "mine").resolve()
+    with pytest.raises(StyleSwapError, match="first"):
+        find_pack("absent", [first, second])
+
+
+def test_a_provider_that_was_asked_for_must_work(tiny_pack):
+    load_face_analysis(tiny_pack, providers=["CPUExecutionProvider"])
+    with pytest.raises(StyleSwapError, match="cannot use NoSuchExecutionProvider here"):
+        load_face_analysis(tiny_pack, providers=["NoSuchExecutionProvider", "CPUExecutionProvider"])

@@ -1,0 +1,143 @@
+"""ComfyUI's page in a headless Chromium: open it, load a workflow, look at it, run it."""
+
+import contextlib
+import io
+import os
+import shutil
+from collections.abc import Iterator
+
+from comfy_server import ComfyServer
+from PIL import Image
+
+HOW_TO_GET_A_BROWSER = (
+    "no browser: pip install playwright, and install Chromium (apt-get install chromium) or name one in CHROMIUM"
+)
+# Without these Chromium looks for hosts on the network at every start.
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync")
+PAGE_SECONDS = 180
+SETTLED = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+def find_chromium() -> str | None:
+    """CHROMIUM, or the first Chromium or Chrome on the path."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+
+
+@contextlib.contextmanager
+def open_page(server: ComfyServer, locale: str = "en", width: int = 1920, height: int = 1080) -> Iterator["ComfyPage"]:
+    """ComfyUI's page with a language set and the first-run dialog behind it; errors of the page are collected."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
+        try:
+            for key, value in {"Comfy.TutorialCompleted": True, "Comfy.Locale": locale}.items():
+                server.post(f"/settings/{key}", value)
+            page = browser.new_page(viewport={"width": width, "height": height})
+            page.set_default_timeout(PAGE_SECONDS * 1000)
+            opened = ComfyPage(page, server)
+            page.goto(server.url)
+            page.wait_for_function(
+                "() => window.app?.graph && !!window.LiteGraph?.registered_node_types['StyleSwap_SwapFace']"
+            )
+            yield opened
+        finally:
+            browser.close()
+
+
+class ComfyPage:
+    """The open page.
+
+    Attributes:
+        page: playwright's.
+        errors: what the page's scripts raised.
+    """
+
+    def __init__(self, page, server: ComfyServer) -> None:
+        self.page, self.server = page, server
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def load(self, workflow: dict) -> None:
+        """Open a UI-format workflow and fit it into the view."""
+        self.page.evaluate("workflow => app.loadGraphData(workflow)", workflow)
+        self.fit()
+
+    def fit(self) -> None:
+        """Zoom so that all nodes show."""
+        self.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+        # The view glides there.
+        self.page.wait_for_timeout(800)
+        self.page.evaluate(SETTLED)
+
+    def missing_types(self) -> list[str]:
+        """Types of nodes that the page does not know."""
+        return self.page.evaluate(
+            "() => app.graph.nodes.filter(n => !LiteGraph.registered_node_types[n.type]).map(n => n.type)"
+        )
+
+    def dialogs(self) -> list[str]:
+        """Text of every open dialog and error message."""
+        found = self.page.locator(".p-dialog, .p-toast-message-error, .p-toast-message-warn")
+        return [text for text in found.all_inner_texts() if text.strip()]
+
+    def serialize(self) -> dict:
+        """The workflow as it would be saved now."""
+        return self.page.evaluate("() => app.graph.serialize()")
+
+    def prompt(self) -> dict:
+        """The API-format prompt that the page would send."""
+        return self.page.evaluate("async () => (await app.graphToPrompt()).output")
+
+    def run(self, seconds: float = 300) -> dict:
+        """Press Run and wait for the end; returns the entry of the history."""
+        before = set(self.server.get("/history"))
+        self.page.evaluate("() => app.queuePrompt(0)")
+        self.page.wait_for_function(
+            "async known => { const history = await (await fetch('/history')).json();"
+            " return Object.keys(history).some(id => !known.includes(id)) }", arg=sorted(before), timeout=seconds * 1000
+        )
+        (new,) = set(self.server.get("/history")) - before
+        # Pictures arrive after the history entry.
+        self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_timeout(500)
+        return self.server.get(f"/history/{new}")[new]
+
+    def browse_templates(self, pack: str) -> None:
+        """Open the template browser at a pack's page and wait for its thumbnails."""
+        self.page.evaluate("() => app.extensionManager.command.execute('Comfy.BrowseTemplates')")
+        dialog = self.page.locator(".p-dialog")
+        dialog.get_by_text(pack, exact=True).click()
+        dialog.locator(f"img[src*='{pack}']").first.wait_for()
+        self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_timeout(500)
+
+    def thumbnails(self, pack: str) -> list[int]:
+        """Widths in pixels of the thumbnails that the template browser has drawn; 0: failed to load."""
+        return self.page.locator(f".p-dialog img[src*='{pack}']").evaluate_all(
+            "all => all.map(one => one.naturalWidth)"
+        )
+
+    def picture(self, clip: dict | None = None) -> Image.Image:
+        """What the page shows, or a part of it in page pixels."""
+        self.page.evaluate(SETTLED)
+        return Image.open(io.BytesIO(self.page.screenshot(clip=clip)))
+
+    def picture_of(self, node_id: int, margin: int = 12) -> Image.Image:
+        """One node of the open workflow, at full size."""
+        left, top = 360, 140
+        width, height = self.page.evaluate(
+            "([id, left, top]) => { const node = app.graph.getNodeById(id), view = app.canvas.ds;"
+            " view.scale = 1; view.offset[0] = left - node.pos[0]; view.offset[1] = top - node.pos[1];"
+            " app.canvas.setDirty(true, true); app.canvas.deselectAll(); return [node.size[0], node.size[1]] }",
+            [node_id, left, top],
+        )
+        self.page.wait_for_timeout(300)
+        title = 30
+        corner = self.page.locator("#graph-canvas").bounding_box()
+        return self.picture({
+            "x": corner["x"] + left - margin, "y": corner["y"] + top - title - margin,
+            "width": width + 2 * margin, "height": height + title + 2 * margin,
+        })

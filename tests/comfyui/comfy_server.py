@@ -1,0 +1,270 @@
+"""A real ComfyUI with this pack in a base folder of its own: found, started, spoken to over HTTP, stopped.
+
+ComfyUI itself is not part of this repository and is only run. Everything here is the standard library, so that any
+Python can drive it.
+"""
+
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+PACK = Path(__file__).resolve().parents[2]
+PACK_NAME = "StyleSwap"
+START_SECONDS = 240
+HOW_TO_GET_COMFYUI = (
+    "no ComfyUI found: unpack github.com/Comfy-Org/ComfyUI, install its requirements.txt and this pack's into a venv"
+    " beside it, and set COMFYUI_PATH to its folder (and COMFYUI_PYTHON to that venv's python if it lies elsewhere)"
+)
+
+
+class ComfyError(Exception):
+    """The server did something else than was asked; the message ends with its log or its answer."""
+
+
+def find_comfyui() -> tuple[Path, Path] | None:
+    """(folder, python) of the ComfyUI to test in, or None.
+
+    COMFYUI_PATH and COMFYUI_PYTHON come first; without them ~/comfy/ComfyUI and a venv (venv or .venv) inside it or
+    beside it, and at last the python that runs this.
+    """
+    folder = Path(os.environ.get("COMFYUI_PATH") or "~/comfy/ComfyUI").expanduser().resolve()
+    if not (folder / "main.py").is_file():
+        return None
+    if named := os.environ.get("COMFYUI_PYTHON"):
+        return folder, Path(named).expanduser()
+    places = [base / name for base in (folder, folder.parent) for name in ("venv", ".venv")]
+    pythons = [place / part for place in places for part in ("bin/python", "Scripts/python.exe")]
+    return folder, next((python for python in pythons if python.exists()), Path(sys.executable))
+
+
+def link_pack(base: Path, name: str = PACK_NAME) -> Path:
+    """Put the pack into a base folder's custom_nodes under a name; a link, so that it is never a stale copy."""
+    place = base / "custom_nodes" / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        place.symlink_to(PACK, target_is_directory=True)
+    except OSError:
+        # Windows lets only privileged users make links.
+        shutil.copytree(PACK, place, ignore=shutil.ignore_patterns(".*", "runs", "data"))
+    return place
+
+
+@dataclass
+class ComfyServer:
+    """One ComfyUI process. Use as a context manager.
+
+    Attributes:
+        base: its base folder; `custom_nodes` in it holds what is loaded.
+        blocked: top-level modules whose import is made to fail, as if they were not installed.
+        environment: more variables for the process.
+    """
+
+    base: Path
+    blocked: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def __enter__(self) -> "ComfyServer":
+        found = find_comfyui()
+        if found is None:
+            raise ComfyError(HOW_TO_GET_COMFYUI)
+        folder, python = found
+        for name in ("custom_nodes", "input", "output", "models", "user"):
+            (self.base / name).mkdir(parents=True, exist_ok=True)
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = self.base / "server.log"
+        command = [str(python), str(folder / "main.py"), "--cpu", "--listen", "127.0.0.1", "--port", str(self.port),
+                   "--base-directory", str(self.base), "--database-url", "sqlite:///:memory:", "--disable-api-nodes",
+                   "--disable-auto-launch"]
+        environment = {**os.environ, **self.environment, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+        # The server must find the core inside the pack, never an installed one or the repository on the path.
+        environment.pop("PYTHONPATH", None)
+        if self.blocked:
+            environment["PYTHONPATH"] = str(self._write_blocker())
+        with self._log.open("wb") as stream:
+            self.process = subprocess.Popen(
+                command, cwd=self.base, env=environment, stdout=stream, stderr=subprocess.STDOUT
+            )
+        try:
+            self._await_start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def log(self) -> str:
+        """What the server printed so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def rss(self) -> int:
+        """Resident memory of the server in bytes (Linux)."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise ComfyError("the server's process has no VmRSS")
+
+    def fetch(self, path: str) -> bytes:
+        """GET; raises urllib.error.HTTPError for an answer that is not OK."""
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+            return answer.read()
+
+    def get(self, path: str) -> dict:
+        """GET a JSON answer."""
+        return json.loads(self.fetch(path))
+
+    def post(self, path: str, body: Mapping) -> tuple[int, dict]:
+        """POST JSON; returns the status and the JSON answer ({} if there is none)."""
+        request = urllib.request.Request(
+            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                status, text = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read()
+        return status, json.loads(text) if text.strip().startswith(b"{") else {}
+
+    def queue(self, prompt: Mapping, workflow: Mapping | None = None) -> str:
+        """Put an API-format prompt into the queue, as the browser does; returns its id.
+
+        Args:
+            workflow: UI-format workflow that is saved into pictures.
+        """
+        extra = {"extra_data": {"extra_pnginfo": {"workflow": workflow}}} if workflow else {}
+        status, answer = self.post("/prompt", {"prompt": prompt, **extra})
+        if status != 200:
+            raise ComfyError(f"the prompt was refused: {json.dumps(answer)}")
+        if answer.get("node_errors"):
+            raise ComfyError(f"parts of the prompt were refused: {json.dumps(answer['node_errors'])}")
+        return answer["prompt_id"]
+
+    def await_end(self, prompt_id: str, seconds: float = 300) -> dict:
+        """Wait until a prompt is done, failed or interrupted; returns its entry of the history."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            history = self.get(f"/history/{prompt_id}")
+            if prompt_id in history:
+                return history[prompt_id]
+            self._check_alive()
+            time.sleep(0.05)
+        raise ComfyError(f"prompt not done after {seconds} s\n{self.log()[-3000:]}")
+
+    def run(self, prompt: Mapping, workflow: Mapping | None = None, seconds: float = 300) -> "Run":
+        """Queue a prompt and wait for its success."""
+        entry = self.await_end(self.queue(prompt, workflow), seconds)
+        if entry["status"]["status_str"] != "success":
+            raise ComfyError(f"the prompt failed: {error_message(entry)}")
+        return Run(self, entry)
+
+    def view(self, saved: Mapping[str, str]) -> bytes:
+        """The file behind an entry of a run's outputs."""
+        return self.fetch("/view?" + urllib.parse.urlencode(saved))
+
+    def _await_start(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            self._check_alive()
+            try:
+                self.get("/system_stats")
+                return
+            except (OSError, ValueError):
+                time.sleep(0.2)
+        raise ComfyError(f"no answer after {START_SECONDS} s\n{self.log()[-3000:]}")
+
+    def _check_alive(self) -> None:
+        if (code := self.process.poll()) is not None:
+            raise ComfyError(f"the server ended with exit code {code}\n{self.log()[-3000:]}")
+
+    def _write_blocker(self) -> Path:
+        """A folder whose sitecustomize makes the import of `blocked` fail."""
+        folder = self.base / "blocked"
+        folder.mkdir(exist_ok=True)
+        (folder / "sitecustomize.py").write_text(
+            "import sys\n"
+            "class Blocker:\n"
+            "    def find_spec(self, name, path=None, target=None):\n"
+            f"        if name.split('.')[0] in {self.blocked!r}:\n"
+            "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+            "sys.meta_path.insert(0, Blocker())\n"
+        )
+        return folder
+
+
+@dataclass(frozen=True)
+class Run:
+    """A prompt that succeeded.
+
+    Attributes:
+        entry: its entry of the server's history.
+    """
+
+    server: ComfyServer
+    entry: dict
+
+    def cached(self) -> set[str]:
+        """Ids of the nodes whose results came from the cache."""
+        messages = dict(self.entry["status"]["messages"])
+        return set(messages["execution_cached"]["nodes"])
+
+    def executed(self) -> set[str]:
+        """Ids of the nodes that ran, as far as the prompt reaches."""
+        return set(self.entry["prompt"][2]) - self.cached()
+
+    def texts(self, node_id: str) -> list[str]:
+        """Text that a node showed."""
+        return list(self.entry["outputs"].get(node_id, {}).get("text", []))
+
+    def files(self, node_id: str) -> list[dict]:
+        """Entries of the pictures or videos that a node saved."""
+        return list(self.entry["outputs"].get(node_id, {}).get("images", []))
+
+    def pictures(self, node_id: str) -> list[Image.Image]:
+        """Pictures that a node saved, with their metadata in `.text`."""
+        return [_open(self.server.view(saved)) for saved in self.files(node_id)]
+
+    def pixels(self, node_id: str) -> np.ndarray:
+        """(B, H, W, 3) uint8 RGB of the pictures that a node saved."""
+        return np.stack([np.asarray(picture.convert("RGB")) for picture in self.pictures(node_id)])
+
+
+def error_message(entry: Mapping) -> str:
+    """What a failed or interrupted prompt said."""
+    messages = dict(entry["status"]["messages"])
+    failed = messages.get("execution_error")
+    if failed:
+        return f"{failed['node_type']}: {failed['exception_message']}"
+    return "interrupted" if "execution_interrupted" in messages else json.dumps(entry["status"])
+
+
+def _open(data: bytes) -> Image.Image:
+    picture = Image.open(io.BytesIO(data))
+    picture.load()
+    return picture
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,63 @@
+"""What the tests in a real ComfyUI share. Without ComfyUI they are skipped, and say how to get it."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).resolve().parent))
+
+from comfy_server import HOW_TO_GET_COMFYUI, ComfyServer, find_comfyui, link_pack  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+
+
+def pytest_collection_modifyitems(items):
+    found = find_comfyui() is not None
+    for item in items:
+        if HERE not in item.path.parents:
+            continue
+        item.add_marker(pytest.mark.comfyui)
+        if not found:
+            item.add_marker(pytest.mark.skip(reason=HOW_TO_GET_COMFYUI))
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """A running ComfyUI with this pack and the tests' probe; shared, so tests leave its queue empty."""
+    base = tmp_path_factory.mktemp("comfyui")
+    link_pack(base)
+    shutil.copytree(HERE / "probe_pack", base / "custom_nodes" / "probe_pack")
+    with ComfyServer(base) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def node_infos(server):
+    """`/object_info` of every node, core nodes included."""
+    return server.get("/object_info")
+
+
+@pytest.fixture(scope="session")
+def own_nodes(node_infos):
+    """`/object_info` of this pack's nodes alone."""
+    return {name: info for name, info in node_infos.items() if name.startswith("StyleSwap_")}
+
+
+@pytest.fixture(scope="session")
+def analyzer():
+    """The demo pack's face analysis, outside of ComfyUI: the judge of what comes out of it."""
+    from styleswap_core.faces.analysis import load_face_analysis
+
+    return load_face_analysis()
+
+
+@pytest.fixture(scope="session")
+def screenshots(tmp_path_factory):
+    """Folder for screenshots: COMFYUI_SCREENSHOTS, or a temporary one."""
+    named = os.environ.get("COMFYUI_SCREENSHOTS")
+    folder = Path(named).resolve() if named else tmp_path_factory.mktemp("screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

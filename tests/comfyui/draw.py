@@ -1,0 +1,155 @@
+"""Draw every picture that ships with the pack from what the pack really gives, in a running ComfyUI.
+
+    python tests/comfyui/draw.py thumbnails   workflows/*.jpg
+    python tests/comfyui/draw.py help         web/docs/images/*.jpg, each node as it looks after a run
+    python tests/comfyui/draw.py readme       docs/images/*.jpg, screenshots
+    python tests/comfyui/draw.py golden       tests/comfyui/golden/*/*.png
+
+Run it again when the demo model, the face world or a template changed. Look at the pictures before they are committed.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+sys.path.append(str(Path(__file__).resolve().parent))
+
+from browser import open_page  # noqa: E402
+from comfy_server import PACK, PACK_NAME, ComfyServer, Run, link_pack  # noqa: E402
+from workflow_files import (  # noqa: E402
+    GOLDEN,
+    TEMPLATES,
+    load_prompt,
+    load_workflow,
+    only,
+    template_names,
+    with_probes,
+)
+
+SIDE = 512
+BORDER = 4
+QUALITY = 85
+HELP_IMAGES = PACK / "web" / "docs" / "images"
+README_IMAGES = PACK / "docs" / "images"
+
+
+def main() -> None:
+    """Command line."""
+    kinds: dict[str, Callable[[ComfyServer], None]] = {
+        "thumbnails": draw_thumbnails, "help": draw_help, "readme": draw_readme, "golden": draw_golden
+    }
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", nargs="+", choices=kinds)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as base:
+        link_pack(Path(base))
+        with ComfyServer(Path(base)) as server:
+            for what in args.what:
+                kinds[what](server)
+
+
+def draw_thumbnails(server: ComfyServer) -> None:
+    """The result of each template, with what it was made from in the corners."""
+    for name in template_names():
+        run = server.run(with_probes(load_prompt(name)))
+        _save(TEMPLATES / f"{name}.jpg", _thumbnail(name, run))
+
+
+def _thumbnail(name: str, run: Run) -> Image.Image:
+    def shown(key: str) -> list[Image.Image]:
+        return [picture.convert("RGB") for picture in run.pictures(key)]
+
+    results = shown("blended") if run.files("blended") else shown("swapped")
+    target, sources = shown("target")[0], shown("source")
+    if len(results) > 1:
+        chosen = results[:: max(1, len(results) // 4)][:4]
+        return _with_insets(_grid(chosen, 2), sources[:1])
+    if target.width > target.height:
+        second = shown("source_2")[:1] if "two" in name else []
+        return _with_insets(_grid([target, results[0]], 1), sources[:1] + second, top=True)
+    if "mix" in name:
+        return _with_insets(_square(results[0], SIDE), sources[:1] + shown("source_2")[:1])
+    if len(sources) > 3:
+        strip = _grid(sources, len(sources), width=SIDE)
+        poster = _square(results[0], SIDE)
+        poster.paste(strip, (0, SIDE - strip.height))
+        return poster
+    return _with_insets(_square(results[0], SIDE), [sources[0], target])
+
+
+def _square(picture: Image.Image, side: int) -> Image.Image:
+    return ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
+
+
+def _grid(pictures: Sequence[Image.Image], columns: int, width: int = SIDE) -> Image.Image:
+    """Pictures of one size in rows, scaled so that a row is `width` wide."""
+    cell = (width // columns, round(width / columns * pictures[0].height / pictures[0].width))
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGB", (width, cell[1] * rows))
+    for number, picture in enumerate(pictures):
+        place = (number % columns * cell[0], number // columns * cell[1])
+        sheet.paste(picture.resize(cell, Image.Resampling.LANCZOS), place)
+    return sheet
+
+
+def _with_insets(poster: Image.Image, insets: Sequence[Image.Image], top: bool = False) -> Image.Image:
+    """Small framed pictures in the left and right corner."""
+    side = SIDE // 4
+    for number, picture in enumerate(insets):
+        framed = ImageOps.expand(_square(picture, side - 2 * BORDER), BORDER, "white")
+        x = poster.width - side - 8 if number else 8
+        poster.paste(framed, (x, (poster.height - side) // 2 if top else poster.height - side - 8))
+    return poster
+
+
+def draw_golden(server: ComfyServer) -> None:
+    """What every golden workflow gives now."""
+    for path in sorted(GOLDEN.glob("*/*.api.json")):
+        prompt = json.loads(path.read_text(encoding="utf-8"))
+        pixels = server.run(prompt).pixels(only(prompt, "StyleSwap_SaveImage"))
+        tall = np.concatenate(list(pixels))
+        Image.fromarray(tall).save(path.with_name(path.name.removesuffix(".api.json") + ".png"), optimize=True)
+
+
+def draw_help(server: ComfyServer) -> None:
+    """Each node, cut out of the first template that has it, after a run."""
+    done: set[str] = set()
+    with open_page(server, width=1400, height=1200) as page:
+        for name in template_names():
+            workflow = load_workflow(name)
+            new = {node["type"]: node["id"] for node in reversed(workflow["nodes"])
+                   if node["type"].startswith("StyleSwap_") and node["type"] not in done}
+            if not new:
+                continue
+            page.load(workflow)
+            page.run()
+            for node_type, node_id in new.items():
+                _save(HELP_IMAGES / f"{node_type}.jpg", page.picture_of(node_id))
+            done |= set(new)
+
+
+def draw_readme(server: ComfyServer) -> None:
+    """Screenshots of two templates after a run, and of the template browser."""
+    with open_page(server, width=1920, height=1080) as page:
+        for name in ("01_first_swap", "02_two_faces_two_identities"):
+            page.load(load_workflow(name))
+            page.run()
+            _save(README_IMAGES / f"{name}.jpg", page.picture())
+        page.browse_templates(PACK_NAME)
+        _save(README_IMAGES / "templates.jpg", page.picture())
+
+
+def _save(path: Path, picture: Image.Image) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.convert("RGB").save(path, "JPEG", quality=QUALITY, optimize=True, progressive=True)
+    print(path.relative_to(PACK), picture.size, path.stat().st_size // 1024, "KiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Run by ComfyUI's python: a generator under ComfyUI's memory manager that is told there is too little memory.
+
+Prints JSON: how many faces each attempt had, how far the result is from that of one piece, and the error for one face.
+"""
+
+import importlib
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+COMFYUI, PACK, BASE = sys.argv[1:4]
+NAME = "/base/custom_nodes/style_x_swap"
+
+sys.argv = ["main.py", "--cpu", "--base-directory", BASE]
+sys.path.insert(0, COMFYUI)
+importlib.import_module("comfy.options").enable_args_parsing()
+spec = importlib.util.spec_from_file_location(NAME, Path(PACK) / "__init__.py", submodule_search_locations=[PACK])
+sys.modules[NAME] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules[NAME])
+
+import torch  # noqa: E402  (ComfyUI wants its arguments first)
+
+torch.set_num_threads(1)
+memory = importlib.import_module("comfy.model_management")
+module = importlib.import_module(f"{NAME}.nodes.generator")
+core = {name: importlib.import_module(f"{NAME}.styleswap_core.{name}") for name in ("identity", "checkpoints", "errors")}
+
+loaded = module.LoadedGenerator("demo", core["checkpoints"].DEMO_MODEL)
+torch.manual_seed(0)
+crops = torch.rand(5, 3, loaded.config.size, loaded.config.size) * 2 - 1
+people = [core["identity"].Identity(torch.randn(512), loaded.config.recognizer) for _ in crops]
+own = torch.nn.functional.normalize(torch.randn(5, 512), dim=1)
+whole = loaded.generate(crops, people, own, 0.7)
+managed = loaded.patcher in [entry.model for entry in memory.current_loaded_models]
+memory.unload_all_models()
+
+attempts, room = [], 2
+real = module.generate_faces
+
+
+def needs_room(generator, part, *rest):
+    attempts.append(len(part))
+    if len(part) > room:
+        raise memory.OOM_EXCEPTION("told to")
+    return real(generator, part, *rest)
+
+
+module.generate_faces = needs_room
+halved = loaded.generate(crops, people, own, 0.7)
+difference = max(float((one - other).abs().max()) for one, other in zip(whole, halved, strict=True))
+room = 0
+try:
+    loaded.generate(crops[:2], people[:2], None, 1.0)
+    message = ""
+except core["errors"].StyleSwapError as error:
+    message = str(error)
+print(json.dumps({"managed": managed, "attempts": attempts, "difference": difference, "message": message}))

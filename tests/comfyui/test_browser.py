@@ -1,0 +1,72 @@
+"""The pack as people see it: ComfyUI's own page in a real browser. Look at the screenshots, too."""
+
+import json
+
+import pytest
+from browser import HOW_TO_GET_A_BROWSER, find_chromium, open_page
+from comfy_server import PACK_NAME
+from workflow_files import load_prompt, load_workflow, template_names
+
+pytest.importorskip("playwright.sync_api", reason=HOW_TO_GET_A_BROWSER)
+pytestmark = pytest.mark.skipif(find_chromium() is None, reason=HOW_TO_GET_A_BROWSER)
+
+
+@pytest.fixture(scope="module")
+def page(server):
+    with open_page(server) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_a_template_opens_as_saved_and_runs(page, screenshots, name):
+    workflow = load_workflow(name)
+    page.load(workflow)
+    assert page.missing_types() == []
+    assert page.dialogs() == []
+    assert page.prompt() == load_prompt(name)
+    now = page.serialize()
+    assert _links(now) == _links(workflow)
+    assert _widgets(now) == _widgets(workflow)
+    entry = page.run()
+    assert entry["status"]["status_str"] == "success"
+    assert page.dialogs() == [] and page.errors == []
+    page.picture().save(screenshots / f"{name}.png")
+
+
+def test_the_template_browser_shows_the_thumbnails(page, screenshots):
+    page.browse_templates(PACK_NAME)
+    widths = page.thumbnails(PACK_NAME)
+    # Cards out of sight are drawn when they are scrolled to.
+    assert len(widths) >= min(4, len(template_names())) and min(widths) > 0
+    page.picture().save(screenshots / "template-browser.png")
+    page.page.keyboard.press("Escape")
+
+
+@pytest.mark.parametrize("locale", ["en", "ko", "zh", "ja"])
+def test_nodes_and_help_speak_the_language(server, screenshots, locale):
+    texts = server.get("/i18n")[locale]["nodeDefs"]["StyleSwap_SwapFace"]
+    with open_page(server, locale) as page:
+        page.load(load_workflow("01_first_swap"))
+        shown = page.page.evaluate(
+            "() => { const node = app.graph.nodes.find(n => n.type === 'StyleSwap_SwapFace');"
+            " app.canvas.selectNode(node); return {title: node.constructor.title,"
+            " inputs: node.inputs.map(i => i.localized_name ?? i.label ?? i.name),"
+            " outputs: node.outputs.map(o => o.localized_name ?? o.label ?? o.name)} }"
+        )
+        assert shown["title"] == texts["display_name"]
+        assert set(shown["inputs"]) == {entry["name"] for entry in texts["inputs"].values()}
+        assert shown["outputs"] == [entry["name"] for entry in texts["outputs"].values()]
+        page.page.locator("[data-testid='info-button'], .help-button, button:has(.pi-question-circle)").first.click()
+        panel = page.page.locator(".node-help-content")
+        panel.get_by_text(next(iter(texts["inputs"].values()))["name"]).first.wait_for()
+        assert panel.locator("img").first.evaluate("async image => { await image.decode(); return image.naturalWidth }")
+        page.picture().save(screenshots / f"help-{locale}.png")
+        assert page.errors == []
+
+
+def _links(workflow):
+    return sorted(json.dumps(link) for link in workflow["links"])
+
+
+def _widgets(workflow):
+    return {node["id"]: (node["type"], node.get("widgets_values")) for node in workflow["nodes"]}

@@ -1,0 +1,240 @@
+"""How the nodes behave while they run: refusals, cancelling, memory, models that come, change and go."""
+
+import os
+import shutil
+import threading
+import time
+
+import numpy as np
+import pytest
+from comfy_server import PACK, error_message
+from workflow_files import load_prompt, only, with_probe
+
+MODEL, SWAP, SYNTHETIC, DETECT = (
+    f"StyleSwap_{name}" for name in ("LoadModel", "SwapFace", "SyntheticFace", "DetectFaces")
+)
+FRAMES = 240
+MIB = 2**20
+
+
+def _small(frames=1, repeat=1, **swap):
+    """The first template on small pictures, its outputs reduced to one preview of the result.
+
+    Args:
+        frames: of the target, rendered.
+        repeat: how often they follow one another.
+    """
+    prompt = load_prompt("01_first_swap")
+    prompt[only(prompt, SYNTHETIC)]["inputs"] |= {"size": 192, "frames": frames, "exact": False}
+    key = only(prompt, SWAP)
+    inputs = prompt[key]["inputs"]
+    inputs |= swap
+    if repeat > 1:
+        prompt["clip"] = {"class_type": "RepeatImageBatch", "inputs": {"image": inputs["image"], "amount": repeat}}
+        inputs["image"] = ["clip", 0]
+    needed = _ancestors(prompt, key)
+    return with_probe({name: node for name, node in prompt.items() if name in needed}, "shown", [key, 0])
+
+
+def _ancestors(prompt, key):
+    found = {key}
+    for value in prompt[key]["inputs"].values():
+        if isinstance(value, list):
+            found |= _ancestors(prompt, value[0])
+    return found
+
+
+def _alone(name, info, changes):
+    """A node with default values, and something that wants its output."""
+    inputs = {}
+    for key, (kind, *options) in info["input"].get("required", {}).items():
+        options = options[0] if options else {}
+        choices = options.get("options") or (kind if isinstance(kind, list) else None)
+        if choices or "default" in options:
+            inputs[key] = options.get("default", choices[0] if choices else None)
+    prompt = {"node": {"class_type": name, "inputs": inputs | changes}}
+    if not info["output_node"]:
+        prompt["seen"] = {"class_type": "PreviewAny", "inputs": {"source": ["node", 0]}}
+    return prompt
+
+
+def _errors_of(answer, key):
+    errors = answer.get("node_errors", {}).get("node", {}).get("errors", [])
+    return [error for error in errors if error["extra_info"].get("input_name") == key]
+
+
+def test_wrong_numbers_are_refused(server, own_nodes):
+    tried = 0
+    for name, info in own_nodes.items():
+        for key, (kind, *options) in info["input"].get("required", {}).items():
+            if kind not in ("INT", "FLOAT"):
+                continue
+            for wrong in (options[0]["min"] - 1, options[0]["max"] + 1):
+                status, answer = server.post("/prompt", {"prompt": _alone(name, info, {key: wrong})})
+                assert status == 400 and _errors_of(answer, key), f"{name}.{key} = {wrong}"
+                tried += 1
+    assert tried > 30
+
+
+def test_wrong_choices_are_refused(server, own_nodes):
+    tried = 0
+    for name, info in own_nodes.items():
+        for key, (kind, *options) in info["input"].get("required", {}).items():
+            if not (isinstance(kind, list) or kind == "COMBO"):
+                continue
+            status, answer = server.post("/prompt", {"prompt": _alone(name, info, {key: "no such choice"})})
+            errors = _errors_of(answer, key)
+            assert status == 400 and errors, f"{name}.{key}"
+            assert "no such choice" in errors[0]["details"]
+            tried += 1
+    assert tried >= 10
+
+
+def test_a_face_that_is_not_there_is_an_error_only_on_demand(server):
+    untouched = server.run(with_probe(_small(faces="by index", index="7"), "target", _target_link()))
+    assert np.array_equal(untouched.pixels("shown"), untouched.pixels("target"))
+    entry = server.await_end(server.queue(_small(faces="by index", index="7", on_missing="error")))
+    assert SWAP in error_message(entry) and "face" in error_message(entry)
+
+
+def _target_link():
+    prompt = load_prompt("01_first_swap")
+    return prompt[only(prompt, SWAP)]["inputs"]["image"]
+
+
+@pytest.mark.parametrize("empty", ["first", "last", "all"])
+def test_frames_without_a_face_come_back_as_they_went_in(server, empty):
+    prompt = _small(frames=2)
+    swap = prompt[only(prompt, SWAP)]["inputs"]
+    prompt["grey"] = {"class_type": "EmptyImage",
+                      "inputs": {"width": 192, "height": 192, "batch_size": 1, "color": 0x808080}}
+    pair = {"first": (["grey", 0], swap["image"]), "last": (swap["image"], ["grey", 0]),
+            "all": (["grey", 0], ["grey", 0])}[empty]
+    prompt["frames"] = {"class_type": "ImageBatch", "inputs": {"image1": pair[0], "image2": pair[1]}}
+    swap["image"] = ["frames", 0]
+    run = server.run(with_probe(prompt, "target", ["frames", 0]))
+    before, after = run.pixels("target"), run.pixels("shown")
+    assert before.shape == after.shape
+    changed = [bool((one != other).any()) for one, other in zip(before, after, strict=True)]
+    assert changed == {"first": [False, True, True], "last": [True, True, False], "all": [False, False]}[empty]
+
+
+def test_alpha_goes_through(server):
+    prompt = _small()
+    swap = prompt[only(prompt, SWAP)]["inputs"]
+    prompt["half"] = {"class_type": "SolidMask", "inputs": {"value": 0.5, "width": 192, "height": 192}}
+    prompt["rgba"] = {"class_type": "JoinImageWithAlpha", "inputs": {"image": swap["image"], "alpha": ["half", 0]}}
+    swap["image"] = ["rgba", 0]
+    (picture,) = server.run(prompt).pictures("shown")
+    assert picture.mode == "RGBA"
+    assert abs(float(np.asarray(picture)[..., 3].mean()) - 127.5) < 2
+
+
+def _await_running(server, prompt_id, node, seconds=120):
+    """Wait until a node of a prompt works, seen by the progress that it reports."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        running = server.get("/queue")["queue_running"]
+        assert prompt_id in str(running) or not server.get(f"/history/{prompt_id}"), "done before it was seen"
+        if server.get("/probe/progress")["node"] == node:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{node} did not begin")
+
+
+@pytest.mark.parametrize("node", [SYNTHETIC, SWAP, DETECT])
+def test_interrupt_ends_a_long_batch_within_a_second(server, node):
+    # Another person than in the other tests, so that nothing is cached.
+    prompt = _small(frames=FRAMES) if node == SYNTHETIC else _small(frames=2, repeat=FRAMES // 2)
+    prompt[only(prompt, SYNTHETIC)]["inputs"]["target_person"] = 4321
+    if node == DETECT:
+        swap = only(prompt, SWAP)
+        inputs = {key: prompt[swap]["inputs"][key] for key in ("face_analysis", "image")}
+        del prompt[swap]
+        prompt["detect"] = {"class_type": DETECT, "inputs": inputs | {"order": "largest"}}
+        prompt["shown"]["inputs"]["images"] = ["detect", 0]
+    prompt_id = server.queue(prompt)
+    key = only(prompt, node)
+    _await_running(server, prompt_id, key)
+    start = time.monotonic()
+    server.post("/interrupt", {})
+    entry = server.await_end(prompt_id, 30)
+    seconds = time.monotonic() - start
+    assert error_message(entry) == "interrupted"
+    assert seconds <= 1.0
+    server.run(_small())
+
+
+class _PeakMemory:
+    """The largest resident memory of the server while the block runs."""
+
+    def __init__(self, server):
+        self.server, self.peak = server, 0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def _watch(self):
+        while not self._done.wait(0.02):
+            self.peak = max(self.peak, self.server.rss())
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._done.set()
+        self._thread.join()
+
+
+def test_memory_is_flat_over_long_batches(server):
+    server.post("/free", {"free_memory": True})
+    peaks, rests = [], []
+    for strength in (1.0, 0.95, 0.9, 0.85):
+        with _PeakMemory(server) as memory:
+            run = server.run(_small(frames=4, repeat=FRAMES // 4, strength=strength), seconds=600)
+        assert len(run.files("shown")) == FRAMES
+        peaks.append(memory.peak)
+        rests.append(server.rss())
+    # The first run warms up; from the second on nothing may be added.
+    assert max(peaks[2:]) <= peaks[1] + 48 * MIB, [peak // MIB for peak in peaks]
+    assert rests[3] <= rests[1] + 48 * MIB, [rest // MIB for rest in rests]
+
+
+def test_free_unloads_the_models_and_they_come_back(server):
+    prompt = _small()
+    server.run(prompt)
+    assert "Generator" in server.get("/probe/models")["loaded"]
+    server.post("/free", {"unload_models": True, "free_memory": True})
+    deadline = time.monotonic() + 10
+    while server.get("/probe/models")["loaded"] and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert server.get("/probe/models")["loaded"] == []
+    run = server.run(prompt)
+    assert run.executed() == set(prompt)
+
+
+@pytest.fixture
+def model_file(server):
+    """A copy of the demo generator in the server's models/styleswap."""
+    path = server.base / "models" / "styleswap" / "copied.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(PACK / "styleswap_core" / "assets" / "generator.safetensors", path)
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def test_a_model_file_that_changed_runs_again_and_one_that_is_gone_is_refused(server, model_file):
+    prompt = _small()
+    loader = only(prompt, MODEL)
+    prompt[loader]["inputs"]["model_name"] = model_file.name
+    server.run(prompt)
+    assert server.run(prompt).executed() == set()
+    os.utime(model_file, (1, 1))
+    assert {loader, only(prompt, SWAP)} <= server.run(prompt).executed()
+    model_file.write_bytes(b"not a model")
+    message = error_message(server.await_end(server.queue(prompt)))
+    assert MODEL in message and model_file.name in message
+    model_file.unlink()
+    status, answer = server.post("/prompt", {"prompt": prompt})
+    assert status == 400
+    assert model_file.name in str(answer["node_errors"][loader]["errors"])

@@ -1,0 +1,58 @@
+"""Workflows saved with earlier releases still load and still give the same pixels.
+
+`golden/RELEASE/NAME.json` (UI format) and `NAME.api.json` are as people saved them: they are never changed again.
+`NAME.png` is what they gave; `make golden` draws it anew when the demo model or the face world changed on purpose.
+"""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from workflow_files import GOLDEN, only, to_prompt
+
+# Of 255. Other versions of torch round differently, and a pixel at the edge of a mask may tip over.
+MEAN_TOLERANCE = 0.5
+PERCENTILE, PERCENTILE_TOLERANCE = 99.5, 6
+
+CASES = sorted(path for path in GOLDEN.glob("*/*.json") if not path.name.endswith(".api.json"))
+
+
+def _name(path):
+    return f"{path.parent.name}-{path.stem}"
+
+
+def _api(path):
+    return json.loads(path.with_suffix(".api.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", CASES, ids=_name)
+def test_a_saved_workflow_still_means_the_same(node_infos, path):
+    """Widgets that came later stand at the end and have their defaults; nothing else may differ."""
+    saved = _api(path)
+    now = to_prompt(json.loads(path.read_text(encoding="utf-8")), node_infos)
+    assert now.keys() == saved.keys()
+    for key, node in saved.items():
+        info = node_infos[node["class_type"]]["input"]
+        for name, value in now[key]["inputs"].items():
+            added = name not in node["inputs"]
+            default = {**info.get("required", {}), **info.get("optional", {})}[name][1].get("default")
+            assert value == (default if added else node["inputs"][name]), f"{node['class_type']}.{name}"
+        assert node["inputs"].keys() <= now[key]["inputs"].keys()
+
+
+@pytest.mark.parametrize("path", CASES, ids=_name)
+def test_a_saved_workflow_gives_the_same_pixels(server, path):
+    prompt = _api(path)
+    result = server.run(prompt).pixels(only(prompt, "StyleSwap_SaveImage"))
+    with Image.open(path.with_suffix(".png")) as picture:
+        expected = np.asarray(picture.convert("RGB"))
+    # A batch is kept as one tall picture.
+    difference = np.abs(result.reshape(expected.shape).astype(int) - expected)
+    assert difference.mean() <= MEAN_TOLERANCE
+    assert np.percentile(difference, PERCENTILE) <= PERCENTILE_TOLERANCE
+
+
+def test_every_node_is_in_a_golden_workflow(own_nodes):
+    kept = {node["class_type"] for path in CASES for node in _api(path).values()}
+    assert kept >= set(own_nodes)

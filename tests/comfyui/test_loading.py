@@ -1,0 +1,63 @@
+"""The pack loads wherever users put it, beside whatever they have, and with a part missing says what to do."""
+
+import pytest
+from comfy_server import ComfyError, ComfyServer, error_message, link_pack
+from workflow_files import load_prompt, template_names
+
+FIRST = template_names()[0] if template_names() else ""
+
+
+def _own(server):
+    return {name for name in server.get("/object_info") if name.startswith("StyleSwap_")}
+
+
+@pytest.mark.parametrize("name", ["StyleSwap.v1.2", "Style Swap (copy)"])
+def test_loads_from_a_folder_with_dots_or_spaces_beside_a_pack_with_nodes(tmp_path, own_nodes, name):
+    link_pack(tmp_path, name)
+    other = tmp_path / "custom_nodes" / "AnotherPack"
+    (other / "nodes").mkdir(parents=True)
+    (other / "nodes" / "__init__.py").write_text("LABEL = 'the other pack'\n")
+    (other / "__init__.py").write_text(
+        "from .nodes import LABEL\n"
+        "class Other:\n"
+        "    @classmethod\n"
+        "    def INPUT_TYPES(cls):\n"
+        "        return {'required': {}}\n"
+        "    RETURN_TYPES, FUNCTION, CATEGORY = ('STRING',), 'say', LABEL\n"
+        "    def say(self):\n"
+        "        return (LABEL,)\n"
+        "NODE_CLASS_MAPPINGS = {'OtherNode': Other}\n"
+    )
+    with ComfyServer(tmp_path) as server:
+        assert _own(server) == set(own_nodes)
+        assert server.get("/object_info/OtherNode")["OtherNode"]["category"] == "the other pack"
+        assert f"custom_nodes/{name}" not in "".join(_failed_imports(server.log()))
+        server.run(load_prompt(FIRST))
+
+
+def test_without_insightface_everything_loads_and_what_needs_it_says_how_to_install_it(tmp_path, own_nodes):
+    link_pack(tmp_path)
+    with ComfyServer(tmp_path, blocked=("insightface",)) as server:
+        assert _own(server) == set(own_nodes)
+        assert not _failed_imports(server.log())
+        entry = server.await_end(server.queue(load_prompt(FIRST)))
+        message = error_message(entry)
+        assert "insightface" in message and "pip install" in message
+        alone = {"1": {"class_type": "StyleSwap_SyntheticFace", "inputs": _defaults(own_nodes)},
+                 "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}}
+        server.run(alone)
+
+
+
+def test_a_refused_prompt_is_told_apart_from_a_failed_one(server):
+    with pytest.raises(ComfyError, match="refused"):
+        server.queue({"1": {"class_type": "StyleSwap_SwapFace", "inputs": {}}})
+
+
+def _failed_imports(log):
+    return [line for line in log.splitlines() if "IMPORT FAILED" in line and "StyleSwap" in line.replace(" ", "")]
+
+
+def _defaults(own_nodes):
+    required = own_nodes["StyleSwap_SyntheticFace"]["input"]["required"]
+    return {name: spec[1]["default"] for name, spec in required.items()} | {"size": 128}

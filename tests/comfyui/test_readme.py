@@ -1,0 +1,21 @@
+"""What the README tells people to type does what it says."""
+
+import re
+import subprocess
+import sys
+
+from comfy_server import PACK
+
+SERVER = "http://127.0.0.1:8188"
+
+
+def test_the_script_without_the_browser_prints_what_was_saved(server):
+    text = (PACK / "README.md").read_text(encoding="utf-8")
+    (script,) = [code for code in re.findall(r"```python\n(.*?)```", text, re.S) if SERVER in code]
+    done = subprocess.run(
+        [sys.executable, "-c", script.replace(SERVER, server.url)],
+        cwd=PACK, capture_output=True, text=True, timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    kind, folder, name = next(line for line in done.stdout.splitlines() if line.startswith("output ")).split(" ")
+    assert kind == "output" and (server.base / "output" / folder / name).is_file()

@@ -1,0 +1,161 @@
+"""Every template, run as a newcomer runs it: accepted, executed, right in what it shows, and cached the second time."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from workflow_files import (
+    SOURCE,
+    SOURCE_2,
+    load_prompt,
+    load_workflow,
+    nodes_of,
+    only,
+    template_names,
+    to_prompt,
+    with_probes,
+)
+
+SYNTHETIC, SAVE = "StyleSwap_SyntheticFace", "StyleSwap_SaveImage"
+# By template: outputs of Synthetic Face whose person each face of the target, left to right, becomes; None: stays.
+BECOMES = {
+    "01_first_swap": [SOURCE],
+    "02_two_faces_two_identities": [SOURCE, SOURCE_2],
+    "03_average_identity": [SOURCE],
+    "04_blend_and_colour_match": [SOURCE],
+    "05_video_frames": [SOURCE],
+    "06_save_and_reuse_identity": [SOURCE],
+    "07_choose_face_by_likeness": [SOURCE, None],
+}
+MIX = "08_mix_identities"
+# The result must be this much more like the source than the untouched target was (cosine by the demo recogniser).
+LEAST_GAIN = 0.25
+
+
+@pytest.fixture(scope="session")
+def template_runs(server):
+    """Runs each template once, with probes for the judge, and keeps the results."""
+    runs = {}
+
+    def run(name):
+        if name not in runs:
+            prompt = load_prompt(name)
+            runs[name] = server.run(with_probes(prompt), load_workflow(name))
+        return runs[name]
+
+    return run
+
+
+def test_all_templates_have_an_expected_result():
+    assert set(template_names()) == {*BECOMES, MIX}
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_the_api_twin_says_the_same(node_infos, name):
+    assert to_prompt(load_workflow(name), node_infos) == load_prompt(name)
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_needs_no_file_and_no_download(name):
+    for node in load_prompt(name).values():
+        assert node["class_type"] not in ("LoadImage", "LoadVideo"), "a template must not need a file"
+        assert node["inputs"].get("download", False) is False
+        for key in ("model_name", "pack"):
+            assert "built in" in node["inputs"].get(key, "built in")
+
+
+@pytest.mark.parametrize("name", sorted(BECOMES))
+def test_the_faces_are_the_sources(template_runs, analyzer, name):
+    run = template_runs(name)
+    result = run.pixels("blended" if run.files("blended") else "swapped")
+    people = {SOURCE: _mean_embedding(analyzer, run.pixels("source")),
+              SOURCE_2: _mean_embedding(analyzer, run.pixels("source_2"))}
+    gains = []
+    for before, after in zip(run.pixels("target"), result, strict=True):
+        faces = analyzer.detect(before, order="left-right")
+        assert len(faces) == len(BECOMES[name])
+        for face, person in zip(faces, BECOMES[name], strict=True):
+            new = analyzer.embed(after, face.points)
+            if person is None:
+                assert float(new @ face.id_embedding) > 0.95, "a face that was not chosen must stay"
+                continue
+            was, now = float(face.id_embedding @ people[person]), float(new @ people[person])
+            gains.append(now - was)
+            assert now > float(new @ face.id_embedding), f"{name}: nearer to the target's own face than to the source"
+    assert min(gains) > 0 and np.mean(gains) >= LEAST_GAIN, f"{name}: {gains}"
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_the_background_is_the_targets(template_runs, name):
+    run = template_runs(name)
+    pairs = [("swapped", "mask")] + [("blended", "final_mask")] * bool(run.files("blended"))
+    for picture, mask in pairs:
+        target, result = run.pixels("target").astype(int), run.pixels(picture).astype(int)
+        outside = run.pixels(mask)[..., 0] == 0
+        assert result.shape == target.shape
+        assert outside.mean() > 0.3
+        assert np.abs(result - target)[outside].max() <= 1
+        assert np.abs(result - target)[~outside].max() > 20, "nothing was swapped"
+
+
+def test_a_mix_is_like_both(template_runs, analyzer):
+    run = template_runs(MIX)
+    before, after = run.pixels("target")[0], run.pixels("swapped")[0]
+    (face,) = analyzer.detect(before)
+    new = analyzer.embed(after, face.points)
+    for key in ("source", "source_2"):
+        person = _mean_embedding(analyzer, run.pixels(key))
+        assert float(new @ person) > float(face.id_embedding @ person) + 0.1
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_the_second_run_is_cached(server, template_runs, name):
+    template_runs(name)
+    prompt = load_prompt(name)
+    server.run(prompt)
+    assert server.run(prompt).executed() == set()
+
+
+@pytest.mark.parametrize("name", [name for name in template_names() if nodes_of(load_prompt(name), SAVE)])
+def test_saved_pictures_say_what_they_are(template_runs, name):
+    run = template_runs(name)
+    prompt = load_prompt(name)
+    for key in nodes_of(prompt, SAVE):
+        assert run.files(key)
+        for picture in run.pictures(key):
+            entry = picture.text["styleswap"]
+            assert entry.startswith("face swapped; model ") and "identity " in entry
+            assert json.loads(picture.text["workflow"])["nodes"] == load_workflow(name)["nodes"]
+            assert set(prompt) <= set(json.loads(picture.text["prompt"]))
+
+
+def test_the_video_template_keeps_every_frame(template_runs, tmp_path):
+    run = template_runs("05_video_frames")
+    prompt = load_prompt("05_video_frames")
+    frames = prompt[only(prompt, SYNTHETIC)]["inputs"]["frames"]
+    assert len(run.pixels("swapped")) == len(run.pixels("target")) == frames
+    (saved,) = run.files(only(prompt, "SaveVideo"))
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(run.server.view(saved))
+    clip = cv2.VideoCapture(str(path))
+    assert int(clip.get(cv2.CAP_PROP_FRAME_COUNT)) == frames
+    clip.release()
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_a_note_tells_newcomers_what_to_change(name):
+    notes = [node for node in load_workflow(name)["nodes"] if node["type"] == "MarkdownNote"]
+    assert notes
+    assert sum(len(note["widgets_values"][0]) for note in notes) > 200
+
+
+def _mean_embedding(analyzer, pictures):
+    """Normalised mean over the largest faces of the pictures."""
+    embeddings = []
+    for picture in pictures:
+        faces = analyzer.detect(picture)
+        if faces:
+            embeddings.append(max(faces, key=lambda face: face.area).id_embedding)
+    mean = np.mean(embeddings, axis=0)
+    return mean / np.linalg.norm(mean)

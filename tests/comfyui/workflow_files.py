@@ -1,0 +1,125 @@
+"""The pack's workflow files: where they are, and how a UI-format workflow becomes an API-format prompt.
+
+The browser does that conversion (`app.graphToPrompt`); here it is done once more without one, so that the API-format
+twins are checked on machines that have none.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from comfy_server import PACK
+
+TEMPLATES = PACK / "workflows"
+GOLDEN = Path(__file__).resolve().parent / "golden"
+
+MUTED, BYPASSED = 2, 4
+# Notes exist in the browser alone.
+NOTES = ("Note", "MarkdownNote")
+CONTROL = "control_after_generate"
+# Outputs of Synthetic Face.
+SOURCE, SOURCE_2 = 0, 4
+
+
+def template_names() -> list[str]:
+    """Names of the templates, without suffix, in order."""
+    return sorted(path.stem for path in TEMPLATES.glob("*.json"))
+
+
+def load_workflow(name: str) -> dict:
+    """The UI-format workflow of a template."""
+    return json.loads((TEMPLATES / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def load_prompt(name: str) -> dict:
+    """The API-format prompt of a template."""
+    return json.loads((TEMPLATES / "api" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def to_prompt(workflow: Mapping, node_infos: Mapping[str, Mapping]) -> dict:
+    """API-format prompt of a UI-format workflow without subgraphs or bypassed nodes.
+
+    Args:
+        node_infos: `/object_info`.
+    """
+    links = {link[0]: link for link in workflow["links"]}
+    prompt = {}
+    for node in workflow["nodes"]:
+        assert node["mode"] != BYPASSED, f"node {node['id']} is bypassed, which this conversion does not know"
+        if node["mode"] == MUTED or node["type"] in NOTES:
+            continue
+        inputs = dict(widget_values(node, node_infos[node["type"]]))
+        for slot in node["inputs"]:
+            if slot.get("link") is not None:
+                _, origin, origin_slot, *_ = links[slot["link"]]
+                inputs[slot["name"]] = [str(origin), origin_slot]
+        title = node.get("title") or node_infos[node["type"]]["display_name"]
+        prompt[str(node["id"])] = {"inputs": inputs, "class_type": node["type"], "_meta": {"title": title}}
+    return prompt
+
+
+def widget_values(node: Mapping, info: Mapping) -> Iterator[tuple[str, object]]:
+    """(input, value) of every widget of a UI-format node; `widgets_values` is positional.
+
+    A workflow saved before a widget was added has fewer values; the widget then has its default.
+    """
+    values = iter(node.get("widgets_values", []))
+    for name, (kind, *options) in _declared_inputs(info):
+        if not (isinstance(kind, list) or kind in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")):
+            continue
+        options = options[0] if options else {}
+        if options.get("forceInput"):
+            continue
+        yield name, next(values, options.get("default"))
+        # The browser adds a widget of its own behind these.
+        if options.get(CONTROL) or any(options.get(key) for key in ("image_upload", "video_upload")):
+            next(values, None)
+
+
+def _declared_inputs(info: Mapping) -> Iterator[tuple[str, list]]:
+    for group in ("required", "optional"):
+        for name in info["input_order"].get(group, []):
+            yield name, info["input"][group][name]
+
+
+def nodes_of(prompt: Mapping, class_type: str) -> list[str]:
+    """Ids of a prompt's nodes of a class, in order."""
+    return [key for key, node in prompt.items() if node["class_type"] == class_type]
+
+
+def only(prompt: Mapping, class_type: str) -> str:
+    """Id of the one node of a class."""
+    (key,) = nodes_of(prompt, class_type)
+    return key
+
+
+def with_probe(prompt: Mapping, key: str, link: list, mask: bool = False) -> dict:
+    """The prompt with one more node `key` that shows a picture (or a mask) of it."""
+    added = {}
+    if mask:
+        added[f"{key}-picture"] = {"class_type": "MaskToImage", "inputs": {"mask": link}}
+        link = [f"{key}-picture", 0]
+    return {**prompt, **added, key: {"class_type": "PreviewImage", "inputs": {"images": link}}}
+
+
+def with_probes(prompt: Mapping) -> dict:
+    """A template's prompt that also shows `source`, `source_2`, `target`, `swapped`, `mask`, and with Blend With Mask
+    `blended` and `final_mask`.
+
+    `source_2` comes from the same Synthetic Face if that shows two people, else from the last one of the graph.
+    """
+    worlds = nodes_of(prompt, "StyleSwap_SyntheticFace")
+    two = prompt[worlds[0]]["inputs"]["people"] == 2
+    second = [worlds[0], SOURCE_2] if two else [worlds[-1], SOURCE]
+    swap = only(prompt, "StyleSwap_SwapFace")
+    blends = nodes_of(prompt, "StyleSwap_BlendWithMask")
+    pictures = {"target": prompt[swap]["inputs"]["image"], "swapped": [swap, 0],
+                "source": [worlds[0], SOURCE], "source_2": second}
+    masks = {"mask": [swap, 1]}
+    if blends:
+        pictures["blended"], masks["final_mask"] = [blends[0], 0], [blends[0], 1]
+    for key, link in pictures.items():
+        prompt = with_probe(prompt, key, link)
+    for key, link in masks.items():
+        prompt = with_probe(prompt, key, link, mask=True)
+    return prompt

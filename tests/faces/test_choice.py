@@ -1,0 +1,72 @@
+"""Which faces a choice picks, and what it says about those that are not there."""
+
+import numpy as np
+import pytest
+
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.choice import FaceChoice, match_by_likeness
+from styleswap_core.faces.detected import DetectedFace, order_faces
+
+
+def face(x, side, embedding=None):
+    box = np.float32([x, 0, x + side, side])
+    vector = None if embedding is None else np.eye(512, dtype=np.float32)[embedding]
+    return DetectedFace(0, 0.9, box, np.zeros((5, 2), np.float32), vector)
+
+
+FACES = order_faces([face(200, 50, 3), face(0, 40, 1), face(100, 90, 2)], "left-right")
+
+
+def picked(choice, faces=FACES):
+    places, problems = choice.pick(faces)
+    return [(place, int(found.box[0])) for place, found in places], problems
+
+
+def test_all_and_largest():
+    assert picked(FaceChoice("all")) == ([(0, 0), (1, 100), (2, 200)], [])
+    assert picked(FaceChoice("largest")) == ([(0, 100)], [])
+
+
+def test_by_index_gives_places_in_the_order_that_was_written():
+    places, problems = picked(FaceChoice.by_index("2, 0, 2, 7"))
+    assert places == [(0, 200), (1, 0)]
+    assert problems == ["no face 7, 3 faces found"]
+
+
+def test_by_likeness_pairs_each_reference_with_its_own_face():
+    references = tuple(np.eye(512, dtype=np.float32)[i] for i in (3, 9, 1))
+    places, problems = picked(FaceChoice("by likeness", references=references, likeness=0.5))
+    assert places == [(0, 200), (2, 0)]
+    assert len(problems) == 1 and "reference 1" in problems[0] and "0.50" in problems[0]
+
+
+def test_nobody_is_taken_twice_and_the_best_pair_wins():
+    cosines = np.array([[0.6, 0.5], [0.9, 0.1]])
+    assert match_by_likeness(cosines, 0.3) == {1: 0, 0: 1}
+    assert match_by_likeness(cosines, 0.55) == {1: 0}
+    assert match_by_likeness(np.array([[0.5, 0.5]]), 0.5) == {0: 0}, "ties go to the lower face"
+
+
+def test_a_picture_without_faces():
+    assert FaceChoice("all").pick([]) == ([], ["no face found"])
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: FaceChoice("everyone"), "out of all, largest"),
+        (lambda: FaceChoice("all", order="by age"), "face order"),
+        (lambda: FaceChoice("by index"), "face numbers"),
+        (lambda: FaceChoice("by likeness"), "reference"),
+        (lambda: FaceChoice.by_index("first"), "largest, all, or indices"),
+    ],
+)
+def test_choices_that_make_no_sense(make, message):
+    with pytest.raises(StyleSwapError, match=message):
+        make()
+
+
+def test_likeness_needs_embeddings():
+    choice = FaceChoice("by likeness", references=(np.eye(512, dtype=np.float32)[0],))
+    with pytest.raises(StyleSwapError, match="recogniser"):
+        choice.pick([face(0, 10)])
