@@ -181,7 +181,7 @@ def _is_power_of_two(value: object) -> bool:
     return _is_integer(value) and value > 0 and value & (value - 1) == 0
 
 
-# Explicit so that demo-64 and demo-128 agree wherever their resolutions do: a 64 px model grows.
+# Explicit so that the demo presets agree wherever their resolutions do: a small model grows into the next.
 _DEMO_CHANNELS = {4: 128, 8: 128, 16: 128, 32: 128, 64: 64, 128: 32}
 
 
@@ -216,6 +216,7 @@ PRESETS: dict[str, GeneratorConfig] = {
     ),
     "demo-128": _demo(128),
     "demo-64": _demo(64),
+    "demo-32": _demo(32),
     "tiny": GeneratorConfig(
         size=32, style_dim=512, w_dim=32, mapping_layers=2, channels={4: 16, 8: 16, 16: 12, 32: 8}
     ),
