@@ -90,7 +90,7 @@ def export_onnx(
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
-        return isinstance(module, AnchorRows) or super().is_leaf_module(module, qualified_name)
+        return isinstance(module, (AnchorRows, nn.Conv2d)) or super().is_leaf_module(module, qualified_name)
 
 
 class _Writer:
@@ -128,8 +128,9 @@ class _Writer:
             if self._following_norm(source) is not module:
                 raise TypeError("batch normalisation must directly follow a convolution or linear layer of its own")
             return self.names[source]
+        if isinstance(module, nn.Conv2d):
+            return self._conv(module, norm, self.names[source])
         emit: Callable[..., str] | None = {
-            nn.Conv2d: self._conv,
             nn.Linear: self._linear,
             nn.PReLU: self._prelu,
             nn.Upsample: self._upsample,

@@ -44,7 +44,7 @@ def train_detector(config: DetectorConfig) -> DetectorReport:
     """Train, export and measure; write the report beside the ONNX file.
 
     Raises:
-        StyleSwapError: no pictures, or unreadable ones.
+        StyleSwapError: no pictures, unreadable ones, or a loss that is no longer finite.
     """
     if not config.pictures:
         raise StyleSwapError("expected a folder of detector pictures at least, got none; build one and name it")
@@ -132,6 +132,8 @@ def _optimize(
         optimizer.step()
         schedule.step()
         history.append([float(losses.score.detach()), float(losses.box.detach()), float(losses.points.detach())])
+        if not np.isfinite(history[-1]).all():
+            raise StyleSwapError(f"training diverged at step {step}: a loss is no longer finite; lower the learning rate")
         if step % 20 == 0:
             score, box, points = np.mean(history[-20:], axis=0)
             progress.set_postfix(score=f"{score:.3f}", box=f"{box:.3f}", points=f"{points:.4f}")

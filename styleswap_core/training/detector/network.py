@@ -49,6 +49,18 @@ class ResidualBlock(nn.Module):
         return self.activation(features + self.norm(self.second(self.first(features))))
 
 
+class DilatedConv2d(nn.Conv2d):
+    """A convolution that stays in float32 under autocast.
+
+    oneDNN's bfloat16 gradient of a dilated depthwise weight holds memory it never wrote (seen with torch 2.13 on
+    32 x 32 maps: values of 1e29), which ends a training in NaN.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        with torch.autocast(features.device.type, enabled=False):
+            return super().forward(features.float())
+
+
 class WideBlock(nn.Module):
     """A dilated 7x7 depthwise convolution, then a pointwise bottleneck, around a shortcut.
 
@@ -57,7 +69,8 @@ class WideBlock(nn.Module):
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
-        self.look = nn.Conv2d(channels, channels, 7, padding=3 * dilation, dilation=dilation, groups=channels, bias=False)
+        kind = DilatedConv2d if dilation > 1 else nn.Conv2d
+        self.look = kind(channels, channels, 7, padding=3 * dilation, dilation=dilation, groups=channels, bias=False)
         self.look_norm = nn.BatchNorm2d(channels)
         self.expand = _unit(channels, channels * 2, kernel=1)
         self.reduce = nn.Conv2d(channels * 2, channels, 1, bias=False)
