@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     sources = [load_image(path) for path in args.source]
     guides = [load_image(path) for folder in args.guides for path in pictures_in(folder)]
     swapper = Swapper.load(args.model, args.pack, args.download, args.device)
-    with _Display(settings.steps) as display, _ctrl_c() as cancelled:
+    with _Display(settings.steps) as display, stop_on_ctrl_c() as cancelled:
         inversion = invert(swapper.generator, swapper.analyzer, sources, guides, generator_sha256=swapper.sha256,
                            settings=settings, source_hashes=[file_sha256(path) for path in args.source],
                            callbacks=Callbacks(display.show, cancelled))
@@ -104,7 +104,7 @@ class _Display:
 
 
 @contextmanager
-def _ctrl_c() -> Iterator[Callable[[], bool]]:
+def stop_on_ctrl_c() -> Iterator[Callable[[], bool]]:
     """The first Ctrl-C asks the inversion to stop and keep what it has; the second one ends the program."""
     pressed: list[int] = []
 
