@@ -38,7 +38,7 @@ GROUND = {
     "swap": {"canvas", "identity", "blending", "losses", "checkpoints"},
     "frames": {"swap"},
     "synthetic": {"images", "sheets"},
-    "inversion": {"identity", "losses", "model", "synthetic"},
+    "inversion": {"swap", "losses", "synthetic"},
     "metrics": {"swap", "synthetic", "inversion"},
     "training": {"metrics"},
     "commands": {"training", "provenance"},

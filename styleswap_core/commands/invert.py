@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from ..files import file_sha256
     from ..identity import save_identity
     from ..images import load_image
-    from ..inversion import Callbacks, InversionSettings, invert
+    from ..inversion import Callbacks, Cancelled, InversionSettings, invert
     from .swapping import Swapper, say
 
     chosen = {name: getattr(args, name) for name in ("steps", "trust") if getattr(args, name) is not None}
@@ -50,10 +50,13 @@ def run(args: argparse.Namespace) -> int:
     sources = [load_image(path) for path in args.source]
     guides = [load_image(path) for folder in args.guides for path in pictures_in(folder)]
     swapper = Swapper.load(args.model, args.pack, args.download, args.device)
-    with _Display(settings.steps) as display, stop_on_ctrl_c() as cancelled:
-        inversion = invert(swapper.generator, swapper.analyzer, sources, guides, generator_sha256=swapper.sha256,
-                           settings=settings, source_hashes=[file_sha256(path) for path in args.source],
-                           callbacks=Callbacks(display.show, cancelled))
+    try:
+        with _Display(settings.steps) as display, stop_on_ctrl_c() as cancelled:
+            inversion = invert(swapper.generator, swapper.analyzer, sources, guides, generator_sha256=swapper.sha256,
+                               settings=settings, source_hashes=[file_sha256(path) for path in args.source],
+                               callbacks=Callbacks(display.show, cancelled))
+    except Cancelled as error:
+        raise KeyboardInterrupt from error
     save_identity(args.out, inversion.identity)
     _write_pictures(args, inversion, display)
     for note in inversion.notes():

@@ -3,7 +3,7 @@
 `invert` goes from pictures to an `Identity` that is used like any other; `optimise` is the same on aligned faces.
 """
 
-from .faces import AlignedFaces, align_faces
+from .faces import AlignedFaces, Cancelled, align_faces
 from .guides import render_guides
 from .invert import Inversion, invert
 from .loop import Callbacks, Outcome, Progress, optimise
@@ -12,6 +12,7 @@ from .settings import InversionSettings, InversionWeights
 __all__ = [
     "AlignedFaces",
     "Callbacks",
+    "Cancelled",
     "Inversion",
     "InversionSettings",
     "InversionWeights",

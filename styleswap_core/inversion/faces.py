@@ -1,17 +1,22 @@
 """Faces as the generator wants them: aligned crops, and where the five points lie in each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..canvas import Canvas
 from ..errors import StyleSwapError
-from ..faces.alignment import estimate_similarity, template_points, transform_points, warp
+from ..faces.alignment import transform_points
 from ..faces.detected import DetectedFace, FaceAnalyzer, select_faces
-from ..images import from_uint8
 from ..model import GeneratorConfig
+from ..swap import crop_matrices
+
+
+class Cancelled(Exception):
+    """The caller asked to stop."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,24 +45,27 @@ class AlignedFaces:
 
 
 def align_faces(
-    pictures: Sequence[np.ndarray], analyzer: FaceAnalyzer, config: GeneratorConfig
+    pictures: Sequence[np.ndarray], analyzer: FaceAnalyzer, config: GeneratorConfig,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> tuple[AlignedFaces | None, list[DetectedFace], list[int]]:
     """The largest face of each picture (H, W, 3) uint8 RGB.
 
     Returns:
         the aligned faces (None if there is none), their detections, and the indices of pictures without a face.
+    Raises:
+        Cancelled: `cancelled`, asked before each picture, said so.
     """
     crops, points, found, missing = [], [], [], []
-    template = template_points(config.template, config.size)
     for index, picture in enumerate(pictures):
+        if cancelled():
+            raise Cancelled
         faces = analyzer.detect(picture)
         if not faces:
             missing.append(index)
             continue
         (face,) = select_faces(faces)
-        place = torch.from_numpy(face.points).float()[None]
-        matrix = estimate_similarity(place, template)
-        crops.append(warp(from_uint8(picture), matrix, config.size))
-        points.append(transform_points(matrix, place))
+        matrix = crop_matrices([face], config)
+        crops.append(Canvas(picture).read_crop(0, matrix, config.size))
+        points.append(transform_points(matrix, torch.from_numpy(face.points).float()[None]))
         found.append(face)
     return AlignedFaces(torch.cat(crops), torch.cat(points)) if found else None, found, missing

@@ -4,7 +4,7 @@ Their own faces do not matter, only that they differ in pose, expression, light 
 the face world renders some: people and settings of its training split, which no evaluation uses.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from ..images import from_uint8, to_uint8
 from ..model import GeneratorConfig
 from ..synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities, pick_seeds
 from ..synthetic.world import five_points, render
-from .faces import AlignedFaces
+from .faces import AlignedFaces, Cancelled
 
 FRAME = 256
 """Side of the whole pictures that the crops are taken from, which decides how wide a background they have."""
@@ -24,15 +24,28 @@ LARGEST_RENDERED = 256
 """Side beyond which crops are rendered smaller and enlarged: a guide need not be sharp, and rendering takes longest."""
 
 
-def render_guides(count: int, config: GeneratorConfig, seed: int = 0) -> AlignedFaces:
-    """`count` faces of the face world, each another person under another setting, as aligned crops of 8-bit values."""
+def render_guides(
+    count: int, config: GeneratorConfig, seed: int = 0, cancelled: Callable[[], bool] = lambda: False
+) -> AlignedFaces:
+    """`count` faces of the face world, each another person under another setting, as aligned crops of 8-bit values.
+
+    Raises:
+        Cancelled: `cancelled`, asked before each face, said so.
+    """
     people = Identities.from_seeds(pick_seeds(IDENTITY_SEEDS["train"], count, seed))
     settings = Attributes.from_seeds(pick_seeds(ATTRIBUTE_SEEDS["train"], count, seed))
     size = min(config.size, LARGEST_RENDERED)
     window = estimate_similarity(five_points(people, settings, FRAME), template_points(config.template, size))
+    images, places = [], []
     with one_thread():
-        rendered = render(people, settings, size=size, window=window, frame_size=FRAME)
-    crops, points = from_uint8(to_uint8(rendered.image)), rendered.points
+        for row in range(count):
+            if cancelled():
+                raise Cancelled
+            one = slice(row, row + 1)
+            rendered = render(people[one], settings[one], size=size, window=window[one], frame_size=FRAME)
+            images.append(rendered.image)
+            places.append(rendered.points)
+    crops, points = from_uint8(to_uint8(torch.cat(images))), torch.cat(places)
     if size < config.size:
         crops = F.interpolate(crops, size=config.size, mode="bicubic", align_corners=False).clamp(-1.0, 1.0)
         points = points * (config.size / size)

@@ -1,6 +1,6 @@
 """From pictures of a person to an identity with `w_plus`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,14 +90,15 @@ def invert(
     Raises:
         StyleSwapError: no source, a source without a face, guides that all lack one, another recogniser than the
             generator's, or no hash of the generator.
+        Cancelled: the caller said so before the search began, when there was nothing yet to keep.
     """
     _check(generator, analyzer, sources, generator_sha256)
-    aligned, found, missing = align_faces(sources, analyzer, generator.config)
+    aligned, found, missing = align_faces(sources, analyzer, generator.config, callbacks.cancelled)
     if missing:
         raise StyleSwapError(f"expected a face in every source, picture {missing[0] + 1} of {len(sources)} shows none; "
                              "use another picture, or lower the detection threshold")
     embedding, outliers = _identity_of(found)
-    others, skipped, rendered = _guides(generator, analyzer, guides, settings)
+    others, skipped, rendered = _guides(generator, analyzer, guides, settings, callbacks.cancelled)
     device = next(generator.parameters()).device
     recognizer = analyzer.torch_recognizer() if recognizer is None else recognizer
     outcome = optimise(generator, recognizer.to(device), aligned, embedding, others, settings, callbacks)
@@ -127,18 +128,19 @@ def _identity_of(faces: Sequence[DetectedFace]) -> tuple[torch.Tensor, list[int]
 
 
 def _guides(
-    generator: Generator, analyzer: InsightFaceAnalyzer, pictures: Sequence[np.ndarray], settings: InversionSettings
+    generator: Generator, analyzer: InsightFaceAnalyzer, pictures: Sequence[np.ndarray], settings: InversionSettings,
+    cancelled: Callable[[], bool],
 ) -> tuple[AlignedFaces | None, int, int]:
     """Guides, how many pictures had no face, and how many guides were rendered."""
     if not settings.guided:
         return None, 0, 0
-    aligned, _, missing = align_faces(pictures, analyzer, generator.config)
+    aligned, _, missing = align_faces(pictures, analyzer, generator.config, cancelled)
     if pictures and aligned is None:
         raise StyleSwapError(f"expected a face in at least one guide, none of the {len(pictures)} pictures shows one; "
                              "give other guides, or none at all to use rendered ones")
     if aligned is not None and len(aligned) >= LEAST_GUIDES:
         return aligned, len(missing), 0
-    rendered = render_guides(settings.rendered_guides, generator.config, settings.seed)
+    rendered = render_guides(settings.rendered_guides, generator.config, settings.seed, cancelled)
     if aligned is not None:
         rendered = AlignedFaces(torch.cat([aligned.crops, rendered.crops]), torch.cat([aligned.points, rendered.points]))
     return rendered, len(missing), settings.rendered_guides

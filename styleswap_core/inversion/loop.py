@@ -11,9 +11,9 @@ from torch import Tensor
 from ..errors import StyleSwapError
 from ..faces.arcface import TorchRecognizer
 from ..model import Generator
-from .faces import AlignedFaces
+from .faces import AlignedFaces, Cancelled
 from .guides import shuffled_batches, split_held_out
-from .objective import Cancelled, Objective
+from .objective import Objective
 from .settings import InversionSettings
 from .trust_region import TrustRegion
 

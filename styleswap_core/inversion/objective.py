@@ -17,7 +17,7 @@ from ..faces.alignment import recognizer_crop
 from ..faces.arcface import TorchRecognizer
 from ..losses import perceptual_loss, pixel_loss
 from ..model import Generator, GeneratorOutput
-from .faces import AlignedFaces
+from .faces import AlignedFaces, Cancelled
 from .settings import InversionSettings
 
 # How the recogniser's crops differ from view to view: what a detector and another picture would change too.
@@ -29,10 +29,6 @@ VIEW_LOG_TINT = 0.04
 VIEW_BRIGHTNESS = 0.08  # of the range -1..1
 VIEW_DRAWS = 9
 """Random numbers that describe one view."""
-
-
-class Cancelled(Exception):
-    """The caller asked to stop; what was found so far is kept."""
 
 
 @dataclass(frozen=True, eq=False)

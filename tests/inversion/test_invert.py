@@ -10,7 +10,7 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import template_points
 from styleswap_core.faces.detected import DetectedFace
 from styleswap_core.identity import load_identity, save_identity
-from styleswap_core.inversion import Callbacks, InversionSettings, invert
+from styleswap_core.inversion import Callbacks, Cancelled, InversionSettings, invert
 from styleswap_core.model import Generator
 from styleswap_core.swap import swap_faces
 
@@ -121,10 +121,19 @@ def test_the_generators_hash_is_needed(run):
         run([picture(1)], sha="")
 
 
+@pytest.mark.parametrize("guides", [[], [picture(2), picture(3)]])
+@pytest.mark.parametrize("calls", [0, 2])
+def test_cancelled_before_the_search_there_is_nothing_to_keep(run, guides, calls):
+    asked = []
+    with pytest.raises(Cancelled):
+        run([picture(1)], guides, callbacks=Callbacks(cancelled=lambda: asked.append(1) or len(asked) > calls))
+
+
 def test_notes_say_what_became_of_it(run):
     guides = [picture(2), picture(3)]
     assert any("plain W" in note for note in run([picture(1)], guides, InversionSettings(steps=0)).notes())
     assert any("no room" in note for note in run([picture(1)], guides, InversionSettings(trust=1.0)).notes())
-    cancelled = run([picture(1)], guides, callbacks=Callbacks(cancelled=lambda: True))
+    asked = []
+    cancelled = run([picture(1)], guides, callbacks=Callbacks(cancelled=lambda: asked.append(1) or len(asked) > 4))
     assert cancelled.cancelled and "cancelled after 0 steps" in cancelled.notes()[0]
     assert math.isnan(cancelled.outcome.likeness)
