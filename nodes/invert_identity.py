@@ -2,25 +2,36 @@
 
 import logging
 from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import comfy.model_management as memory
+import comfy.utils
+import numpy as np
 import torch
 from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
+from PIL import Image
 
+from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.identity import save_identity
-from ..styleswap_core.images import bchw_to_bhwc, from_uint8
-from ..styleswap_core.inversion.settings import MAX_STEPS, InversionSettings
+from ..styleswap_core.images import bchw_to_bhwc, from_uint8, to_uint8
+from ..styleswap_core.model import GeneratorConfig
 from .analysis import open_analysis
 from .folders import identity_folder
 from .generator import LoadedGenerator
-from .host import check_interrupted, result_device, show_text, step_progress
+from .host import check_interrupted, result_device, show_text
 from .identity_files import free_name, relative_name
-from .reports import describe_inversion
 from .sockets import Identity, Model, face_analysis_input, make_schema
 from .values import picture_arrays
 
-_DEFAULTS = InversionSettings()
+if TYPE_CHECKING:
+    from ..styleswap_core.faces.analysis import InsightFaceAnalyzer
+    from ..styleswap_core.inversion import Inversion, InversionSettings, Progress
+
+# Maps of twice the resolution's channels that are kept for the way back, counted at the full resolution.
+_MAPS_KEPT = 24
 
 
 class InvertIdentity(io.ComfyNode):
@@ -40,12 +51,13 @@ class InvertIdentity(io.ComfyNode):
                 Model.Input("model", tooltip="From Load StyleSwap Model; the result fits this model alone"),
                 face_analysis_input(),
                 io.Image.Input("source", tooltip="One or several pictures of one person; the largest face of each counts"),
-                io.Int.Input("steps", default=_DEFAULTS.steps, min=0, max=MAX_STEPS,
+                io.Int.Input("steps", default=80, min=0, max=2000,
                              tooltip="At most so many; it stops by itself when the likeness on held-out guides grows no more."
                              " 0 gives the identity as the model maps it"),
-                io.Float.Input("trust", default=_DEFAULTS.trust, min=0.0, max=1.0, step=0.05,
+                io.Float.Input("trust", default=0.5, min=0.0, max=1.0, step=0.05,
                                tooltip="Strength of the trust region. 1: stay with the plain identity. 0: unbound. Lower it for"
                                " more likeness, at the cost of pose and expression"),
+                # Not a random number that changes after each run: the frontend would do so to a widget of this name.
                 io.Int.Input("seed", default=0, min=0, max=2**53 - 1, control_after_generate=False,
                              tooltip="The same seed gives the same identity"),
                 io.Boolean.Input("low_memory", default=False,
@@ -69,7 +81,7 @@ class InvertIdentity(io.ComfyNode):
     def validate_inputs(cls, filename: str) -> bool | str:
         try:
             return True if filename is None else bool(relative_name(filename))
-        except ValueError as error:
+        except StyleSwapError as error:
             return str(error)
 
     @classmethod
@@ -77,56 +89,118 @@ class InvertIdentity(io.ComfyNode):
         cls, model: LoadedGenerator, face_analysis: object, source: torch.Tensor, steps: int, trust: float, seed: int,
         low_memory: bool, keep_on_cancel: bool, filename: str, guides: torch.Tensor | None = None,
     ) -> io.NodeOutput:
-        from ..styleswap_core.inversion.curve import curve_picture
-
-        settings = InversionSettings(steps=steps, trust=trust, seed=seed, low_memory=low_memory)
+        # Not at the top: finding faces needs packages that ComfyUI does not bring, and the pack loads without them.
         with open_analysis(face_analysis) as analyzer:
-            inversion = _invert(model, analyzer, list(picture_arrays(source)), list(picture_arrays(guides)), settings)
+            from ..styleswap_core.inversion import InversionSettings
+            from ..styleswap_core.inversion.curve import curve_picture
+
+            settings = InversionSettings(steps=steps, trust=trust, seed=seed, low_memory=low_memory)
+            pictures = list(picture_arrays(source)), list(picture_arrays(guides))
+            display = _Display(steps)
+            inversion = _invert(model, analyzer, *pictures, settings, display)
         if inversion.cancelled:
             if keep_on_cancel:
-                _keep(inversion.identity, filename, inversion.outcome.steps_done)
-            check_interrupted()
-        report = describe_inversion(inversion)
+                _keep(inversion, filename)
+            _stop()
+        display.show_result(inversion.outcome.pictures)
+        report = "\n".join([*inversion.summary(), *(f"note: {note}" for note in inversion.notes())])
         show_text(report)
         curve = bchw_to_bhwc(from_uint8(curve_picture(inversion.outcome))).to(result_device())
         return io.NodeOutput(inversion.identity, curve, report)
 
 
-def _invert(model: LoadedGenerator, analyzer, sources: list, guides: list, settings: InversionSettings):
-    """Invert on ComfyUI's device; where memory does not suffice, once more with little of it."""
-    from dataclasses import replace
+def _invert(model: LoadedGenerator, analyzer: "InsightFaceAnalyzer", sources: list[np.ndarray], guides: list[np.ndarray],
+            settings: "InversionSettings", display: "_Display") -> "Inversion":
+    """Invert on ComfyUI's device; where memory does not suffice, once more with little of it.
 
+    Raises:
+        StyleSwapError: not even that little memory is there.
+    """
+    if settings.low_memory:
+        return _attempt(model, analyzer, sources, guides, settings, display)
+    try:
+        return _attempt(model, analyzer, sources, guides, settings, display)
+    except memory.OOM_EXCEPTION:
+        logging.info("StyleSwap: not memory enough to invert %d faces at once; going on face by face", settings.guide_batch)
+    # Outside of the handler, which would keep the failed run's tensors alive.
+    memory.soft_empty_cache()
+    try:
+        return _attempt(model, analyzer, sources, guides, replace(settings, low_memory=True), display)
+    except memory.OOM_EXCEPTION as error:
+        raise StyleSwapError(
+            f"not memory enough on {memory.get_torch_device()} to invert an identity at {model.config.size} px; close other"
+            " programs, or start ComfyUI with --lowvram or --cpu"
+        ) from error
+
+
+def _attempt(model: LoadedGenerator, analyzer: "InsightFaceAnalyzer", sources: list[np.ndarray], guides: list[np.ndarray],
+             settings: "InversionSettings", display: "_Display") -> "Inversion":
     from ..styleswap_core.inversion import Callbacks, Cancelled, invert
 
-    callbacks = Callbacks(step_progress(settings.steps), memory.processing_interrupted)
-    # ComfyUI runs nodes in inference mode, in which nothing has a gradient; tensors made there never get one, so the
-    # networks are copied.
+    needed = _bytes_needed(model.config, 1 if settings.low_memory else settings.guide_batch)
+    # ComfyUI runs nodes in inference mode. What is made in it never gets gradients, so the networks are made again.
     with torch.inference_mode(False):
-        generator, recognizer = deepcopy(model.patcher.model), analyzer.torch_recognizer()
-        patchers = [ModelPatcher(network, memory.get_torch_device(), memory.unet_offload_device())
-                    for network in (generator, recognizer)]
-        for attempt in (settings, replace(settings, low_memory=True)):
-            memory.load_models_gpu(patchers, memory_required=model.bytes_to_train(attempt), force_full_load=True)
-            try:
-                return invert(generator, analyzer, sources, guides, generator_sha256=model.sha256, settings=attempt,
-                              callbacks=callbacks, recognizer=recognizer)
-            except Cancelled:
-                check_interrupted()
-                raise
-            except memory.OOM_EXCEPTION:
-                if attempt.low_memory:
-                    raise
-            # Outside of the handler, which would keep the failed run's tensors alive.
-            memory.soft_empty_cache()
-    raise AssertionError("the second attempt returns or raises")
+        networks = deepcopy(model.patcher.model), analyzer.torch_recognizer()
+        patchers = [ModelPatcher(network, memory.get_torch_device(), memory.unet_offload_device()) for network in networks]
+        memory.load_models_gpu(patchers, memory_required=needed, force_full_load=True)
+        try:
+            return invert(networks[0], analyzer, sources, guides, generator_sha256=model.sha256, settings=settings,
+                          callbacks=Callbacks(display.show, display.cancelled), recognizer=networks[1])
+        except Cancelled:
+            _stop()
 
 
-def _keep(identity, filename: str, steps: int) -> None:
+def _stop() -> NoReturn:
+    """End the run as ComfyUI ends a cancelled one, whether or not its bar has taken the user's wish down already."""
+    check_interrupted()
+    raise memory.InterruptProcessingException
+
+
+class _Display:
+    """Moves the node's bar, says how long it will take, and shows source, reconstruction and a swap side by side."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = max(steps, 1)
+        self.bar = comfy.utils.ProgressBar(self.steps)
+        self.interrupted = False
+
+    def show(self, progress: "Progress") -> None:
+        if progress.pictures is not None:
+            show_text(f"step {progress.step} of {progress.steps}, likeness {progress.likeness:.3f}, at most"
+                      f" {progress.seconds_left:.0f} s to go")
+        self._move(progress.step, progress.pictures)
+
+    def show_result(self, pictures: tuple[torch.Tensor, ...]) -> None:
+        """The best state, which the last step need not be."""
+        self._move(self.steps, pictures)
+
+    def cancelled(self) -> bool:
+        return self.interrupted or memory.processing_interrupted()
+
+    def _move(self, step: int, pictures: tuple[torch.Tensor, ...] | None) -> None:
+        preview = None
+        if pictures:
+            strip = Image.fromarray(np.concatenate(list(to_uint8(torch.stack(pictures))), axis=1))
+            preview = ("JPEG", strip, None)
+        try:
+            self.bar.update_absolute(step, self.steps, preview)
+        except memory.InterruptProcessingException:
+            # ComfyUI's bar looks for cancelling by itself. What was found is kept first, and then the run ends.
+            self.interrupted = True
+
+
+def _bytes_needed(config: GeneratorConfig, faces: int) -> int:
+    size = config.size
+    return faces * _MAPS_KEPT * 2 * config.channels_at(size) * size * size * 4
+
+
+def _keep(inversion: "Inversion", filename: str) -> None:
     """Save what a cancelled inversion had found, and say where."""
     folder = identity_folder()
-    name = free_name(folder, relative_name(filename), "add a number")
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    save_identity(folder / name, identity)
-    message = f"cancelled after {steps} steps; what was found by then is saved as {name.as_posix()}, for Load Identity"
+    path = folder / free_name(folder, relative_name(filename))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_identity(path, inversion.identity)
+    message = (f"cancelled after {inversion.outcome.steps_done} steps; what was found by then is saved as"
+               f" {Path(path).relative_to(folder).as_posix()}, for Load Identity")
     logging.info("StyleSwap: %s", message)
     show_text(message)

@@ -58,11 +58,11 @@ def run(args: argparse.Namespace) -> int:
     except Cancelled as error:
         raise KeyboardInterrupt from error
     save_identity(args.out, inversion.identity)
-    _write_pictures(args, inversion, display)
+    _write_pictures(args, inversion.outcome)
     for note in inversion.notes():
         say(note)
     report = _report(args, inversion, swapper)
-    print(json.dumps(report, indent=1) if args.json else _text(report))
+    print(json.dumps(report, indent=1) if args.json else "\n".join([str(args.out), *inversion.summary()]))
     return EXIT_INTERRUPTED if inversion.cancelled else 0
 
 
@@ -85,13 +85,12 @@ def check_outputs(out: Path, *pictures: Path | None) -> None:
 
 
 class _Display:
-    """A progress bar with the likeness, and the last pictures."""
+    """A progress bar with the likeness."""
 
     def __init__(self, steps: int) -> None:
         from tqdm import tqdm
 
         self.bar = tqdm(total=steps, desc="invert", unit="step", disable=None)
-        self.pictures = None
 
     def __enter__(self) -> "_Display":
         return self
@@ -102,8 +101,6 @@ class _Display:
     def show(self, progress) -> None:
         self.bar.set_postfix_str(f"likeness {progress.likeness:.3f}", refresh=False)
         self.bar.update(progress.step - self.bar.n)
-        if progress.pictures is not None:
-            self.pictures = progress.pictures
 
 
 @contextmanager
@@ -122,18 +119,18 @@ def stop_on_ctrl_c() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _write_pictures(args: argparse.Namespace, inversion, display: _Display) -> None:
+def _write_pictures(args: argparse.Namespace, outcome) -> None:
     import torch
 
     from ..images import save_image, to_uint8
     from ..inversion.curve import curve_picture
+    from ..provenance import MARK
     from ..sheets import labelled_sheet
-    from .swapping import MARK
 
     if args.curve is not None:
-        save_image(args.curve, curve_picture(inversion.outcome))
-    if args.preview is not None and display.pictures is not None:
-        row = list(to_uint8(torch.stack(display.pictures)))
+        save_image(args.curve, curve_picture(outcome))
+    if args.preview is not None and outcome.pictures:
+        row = list(to_uint8(torch.stack(outcome.pictures)))
         sheet = labelled_sheet([row], ("source", "reconstruction", "swap onto a held-out guide"))
         save_image(args.preview, sheet, {MARK: "face swapped"})
 
@@ -153,13 +150,3 @@ def _report(args: argparse.Namespace, inversion, swapper) -> dict:
         "notes": inversion.notes(), "curve": [[step, rounded(value)] for step, value in outcome.curve],
         "model": swapper.model_card(),
     }
-
-
-def _text(report: dict) -> str:
-    limit = "unbound" if report["distance_limit"] is None else f"at most {report['distance_limit']:.2f}"
-    return "\n".join([
-        f"{report['out']}: likeness on {report['held_out_guides']} held-out guides {report['likeness_before']:.3f} -> "
-        f"{report['likeness']:.3f}",
-        f"{report['steps']} steps ({report['ended']}), best at step {report['best_step']}; distance from plain W "
-        f"{report['distance']:.2f} ({limit}); {report['seconds']:.1f} s",
-    ])

@@ -1,5 +1,6 @@
 """From pictures of a person to an identity with `w_plus`."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -43,6 +44,20 @@ class Inversion:
     def cancelled(self) -> bool:
         """Whether the caller stopped it."""
         return self.outcome.ended == CANCELLED
+
+    def summary(self) -> list[str]:
+        """What was gained and at what price: lines."""
+        outcome = self.outcome
+        limit = "unbound" if math.isinf(outcome.distance_limit) else f"at most {outcome.distance_limit:.2f}"
+        guides = f"{outcome.held_out} held-out guides, optimised on {outcome.guides}"
+        if self.guides_rendered:
+            guides += f" ({self.guides_rendered} of them all rendered)"
+        return [
+            f"likeness {outcome.likeness_before:.3f} -> {outcome.likeness:.3f} (cosine by the model's recogniser on {guides})",
+            f"{outcome.steps_done} steps, {outcome.ended}; best at step {outcome.best_step}",
+            f"distance from the plain identity {outcome.distance:.2f} ({limit}; 1 is as far as the person is from the average)",
+            f"{outcome.seconds:.1f} s in {'bfloat16' if outcome.bf16 else 'float32'}",
+        ]
 
     def notes(self) -> list[str]:
         """What the user should read: sentences."""

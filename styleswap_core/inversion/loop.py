@@ -72,6 +72,8 @@ class Outcome:
         distance: of the best state, in the units of `TrustRegion`; distance_limit: what it was held to, may be inf.
         guides, held_out: how many were optimised on, and how many only looked at.
         seconds: wall time. bf16: whether the networks ran in bfloat16.
+        pictures: (source, reconstruction, swap onto a held-out guide) of the best state, each (3, S, S) RGB -1..1;
+            without guides the reconstruction stands twice; empty where it was cancelled before the first look.
     """
 
     w_plus: Tensor
@@ -87,6 +89,7 @@ class Outcome:
     held_out: int
     seconds: float
     bf16: bool
+    pictures: tuple[Tensor, ...] = ()
 
 
 def optimise(
@@ -141,6 +144,7 @@ class _Search:
     stale: int = 0
     curve: list[tuple[int, float]] = field(default_factory=list)
     bf16: bool = False
+    pictures: tuple[Tensor, ...] = ()  # of the best state
 
     def __post_init__(self) -> None:
         self.offset = torch.zeros_like(self.region.center, requires_grad=True)
@@ -207,15 +211,16 @@ class _Search:
         if not math.isfinite(score):
             return False
         self.curve.append((self.steps_done, score if self.held_out else loss))
+        shown = objective.sources.faces.crops[0], reconstruction, swap
+        pictures = tuple(picture.detach().float().cpu() for picture in shown)
         if score > self.best:
-            self.best, self.best_step = score, self.steps_done
+            self.best, self.best_step, self.pictures = score, self.steps_done, pictures
             self.best_offset = self.offset.detach().clone()
         if score > self.counted + self.settings.min_gain:
             self.counted, self.stale = score, 0
         else:
             self.stale += 1
-        source = objective.sources.faces.crops[0]
-        self.callbacks.progress(self.progress((source, reconstruction, swap)))
+        self.callbacks.progress(self.progress(pictures))
         return True
 
     def progress(self, pictures: tuple[Tensor, ...] | None = None) -> Progress:
@@ -223,8 +228,7 @@ class _Search:
         pace = (time.perf_counter() - self.clock) / max(done, 1)
         likeness = self.curve[-1][1] if self.held_out else math.nan
         return Progress(done, planned, likeness, self.best if self.held_out else math.nan,
-                        self.region.distance(self.offset), pace * (planned - done),
-                        None if pictures is None else tuple(picture.detach().float().cpu() for picture in pictures))
+                        self.region.distance(self.offset), pace * (planned - done), pictures)
 
     def outcome(self, ended: str, seconds: float) -> Outcome:
         likeness = [value for _, value in self.curve] if self.held_out else []
@@ -233,5 +237,5 @@ class _Search:
             best_step=self.best_step, likeness_before=likeness[0] if likeness else math.nan,
             likeness=self.best if likeness else math.nan, curve=self.curve,
             distance=self.region.distance(self.best_offset), distance_limit=self.region.radius,
-            guides=len(self.train_rows), held_out=len(self.held_out), seconds=seconds, bf16=self.bf16,
+            guides=len(self.train_rows), held_out=len(self.held_out), seconds=seconds, bf16=self.bf16, pictures=self.pictures,
         )
