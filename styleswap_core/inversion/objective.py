@@ -51,7 +51,7 @@ class Objective:
         generator, recognizer: frozen, on one device.
         sources: the person; guides: other faces, the held-out ones among them.
         target: (512,), L2-normalised: the identity that swaps are held to.
-        cancelled: asked before every run of the network; True raises `Cancelled`.
+        cancelled: asked before every run of the network and before each way back through it; True raises `Cancelled`.
     """
 
     def __init__(self, generator: Generator, recognizer: TorchRecognizer, sources: AlignedFaces, guides: AlignedFaces,
@@ -85,7 +85,7 @@ class Objective:
         total, shown = 0.0, None
         for part in self._parts(rows):
             image, loss = self._reconstruction(w_plus, part)
-            (loss * (len(part) / len(rows))).backward()
+            self._descend(loss * (len(part) / len(rows)))
             total += float(loss.detach()) * len(part) / len(rows)
             shown = image[0] if shown is None else shown
         return total, shown
@@ -111,7 +111,7 @@ class Objective:
             crops = look(output.image.float(), points, looks, self.recognizer.input_size)
             share = self.settings.weights.identity * len(part) / len(rows)
             loss = share * (1.0 - self._likeness(crops)).mean()
-            loss.backward()
+            self._descend(loss)
             total += float(loss.detach())
         return total
 
@@ -153,8 +153,7 @@ class Objective:
             return self.recognizer.features(crops)
 
     def _run(self, w_plus: Tensor, among: EncodedFaces, rows: list[int]) -> tuple[GeneratorOutput, Tensor]:
-        if self.cancelled():
-            raise Cancelled
+        self._check()
         crops, attributes, points = among.rows(rows, self.device)
         with self._precision(), self._checkpointing():
             return self.generator.synthesis(w_plus.expand(len(rows), -1, -1), attributes, crops), points
@@ -165,11 +164,19 @@ class Objective:
         keep = torch.device("cpu") if self.settings.low_memory else self.device
         parts = []
         for row in range(len(faces)):
-            if self.cancelled():
-                raise Cancelled
+            self._check()
             with self._precision():
                 parts.append([maps.to(keep) for maps in self.generator.encode(faces[[row]].to(self.device).crops)])
         return EncodedFaces(faces.to(keep), [torch.cat(maps) for maps in zip(*parts, strict=True)])
+
+    def _descend(self, loss: Tensor) -> None:
+        # The way back takes longer than the way there: asked again between the two.
+        self._check()
+        loss.backward()
+
+    def _check(self) -> None:
+        if self.cancelled():
+            raise Cancelled
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)

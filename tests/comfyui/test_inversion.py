@@ -73,8 +73,9 @@ def test_cancelled_within_a_second_and_kept_on_demand(server, keep):
     start = time.monotonic()
     server.post("/interrupt", {})
     entry = server.await_end(prompt_id, 30)
+    seconds = time.monotonic() - start
     assert error_message(entry) == "interrupted"
-    assert time.monotonic() - start <= 1.0
     saved = server.base / "models" / "styleswap" / "identities" / f"{name}.safetensors"
     assert saved.is_file() == keep
     assert (f"saved as {name}.safetensors" in server.log()) == keep
+    assert seconds <= 1.0
