@@ -66,6 +66,7 @@ def plain_loop(generator, recognizer, sources: AlignedFaces, target, guides: Ali
     batches = shuffled_batches(train, settings.guide_batch, random)
     with torch.no_grad():
         face = run(generator, region.center, sources).mask
+        plain = run(generator, region.center, guides).image
 
     def features(image):
         return recognizer.features(recognizer_crop(image, sources.points, recognizer.input_size))
@@ -84,10 +85,13 @@ def plain_loop(generator, recognizer, sources: AlignedFaces, target, guides: Ali
         w_plus = region.center + offset
         loss = settings.weights.distance * region.penalty(offset)
         if step % 2 == 0:
-            part = guides[next(batches)]
+            rows = next(batches)
+            part = guides[rows]
             draws = torch.randn(len(part), settings.views, VIEW_DRAWS, generator=random)
-            crops = look(run(generator, w_plus, part).image, part.points, draws, recognizer.input_size)
+            image = run(generator, w_plus, part).image
+            crops = look(image, part.points, draws, recognizer.input_size)
             loss = loss + settings.weights.identity * (1 - F.cosine_similarity(recognizer(crops), target[None])).mean()
+            loss = loss + settings.weights.preservation * pixel_loss(image, plain[rows])
         else:
             loss = loss + reconstruction(w_plus)
         loss.backward()

@@ -163,7 +163,7 @@ class _Search:
         try:
             objective = Objective(generator, recognizer, sources, guides, target, settings, self.callbacks.cancelled)
             self.bf16 = objective.bf16
-            objective.prepare(self.region.center)
+            objective.prepare(self.region.center, self.train_rows)
             self.look(objective)
             if settings.steps == 0 or self.region.radius == 0.0:
                 return NO_STEPS if settings.steps == 0 else ENDED

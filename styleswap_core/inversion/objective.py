@@ -61,17 +61,18 @@ class Objective:
         self.bf16 = settings.runs_bf16(self.device)
         self.target = F.normalize(target.to(self.device)[None].float(), dim=1)  # (1, 512)
         self.sources, self.guides = self._encoded(sources), self._encoded(guides)
-        self._truth: list[list[Tensor]] | None = None
+        self._truth: list[list[Tensor]] = []
         self._face: Tensor | None = None
+        self._plain: dict[int, Tensor] = {}
 
     @torch.no_grad()
-    def prepare(self, w_plus: Tensor) -> None:
-        """Fix the face regions and features of the sources; w_plus (num_ws, w_dim) is where the inversion starts.
+    def prepare(self, w_plus: Tensor, guides: list[int]) -> None:
+        """Fix what steps are held to: w_plus (num_ws, w_dim) is where the inversion starts, guides those it will use.
 
-        The region is that of the start for good: a mask that came with the w_plus it judges could shrink instead of
-        painting the face.
+        The sources' face region is that of the start for good: a mask that came with the w_plus it judges could shrink
+        instead of painting the face.
         """
-        masks, self._truth = [], []
+        masks = []
         for row in range(len(self.sources.faces)):
             output, points = self._run(w_plus, self.sources, [row])
             masks.append(output.mask.float())
@@ -79,6 +80,9 @@ class Objective:
                                    self.recognizer.input_size)
             self._truth.append([layer.float() for layer in self._features(crop)])
         self._face = torch.cat(masks)
+        if self.settings.weights.preservation:
+            for row in guides:
+                self._plain[row] = self._run(w_plus, self.guides, [row])[0].image.float().to(self.guides.faces.crops.device)
 
     def reconstruct(self, w_plus: Tensor, rows: list[int]) -> tuple[float, Tensor]:
         """Self-reconstruction of sources: adds the gradient to `w_plus` (num_ws, w_dim); loss, and the first picture."""
@@ -108,12 +112,19 @@ class Objective:
         parts = self._parts(rows)
         for part, looks in zip(parts, draws.split(len(parts[0])), strict=True):
             output, points = self._run(w_plus, self.guides, part)
-            crops = look(output.image.float(), points, looks, self.recognizer.input_size)
-            share = self.settings.weights.identity * len(part) / len(rows)
-            loss = share * (1.0 - self._likeness(crops)).mean()
+            loss = self._swap_loss(output.image.float(), points, looks, part) * (len(part) / len(rows))
             self._descend(loss)
             total += float(loss.detach())
         return total
+
+    def _swap_loss(self, image: Tensor, points: Tensor, looks: Tensor, rows: list[int]) -> Tensor:
+        weights = self.settings.weights
+        crops = look(image, points, looks, self.recognizer.input_size)
+        loss = weights.identity * (1.0 - self._likeness(crops)).mean()
+        if weights.preservation:
+            plain = torch.cat([self._plain[row] for row in rows]).to(self.device)
+            loss = loss + weights.preservation * pixel_loss(image, plain)
+        return loss
 
     @torch.no_grad()
     def likeness(self, w_plus: Tensor, rows: list[int]) -> tuple[float, Tensor]:

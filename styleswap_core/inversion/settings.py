@@ -15,11 +15,12 @@ MAX_STEPS = 2000
 class InversionWeights:
     """Factor of every term; a term whose factor is 0 is not computed.
 
-    reconstruction and perceptual act in the self-reconstruction steps, identity in the swap-guided ones; distance, the
-    penalty of the trust region, in both.
+    reconstruction and perceptual act in the self-reconstruction steps, identity and preservation in the swap-guided
+    ones; distance, the penalty of the trust region, in both.
     """
 
     identity: float = 1.0  # 1 - cosine to the source, swaps onto guides
+    preservation: float = 5.0  # L1 between a swap and the same swap by plain W: what need not change, stays
     reconstruction: float = 1.0  # L1 to the source's own picture, inside the face
     perceptual: float = 0.3  # recogniser features, to the source's own picture
     distance: float = 0.1  # squared distance to FC_w(f_id), in units of the trust region; times its strength

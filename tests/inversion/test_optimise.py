@@ -30,7 +30,7 @@ def plain_w(generator, target):
 
 
 def test_guided_steps_raise_the_likeness_on_guides_that_were_held_out(run):
-    weights = InversionWeights(reconstruction=0.0, perceptual=0.0, distance=0.0)
+    weights = InversionWeights(reconstruction=0.0, perceptual=0.0, distance=0.0, preservation=0.0)
     outcome = run(replace(SETTINGS, steps=30, trust=0.0, learning_rate=0.1, weights=weights))
     assert outcome.ended == ENDED and outcome.steps_done == 30
     assert (outcome.guides, outcome.held_out) == (3, 1)
@@ -105,6 +105,20 @@ def test_the_penalty_draws_back_to_plain_w(run):
     pulled, free = (run(replace(SETTINGS, guided=False, weights=InversionWeights(distance=distance)), guides=0).distance
                     for distance in (100.0, 0.0))
     assert pulled < free
+
+
+def test_preservation_keeps_swaps_as_plain_w_makes_them(run, generator, make_faces, plain_w):
+    guides = make_faces(4, 3)
+
+    def change(preservation):
+        weights = InversionWeights(reconstruction=0.0, perceptual=0.0, preservation=preservation)
+        w_plus = run(replace(SETTINGS, steps=20, trust=0.0, learning_rate=0.1, weights=weights)).w_plus
+        with torch.no_grad():
+            attributes = generator.encode(guides.crops)
+            now, before = (generator.synthesis(w.expand(4, -1, -1), attributes, guides.crops).image for w in (w_plus, plain_w))
+        return float((now - before).abs().mean())
+
+    assert change(100.0) < 0.5 * change(0.0)
 
 
 def test_full_trust_is_plain_w(run, plain_w):
