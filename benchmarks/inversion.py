@@ -27,7 +27,7 @@ from styleswap_core.faces.alignment import recognizer_crop, template_points
 from styleswap_core.faces.analysis import load_face_analysis
 from styleswap_core.inversion import AlignedFaces, InversionSettings, optimise
 from styleswap_core.inversion.guides import shuffled_batches, split_held_out
-from styleswap_core.inversion.objective import VIEW_DRAWS, look
+from styleswap_core.inversion.objective import PRESERVATION_BEND, VIEW_DRAWS, look
 from styleswap_core.inversion.trust_region import TrustRegion
 from styleswap_core.losses import perceptual_loss, pixel_loss
 
@@ -91,7 +91,7 @@ def plain_loop(generator, recognizer, sources: AlignedFaces, target, guides: Ali
             image = run(generator, w_plus, part).image
             crops = look(image, part.points, draws, recognizer.input_size)
             loss = loss + settings.weights.identity * (1 - F.cosine_similarity(recognizer(crops), target[None])).mean()
-            loss = loss + settings.weights.preservation * pixel_loss(image, plain[rows])
+            loss = loss + settings.weights.preservation * F.smooth_l1_loss(image, plain[rows], beta=PRESERVATION_BEND)
         else:
             loss = loss + reconstruction(w_plus)
         loss.backward()

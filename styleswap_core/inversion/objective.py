@@ -27,6 +27,9 @@ VIEW_ROTATION = math.radians(2.0)
 VIEW_LOG_CONTRAST = 0.1
 VIEW_LOG_TINT = 0.04
 VIEW_BRIGHTNESS = 0.08  # of the range -1..1
+# Where the L1 of the preservation term becomes a square: at the start both pictures are equal but for rounding, and the
+# sign of that must not steer.
+PRESERVATION_BEND = 0.05
 VIEW_DRAWS = 9
 """Random numbers that describe one view."""
 
@@ -123,7 +126,7 @@ class Objective:
         loss = weights.identity * (1.0 - self._likeness(crops)).mean()
         if weights.preservation:
             plain = torch.cat([self._plain[row] for row in rows]).to(self.device)
-            loss = loss + weights.preservation * pixel_loss(image, plain)
+            loss = loss + weights.preservation * F.smooth_l1_loss(image, plain, beta=PRESERVATION_BEND)
         return loss
 
     @torch.no_grad()
