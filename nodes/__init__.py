@@ -7,7 +7,7 @@ def node_classes() -> list[type]:
     Raises:
         ImportError: called outside ComfyUI (there is no `comfy_api`).
     """
-    from . import blend, detect, identity, identity_files, loaders, save, swap, synthetic
+    from . import blend, detect, identity, identity_files, invert_identity, loaders, save, swap, synthetic
 
     return [
         loaders.LoadModel,
@@ -18,6 +18,7 @@ def node_classes() -> list[type]:
         identity.IdentityList,
         identity.BlendIdentities,
         identity.CompareIdentity,
+        invert_identity.InvertIdentity,
         identity_files.SaveIdentity,
         identity_files.LoadIdentity,
         blend.BlendWithMask,

@@ -48,14 +48,14 @@ class SaveIdentity(io.ComfyNode):
         if problem := unknown_choice(cls, file_format=file_format, if_exists=if_exists):
             return problem
         try:
-            return True if filename is None else bool(_relative(filename))
+            return True if filename is None else bool(relative_name(filename))
         except StyleSwapError as error:
             return str(error)
 
     @classmethod
     def execute(cls, identity: object, filename: str, file_format: str, if_exists: str) -> io.NodeOutput:
         folder = reactor_folder() if file_format == _REACTOR else identity_folder()
-        name = _free_name(folder, _relative(filename), if_exists)
+        name = free_name(folder, relative_name(filename), if_exists)
         path = folder / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,7 @@ class LoadIdentity(io.ComfyNode):
         return io.NodeOutput(identity, "\n".join(lines))
 
 
-def _relative(filename: str) -> Path:
+def relative_name(filename: str) -> Path:
     """The file below its folder.
 
     Raises:
@@ -133,7 +133,12 @@ def _relative(filename: str) -> Path:
     return Path(*parts[:-1], parts[-1] + _SUFFIX)
 
 
-def _free_name(folder: Path, name: Path, if_exists: str) -> Path:
+def free_name(folder: Path, name: Path, if_exists: str = _NUMBER) -> Path:
+    """The name below `folder` that a file is saved under, where one of that name may be there.
+
+    Raises:
+        StyleSwapError: there is one, and `if_exists` says to stop.
+    """
     if if_exists == _OVERWRITE or not (folder / name).exists():
         return name
     if if_exists == _STOP:

@@ -33,6 +33,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "demo": Command(".commands.demo", "render two faces, swap them and show what came out; needs no file"),
     "swap": Command(".commands.swap", "put the face of one picture into others"),
+    "invert": Command(".commands.invert", "optimise one person's identity for a model, once, for a better likeness later"),
     "evaluate": Command(".metrics.command", "measure a generator against exact ground truth"),
     "render": Command(".commands.render", "pictures, sheets and training data of the face world"),
     "train": Command(".training.command", "train a generator"),

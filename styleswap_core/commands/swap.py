@@ -15,8 +15,11 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `styleswap swap`."""
-    parser.add_argument("--source", type=Path, nargs="+", required=True, metavar="FILE",
-                        help="pictures of the person whose face is given; several are averaged")
+    giver = parser.add_mutually_exclusive_group(required=True)
+    giver.add_argument("--source", type=Path, nargs="+", metavar="FILE",
+                       help="pictures of the person whose face is given; several are averaged")
+    giver.add_argument("--identity", type=Path, metavar="FILE.safetensors",
+                       help="a saved identity in their place, such as `styleswap invert` writes")
     parser.add_argument("--target", type=Path, nargs="+", required=True, metavar="FILE",
                         help="pictures that get the face, or folders of them")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE",
@@ -45,11 +48,16 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Swap what `args` names; 0, or 2 if any of several targets failed."""
     jobs = plan(args.target, args.out, args.mask_out)
+    from ..identity import load_identity
     from .swapping import Swapper, is_rendered, say
 
     swapper = Swapper.load(args.model, args.pack, args.download, args.device)
-    identity, sources = swapper.identify(args.source)
-    rendered = all(is_rendered(source) for source in args.source)
+    if args.identity is not None:
+        # A saved identity does not say where its pictures came from.
+        identity, sources, rendered = load_identity(args.identity), [], False
+    else:
+        identity, sources = swapper.identify(args.source)
+        rendered = all(is_rendered(source) for source in args.source)
     for source in sources:
         if source.outlier:
             say(f"{source.path} looks like another person than the other sources (cosine {source.similarity:.2f})")
@@ -74,7 +82,7 @@ def plan(targets: list[Path], out: Path, mask_out: Path | None) -> list[tuple[Pa
         StyleSwapError: an empty folder, two targets of one name, a result that would replace a target or cannot be
             written where it should go.
     """
-    pictures = [picture for target in targets for picture in _pictures(target)]
+    pictures = [picture for target in targets for picture in pictures_in(target)]
     several = len(targets) > 1 or targets[0].is_dir()
     if several:
         for folder in (out, mask_out):
@@ -92,7 +100,12 @@ def plan(targets: list[Path], out: Path, mask_out: Path | None) -> list[tuple[Pa
     return jobs
 
 
-def _pictures(target: Path) -> list[Path]:
+def pictures_in(target: Path) -> list[Path]:
+    """The picture files of a folder in order of their names, or the one file itself.
+
+    Raises:
+        StyleSwapError: a folder without pictures.
+    """
     if not target.is_dir():
         return [target]
     found = sorted(path for path in target.iterdir() if _is_picture_name(path))

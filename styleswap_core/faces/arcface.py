@@ -22,6 +22,7 @@ class TorchRecognizer(nn.Module):
         name: the file's name without suffix, such as "w600k_r50". Embeddings compare only within one recogniser.
         sha256: of the file.
         input_size: side of the crop it wants, pixels.
+        normalization: (mean, std) that are taken off pixels in 0..255.
         levels: names of the graph's values that `features` returns by default, from fine to coarse.
 
     Args:
@@ -44,7 +45,8 @@ class TorchRecognizer(nn.Module):
                 " of network"
             )
         self.input_size: int = shape[2]
-        mean, std = normalization or ((0.0, 1.0) if _normalizes_itself(self.graph) else (127.5, 127.5))
+        self.normalization = normalization or ((0.0, 1.0) if _normalizes_itself(self.graph) else (127.5, 127.5))
+        mean, std = self.normalization
         # ((x + 1) 127.5 - mean) / std = x gain + offset
         self.gain, self.offset = 127.5 / std, (127.5 - mean) / std
         self.levels = self._probe(Path(path).name)

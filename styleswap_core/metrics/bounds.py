@@ -35,6 +35,16 @@ SYNTHETIC_BOUNDS: dict[str, Bound] = {
     "gaze_error_deg": Bound("<=", 1.5, "1.1x", times_ceiling=True),
 }
 
+INVERSION_BOUNDS: dict[str, Bound] = {
+    # Gain over plain W, as a share of what is wanted: 0.05 cosine, or half of what is missing to two photos of one
+    # person, whichever is less.
+    "id_gain_share": Bound(">=", 1.0, "2"),
+    "pose_error_ratio": Bound("<=", 1.05, "1"),
+    "expression_error_ratio": Bound("<=", 1.05, "1"),
+    # Self-reconstruction alone collapses: it must lose likeness.
+    "self_reconstruction_id_gain": Bound("<=", 0.0, ""),
+}
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,15 +11,19 @@ import torch
 from ..checkpoints.native import load_generator
 from ..devices import choose_device
 from ..errors import StyleSwapError
-from ..faces.analysis import load_face_analysis
+from ..faces.analysis import InsightFaceAnalyzer, load_face_analysis
 from ..faces.arcface import TorchRecognizer
 from ..files import file_sha256
 from ..images import PROVENANCE_KEY, PROVENANCE_SYNTHETIC
-from .bounds import SYNTHETIC_BOUNDS
+from ..inversion import InversionSettings
+from ..model import Generator
+from .bounds import INVERSION_BOUNDS, SYNTHETIC_BOUNDS
+from .inversion_table import inversion_table
 from .regressors import load_regressor
 from .report import Report, check_out, markdown, sheet_path, write
 from .sheet import swap_sheet
 from .streams import default_workers
+from .suite_inversion import Files, InversionSuite, evaluate_inversion
 from .suite_synthetic import DEFAULT_SEED, Panel, Settings, evaluate
 from .swappers import aligned_swapper, check_recognizer, pipeline_swapper
 
@@ -30,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     add = parser.add_argument
     add("--suite", choices=sorted(SUITES), default="synthetic", help="what to measure on (default: %(default)s)")
-    add("--identities", type=int, default=200, help="people, all unseen in training (default: %(default)s)")
-    add("--settings", type=int, default=8, help="attribute settings per person (default: %(default)s)")
+    add("--identities", type=int, help="people, all unseen in training (default: 200; inversion: 50)")
+    add("--settings", type=int, help="attribute settings per person (default: 8; inversion: 4)")
     add("--seed", type=int, default=DEFAULT_SEED, help="chooses people and settings (default: %(default)s)")
     add("--out", type=Path, metavar="FILE.json", help="write the figures here, the picture sheet beside them")
     add("--model", type=Path, default=ASSETS / "generator.safetensors", help="generator (default: the demo model)")
@@ -41,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="judges of pose, expression and gaze (default: the demo pack's)")
     add("--protocol", choices=("aligned", "pipeline"), default="aligned",
         help="aligned: the generator on exact crops; pipeline: detect, swap and paste back in whole pictures")
+    add("--steps", type=int, help="inversion suite: steps of each inversion (default: those of `styleswap invert`)")
+    add("--trust", type=float, help="inversion suite: strength of the trust region (default: that of `styleswap invert`)")
     add("--device", help="cpu or cuda (default: cuda where there is one)")
     add("--workers", type=int, help="processes that render; 0: none beside the main one (default: one per core)")
     add("--batch", type=int, default=16, help="cases at a time (default: %(default)s)")
@@ -67,6 +74,47 @@ def run(args: argparse.Namespace) -> int:
 
 def run_synthetic(args: argparse.Namespace) -> Report:
     """The synthetic suite with the generator, recognisers and regressors that the options name."""
+    generator, analyzer, panel = _load(args)
+    aligned = args.protocol == "aligned"
+    settings = Settings(**_chosen(args, "identities", "settings"), seed=args.seed, batch=args.batch,
+                        rows=0 if args.out is None else 3,
+                        size=generator.config.size if aligned else None, template=generator.config.template)
+    if not aligned:
+        panel = replace(panel, swapper=pipeline_swapper(generator, analyzer))
+    evaluation = evaluate(panel, settings, progress=True)
+    figures = dict(evaluation.figures)
+    if aligned:
+        del figures["detector_recall"]
+    facts = {"suite": "synthetic", "protocol": args.protocol, **_facts(args, generator, panel, settings)}
+    title = (f"synthetic suite, {args.protocol}, {facts['count']} cases, seed {settings.seed}: "
+             "best, median and worst by face PSNR")
+    sheet = swap_sheet(evaluation.rows, title=title) if evaluation.rows else None
+    return Report(figures, facts, SYNTHETIC_BOUNDS, sheet, {PROVENANCE_KEY: PROVENANCE_SYNTHETIC})
+
+
+def run_inversion(args: argparse.Namespace) -> Report:
+    """The inversion suite with the generator, recognisers and regressors that the options name."""
+    if args.protocol != "aligned":
+        raise StyleSwapError("the inversion suite knows the aligned protocol alone; leave --protocol out")
+    generator, analyzer, panel = _load(args)
+    suite = InversionSuite(**_chosen(args, "identities", "settings"), seed=args.seed, batch=args.batch,
+                           rows=0 if args.out is None else 6, guided=InversionSettings(**_chosen(args, "steps", "trust")))
+    recognizer = panel.recognizer
+    files = Files(args.model, analyzer.recognizer_path, recognizer.normalization, str(panel.device))
+    evaluation = evaluate_inversion(panel, generator, files, suite, progress=True)
+    facts = {"suite": "inversion", **_facts(args, generator, panel, suite), "steps": suite.guided.steps,
+             "trust": suite.guided.trust, "guides": suite.guided.rendered_guides}
+    return Report(evaluation.figures, facts, INVERSION_BOUNDS, evaluation.sheet, {PROVENANCE_KEY: PROVENANCE_SYNTHETIC},
+                  inversion_table(evaluation.figures))
+
+
+def _chosen(args: argparse.Namespace, *names: str) -> dict[str, int | float]:
+    """The options among `names` that were given; the others keep their suite's default."""
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+
+def _load(args: argparse.Namespace) -> tuple[Generator, InsightFaceAnalyzer, Panel]:
+    """What the options name; the panel's swapper is the aligned protocol's."""
     device = choose_device(args.device)
     generator, _ = load_generator(args.model)
     generator = generator.eval().to(device)
@@ -74,28 +122,19 @@ def run_synthetic(args: argparse.Namespace) -> Report:
     recognizer, judge = analyzer.torch_recognizer().to(device), TorchRecognizer(args.judge).to(device)
     check_recognizer(generator, recognizer)
     workers = default_workers(device) if args.workers is None else args.workers
-    aligned = args.protocol == "aligned"
-    settings = Settings(identities=args.identities, settings=args.settings, seed=args.seed, batch=args.batch,
-                        rows=0 if args.out is None else 3,
-                        size=generator.config.size if aligned else None, template=generator.config.template)
-    swapper = aligned_swapper(generator) if aligned else pipeline_swapper(generator, analyzer)
-    panel = Panel(swapper, recognizer, judge, load_regressor(args.regressors).to(device), device, workers)
-    evaluation = evaluate(panel, settings, progress=True)
-    figures = dict(evaluation.figures)
-    if aligned:
-        del figures["detector_recall"]
-    facts = {
-        "suite": "synthetic", "protocol": args.protocol, "size": generator.config.size,
-        "count": settings.identities * settings.settings, "identities": settings.identities,
-        "settings": settings.settings, "seed": settings.seed,
-        "model_sha256": file_sha256(args.model), "recognizer_sha256": recognizer.sha256, "judge_sha256": judge.sha256,
-        "regressors_sha256": file_sha256(args.regressors), "torch": torch.__version__,
+    regressor = load_regressor(args.regressors).to(device)
+    return generator, analyzer, Panel(aligned_swapper(generator), recognizer, judge, regressor, device, workers)
+
+
+def _facts(args: argparse.Namespace, generator: Generator, panel: Panel, suite: Settings | InversionSuite) -> dict:
+    """What was measured, and with what."""
+    return {
+        "size": generator.config.size, "count": suite.identities * suite.settings, "identities": suite.identities,
+        "settings": suite.settings, "seed": suite.seed,
+        "model_sha256": file_sha256(args.model), "recognizer_sha256": panel.recognizer.sha256,
+        "judge_sha256": panel.judge.sha256, "regressors_sha256": file_sha256(args.regressors), "torch": torch.__version__,
     }
-    title = (f"synthetic suite, {args.protocol}, {facts['count']} cases, seed {settings.seed}: "
-             "best, median and worst by face PSNR")
-    sheet = swap_sheet(evaluation.rows, title=title) if evaluation.rows else None
-    return Report(figures, facts, SYNTHETIC_BOUNDS, sheet, {PROVENANCE_KEY: PROVENANCE_SYNTHETIC})
 
 
-SUITES: dict[str, Callable[[argparse.Namespace], Report]] = {"synthetic": run_synthetic}
+SUITES: dict[str, Callable[[argparse.Namespace], Report]] = {"inversion": run_inversion, "synthetic": run_synthetic}
 """Suites by name; another joins by a function from the parsed options to a `Report`."""

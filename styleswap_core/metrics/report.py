@@ -19,7 +19,7 @@ class Report:
 
     figures: key -> value, with `_floor` and `_ceiling` where they exist. facts: what was measured, and with what.
     bounds: what must be reached, in the order of the table. sheet: (H,W,3) uint8 picture sheet, and `provenance`, text
-    for its file.
+    for its file. table: Markdown that stands in place of the usual table of floor, result and ceiling.
     """
 
     figures: dict[str, float]
@@ -27,6 +27,7 @@ class Report:
     bounds: dict[str, Bound] = field(default_factory=dict)
     sheet: np.ndarray | None = None
     provenance: dict[str, str] = field(default_factory=dict)
+    table: str = ""
 
     def verdicts(self) -> list[Verdict]:
         return check(self.figures, self.bounds)
@@ -64,6 +65,8 @@ def write(report: Report, out: Path) -> None:
 
 def markdown(report: Report) -> str:
     """A table of every figure with floor, ceiling, what must be reached, what is aimed at, and whether it is."""
+    if report.table:
+        return report.table
     keys = [key for key in report.figures if not key.endswith(("_floor", "_ceiling"))]
     ordered = [*(key for key in report.bounds if key in keys), *(key for key in keys if key not in report.bounds)]
     verdicts = {verdict.key: verdict for verdict in report.verdicts()}
@@ -71,15 +74,16 @@ def markdown(report: Report) -> str:
              "| --- | ---: | ---: | ---: | --- | --- | --- |"]
     for key in ordered:
         verdict = verdicts.get(key)
-        limit = f"{verdict.relation} {_number(verdict.limit)}" if verdict else ""
+        limit = f"{verdict.relation} {number(verdict.limit)}" if verdict else ""
         aim = report.bounds[key].aim if verdict else ""
         passed = ("yes" if verdict.passed else "**no**") if verdict else ""
-        values = (_number(report.figures.get(name)) for name in (f"{key}_floor", key, f"{key}_ceiling"))
+        values = (number(report.figures.get(name)) for name in (f"{key}_floor", key, f"{key}_ceiling"))
         lines.append(f"| `{key}` | {' | '.join(values)} | {limit} | {aim} | {passed} |")
     return "\n".join(lines)
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """A figure as a table shows it: three decimals, or one from 10 on; empty for None and NaN."""
     if value is None or math.isnan(value):
         return ""
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"

@@ -80,8 +80,11 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class _Gallery:
-    photos: Tensor  # (N,3,FRAME,FRAME), what the sheet shows
+class Gallery:
+    """The N people of a suite: what a swapper is given of them, and what results are held to."""
+
+    photos: Tensor  # (N,3,FRAME,FRAME) the source photos, on the CPU
+    points: Tensor  # (N,5,2) px of them, on the CPU
     id_embeddings: Tensor  # (N,D) L2-normalised, of the source photos by the driving recogniser
     source: Tensor  # (N,D) of the source photos by the judge
     other: Tensor  # (N,D) of the other photos by the judge
@@ -99,13 +102,13 @@ def evaluate(panel: Panel, settings: Settings, progress: bool = False) -> Evalua
     with bar, render_pool(panel.workers) as pool:
         form = settings.size, settings.template, panel.device
         run = partial(stream, pool=pool, workers=panel.workers)
-        gallery = _gallery(panel, cases, settings.batch, run, bar)
+        gallery = build_gallery(panel, cases, settings.batch, run, bar)
         measured: dict[str, list[Tensor]] = defaultdict(list)
         parts = torch.arange(len(cases)).split(settings.batch)
         for part, batch in zip(parts, case_batches(cases, parts, *form, run), strict=True):
             source = cases.source[part]
             result, mask, found = panel.swapper(batch, gallery.id_embeddings[source])
-            for key, values in _measure(panel, batch, result, mask, gallery, source).items():
+            for key, values in measure(panel, batch, result, mask, gallery, source).items():
                 measured[key].append(values.cpu())
             measured["detector_recall"].append(found.float())
             bar.update(len(part))
@@ -118,20 +121,22 @@ def evaluate(panel: Panel, settings: Settings, progress: bool = False) -> Evalua
     return Evaluation(_summary(columns), rows)
 
 
-def _gallery(panel: Panel, cases: Cases, batch: int, run: Runner, bar: tqdm) -> _Gallery:
-    kept, own, source, other = [], [], [], []
+def build_gallery(panel: Panel, cases: Cases, batch: int, run: Runner, bar: tqdm) -> Gallery:
+    """Render the people's photos and embed them; `bar` counts pictures."""
+    kept, places, own, source, other = [], [], [], [], []
     for pictures, points in photos(cases, False, batch, panel.device, run):
         kept.append(pictures.cpu())
+        places.append(points.cpu())
         own.append(embed_faces(panel.recognizer, pictures, points))
         source.append(embed_faces(panel.judge, pictures, points))
         bar.update(len(pictures))
     for pictures, points in photos(cases, True, batch, panel.device, run):
         other.append(embed_faces(panel.judge, pictures, points))
         bar.update(len(pictures))
-    return _Gallery(torch.cat(kept), torch.cat(own), torch.cat(source), torch.cat(other))
+    return Gallery(torch.cat(kept), torch.cat(places), torch.cat(own), torch.cat(source), torch.cat(other))
 
 
-def _measure(panel: Panel, batch: CaseBatch, result: Tensor, mask: Tensor, gallery: _Gallery,
+def measure(panel: Panel, batch: CaseBatch, result: Tensor, mask: Tensor, gallery: Gallery,
              source: Tensor) -> dict[str, Tensor]:
     """One value per case (B,) for every key, for result, floor and ceiling."""
     views = {"": (result, batch.exact_points), "_floor": (batch.target, batch.target_points),
@@ -184,7 +189,7 @@ def _summary(columns: dict[str, Tensor]) -> dict[str, float]:
     return figures
 
 
-def _sheet_row(panel: Panel, batch: CaseBatch, gallery: _Gallery, source: Tensor, columns: dict[str, Tensor], name: str,
+def _sheet_row(panel: Panel, batch: CaseBatch, gallery: Gallery, source: Tensor, columns: dict[str, Tensor], name: str,
                case: int) -> SwapRow:
     """One case (a batch of one), swapped again."""
     result, mask, _ = panel.swapper(batch, gallery.id_embeddings[source])

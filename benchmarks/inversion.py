@@ -1,0 +1,188 @@
+"""Time and memory of the inversion against a plain loop that encodes anew and back-propagates through everything.
+
+    python benchmarks/inversion.py --threads 4 --out inversion-speed.json
+
+The plain loop does the same work with nothing taken out of it: in every step it encodes its pictures again, keeps
+gradients of all weights of generator and recogniser, and runs in float32. Both take the same steps with the same
+pictures, losses and looks at held-out guides. Each variant runs in a process of its own (`--repeats` times, by turns),
+so that its peak memory is its own; memory is what comes on top of the loaded networks and pictures.
+"""
+
+import argparse
+import json
+import math
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from styleswap_core.checkpoints import load_generator
+from styleswap_core.commands.swapping import DEMO_MODEL
+from styleswap_core.faces.alignment import recognizer_crop, template_points
+from styleswap_core.faces.analysis import load_face_analysis
+from styleswap_core.inversion import AlignedFaces, InversionSettings, optimise
+from styleswap_core.inversion.guides import shuffled_batches, split_held_out
+from styleswap_core.inversion.objective import PRESERVATION_BEND, VIEW_DRAWS, look
+from styleswap_core.inversion.trust_region import TrustRegion
+from styleswap_core.losses import perceptual_loss, pixel_loss
+
+VARIANTS = {
+    "plain": "plain loop, float32",
+    "float32": "this project, float32",
+    "default": "this project, as it runs by default",
+    "low_memory": "this project, with low memory",
+}
+
+
+def settings_of(variant: str, steps: int) -> InversionSettings:
+    # Patience without end: all variants take all steps.
+    return InversionSettings(steps=steps, patience=2000, precision="auto" if variant == "default" else "float32",
+                             low_memory=variant == "low_memory")
+
+
+def faces(count: int, generator, seed: int) -> AlignedFaces:
+    """Pictures of noise: neither time nor memory depends on what they show, and rendering has a peak of its own."""
+    size = generator.config.size
+    crops = torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    return AlignedFaces(crops, template_points(generator.config.template, size).expand(count, 5, 2).contiguous())
+
+
+def plain_loop(generator, recognizer, sources: AlignedFaces, target, guides: AlignedFaces, settings: InversionSettings) -> None:
+    """The same optimisation, written down as the method says it."""
+    generator.requires_grad_(True)
+    recognizer.requires_grad_(True)
+    device = target.device
+    sources, guides = sources.to(device), guides.to(device)
+    region = TrustRegion.around(generator, target, settings.trust)
+    offset = torch.zeros_like(region.center, requires_grad=True)
+    optimizer = torch.optim.Adam([offset], lr=0.0)
+    random = torch.Generator().manual_seed(settings.seed)
+    train, held_out = split_held_out(len(guides), settings.held_out_share)
+    batches = shuffled_batches(train, settings.guide_batch, random)
+    with torch.no_grad():
+        face = run(generator, region.center, sources).mask
+        plain = run(generator, region.center, guides).image
+
+    def features(image):
+        return recognizer.features(recognizer_crop(image, sources.points, recognizer.input_size))
+
+    def reconstruction(w_plus):
+        output, weights = run(generator, w_plus, sources), settings.weights
+        loss = weights.reconstruction * pixel_loss(output.rgb, sources.crops, face)
+        return loss + weights.perceptual * perceptual_loss(features(output.image), features(sources.crops))
+
+    for step in range(settings.steps):
+        rate = settings.learning_rate * settings.learning_rate_factor(step)
+        optimizer.param_groups[0]["lr"] = rate * region.unit / math.sqrt(offset.shape[1])
+        optimizer.zero_grad(set_to_none=True)
+        generator.zero_grad(set_to_none=True)
+        recognizer.zero_grad(set_to_none=True)
+        w_plus = region.center + offset
+        loss = settings.weights.distance * region.penalty(offset)
+        if step % 2 == 0:
+            rows = next(batches)
+            part = guides[rows]
+            draws = torch.randn(len(part), settings.views, VIEW_DRAWS, generator=random)
+            image = run(generator, w_plus, part).image
+            crops = look(image, part.points, draws, recognizer.input_size)
+            loss = loss + settings.weights.identity * (1 - F.cosine_similarity(recognizer(crops), target[None])).mean()
+            loss = loss + settings.weights.preservation * F.smooth_l1_loss(image, plain[rows], beta=PRESERVATION_BEND)
+        else:
+            loss = loss + reconstruction(w_plus)
+        loss.backward()
+        optimizer.step()
+        region.confine(offset)
+        if (step + 1) % settings.check_every == 0:
+            with torch.no_grad():
+                reconstruction(region.center + offset)
+                seen = guides[held_out]
+                image = run(generator, region.center + offset, seen).image
+                recognizer(recognizer_crop(image, seen.points, recognizer.input_size))
+
+
+def run(generator, w_plus, part: AlignedFaces):
+    return generator.synthesis(w_plus.expand(len(part), -1, -1), generator.encode(part.crops), part.crops)
+
+
+def measure(variant: str, args: argparse.Namespace) -> dict:
+    """Run one variant in this process."""
+    torch.set_num_threads(args.threads)
+    device = torch.device(args.device)
+    generator = load_generator(args.model)[0].eval().to(device)
+    recognizer = load_face_analysis().torch_recognizer().to(device)
+    sources, guides = faces(1, generator, 1), faces(16, generator, 2)
+    target = F.normalize(torch.randn(512, generator=torch.Generator().manual_seed(3)), dim=0).to(device)
+    invert = plain_loop if variant == "plain" else optimise
+
+    def once(steps: int) -> float:
+        start = time.perf_counter()
+        invert(generator, recognizer, sources, target, guides, settings_of(variant, steps))
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    before = memory(device)
+    once(2)  # the first steps build kernels
+    seconds = once(args.steps)
+    return {"seconds_per_step": seconds / args.steps, "peak_mib": (memory(device) - before) / 2**20}
+
+
+def memory(device: torch.device) -> int:
+    """Peak so far, bytes."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def compare(args: argparse.Namespace) -> dict:
+    runs: dict[str, list[dict]] = {variant: [] for variant in VARIANTS}
+    for _ in range(args.repeats):
+        for variant in VARIANTS:
+            command = [sys.executable, __file__, "--variant", variant, "--steps", str(args.steps), "--threads", str(args.threads),
+                       "--model", str(args.model), "--device", args.device]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            runs[variant].append(json.loads(done.stdout.splitlines()[-1]))
+    result = {"steps": args.steps, "threads": args.threads, "repeats": args.repeats, "device": args.device,
+              "torch": torch.__version__}
+    for variant, measured in runs.items():
+        result[variant] = {key: statistics.median(row[key] for row in measured) for key in measured[0]}
+    for variant in ("float32", "default", "low_memory"):
+        result[variant]["times_faster"] = result["plain"]["seconds_per_step"] / result[variant]["seconds_per_step"]
+        result[variant]["memory_share"] = result[variant]["peak_mib"] / result["plain"]["peak_mib"]
+    return result
+
+
+def table(result: dict) -> str:
+    lines = ["| | s per step | times faster | peak memory, MiB |", "| --- | ---: | ---: | ---: |"]
+    for variant, label in VARIANTS.items():
+        row = result[variant]
+        lines.append(f"| {label} | {row['seconds_per_step']:.3f} | {row.get('times_faster', 1.0):.2f} | {row['peak_mib']:.0f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, default=DEMO_MODEL, help="generator (default: the demo model)")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--repeats", type=int, default=3, help="processes per variant; medians are reported")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    parser.add_argument("--variant", choices=list(VARIANTS), help="run this one here and print its figures")
+    args = parser.parse_args()
+    if args.variant:
+        print(json.dumps(measure(args.variant, args)))
+        return
+    result = compare(args)
+    print(table(result))
+    if args.out:
+        args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

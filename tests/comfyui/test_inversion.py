@@ -1,0 +1,81 @@
+"""Invert Identity in a real ComfyUI: gradients inside its inference mode, the result in a swap, refusals, cancelling."""
+
+import time
+
+import numpy as np
+import pytest
+from comfy_server import error_message
+from workflow_files import with_probe
+
+INVERT = "StyleSwap_InvertIdentity"
+
+
+def _prompt(**changes):
+    """Two rendered photos of a person, inverted, and swapped onto another one."""
+    world = {"source_person": 18, "target_person": 23, "source_setting": 26, "target_setting": 23, "motion_setting": 2,
+             "size": 192, "frames": 1, "people": 1, "photos": 2, "exact": False}
+    invert = {"model": ["model", 0], "face_analysis": ["analysis", 0], "source": ["world", 0], "guides": ["world", 0], "steps": 4,
+              "trust": 0.5, "seed": 0, "low_memory": False, "keep_on_cancel": True, "filename": "test/kept"} | changes
+    swap = {"model": ["model", 0], "face_analysis": ["analysis", 0], "identity": ["invert", 0], "image": ["world", 1],
+            "faces": "all", "index": "0", "order": "left-right", "likeness": 0.3, "strength": 1.0, "mask_grow": 0,
+            "mask_feather": 0.0, "on_missing": "error", "batch_size": 8}
+    prompt = {
+        "world": {"class_type": "StyleSwap_SyntheticFace", "inputs": world},
+        "model": {"class_type": "StyleSwap_LoadModel", "inputs": {"model_name": "demo (built in)"}},
+        "analysis": {"class_type": "StyleSwap_LoadFaceAnalysis",
+                     "inputs": {"pack": "demo (built in)", "detection_size": "automatic", "detection_threshold": 0.5,
+                                "run_on": "CPU", "download": False}},
+        "invert": {"class_type": INVERT, "inputs": invert},
+        "swap": {"class_type": "StyleSwap_SwapFace", "inputs": swap},
+        "text": {"class_type": "PreviewAny", "inputs": {"source": ["invert", 2]}},
+    }
+    return with_probe(with_probe(prompt, "shown", ["swap", 0]), "curve", ["invert", 1])
+
+
+@pytest.mark.parametrize("changes", [{}, {"low_memory": True, "steps": 2}])
+def test_an_inverted_identity_swaps(server, changes):
+    run = server.run(_prompt(**changes))
+    (report,) = run.texts("text")
+    assert "likeness" in report and f"{changes.get('steps', 4)} steps" in report
+    assert run.pixels("shown").shape == (1, 192, 192, 3)
+    curve = run.pixels("curve")
+    assert curve.shape[0] == 1 and curve.std() > 1
+    again = server.run(with_probe(_prompt(**changes), "once more", ["swap", 0]))
+    assert "invert" in again.cached()
+    assert np.array_equal(run.pixels("shown"), again.pixels("once more"))
+
+
+def test_zero_steps_are_the_plain_identity(server):
+    run = server.run(_prompt(steps=0))
+    assert "plain W" in run.texts("text")[0]
+
+
+def test_a_source_without_a_face_is_refused(server):
+    prompt = _prompt(source=["grey", 0])
+    prompt["grey"] = {"class_type": "EmptyImage", "inputs": {"width": 192, "height": 192, "batch_size": 1, "color": 0x808080}}
+    message = error_message(server.await_end(server.queue(prompt)))
+    assert INVERT in message and "shows none" in message
+
+
+def test_a_bad_file_name_is_refused_before_the_work(server):
+    status, answer = server.post("/prompt", {"prompt": _prompt(filename="../outside")})
+    assert status == 400 and "file name" in str(answer)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_cancelled_within_a_second_and_kept_on_demand(server, keep):
+    name = f"cancelled/{keep}"
+    prompt_id = server.queue(_prompt(steps=2000, trust=0.0, filename=name, keep_on_cancel=keep))
+    deadline = time.monotonic() + 120
+    while server.get("/probe/progress")["node"] != "invert":
+        assert time.monotonic() < deadline, "the inversion did not begin"
+        time.sleep(0.05)
+    start = time.monotonic()
+    server.post("/interrupt", {})
+    entry = server.await_end(prompt_id, 30)
+    seconds = time.monotonic() - start
+    assert error_message(entry) == "interrupted"
+    saved = server.base / "models" / "styleswap" / "identities" / f"{name}.safetensors"
+    assert saved.is_file() == keep
+    assert (f"saved as {name}.safetensors" in server.log()) == keep
+    assert seconds <= 1.0

@@ -1,0 +1,45 @@
+"""A tiny random generator and recogniser, and noise where an inversion needs pictures of faces."""
+
+import pytest
+import torch
+
+from styleswap_core.faces.alignment import template_points
+from styleswap_core.faces.arcface import TorchRecognizer
+from styleswap_core.inversion import AlignedFaces
+from styleswap_core.model import Generator, GeneratorConfig
+from styleswap_core.training.recognizer import export_recognizer
+from styleswap_core.training.recognizer.network import PlainRecognizer
+
+SIZE = 16
+CONFIG = GeneratorConfig(size=SIZE, w_dim=16, mapping_layers=1, mapping_lr_mul=1.0, channels={4: 8, 8: 8, 16: 8})
+
+
+@pytest.fixture(scope="session")
+def recognizer(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("recogniser") / "tiny.onnx"
+    export_recognizer(path, PlainRecognizer())
+    return TorchRecognizer(path)
+
+
+@pytest.fixture
+def generator():
+    torch.manual_seed(1)
+    return Generator(CONFIG).eval()
+
+
+def _faces(count, seed):
+    crops = torch.rand(count, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    return AlignedFaces(crops, template_points("ffhq", SIZE).expand(count, 5, 2).contiguous())
+
+
+@pytest.fixture(scope="session")
+def make_faces():
+    """count, seed -> AlignedFaces of noise."""
+    return _faces
+
+
+@pytest.fixture(scope="session")
+def target():
+    """An L2-normalised embedding (512,)."""
+    return torch.nn.functional.normalize(torch.randn(512, generator=torch.Generator().manual_seed(5)), dim=0)
