@@ -4,11 +4,11 @@
 RENDER = $(STYLESWAP) render columns --out
 
 $(DATA)/columns/finished: $(STAMPS)/core
-	$(RENDER) $(DATA)/columns --columns 9000 --members 5 --identities 3000 --fuse
+	$(RENDER) $(DATA)/columns --columns 12000 --members 5 --identities 12000 --fuse
 	touch "$@"
 
 $(DATA)/crops/finished: $(STAMPS)/core
-	$(RENDER) $(DATA)/crops --template recognizer --size 112 --members 1 --columns 9000 --identities 3000 --first-setting 100000 --seed 1 --fuse
+	$(RENDER) $(DATA)/crops --template recognizer --size 112 --members 1 --columns 18000 --identities 12000 --first-setting 100000 --seed 1 --fuse
 	touch "$@"
 
 $(DATA)/crops-val/finished: $(STAMPS)/core
@@ -16,7 +16,7 @@ $(DATA)/crops-val/finished: $(STAMPS)/core
 	touch "$@"
 
 $(DATA)/frames/finished: $(STAMPS)/core
-	$(RENDER) $(DATA)/frames --template none --size 192 --members 1 --columns 4000 --identities 3000 --first-setting 200000 --seed 2
+	$(RENDER) $(DATA)/frames --template none --size 192 --members 1 --columns 5000 --identities 12000 --first-setting 200000 --seed 2 --fuse
 	touch "$@"
 
 $(DATA)/frames-val/finished: $(STAMPS)/core
@@ -26,26 +26,32 @@ $(DATA)/frames-val/finished: $(STAMPS)/core
 CROPS = $(DATA)/columns/finished $(DATA)/crops/finished $(DATA)/crops-val/finished
 
 $(ASSETS)/demo_pack/arcface_demo.onnx: | $(CROPS)
-	$(STYLESWAP) train-recognizer --columns $(DATA)/columns $(DATA)/crops --validation $(DATA)/crops-val --steps 2600 --identity-weight 20 --output "$@"
+	$(STYLESWAP) train-recognizer --columns $(DATA)/columns $(DATA)/crops --validation $(DATA)/crops-val --steps 3200 --identity-weight 30 --output "$@"
 
 $(ASSETS)/judge.onnx: | $(CROPS)
-	$(STYLESWAP) train-recognizer --judge --columns $(DATA)/columns $(DATA)/crops --identity-range 1000 3000 --validation $(DATA)/crops-val --steps 3400 --output "$@"
+	$(STYLESWAP) train-recognizer --judge --columns $(DATA)/columns $(DATA)/crops --identity-range 4000 12000 --validation $(DATA)/crops-val --steps 3200 --identity-weight 20 --output "$@"
 
 $(ASSETS)/demo_pack/det_demo.onnx: | $(DATA)/frames/finished $(DATA)/frames-val/finished
-	$(STYLESWAP) train-detector --pictures $(DATA)/frames --validation $(DATA)/frames-val --steps 4200 --learning-rate 0.004 --points-weight 30 --output "$@"
+	$(STYLESWAP) train-detector --pictures $(DATA)/frames --validation $(DATA)/frames-val --steps 3000 --learning-rate 0.004 --points-weight 30 --output "$@"
 
 $(ASSETS)/regressors.safetensors: | $(DATA)/columns/finished
 	$(STYLESWAP) train-regressors --columns $(DATA)/columns --steps 1500 --out "$@"
 
-# One process of one thread per core is the quickest way on a CPU.
+# Geometry is learned at 32 px, where a picture costs a tenth of one at 128; then the generator grows. One process of one
+# thread per core is the quickest way on a CPU; batches divide by their number.
 PROCESSES ?= 3
-TRAIN = OMP_NUM_THREADS=1 "$(VENV)/bin/torchrun" --nproc-per-node $(PROCESSES) -m styleswap_core.cli train --threads 1 --resume --out
-DEMO_SETTINGS = --set data=$(DATA)/columns --set batch=18 --set recognizer_rows=3 --set weights.adversarial=0 --set weights.truth_identity=2 \
-	--set weights.identity=1 --set weights.mask=2 --set model_overrides.mapping_layers=4 --set model_overrides.mapping_lr_mul=1.0 \
-	--set model_overrides.attribute_masking=none --set checkpoint_every=250
+TRAIN = OMP_NUM_THREADS=1 "$(VENV)/bin/torchrun" --nproc-per-node $(PROCESSES) -m styleswap_core.cli train --resume --threads 1 \
+	--set data=$(DATA)/columns --set warmup_steps=50 --set schedule=linear --set learning_rate=0.002 --set checkpoint_every=200 \
+	--set model_overrides.attribute_masking=none --set weights.adversarial=0 --set weights.identity=0 --set weights.mask=2 --set weights.swap_gradients=3 --set weights.swap_laplacian=3
+PIXELS_ALONE = --set weights.truth_identity=0 --set weights.perceptual=0 --set weights.swap_perceptual=0
+RECOGNIZER_EVERY_OTHER_STEP = --set identity_every=2 --set perceptual_every=2
 
 $(ASSETS)/generator.safetensors: | $(DATA)/columns/finished $(ASSETS)/demo_pack/arcface_demo.onnx
-	$(TRAIN) runs/demo-64 $(DEMO_SETTINGS) --set model=demo-64 --set schedule=constant --set learning_rate=0.002 --set steps=1750
-	$(TRAIN) runs/demo-128 $(DEMO_SETTINGS) --set model=demo-128 --set init_from=runs/demo-64/generator_ema.safetensors \
-		--set learning_rate=0.0025 --set identity_every=2 --set perceptual_every=2 --set steps=8000
+	$(TRAIN) --out runs/demo-32a $(PIXELS_ALONE) --set model=demo-32 --set batch=36 --set schedule=constant --set steps=2500
+	$(TRAIN) --out runs/demo-32b $(PIXELS_ALONE) --set model=demo-32 --set init_from=runs/demo-32a/generator_ema.safetensors --set batch=72 --set steps=2000
+	$(TRAIN) --out runs/demo-64 $(RECOGNIZER_EVERY_OTHER_STEP) --set model=demo-64 --set init_from=runs/demo-32b/generator_ema.safetensors \
+		--set batch=30 --set steps=1900 --set recognizer_rows=5 --set weights.truth_identity=0.3 --set weights.perceptual=0.2 --set weights.swap_perceptual=0.3
+	$(TRAIN) --out runs/demo-128 $(RECOGNIZER_EVERY_OTHER_STEP) --set model=demo-128 --set init_from=runs/demo-64/generator_ema.safetensors \
+		--set batch=18 --set steps=2300 --set recognizer_rows=3 --set weights.truth_identity=0.5 --set weights.perceptual=0.3 --set weights.swap_perceptual=0.5 \
+		--set weights.swap_sharpness=3
 	$(STYLESWAP) export runs/demo-128 "$@" --card "demo generator: knows the rendered faces of the face world only"
