@@ -1,5 +1,6 @@
 """The networks: generator, its parts, its discriminator and their configuration."""
 
+from .baked import BakedGenerator
 from .config import PRESETS, GeneratorConfig, preset
 from .discriminator import Discriminator
 from .generator import Generator, GeneratorOutput, GeneratorOutputWithLogits
@@ -7,6 +8,7 @@ from .growth import grow, unmatched
 
 __all__ = [
     "PRESETS",
+    "BakedGenerator",
     "Discriminator",
     "Generator",
     "GeneratorConfig",

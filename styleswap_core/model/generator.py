@@ -16,7 +16,7 @@ side by side, and in the second one the first convolution of a resolution works 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +26,9 @@ from ..errors import StyleSwapError
 from .config import GeneratorConfig
 from .encoder import AttributeEncoder
 from .layers import EqualLinear, PixelNorm, StyledConv, ToMask, ToRGB, project, upsample_bilinear, upsample_fir
+
+if TYPE_CHECKING:
+    from .baked import BakedGenerator
 
 
 class GeneratorOutput(NamedTuple):
@@ -131,7 +134,7 @@ class SynthesisNetwork(nn.Module):
         for index, (resolution, block) in enumerate(zip(self.config.resolutions, self.blocks.values(), strict=True)):
             maps = attributes[index]
             if mask is not None and self.config.masks_attributes(resolution):
-                maps = mask_attributes(maps, _upsampled_mask(mask_logits, self.config), self.config.attribute_masking)
+                maps = mask_attributes(maps, upsampled_mask(mask_logits, self.config), self.config.attribute_masking)
             first = max(2 * index - 1, 0)
             x = block.features(x, w_plus[:, first:], maps)
             block_rgb, block_mask = block.pixels(x, w_plus[:, first + len(block.convs)])
@@ -206,6 +209,19 @@ class Generator(nn.Module):
         w_plus = self.broadcast(self.mapping(id_embedding))
         return self.synthesis(w_plus, attributes, aligned_crop, return_mask_logits)
 
+    def bake(self, w_plus: Tensor, dtype: torch.dtype = torch.float32, packed: bool | None = None) -> BakedGenerator:
+        """A network of plain convolutions for one identity, several times as fast: baked(aligned_crop) -> the same.
+
+        w_plus: (num_ws, w_dim) or (1, num_ws, w_dim), from `broadcast(mapping(id_embedding))` or an inversion.
+        dtype: of its convolutions: float32, bfloat16 or float16; results are float32.
+        packed: lay the weights out for this CPU; None does so wherever PyTorch can.
+        StyleSwapError for another shape or type, or where packing is asked for and cannot be had.
+        """
+        # Here, because baked.py is built on this file.
+        from .baked import bake
+
+        return bake(self, w_plus, dtype, packed)
+
 
 def accumulate_mask(block_mask: Tensor, mask_logits: list[Tensor], accumulation: str) -> Tensor:
     """`M~(l)`, whose sigmoid is the mask: M'(l) (B, 1, R, R) with the levels below it added.
@@ -220,7 +236,7 @@ def accumulate_mask(block_mask: Tensor, mask_logits: list[Tensor], accumulation:
     return block_mask + upsample_fir(torch.sigmoid(mask_logits[-1]))
 
 
-def _upsampled_mask(mask_logits: list[Tensor], config: GeneratorConfig) -> Tensor:
+def upsampled_mask(mask_logits: list[Tensor], config: GeneratorConfig) -> Tensor:
     """M(l) at the resolution of the next level, (B, 1, 2R, 2R) in 0..1; the released code repeats pixels."""
     if config.mask_accumulation == "logits":
         return torch.sigmoid(upsample_bilinear(mask_logits[-1]))
@@ -232,16 +248,24 @@ def mask_attributes(maps: Tensor, mask: Tensor, masking: str) -> Tensor:
 
     "block": (1 - M) * F. "mean": (1 - M) * F + M * mean, the mean of F weighted by M.
     """
-    # Written out to all channels: a product that broadcasts over channels_last's innermost axis
-    # takes four times as long on a CPU.
-    dense = mask.to(maps.dtype).expand_as(maps).contiguous(memory_format=torch.channels_last)  # (B, C, R, R)
     if masking == "block":
-        return maps - maps * dense
-    # In float32: a sum over thousands of pixels has no place in bfloat16.
-    weight = mask.float().flatten(2)  # (B, 1, RR)
-    total = torch.bmm(maps.float().flatten(2), weight.transpose(1, 2))  # (B, C, 1)
-    mean = (total / weight.sum(dim=2, keepdim=True).clamp_min(1e-6)).to(maps.dtype)  # (B, C, 1)
-    return maps + (mean[..., None] - maps) * dense
+        return maps * _to_all_channels(1 - mask, maps)
+    batch, channels, height, width = maps.shape
+    rows = maps.permute(0, 2, 3, 1).reshape(batch, height * width, channels)  # (B, RR, C), a view in channels_last
+    weight = mask.reshape(batch, 1, height * width)  # (B, 1, RR)
+    # A matrix product adds up in float32 also where its factors are bfloat16.
+    total = torch.bmm(weight.to(rows.dtype), rows).float()  # (B, 1, C)
+    mean = (total / weight.float().sum(dim=2, keepdim=True).clamp_min(1e-6)).to(maps.dtype)
+    return torch.lerp(maps, mean.reshape(batch, channels, 1, 1).expand_as(maps), _to_all_channels(mask, maps))
+
+
+def _to_all_channels(mask: Tensor, maps: Tensor) -> Tensor:
+    """mask (B, 1, R, R) as (B, C, R, R), type and layout of maps.
+
+    Written out: a product that broadcasts over channels_last's innermost axis takes four times as long on a CPU.
+    """
+    rows = mask.to(maps.dtype).permute(0, 2, 3, 1)  # (B, R, R, 1)
+    return rows.expand(-1, -1, -1, maps.shape[1]).contiguous().permute(0, 3, 1, 2)
 
 
 def composite(rgb: Tensor, mask: Tensor | None, aligned_crop: Tensor) -> GeneratorOutput:

@@ -1,0 +1,124 @@
+"""One convolution as inference runs it: plain weights, with everything constant folded in.
+
+On CPUs with oneDNN a `FoldedConv` can be packed: its weight is laid out for the processor once instead of at every
+call, and bias and leaky ReLU run inside the convolution. Elsewhere it is an ordinary PyTorch convolution.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import SLOPE
+
+_PACKED_OPERATORS = (
+    "_convolution_pointwise",
+    "_convolution_transpose_pointwise",
+    "_reorder_convolution_weight",
+    "_reorder_convolution_transpose_weight",
+)
+_SUPPORT_TESTS = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}
+
+
+def can_pack(dtype: torch.dtype) -> bool:
+    """Whether this build of PyTorch, on this processor, can run packed convolutions of `dtype`."""
+    operators = torch.ops.mkldnn
+    if not torch.backends.mkldnn.is_available() or not all(hasattr(operators, name) for name in _PACKED_OPERATORS):
+        return False
+    if dtype == torch.float32:
+        return True
+    test = _SUPPORT_TESTS.get(dtype)
+    return test is not None and hasattr(operators, test) and bool(getattr(operators, test)())
+
+
+class FoldedConv(nn.Module):
+    """(B, in, H, W) -> (B, out, H', W'): convolution, constant, leaky ReLU of slope 0.2 if `activate`.
+
+    weight: (out, in / groups, k, k), or (in, out, k, k) if `transposed`.
+    constant: (out,) a bias, (1, out, H', W') a map, or None.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        constant: Tensor | None = None,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+        transposed: bool = False,
+        activate: bool = False,
+    ) -> None:
+        super().__init__()
+        # Demodulated weights may come out of an autograd graph that must not live on here.
+        self.register_buffer("weight", weight.detach().contiguous(memory_format=torch.channels_last))
+        self.register_buffer("constant", None if constant is None else constant.detach().clone())
+        self.stride, self.padding, self.groups = stride, padding, groups
+        self.transposed, self.activate = transposed, activate
+        self._packed: Tensor | None = None
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The constant where it is one number per channel, else None."""
+        return self.constant if self.constant is not None and self.constant.ndim == 1 else None
+
+    @property
+    def map(self) -> Tensor | None:
+        """The constant where it differs from place to place, else None."""
+        return self.constant if self.constant is not None and self.constant.ndim == 4 else None
+
+    @property
+    def out_channels(self) -> int:
+        """Channels that leave."""
+        return self.weight.shape[1 if self.transposed else 0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        activate_inside = self.activate and self.map is None
+        if self._packed is not None:
+            x = self._run_packed(x, activate_inside)
+        else:
+            run = F.conv_transpose2d if self.transposed else F.conv2d
+            x = run(x, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups)
+            x = F.leaky_relu_(x, SLOPE) if activate_inside else x
+        if self.map is not None:
+            x = x + self.map
+            x = F.leaky_relu_(x, SLOPE) if self.activate else x
+        return x
+
+    def pack(self, input_size: tuple[int, int, int, int]) -> None:
+        """Lays the weight out for inputs like `input_size` (B, in, H, W); other sizes work too. CPU only.
+
+        The plain weight is given up: the module can no longer move or change its type.
+        """
+        if self._packed is not None:
+            return
+        operators = torch.ops.mkldnn
+        stride, padding, dilation = (self.stride,) * 2, (self.padding,) * 2, (1, 1)
+        weight = self.weight.contiguous()
+        if self.transposed:
+            self._packed = operators._reorder_convolution_transpose_weight(
+                weight, padding, (0, 0), stride, dilation, self.groups, list(input_size)
+            )
+        else:
+            self._packed = operators._reorder_convolution_weight(
+                weight, padding, stride, dilation, self.groups, list(input_size)
+            )
+        # Its shape and type go on being asked for; its values take no memory any more.
+        self.weight = self.weight.to("meta")
+
+    def packed_bytes(self) -> int:
+        """Memory of the packed weight; 0 for one that is not packed."""
+        return 0 if self._packed is None else self._packed.numel() * self._packed.element_size()
+
+    def _run_packed(self, x: Tensor, activate: bool) -> Tensor:
+        operators = torch.ops.mkldnn
+        stride, padding, dilation = (self.stride,) * 2, (self.padding,) * 2, (1, 1)
+        after = ("leaky_relu", [SLOPE], "") if activate else ("none", [], "")
+        if self.transposed:
+            return operators._convolution_transpose_pointwise(
+                x, self._packed, self.bias, padding, (0, 0), stride, dilation, self.groups, *after
+            )
+        return operators._convolution_pointwise(
+            x, self._packed, self.bias, padding, stride, dilation, self.groups, *after
+        )
