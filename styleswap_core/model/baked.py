@@ -12,6 +12,8 @@ wherever the channels are many.
 
 from __future__ import annotations
 
+import sys
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -34,7 +36,7 @@ from .layers import GAIN, EqualConv2d, StyledConv, blur_kernel, leaky_relu
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 UPSAMPLINGS = ("separate", "folded")
 CPU_CHUNK_PIXELS = 256**2
-"""Pictures run through the network together on a CPU until their pixels are this many."""
+"""As many pictures run through the network together on a CPU as have this many pixels."""
 
 
 class BakedInjection(nn.Module):
@@ -214,37 +216,45 @@ class BakedGenerator(nn.Module):
         packed = sum(module.packed_bytes() for module in self.modules() if isinstance(module, FoldedConv))
         return packed + sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
-    @torch.inference_mode()
-    def forward(self, aligned_crop: Tensor) -> GeneratorOutput:
-        """aligned_crop (B, 3, S, S) in -1..1 on this module's device; StyleSwapError for another shape."""
+    @property
+    def chunk_size(self) -> int:
+        """Pictures that run through the network together at most.
+
+        On a CPU a few: feature maps that leave the cache cost more there than full batches save.
+        """
+        return max(1, CPU_CHUNK_PIXELS // self.config.size**2) if self.device.type == "cpu" else sys.maxsize
+
+    def check(self, aligned_crop: Tensor) -> None:
+        """StyleSwapError unless aligned_crop is (B, 3, S, S)."""
         size = self.config.size
         if aligned_crop.ndim != 4 or tuple(aligned_crop.shape[1:]) != (3, size, size):
             raise StyleSwapError(
                 f"aligned_crop must have shape (batch, 3, {size}, {size}); got {tuple(aligned_crop.shape)}; "
                 f"crop the face with the {self.config.template!r} template at {size} px"
             )
-        if aligned_crop.device.type != "cpu":
-            return self.run(aligned_crop)
-        # A few pictures at a time: feature maps that leave the cache cost a CPU more than full batches save.
-        chunks = aligned_crop.split(max(1, CPU_CHUNK_PIXELS // size**2))
-        parts = [self.run(chunk) for chunk in chunks]
+
+    @torch.inference_mode()
+    def forward(self, aligned_crop: Tensor) -> GeneratorOutput:
+        """aligned_crop (B, 3, S, S) in -1..1 on this module's device; StyleSwapError for another shape."""
+        self.check(aligned_crop)
+        parts = [self.run(chunk) for chunk in aligned_crop.split(self.chunk_size)]
         return parts[0] if len(parts) == 1 else GeneratorOutput(*(torch.cat(fields) for fields in zip(*parts, strict=True)))
 
     def run(self, aligned_crop: Tensor) -> GeneratorOutput:
         """`forward` without its check and its inference mode: what compilers and exporters trace."""
         x = aligned_crop.to(self.dtype).contiguous(memory_format=torch.channels_last)
         attributes = self.encoder(x)
-        x = rgb = mask = None
+        x = rgb = None
         logits: list[Tensor] = []
         for resolution, block, maps in zip(self.config.resolutions, self.blocks, attributes, strict=True):
             if logits and self.config.masks_attributes(resolution):
-                maps = mask_attributes(maps, upsampled_mask(logits, self.config), self.config.attribute_masking)
+                mask = upsampled_mask(logits, self.config.mask_accumulation)
+                maps = mask_attributes(maps, mask, self.config.attribute_masking)
             x, pixels = block(x, maps)
             rgb = pixels[:, :3] if rgb is None else pixels[:, :3] + self.upsample_rgb(rgb)
             if self.config.mask_branch:
                 logits.append(accumulate_mask(pixels[:, 3:], logits, self.config.mask_accumulation))
-        if self.config.mask_branch:
-            mask = torch.sigmoid(logits[-1])
+        mask = torch.sigmoid(logits[-1]) if self.config.mask_branch else None
         if self.config.rgb_bound == "tanh":
             rgb = torch.tanh(rgb)
         return composite(rgb, mask, aligned_crop)

@@ -134,7 +134,7 @@ class SynthesisNetwork(nn.Module):
         for index, (resolution, block) in enumerate(zip(self.config.resolutions, self.blocks.values(), strict=True)):
             maps = attributes[index]
             if mask is not None and self.config.masks_attributes(resolution):
-                maps = mask_attributes(maps, upsampled_mask(mask_logits, self.config), self.config.attribute_masking)
+                maps = mask_attributes(maps, upsampled_mask(mask_logits, self.config.mask_accumulation), self.config.attribute_masking)
             first = max(2 * index - 1, 0)
             x = block.features(x, w_plus[:, first:], maps)
             block_rgb, block_mask = block.pixels(x, w_plus[:, first + len(block.convs)])
@@ -236,9 +236,9 @@ def accumulate_mask(block_mask: Tensor, mask_logits: list[Tensor], accumulation:
     return block_mask + upsample_fir(torch.sigmoid(mask_logits[-1]))
 
 
-def upsampled_mask(mask_logits: list[Tensor], config: GeneratorConfig) -> Tensor:
+def upsampled_mask(mask_logits: list[Tensor], accumulation: str) -> Tensor:
     """M(l) at the resolution of the next level, (B, 1, 2R, 2R) in 0..1; the released code repeats pixels."""
-    if config.mask_accumulation == "logits":
+    if accumulation == "logits":
         return torch.sigmoid(upsample_bilinear(mask_logits[-1]))
     return F.interpolate(torch.sigmoid(mask_logits[-1]), scale_factor=2.0, mode="nearest")
 

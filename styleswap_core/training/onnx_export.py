@@ -56,24 +56,36 @@ def export_onnx(
         ValueError: the number of outputs differs from `output_shapes`.
     """
     was_training = module.training
-    graph = _Writer(module.eval()).run()
+    graph = GraphWriter(module.eval()).run()
     module.train(was_training)
+    write_graph(path, graph, type(module).__name__, input_shape, output_shapes, description)
+
+
+def write_graph(
+    path: str | Path,
+    graph: "GraphWriter",
+    name: str,
+    input_shape: Shape,
+    output_shapes: dict[str, Shape],
+    description: str = "",
+) -> None:
+    """Check a finished graph and write it; arguments and errors as for export_onnx."""
     if len(graph.outputs) != len(output_shapes):
         raise ValueError(f"the module returns {len(graph.outputs)} tensors, {len(output_shapes)} outputs are named")
     # Renaming the producing node's output spares an Identity node.
     renamed = dict(zip(graph.outputs, output_shapes, strict=True))
     for node in graph.nodes:
         node.output[0] = renamed.get(node.output[0], node.output[0])
-        for index, name in enumerate(node.input):
-            node.input[index] = renamed.get(name, name)
+        for index, source in enumerate(node.input):
+            node.input[index] = renamed.get(source, source)
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
-            type(module).__name__,
+            name,
             [helper.make_tensor_value_info("input", TensorProto.FLOAT, list(input_shape))],
             [
-                helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
-                for name, shape in output_shapes.items()
+                helper.make_tensor_value_info(output, TensorProto.FLOAT, list(shape))
+                for output, shape in output_shapes.items()
             ],
             graph.initializers,
         ),
@@ -92,33 +104,38 @@ class _Tracer(fx.Tracer):
         return isinstance(module, AnchorRows) or super().is_leaf_module(module, qualified_name)
 
 
-class _Writer:
-    """Walks a traced module and collects ONNX nodes and weights."""
+class GraphWriter:
+    """Walks a traced module and collects ONNX nodes and weights; subclasses know more operators."""
 
-    def __init__(self, module: nn.Module) -> None:
-        self.trace = _Tracer().trace(module)
+    def __init__(self, module: nn.Module, tracer: fx.Tracer | None = None) -> None:
+        self.trace = (tracer or _Tracer()).trace(module)
         self.modules = dict(module.named_modules())
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self.outputs: list[str] = []
         self.names: dict[fx.Node, str] = {}
 
-    def run(self) -> "_Writer":
+    def run(self) -> "GraphWriter":
+        """Fill `nodes`, `initializers` and `outputs`; TypeError for an operator that is not known."""
         for node in self.trace.nodes:
             if node.op == "placeholder":
                 self.names[node] = "input"
-            elif node.op == "call_module":
-                self.names[node] = self._module(node)
-            elif node.op == "call_function" and node.target in (operator.add, torch.add):
-                self.names[node] = self._node("Add", [self.names[argument] for argument in node.args])
             elif node.op == "output":
                 results = node.args[0] if isinstance(node.args[0], (tuple, list)) else (node.args[0],)
                 self.outputs = [self.names[result] for result in results]
+            elif node.op == "call_module":
+                self.names[node] = self.emit_module(node)
             else:
-                raise TypeError(f"cannot write {node.op} {node.target} as ONNX")
+                self.names[node] = self.emit_call(node)
         return self
 
-    def _module(self, node: fx.Node) -> str:
+    def emit_call(self, node: fx.Node) -> str:
+        """The node of a call that is not a module's; the name of its output."""
+        if node.op == "call_function" and node.target in (operator.add, torch.add):
+            return self.node("Add", [self.names[argument] for argument in node.args])
+        raise TypeError(f"cannot write {node.op} {node.target} as ONNX")
+
+    def emit_module(self, node: fx.Node) -> str:
         module = self.modules[str(node.target)]
         source = node.args[0]
         norm = self._following_norm(node)
@@ -138,7 +155,7 @@ class _Writer:
         simple = {nn.ReLU: "Relu", nn.Sigmoid: "Sigmoid", nn.Flatten: "Flatten", nn.AdaptiveAvgPool2d: "GlobalAveragePool"}
         if type(module) not in simple:
             raise TypeError(f"cannot write a {type(module).__name__} as ONNX")
-        return self._node(simple[type(module)], [self.names[source]])
+        return self.node(simple[type(module)], [self.names[source]])
 
     def _following_norm(self, node: fx.Node) -> nn.Module | None:
         """The batch normalisation that alone reads this convolution or linear layer, if there is one."""
@@ -153,9 +170,9 @@ class _Writer:
     def _conv(self, module: nn.Conv2d, norm: nn.Module | None, source: str) -> str:
         weight, bias = _folded(module, norm, fuse_conv_bn_weights)
         pad_y, pad_x = module.padding
-        return self._node(
+        return self.node(
             "Conv",
-            [source, self._weight(weight), self._weight(bias)],
+            [source, self.weight(weight), self.weight(bias)],
             kernel_shape=list(module.kernel_size),
             strides=list(module.stride),
             pads=[pad_y, pad_x, pad_y, pad_x],
@@ -165,15 +182,15 @@ class _Writer:
 
     def _linear(self, module: nn.Linear, norm: nn.Module | None, source: str) -> str:
         weight, bias = _folded(module, norm, fuse_linear_bn_weights)
-        return self._node("Gemm", [source, self._weight(weight), self._weight(bias)], transB=1)
+        return self.node("Gemm", [source, self.weight(weight), self.weight(bias)], transB=1)
 
     def _prelu(self, module: nn.PReLU, norm: None, source: str) -> str:
-        return self._node("PRelu", [source, self._weight(module.weight.reshape(-1, 1, 1))])
+        return self.node("PRelu", [source, self.weight(module.weight.reshape(-1, 1, 1))])
 
     def _upsample(self, module: nn.Upsample, norm: None, source: str) -> str:
         factor = float(module.scale_factor)
-        scales = self._weight(torch.tensor([1.0, 1.0, factor, factor]))
-        return self._node(
+        scales = self.weight(torch.tensor([1.0, 1.0, factor, factor]))
+        return self.node(
             "Resize",
             [source, "", scales],
             mode="nearest",
@@ -182,15 +199,17 @@ class _Writer:
         )
 
     def _rows(self, module: AnchorRows, norm: None, source: str) -> str:
-        last = self._node("Transpose", [source], perm=[0, 2, 3, 1])
-        return self._node("Reshape", [last, self._weight(torch.tensor([-1, module.width]))])
+        last = self.node("Transpose", [source], perm=[0, 2, 3, 1])
+        return self.node("Reshape", [last, self.weight(torch.tensor([-1, module.width]))])
 
-    def _node(self, operation: str, inputs: list[str], **attributes: object) -> str:
+    def node(self, operation: str, inputs: list[str], **attributes: object) -> str:
+        """Append a node with one output; the output's name."""
         name = f"{operation}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(operation, inputs, [f"{name}_output"], name=name, **attributes))
         return f"{name}_output"
 
-    def _weight(self, tensor: Tensor) -> str:
+    def weight(self, tensor: Tensor) -> str:
+        """Append a constant; its name."""
         name = f"weight_{len(self.initializers)}"
         values = np.ascontiguousarray(tensor.detach().cpu().numpy())
         self.initializers.append(numpy_helper.from_array(values, name))
