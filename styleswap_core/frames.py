@@ -4,22 +4,25 @@ Memory beyond the result stays the same however many frames there are, and no fr
 video may also come in parts.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from .canvas import Canvas
+from .baking import BakedCache, BakedFaces
+from .canvas import Canvas, Picture
 from .errors import StyleSwapError
 from .faces.choice import FaceChoice
-from .faces.detected import FaceAnalyzer
+from .faces.detected import DetectedFace, FaceAnalyzer
 from .identity import Identity, is_recognizer
 from .images import bchw_to_bhwc, bhwc_to_bchw, repair
-from .model import GeneratorConfig
+from .lookahead import Lookahead
+from .model import Generator, GeneratorConfig
 from .swap import FaceJob, Generate, SwapOptions, SwappedFace, check_identity, check_strength, report_face, swap_jobs
 
-# Frames are worked on together up to this many pixels (four of 1920 x 1080): their working copies take some 500 MB.
+# Frames wait for each other up to this many pixels (four of 1920 x 1080): their working copies take some 500 MB.
 MAX_PIXELS_AT_ONCE = 8_400_000
 # Measuring a face costs two runs of the recogniser; that many frames tell how well a whole video went.
 MEASURED_FRAMES = 16
@@ -62,11 +65,39 @@ class FramesResult:
 
 
 @dataclass(frozen=True, eq=False)
+class SwappedFrame:
+    """One frame of a stream after swapping.
+
+    Attributes:
+        image: as it came: (H, W, 3) uint8, or (3, H, W) float -1..1; outside of swapped faces its exact values.
+        mask: (H, W) float32 0..1, how much of each pixel is new.
+        crops: (N, 3, S, S) float32 -1..1, its swapped aligned crops; N may be 0.
+        report: what happened.
+    """
+
+    image: Picture
+    mask: torch.Tensor
+    crops: torch.Tensor
+    report: FrameReport
+
+
+@dataclass(frozen=True, eq=False)
+class _FoundFrame:
+    """A frame whose faces are known: who each of the chosen ones becomes, how many there are, what could not be done."""
+
+    number: int
+    frame: Picture
+    faces: list[tuple[DetectedFace, Identity]]
+    faces_found: int
+    problems: list[str]
+
+
+@dataclass(frozen=True, eq=False)
 class FrameSwapper:
     """Everything that one call for a batch needs to know; made consistent on construction.
 
     Attributes:
-        generate: runs the generator, see `swap.generate_faces`.
+        generate: runs the generator: a `baking.BakedFaces`, or what `swap.generate_faces` does.
         config: of that generator.
         analyzer: finds the faces.
         identities: one for all chosen faces, or several: the k-th for place k of the choice.
@@ -74,6 +105,7 @@ class FrameSwapper:
         options: how they are swapped.
         generator_sha256: of the generator's checkpoint.
         strict: a wanted face that cannot be swapped is an error, instead of a line in the report.
+        device: where crops are cut and pasted; best the generator's.
     Raises:
         StyleSwapError: no identity, or identities, references, strength and generator that do not go together.
     """
@@ -86,6 +118,7 @@ class FrameSwapper:
     options: SwapOptions = SwapOptions()
     generator_sha256: str = ""
     strict: bool = False
+    device: torch.device | str = "cpu"
 
     def __post_init__(self) -> None:
         if not self.identities:
@@ -106,11 +139,11 @@ class FrameSwapper:
         on_frame: Callable[[int], None] = lambda frame: None,
         device: torch.device | str | None = None,
     ) -> FramesResult:
-        """Swap the faces of all frames.
+        """Swap the faces of all frames of a batch.
 
         Args:
             frames: (B, H, W, 3 or 4) float 0..1, on any device; not written to.
-            on_frame: called before each frame is looked at; what it raises ends the run.
+            on_frame: called before each frame is worked on; what it raises ends the run.
             device: where the result lies; by default where the frames lie.
         Raises:
             StyleSwapError: no frames, another shape, or, if `strict`, a frame in which something could not be swapped.
@@ -123,63 +156,102 @@ class FrameSwapper:
         count, height, width = frames.shape[:3]
         images = torch.empty(frames.shape, dtype=torch.float32, device=device or frames.device)
         masks = torch.empty(count, height, width, dtype=torch.float32, device=images.device)
-        at_once = max(1, min(self.options.batch_size, MAX_PIXELS_AT_ONCE // (height * width)))
         measured = set(np.linspace(0, count - 1, min(count, MEASURED_FRAMES)).round().astype(int).tolist())
+        parts: dict[int, torch.Tensor] = {}
         crops, reports, repaired = [], [], []
-        for first in range(0, count, at_once):
-            rows = slice(first, min(first + at_once, count))
-            part, broken = repair(frames[rows])
-            repaired += [first + row for row in broken]
-            color, canvas = part[..., :3], Canvas(bhwc_to_bchw(part))
-            made, told = self._swap_part(canvas, first, measured, on_frame)
-            weight = canvas.result_mask()[:, 0]
+
+        def pictures() -> Iterator[torch.Tensor]:
+            for row in range(count):
+                parts[row], broken = repair(frames[row : row + 1])
+                repaired.extend(row for _ in broken)
+                yield bhwc_to_bchw(parts[row])[0]
+
+        for row, done in enumerate(self.stream(pictures(), on_frame, measured.__contains__)):
+            part = parts.pop(row)
             # Where nothing was swapped, the frame's own values: conversion there and back would cost the last bit.
-            color = torch.where(weight[..., None] > 0, bchw_to_bhwc(canvas.image()), color)
-            images[rows, ..., :3] = color.to(images.device)
-            images[rows, ..., 3:] = part[..., 3:].to(images.device)
-            masks[rows] = weight.to(masks.device)
-            crops.append(bchw_to_bhwc(made).to(images.device))
-            reports += told
+            color = torch.where(done.mask[..., None] > 0, bchw_to_bhwc(done.image[None])[0], part[0, ..., :3])
+            images[row, ..., :3] = color.to(images.device)
+            images[row, ..., 3:] = part[0, ..., 3:].to(images.device)
+            masks[row] = done.mask.to(masks.device)
+            crops.append(bchw_to_bhwc(done.crops).to(images.device))
+            reports.append(done.report)
         return FramesResult(images, masks, torch.cat(crops), reports, repaired)
 
-    def _swap_part(
-        self, canvas: Canvas, first: int, measured: set[int], on_frame: Callable[[int], None]
-    ) -> tuple[torch.Tensor, list[FrameReport]]:
-        """Swapped crops (N, 3, S, S) and reports of the frames on a canvas, of which the first has number `first`."""
-        jobs: list[list[FaceJob]] = []
-        found: list[tuple[int, list[str]]] = []
-        for row in range(canvas.count):
-            on_frame(first + row)
-            chosen, faces_found, problems = self._choose(canvas, row)
-            if problems and self.strict:
-                raise StyleSwapError(f"frame {first + row}: {problems[0]}; choose other faces, or let such frames pass")
-            jobs.append(chosen)
-            found.append((faces_found, problems))
-        crops = swap_jobs(canvas, sum(jobs, []), self.generate, self.config, self.analyzer, self.options)
-        reports = [
-            FrameReport(first + row, faces_found, self._report(canvas, jobs[row], first + row, measured), problems)
-            for row, (faces_found, problems) in enumerate(found)
-        ]
-        return crops, reports
+    def stream(
+        self,
+        frames: Iterable[Picture],
+        on_frame: Callable[[int], None] = lambda frame: None,
+        measured: Callable[[int], bool] = lambda frame: False,
+    ) -> Iterator[SwappedFrame]:
+        """Swap the faces of frames that come one by one, such as those of a video: as many come out, in order.
 
-    def _choose(self, canvas: Canvas, row: int) -> tuple[list[FaceJob], int, list[str]]:
-        """The jobs of a frame, how many faces it has, and what could not be done."""
-        faces = self.analyzer.detect(canvas.pixels(row), self.choice.order, embed=self.choice.needs_embeddings)
+        The next frames are fetched and searched for faces in a thread beside the generator. Memory is bounded by
+        `options.batch_size` frames and MAX_PIXELS_AT_ONCE. Closing the iterator early ends the thread.
+
+        Args:
+            frames: (H, W, 3) uint8 RGB, or (3, H, W) float -1..1 each, of any sizes; read in another thread, not written
+                to.
+            on_frame: called in the caller's thread before each frame is worked on; what it raises ends the run.
+            measured: for which frames the report tells the faces' likeness to the source, which costs two runs of the
+                recogniser for each face.
+        Raises:
+            StyleSwapError: what is no frame, or, if `strict`, a frame in which something could not be swapped.
+        """
+        waiting: list[_FoundFrame] = []
+        with Lookahead(self._find(frames), self.options.batch_size) as found:
+            for next_frame in found:
+                on_frame(next_frame.number)
+                if next_frame.problems and self.strict:
+                    raise StyleSwapError(
+                        f"frame {next_frame.number}: {next_frame.problems[0]}; choose other faces, or let such frames pass"
+                    )
+                waiting.append(next_frame)
+                if self._is_enough(waiting):
+                    yield from self._swap(waiting, measured)
+                    waiting = []
+            yield from self._swap(waiting, measured)
+
+    def _find(self, frames: Iterable[Picture]) -> Iterator[_FoundFrame]:
+        for number, frame in enumerate(frames):
+            yield _FoundFrame(number, frame, *self._choose(Canvas.of_frames([frame]).pixels(0)))
+
+    def _is_enough(self, waiting: Sequence[_FoundFrame]) -> bool:
+        faces = sum(len(frame.faces) for frame in waiting)
+        pixels = sum(math.prod(frame.frame.shape) // 3 for frame in waiting)
+        return max(faces, len(waiting)) >= self.options.batch_size or pixels >= MAX_PIXELS_AT_ONCE
+
+    def _swap(self, waiting: Sequence[_FoundFrame], measured: Callable[[int], bool]) -> Iterator[SwappedFrame]:
+        """Run the generator once, or in full batches, over the faces of all frames that wait."""
+        if not waiting:
+            return
+        canvas = Canvas.of_frames([frame.frame for frame in waiting])
+        jobs = [[FaceJob(row, *pair) for pair in frame.faces] for row, frame in enumerate(waiting)]
+        crops = swap_jobs(
+            canvas, sum(jobs, []), self.generate, self.config, self.analyzer, self.options, self.device
+        ).split([len(own) for own in jobs])
+        for row, frame in enumerate(waiting):
+            swapped = self._report(canvas, jobs[row], frame.number, measured(frame.number))
+            report = FrameReport(frame.number, frame.faces_found, swapped, frame.problems)
+            yield SwappedFrame(*canvas.result(row), crops[row], report)
+
+    def _choose(self, picture: np.ndarray) -> tuple[list[tuple[DetectedFace, Identity]], int, list[str]]:
+        """Faces of a frame with who they become, how many faces it has, and what could not be done."""
+        faces = self.analyzer.detect(picture, self.choice.order, embed=self.choice.needs_embeddings)
         picked, problems = self.choice.pick(faces)
         if len(self.identities) == 1:
-            return [FaceJob(row, face, self.identities[0]) for _, face in picked], len(faces), problems
+            return [(face, self.identities[0]) for _, face in picked], len(faces), problems
         people = len(self.identities)
-        jobs = [FaceJob(row, face, self.identities[place]) for place, face in picked if place < people]
+        pairs = [(face, self.identities[place]) for place, face in picked if place < people]
         problems = problems + [
             f"face {face.index} stays: there are {people} identities, none for it" for place, face in picked if place >= people
         ]
         if faces and self.choice.rule in ("all", "largest"):
             places = {place for place, _ in picked}
             problems += [f"no face for identity {place}" for place in range(people) if place not in places]
-        return jobs, len(faces), problems
+        return pairs, len(faces), problems
 
-    def _report(self, canvas: Canvas, jobs: list[FaceJob], frame: int, measured: set[int]) -> list[SwappedFace]:
-        told = [report_face(canvas, self.analyzer, job, self.config, frame in measured) for job in jobs]
+    def _report(self, canvas: Canvas, jobs: list[FaceJob], frame: int, measure: bool) -> list[SwappedFace]:
+        told = [report_face(canvas, self.analyzer, job, self.config, measure) for job in jobs]
         return [replace(face, picture=frame) for face in told]
 
 
@@ -196,3 +268,37 @@ def references_for(identities: Sequence[Identity], analyzer: FaceAnalyzer) -> tu
                 f" {analyzer.recognizer_name!r}; extract the reference with this face analysis"
             )
     return tuple(identity.id_embedding.numpy() for identity in identities)
+
+
+def swap_frames(
+    generator: Generator,
+    analyzer: FaceAnalyzer,
+    frames: Iterable[Picture] | torch.Tensor,
+    identity: Identity | Sequence[Identity],
+    choice: FaceChoice = FaceChoice("largest"),
+    options: SwapOptions = SwapOptions(),
+    *,
+    generator_sha256: str = "",
+    cache: BakedCache | None = None,
+    dtype: torch.dtype | None = None,
+    compiled: bool = False,
+    strict: bool = False,
+    on_frame: Callable[[int], None] = lambda frame: None,
+) -> Iterator[SwappedFrame]:
+    """Swap faces in any number of frames, with the generator baked for each identity; see `FrameSwapper.stream`.
+
+    Args:
+        frames: an iterable of (H, W, 3) uint8 or (3, H, W) float -1..1, or a batch (B, 3, H, W) float -1..1.
+        identity: one for all chosen faces, or several: the k-th for place k of the choice.
+        generator_sha256, cache, dtype, compiled: see `baking.BakedFaces`.
+        strict: a wanted face that cannot be swapped is an error, instead of a line in the report.
+        on_frame: called before each frame is worked on, with its number; what it raises ends the run.
+    Raises:
+        StyleSwapError: as `FrameSwapper` and its `stream`; what does not go together is told before any work.
+    """
+    identities = [identity] if isinstance(identity, Identity) else list(identity)
+    faces = BakedFaces(generator, generator_sha256, cache, dtype, compiled)
+    swapper = FrameSwapper(
+        faces, generator.config, analyzer, identities, choice, options, generator_sha256, strict, faces.device
+    )
+    return swapper.stream(frames, on_frame)

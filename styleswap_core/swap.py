@@ -133,7 +133,8 @@ def swap_faces(
     check_strength(options.strength, analyzer, identity)
     canvas = Canvas(target)
     jobs = [FaceJob(picture, face, identity) for picture, face in _choose(canvas, analyzer, faces, order)]
-    swap_jobs(canvas, jobs, partial(generate_faces, generator), generator.config, analyzer, options)
+    device = next(generator.parameters()).device
+    swap_jobs(canvas, jobs, partial(generate_faces, generator), generator.config, analyzer, options, device)
     reports = [report_face(canvas, analyzer, job, generator.config) for job in jobs]
     return SwapResult(canvas.image(), canvas.result_mask(), reports, domain_notice(metadata, rendered))
 
@@ -146,12 +147,14 @@ def swap_jobs(
     config: GeneratorConfig,
     analyzer: FaceAnalyzer,
     options: SwapOptions,
+    device: torch.device | str = "cpu",
 ) -> torch.Tensor:
     """Swap faces of the canvas's pictures into its result, `options.batch_size` at a time, whoever they become.
 
     Args:
         generate: runs the generator, wherever it is; see `generate_faces`.
         config: of that generator.
+        device: where crops are cut and pasted; best the generator's.
     Returns:
         (len(jobs), 3, S, S) float32 -1..1 on the CPU: the swapped aligned crops, in the order of the jobs.
     """
@@ -161,16 +164,15 @@ def swap_jobs(
     swapped = []
     for start in range(0, len(jobs), options.batch_size):
         part = jobs[start : start + options.batch_size]
-        at = matrices[start : start + len(part)]
-        crops = torch.cat([canvas.read_crop(job.picture, at[i : i + 1], config.size) for i, job in enumerate(part)])
+        pictures, at = [job.picture for job in part], matrices[start : start + len(part)]
+        crops = canvas.read_crops(pictures, at, config.size, device)
         own = None if options.strength == 1.0 else _own_embeddings(canvas, analyzer, part)
         output = generate(crops, [job.identity for job in part], own, options.strength)
-        rgb, mask = output.rgb.float().cpu(), output.mask.float().cpu()
+        rgb, mask, crops = output.rgb.float(), output.mask.float(), crops.to(output.rgb.device)
         wanted = feather_mask(grow_mask(mask, options.mask_grow), options.mask_feather)
         layers = layer_for_mask(rgb, crops, mask, wanted)
-        for i, job in enumerate(part):
-            canvas.paste(job.picture, layers[i : i + 1], wanted[i : i + 1], at[i : i + 1])
-        swapped.append(torch.lerp(crops, layers, wanted).clamp(-1.0, 1.0))
+        canvas.paste(pictures, layers, wanted, at)
+        swapped.append(torch.lerp(crops, layers, wanted).clamp(-1.0, 1.0).cpu())
     return torch.cat(swapped)
 
 

@@ -16,11 +16,12 @@ MAX_FUNCTION_LINES = 60
 HOST_PROGRAM = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "nodes", "server"}
 
 # Everybody may import the leaves; beyond that, each part names its direct ground and inherits what that stands on.
-LEAVES = {"errors", "files", "devices"}
+LEAVES = {"errors", "files", "devices", "lookahead"}
 GROUND = {
     "errors": set(),
     "files": set(),
     "devices": set(),
+    "lookahead": set(),
     "model": set(),
     "images": set(),
     "sheets": {"images"},
@@ -36,7 +37,8 @@ GROUND = {
     "losses": {"faces"},
     "checkpoints": {"model"},
     "swap": {"canvas", "identity", "blending", "losses", "checkpoints"},
-    "frames": {"swap"},
+    "baking": {"swap"},
+    "frames": {"baking"},
     "synthetic": {"images", "sheets"},
     "metrics": {"swap", "synthetic"},
     "training": {"metrics"},

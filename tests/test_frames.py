@@ -1,18 +1,22 @@
 """Batches of frames: nothing is lost, nothing moves, and what was not swapped is named."""
 
+import threading
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from styleswap_core import frames as frames_module
+from styleswap_core.baking import BakedCache
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import template_points
 from styleswap_core.faces.choice import FaceChoice
 from styleswap_core.faces.detected import DetectedFace, order_faces
-from styleswap_core.frames import FrameSwapper, references_for
+from styleswap_core.frames import FrameSwapper, references_for, swap_frames
 from styleswap_core.identity import Identity
-from styleswap_core.model import GeneratorOutput, preset
-from styleswap_core.swap import SwapOptions
+from styleswap_core.model import Generator, GeneratorOutput, preset
+from styleswap_core.swap import SwapOptions, generate_faces
 
 SIDE = 40.0
 CONFIG = preset("tiny")
@@ -189,3 +193,83 @@ def test_cancelling_and_progress():
     with pytest.raises(Cancelled):
         swapper(who(9)).run(torch.stack([frame((40, 1))] * 5), on_frame)
     assert seen == [0, 1, 2]
+
+
+def uint8_frames(count, faces=((40, 1),)):
+    return [(frame(*faces).numpy() * 255).round().astype(np.uint8) for _ in range(count)]
+
+
+def test_a_stream_gives_uint8_frames_back_in_order_and_of_any_size():
+    frames = [*uint8_frames(3), (frame((40, 1), height=60, width=90).numpy() * 255).astype(np.uint8), *uint8_frames(1, ())]
+    copies = [one.copy() for one in frames]
+    seen = []
+    done = list(swapper(who(9), options=SwapOptions(batch_size=3)).stream(iter(frames), seen.append))
+    assert seen == [one.report.frame for one in done] == [0, 1, 2, 3, 4]
+    for before, after, copy in zip(frames, done, copies, strict=True):
+        assert np.array_equal(before, copy) and after.image.dtype == np.uint8 and after.image.shape == before.shape
+        untouched = (after.mask == 0).numpy()
+        assert np.array_equal(after.image[untouched], before[untouched])
+    assert [len(one.crops) for one in done] == [1, 1, 1, 1, 0]
+    assert np.array_equal(done[0].image, done[2].image) and not np.array_equal(done[0].image, frames[0])
+
+
+def test_faces_of_several_frames_run_through_the_generator_together():
+    batches = []
+
+    def counts(crops, identities, own, strength):
+        batches.append(len(crops))
+        return paints_the_person(crops, identities, own, strength)
+
+    one = FrameSwapper(counts, CONFIG, SeesMarks(), [who(9)], options=SwapOptions(batch_size=4))
+    assert len(list(one.stream(uint8_frames(10)))) == 10 and batches == [4, 4, 2]
+    batches.clear()
+    list(one.stream(uint8_frames(3, ((40, 1), (120, 2)))))
+    assert batches == [4, 2]
+
+
+def test_a_long_stream_holds_few_frames_at_once():
+    made, taken = [], []
+
+    def endless():
+        for number in range(10**6):
+            made.append(number)
+            yield uint8_frames(1)[0]
+
+    stream = swapper(who(9), options=SwapOptions(batch_size=2)).stream(endless())
+    for done in stream:
+        taken.append(done.report.frame)
+        # Two wait or are worked on, two lie in the queue, one waits to be put there, one is being looked at.
+        assert len(made) - len(taken) <= 6
+        if len(taken) == 12:
+            break
+    stream.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "styleswap-lookahead"]
+
+
+def test_an_error_of_source_detector_or_callback_ends_a_stream_cleanly():
+    def breaks():
+        yield from uint8_frames(2)
+        raise OSError("the file ends here")
+
+    def refuses(number):
+        raise KeyboardInterrupt
+
+    for frames, on_frame, error in ((breaks(), int, OSError), (uint8_frames(3), refuses, KeyboardInterrupt),
+                                    ([np.zeros((8, 8), np.uint8)], int, StyleSwapError)):
+        with pytest.raises(error):
+            list(swapper(who(9), options=SwapOptions(batch_size=1)).stream(frames, on_frame))
+        assert not [thread for thread in threading.enumerate() if thread.name == "styleswap-lookahead"]
+
+
+def test_swap_frames_bakes_and_gives_what_the_generator_gives():
+    torch.manual_seed(0)
+    generator = Generator(CONFIG).eval().requires_grad_(False)
+    frames, cache = uint8_frames(3), BakedCache()
+    done = list(swap_frames(generator, SeesMarks(), frames, who(9), cache=cache, dtype=torch.float32))
+    assert len(cache) == 1
+    unbaked = FrameSwapper(partial(generate_faces, generator), CONFIG, SeesMarks(), [who(9)], FaceChoice("largest"))
+    with torch.no_grad():
+        for one, other in zip(done, unbaked.stream(frames), strict=True):
+            assert np.abs(one.image.astype(int) - other.image).max() <= 1 and torch.allclose(one.mask, other.mask, atol=1e-4)
+    batch = torch.stack([torch.from_numpy(one).permute(2, 0, 1) for one in frames]) / 127.5 - 1
+    assert [tuple(one.image.shape) for one in swap_frames(generator, SeesMarks(), batch, who(9))] == [(3, 80, 160)] * 3

@@ -205,7 +205,13 @@ def edge_window(size: int, border: float = 0.06) -> torch.Tensor:
     return (ramp[:, None] * ramp[None, :])[None, None]
 
 
-def crop_box(matrix: torch.Tensor, crop_size: int, picture_size: tuple[int, int], margin: int = 0) -> torch.Tensor:
+def crop_box(
+    matrix: torch.Tensor,
+    crop_size: int,
+    picture_size: tuple[int, int],
+    margin: int = 0,
+    part: tuple[int, int, int, int] | None = None,
+) -> torch.Tensor:
     """Upright boxes around crops in their pictures, of one common extent, inside the picture.
 
     Args:
@@ -213,12 +219,13 @@ def crop_box(matrix: torch.Tensor, crop_size: int, picture_size: tuple[int, int]
         crop_size: side of the crop, pixels.
         picture_size: (height, width).
         margin: pixels of the picture to add on every side.
+        part: x0, y0, x1, y1 of the crop, if not all of it matters.
     Returns:
         (B, 4) int64 on the CPU: x0, y0, x1, y1 (exclusive). All of one width and height, so that a batch of them can be
         stacked; a box moves inwards where it would leave the picture.
     """
-    side = float(crop_size)
-    corners = torch.tensor([[0.0, 0.0], [side, 0.0], [0.0, side], [side, side]]).to(matrix).expand(len(matrix), 4, 2)
+    x0, y0, x1, y1 = (0, 0, crop_size, crop_size) if part is None else part
+    corners = torch.tensor([[x0, y0], [x1, y0], [x0, y1], [x1, y1]]).to(matrix).expand(len(matrix), 4, 2)
     corners = transform_points(invert_affine(matrix), corners).detach().cpu()
     limit = torch.tensor([picture_size[1], picture_size[0]])
     low = (corners.amin(1).floor().long() - margin).clamp(min=0).minimum(limit - 1)
@@ -250,25 +257,46 @@ def paste(
         the picture (B, C, H, W), a new tensor, and the mask in picture coordinates (B, 1, H, W).
     """
     batch, _, height, width = picture.shape
-    size = crop.shape[-1]
-    if crop.shape[0] != batch or crop.shape[2] != size or (mask is not None and mask.shape[2:] != crop.shape[2:]):
-        raise StyleSwapError(
-            f"expected {batch} square crops and masks of one size, got {tuple(crop.shape)} and "
-            f"{None if mask is None else tuple(mask.shape)}"
-        )
-    window = edge_window(size, border).to(crop).expand(batch, 1, size, size)
-    alpha = window if mask is None else window * mask.to(crop)
-    boxes = crop_box(matrix, size, (height, width))
+    if len(crop) != batch:
+        raise StyleSwapError(f"expected {batch} crops, one for each picture, got {len(crop)}")
+    boxes = crop_box(matrix, crop.shape[-1], (height, width))
     extent = (int(boxes[0, 3] - boxes[0, 1]), int(boxes[0, 2] - boxes[0, 0]))
-    to_box = invert_affine(shift_origin(matrix, boxes[:, :2]))
-    color = warp(crop, to_box, extent, padding="border", mode="bicubic").clamp(-1.0, 1.0)
-    weight = warp(alpha, to_box, extent, padding="zeros").clamp(0.0, 1.0)
+    color, weight = paste_layers(crop, shift_origin(matrix, boxes[:, :2]), extent, mask, border)
     result, full_mask = picture.clone(), picture.new_zeros(batch, 1, height, width)
     for i, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
         # lerp is exact at weights 0 and 1, `a + w (b - a)` is not.
         result[i, :, y0:y1, x0:x1] = torch.lerp(picture[i, :, y0:y1, x0:x1], color[i], weight[i])
         full_mask[i, :, y0:y1, x0:x1] = weight[i]
     return result, full_mask
+
+
+def paste_layers(
+    crop: torch.Tensor,
+    matrix: torch.Tensor,
+    extent: tuple[int, int],
+    mask: torch.Tensor | None = None,
+    border: float = 0.06,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What `paste` blends into boxes of a picture: lerp(box, color, weight).
+
+    Args:
+        crop, mask, border: as for `paste`.
+        matrix: (B, 2, 3), box -> crop.
+        extent: (height, width) of the boxes.
+    Returns:
+        color (B, C, height, width) in -1..1, weight (B, 1, height, width) in 0..1.
+    """
+    batch, _, size, width = crop.shape
+    if size != width or (mask is not None and (len(mask) != batch or mask.shape[2:] != crop.shape[2:])):
+        raise StyleSwapError(
+            f"expected square crops and masks of one size, got {tuple(crop.shape)} and "
+            f"{None if mask is None else tuple(mask.shape)}"
+        )
+    window = edge_window(size, border).to(crop).expand(batch, 1, size, size)
+    alpha = window if mask is None else window * mask.to(crop)
+    to_box = invert_affine(matrix)
+    color = warp(crop, to_box, extent, padding="border", mode="bicubic").clamp(-1.0, 1.0)
+    return color, warp(alpha, to_box, extent, padding="zeros").clamp(0.0, 1.0)
 
 
 def recognizer_points(size: int = RECOGNIZER_SIZE) -> torch.Tensor:

@@ -161,8 +161,8 @@ class InsightFaceAnalyzer:
         """(box, score, points) of each face, in insightface's coordinates; a finer pass goes before a coarser one."""
         kept: list[tuple[np.ndarray, float, np.ndarray]] = []
         for size in _fitting(self._sizes, max(bgr.shape[:2])) if self._fit else self._sizes:
-            with stdout_to_stderr():
-                boxes, points = self._detector.detect(bgr, input_size=(size, size))
+            # Without `stdout_to_stderr`: it acts on the whole process, and detection may run beside other threads.
+            boxes, points = self._detector.detect(bgr, input_size=(size, size))
             if points is None:
                 raise StyleSwapError("this pack's detector gives no five points; use one that does, such as det_10g")
             fresh = [
