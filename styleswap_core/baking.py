@@ -9,7 +9,7 @@ import torch
 
 from .identity import Identity
 from .model import Generator, GeneratorOutput
-from .model.baked import BakedGenerator, bake
+from .model.baked import BakedGenerator
 from .model.compiled import CompiledGenerator
 from .model.folded import fastest_dtype
 from .swap import generate_faces
@@ -125,11 +125,17 @@ class BakedFaces:
         return GeneratorOutput(*(torch.cat(fields)[order] for fields in zip(*parts, strict=True)))
 
     def _bake(self, identity: Identity) -> Baked:
-        generator = self.generator
-        if identity.w_plus is None:
-            w_plus = generator.broadcast(generator.mapping(identity.id_embedding[None].to(self.device)))
-        else:
-            w_plus = identity.w_plus
         if not self.compiled:
-            return bake(generator, w_plus, self.dtype)
-        return CompiledGenerator(bake(generator, w_plus, self.dtype, packed=False))
+            return bake_identity(self.generator, identity, self.dtype)
+        return CompiledGenerator(bake_identity(self.generator, identity, self.dtype, packed=False))
+
+
+@torch.no_grad()
+def bake_identity(
+    generator: Generator, identity: Identity, dtype: torch.dtype = torch.float32, packed: bool | None = None
+) -> BakedGenerator:
+    """`Generator.bake` for an identity: by its `w_plus` where it has one, else by its embedding."""
+    if identity.w_plus is not None:
+        return generator.bake(identity.w_plus, dtype, packed)
+    at = next(generator.parameters())
+    return generator.bake(generator.broadcast(generator.mapping(identity.id_embedding[None].to(at))), dtype, packed)

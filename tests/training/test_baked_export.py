@@ -7,7 +7,7 @@ import torch
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.model import Generator, preset
 from styleswap_core.model.baked import bake
-from styleswap_core.training.baked_export import export_baked
+from styleswap_core.training.baked_export import export_baked, onnx_difference
 
 FORMS = [
     {},
@@ -38,6 +38,9 @@ def test_onnx_runtime_gives_the_same(tmp_path, changes):
         expected = baked(crop)
         for name, found in zip(names, session.run(None, {"input": crop.numpy()}), strict=True):
             assert (getattr(expected, name) - torch.from_numpy(found)).abs().max() < 1e-3, name
+    assert onnx_difference(tmp_path / "baked.onnx", baked) < 1e-3
+    other = baked_tiny(**{**changes, "rgb_bound": "tanh" if changes.get("rgb_bound", "none") == "none" else "none"})
+    assert onnx_difference(tmp_path / "baked.onnx", other) > 1e-3, "it tells another generator apart"
 
 
 def test_only_plain_float32_is_written(tmp_path):
