@@ -3,6 +3,7 @@
 # make test-comfyui  run the pack in a real ComfyUI and a real browser (COMFYUI_PATH; screenshots go to SCREENSHOTS)
 # make thumbnails | help-pictures | readme-pictures | golden   draw the pack's pictures anew in a real ComfyUI
 # make venv   only set up
+# make bench  measure the generator and whole frames against references, into docs/benchmarks (most of an hour)
 # make assets train everything that ships in styleswap_core/assets again, from nothing (hours on a CPU)
 # make clean  remove .venv and what the demo and the tests wrote
 
@@ -24,7 +25,7 @@ PIP = "$(VENV_PYTHON)" -m pip
 STAMPS = $(VENV)/stamps
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-comfyui venv clean assets thumbnails help-pictures readme-pictures golden
+.PHONY: demo test test-comfyui venv clean assets bench thumbnails help-pictures readme-pictures golden
 
 demo: $(STAMPS)/core
 	OMP_WAIT_POLICY=PASSIVE "$(VENV)/bin/styleswap" demo --out "$(DEMO_OUT)"
@@ -41,6 +42,13 @@ thumbnails golden: $(STAMPS)/browser
 
 help-pictures readme-pictures: $(STAMPS)/browser
 	"$(VENV_PYTHON)" tests/comfyui/draw.py $(@:-pictures=)
+
+# BENCH_ARGS: --threads N, --device cuda, --presets NAME ..., --rounds N; --quick only shows that everything works.
+BENCH_OUT ?= docs/benchmarks
+BENCH_ARGS ?=
+
+bench: $(STAMPS)/test
+	"$(VENV_PYTHON)" benchmarks/speed.py --out "$(BENCH_OUT)" $(BENCH_ARGS)
 
 venv: $(STAMPS)/core
 

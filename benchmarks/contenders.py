@@ -1,0 +1,120 @@
+"""The ways to run one generator for one identity that are measured against each other.
+
+Each contender is built from the same weights and is called with the same crops: crops (B, 3, S, S) -> picture (B, 3, S, S).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from grouped_reference import GroupedReference
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from styleswap_core.model import Generator, preset
+from styleswap_core.model.baked import bake
+from styleswap_core.model.compiled import CompiledGenerator
+
+Run = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """label: for tables; dtype: of its convolutions, which decides with which peak it is compared; devices: where it runs."""
+
+    label: str
+    dtype: str = "float32"
+    devices: tuple[str, ...] = ("cpu", "cuda")
+
+
+REFERENCE = "grouped"
+CONTENDERS: dict[str, Contender] = {
+    REFERENCE: Contender("StyleGAN2 style, grouped convolutions"),
+    "unbaked": Contender("this generator, unbaked"),
+    "baked-float32": Contender("baked, float32"),
+    "baked-bfloat16": Contender("baked, bfloat16", "bfloat16"),
+    "baked-float16": Contender("baked, float16", "float16", ("cuda",)),
+    "compiled-float32": Contender("baked and compiled, float32"),
+    "compiled-bfloat16": Contender("baked and compiled, bfloat16", "bfloat16"),
+    "compiled-float16": Contender("baked and compiled, float16", "float16", ("cuda",)),
+    "onnx-runtime": Contender("baked, ONNX Runtime, float32", devices=("cpu",)),
+}
+
+
+def make_generator(name: str) -> tuple[Generator, Tensor]:
+    """A generator of a preset with random weights, the same in every process, and an id_embedding (1, 512)."""
+    torch.manual_seed(0)
+    generator = Generator(preset(name)).eval().requires_grad_(False)
+    for block in generator.synthesis.blocks.values():
+        # Random ToRGBs of many levels add up to far more than -1..1.
+        block.to_rgb.weight *= 0.2
+    return generator, torch.nn.functional.normalize(torch.randn(1, generator.config.style_dim), dim=1)
+
+
+def make_crops(name: str, batch: int, device: str) -> Tensor:
+    """(batch, 3, S, S) in -1..1."""
+    size = preset(name).size
+    return (torch.rand(batch, 3, size, size, generator=torch.Generator().manual_seed(1)) * 2 - 1).to(device)
+
+
+def build(contender: str, name: str, device: str, threads: int) -> Run:
+    """The contender, ready to be called; what it does not need of the generator is not kept."""
+    generator, embedding = make_generator(name)
+    generator, embedding = generator.to(device), embedding.to(device)
+    if contender in (REFERENCE, "unbaked"):
+        run = GroupedReference(generator) if contender == REFERENCE else generator
+        return lambda crops: run(crops, embedding.expand(len(crops), -1)).image
+    w_plus = generator.broadcast(generator.mapping(embedding))
+    if contender == "onnx-runtime":
+        return _onnx_session(bake(generator, w_plus, packed=False), threads)
+    kind, dtype = contender.split("-")
+    if kind == "compiled":
+        compiled = CompiledGenerator(bake(generator, w_plus, getattr(torch, dtype), packed=False))
+        return lambda crops: _only_compiled(compiled, crops)
+    baked = bake(generator, w_plus, getattr(torch, dtype))
+    return lambda crops: baked(crops).image
+
+
+def _only_compiled(compiled: CompiledGenerator, crops: Tensor) -> Tensor:
+    image = compiled(crops).image
+    if compiled.failed:
+        # The plain module would answer in its place, and be measured under its name.
+        raise SystemExit(f"torch.compile does not work here: {compiled.failed}")
+    return image
+
+
+def _onnx_session(baked, threads: int) -> Run:
+    import onnxruntime
+
+    from styleswap_core.training.baked_export import export_baked
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "baked.onnx"
+        export_baked(path, baked)
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return lambda crops: torch.from_numpy(session.run(["image"], {"input": crops.numpy()})[0])
+
+
+def count_flops(name: str) -> dict[str, float]:
+    """Floating-point operations per picture (a multiplication and an addition are two) of convolutions and products."""
+    with torch.device("meta"):
+        generator = Generator(preset(name)).eval()
+        baked = bake(generator, torch.empty(generator.num_ws, generator.config.w_dim), packed=False)
+        crop = torch.empty(1, 3, generator.config.size, generator.config.size)
+        embedding = torch.empty(1, generator.config.style_dim)
+    counts = {}
+    for label, run in (
+        ("baked", lambda: baked.run(crop)),
+        (REFERENCE, lambda: GroupedReference(generator).to("meta")(crop, embedding)),
+    ):
+        counter = FlopCounterMode(display=False)
+        with counter, torch.no_grad():
+            run()
+        counts[label] = float(counter.get_total_flops())
+    return counts

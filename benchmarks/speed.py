@@ -1,0 +1,96 @@
+"""How fast the generator runs, and a swap from end to end: contenders in alternation, a table and a plot.
+
+    python benchmarks/speed.py --out docs/benchmarks --threads 4
+    python benchmarks/speed.py --quick --out /tmp/benchmarks
+
+Every measurement is a process of its own, with the same inputs and threads; the contenders take turns, `--rounds` times.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from contenders import CONTENDERS, REFERENCE, count_flops
+from speed_report import write_report
+from tqdm import tqdm
+
+HERE = Path(__file__).resolve().parent
+SETTINGS = [(name, batch) for name in ("demo-128", "released-256", "released-512") for batch in (1, 8)]
+QUICK_SETTINGS = [("demo-64", 1), ("demo-64", 2)]
+FRAME_PRESETS, QUICK_FRAME_PRESETS = ("demo-128", "released-256"), ("demo-64",)
+FRAME_CONTENDERS = ("unbaked", "baked-float32", "baked-bfloat16")
+
+
+def run(what: str, args: argparse.Namespace, **options: object) -> dict | None:
+    """One measurement, or None where it failed; what it said then stands on stderr."""
+    words = [sys.executable, str(HERE / "measure.py"), what, "--device", args.device, "--threads", str(args.threads),
+             "--seconds", str(args.seconds)]
+    for name, value in options.items():
+        words += [f"--{name}", str(value)]
+    # ONNX Runtime and OpenMP read the environment before torch can be told.
+    environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, env=environment)
+    if done.returncode:
+        print(f"failed: {' '.join(words[1:])}", file=sys.stderr)
+        return None
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def plan(args: argparse.Namespace) -> list[tuple[str, dict]]:
+    """All measurements of one round, in order."""
+    contenders = [name for name in args.contenders if args.device in CONTENDERS[name].devices]
+    dtypes = sorted({CONTENDERS[name].dtype for name in contenders})
+    jobs: list[tuple[str, dict]] = [("peak", {"dtype": dtype}) for dtype in dtypes]
+    settings = [row for row in (QUICK_SETTINGS if args.quick else SETTINGS) if not args.presets or row[0] in args.presets]
+    for name, batch in settings:
+        jobs += [("generator", {"contender": contender, "preset": name, "batch": batch}) for contender in contenders]
+    for name in QUICK_FRAME_PRESETS if args.quick else FRAME_PRESETS:
+        if args.presets and name not in args.presets:
+            continue
+        for faces in (1, 3):
+            jobs += [
+                ("frames", {"contender": contender, "preset": name, "faces": faces, "frames": 4 if args.quick else 16})
+                for contender in FRAME_CONTENDERS
+            ]
+    return jobs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for speed.json, speed.md and the plot")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3.0, help="about how long each contender is timed in a round")
+    parser.add_argument("--presets", nargs="+", help="only these")
+    parser.add_argument("--contenders", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS))
+    parser.add_argument("--quick", action="store_true", help="a tiny preset and one round: does everything work?")
+    args = parser.parse_args()
+    if args.quick:
+        args.rounds, args.seconds = 1, 0.3
+    if REFERENCE not in args.contenders:
+        parser.error(f"--contenders must hold {REFERENCE}: all others are compared with it")
+    args.out.mkdir(parents=True, exist_ok=True)
+    results: list[dict] = []
+    jobs = plan(args)
+    with tqdm(total=args.rounds * len(jobs)) as bar:
+        for number in range(args.rounds):
+            for what, options in jobs:
+                bar.set_description(" ".join(map(str, options.values())))
+                measured = run(what, args, **options)
+                bar.update()
+                if measured is not None:
+                    results.append({"what": what, "round": number, **options, **measured})
+    names = dict.fromkeys(row["preset"] for row in results if row["what"] == "generator")
+    record = {
+        "device": args.device, "threads": args.threads, "rounds": args.rounds, "seconds": args.seconds,
+        "flops": {name: count_flops(name) for name in names}, "results": results,
+    }
+    print(write_report(args.out, record))
+
+
+if __name__ == "__main__":
+    main()
