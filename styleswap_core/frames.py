@@ -18,7 +18,7 @@ from .faces.choice import FaceChoice
 from .faces.detected import DetectedFace, FaceAnalyzer
 from .identity import Identity, is_recognizer
 from .images import bchw_to_bhwc, bhwc_to_bchw, repair
-from .lookahead import Lookahead
+from .lookahead import lookahead
 from .model import Generator, GeneratorConfig
 from .swap import FaceJob, Generate, SwapOptions, SwappedFace, check_identity, check_strength, report_face, swap_jobs
 
@@ -198,7 +198,7 @@ class FrameSwapper:
             StyleSwapError: what is no frame, or, if `strict`, a frame in which something could not be swapped.
         """
         waiting: list[_FoundFrame] = []
-        with Lookahead(self._find(frames), self.options.batch_size) as found:
+        with lookahead(self._find(frames), self.options.batch_size) as found:
             for next_frame in found:
                 on_frame(next_frame.number)
                 if next_frame.problems and self.strict:

@@ -1,70 +1,39 @@
 """Work on the next item while the caller is busy with this one."""
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Generic, TypeVar
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
 
 Item = TypeVar("Item")
-# How soon the thread notices that nobody wants its items any more.
-_PATIENCE_SECONDS = 0.05
+THREAD_NAME = "styleswap-lookahead"
+_END = object()
 
 
-class Lookahead(Generic[Item]):
-    """Iterates over `items` in a thread of its own, at most `depth` items ahead of the caller.
+@contextmanager
+def lookahead(items: Iterable[Item], depth: int = 2) -> Iterator[Iterator[Item]]:
+    """Iterate over `items` in a thread of its own, at most `depth` items ahead of the caller.
 
     The items come in order. What `items` raises is raised to the caller in its place. Leaving the `with` block, for
     whatever reason, ends the thread before it returns: no item is computed after that, and a generator is closed.
 
-        with Lookahead(slow_items(), depth=2) as items:
+        with lookahead(slow_items(), depth=2) as items:
             for item in items: ...
     """
+    iterator = iter(items)
+    executor = ThreadPoolExecutor(1, THREAD_NAME)
+    try:
+        yield _in_order(executor, iterator, max(1, depth))
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+        if hasattr(iterator, "close"):
+            iterator.close()
 
-    def __init__(self, items: Iterable[Item], depth: int = 2) -> None:
-        self._items = items
-        self._ready: queue.Queue = queue.Queue(max(1, depth))
-        self._unwanted = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="styleswap-lookahead", daemon=True)
 
-    def __enter__(self) -> Iterator[Item]:
-        self._thread.start()
-        return self._take()
-
-    def __exit__(self, *exception: object) -> None:
-        self._unwanted.set()
-        self._thread.join()
-
-    def _work(self) -> None:
-        iterator = iter(self._items)
-        try:
-            for item in iterator:
-                if not self._put((item, None)):
-                    return
-            self._put((None, StopIteration()))
-        # Passed on whole: it is raised again in the thread that asked.
-        except BaseException as error:
-            self._put((None, error))
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            if hasattr(iterator, "close"):
-                iterator.close()
-
-    def _put(self, entry: tuple) -> bool:
-        """Whether the caller still wants it."""
-        while not self._unwanted.is_set():
-            try:
-                self._ready.put(entry, timeout=_PATIENCE_SECONDS)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def _take(self) -> Iterator[Item]:
-        while True:
-            item, error = self._ready.get()
-            if isinstance(error, StopIteration):
-                return
-            if error is not None:
-                raise error
-            yield item
+def _in_order(executor: Executor, iterator: Iterator[Item], depth: int) -> Iterator[Item]:
+    # One worker: the calls of `next` follow each other, and so do their results.
+    pending: deque[Future] = deque(executor.submit(next, iterator, _END) for _ in range(depth))
+    while (item := pending.popleft().result()) is not _END:
+        pending.append(executor.submit(next, iterator, _END))
+        yield item

@@ -42,7 +42,7 @@ GROUND = {
     "synthetic": {"images", "sheets"},
     "metrics": {"swap", "synthetic"},
     "training": {"metrics"},
-    "commands": {"training", "provenance"},
+    "commands": {"training", "provenance", "baking"},
     "cli": {"commands"},
 }
 

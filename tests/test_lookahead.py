@@ -4,11 +4,11 @@ import threading
 
 import pytest
 
-from styleswap_core.lookahead import Lookahead
+from styleswap_core.lookahead import THREAD_NAME, lookahead
 
 
 def running():
-    return [thread for thread in threading.enumerate() if thread.name == "styleswap-lookahead"]
+    return [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_NAME)]
 
 
 def test_items_come_in_order_from_another_thread():
@@ -19,7 +19,7 @@ def test_items_come_in_order_from_another_thread():
             threads.add(threading.get_ident())
             yield number
 
-    with Lookahead(items(), depth=3) as ahead:
+    with lookahead(items(), depth=3) as ahead:
         assert list(ahead) == list(range(50))
     assert threads and threading.get_ident() not in threads and not running()
 
@@ -30,11 +30,11 @@ def test_it_is_never_more_than_depth_ahead():
     def items():
         for number in range(30):
             made.append(number)
-            # One waits to be put, `depth` lie in the queue, one is in the caller's hands.
-            assert len(made) - len(taken) <= 2 + 2
+            # `depth` are made or being made, and one is in the caller's hands.
+            assert len(made) - len(taken) <= 2 + 1
             yield number
 
-    with Lookahead(items(), depth=2) as ahead:
+    with lookahead(items(), depth=2) as ahead:
         for number in ahead:
             taken.append(number)
     assert taken == list(range(30))
@@ -47,7 +47,7 @@ def test_an_error_comes_after_the_items_before_it():
         raise ZeroDivisionError("the third")
 
     taken = []
-    with pytest.raises(ZeroDivisionError, match="the third"), Lookahead(items()) as ahead:
+    with pytest.raises(ZeroDivisionError, match="the third"), lookahead(items()) as ahead:
         for number in ahead:
             taken.append(number)
     assert taken == [1, 2] and not running()
@@ -64,7 +64,7 @@ def test_leaving_early_ends_the_thread_and_closes_the_source(leave):
             closed.set()
 
     def take():
-        with Lookahead(items(), depth=2) as ahead:
+        with lookahead(items(), depth=2) as ahead:
             for number in ahead:
                 if number == 3:
                     if leave == "error":

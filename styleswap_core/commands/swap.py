@@ -8,6 +8,8 @@ from pathlib import Path
 from ..errors import StyleSwapError
 from .arguments import face_choice, fraction
 
+# Baking takes about as long as it saves on a picture or two.
+_WORTH_BAKING = 4
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
@@ -132,11 +134,12 @@ def _work(swapper, identity, rendered: bool, jobs, args: argparse.Namespace) -> 
     from tqdm import tqdm
 
     results, failed = [], []
+    generate = swapper.baked() if len(jobs) >= _WORTH_BAKING else None
     with tqdm(jobs, desc="swap", unit="picture", disable=len(jobs) == 1) as bar:
         for target, out, mask_out in bar:
             try:
                 done = swapper.swap_file(identity, target, out, mask_out, faces=args.faces, strength=args.strength,
-                                         rendered_source=rendered)
+                                         rendered_source=rendered, generate=generate)
                 results.append(done.report)
             # A disk that is full for one picture may do for the next; the report names each.
             except (StyleSwapError, OSError) as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..baking import BakedFaces
 from ..checkpoints import DEMO_MODEL, load_generator, model_sha256
 from ..devices import choose_device
 from ..errors import StyleSwapError
@@ -18,7 +19,7 @@ from ..images import PROVENANCE_KEY, PROVENANCE_SYNTHETIC, image_metadata, load_
 from ..model import Generator
 from ..provenance import MARK, swap_mark
 from ..sheets import mask_picture
-from ..swap import SwapResult, swap_faces
+from ..swap import Generate, SwapResult, swap_faces
 
 
 
@@ -84,6 +85,10 @@ class Swapper:
         """
         return extract_identity(sources, self.analyzer)
 
+    def baked(self) -> BakedFaces:
+        """The generator baked for each identity that it meets: for many targets of few identities."""
+        return BakedFaces(self.generator, self.sha256)
+
     def swap_file(
         self,
         identity: Identity,
@@ -94,6 +99,7 @@ class Swapper:
         faces: str | Sequence[int] = "largest",
         strength: float = 1.0,
         rendered_source: bool = False,
+        generate: Generate | None = None,
     ) -> FileSwap:
         """Swap the faces of a picture file and write the result, and the mask if asked for.
 
@@ -101,6 +107,7 @@ class Swapper:
             faces: as for `swap_faces`.
             strength: 1 gives the source's identity, 0 keeps the target's own.
             rendered_source: the identity comes from pictures of the face world alone.
+            generate: as for `swap_faces`; `baked()` where many targets follow.
 
         Nothing is written unless the swap succeeded. The result appears last: where it is, the mask is too.
 
@@ -111,7 +118,7 @@ class Swapper:
         picture = load_image(target)
         rendered = rendered_source and is_rendered(target)
         result = swap_faces(self.generator, self.analyzer, picture, identity, faces, strength=strength,
-                            metadata=self.metadata, generator_sha256=self.sha256, rendered=rendered)
+                            metadata=self.metadata, generator_sha256=self.sha256, rendered=rendered, generate=generate)
         seconds = time.perf_counter() - start
         if mask_out is not None:
             mask_out.parent.mkdir(parents=True, exist_ok=True)
