@@ -103,11 +103,10 @@ def _onnx_session(baked, threads: int) -> Run:
 
 def count_flops(name: str) -> dict[str, float]:
     """Floating-point operations per picture (a multiplication and an addition are two) of convolutions and products."""
-    with torch.device("meta"):
-        generator = Generator(preset(name)).eval()
-        baked = bake(generator, torch.empty(generator.num_ws, generator.config.w_dim), packed=False)
-        crop = torch.empty(1, 3, generator.config.size, generator.config.size)
-        embedding = torch.empty(1, generator.config.style_dim)
+    generator, embedding = make_generator(name)
+    baked = bake(generator, generator.broadcast(generator.mapping(embedding)), packed=False).to("meta")
+    generator, embedding = generator.to("meta"), embedding.to("meta")
+    crop = torch.empty(1, 3, generator.config.size, generator.config.size, device="meta")
     counts = {}
     for label, run in (
         ("baked", lambda: baked.run(crop)),

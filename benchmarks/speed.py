@@ -54,6 +54,7 @@ def plan(args: argparse.Namespace) -> list[tuple[str, dict]]:
             jobs += [
                 ("frames", {"contender": contender, "preset": name, "faces": faces, "frames": 4 if args.quick else 16})
                 for contender in FRAME_CONTENDERS
+                if contender in contenders
             ]
     return jobs
 
@@ -74,8 +75,12 @@ def main() -> None:
     if REFERENCE not in args.contenders:
         parser.error(f"--contenders must hold {REFERENCE}: all others are compared with it")
     args.out.mkdir(parents=True, exist_ok=True)
-    results: list[dict] = []
     jobs = plan(args)
+    names = dict.fromkeys(options["preset"] for what, options in jobs if what == "generator")
+    record = {
+        "device": args.device, "threads": args.threads, "rounds": 0, "seconds": args.seconds,
+        "flops": {name: count_flops(name) for name in names}, "results": [],
+    }
     with tqdm(total=args.rounds * len(jobs)) as bar:
         for number in range(args.rounds):
             for what, options in jobs:
@@ -83,13 +88,11 @@ def main() -> None:
                 measured = run(what, args, **options)
                 bar.update()
                 if measured is not None:
-                    results.append({"what": what, "round": number, **options, **measured})
-    names = dict.fromkeys(row["preset"] for row in results if row["what"] == "generator")
-    record = {
-        "device": args.device, "threads": args.threads, "rounds": args.rounds, "seconds": args.seconds,
-        "flops": {name: count_flops(name) for name in names}, "results": results,
-    }
-    print(write_report(args.out, record))
+                    record["results"].append({"what": what, "round": number, **options, **measured})
+            # After each round: a run that is stopped leaves the rounds that it finished.
+            record["rounds"] = number + 1
+            page = write_report(args.out, record)
+    print(page)
 
 
 if __name__ == "__main__":
