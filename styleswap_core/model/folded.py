@@ -81,11 +81,6 @@ class FoldedConv(nn.Module):
         """The constant where it differs from place to place, else None."""
         return self.constant if self.constant is not None and self.constant.ndim == 4 else None
 
-    @property
-    def out_channels(self) -> int:
-        """Channels that leave."""
-        return self.weight.shape[1 if self.transposed else 0]
-
     def forward(self, x: Tensor) -> Tensor:
         activate_inside = self.activate and self.map is None
         if self._packed is not None:
