@@ -83,10 +83,11 @@ class Remembered:
 
     def __init__(self, analyzer, frames: list[np.ndarray]) -> None:
         self.recognizer_name, self.recognizer_sha256 = analyzer.recognizer_name, analyzer.recognizer_sha256
-        self._found = {frame.tobytes()[:: 4096 + 1]: analyzer.detect(frame, embed=False) for frame in frames}
+        # By object: uint8 frames reach the analysis as they are, and the caller keeps them alive.
+        self._found = {id(frame): analyzer.detect(frame, embed=False) for frame in frames}
 
     def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True):
-        return self._found[picture.tobytes()[:: 4096 + 1]]
+        return self._found[id(picture)]
 
 
 @torch.no_grad()

@@ -113,7 +113,7 @@ class InsightFaceAnalyzer:
             the faces, numbered in that order; empty if there is none.
         """
         _check_picture(picture)
-        bgr, scale = _reduced(picture[..., ::-1])
+        bgr, scale = _reduced(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         found = self._passes(bgr)
         if not found:
             pad_y, pad_x = (round(side * PADDING) for side in bgr.shape[:2])
@@ -143,7 +143,7 @@ class InsightFaceAnalyzer:
         _check_picture(picture)
         if self._recognizer is None:
             raise StyleSwapError("this face analysis pack has no recogniser (such as w600k_r50.onnx); use another pack")
-        bgr, scale = _reduced(picture[..., ::-1])
+        bgr, scale = _reduced(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         return self._embed(bgr, np.asarray(points, dtype=np.float32) / scale - 0.5)
 
     def torch_recognizer(self) -> TorchRecognizer:
@@ -192,9 +192,9 @@ def _reduced(bgr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     height, width = bgr.shape[:2]
     factor = MAX_ANALYSED_SIDE / max(height, width)
     if factor >= 1.0:
-        return np.ascontiguousarray(bgr), np.ones(2)
+        return bgr, np.ones(2)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    small = cv2.resize(np.ascontiguousarray(bgr), size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
     return small, np.array([width / size[0], height / size[1]])
 
 
