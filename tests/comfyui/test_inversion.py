@@ -32,6 +32,15 @@ def _prompt(**changes):
     return with_probe(with_probe(prompt, "shown", ["swap", 0]), "curve", ["invert", 1])
 
 
+def test_the_defaults_are_the_cores(own_nodes):
+    from styleswap_core.inversion.settings import MAX_STEPS, InversionSettings
+
+    inputs, defaults = own_nodes[INVERT]["input"]["required"], InversionSettings()
+    assert inputs["steps"][1]["default"] == defaults.steps and inputs["steps"][1]["max"] == MAX_STEPS
+    for name in ("trust", "seed", "low_memory"):
+        assert inputs[name][1]["default"] == getattr(defaults, name)
+
+
 @pytest.mark.parametrize("changes", [{}, {"low_memory": True, "steps": 2}])
 def test_an_inverted_identity_swaps(server, changes):
     run = server.run(_prompt(**changes))
