@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import json
 import os
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 from comfy_server import ComfyServer
 from PIL import Image
@@ -26,25 +28,36 @@ def find_chromium() -> str | None:
 
 
 @contextlib.contextmanager
-def open_page(server: ComfyServer, locale: str = "en", width: int = 1920, height: int = 1080) -> Iterator["ComfyPage"]:
-    """ComfyUI's page with a language set and the first-run dialog behind it; errors of the page are collected."""
+def open_browser() -> Iterator[Any]:
+    """Playwright's Browser: the machine's own Chromium, headless. One at a time, so share it."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
         try:
-            for key, value in {"Comfy.TutorialCompleted": True, "Comfy.Locale": locale}.items():
-                server.post(f"/settings/{key}", value)
-            page = browser.new_page(viewport={"width": width, "height": height})
-            page.set_default_timeout(PAGE_SECONDS * 1000)
-            opened = ComfyPage(page, server)
-            page.goto(server.url)
-            page.wait_for_function(
-                "() => window.app?.graph && !!window.LiteGraph?.registered_node_types['StyleSwap_SwapFace']"
-            )
-            yield opened
+            yield browser
         finally:
             browser.close()
+
+
+@contextlib.contextmanager
+def open_page(
+    browser: Any, server: ComfyServer, locale: str = "en", width: int = 1920, height: int = 1080
+) -> Iterator["ComfyPage"]:
+    """ComfyUI's page in a language, as for somebody who has been there before: without the first-run dialog."""
+    for key, value in {"Comfy.TutorialCompleted": True, "Comfy.Locale": locale}.items():
+        server.post(f"/settings/{key}", value)
+    page = browser.new_page(viewport={"width": width, "height": height})
+    try:
+        page.set_default_timeout(PAGE_SECONDS * 1000)
+        opened = ComfyPage(page, server)
+        page.goto(server.url)
+        page.wait_for_function(
+            "() => window.app?.graph && !!window.LiteGraph?.registered_node_types['StyleSwap_SwapFace']"
+        )
+        yield opened
+    finally:
+        page.close()
 
 
 class ComfyPage:
@@ -85,7 +98,8 @@ class ComfyPage:
 
     def serialize(self) -> dict:
         """The workflow as it would be saved now."""
-        return self.page.evaluate("() => app.graph.serialize()")
+        # As text: values that are undefined would arrive as null, while a saved file does not have them.
+        return json.loads(self.page.evaluate("() => JSON.stringify(app.graph.serialize())"))
 
     def prompt(self) -> dict:
         """The API-format prompt that the page would send."""
@@ -108,17 +122,16 @@ class ComfyPage:
     def browse_templates(self, pack: str) -> None:
         """Open the template browser at a pack's page and wait for its thumbnails."""
         self.page.evaluate("() => app.extensionManager.command.execute('Comfy.BrowseTemplates')")
-        dialog = self.page.locator(".p-dialog")
-        dialog.get_by_text(pack, exact=True).click()
-        dialog.locator(f"img[src*='{pack}']").first.wait_for()
+        self.page.locator(".p-dialog").get_by_text(pack, exact=True).click()
         self.page.wait_for_load_state("networkidle")
         self.page.wait_for_timeout(500)
 
-    def thumbnails(self, pack: str) -> list[int]:
-        """Widths in pixels of the thumbnails that the template browser has drawn; 0: failed to load."""
-        return self.page.locator(f".p-dialog img[src*='{pack}']").evaluate_all(
-            "all => all.map(one => one.naturalWidth)"
-        )
+    def thumbnail_width(self, template: str) -> int:
+        """Width in pixels of a template's picture in the template browser, scrolled to; 0: it failed to load."""
+        picture = self.page.locator(f".p-dialog img[alt='{template}']")
+        self.page.locator(".p-dialog").get_by_text(template, exact=True).scroll_into_view_if_needed()
+        picture.wait_for()
+        return picture.evaluate("async image => { await image.decode(); return image.naturalWidth }")
 
     def picture(self, clip: dict | None = None) -> Image.Image:
         """What the page shows, or a part of it in page pixels."""

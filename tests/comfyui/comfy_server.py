@@ -134,7 +134,7 @@ class ComfyServer:
         """GET a JSON answer."""
         return json.loads(self.fetch(path))
 
-    def post(self, path: str, body: Mapping) -> tuple[int, dict]:
+    def post(self, path: str, body: object) -> tuple[int, dict]:
         """POST JSON; returns the status and the JSON answer ({} if there is none)."""
         request = urllib.request.Request(
             self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}

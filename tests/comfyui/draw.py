@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from browser import open_page  # noqa: E402
+from browser import open_browser, open_page  # noqa: E402
 from comfy_server import PACK, PACK_NAME, ComfyServer, Run, link_pack  # noqa: E402
 from workflow_files import (  # noqa: E402
     GOLDEN,
@@ -72,7 +72,7 @@ def _thumbnail(name: str, run: Run) -> Image.Image:
         return _with_insets(_grid(chosen, 2), sources[:1])
     if target.width > target.height:
         second = shown("source_2")[:1] if "two" in name else []
-        return _with_insets(_grid([target, results[0]], 1), sources[:1] + second, top=True)
+        return _with_insets(_grid([target, results[0]], 1), sources[:1] + second, rows=2)
     if "mix" in name:
         return _with_insets(_square(results[0], SIDE), sources[:1] + shown("source_2")[:1])
     if len(sources) > 3:
@@ -98,13 +98,13 @@ def _grid(pictures: Sequence[Image.Image], columns: int, width: int = SIDE) -> I
     return sheet
 
 
-def _with_insets(poster: Image.Image, insets: Sequence[Image.Image], top: bool = False) -> Image.Image:
-    """Small framed pictures in the left and right corner."""
-    side = SIDE // 4
+def _with_insets(poster: Image.Image, insets: Sequence[Image.Image], rows: int = 1) -> Image.Image:
+    """Small framed pictures in the left and right lower corner of the first row."""
+    side = SIDE // 4 if rows == 1 else SIDE // 6
     for number, picture in enumerate(insets):
         framed = ImageOps.expand(_square(picture, side - 2 * BORDER), BORDER, "white")
         x = poster.width - side - 8 if number else 8
-        poster.paste(framed, (x, (poster.height - side) // 2 if top else poster.height - side - 8))
+        poster.paste(framed, (x, poster.height // rows - side - 8))
     return poster
 
 
@@ -120,7 +120,7 @@ def draw_golden(server: ComfyServer) -> None:
 def draw_help(server: ComfyServer) -> None:
     """Each node, cut out of the first template that has it, after a run."""
     done: set[str] = set()
-    with open_page(server, width=1400, height=1200) as page:
+    with open_browser() as browser, open_page(browser, server, width=1400, height=1200) as page:
         for name in template_names():
             workflow = load_workflow(name)
             new = {node["type"]: node["id"] for node in reversed(workflow["nodes"])
@@ -136,7 +136,7 @@ def draw_help(server: ComfyServer) -> None:
 
 def draw_readme(server: ComfyServer) -> None:
     """Screenshots of two templates after a run, and of the template browser."""
-    with open_page(server, width=1920, height=1080) as page:
+    with open_browser() as browser, open_page(browser, server) as page:
         for name in ("01_first_swap", "02_two_faces_two_identities"):
             page.load(load_workflow(name))
             page.run()
