@@ -6,12 +6,13 @@ from pathlib import Path
 import comfy.model_management as memory
 import torch
 from comfy.model_patcher import ModelPatcher
+from comfy.patcher_extension import CallbacksMP
 
+from ..styleswap_core.baking import BakedCache, BakedFaces
 from ..styleswap_core.checkpoints import load_generator, model_sha256
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.identity import Identity
 from ..styleswap_core.model import GeneratorConfig, GeneratorOutput
-from ..styleswap_core.swap import generate_faces
 from .host import check_interrupted
 
 # Feature maps that are alive at one time at the full resolution, each of twice the resolution's channels.
@@ -27,6 +28,7 @@ class LoadedGenerator:
         sha256: of that file.
         metadata: free values of the file.
         patcher: ComfyUI's handle, which moves the weights.
+        baked: the generator folded for the identities used last; dropped whenever ComfyUI unloads the generator.
     """
 
     def __init__(self, name: str, path: Path) -> None:
@@ -34,6 +36,8 @@ class LoadedGenerator:
         self.name, self.path, self.sha256 = name, path, model_sha256(path)
         generator.eval().requires_grad_(False)
         self.patcher = ModelPatcher(generator, memory.get_torch_device(), memory.unet_offload_device())
+        self.baked = BakedCache()
+        self.patcher.add_callback(CallbacksMP.ON_DETACH, lambda *_: self.baked.clear())
 
     @property
     def config(self) -> GeneratorConfig:
@@ -43,7 +47,7 @@ class LoadedGenerator:
     def generate(
         self, crops: torch.Tensor, identities: Sequence[Identity], own: torch.Tensor | None, strength: float
     ) -> GeneratorOutput:
-        """`swap.generate_faces` on ComfyUI's device; where memory does not suffice, in halves.
+        """What `swap.generate_faces` gives, baked, on ComfyUI's device; where memory does not suffice, in halves.
 
         Raises:
             StyleSwapError: there is not memory enough for a single face.
@@ -52,7 +56,8 @@ class LoadedGenerator:
         faces = len(crops)
         memory.load_models_gpu([self.patcher], memory_required=self._bytes_for(faces), force_full_load=True)
         try:
-            return _on_cpu(generate_faces(self.patcher.model, crops, identities, own, strength))
+            run = BakedFaces(self.patcher.model, self.sha256, self.baked)
+            return _on_cpu(run(crops, identities, own, strength))
         except memory.OOM_EXCEPTION as error:
             if faces == 1:
                 raise StyleSwapError(
@@ -60,6 +65,7 @@ class LoadedGenerator:
                     " programs, or start ComfyUI with --lowvram or --cpu"
                 ) from error
         # Outside of the handler, which would keep the failed run's tensors alive.
+        self.baked.clear()
         memory.soft_empty_cache()
         half = faces // 2
         parts = [
@@ -69,8 +75,9 @@ class LoadedGenerator:
         return GeneratorOutput(*(torch.cat(pair) for pair in zip(*parts, strict=True)))
 
     def _bytes_for(self, faces: int) -> int:
+        # A baked generator is about as large as the generator itself.
         size = self.config.size
-        return faces * _MAPS_ALIVE * 2 * self.config.channels_at(size) * size * size * 4
+        return self.patcher.model_size() + faces * _MAPS_ALIVE * 2 * self.config.channels_at(size) * size * size * 4
 
 
 def _on_cpu(output: GeneratorOutput) -> GeneratorOutput:

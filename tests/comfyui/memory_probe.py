@@ -1,6 +1,7 @@
 """Run by ComfyUI's python: a generator under ComfyUI's memory manager that is told there is too little memory.
 
-Prints JSON: how many faces each attempt had, how far the result is from that of one piece, and the error for one face.
+Prints JSON: how many faces each attempt had, how far the result is from that of one piece, the error for one face, and
+how many baked identities are kept before and after ComfyUI unloads the generator.
 """
 
 import importlib
@@ -33,20 +34,23 @@ people = [core["identity"].Identity(torch.randn(512), loaded.config.recognizer) 
 own = torch.nn.functional.normalize(torch.randn(5, 512), dim=1)
 whole = loaded.generate(crops, people, own, 0.7)
 managed = loaded.patcher in [entry.model for entry in memory.current_loaded_models]
+loaded.generate(crops[:2], people[:2], None, 1.0)
+baked = [len(loaded.baked)]
 memory.unload_all_models()
+baked.append(len(loaded.baked))
 
 attempts, room = [], 2
-real = module.generate_faces
+real = module.BakedFaces.__call__
 
 
-def needs_room(generator, part, *rest):
+def needs_room(run, part, *rest):
     attempts.append(len(part))
     if len(part) > room:
         raise memory.OOM_EXCEPTION("told to")
-    return real(generator, part, *rest)
+    return real(run, part, *rest)
 
 
-module.generate_faces = needs_room
+module.BakedFaces.__call__ = needs_room
 halved = loaded.generate(crops, people, own, 0.7)
 difference = max(float((one - other).abs().max()) for one, other in zip(whole, halved, strict=True))
 room = 0
@@ -55,4 +59,6 @@ try:
     message = ""
 except core["errors"].StyleSwapError as error:
     message = str(error)
-print(json.dumps({"managed": managed, "attempts": attempts, "difference": difference, "message": message}))
+print(json.dumps({
+    "managed": managed, "baked": baked, "attempts": attempts, "difference": difference, "message": message,
+}))

@@ -28,6 +28,10 @@ def test_the_manager_knows_the_generator(told):
     assert told["managed"]
 
 
+def test_baked_identities_are_kept_until_the_generator_is_unloaded(told):
+    assert told["baked"] == [2, 0]
+
+
 def test_a_batch_is_halved_until_it_fits_and_nothing_changes(told):
     assert told["attempts"][:5] == [5, 2, 3, 1, 2]
     assert told["difference"] < 1e-4
