@@ -51,7 +51,7 @@ class InvertIdentity(io.ComfyNode):
                 Model.Input("model", tooltip="From Load StyleSwap Model; the result fits this model alone"),
                 face_analysis_input(),
                 io.Image.Input("source", tooltip="One or several pictures of one person; the largest face of each counts"),
-                io.Int.Input("steps", default=80, min=0, max=2000,
+                io.Int.Input("steps", default=60, min=0, max=2000,
                              tooltip="At most so many; it stops by itself when the likeness on held-out guides grows no more."
                              " 0 gives the identity as the model maps it"),
                 io.Float.Input("trust", default=0.5, min=0.0, max=1.0, step=0.05,

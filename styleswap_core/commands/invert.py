@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--guides", type=Path, nargs="+", default=[], metavar="FILE",
         help="pictures of other people, or folders of them, to swap onto while optimising, such as some frames of the video "
              "to come (default: rendered faces)")
-    add("--steps", type=whole_number(0, 2000), default=None, metavar="N", help="at most so many (default: 80)")
+    add("--steps", type=whole_number(0, 2000), default=None, metavar="N", help="at most so many (default: 60)")
     add("--trust", type=fraction, default=None, metavar="0..1",
         help="strength of the trust region: 1 stays at plain W, 0 is unbound; lower it for more likeness at the cost of pose "
              "and expression (default: 0.5)")

@@ -30,8 +30,7 @@ VIEW_BRIGHTNESS = 0.08  # of the range -1..1
 # Where the L1 of the preservation term becomes a square: at the start both pictures are equal but for rounding, and the
 # sign of that must not steer.
 PRESERVATION_BEND = 0.05
-VIEW_COARSE = 2  # factor by which a part of the views is reduced and enlarged again
-VIEW_DRAWS = 10
+VIEW_DRAWS = 9
 """Random numbers that describe one view."""
 
 
@@ -207,9 +206,9 @@ class Objective:
 
 
 def look(image: Tensor, points: Tensor, draws: Tensor, size: int) -> Tensor:
-    """The recogniser's crops of faces, each seen several times, placed and lit a little differently, half of them coarse.
+    """The recogniser's crops of faces, each seen several times, placed and lit a little differently.
 
-    A w_plus that pleases the recogniser in one exact crop alone, or by its finest detail, pleases no other recogniser.
+    A w_plus that pleases the recogniser in one exact crop alone pleases no other recogniser.
 
     Args:
         image: (B, 3, S, S) -1..1; points: (B, 5, 2) pixels; draws: (B, V, VIEW_DRAWS) standard normal; size: of the crops.
@@ -229,6 +228,4 @@ def look(image: Tensor, points: Tensor, draws: Tensor, size: int) -> Tensor:
     gain = (draws[:, 4:5] * VIEW_LOG_CONTRAST + draws[:, 5:8] * VIEW_LOG_TINT).exp()[..., None, None]
     offset = draws[:, 8] * VIEW_BRIGHTNESS
     # Gains act on light, which is zero at -1.
-    crops = (crops + 1.0) * gain - 1.0 + offset[:, None, None, None]
-    coarse = F.interpolate(F.avg_pool2d(crops, VIEW_COARSE), size=size, mode="bilinear", align_corners=False)
-    return torch.where((draws[:, 9] > 0)[:, None, None, None], coarse, crops)
+    return (crops + 1.0) * gain - 1.0 + offset[:, None, None, None]

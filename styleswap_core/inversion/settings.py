@@ -20,9 +20,9 @@ class InversionWeights:
     """
 
     identity: float = 1.0  # 1 - cosine to the source, swaps onto guides
-    preservation: float = 5.0  # L1 between a swap and the same swap by plain W: what need not change, stays
+    preservation: float = 10.0  # L1 between a swap and the same swap by plain W: what need not change, stays
     reconstruction: float = 1.0  # L1 to the source's own picture, inside the face
-    perceptual: float = 0.3  # recogniser features, to the source's own picture
+    perceptual: float = 0.5  # recogniser features, to the source's own picture
     distance: float = 0.1  # squared distance to FC_w(f_id), in units of the trust region; times its strength
 
 
@@ -34,7 +34,7 @@ class InversionSettings:
         StyleSwapError: a value out of its range.
     """
 
-    steps: int = 80
+    steps: int = 60
     # Strength of the trust region, 0..1. 1 holds w_plus at FC_w(f_id), 0 lets it go anywhere.
     trust: float = 0.5
     seed: int = 0
