@@ -32,6 +32,8 @@ class DetectFaces(io.ComfyNode):
             description="Finds every face, draws its box, number and five points, and lists them. The numbers are those that"
             " Swap Face and Extract ArcFace ID count by in the same order.",
             search_aliases=["face detection", "find faces", "face index"],
+            # Its picture in the node is a result of its own, also where nothing is connected.
+            is_output_node=True,
             inputs=[
                 face_analysis_input(),
                 io.Image.Input("image", tooltip="One picture or a batch"),

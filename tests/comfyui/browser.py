@@ -18,6 +18,23 @@ HOW_TO_GET_A_BROWSER = (
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")
 PAGE_SECONDS = 180
+# Pictures arrive after the run; a node loads them when it is drawn. Videos are elements of their own.
+PICTURES_SHOWN = """only => app.graph.nodes.every(node =>
+    (only && node.id !== only) || /Video/.test(node.type) || !app.nodeOutputs[node.id]?.images?.length ||
+    (node.imgs?.length && node.imgs.every(picture => picture.complete && picture.naturalWidth)))"""
+FIT = """() => {
+    const boxes = [...app.graph.nodes, ...app.graph.groups].map(one => one.boundingRect ?? one._bounding);
+    const left = Math.min(...boxes.map(box => box[0])), top = Math.min(...boxes.map(box => box[1]));
+    const width = Math.max(...boxes.map(box => box[0] + box[2])) - left;
+    const height = Math.max(...boxes.map(box => box[1] + box[3])) - top;
+    const frame = app.canvas.canvas.getBoundingClientRect(), side = 70, head = 20, foot = 70;
+    const scale = Math.min((frame.width - 2 * side) / width, (frame.height - head - foot) / height, 1);
+    const view = app.canvas.ds;
+    view.scale = scale;
+    view.offset[0] = (frame.width - width * scale) / 2 / scale - left;
+    view.offset[1] = head / scale - top;
+    app.canvas.setDirty(true, true);
+}"""
 SETTLED = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
@@ -45,7 +62,9 @@ def open_page(
     browser: Any, server: ComfyServer, locale: str = "en", width: int = 1920, height: int = 1080
 ) -> Iterator["ComfyPage"]:
     """ComfyUI's page in a language, as for somebody who has been there before: without the first-run dialog."""
-    for key, value in {"Comfy.TutorialCompleted": True, "Comfy.Locale": locale}.items():
+    settings = {"Comfy.TutorialCompleted": True, "Comfy.Locale": locale, "Comfy.Minimap.Visible": False,
+                "Comfy.Graph.CanvasInfo": False}
+    for key, value in settings.items():
         server.post(f"/settings/{key}", value)
     page = browser.new_page(viewport={"width": width, "height": height})
     try:
@@ -79,10 +98,8 @@ class ComfyPage:
         self.fit()
 
     def fit(self) -> None:
-        """Zoom so that all nodes show."""
-        self.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
-        # The view glides there.
-        self.page.wait_for_timeout(800)
+        """Zoom so that all nodes and groups just show."""
+        self.page.evaluate(FIT)
         self.page.evaluate(SETTLED)
 
     def missing_types(self) -> list[str]:
@@ -107,17 +124,11 @@ class ComfyPage:
 
     def run(self, seconds: float = 300) -> dict:
         """Press Run and wait for the end; returns the entry of the history."""
-        before = set(self.server.get("/history"))
-        self.page.evaluate("() => app.queuePrompt(0)")
-        self.page.wait_for_function(
-            "async known => { const history = await (await fetch('/history')).json();"
-            " return Object.keys(history).some(id => !known.includes(id)) }", arg=sorted(before), timeout=seconds * 1000
-        )
-        (new,) = set(self.server.get("/history")) - before
-        # Pictures arrive after the history entry.
-        self.page.wait_for_load_state("networkidle")
-        self.page.wait_for_timeout(500)
-        return self.server.get(f"/history/{new}")[new]
+        with self.page.expect_response(lambda answer: answer.url.endswith("/prompt")) as response:
+            self.page.evaluate("() => app.queuePrompt(0)")
+        entry = self.server.await_end(response.value.json()["prompt_id"], seconds)
+        self.page.wait_for_function(PICTURES_SHOWN, arg=None)
+        return entry
 
     def browse_templates(self, pack: str) -> None:
         """Open the template browser at a pack's page and wait for its thumbnails."""
@@ -144,10 +155,11 @@ class ComfyPage:
         width, height = self.page.evaluate(
             "([id, left, top]) => { const node = app.graph.getNodeById(id), view = app.canvas.ds;"
             " view.scale = 1; view.offset[0] = left - node.pos[0]; view.offset[1] = top - node.pos[1];"
+            " node.title = node.constructor.title;"
             " app.canvas.setDirty(true, true); app.canvas.deselectAll(); return [node.size[0], node.size[1]] }",
             [node_id, left, top],
         )
-        self.page.wait_for_timeout(300)
+        self.page.wait_for_function(PICTURES_SHOWN, arg=node_id)
         title = 30
         corner = self.page.locator("#graph-canvas").bounding_box()
         return self.picture({

@@ -69,7 +69,7 @@ class ComfyServer:
 
     Attributes:
         base: its base folder; `custom_nodes` in it holds what is loaded.
-        blocked: top-level modules whose import is made to fail, as if they were not installed.
+        blocked: top-level modules that the server does not find, as if they were not installed.
         environment: more variables for the process.
     """
 
@@ -124,6 +124,11 @@ class ComfyServer:
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024
         raise ComfyError("the server's process has no VmRSS")
+
+    def cpu_seconds(self) -> float:
+        """Processor time that the server has used so far (Linux)."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def fetch(self, path: str) -> bytes:
         """GET; raises urllib.error.HTTPError for an answer that is not OK."""
@@ -198,16 +203,15 @@ class ComfyServer:
             raise ComfyError(f"the server ended with exit code {code}\n{self.log()[-3000:]}")
 
     def _write_blocker(self) -> Path:
-        """A folder whose sitecustomize makes the import of `blocked` fail."""
+        """A folder whose sitecustomize hides `blocked` from Python's search, as if they were not installed."""
         folder = self.base / "blocked"
         folder.mkdir(exist_ok=True)
         (folder / "sitecustomize.py").write_text(
-            "import sys\n"
-            "class Blocker:\n"
-            "    def find_spec(self, name, path=None, target=None):\n"
-            f"        if name.split('.')[0] in {self.blocked!r}:\n"
-            "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
-            "sys.meta_path.insert(0, Blocker())\n"
+            "from importlib.machinery import PathFinder\n"
+            "search = PathFinder.find_spec\n"
+            "def find_spec(name, path=None, target=None):\n"
+            f"    return None if name.split('.')[0] in {self.blocked!r} else search(name, path, target)\n"
+            "PathFinder.find_spec = find_spec\n"
         )
         return folder
 

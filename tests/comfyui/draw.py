@@ -41,22 +41,23 @@ README_IMAGES = PACK / "docs" / "images"
 
 def main() -> None:
     """Command line."""
-    kinds: dict[str, Callable[[ComfyServer], None]] = {
+    kinds: dict[str, Callable[[ComfyServer, str], None]] = {
         "thumbnails": draw_thumbnails, "help": draw_help, "readme": draw_readme, "golden": draw_golden
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="+", choices=kinds)
+    parser.add_argument("--only", default="", metavar="TEXT", help="only files whose names hold this")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as base:
         link_pack(Path(base))
         with ComfyServer(Path(base)) as server:
             for what in args.what:
-                kinds[what](server)
+                kinds[what](server, args.only)
 
 
-def draw_thumbnails(server: ComfyServer) -> None:
+def draw_thumbnails(server: ComfyServer, only_name: str) -> None:
     """The result of each template, with what it was made from in the corners."""
-    for name in template_names():
+    for name in filter(lambda name: only_name in name, template_names()):
         run = server.run(with_probes(load_prompt(name)))
         _save(TEMPLATES / f"{name}.jpg", _thumbnail(name, run))
 
@@ -69,7 +70,7 @@ def _thumbnail(name: str, run: Run) -> Image.Image:
     target, sources = shown("target")[0], shown("source")
     if len(results) > 1:
         chosen = results[:: max(1, len(results) // 4)][:4]
-        return _with_insets(_grid(chosen, 2), sources[:1])
+        return _with_insets(_grid(chosen, 2), sources[:1], rows=2)
     if target.width > target.height:
         second = shown("source_2")[:1] if "two" in name else []
         return _with_insets(_grid([target, results[0]], 1), sources[:1] + second, rows=2)
@@ -108,23 +109,26 @@ def _with_insets(poster: Image.Image, insets: Sequence[Image.Image], rows: int =
     return poster
 
 
-def draw_golden(server: ComfyServer) -> None:
+def draw_golden(server: ComfyServer, only_name: str) -> None:
     """What every golden workflow gives now."""
-    for path in sorted(GOLDEN.glob("*/*.api.json")):
+    for path in sorted(path for path in GOLDEN.glob("*/*.api.json") if only_name in path.name):
         prompt = json.loads(path.read_text(encoding="utf-8"))
         pixels = server.run(prompt).pixels(only(prompt, "StyleSwap_SaveImage"))
         tall = np.concatenate(list(pixels))
         Image.fromarray(tall).save(path.with_name(path.name.removesuffix(".api.json") + ".png"), optimize=True)
 
 
-def draw_help(server: ComfyServer) -> None:
+def draw_help(server: ComfyServer, only_name: str) -> None:
     """Each node, cut out of the first template that has it, after a run."""
     done: set[str] = set()
     with open_browser() as browser, open_page(browser, server, width=1400, height=1200) as page:
         for name in template_names():
             workflow = load_workflow(name)
-            new = {node["type"]: node["id"] for node in reversed(workflow["nodes"])
-                   if node["type"].startswith("StyleSwap_") and node["type"] not in done}
+            new = {
+                node["type"]: node["id"]
+                for node in reversed(workflow["nodes"])
+                if node["type"].startswith("StyleSwap_") and only_name in node["type"] and node["type"] not in done
+            }
             if not new:
                 continue
             page.load(workflow)
@@ -134,10 +138,10 @@ def draw_help(server: ComfyServer) -> None:
             done |= set(new)
 
 
-def draw_readme(server: ComfyServer) -> None:
+def draw_readme(server: ComfyServer, only_name: str) -> None:
     """Screenshots of two templates after a run, and of the template browser."""
-    with open_browser() as browser, open_page(browser, server) as page:
-        for name in ("01_first_swap", "02_two_faces_two_identities"):
+    with open_browser() as browser, open_page(browser, server, width=1600, height=900) as page:
+        for name in filter(lambda name: only_name in name, ("01_first_swap", "02_two_faces_two_identities")):
             page.load(load_workflow(name))
             page.run()
             _save(README_IMAGES / f"{name}.jpg", page.picture())

@@ -34,10 +34,10 @@ def test_a_saved_workflow_still_means_the_same(node_infos, path):
     assert now.keys() == saved.keys()
     for key, node in saved.items():
         info = node_infos[node["class_type"]]["input"]
+        declared = {**info.get("required", {}), **info.get("optional", {})}
         for name, value in now[key]["inputs"].items():
-            added = name not in node["inputs"]
-            default = {**info.get("required", {}), **info.get("optional", {})}[name][1].get("default")
-            assert value == (default if added else node["inputs"][name]), f"{node['class_type']}.{name}"
+            expected = node["inputs"][name] if name in node["inputs"] else declared[name][1]["default"]
+            assert value == expected, f"{node['class_type']}.{name}"
         assert node["inputs"].keys() <= now[key]["inputs"].keys()
 
 

@@ -82,6 +82,15 @@ def _declared_inputs(info: Mapping) -> Iterator[tuple[str, list]]:
             yield name, info["input"][group][name]
 
 
+def without_page_inputs(prompt: Mapping, node_infos: Mapping[str, Mapping]) -> dict:
+    """A prompt without the values of widgets that the page adds for itself and no node takes."""
+    known = {name: {key for group in info["input"].values() for key in group} for name, info in node_infos.items()}
+    return {
+        key: {**node, "inputs": {k: v for k, v in node["inputs"].items() if k in known[node["class_type"]]}}
+        for key, node in prompt.items()
+    }
+
+
 def nodes_of(prompt: Mapping, class_type: str) -> list[str]:
     """Ids of a prompt's nodes of a class, in order."""
     return [key for key, node in prompt.items() if node["class_type"] == class_type]
