@@ -74,6 +74,8 @@ def open_page(
         page.wait_for_function(
             "() => window.app?.graph && !!window.LiteGraph?.registered_node_types['StyleSwap_SwapFace']"
         )
+        # The page of 0.3.64 raises an error while it opens, with and without this pack, which has no scripts.
+        opened.errors.clear()
         yield opened
     finally:
         page.close()
@@ -84,7 +86,7 @@ class ComfyPage:
 
     Attributes:
         page: playwright's.
-        errors: what the page's scripts raised.
+        errors: what the page's scripts raised since it was open.
     """
 
     def __init__(self, page, server: ComfyServer) -> None:

@@ -34,9 +34,9 @@ def test_a_template_opens_as_saved_and_runs(page, node_infos, screenshots, name)
     assert _links(now) == _links(workflow)
     assert _widgets(now) == _widgets(workflow)
     entry = page.run()
+    page.picture().save(screenshots / f"{name}.png")
     assert entry["status"]["status_str"] == "success"
     assert page.dialogs() == [] and page.errors == []
-    page.picture().save(screenshots / f"{name}.png")
 
 
 def test_the_template_browser_shows_the_thumbnails(page, screenshots):
