@@ -65,7 +65,7 @@ def align_faces(
             continue
         (face,) = select_faces(faces)
         matrix = crop_matrices([face], config)
-        crops.append(Canvas(picture).read_crop(0, matrix, config.size))
+        crops.append(Canvas(picture).read_crops([0], matrix, config.size))
         points.append(transform_points(matrix, torch.from_numpy(face.points).float()[None]))
         found.append(face)
     return AlignedFaces(torch.cat(crops), torch.cat(points)) if found else None, found, missing
