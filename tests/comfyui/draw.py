@@ -36,6 +36,7 @@ SIDE = 512
 BORDER = 4
 QUALITY = 85
 HELP_IMAGES = PACK / "web" / "docs" / "images"
+README_SIZE = (1600, 900)
 README_IMAGES = PACK / "docs" / "images"
 
 
@@ -140,13 +141,13 @@ def draw_help(server: ComfyServer, only_name: str) -> None:
 
 def draw_readme(server: ComfyServer, only_name: str) -> None:
     """Screenshots of two templates after a run, and of the template browser."""
-    with open_browser() as browser, open_page(browser, server, width=1600, height=900) as page:
+    with open_browser() as browser, open_page(browser, server) as page:
         for name in filter(lambda name: only_name in name, ("01_first_swap", "02_two_faces_two_identities")):
             page.load(load_workflow(name))
             page.run()
-            _save(README_IMAGES / f"{name}.jpg", page.picture())
+            _save(README_IMAGES / f"{name}.jpg", ImageOps.contain(page.picture(), README_SIZE, Image.Resampling.LANCZOS))
         page.browse_templates(PACK_NAME)
-        _save(README_IMAGES / "templates.jpg", page.picture())
+        _save(README_IMAGES / "templates.jpg", ImageOps.contain(page.picture(), README_SIZE, Image.Resampling.LANCZOS))
 
 
 def _save(path: Path, picture: Image.Image) -> None:
