@@ -17,7 +17,7 @@ _PAPER = {"exact_swap": False, "weights.adversarial": 0.1, "weights.feature_matc
           "weights.truth_identity": 0.0, "weights.perceptual": 1.0}
 
 # Light terms of the recogniser: at full weight they slow the others down for long.
-_BASE = {"learning_rate": 0.0015, "weights.adversarial": 0.0, "weights.identity": 0.0, "weights.truth_identity": 0.5,
+_BASE = {"warmup_steps": 50, "schedule": "linear", "weights.adversarial": 0.0, "weights.identity": 0.0, "weights.truth_identity": 0.5,
          "weights.perceptual": 0.3, "weights.swap_perceptual": 0.3, "weights.mask": 2.0}
 
 VARIANTS: dict[str, dict] = {
@@ -26,6 +26,7 @@ VARIANTS: dict[str, dict] = {
     "masking mean": {"model_overrides.attribute_masking": "mean"},
     "injection at every convolution": {"model_overrides.attribute_injection": "every_conv"},
     "no mask branch": {"model_overrides.mask_branch": False, "model_overrides.attribute_masking": "none"},
+    "Adam in place of Muon": {"optimizer": "adam"},
     "no exact swaps (the paper's paradigm)": _PAPER,
 }
 KEYS = ("face_psnr", "psnr", "ssim", "sharpness_ratio", "id_retrieval_top1", "id_cos_target", "mask_iou", "outside_l1",

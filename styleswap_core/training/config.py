@@ -13,6 +13,7 @@ from ..files import atomic_write
 from ..losses import LossWeights
 
 PRECISIONS = ("fp32", "bf16")
+OPTIMIZERS = ("muon", "adam")
 SCHEDULES = ("cosine", "linear", "constant")
 
 
@@ -37,7 +38,9 @@ class TrainingConfig:
     # Length and optimisation.
     steps: int = 20_000
     batch: int = 16
-    learning_rate: float = 1e-3
+    optimizer: str = "muon"  # of the generator: Muon for weight matrices and Adam for the rest, or "adam" alone
+    learning_rate: float = 2e-3  # of Adam
+    matrix_learning_rate: float = 0.05  # of Muon, in the units of Adam's
     discriminator_learning_rate: float = 1e-3
     generator_betas: tuple[float, float] = (0.9, 0.99)  # StyleGAN2's 0 as first beta suits a pure GAN only
     discriminator_betas: tuple[float, float] = (0.0, 0.99)
@@ -71,6 +74,7 @@ class TrainingConfig:
 
     def __post_init__(self):
         _check(self.precision in PRECISIONS, f"precision: expected one of {PRECISIONS}, got {self.precision!r}")
+        _check(self.optimizer in OPTIMIZERS, f"optimizer: expected one of {OPTIMIZERS}, got {self.optimizer!r}")
         _check(self.schedule in SCHEDULES, f"schedule: expected one of {SCHEDULES}, got {self.schedule!r}")
         for name in ("steps", "batch", "r1_interval", "identity_every", "perceptual_every", "log_every",
                      "checkpoint_every", "sample_every"):
@@ -80,7 +84,7 @@ class TrainingConfig:
             _check(getattr(self, name) >= 0, f"{name}: expected 0 or more, got {getattr(self, name)}")
         for name in ("same_identity_share", "owner_share"):
             _check(0 <= getattr(self, name) <= 1, f"{name}: expected a share in 0..1, got {getattr(self, name)}")
-        for name in ("learning_rate", "discriminator_learning_rate", "ema_half_life_images",
+        for name in ("learning_rate", "matrix_learning_rate", "discriminator_learning_rate", "ema_half_life_images",
                      "discriminator_channel_scale"):
             _check(getattr(self, name) > 0, f"{name}: expected more than 0, got {getattr(self, name)}")
 

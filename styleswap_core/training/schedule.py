@@ -7,12 +7,14 @@ from .config import TrainingConfig
 
 def learning_rate_factor(config: TrainingConfig, step: int) -> float:
     """Factor of the learning rates at `step` (0-based): linear warm-up, then decay to 0 at the end."""
-    warmup = min(1.0, (step + 1) / (config.warmup_steps + 1))
-    if config.schedule == "constant":
-        return warmup
-    progress = step / config.steps
-    decay = 1 - progress if config.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * progress))
-    return warmup * decay
+    if config.schedule == "cosine":
+        return warmup_cosine(step, config.steps, config.warmup_steps)
+    return _warmup(step, config.warmup_steps) * (1 - step / config.steps if config.schedule == "linear" else 1.0)
+
+
+def warmup_cosine(step: int, steps: int, warmup_steps: int) -> float:
+    """Linear warm-up times a half cosine from 1 at the first step (0) to 0 after the last."""
+    return _warmup(step, warmup_steps) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 def adversarial_factor(config: TrainingConfig, step: int) -> float:
@@ -38,3 +40,7 @@ def ema_decay(config: TrainingConfig, step: int) -> float:
 def due(step: int, interval: int) -> bool:
     """Whether something that happens every `interval` steps happens at `step`."""
     return step % interval == 0
+
+
+def _warmup(step: int, warmup_steps: int) -> float:
+    return min(1.0, (step + 1) / (warmup_steps + 1))

@@ -17,6 +17,7 @@ from ..model.config import GeneratorConfig, preset
 from ..model.discriminator import Discriminator
 from ..model.generator import Generator
 from .config import TrainingConfig, config_from_dict, config_to_dict
+from .optimizers import GENERATOR_OPTIMIZERS, Optimizer, adam
 from .terms import uses_discriminator
 
 KIND = "styleswap-training"
@@ -31,8 +32,8 @@ class TrainingState:
     generator: Generator
     generator_ema: Generator
     discriminator: Discriminator | None
-    generator_optimizer: torch.optim.Optimizer
-    discriminator_optimizer: torch.optim.Optimizer | None
+    generator_optimizer: Optimizer
+    discriminator_optimizer: Optimizer | None
     step: int = 0
 
 
@@ -61,9 +62,10 @@ def create_state(config: TrainingConfig, device: torch.device) -> TrainingState:
         generator=generator,
         generator_ema=generator_ema,
         discriminator=discriminator,
-        generator_optimizer=_adam(generator, config.learning_rate, config.generator_betas),
-        discriminator_optimizer=None if discriminator is None else _adam(
-            discriminator, config.discriminator_learning_rate, config.discriminator_betas),
+        generator_optimizer=GENERATOR_OPTIMIZERS[config.optimizer](
+            generator, config.learning_rate, config.generator_betas, config.matrix_learning_rate),
+        discriminator_optimizer=None if discriminator is None else adam(
+            discriminator.parameters(), config.discriminator_learning_rate, config.discriminator_betas),
     )
 
 
@@ -180,6 +182,3 @@ def _parts(state: TrainingState) -> dict[str, Any]:
 def _placed(network: nn.Module, device: torch.device) -> Any:
     return network.to(device, memory_format=torch.channels_last)
 
-
-def _adam(network: nn.Module, learning_rate: float, betas: tuple[float, float]) -> torch.optim.Optimizer:
-    return torch.optim.Adam(network.parameters(), lr=learning_rate, betas=betas, eps=1e-8, fused=True)

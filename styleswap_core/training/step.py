@@ -10,6 +10,7 @@ from .. import losses
 from ..faces.arcface import TorchRecognizer
 from .config import TrainingConfig
 from .data import Batch
+from .optimizers import Optimizer, set_learning_rate
 from .replica import Replica
 from .schedule import adversarial_factor, due, ema_decay, learning_rate_factor
 from .state import TrainingState, update_ema
@@ -68,7 +69,7 @@ def train_step(config: TrainingConfig, state: TrainingState, batch: Batch, recog
         raise ValueError(f"no loss term applies at step {step}: all weights are 0")
     total = weighted_sum(terms)
     norm = _descend(total, state.generator, state.generator_optimizer,
-                    config.learning_rate * learning_rate_factor(config, step), config.gradient_clip, replica)
+                    learning_rate_factor(config, step), config.gradient_clip, replica)
     scalars = {f"loss/{term.name}": term.value.detach() for term in terms}
     scalars |= {"loss/total": total.detach(), "gradient/generator": norm}
     if critic is not None:
@@ -94,21 +95,19 @@ def _discriminator_step(config: TrainingConfig, state: TrainingState, batch: Bat
         penalty = losses.r1_penalty(discriminator(watched), watched)
         total = total + config.weights.r1 * config.r1_interval * penalty
         scalars["discriminator/r1"] = penalty.detach()
-    rate = config.discriminator_learning_rate * learning_rate_factor(config, step)
-    scalars["gradient/discriminator"] = _descend(total, discriminator, state.discriminator_optimizer, rate, 0.0,
-                                                replica)
+    scalars["gradient/discriminator"] = _descend(total, discriminator, state.discriminator_optimizer,
+                                                learning_rate_factor(config, step), 0.0, replica)
     return scalars
 
 
-def _descend(total: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer, learning_rate: float,
-             clip: float, replica: Replica) -> Tensor:
+def _descend(total: Tensor, network: nn.Module, optimizer: Optimizer, rate_factor: float, clip: float,
+             replica: Replica) -> Tensor:
     # Returns the gradient's norm before clipping.
     optimizer.zero_grad(set_to_none=True)
     total.backward()
     replica.average_gradients(network.parameters())
     limit = clip if clip > 0 else float("inf")
     norm = nn.utils.clip_grad_norm_(network.parameters(), limit, foreach=True)
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate
+    set_learning_rate(optimizer, rate_factor)
     optimizer.step()
     return norm.detach()

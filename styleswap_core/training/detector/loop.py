@@ -15,6 +15,8 @@ from tqdm import tqdm
 from ...errors import StyleSwapError
 from ...files import atomic_write, file_sha256
 from ..onnx_export import export_onnx
+from ..optimizers import MuonWithAdam, set_learning_rate
+from ..schedule import warmup_cosine
 from .anchors import STRIDES, anchor_grid
 from .config import Canvas, DetectorConfig
 from .corruption import corrupt
@@ -103,10 +105,8 @@ def _optimize(
 ) -> tuple[float, float, float]:
     """Run all steps; the mean losses (score, box, points) of the last tenth."""
     detector.train()
-    optimizer = torch.optim.AdamW(_parameter_groups(detector, config.weight_decay), config.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=config.steps, pct_start=config.warmup_share, cycle_momentum=False
-    )
+    optimizer = MuonWithAdam(detector, config.learning_rate, (0.9, 0.99), config.matrix_learning_rate)
+    warmup_steps = round(config.warmup_share * config.steps)
     generator = torch.Generator().manual_seed(config.seed)
     shares = torch.tensor([canvas.share for canvas in config.canvases])
     history = []
@@ -129,8 +129,8 @@ def _optimize(
         total.backward()
         # One odd early batch must not throw the network off: the run is too short to recover.
         nn.utils.clip_grad_norm_(detector.parameters(), 10.0)
+        set_learning_rate(optimizer, warmup_cosine(step, config.steps, warmup_steps))
         optimizer.step()
-        schedule.step()
         history.append([float(losses.score.detach()), float(losses.box.detach()), float(losses.points.detach())])
         if not np.isfinite(history[-1]).all():
             raise StyleSwapError(f"training diverged at step {step}: a loss is no longer finite; lower the learning rate")
@@ -149,12 +149,3 @@ def normalize(images: Tensor) -> Tensor:
 def _suited(sets: Sequence[PictureSet], canvas: Canvas) -> PictureSet:
     """The pictures whose size is nearest to the canvas: large faces on a large canvas should be sharp."""
     return min(sets, key=lambda pictures: abs(math.log(pictures.size / canvas.size)))
-
-
-def _parameter_groups(detector: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Weight decay for convolution weights alone: not for biases and norms."""
-    parameters = list(detector.parameters())
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
