@@ -24,10 +24,11 @@ class Draw:
     target: np.ndarray
     truth: np.ndarray  # the source's identity under the target's attributes
     photo: np.ndarray  # another picture of the source's identity, from which its embedding comes
+    own_photo: np.ndarray  # the same of the target's identity
 
     def rows(self, part: slice) -> "Draw":
         """Some of the batch."""
-        return Draw(self.target[part], self.truth[part], self.photo[part])
+        return Draw(self.target[part], self.truth[part], self.photo[part], self.own_photo[part])
 
 
 class ColumnSource:
@@ -74,19 +75,20 @@ class ColumnSource:
     def batch(self, step: int, source_crop: bool = False) -> Batch:
         """The batch of `step`, a pure function of (seed, step); on `device` if one was given, else on the CPU."""
         draw = self.draw(step).rows(self.rows)
-        target, truth = self._pictures(draw.target), self._pictures(draw.truth)
-        mask = self._masks(draw.target)
-        points = draw.target
+        target, mask = self._pictures(draw.target), self._masks(draw.target)
+        truth, where = target, mask.device
+        same = torch.from_numpy(self.identities[draw.target] == self.identities[draw.truth]).to(where)
         if self.exact_swap:
-            mask, points = torch.maximum(mask, self._masks(draw.truth)), draw.truth
-        where = mask.device
+            truth, mask = self._pictures(draw.truth), torch.maximum(mask, self._masks(draw.truth))
         return Batch(
             target=target,
-            id_embedding=torch.from_numpy(np.asarray(self.embeddings[draw.photo], dtype=np.float32)).to(where),
-            truth=truth if self.exact_swap else None,
+            id_embedding=self._embeddings(draw.photo).to(where),
+            own_embedding=self._embeddings(draw.own_photo).to(where),
+            truth=truth,
+            truth_known=torch.ones_like(same) if self.exact_swap else same,
             face_mask=mask,
-            same_identity=torch.from_numpy(self.identities[draw.target] == self.identities[draw.truth]).to(where),
-            points=torch.from_numpy(self.points[points]).to(where),
+            same_identity=same,
+            points=torch.from_numpy(self.points[draw.truth if self.exact_swap else draw.target]).to(where),
             source_crop=self._pictures(draw.photo) if source_crop else None,
         )
 
@@ -100,11 +102,15 @@ class ColumnSource:
         other = (target + 1 + random.integers(self.members - 1, size=size)) % self.members
         source = np.where(random.random(size) < self.same_identity_share, target, other)
         truth = column * self.members + source
+        photo = self._another_picture(truth, random)
+        target = column * self.members + target
+        return Draw(target=target, truth=truth, photo=photo, own_photo=self._another_picture(target, random))
+
+    def _another_picture(self, of: np.ndarray, random: np.random.Generator) -> np.ndarray:
         # Another of the n pictures of this identity: 1..n-1 places onward in their circle.
-        count = self.photo_count[truth]
-        onward = 1 + (random.random(size) * (count - 1)).astype(np.int64)
-        photo = self.photos[self.photo_start[truth] + (self.photo_rank[truth] + onward) % count]
-        return Draw(target=column * self.members + target, truth=truth, photo=photo)
+        count = self.photo_count[of]
+        onward = 1 + (random.random(len(of)) * (count - 1)).astype(np.int64)
+        return self.photos[self.photo_start[of] + (self.photo_rank[of] + onward) % count]
 
     def _index_identities(self, seeds: np.ndarray) -> None:
         # photos lists all pictures sorted by identity; start, count and rank say where a picture stands in it.
@@ -121,6 +127,9 @@ class ColumnSource:
         if not len(self.columns):
             raise StyleSwapError("expected a second picture of every identity, got no column where that holds; "
                                  "build more columns or use fewer identities")
+
+    def _embeddings(self, index: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.asarray(self.embeddings[index], dtype=np.float32))
 
     def _pictures(self, index: np.ndarray) -> Tensor:
         # uint8 -> (B, 3, S, S) in -1..1

@@ -55,6 +55,8 @@ class TrainingConfig:
     same_identity_share: float = 0.2
     owner_share: float = 0.5  # of targets that are member 0 of their column, whose body and window it is
     exact_swap: bool = True  # False: the paper's own paradigm, which never sees the true result of a swap
+    back_translated_share: float = 0.0  # of different-identity rows without known truth, see back_translation.py
+    back_translation_start: int = 300  # steps: of a network that knows nothing there is nothing to learn
     face_weight: float = 3.0  # of pixels inside the face against those outside
     weights: LossWeights = field(default_factory=LossWeights)
     adversarial_start: int = 0  # the discriminator is neither run nor trained before
@@ -79,10 +81,10 @@ class TrainingConfig:
         for name in ("steps", "batch", "r1_interval", "identity_every", "perceptual_every", "log_every",
                      "checkpoint_every", "sample_every"):
             _check(getattr(self, name) >= 1, f"{name}: expected at least 1, got {getattr(self, name)}")
-        for name in ("warmup_steps", "adversarial_start", "adversarial_ramp", "recognizer_rows", "gradient_clip",
+        for name in ("warmup_steps", "adversarial_start", "adversarial_ramp", "back_translation_start", "recognizer_rows", "gradient_clip",
                      "sample_images", "validation_images"):
             _check(getattr(self, name) >= 0, f"{name}: expected 0 or more, got {getattr(self, name)}")
-        for name in ("same_identity_share", "owner_share"):
+        for name in ("same_identity_share", "owner_share", "back_translated_share"):
             _check(0 <= getattr(self, name) <= 1, f"{name}: expected a share in 0..1, got {getattr(self, name)}")
         for name in ("learning_rate", "matrix_learning_rate", "discriminator_learning_rate", "ema_half_life_images",
                      "discriminator_channel_scale"):

@@ -19,10 +19,12 @@ class Batch:
 
     target: Tensor  # (B, 3, S, S)
     id_embedding: Tensor  # (B, 512) L2-normalised, from another photo of the source than any picture here
-    truth: Tensor | None  # (B, 3, S, S) exact swap; of same-identity rows the target itself; None: not to be seen
-    face_mask: Tensor  # (B, 1, S, S) 0..1: face of the target, joined with the exact swap's where that is given
+    own_embedding: Tensor  # (B, 512) the same of the target's own person
+    truth: Tensor  # (B, 3, S, S) what the result should be, where that is known; else the target, to fill the place
+    truth_known: Tensor  # (B,) bool: of same-identity rows always, of others where the exact swap is shown
+    face_mask: Tensor  # (B, 1, S, S) 0..1: face of the target, joined with the exact swap's where that is shown
     same_identity: Tensor  # (B,) bool: source and target are one person
-    points: Tensor  # (B, 5, 2) px of the crop: five points of the truth, or of the target where no truth is given
+    points: Tensor  # (B, 5, 2) px of the crop: five points of the truth where it is known, else of the target
     source_crop: Tensor | None = None  # (B, 3, S, S) the photo behind id_embedding, for sample grids alone
 
     def to(self, device: torch.device) -> "Batch":

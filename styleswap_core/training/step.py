@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from .. import losses
 from ..faces.arcface import TorchRecognizer
+from .back_translation import back_translate
 from .config import TrainingConfig
 from .data import Batch
 from .optimizers import Optimizer, set_learning_rate
@@ -55,8 +56,10 @@ def train_step(config: TrainingConfig, state: TrainingState, batch: Batch, recog
     """
     step, device = state.step, batch.target.device
     critic = state.discriminator if adversarial_factor(config, step) > 0 else None
+    generator = state.generator if forward is None else forward
     with autocast(config, device):
-        output = run_generator(state.generator if forward is None else forward, batch)
+        batch = back_translate(config, step, batch, generator)
+        output = run_generator(generator, batch)
         terms = pixel_terms(config, batch, output)
         if recognizer is not None:
             terms += recognizer_terms(config, step, batch, output.image, recognizer)
@@ -83,7 +86,7 @@ def train_step(config: TrainingConfig, state: TrainingState, batch: Batch, recog
 def _discriminator_step(config: TrainingConfig, state: TrainingState, batch: Batch, fake: Tensor,
                         replica: Replica) -> dict[str, Tensor]:
     discriminator, step = state.discriminator, state.step
-    real = batch.target if batch.truth is None else batch.truth
+    real = batch.truth  # where it is not known, the target: a real picture either way
     with autocast(config, real.device):
         real_logits, fake_logits = discriminator(real), discriminator(fake)
     total = losses.discriminator_loss(real_logits, fake_logits)

@@ -42,7 +42,7 @@ def weighted_sum(terms: Iterable[Term]) -> Tensor:
 def pixel_terms(config: TrainingConfig, batch: Batch, output: Output) -> list[Term]:
     """Reconstruction, mask, and closeness to the exact swap where the batch shows it."""
     weights, image = config.weights, output.image
-    same = batch.same_identity
+    same, known = batch.same_identity, batch.truth_known
     over_face = losses.face_weight(batch.face_mask, config.face_weight)
     terms = []
     if weights.reconstruction:
@@ -53,22 +53,20 @@ def pixel_terms(config: TrainingConfig, batch: Batch, output: Output) -> list[Te
     if len(output.mask_logits) > 1 and weights.mask_levels:
         value = losses.mask_levels_loss(output.mask_logits[:-1], batch.face_mask)
         terms.append(Term("mask_levels", weights.mask_levels, value))
-    if batch.truth is None:
-        return terms
     if weights.swap_pixels:
-        value = losses.pixel_loss(image, batch.truth, over_face, rows=~same)
+        value = losses.pixel_loss(image, batch.truth, over_face, rows=known & ~same)
         terms.append(Term("swap_pixels", weights.swap_pixels, value))
-    # The truth of a same-identity row is the target: sharpness and rgb are taught on all rows.
+    # The truth of a same-identity row is the target: sharpness and rgb are taught there as well.
     if weights.swap_rgb:
-        terms.append(Term("swap_rgb", weights.swap_rgb, losses.pixel_loss(output.rgb, batch.truth, batch.face_mask)))
+        terms.append(Term("swap_rgb", weights.swap_rgb, losses.pixel_loss(output.rgb, batch.truth, batch.face_mask, known)))
     if weights.swap_gradients:
-        value = losses.gradient_loss(image, batch.truth, over_face)
+        value = losses.gradient_loss(image, batch.truth, over_face, known)
         terms.append(Term("swap_gradients", weights.swap_gradients, value))
     if weights.swap_laplacian:
-        value = losses.laplacian_loss(image, batch.truth, pixel_weight=over_face)
+        value = losses.laplacian_loss(image, batch.truth, pixel_weight=over_face, rows=known)
         terms.append(Term("swap_laplacian", weights.swap_laplacian, value))
     if weights.swap_sharpness:
-        value = losses.sharpness_loss(image, batch.truth, pixel_weight=over_face)
+        value = losses.sharpness_loss(image, batch.truth, pixel_weight=over_face, rows=known)
         terms.append(Term("swap_sharpness", weights.swap_sharpness, value))
     return terms
 
@@ -80,31 +78,27 @@ def recognizer_terms(config: TrainingConfig, step: int, batch: Batch, image: Ten
     """
     weights = config.weights
     judge_identity = due(step, config.identity_every) and (weights.identity > 0 or weights.truth_identity > 0)
-    judge_features = due(step, config.perceptual_every) and (
-        weights.perceptual > 0 or (weights.swap_perceptual > 0 and batch.truth is not None))
+    judge_features = due(step, config.perceptual_every) and (weights.perceptual > 0 or weights.swap_perceptual > 0)
     if not (judge_identity or judge_features):
         return []
     rows = slice(0, config.recognizer_rows or len(image))
-    # With the exact swap hidden, features are compared on same-identity rows alone, where the target is the truth.
-    reference = batch.target if batch.truth is None else batch.truth
     points = batch.points[rows]
     embedding, features = _judge(recognizer, recognizer_crop(image[rows], points))
     if judge_features or weights.truth_identity > 0:
         with torch.no_grad():
-            reference_embedding, reference_features = _judge(recognizer, recognizer_crop(reference[rows], points))
-    same, terms = batch.same_identity[rows], []
+            reference_embedding, reference_features = _judge(recognizer, recognizer_crop(batch.truth[rows], points))
+    same, known, terms = batch.same_identity[rows], batch.truth_known[rows], []
     if judge_identity and weights.identity:
         value = losses.identity_loss(embedding, batch.id_embedding[rows])
         terms.append(Term("identity", weights.identity * config.identity_every, value))
     if judge_identity and weights.truth_identity:
-        judged = None if batch.truth is not None else same
-        value = losses.identity_loss(embedding, reference_embedding, judged)
+        value = losses.identity_loss(embedding, reference_embedding, known)
         terms.append(Term("truth_identity", weights.truth_identity * config.identity_every, value))
     if judge_features and weights.perceptual:
         value = losses.perceptual_loss(features, reference_features, same)
         terms.append(Term("perceptual", weights.perceptual * config.perceptual_every, value))
-    if judge_features and weights.swap_perceptual and batch.truth is not None:
-        value = losses.perceptual_loss(features, reference_features, ~same)
+    if judge_features and weights.swap_perceptual:
+        value = losses.perceptual_loss(features, reference_features, known & ~same)
         terms.append(Term("swap_perceptual", weights.swap_perceptual * config.perceptual_every, value))
     return terms
 
@@ -120,9 +114,8 @@ def critic_terms(config: TrainingConfig, step: int, batch: Batch, image: Tensor,
         terms.append(Term("adversarial", factor * weights.adversarial, losses.adversarial_loss(logits)))
     if weights.feature_matching:
         with torch.no_grad():
-            reference = batch.target if batch.truth is None else batch.truth
-            _, reference_features = discriminator(reference, return_features=True)
-        value = losses.feature_matching_loss(features, reference_features)
+            _, reference_features = discriminator(batch.truth, return_features=True)
+        value = losses.feature_matching_loss(features, reference_features, batch.truth_known)
         terms.append(Term("feature_matching", factor * weights.feature_matching, value))
     return terms
 

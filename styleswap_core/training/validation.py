@@ -30,7 +30,7 @@ def sample_sheet(generator: Generator, source: DataSource, images: int, device: 
     batch = source.batch(SAMPLE_STEP, source_crop=True).to(device)
     output = run_generator(generator, batch)
     columns = {"source": batch.source_crop, "target": batch.target, "result": output.image, "rgb": output.rgb,
-               "exact swap": batch.truth}
+               "exact swap": batch.truth if bool(batch.truth_known.all()) else None}
     shown = {name: to_uint8(pictures[:images].cpu()) for name, pictures in columns.items() if pictures is not None}
     masks = output.mask[:images, 0].cpu().numpy()
     rows = [[*(np.asarray(pictures[row]) for pictures in shown.values()), mask_picture(masks[row])]

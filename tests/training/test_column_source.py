@@ -64,6 +64,7 @@ def test_pairs_are_what_they_claim(columns, embeddings):
     assert (column(draw.target) == column(draw.truth)).all()
     assert (seeds[draw.photo] == seeds[draw.truth]).all()
     assert (column(draw.photo) != column(draw.truth)).all(), "the embedding comes from another photo"
+    assert (seeds[draw.own_photo] == seeds[draw.target]).all() and (draw.own_photo != draw.target).all()
     same = seeds[draw.target] == seeds[draw.truth]
     assert same.mean() == pytest.approx(0.25, abs=0.04)
     assert ((draw.target % 3) == 0).mean() == pytest.approx(0.5 + 0.5 / 3, abs=0.04)
@@ -86,7 +87,7 @@ def test_pictures_masks_and_embeddings(columns, embeddings, recognizer):
 def test_hidden_exact_swap(columns, embeddings):
     data = source(columns, embeddings, exact_swap=False, batch=16)
     batch, draw = data.batch(0), data.draw(0)
-    assert batch.truth is None
+    assert torch.equal(batch.truth, batch.target) and torch.equal(batch.truth_known, batch.same_identity)
     masks = columns.masks.reshape(-1, SIZE, SIZE)
     assert torch.allclose(batch.face_mask[:, 0] * 255, torch.from_numpy(masks[draw.target]).float(), atol=1e-3)
 
