@@ -1,7 +1,7 @@
 """Detection and recognition through insightface.
 
-The only file that knows insightface's ways: BGR pictures, and pixel centres at 0 where the rest of the package has
-them at 0.5 (see alignment.py).
+With recognition.py and dense_landmarks.py the only file that knows insightface's ways: BGR pictures, and pixel centres at
+0 where the rest of the package has them at 0.5 (see alignment.py).
 """
 
 from collections.abc import Sequence
@@ -10,20 +10,17 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 
 from ..errors import StyleSwapError
 from ..files import file_sha256
-from .alignment import estimate_similarity, recognizer_points
 from .arcface import TorchRecognizer
 from .detected import DetectedFace, order_faces
 from .packs import Roots, build_analysis, find_pack, stdout_to_stderr
+from .recognition import check_picture, embed_points, reduced
 
 # Large faces are found in the small pass: a detector trained on photographs sees too few frame-filling faces.
 DETECTION_SIZES = (640, 256)
 _STRIDE = 32  # a detector's coarsest; its input must be a multiple
-# The largest picture that is analysed as it is; beyond, memory and the detector's plain subsampling do harm.
-MAX_ANALYSED_SIDE = 2048
 # What a retry adds around a picture in which nothing was found, as a fraction of its sides.
 PADDING = 0.5
 _SAME_FACE_IOU = 0.4
@@ -101,7 +98,7 @@ class InsightFaceAnalyzer:
     def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True) -> list[DetectedFace]:
         """Find the faces of a picture.
 
-        Pictures with a side over MAX_ANALYSED_SIDE are analysed on a reduced copy; positions are always those of
+        Pictures with a side over `recognition.MAX_ANALYSED_SIDE` are analysed on a reduced copy; positions are always those of
         the picture given. If nothing is found, the picture is tried again with a border of half its size around
         it, for faces that fill the frame.
 
@@ -112,8 +109,8 @@ class InsightFaceAnalyzer:
         Returns:
             the faces, numbered in that order; empty if there is none.
         """
-        _check_picture(picture)
-        bgr, scale = _reduced(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        check_picture(picture)
+        bgr, scale = reduced(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         found = self._passes(bgr)
         if not found:
             pad_y, pad_x = (round(side * PADDING) for side in bgr.shape[:2])
@@ -140,10 +137,10 @@ class InsightFaceAnalyzer:
         Raises:
             StyleSwapError: the pack has no recogniser.
         """
-        _check_picture(picture)
+        check_picture(picture)
         if self._recognizer is None:
             raise StyleSwapError("this face analysis pack has no recogniser (such as w600k_r50.onnx); use another pack")
-        bgr, scale = _reduced(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        bgr, scale = reduced(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         return self._embed(bgr, np.asarray(points, dtype=np.float32) / scale - 0.5)
 
     def torch_recognizer(self) -> TorchRecognizer:
@@ -174,28 +171,7 @@ class InsightFaceAnalyzer:
         return kept
 
     def _embed(self, bgr: np.ndarray, points: np.ndarray) -> np.ndarray:
-        # insightface's norm_crop, step by step: its own call of scikit-image is deprecated there and warns every time.
-        size = int(self._recognizer.input_size[0])
-        matrix = estimate_similarity(torch.from_numpy(np.float64(points))[None], recognizer_points(size))
-        crop = cv2.warpAffine(bgr, matrix[0].numpy(), (size, size), borderValue=0.0)
-        embedding = self._recognizer.get_feat(crop).ravel().astype(np.float32)
-        return embedding / max(float(np.linalg.norm(embedding)), 1e-12)
-
-
-def _check_picture(picture: np.ndarray) -> None:
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        raise StyleSwapError(f"expected a picture (H, W, 3) uint8 RGB, got {picture.dtype} {picture.shape}")
-
-
-def _reduced(bgr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The picture, at most MAX_ANALYSED_SIDE a side, and the (x, y) factor back to its own pixels."""
-    height, width = bgr.shape[:2]
-    factor = MAX_ANALYSED_SIDE / max(height, width)
-    if factor >= 1.0:
-        return bgr, np.ones(2)
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    small = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
-    return small, np.array([width / size[0], height / size[1]])
+        return embed_points(self._recognizer, bgr, points)
 
 
 def _fitting(sizes: Sequence[int], side: int) -> list[int]:

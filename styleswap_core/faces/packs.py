@@ -70,10 +70,13 @@ def _roots(root: Roots) -> list[Path]:
     return [Path(one).expanduser() for one in ([root] if isinstance(root, str | Path) else root)]
 
 
-def build_analysis(folder: Path, providers: Sequence[str] | None = None) -> Any:
-    """insightface's FaceAnalysis over the pack in a folder, with the detector and the recogniser alone.
+def build_analysis(
+    folder: Path, providers: Sequence[str] | None = None, modules: Sequence[str] = ("detection", "recognition")
+) -> Any:
+    """insightface's FaceAnalysis over the pack in a folder.
 
     Args:
+        modules: which of the pack's models to load, by insightface's names; "detection" must be among them.
         providers: ONNX Runtime's; the first of them must come to work. By default the best that is installed.
     Raises:
         StyleSwapError: insightface is not installed, a file is damaged, there is no detector, or ONNX Runtime cannot
@@ -88,7 +91,7 @@ def build_analysis(folder: Path, providers: Sequence[str] | None = None) -> Any:
         try:
             analysis = FaceAnalysis(
                 name=str(folder),
-                allowed_modules=["detection", "recognition"],
+                allowed_modules=list(modules),
                 providers=list(providers or default_providers()),
             )
         except AssertionError as error:
@@ -96,7 +99,7 @@ def build_analysis(folder: Path, providers: Sequence[str] | None = None) -> Any:
             raise StyleSwapError(
                 f"the pack {folder} has no face detector (such as det_10g.onnx), only {files}; add the missing file"
             ) from error
-        except _load_errors() as error:
+        except load_errors() as error:
             raise StyleSwapError(
                 f"the pack {folder} does not load ({_one_line(error)}); replace the damaged file"
             ) from error
@@ -172,7 +175,7 @@ def _download(name: str, root: Path) -> Path:
             ) from error
 
 
-def _load_errors() -> tuple[type[Exception], ...]:
+def load_errors() -> tuple[type[Exception], ...]:
     """What damaged model files raise: ONNX Runtime's errors have no base class of their own."""
     from google.protobuf.message import Error as ProtobufError
     from onnxruntime.capi import onnxruntime_pybind11_state as state

@@ -1,7 +1,13 @@
-"""The swap mask against the true face regions."""
+"""Face regions: the swap mask against the true ones, and a region for faces of which five points are all that is known."""
 
 import torch
 from torch import Tensor
+
+from ..faces.alignment import estimate_similarity, template_points, transform_points
+
+# An ellipse in the ffhq crop, as fractions of its side: the face with ears, chin and forehead.
+_CENTRE = (0.5, 0.55)
+_HALF_AXES = (0.36, 0.42)
 
 
 def union_mask(first: Tensor, second: Tensor) -> Tensor:
@@ -18,3 +24,17 @@ def mask_iou(mask: Tensor, reference: Tensor) -> Tensor:
     intersection = (first & second).sum(dim=(1, 2, 3)).float()
     union = (first | second).sum(dim=(1, 2, 3)).float()
     return torch.where(union > 0, intersection / union.clamp(min=1), torch.ones_like(union))
+
+
+def face_region(points: Tensor, height: int, width: int) -> Tensor:
+    """1 where a face may be and 0 elsewhere, (B,1,height,width), by its five points (B,5,2) px.
+
+    An ellipse about the aligned face, wide enough for the whole face with ears: what is outside of it no face swap has a
+    reason to change.
+    """
+    x, y = torch.meshgrid(torch.arange(width) + 0.5, torch.arange(height) + 0.5, indexing="xy")
+    pixels = torch.stack([x, y], dim=-1).reshape(1, -1, 2).expand(len(points), -1, 2)
+    # Similarity to a crop of side 1, so that its coordinates are fractions.
+    places = transform_points(estimate_similarity(points, template_points("ffhq", 1)), pixels)
+    offset = (places - torch.tensor(_CENTRE)) / torch.tensor(_HALF_AXES)
+    return (offset.square().sum(dim=-1) <= 1).float().reshape(len(points), 1, height, width)

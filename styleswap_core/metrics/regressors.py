@@ -17,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..errors import StyleSwapError
+from ..faces.alignment import estimate_similarity, template_points, warp
 from ..files import atomic_write
 
 FORMAT = "styleswap-regressors"
@@ -69,6 +70,14 @@ class AttributeRegressor(nn.Module):
     def forward(self, crops: Tensor) -> Estimate:
         values = self.standardised(crops).float() * self.spread + self.mean
         return Estimate(*values.split((3, self.config.expressions, 2), dim=1))
+
+
+def read_attributes(regressor: AttributeRegressor, pictures: Tensor, target_points: Tensor) -> Estimate:
+    """What the regressor sees in pictures (B,3,H,W) in -1..1, always through the window that aligns the target's points
+    (B,5,2) px, so that target and result are read alike."""
+    size = regressor.config.size
+    template = template_points(regressor.config.template, size).to(pictures.device)
+    return regressor(warp(pictures, estimate_similarity(target_points, template), size))
 
 
 def pose_error_deg(first: Tensor, second: Tensor) -> Tensor:

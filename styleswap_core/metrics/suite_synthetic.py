@@ -29,12 +29,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..faces.alignment import estimate_similarity, template_points, warp
 from ..faces.arcface import TorchRecognizer
 from . import fidelity
 from .identity import cosine, embed_faces, retrieval_hits
 from .mask import mask_iou, union_mask
-from .regressors import AttributeRegressor, Estimate, expression_error, gaze_error_deg, pose_error_deg
+from .regressors import AttributeRegressor, Estimate, expression_error, gaze_error_deg, pose_error_deg, read_attributes
 from .sheet import SwapRow, best_median_worst
 from .streams import render_pool, stream
 from .swappers import Swapper
@@ -143,7 +142,7 @@ def measure(panel: Panel, batch: CaseBatch, result: Tensor, mask: Tensor, galler
              "_ceiling": (batch.exact, batch.exact_points)}
     union = union_mask(batch.target_face, batch.exact_face)
     embeddings = {name: embed_faces(panel.judge, picture, points) for name, (picture, points) in views.items()}
-    estimates = {name: _read(panel.regressor, picture, batch.target_points) for name, (picture, _) in views.items()}
+    estimates = {name: read_attributes(panel.regressor, picture, batch.target_points) for name, (picture, _) in views.items()}
     values = {"mask_iou": mask_iou(mask, union)}
     for name, (picture, _) in views.items():
         values |= {
@@ -160,13 +159,6 @@ def measure(panel: Panel, batch: CaseBatch, result: Tensor, mask: Tensor, galler
         }
     truth = Estimate(batch.pose, batch.expression, batch.gaze)
     return values | _attribute_errors(estimates["_ceiling"], truth, "regressor_", "")
-
-
-def _read(regressor: AttributeRegressor, picture: Tensor, target_points: Tensor) -> Estimate:
-    """What the regressor sees in a picture, always through the window that aligns the target's points."""
-    size = regressor.config.size
-    template = template_points(regressor.config.template, size).to(picture.device)
-    return regressor(warp(picture, estimate_similarity(target_points, template), size))
 
 
 def _attribute_errors(estimate: Estimate, reference: Estimate, prefix: str, suffix: str) -> dict[str, Tensor]:

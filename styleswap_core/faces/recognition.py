@@ -1,0 +1,99 @@
+"""Embeddings through ONNX Runtime, as insightface makes them: of a pack's recogniser, or of any recogniser's own file."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from ..errors import StyleSwapError
+from ..files import file_sha256
+from .alignment import estimate_similarity, recognizer_points
+from .packs import default_providers, load_errors, stdout_to_stderr
+
+# The largest picture that is analysed as it is; beyond, memory and the detector's plain subsampling do harm.
+MAX_ANALYSED_SIDE = 2048
+
+
+class OnnxRecognizer:
+    """A recogniser that only judges: from an ONNX file with whatever operators, by insightface's rules for pixels and crop.
+
+    Attributes:
+        name: stem of the file.
+        sha256: of the file.
+
+    Raises:
+        StyleSwapError: a file that is missing, damaged, or no face recogniser.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        path = Path(path)
+        self.name, self.sha256 = path.stem, file_sha256(path)
+        with stdout_to_stderr():
+            import onnxruntime
+            from insightface.model_zoo.arcface_onnx import ArcFaceONNX
+
+            try:
+                session = onnxruntime.InferenceSession(str(path), providers=default_providers())
+                _check_form(path, session.get_inputs()[0].shape, len(session.get_outputs()))
+                self._model = ArcFaceONNX(str(path), session)
+                width = int(self._model.input_size[0])
+                shape = self._model.get_feat(np.zeros((width, width, 3), np.uint8)).shape
+            except StyleSwapError:
+                raise
+            except load_errors() as error:
+                raise StyleSwapError(f"{path} is not an ONNX file that runs ({type(error).__name__}); replace it") from error
+        if len(shape) != 2 or shape[0] != 1 or shape[1] < 2:
+            raise StyleSwapError(f"expected embeddings (N, D), {path} gives {shape}; it is another kind of network")
+
+    def embed(self, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Embedding of a face whose place is known.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            points: (5, 2), continuous pixels.
+        Returns:
+            (D,) float32, L2-normalised.
+        """
+        check_picture(picture)
+        bgr, scale = reduced(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        return embed_points(self._model, bgr, np.asarray(points, dtype=np.float32) / scale - 0.5)
+
+
+def embed_points(model: Any, bgr: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """L2-normalised embedding (D,) by insightface's `ArcFaceONNX`; points (5, 2) with pixel centres at 0."""
+    # insightface's norm_crop, step by step: its own call of scikit-image is deprecated there and warns every time.
+    size = int(model.input_size[0])
+    matrix = estimate_similarity(torch.from_numpy(np.float64(points))[None], recognizer_points(size))
+    crop = cv2.warpAffine(bgr, matrix[0].numpy(), (size, size), borderValue=0.0)
+    embedding = model.get_feat(crop).ravel().astype(np.float32)
+    return embedding / max(float(np.linalg.norm(embedding)), 1e-12)
+
+
+def _check_form(path: Path, shape: list, outputs: int) -> None:
+    square = len(shape) == 4 and shape[1] == 3 and isinstance(shape[2], int) and shape[2] == shape[3]
+    # Checked here: insightface asserts it, and an assertion tells users nothing.
+    if not square or outputs != 1:
+        raise StyleSwapError(
+            f"expected a recogniser with one input (N, 3, S, S) and one output, {path} has {shape} and {outputs}; it is"
+            " another kind of network"
+        )
+    recognizer_points(shape[2])
+
+
+def check_picture(picture: np.ndarray) -> None:
+    """Raise StyleSwapError for anything but a picture (H, W, 3) uint8."""
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise StyleSwapError(f"expected a picture (H, W, 3) uint8 RGB, got {picture.dtype} {picture.shape}")
+
+
+def reduced(bgr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The picture, at most MAX_ANALYSED_SIDE a side, and the (x, y) factor back to its own pixels."""
+    height, width = bgr.shape[:2]
+    factor = MAX_ANALYSED_SIDE / max(height, width)
+    if factor >= 1.0:
+        return bgr, np.ones(2)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    small = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
+    return small, np.array([width / size[0], height / size[1]])
