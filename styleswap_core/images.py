@@ -71,7 +71,8 @@ def load_image(path: str | Path) -> np.ndarray:
     # What Pillow's decoders raise on damaged data depends on the format.
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error) as error:
         raise StyleSwapError(f"{path} is truncated or damaged ({_one_line(error)}); save it again") from error
-    return np.ascontiguousarray(np.asarray(picture))
+    # A copy: Pillow's own memory is read-only, about which torch complains.
+    return np.array(picture)
 
 
 def save_image(path: str | Path, image: np.ndarray, metadata: Mapping[str, str] | None = None) -> None:

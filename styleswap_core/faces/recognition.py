@@ -15,6 +15,9 @@ from .packs import default_providers, load_errors, stdout_to_stderr
 # The largest picture that is analysed as it is; beyond, memory and the detector's plain subsampling do harm.
 MAX_ANALYSED_SIDE = 2048
 
+SHIPPED_JUDGE = Path(__file__).resolve().parent.parent / "assets" / "judge.onnx"
+"""The second recogniser that comes with the package, for evaluation alone; it knows rendered faces."""
+
 
 class OnnxRecognizer:
     """A recogniser that only judges: from an ONNX file with whatever operators, by insightface's rules for pixels and crop.

@@ -13,6 +13,7 @@ from ..devices import choose_device
 from ..errors import StyleSwapError
 from ..faces.analysis import InsightFaceAnalyzer, load_face_analysis
 from ..faces.arcface import TorchRecognizer
+from ..faces.recognition import SHIPPED_JUDGE
 from ..files import file_sha256
 from ..images import PROVENANCE_KEY, PROVENANCE_SYNTHETIC
 from ..inversion import InversionSettings
@@ -26,6 +27,7 @@ from .streams import default_workers
 from .suite_inversion import Files, InversionSuite, evaluate_inversion
 from .suite_synthetic import DEFAULT_SEED, Panel, Settings, evaluate
 from .swappers import aligned_swapper, check_recognizer, pipeline_swapper
+from .trial_command import add_trial_arguments, run_pairs, run_videos
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 EXIT_MISSED = 1
@@ -41,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, metavar="FILE.json", help="write the figures here, the picture sheet beside them")
     add("--model", type=Path, default=ASSETS / "generator.safetensors", help="generator (default: the demo model)")
     add("--pack", type=Path, help="folder with detector and recogniser (default: the demo pack)")
-    add("--judge", type=Path, default=ASSETS / "judge.onnx", help="second recogniser (default: the demo pack's)")
+    add("--judge", type=Path, default=SHIPPED_JUDGE,
+        help="second recogniser, an ONNX file; for pairs and videos also a pack (default: the shipped one, rendered faces)")
     add("--regressors", type=Path, default=ASSETS / "regressors.safetensors",
         help="judges of pose, expression and gaze (default: the demo pack's)")
     add("--protocol", choices=("aligned", "pipeline"), default="aligned",
@@ -53,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch", type=int, default=16, help="cases at a time (default: %(default)s)")
     add("--check", action="store_true", help="exit with 1 if a figure misses what it must reach")
     add("--json", action="store_true", help="print the figures as JSON instead of a table")
+    add_trial_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
         check_out(args.out)
     if args.batch < 1 or (args.workers is not None and args.workers < 0):
         raise StyleSwapError("expected --batch of 1 or more and --workers of 0 or more; change them")
+    if args.input is not None and args.suite not in TRIAL_SUITES:
+        raise StyleSwapError(f"the {args.suite} suite renders what it measures and takes no file, got {args.input}; leave it out")
     report = SUITES[args.suite](args)
     if args.out is not None:
         write(report, args.out)
@@ -120,7 +126,7 @@ def _load(args: argparse.Namespace) -> tuple[Generator, InsightFaceAnalyzer, Pan
     generator = generator.eval().to(device)
     analyzer = load_face_analysis(args.pack)
     recognizer, judge = analyzer.torch_recognizer().to(device), TorchRecognizer(args.judge).to(device)
-    check_recognizer(generator, recognizer)
+    check_recognizer(generator, recognizer.name, recognizer.sha256)
     workers = default_workers(device) if args.workers is None else args.workers
     regressor = load_regressor(args.regressors).to(device)
     return generator, analyzer, Panel(aligned_swapper(generator), recognizer, judge, regressor, device, workers)
@@ -136,5 +142,10 @@ def _facts(args: argparse.Namespace, generator: Generator, panel: Panel, suite: 
     }
 
 
-SUITES: dict[str, Callable[[argparse.Namespace], Report]] = {"inversion": run_inversion, "synthetic": run_synthetic}
+TRIAL_SUITES: dict[str, Callable[[argparse.Namespace], Report]] = {"pairs": run_pairs, "videos": run_videos}
+"""Suites that judge pictures which the user names."""
+
+SUITES: dict[str, Callable[[argparse.Namespace], Report]] = {
+    "inversion": run_inversion, "synthetic": run_synthetic, **TRIAL_SUITES,
+}
 """Suites by name; another joins by a function from the parsed options to a `Report`."""

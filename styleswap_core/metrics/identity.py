@@ -23,13 +23,15 @@ def cosine(first: Tensor, second: Tensor) -> Tensor:
     return F.cosine_similarity(first, second, dim=1)
 
 
-def retrieval_hits(probes: Tensor, gallery: Tensor, labels: Tensor) -> Tensor:
+def retrieval_hits(probes: Tensor, gallery: Tensor, labels: Tensor, people: Tensor | None = None) -> Tensor:
     """1.0 where the nearest gallery row by cosine is the right one, else 0.0: (B,).
 
-    probes (B,D), gallery (N,D), labels (B,) int64 row numbers of the gallery. The mean is the top-1 retrieval rate.
+    probes (B,D), gallery (N,D), labels (B,) int64 row numbers of the gallery; or numbers of people, where `people` (N,)
+    says whom each row shows. The mean is the top-1 retrieval rate.
     """
     nearest = (F.normalize(probes, dim=1) @ F.normalize(gallery, dim=1).T).argmax(dim=1)
-    return (nearest == labels.to(nearest.device)).float()
+    found = nearest if people is None else people.to(nearest.device)[nearest]
+    return (found == labels.to(nearest.device)).float()
 
 
 def eight_bit(image: Tensor) -> Tensor:

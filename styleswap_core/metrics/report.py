@@ -17,25 +17,27 @@ from .bounds import Bound, Verdict, check
 class Report:
     """What a suite hands back.
 
-    figures: key -> value, with `_floor` and `_ceiling` where they exist. facts: what was measured, and with what.
-    bounds: what must be reached, in the order of the table. sheet: (H,W,3) uint8 picture sheet, and `provenance`, text
-    for its file. table: Markdown that stands in place of the usual table of floor, result and ceiling.
+    figures: key -> value, with `_floor` and `_ceiling` where they exist. facts: what was measured, and with what; plain JSON
+    values. bounds: what must be reached, in the order of the table. sheet: (H,W,3) uint8 picture sheet, and `provenance`, text
+    for its file. table: Markdown that stands in place of the usual table of floor, result and ceiling. lists: what stands
+    behind the figures, such as every case; plain JSON values, at the end of the file.
     """
 
     figures: dict[str, float]
-    facts: dict[str, str | int | float]
+    facts: dict[str, object]
     bounds: dict[str, Bound] = field(default_factory=dict)
     sheet: np.ndarray | None = None
     provenance: dict[str, str] = field(default_factory=dict)
     table: str = ""
+    lists: dict[str, list] = field(default_factory=dict)
 
     def verdicts(self) -> list[Verdict]:
         return check(self.figures, self.bounds)
 
     def to_json(self) -> str:
-        """One flat object: facts first, then figures; a figure that is not a number is null."""
+        """One object: facts first, then figures, then lists; a figure that is not a number is null."""
         figures = {key: None if math.isnan(value) else value for key, value in self.figures.items()}
-        return json.dumps({**self.facts, **figures}, indent=2, allow_nan=False) + "\n"
+        return json.dumps({**self.facts, **figures, **self.lists}, indent=2, allow_nan=False) + "\n"
 
 
 def sheet_path(out: Path) -> Path:

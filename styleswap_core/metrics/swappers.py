@@ -1,18 +1,19 @@
 """What a suite judges: the generator alone on aligned crops, or the whole pipeline on whole pictures."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..canvas import Canvas
 from ..errors import StyleSwapError
-from ..faces.arcface import TorchRecognizer
 from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..identity import Identity
 from ..images import from_uint8, to_uint8
 from ..model import Generator
-from ..swap import swap_faces
+from ..swap import FaceJob, SwapOptions, check_identity, generate_faces, swap_faces, swap_jobs
 from .identity import eight_bit
 from .synthetic_cases import CaseBatch
 
@@ -21,6 +22,9 @@ HIT_RADIUS = 0.25
 
 # (batch, id_embedding (B,D)) -> result (B,3,H,W) of 8-bit values, mask (B,1,H,W), face found (B,) bool
 Swapper = Callable[[CaseBatch, Tensor], tuple[Tensor, Tensor, Tensor]]
+
+# (picture (H,W,3) uint8 RGB, its face, identity) -> the picture with the face swapped
+FaceSwapper = Callable[[np.ndarray, DetectedFace, Identity], np.ndarray]
 
 
 def aligned_swapper(generator: Generator) -> Swapper:
@@ -57,15 +61,30 @@ def pipeline_swapper(generator: Generator, analyzer: FaceAnalyzer) -> Swapper:
     return swap
 
 
+def face_swapper(generator: Generator, analyzer: FaceAnalyzer) -> FaceSwapper:
+    """The program as users run it, on a face that is found already: align, swap, paste back."""
+    device = next(generator.parameters()).device
+    generate = partial(generate_faces, generator)
+
+    @torch.no_grad()
+    def swap(picture: np.ndarray, face: DetectedFace, identity: Identity) -> np.ndarray:
+        check_identity(generator.config, identity, "")
+        canvas = Canvas(picture)
+        swap_jobs(canvas, [FaceJob(0, face, identity)], generate, generator.config, analyzer, SwapOptions(), device)
+        return canvas.image()
+
+    return swap
+
+
 def is_hit(face: DetectedFace, points: np.ndarray) -> bool:
     """Whether a detection is the face whose true points (5,2) are given."""
     size = np.linalg.norm(points[:2].mean(axis=0) - points[3:].mean(axis=0))
     return bool(np.linalg.norm(face.points - points, axis=1).mean() < HIT_RADIUS * size)
 
 
-def check_recognizer(generator: Generator, recognizer: TorchRecognizer) -> None:
-    """Raise StyleSwapError where the generator was trained with another recogniser than this one."""
+def check_recognizer(generator: Generator, name: str, sha256: str) -> None:
+    """Raise StyleSwapError where the generator was trained with another recogniser than the one of this name and file."""
     wanted = generator.config.recognizer
-    if wanted and wanted not in (recognizer.name, recognizer.sha256):
-        raise StyleSwapError(f"this model was trained with the recogniser {wanted!r}, the pack has {recognizer.name!r}; "
+    if wanted and wanted not in (name, sha256):
+        raise StyleSwapError(f"this model was trained with the recogniser {wanted!r}, the pack has {name!r}; "
                              "name the pack that belongs to the model with --pack")

@@ -64,10 +64,7 @@ def test_a_detection_beside_the_face_is_no_hit():
 
 
 def test_another_recogniser_is_refused():
-    class Recognizer:
-        name, sha256 = "other", "0" * 64
-
     with pytest.raises(StyleSwapError, match="--pack"):
-        check_recognizer(generator(recognizer="demo"), Recognizer)
-    check_recognizer(generator(recognizer="other"), Recognizer)
-    check_recognizer(generator(), Recognizer)
+        check_recognizer(generator(recognizer="demo"), "other", "0" * 64)
+    check_recognizer(generator(recognizer="other"), "other", "0" * 64)
+    check_recognizer(generator(), "other", "0" * 64)
