@@ -42,6 +42,7 @@ SHEET_COLUMNS = ("source", "target", "result")
 _SAME_PLACE = 0.35
 # Results may be of another size than their targets, but must show the same: difference of the sides' ratios.
 _RATIO_TOLERANCE = 0.02
+_LABEL_LETTERS = 24
 
 Pictures = tuple[np.ndarray, np.ndarray | None]
 """Target and result, (H, W, 3) uint8 RGB; no result where this program is to make it."""
@@ -182,7 +183,8 @@ def judge_all(
         means["frechet_distance"] = frechet_distance(*moments)
     cases = [{**trial.record, **{key: _plain(values[row]) for key, values in columns.items()}}
              for row, trial in enumerate(judged)]
-    chosen = best_median_worst(table["id_cos_source"], sheet_rows)
+    # Of few cases one of a kind is enough: else the worst of them would stand among the best.
+    chosen = best_median_worst(table["id_cos_source"], min(sheet_rows, max(1, len(judged) // 3)))
     sheet = _sheet(judges, gallery, [(name, judged[row], cases[row]) for name, row in chosen]) if chosen else None
     return Outcome(means, cases, problems, sheet)
 
@@ -266,6 +268,7 @@ def _sheet(judges: Judges, gallery: Gallery, chosen: Sequence[tuple[str, Trial, 
         source, target, given = trial.show()
         result = _result(judges, gallery.sources[trial.source], target, largest_face(judges, target), given)
         rows.append([source, target, result])
-        labels.append(f"{name}\nid {figures['id_cos_source']:.2f}\ncopy {figures['id_cos_source_floor']:.2f}\n"
+        place = "\n".join(part[:_LABEL_LETTERS] for part in trial.label.split(", "))
+        labels.append(f"{name}\n{place}\nid {figures['id_cos_source']:.2f}\ncopy {figures['id_cos_source_floor']:.2f}\n"
                       f"pose {figures['pose_error_deg']:.1f} deg")
     return labelled_sheet(rows, SHEET_COLUMNS, labels, cell=224, title="best, median and worst by likeness to the source")

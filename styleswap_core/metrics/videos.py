@@ -51,6 +51,8 @@ def sample_frames(videos: Sequence[Path], count: int) -> tuple[list[int], list[l
     length = min(_claimed_length(video) for video in videos)
     while True:
         numbers = spread(length, count)
+        if not numbers:
+            raise StyleSwapError(f"no frame of {' and '.join(map(str, videos))} can be read; save it again, as H.264 in .mp4")
         taken = [_decode(video, numbers) for video in videos]
         ends = [reached for pictures, reached in taken if len(pictures) < len(numbers)]
         if not ends:
@@ -97,8 +99,6 @@ def _decode(video: Path, numbers: Sequence[int]) -> tuple[list[np.ndarray], int]
             break
         pictures.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
     capture.release()
-    if not pictures:
-        raise StyleSwapError(f"no frame of {video} can be read; save it again, as H.264 in .mp4")
     return pictures, min(passed, numbers[len(pictures)]) if len(pictures) < len(numbers) else passed
 
 
