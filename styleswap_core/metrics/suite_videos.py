@@ -2,8 +2,8 @@
 
 Either results that some program made, named `target_source.mp4`, beside a folder of the originals; or originals alone and a
 list of pairs, which this program swaps. Of each video some frames are judged, evenly spaced over it. The gallery is the
-frames of all source videos: a result's frame is right where its nearest face is a frame of its source's video. The identity
-that this program gives is the mean over the source's frames. Figures and rules are those of trials.py.
+frames of all originals that take part, targets among them: a result's frame is right where its nearest face is a frame of its
+source's video. The identity that this program gives is the mean over the source's frames. Figures and rules are those of trials.py.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -80,10 +80,10 @@ def evaluate_videos(judges: Judges, suite: VideoSuite, progress: bool = False) -
     Raises:
         StyleSwapError: nothing could be judged.
     """
-    sources = dict.fromkeys(pair.source for pair in suite.pairs)
-    with tqdm(total=len(sources) + len(suite.pairs), unit="video", disable=not progress, desc="evaluate") as bar:
+    originals = dict.fromkeys(path for pair in suite.pairs for path in (pair.source, pair.target))
+    with tqdm(total=len(originals) + len(suite.pairs), unit="video", disable=not progress, desc="evaluate") as bar:
         gallery, missing = Gallery(), {}
-        for path in sources:
+        for path in originals:
             try:
                 gallery.add(judges, path, path.stem, sample_frames([path], suite.frames)[1][0])
             except StyleSwapError as error:

@@ -110,8 +110,9 @@ def _load(args: argparse.Namespace, swaps: bool) -> tuple[Judges, dict[str, obje
         facts |= {"model_sha256": file_sha256(args.model), "recognizer": analyzer.recognizer_name,
                   "recognizer_sha256": analyzer.recognizer_sha256}
     if features is not None:
-        named = features if isinstance(features, FeatureNetwork) else judge
-        facts |= {"frechet_features": f"{named.name}, not the Inception network of FID figures", "frechet_features_sha256": named.sha256}
+        named, what = (features, "the network named with --fid") if isinstance(features, FeatureNetwork) else (
+            judge, "the judge's embedding, not the Inception network of FID figures")
+        facts |= {"frechet_features": f"{named.name}, {what}", "frechet_features_sha256": named.sha256}
     return Judges(analyzer, judge, attributes, swapper, features), facts | {"torch": torch.__version__}
 
 

@@ -3,9 +3,9 @@
 Of every picture the largest face counts; in a result, the face at the target's place. Where a result has none there, it
 is judged at the target's own points, so that a swapper gains nothing by destroying faces (`result_face_found`).
 
-- `id_retrieval_top1`: share of results whose nearest face out of all source faces, by cosine of a recogniser that had no
-  part in the swap, is one of the right person's. `id_cos_source`, `id_cos_target`: the cosines themselves. With
-  `_floor`: the target passed off as the result.
+- `id_retrieval_top1`: share of results whose nearest face out of the gallery (pairs: all sources; videos: all originals
+  that take part), by cosine of a recogniser that had no part in the swap, is one of the right person's. `id_cos_source`,
+  `id_cos_target`: the cosines themselves. With `_floor`: the target passed off as the result.
 - `pose_error_deg`, `expression_error` and the like: see attribute_judges.py.
 - `outside_l1` (levels of 255), `outside_psnr` (dB, at most 100): change where neither picture has its face.
 - `frechet_distance`, where asked for: between the faces of all targets and of all results; see frechet.py.
@@ -197,7 +197,9 @@ def largest_face(judges: Judges, picture: np.ndarray) -> DetectedFace:
     return found[0]
 
 
-def _judge_one(judges: Judges, gallery: Gallery, trial: Trial, pictures: Pictures, moments: tuple[Moments, Moments]) -> dict[str, float]:
+def _judge_one(
+    judges: Judges, gallery: Gallery, trial: Trial, pictures: Pictures, moments: tuple[Moments, Moments]
+) -> dict[str, float]:
     source = gallery.sources[trial.source]
     target, face = pictures[0], largest_face(judges, pictures[0])
     result = _result(judges, source, target, face, pictures[1])

@@ -45,8 +45,8 @@ def test_results_of_another_program_against_copies(folders, capsys):
     assert [case["frame"] for case in exact["cases"]] == [0, 2, 3]
     assert exact["skipped"] == 3 and all(name in " ".join(exact["problems"]) for name in ("c_unknown.mp4", "c_broken", "broken_a_b"))
     assert len([line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "styleswap: warning" in line]) == 3
-    # One source alone can be read: there is nobody to mistake it for.
-    assert exact["id_retrieval_top1"] is None
+    # The target's own frames stand in the gallery.
+    assert exact["id_retrieval_top1"] == 1 and exact["id_retrieval_top1_floor"] == 0
     assert exact["id_cos_source"] > exact["id_cos_source_floor"] + 0.3
     _, copied = evaluate(folders, folders / "copies", "--originals", folders / "originals")
     assert copied["id_cos_source"] < exact["id_cos_source"] - 0.3 and copied["pose_error_deg"] < exact["pose_error_deg"]

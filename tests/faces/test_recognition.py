@@ -1,0 +1,42 @@
+"""A recogniser from its own file must embed as insightface's pack does, and say what is wrong with other files."""
+
+import numpy as np
+import pytest
+
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.analysis import load_face_analysis
+from styleswap_core.faces.packs import DEMO_PACK
+from styleswap_core.faces.recognition import SHIPPED_JUDGE, OnnxRecognizer
+
+POINTS = np.float32([[90, 100], [150, 98], [121, 135], [98, 170], [146, 168]])
+
+
+def test_a_file_embeds_as_its_pack_does():
+    pack, alone = load_face_analysis(), OnnxRecognizer(DEMO_PACK / "arcface_demo.onnx")
+    picture = np.random.default_rng(0).integers(0, 256, (256, 240, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(alone.embed(picture, POINTS), pack.embed(picture, POINTS))
+    assert (alone.name, alone.sha256) == (pack.recognizer_name, pack.recognizer_sha256)
+    other = OnnxRecognizer(SHIPPED_JUDGE).embed(picture, POINTS)
+    assert np.linalg.norm(other) == pytest.approx(1, abs=1e-5) and not np.allclose(other, alone.embed(picture, POINTS))
+
+
+def test_a_large_picture_is_reduced_and_its_points_with_it():
+    judge = OnnxRecognizer(SHIPPED_JUDGE)
+    small = np.full((64, 64, 3), 40, np.uint8)
+    small[20:50, 16:44] = [200, 150, 120]
+    points = np.float32([[22, 28], [38, 28], [30, 36], [24, 44], [36, 44]])
+    large = small.repeat(64, axis=0).repeat(64, axis=1)
+    assert judge.embed(large, points * 64) @ judge.embed(small.repeat(32, 0).repeat(32, 1), points * 32) > 0.999
+
+
+@pytest.mark.parametrize("content", [b"", b"no network"])
+def test_what_is_no_network_is_refused(tmp_path, content):
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(content)
+    with pytest.raises(StyleSwapError, match="bad.onnx"):
+        OnnxRecognizer(path)
+
+
+def test_another_kind_of_network_is_refused():
+    with pytest.raises(StyleSwapError, match="another kind of network"):
+        OnnxRecognizer(DEMO_PACK / "det_demo.onnx")
