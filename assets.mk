@@ -32,26 +32,25 @@ $(ASSETS)/judge.onnx: | $(CROPS)
 	$(STYLESWAP) train-recognizer --judge --columns $(DATA)/columns $(DATA)/crops --identity-range 4000 12000 --validation $(DATA)/crops-val --steps 3200 --identity-weight 20 --output "$@"
 
 $(ASSETS)/demo_pack/det_demo.onnx: | $(DATA)/frames/finished $(DATA)/frames-val/finished
-	$(STYLESWAP) train-detector --pictures $(DATA)/frames --validation $(DATA)/frames-val --steps 3000 --learning-rate 0.004 --points-weight 30 --output "$@"
+	$(STYLESWAP) train-detector --pictures $(DATA)/frames --validation $(DATA)/frames-val --steps 5000 --output "$@"
 
 $(ASSETS)/regressors.safetensors: | $(DATA)/columns/finished
 	$(STYLESWAP) train-regressors --columns $(DATA)/columns --steps 1500 --out "$@"
 
-# Geometry is learned at 32 px, where a picture costs a tenth of one at 128; then the generator grows. One process of one
-# thread per core is the quickest way on a CPU; batches divide by their number.
+# Geometry is learned at 32 px, where a picture costs a twentieth of one at 128; then the generator grows. One process of
+# one thread per core is the quickest way on a CPU; batches divide by their number.
 PROCESSES ?= 3
 TRAIN = OMP_NUM_THREADS=1 "$(VENV)/bin/torchrun" --nproc-per-node $(PROCESSES) -m styleswap_core.cli train --resume --threads 1 \
-	--set data=$(DATA)/columns --set warmup_steps=50 --set schedule=linear --set learning_rate=0.002 --set checkpoint_every=200 \
-	--set model_overrides.attribute_masking=none --set weights.adversarial=0 --set weights.identity=0 --set weights.mask=2 --set weights.swap_gradients=3 --set weights.swap_laplacian=3
-PIXELS_ALONE = --set weights.truth_identity=0 --set weights.perceptual=0 --set weights.swap_perceptual=0
-RECOGNIZER_EVERY_OTHER_STEP = --set identity_every=2 --set perceptual_every=2
+	--set data=$(DATA)/columns --set warmup_steps=50 --set checkpoint_every=200 --set model_overrides.attribute_masking=none \
+	--set weights.adversarial=0 --set weights.mask=2 --set weights.swap_gradients=3 --set weights.swap_laplacian=3
+PIXELS_ALONE = --set weights.identity=0 --set weights.truth_identity=0 --set weights.perceptual=0 --set weights.swap_perceptual=0
+LIKENESS = --set weights.identity=1 --set weights.truth_identity=2 --set weights.perceptual=1 --set weights.swap_perceptual=1 \
+	--set identity_every=2 --set perceptual_every=2
 
 $(ASSETS)/generator.safetensors: | $(DATA)/columns/finished $(ASSETS)/demo_pack/arcface_demo.onnx
-	$(TRAIN) --out runs/demo-32a $(PIXELS_ALONE) --set model=demo-32 --set batch=36 --set schedule=constant --set steps=2500
-	$(TRAIN) --out runs/demo-32b $(PIXELS_ALONE) --set model=demo-32 --set init_from=runs/demo-32a/generator_ema.safetensors --set batch=72 --set steps=2000
-	$(TRAIN) --out runs/demo-64 $(RECOGNIZER_EVERY_OTHER_STEP) --set model=demo-64 --set init_from=runs/demo-32b/generator_ema.safetensors \
-		--set batch=30 --set steps=1900 --set recognizer_rows=5 --set weights.truth_identity=0.3 --set weights.perceptual=0.2 --set weights.swap_perceptual=0.3
-	$(TRAIN) --out runs/demo-128 $(RECOGNIZER_EVERY_OTHER_STEP) --set model=demo-128 --set init_from=runs/demo-64/generator_ema.safetensors \
-		--set batch=18 --set steps=2300 --set recognizer_rows=3 --set weights.truth_identity=0.5 --set weights.perceptual=0.3 --set weights.swap_perceptual=0.5 \
-		--set weights.swap_sharpness=3
+	$(TRAIN) --out runs/demo-32 $(PIXELS_ALONE) --set model=demo-32 --set batch=72 --set schedule=constant --set steps=2200
+	$(TRAIN) --out runs/demo-64 $(LIKENESS) --set model=demo-64 --set init_from=runs/demo-32/generator_ema.safetensors \
+		--set batch=60 --set schedule=constant --set steps=1500 --set recognizer_rows=6
+	$(TRAIN) --out runs/demo-128 $(LIKENESS) --set model=demo-128 --set init_from=runs/demo-64/generator_ema.safetensors \
+		--set batch=36 --set schedule=linear --set steps=7000 --set recognizer_rows=5 --set weights.swap_sharpness=2
 	$(STYLESWAP) export runs/demo-128 "$@" --card "demo generator: knows the rendered faces of the face world only"
