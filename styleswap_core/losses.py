@@ -97,6 +97,28 @@ def face_weight(face_mask: Tensor, factor: float) -> Tensor:
     return 1 + (factor - 1) * face_mask
 
 
+def feature_weight(points: Tensor, size: int, factor: float) -> Tensor:
+    """Weight of a pixel near eyes or mouth: `factor` there, 1 far away, (B, 1, size, size).
+
+    They are a small part of a face's area and most of its likeness and expression (DeepFaceLab's eyes and mouth
+    priority). Bells about each eye and along the line of the mouth are as wide as a third of the eyes' distance, which
+    takes in brows and lips; on a head turned to the side, of the distance from the eyes to the mouth.
+
+    Args:
+        points: (B, 5, 2) px of the picture: eyes, nose tip, corners of the mouth.
+    """
+    axis = torch.arange(size, device=points.device, dtype=torch.float32) + 0.5
+    grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)[None, None]  # (1, 1, size, size, 2)
+    eyes, mouth = points[:, :2].float(), points[:, 3:].float()
+    along = torch.linspace(0, 1, 5, device=points.device)[None, :, None]
+    centres = torch.cat([eyes, torch.lerp(mouth[:, :1], mouth[:, 1:], along)], dim=1)  # (B, 7, 2)
+    apart = (eyes[:, 1] - eyes[:, 0]).norm(dim=1)
+    width = torch.maximum(apart, (mouth.mean(dim=1) - eyes.mean(dim=1)).norm(dim=1)) / 3
+    distance = (grid - centres[:, :, None, None]).square().sum(dim=-1)  # (B, 7, size, size)
+    bells = torch.exp(-distance / (2 * (width / 2).square()[:, None, None, None]))
+    return 1 + (factor - 1) * bells.amax(dim=1, keepdim=True)
+
+
 def gradient_loss(image: Tensor, truth: Tensor, pixel_weight: Tensor | None = None,
                   rows: Tensor | None = None) -> Tensor:
     """L1 between horizontal and vertical finite differences: edges where the truth has edges, else none.

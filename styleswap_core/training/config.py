@@ -58,6 +58,7 @@ class TrainingConfig:
     back_translated_share: float = 0.0  # of different-identity rows without known truth, see back_translation.py
     back_translation_start: int = 300  # steps: of a network that knows nothing there is nothing to learn
     face_weight: float = 3.0  # of pixels inside the face against those outside
+    feature_weight: float = 1.0  # of pixels near eyes and mouth against the rest of the face
     weights: LossWeights = field(default_factory=LossWeights)
     adversarial_start: int = 0  # the discriminator is neither run nor trained before
     adversarial_ramp: int = 2_000  # steps from 0 to the full weight: at full strength at once it blows up
@@ -86,7 +87,7 @@ class TrainingConfig:
             _check(getattr(self, name) >= 0, f"{name}: expected 0 or more, got {getattr(self, name)}")
         for name in ("same_identity_share", "owner_share", "back_translated_share"):
             _check(0 <= getattr(self, name) <= 1, f"{name}: expected a share in 0..1, got {getattr(self, name)}")
-        for name in ("learning_rate", "matrix_learning_rate", "discriminator_learning_rate", "ema_half_life_images",
+        for name in ("learning_rate", "matrix_learning_rate", "discriminator_learning_rate", "ema_half_life_images", "feature_weight",
                      "discriminator_channel_scale"):
             _check(getattr(self, name) > 0, f"{name}: expected more than 0, got {getattr(self, name)}")
 

@@ -44,6 +44,8 @@ def pixel_terms(config: TrainingConfig, batch: Batch, output: Output) -> list[Te
     weights, image = config.weights, output.image
     same, known = batch.same_identity, batch.truth_known
     over_face = losses.face_weight(batch.face_mask, config.face_weight)
+    if config.feature_weight != 1:
+        over_face = over_face * losses.feature_weight(batch.points, image.shape[-1], config.feature_weight)
     terms = []
     if weights.reconstruction:
         value = losses.pixel_loss(image, batch.target, over_face, rows=same)
