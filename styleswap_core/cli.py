@@ -38,6 +38,7 @@ COMMANDS = {
     "render": Command(".commands.render", "pictures, sheets and training data of the face world"),
     "train": Command(".training.command", "train a generator"),
     "export": Command(".commands.export", "write a trained generator as one small file"),
+    "convert": Command(".commands.convert", "turn a checkpoint of another program into a model file"),
     "train-recognizer": Command(".training.recognizer", "train a face recogniser for the demo pack"),
     "train-detector": Command(".training.detector", "train a face detector for the demo pack"),
     "train-regressors": Command(".training.regressors", "train the pose, expression and gaze judges"),

@@ -198,12 +198,12 @@ def generate_faces(
     at = next(generator.parameters())
     crops = crops.to(at)
     embeddings = torch.stack([identity.id_embedding for identity in identities]).to(at)
-    w_plus = generator.broadcast(generator.mapping(embeddings))
+    w_plus = generator.broadcast(generator.map_identity(embeddings))
     if any(identity.w_plus is not None for identity in identities):
         rows = [w_plus[i] if who.w_plus is None else who.w_plus.to(at) for i, who in enumerate(identities)]
         w_plus = torch.stack(rows)
     if own is not None:
-        w_plus = torch.lerp(generator.broadcast(generator.mapping(own.to(at))), w_plus, strength)
+        w_plus = torch.lerp(generator.broadcast(generator.map_identity(own.to(at))), w_plus, strength)
     return generator.synthesis(w_plus, generator.encode(crops), crops)
 
 

@@ -11,6 +11,7 @@ Nothing in it is ever unpickled.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -83,10 +84,10 @@ def load_generator(path: str | Path) -> tuple[Generator, dict[str, object]]:
         config = GeneratorConfig.from_dict(config_values)
     except StyleSwapError as error:
         raise StyleSwapError(f"cannot build the model of {path}: {error}") from error
+    _check_tensors(path, _expected_shapes(path, config, len(tensors)), tensors)
     # The weights drawn here are overwritten at once: leave the caller's random numbers alone.
     with torch.random.fork_rng(devices=[]):
         generator = Generator(config)
-    _check_tensors(path, generator.state_dict(), tensors)
     generator.load_state_dict(tensors)
     return generator, metadata
 
@@ -118,13 +119,24 @@ def _refuse_other_kinds(path: Path) -> None:
         raise StyleSwapError(f"cannot read {path}: {error.strerror}; {expected}, check the path") from error
     if not start:
         raise StyleSwapError(f"{path} is empty; {expected}, get or save the file again")
-    # Torch saves zip archives, Paddle and old torch pickles (protocol 2 and up start with 0x80 and
-    # the protocol's number; a safetensors file starts with the length of its header).
-    if start.startswith(b"PK") or (start[0] == 0x80 and 2 <= start[1] <= 5 and start[2:8] != bytes(6)):
+    if is_pickle_or_archive(start):
         raise StyleSwapError(
-            f"{path} is a PyTorch or Paddle checkpoint; {expected}: it must be converted first, "
-            "and is not opened here because such files can run code"
+            f"{path} is a PyTorch or Paddle checkpoint; {expected}: it must be converted first, which runs nothing "
+            f"of what is in it: {_conversion(path)}"
         )
+
+
+def is_pickle_or_archive(start: bytes) -> bool:
+    """Whether a file that begins with these 8 bytes or more is one of PyTorch's or Paddle's.
+
+    Torch saves zip archives, Paddle and old torch pickles: protocol 2 and up start with 0x80 and the protocol's number.
+    A safetensors file starts with the length of its header.
+    """
+    return start.startswith(b"PK") or (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05" and start[2:8] != bytes(6))
+
+
+def _conversion(path: Path) -> str:
+    return f"styleswap convert {shlex.quote(str(path))} MODEL.safetensors"
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -148,13 +160,29 @@ def _check_header(path: Path, header: Mapping[str, str]) -> None:
     if kind != FORMAT:
         raise StyleSwapError(
             f"{path} holds tensors without StyleSwap's configuration; expected a {FORMAT} file: "
-            "weights of another program must be converted first"
+            f"weights of another program must be converted first: {_conversion(path)}"
         )
     version = header.get("version", "")
     if not version.isdecimal() or not 1 <= int(version) <= VERSION:
         raise StyleSwapError(
             f"{path} has format version {version or 'none'}; this program reads 1 to {VERSION}, update the program"
         )
+
+
+def _expected_shapes(path: Path, config: GeneratorConfig, found: int) -> Mapping[str, Tensor]:
+    """The tensors of a configuration, without memory behind them: it may claim sizes that no machine has."""
+    try:
+        # Each layer has tensors of its own: more layers than tensors would be drawn up for nothing.
+        if max(config.mapping_layers, config.encoder_blocks) <= found:
+            with torch.device("meta"), torch.random.fork_rng(devices=[]):
+                return Generator(config).state_dict()
+    except (RuntimeError, OverflowError, TypeError):
+        # More elements than PyTorch can count.
+        pass
+    raise StyleSwapError(
+        f"{path} claims a size that its tensors do not have; its tensors must be exactly those of its configuration, "
+        "get or save the file again"
+    )
 
 
 def _check_tensors(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

@@ -34,8 +34,8 @@ class TrustRegion:
         at = next(generator.parameters())
         random = torch.Generator().manual_seed(0)
         people = torch.randn(_PEOPLE, generator.config.style_dim, generator=random)
-        everybody = generator.mapping(torch.nn.functional.normalize(people, dim=1).to(at))  # (N, w_dim)
-        w = generator.mapping(id_embedding[None].to(at))  # (1, w_dim)
+        everybody = generator.map_identity(torch.nn.functional.normalize(people, dim=1).to(at))  # (N, w_dim)
+        w = generator.map_identity(id_embedding[None].to(at))  # (1, w_dim)
         spread = everybody.std(dim=0).norm()
         # An average person is not bound more tightly than people differ from each other.
         unit = torch.maximum((w[0] - everybody.mean(dim=0)).norm(), spread)

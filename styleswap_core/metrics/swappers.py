@@ -31,7 +31,7 @@ def aligned_swapper(generator: Generator) -> Swapper:
     """The generator alone, on aligned crops."""
 
     def swap(batch: CaseBatch, id_embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        output = generator(batch.target, id_embedding)
+        output = generator(batch.target, id_embedding * generator.config.embedding_norm)
         return eight_bit(output.image), output.mask, torch.ones(len(output.mask), dtype=torch.bool)
 
     return swap

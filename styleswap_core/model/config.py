@@ -60,6 +60,9 @@ class GeneratorConfig:
     # the embeddings: both belong to the weights, which work with no other.
     template: str = "ffhq"
     recognizer: str = ""
+    # Length of the embeddings that the mapping was trained on: 1, or that of a recogniser's raw
+    # output. What uses identities, which are L2-normalised, goes through Generator.map_identity.
+    embedding_norm: float = 1.0
 
     def __post_init__(self) -> None:
         self._check_numbers()
@@ -98,7 +101,7 @@ class GeneratorConfig:
                 raise StyleSwapError(f"{name} must be a whole number above 0; got {value!r}")
         if not _is_integer(self.encoder_blocks) or self.encoder_blocks < 0:
             raise StyleSwapError(f"encoder_blocks must be a whole number, 0 or more; got {self.encoder_blocks!r}")
-        for name in ("mapping_lr_mul", "channel_multiplier", "narrow"):
+        for name in ("mapping_lr_mul", "channel_multiplier", "narrow", "embedding_norm"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
                 raise StyleSwapError(f"{name} must be a number above 0; got {value!r}")

@@ -50,7 +50,7 @@ class GeneratorOutputWithLogits(NamedTuple):
 
 
 class MappingNetwork(nn.Module):
-    """`FC_w`: id_embedding (B, style_dim), L2-normalised -> w (B, w_dim)."""
+    """`FC_w`: id_embedding (B, style_dim) of length config.embedding_norm -> w (B, w_dim)."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -193,6 +193,13 @@ class Generator(nn.Module):
         """Rows of w_plus."""
         return self.config.num_ws
 
+    def map_identity(self, id_embedding: Tensor) -> Tensor:
+        """An identity's embedding (B, style_dim), L2-normalised -> w (B, w_dim).
+
+        Weights that were trained on embeddings of another length get that length; `mapping` takes them as they are.
+        """
+        return self.mapping(id_embedding * self.config.embedding_norm)
+
     def broadcast(self, w: Tensor) -> Tensor:
         """w (B, w_dim) -> w_plus (B, num_ws, w_dim), the same w for every layer."""
         return w[:, None, :].expand(-1, self.config.num_ws, -1)
@@ -210,7 +217,10 @@ class Generator(nn.Module):
     def forward(
         self, aligned_crop: Tensor, id_embedding: Tensor, return_mask_logits: bool = False
     ) -> GeneratorOutput | GeneratorOutputWithLogits:
-        """aligned_crop (B, 3, S, S) in -1..1, id_embedding (B, style_dim), L2-normalised; StyleSwapError else."""
+        """aligned_crop (B, 3, S, S) in -1..1, id_embedding (B, style_dim), length config.embedding_norm.
+
+        StyleSwapError for another shape.
+        """
         if aligned_crop.shape[0] != id_embedding.shape[0]:
             raise StyleSwapError(
                 f"aligned_crop and id_embedding must have the same batch; got {aligned_crop.shape[0]} and "

@@ -1,0 +1,197 @@
+"""A foreign checkpoint -> a generator of ours, whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..errors import StyleSwapError
+from ..files import file_sha256
+from ..model import PRESETS, Generator, GeneratorConfig
+from ..model.layers import blur_kernel
+from . import gpen, stylegan2, styleswap_paddle, styleswap_pytorch
+from .foreign_files import ForeignFile, read_foreign
+from .foreign_format import ForeignFormat, Link, Tensors
+from .stylegan_names import as_pytorch_writes
+
+FORMATS: dict[str, ForeignFormat] = {
+    module.FORMAT.name: module.FORMAT for module in (styleswap_paddle, styleswap_pytorch, gpen, stylegan2)
+}
+_FRESH_SEED = 20261122  # what starts fresh is drawn alike in every conversion
+_KERNEL_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A converted generator, what its file says about itself, and the account of where each part comes from.
+
+    report: JSON values. `format`, `part`, `not_read` (other parts of the file), `config`, `inferred` (fields from the
+        shapes), `stated` ({field: {value, why}}), `fresh` and `partly_fresh` (our tensors, or a part of each, that keep
+        their initial values), `unused` (theirs that have no place here), `starting_point`.
+    """
+
+    generator: Generator
+    metadata: dict[str, object]
+    report: dict[str, object]
+
+
+def convert(
+    path: str | Path, format_name: str | None = None, part: str | None = None, settings: Mapping[str, object] | None = None
+) -> Conversion:
+    """Convert a checkpoint of one of FORMATS.
+
+    Args:
+        path: .pdparams, .pt, .pth or .safetensors.
+        format_name: a name of FORMATS; by default found from the names of the tensors.
+        part: which state dict of the file; see `read_foreign`.
+        settings: fields of GeneratorConfig that the user knows better than the format; only its `settable` ones.
+    Raises:
+        StyleSwapError: an unreadable, lying or hostile file, an unknown format, missing, surplus or misshapen tensors
+            (all are listed), other blur kernels, or a setting that the format does not leave open.
+    """
+    path = Path(path)
+    file = read_foreign(path, part)
+    tensors = as_pytorch_writes(file.tensors, file.container)
+    foreign = _format(path, format_name, tensors)
+    inferred = _inferred(path, foreign, tensors)
+    stated = _stated(foreign, inferred, settings or {})
+    config = GeneratorConfig(**{**inferred, **{name: entry["value"] for name, entry in stated.items()}})
+    links = foreign.links(config)
+    _check(path, foreign, config, links, tensors, file.others)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_FRESH_SEED)
+        generator = Generator(config)
+    fresh, partly = _fill(generator, links, tensors)
+    report = {
+        "format": foreign.name,
+        "title": foreign.title,
+        "starting_point": foreign.starting_point,
+        "container": file.container,
+        "part": file.part,
+        "not_read": list(file.other_parts),
+        "config": config.to_dict(),
+        "inferred": inferred,
+        "stated": stated,
+        "tensors": len(links),
+        "parameters": sum(parameter.numel() for parameter in generator.parameters()),
+        "fresh": fresh,
+        "partly_fresh": partly,
+        "unused": sorted(name for name in tensors if foreign.unused.match(name)),
+    }
+    return Conversion(generator, _metadata(path, foreign, file, config, report), report)
+
+
+def training_command(config: GeneratorConfig, model_file: str | Path) -> str:
+    """How to start a training from a converted file: the nearest preset, and what is different about this one."""
+    ours = config.to_dict()
+    presets = {name: preset.to_dict() for name, preset in PRESETS.items()}
+    differences = {name: {key: value for key, value in ours.items() if value != fields[key]} for name, fields in presets.items()}
+    # Training itself says which recogniser it is for.
+    for fields in differences.values():
+        fields.pop("recognizer", None)
+    nearest = min(differences, key=lambda name: len(differences[name]))
+    words = ["styleswap", "train", "--out", "RUN", "--set", "data=FOLDER", "--set", f"init_from={model_file}",
+             "--set", f"model={nearest}"]
+    if differences[nearest]:
+        words += ["--set", f"model_overrides={json.dumps(differences[nearest])}"]
+    return shlex.join(words)
+
+
+def _format(path: Path, name: str | None, tensors: Tensors) -> ForeignFormat:
+    if name is not None:
+        if name not in FORMATS:
+            raise StyleSwapError(f"unknown format {name!r}; known are {', '.join(FORMATS)}")
+        return FORMATS[name]
+    for candidate in FORMATS.values():
+        if candidate.matches(tensors):
+            return candidate
+    some = ", ".join(list(tensors)[:6])
+    raise StyleSwapError(
+        f"{path} is of no format that is known ({', '.join(FORMATS)}); its tensors are called {some}, ...: "
+        "choose a generator's checkpoint, or say --format to see what it lacks"
+    )
+
+
+def _inferred(path: Path, foreign: ForeignFormat, tensors: Tensors) -> dict[str, object]:
+    try:
+        return foreign.infer(tensors)
+    except StyleSwapError as error:
+        raise StyleSwapError(f"{path}: {error}") from error
+
+
+def _stated(
+    foreign: ForeignFormat, inferred: Mapping[str, object], settings: Mapping[str, object]
+) -> dict[str, dict[str, object]]:
+    """{field: {value, why}} of what shapes cannot say, the user's word first."""
+    closed = sorted(set(settings) - set(foreign.settable))
+    if closed:
+        raise StyleSwapError(
+            f"{', '.join(closed)} cannot be set for {foreign.name}: shapes or the format say it; "
+            f"free to set are {', '.join(foreign.settable)}"
+        )
+    stated = {name: dataclasses.asdict(entry) for name, entry in foreign.stated(inferred).items()}
+    return stated | {name: {"value": value, "why": "as you said"} for name, value in settings.items()}
+
+
+def _check(
+    path: Path, foreign: ForeignFormat, config: GeneratorConfig, links: Mapping[str, Link], tensors: Tensors, others: tuple[str, ...]
+) -> None:
+    """Raise StyleSwapError with every tensor that is missing, surplus, misshapen or of another type."""
+    with torch.device("meta"):
+        ours = {name: tuple(tensor.shape) for name, tensor in Generator(config).state_dict().items()}
+    expected = {link.theirs: link.form.shape(ours[name]) for name, link in links.items()}
+    kernels = foreign.kernels(config)
+    missing = [name for name in expected if name not in tensors]
+    surplus = [name for name in tensors if name not in expected and name not in kernels and not foreign.unused.match(name)]
+    misshapen = [f"{name} {tuple(tensors[name].shape)} instead of {shape}" for name, shape in expected.items()
+                 if name in tensors and tuple(tensors[name].shape) != shape]
+    mistyped = [f"{name} ({str(tensors[name].dtype).removeprefix('torch.')})" for name in expected
+                if name in tensors and not tensors[name].is_floating_point()]
+    problems = {"missing": missing, "surplus": [*surplus, *others], "of another shape": misshapen, "no numbers with a fraction": mistyped}
+    told = [f"{len(entries)} {problem}: {', '.join(entries)}" for problem, entries in problems.items() if entries]
+    if told:
+        raise StyleSwapError(
+            f"{path} is not a whole {foreign.name} checkpoint of {config.size} px, and is not converted in part; {'; '.join(told)}"
+        )
+    for name, total in kernels.items():
+        if name in tensors and not _is_our_blur(tensors[name], total):
+            raise StyleSwapError(f"{path}: {name} is another filter than [1, 3, 3, 1]; such networks cannot be converted")
+
+
+def _is_our_blur(kernel: Tensor, total: float) -> bool:
+    ours = blur_kernel() * total
+    return kernel.shape == ours.shape and bool(torch.allclose(kernel.float(), ours, atol=_KERNEL_TOLERANCE))
+
+
+def _fill(generator: Generator, links: Mapping[str, Link], tensors: Tensors) -> tuple[list[str], list[str]]:
+    """Copy everything over; the names of our tensors that stay fresh, and of those that do in part."""
+    state = generator.state_dict()
+    with torch.no_grad():
+        for name, link in links.items():
+            state[name].copy_(link.form.value(tensors[link.theirs].float(), state[name]))
+    return sorted(set(state) - set(links)), sorted(name for name, link in links.items() if link.form.partial)
+
+
+def _metadata(
+    path: Path, foreign: ForeignFormat, file: ForeignFile, config: GeneratorConfig, report: Mapping[str, object]
+) -> dict[str, object]:
+    kept = ("title", "starting_point", "stated", "fresh", "partly_fresh", "unused")
+    return {
+        "card": f"converted from {foreign.title}" + ("; a starting point for training, no swapper" if foreign.starting_point else ""),
+        "license": foreign.license,
+        "recognizer": config.recognizer,
+        "converted_from": {
+            "format": foreign.name,
+            "file": path.name,
+            "sha256": file_sha256(path),
+            "part": file.part,
+            **{name: report[name] for name in kept},
+        },
+    }

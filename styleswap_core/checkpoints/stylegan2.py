@@ -1,0 +1,79 @@
+"""StyleGAN2 in rosinality's PyTorch form (`.pt` with `g_ema`): a prior of faces to start training from.
+
+Its convolutions see features alone. Ours see attributes beside them, through weights that begin at zero: until training
+moves them, the converted network draws for a w what StyleGAN2 draws without its noise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from ..model import GeneratorConfig
+from . import stylegan_names as names
+from .foreign_format import (
+    AS_IT_IS,
+    FIRST_ROWS,
+    KERNEL,
+    KERNEL_FIRST_INPUTS,
+    PIXELS,
+    PIXELS_FIRST_INPUTS,
+    ForeignFormat,
+    Form,
+    Link,
+    Stated,
+    Tensors,
+)
+from .gpen import PRIOR_SETTABLE, prior_statements
+
+_INPUTS_ALREADY_ALIKE = re.compile(r"synthesis\.blocks\.4\.convs\.0\.conv\.")
+_SECOND_CONV = re.compile(r"synthesis\.blocks\.\d+\.convs\.1\.conv\.")
+_FIRST_CONV_BIAS = re.compile(r"synthesis\.blocks\.(?!4\.)\d+\.convs\.0\.bias$")
+
+
+def _matches(tensors: Tensors) -> bool:
+    return "conv1.conv.weight" in tensors and "to_rgb1.conv.weight" in tensors and "ecd0.0.0.weight" not in tensors
+
+
+def _stated(fields: Mapping[str, object]) -> dict[str, Stated]:
+    return prior_statements() | {
+        "attribute_injection": Stated("per_resolution", "it has no attributes; the paper's, once at each resolution"),
+        "template": Stated("ffhq", "the public face networks are trained on FFHQ's crops"),
+    }
+
+
+def _links(config: GeneratorConfig) -> dict[str, Link]:
+    def half(ours: str, form: Form) -> Form:
+        single = config.attribute_injection == "per_resolution"
+        if _INPUTS_ALREADY_ALIKE.match(ours) or single and _SECOND_CONV.match(ours):
+            return form
+        if form is KERNEL:
+            return KERNEL_FIRST_INPUTS
+        if form is PIXELS:
+            return PIXELS_FIRST_INPUTS
+        if "modulation" in ours or ours.endswith(".bias") and "to_rgb" not in ours:
+            # The first convolution of a resolution has no attributes in its output where they are injected once.
+            return AS_IT_IS if single and _FIRST_CONV_BIAS.match(ours) else FIRST_ROWS
+        return form
+
+    links = {
+        **names.mapping_links(config, ""),
+        **names.synthesis_links(config, "", mask=None, half=half),
+    }
+    # Their noise.weight scales noise and says nothing about attributes.
+    return {ours: link for ours, link in links.items() if not ours.endswith("attribute_weight")}
+
+
+FORMAT = ForeignFormat(
+    name="stylegan2",
+    title="StyleGAN2 (rosinality's PyTorch form)",
+    matches=_matches,
+    infer=lambda tensors: names.infer_synthesis(tensors, "", doubled=False),
+    stated=_stated,
+    links=_links,
+    kernels=lambda config: names.kernel_sums(config, "", None, encoder=False),
+    unused=re.compile(r"noises\.noise_\d+$|(conv1|convs\.\d+)\.noise\.weight$"),
+    settable=(*PRIOR_SETTABLE, "attribute_injection"),
+    starting_point=True,
+    license="that of the StyleGAN2 weights this was converted from; ask whoever made them",
+)

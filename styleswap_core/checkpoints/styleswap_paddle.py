@@ -1,0 +1,94 @@
+"""StyleSwap's released test code (Paddle): 256 px with a mask branch, 512 px without."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+from ..model import GeneratorConfig
+from . import stylegan_names as names
+from .foreign_format import ForeignFormat, Link, Stated, Tensors
+
+PREFIX = "generator."
+MASK = ("to_outtermask1", "to_outtermasks")
+# Both recognisers in use end in a batch normalisation over 512 numbers, and nobody normalises what comes out of it.
+RAW_EMBEDDING_NORM = round(math.sqrt(512), 3)
+RAW_EMBEDDING_WHY = (
+    "it reads the recogniser's raw output, 512 numbers out of a batch normalisation, whose length is about sqrt(512); "
+    "an estimate"
+)
+
+
+def infer_swapper(tensors: Tensors) -> dict[str, object]:
+    """What the shapes of either StyleSwap network say."""
+    fields = names.infer_synthesis(tensors, PREFIX, doubled=True)
+    weight = tensors.get("final_linear.0.weight")
+    if weight is not None and weight.ndim == 2:
+        fields["style_dim"] = max(1, weight.shape[1])
+    return fields
+
+
+def common_statements(fields: Mapping[str, object]) -> dict[str, Stated]:
+    """What both StyleSwap networks do alike."""
+    masked = bool(fields["mask_branch"])
+    return {
+        "attribute_injection": Stated("every_conv", "attributes are concatenated after every convolution"),
+        "attribute_masking": Stated("mean" if masked else "none",
+                                    "inside the mask the maps become their mean" if masked else "there is no mask"),
+        "masking_start": Stated(256 if masked else 8, "maps are masked above 128 px only" if masked else "no effect without a mask"),
+        "mask_accumulation": Stated("sigmoid", "masks pass a sigmoid at every level"),
+        "mapping_lr_mul": Stated(0.01, "StyleGAN2's, fixed in its code"),
+        "rgb_bound": Stated("none", "the picture is not bounded"),
+        "embedding_norm": Stated(RAW_EMBEDDING_NORM, RAW_EMBEDDING_WHY),
+    }
+
+
+def swapper_links(config: GeneratorConfig, mask: tuple[str, str]) -> dict[str, Link]:
+    """Every tensor of a StyleSwap network."""
+    return {
+        **names.identity_links(),
+        **names.mapping_links(config, PREFIX),
+        **names.encoder_links(config),
+        **names.synthesis_links(config, PREFIX, mask if config.mask_branch else None),
+    }
+
+
+def is_without_mask(tensors: Tensors) -> bool:
+    """An encoder, no mask layers of any name."""
+    return "ecd0.0.0.weight" in tensors and not any(re.match(r"generator\.to_\w*mask", name) for name in tensors)
+
+
+def is_embedding_layer(tensors: Tensors) -> bool:
+    """Whether `final_linear` takes an embedding (as long as w), and not a whole feature map as GPEN's does."""
+    weight = tensors.get("final_linear.0.weight")
+    return weight is not None and weight.ndim == 2 and weight.shape[0] == weight.shape[1]
+
+
+def _matches(tensors: Tensors) -> bool:
+    masked = any(name.startswith("generator.to_outtermask") for name in tensors)
+    return masked or is_without_mask(tensors) and is_embedding_layer(tensors)
+
+
+def _infer(tensors: Tensors) -> dict[str, object]:
+    masked = any(name.startswith("generator.to_outtermask") for name in tensors)
+    return infer_swapper(tensors) | {"mask_branch": masked}
+
+
+def _stated(fields: Mapping[str, object]) -> dict[str, Stated]:
+    return common_statements(fields) | {
+        "template": Stated("arcface_128", "a guess: the released code does not say how targets were cropped"),
+        "recognizer": Stated("arcface_ir_se50", "the IR-SE50 ArcFace network that is released beside it"),
+    }
+
+
+FORMAT = ForeignFormat(
+    name="styleswap-paddle",
+    title="StyleSwap, the released test code (Paddle)",
+    matches=_matches,
+    infer=_infer,
+    stated=_stated,
+    links=lambda config: swapper_links(config, MASK),
+    kernels=lambda config: names.kernel_sums(config, PREFIX, MASK if config.mask_branch else None, encoder=True),
+    license="that of the StyleSwap weights this was converted from; ask whoever made them",
+)

@@ -1,0 +1,35 @@
+"""StyleSwap's public re-implementation in PyTorch (MingtaoGuo/StyleSwap), which builds on GPEN's code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from . import stylegan_names as names
+from .foreign_format import ForeignFormat, Stated, Tensors
+from .styleswap_paddle import PREFIX, common_statements, infer_swapper, swapper_links
+
+MASK = ("to_mask1", "to_masks")
+
+
+def _matches(tensors: Tensors) -> bool:
+    return any(name.startswith(("generator.to_mask1.", "generator.to_masks.")) for name in tensors)
+
+
+def _stated(fields: Mapping[str, object]) -> dict[str, Stated]:
+    return common_statements(fields) | {
+        "template": Stated("ffhq", "it is trained on FFHQ's crops"),
+        "recognizer": Stated("glint360k_cosface_r50_fp16_0.1",
+                             "the arcface_torch network that it is trained with, on a source that is only resized"),
+    }
+
+
+FORMAT = ForeignFormat(
+    name="styleswap-pytorch",
+    title="StyleSwap, the public re-implementation in PyTorch",
+    matches=_matches,
+    infer=lambda tensors: infer_swapper(tensors) | {"mask_branch": True},
+    stated=_stated,
+    links=lambda config: swapper_links(config, MASK),
+    kernels=lambda config: names.kernel_sums(config, PREFIX, MASK, encoder=True),
+    license="that of the StyleSwap weights this was converted from; ask whoever made them",
+)
