@@ -52,7 +52,7 @@ def infer_synthesis(tensors: Tensors, prefix: str, doubled: bool) -> dict[str, o
         bias = tensors.get(f"{prefix}convs.{2 * level}.activate.bias")
         if channels[8 << level] == 1 and bias is not None and bias.ndim == 1:
             channels[8 << level] = max(1, len(bias) // (2 if doubled else 1))
-    layers = [_number(name, rf"{prefix}style\.(\d+)\.") for name in tensors]
+    layers = [_number(name, rf"{prefix}style\.(\d+)\.(weight|bias)$") for name in tensors]
     return {
         "size": 4 << levels,
         "w_dim": _edge(tensors, [(f"{prefix}style.1.bias", 1, 0)]),

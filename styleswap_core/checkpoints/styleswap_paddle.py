@@ -23,10 +23,8 @@ RAW_EMBEDDING_WHY = (
 def infer_swapper(tensors: Tensors) -> dict[str, object]:
     """What the shapes of either StyleSwap network say."""
     fields = names.infer_synthesis(tensors, PREFIX, doubled=True)
-    weight = tensors.get("final_linear.0.weight")
-    if weight is not None and weight.ndim == 2:
-        fields["style_dim"] = max(1, weight.shape[1])
-    return fields
+    # Its final_linear is square.
+    return fields | {"style_dim": fields["w_dim"]}
 
 
 def common_statements(fields: Mapping[str, object]) -> dict[str, Stated]:

@@ -39,7 +39,7 @@ class Weights(dict):
         self[f"{name}.activate.bias"] = self.draw(outputs * (2 if concatenates else 1), scale=0.3)
 
     def pixels(self, name, inputs, outputs, w_dim, upsamples):
-        self.modulated(f"{name}.conv", inputs, outputs, 1, w_dim, scale=0.3 if outputs == 3 else 6.0)
+        self.modulated(f"{name}.conv", inputs, outputs, 1, w_dim, scale=0.3 if outputs == 3 else 3.0)
         if outputs == 3:
             self[f"{name}.bias"] = self.draw(1, 3, 1, 1, scale=0.2)
         if upsamples:

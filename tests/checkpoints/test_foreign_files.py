@@ -1,0 +1,424 @@
+"""Hostile, lying and broken checkpoints: one line that says what and where, exit code 2, nothing run and nothing written."""
+
+import argparse
+import json
+import os
+import pickle
+import struct
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import foreign_networks as foreign  # noqa: E402
+
+from styleswap_core.checkpoints import load_generator, save_generator  # noqa: E402
+from styleswap_core.checkpoints.foreign_files import read_foreign  # noqa: E402
+from styleswap_core.checkpoints.plain_pickle import names_in_pickle, read_plain_pickle  # noqa: E402
+from styleswap_core.cli import main  # noqa: E402
+from styleswap_core.errors import StyleSwapError  # noqa: E402
+from styleswap_core.model import Generator, preset  # noqa: E402
+
+SMALL = {4: 8, 8: 8, 16: 6, 32: 4}
+MASK = ("to_outtermask1", "to_outtermasks")
+ARRAYS = {"a": np.arange(6, dtype="f4").reshape(2, 3), "b": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+          "c": np.ones(3, dtype=">f4"), "d": np.zeros((), dtype="f2")}
+
+
+class Hostile:
+    """Unpickled by anything that runs what it reads, it leaves a file behind."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.fixture
+def weights():
+    return foreign.styleswap_weights(SMALL, MASK)
+
+
+@pytest.fixture
+def refused(tmp_path, capsys):
+    """Convert a file that must be refused; returns the one line."""
+
+    def convert(path, *words):
+        before = sorted(os.listdir(tmp_path))
+        code = main(["convert", str(path), str(tmp_path / "out.safetensors"), *words])
+        captured = capsys.readouterr()
+        assert code == 2 and captured.out == ""
+        assert captured.err.startswith("styleswap: error: ") and captured.err.count("\n") == 1, captured.err
+        assert sorted(os.listdir(tmp_path)) == before, "nothing may be written, and nothing run"
+        assert str(path) in captured.err
+        return captured.err
+
+    return convert
+
+
+# --- reading pickles
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_arrays_come_out_as_they_went_in(protocol):
+    read = read_plain_pickle(pickle.dumps({**ARRAYS, "n": {"a": "linear_0.w_0"}, "i": [1, (2.5, None, True)]}, protocol=protocol))
+    for name, array in ARRAYS.items():
+        found = read[name].array()
+        assert np.array_equal(found, array) and found.dtype == array.dtype
+    assert read["n"] == {"a": "linear_0.w_0"} and read["i"] == [1, (2.5, None, True)]
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_hostile_pickle_is_refused_by_name_and_not_run(tmp_path, protocol):
+    data = pickle.dumps({"a": ARRAYS["a"], "b": Hostile(tmp_path / "run")}, protocol=protocol)
+    assert f"{os.name}.mkdir" in list(names_in_pickle(data))
+    names = rf"tries to use ({os.name}\.mkdir|__builtin__\.|copy_reg\.)"
+    with pytest.raises(StyleSwapError, match=names):
+        read_plain_pickle(data)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("value", [os.system, eval, np.load, torch.nn.Linear, argparse.Namespace(), {1, 2}, object()])
+def test_nothing_but_arrays_and_plain_values_is_read(value):
+    with pytest.raises(StyleSwapError, match="tries to use|uses the pickle operation"):
+        read_plain_pickle(pickle.dumps({"a": value}, protocol=4))
+
+
+@pytest.mark.parametrize("array", [np.array([object()]), np.array(["x"]), np.zeros(2, dtype=[("a", "f4")]), np.array([1j])],
+                         ids=["objects", "text", "records", "complex"])
+def test_arrays_of_other_things_than_numbers_are_refused(array):
+    with pytest.raises(StyleSwapError):
+        read_plain_pickle(pickle.dumps({"a": array}, protocol=4))["a"].array()
+
+
+PROTOCOL = b"\x80\x04"
+MISSHAPEN = {
+    "empty stack": PROTOCOL + b".",
+    "no stop": PROTOCOL + b"}",
+    "a mark as result": PROTOCOL + b"(.",
+    "a string of 2^60 bytes": PROTOCOL + b"\x8e" + struct.pack("<Q", 2**60) + b"x.",
+    "a frame of 2^62 bytes": PROTOCOL + b"\x95" + struct.pack("<Q", 2**62) + b"Q.",
+    "place 2^31 of the memory": PROTOCOL + b"N" + b"r" + struct.pack("<I", 2**31) + b"0.",
+    "memory never filled": PROTOCOL + b"h\x07.",
+    "a key that is a table": PROTOCOL + b"}}}s.",
+    "deep tuples as key": PROTOCOL + b"})" + b"\x85" * 100000 + b"Ns.",
+    "something set on a name": PROTOCOL + b"cnumpy\ndtype\n}b.",
+    "a call of a value": PROTOCOL + b"K\x01)R.",
+    "registered numbers": PROTOCOL + b"\x82\x01.",
+    "persistent names": PROTOCOL + b"Pid\n.",
+    "an object made by class": PROTOCOL + b"cnumpy\nndarray\n)\x81.",
+    "an array of another type": PROTOCOL + b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\ndtype\n\x85R.",
+    "a codec": PROTOCOL + b"c_codecs\nencode\nX\x01\x00\x00\x00aX\x04\x00\x00\x00zlib\x86R.",
+    "no pickle": b"\x80\x04\xff\xff",
+}
+
+
+@pytest.mark.parametrize("data", MISSHAPEN.values(), ids=MISSHAPEN)
+def test_misshapen_pickles_end_in_one_line(data):
+    try:
+        value = read_plain_pickle(data)
+    except StyleSwapError as error:
+        assert "\n" not in str(error)
+    else:
+        assert value is None, "a large place in the memory costs nothing here"
+
+
+# --- hostile files
+
+
+@pytest.mark.parametrize("name", ["a.pdparams", "zip.pth", "zip4.pth", "old.pth", "bare.pkl", "safetensors.safetensors"])
+def test_hostile_files_are_refused_by_name(tmp_path, refused, weights, name):
+    path, hostile = tmp_path / name, Hostile(tmp_path / "run")
+    arrays = {key: value.numpy() for key, value in weights.items()}
+    if name == "a.pdparams":
+        path.write_bytes(pickle.dumps({**arrays, "extra": hostile}, protocol=4))
+    elif name == "bare.pkl" or name == "safetensors.safetensors":
+        path.write_bytes(pickle.dumps({"g_ema": hostile}, protocol=2))
+    elif name == "old.pth":
+        torch.save({"g_ema": weights, "extra": hostile}, path, _use_new_zipfile_serialization=False)
+    else:
+        torch.save({"g_ema": weights, "extra": hostile}, path, pickle_protocol=4 if "4" in name else 2)
+    message = refused(path)
+    assert f"tries to use {os.name}.mkdir" in message and "nothing of it was run" in message
+
+
+def test_a_command_line_beside_the_weights_does_no_harm(tmp_path, weights):
+    torch.save({"g_ema": weights, "args": argparse.Namespace(size=32, path="x")}, tmp_path / "a.pt")
+    file = read_foreign(tmp_path / "a.pt")
+    assert file.part == "g_ema" and file.other_parts == ("args",) and len(file.tensors) == len(weights)
+
+
+# --- lying files
+
+
+def paddle_file(path, arrays, protocol=4):
+    path.write_bytes(pickle.dumps(arrays, protocol=protocol))
+    return path
+
+
+def test_an_array_that_claims_4_gb_in_a_small_file(tmp_path, refused):
+    class Lie:
+        def __reduce__(self):
+            function, arguments, _ = np.zeros(2, "f4").__reduce__()
+            return function, arguments, (1, (32768, 32768), np.dtype("f4"), False, bytes(8))
+
+    path = paddle_file(tmp_path / "lie.pdparams", {"generator.conv1.conv.weight": Lie()})
+    assert path.stat().st_size < 1024
+    message = refused(path)
+    assert "lies: generator.conv1.conv.weight claims the shape (32768, 32768), 4294967296 bytes, and has 8 bytes" in message
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["zip", "old"])
+def test_a_tensor_that_claims_4_gb_by_repeating_one_number(tmp_path, refused, old):
+    path = tmp_path / "lie.pth"
+    torch.save({"conv1.conv.weight": torch.zeros(1).expand(32768, 32768)}, path, _use_new_zipfile_serialization=not old)
+    assert "lies: conv1.conv.weight claims the shape (32768, 32768), 4294967296 bytes" in refused(path)
+
+
+def test_a_storage_that_claims_4_gb_in_an_archive(tmp_path, refused):
+    torch.save({"a": torch.arange(4.0)}, tmp_path / "true.pth")
+    path = tmp_path / "lie.pth"
+    count = struct.pack("<i", 2**30)
+    with zipfile.ZipFile(tmp_path / "true.pth") as true, zipfile.ZipFile(path, "w") as lie:
+        for entry in true.infolist():
+            data = true.read(entry)
+            if entry.filename.endswith("data.pkl"):
+                changed = data.replace(b"cpuq\x06K\x04", b"cpuq\x06J" + count).replace(b"K\x00K\x04\x85", b"K\x00J" + count + b"\x85")
+                assert len(changed) == len(data) + 6
+                data = changed
+            lie.writestr(entry.filename, data)
+    message = refused(path)
+    assert "damaged" in message or "lies" in message
+
+
+def test_an_archive_that_unpacks_to_more_than_it_is(tmp_path, refused):
+    path = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb/data.pkl", pickle.dumps({}, protocol=2))
+        archive.writestr("bomb/data/0", bytes(10_000_000))
+    assert "lies: it claims 10" in refused(path)
+
+
+def safetensors_with(header, data):
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+@pytest.mark.parametrize("shape, offsets", [([2, 2], [0, 4_000_000_000]), ([32768, 32768], [0, 16]), ([4], [8, 24]), ([4], [16, 0])],
+                         ids=["beyond the end", "shape", "hole", "backwards"])
+def test_a_safetensors_header_that_lies(tmp_path, refused, shape, offsets):
+    path = tmp_path / "lie.safetensors"
+    path.write_bytes(safetensors_with({"conv1.conv.weight": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}, bytes(16)))
+    assert "damaged, truncated or no checkpoint" in refused(path)
+    with pytest.raises(StyleSwapError):
+        load_generator(path)
+
+
+def test_a_size_that_the_tensors_do_not_have(tmp_path, refused, weights):
+    """Level 7 is there by name: the file claims 1024 px."""
+    path = tmp_path / "large.pth"
+    torch.save(weights | {"generator.to_rgbs.7.bias": torch.zeros(1, 3, 1, 1)}, path)
+    message = refused(path)
+    assert "styleswap-paddle checkpoint of 1024 px" in message and "generator.convs.15.conv.weight" in message
+
+
+@pytest.mark.parametrize("changes", [{"channels": {4: 10**7, 8: 10**7, 16: 10**7, 32: 10**7}}, {"style_dim": 2**62},
+                                     {"mapping_layers": 10**9}, {"encoder_blocks": 10**9}, {"size": 1024, "channels": None}],
+                         ids=lambda changes: next(iter(changes)))
+def test_a_model_file_that_claims_a_size_that_it_does_not_have(tmp_path, changes):
+    generator = Generator(preset("tiny"))
+    path = tmp_path / "model.safetensors"
+    tensors = {name: tensor.contiguous() for name, tensor in generator.state_dict().items()}
+    config = json.loads(json.dumps(generator.config.to_dict())) | changes
+    save_file(tensors, path, metadata={"format": "styleswap-generator", "version": "1", "config": json.dumps(config), "metadata": "{}"})
+    with pytest.raises(StyleSwapError, match="its tensors must be exactly those of its configuration"):
+        load_generator(path)
+
+
+# --- broken and unfit files
+
+
+def truncated(path, weights):
+    torch.save(weights, path)
+    path.write_bytes(path.read_bytes()[:-300])
+
+
+def truncated_old(path, weights):
+    torch.save(weights, path, _use_new_zipfile_serialization=False)
+    path.write_bytes(path.read_bytes()[:-300])
+
+
+def truncated_paddle(path, weights):
+    paddle_file(path, {name: value.numpy() for name, value in weights.items()})
+    path.write_bytes(path.read_bytes()[:-300])
+
+
+def other_archive(path, _):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "no weights here")
+
+
+def a_tensor(path, _):
+    torch.save(torch.zeros(3), path)
+
+
+def a_list(path, _):
+    paddle_file(path, [np.zeros(3)])
+
+
+def no_tensors(path, _):
+    torch.save({"step": 3, "args": {"size": 256}}, path)
+
+
+def a_recogniser(path, _):
+    paddle_file(path, {"input_layer.0.weight": np.zeros((64, 3, 3, 3), "f4")})
+
+
+def web_page(path, _):
+    path.write_text("<!DOCTYPE html><title>404</title>")
+
+
+def sparse(path, _):
+    torch.save({"a": torch.eye(3).to_sparse()}, path)
+
+
+def our_model(path, _):
+    save_generator(path, Generator(preset("tiny")), {})
+
+
+def blurred_otherwise(path, weights):
+    torch.save(weights | {"generator.convs.0.conv.blur.kernel": torch.full((4, 4), 0.25)}, path)
+
+
+def not_finite(path, weights):
+    torch.save(weights | {"generator.input.input": torch.full((1, 8, 4, 4), float("nan"))}, path)
+
+
+def bfloat_as_integers(path, weights):
+    arrays = {name: value.numpy() for name, value in foreign.paddle_layout(weights).items()}
+    paddle_file(path, arrays | {"generator.input.input": np.zeros((1, 8, 4, 4), "u2")})
+
+
+@pytest.mark.parametrize("spoil, words", [
+    (truncated, "damaged or truncated"),
+    (truncated_old, "damaged or truncated"),
+    (truncated_paddle, "damaged or truncated"),
+    (other_archive, "damaged or truncated"),
+    (a_tensor, "holds a Tensor; expected a table of tensors"),
+    (a_list, "holds a list; expected a table"),
+    (no_tensors, "has no tensors of a generator; it has step, args"),
+    (a_recogniser, "is of no format that is known (styleswap-paddle, styleswap-pytorch, gpen, stylegan2)"),
+    (web_page, "damaged, truncated or no checkpoint"),
+    (sparse, "sparse or quantised"),
+    (our_model, "is a StyleSwap model already"),
+    (blurred_otherwise, "generator.convs.0.conv.blur.kernel is another filter than [1, 3, 3, 1]"),
+    (bfloat_as_integers, "1 no numbers with a fraction: generator.input.input (uint16)"),
+], ids=lambda value: getattr(value, "__name__", ""))
+def test_unfit_files(tmp_path, refused, weights, spoil, words):
+    path = tmp_path / "checkpoint"
+    spoil(path, weights)
+    assert words in refused(path)
+
+
+def test_numbers_that_are_none(tmp_path, weights, capsys):
+    not_finite(tmp_path / "a.pth", weights)
+    assert main(["convert", str(tmp_path / "a.pth"), str(tmp_path / "out.safetensors")]) == 2
+    assert "synthesis.blocks.4.constant must be finite" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["a.pth"]
+
+
+def test_missing_empty_and_a_folder(tmp_path, refused):
+    (tmp_path / "empty.pth").touch()
+    assert "is empty" in refused(tmp_path / "empty.pth")
+    assert "cannot read" in refused(tmp_path / "nowhere.pth")
+    (tmp_path / "folder").mkdir()
+    assert "cannot read" in refused(tmp_path / "folder")
+
+
+def test_everything_that_does_not_fit_is_listed(tmp_path, refused, weights):
+    gone = ["generator.conv1.conv.weight", "generator.convs.3.activate.bias", "ecd2.0.1.weight", "final_linear.0.bias"]
+    for name in gone:
+        del weights[name]
+    weights["generator.convs.1.noise.weight"] = torch.zeros(2)
+    weights["generator.style.9.weight2"] = weights["somewhere.else"] = torch.zeros(3)
+    torch.save(weights | {"step": 3}, tmp_path / "a.pth")
+    message = refused(tmp_path / "a.pth")
+    missing = message.split("4 missing: ")[1].split(";")[0]
+    assert sorted(missing.split(", ")) == sorted(gone)
+    assert "3 surplus: generator.style.9.weight2, somewhere.else, step;" in message
+    assert "1 of another shape: generator.convs.1.noise.weight (2,) instead of (1,)" in message
+
+
+def test_a_format_asked_for_that_it_is_not(tmp_path, refused):
+    path = tmp_path / "gpen.pth"
+    torch.save(foreign.gpen_weights(SMALL), path)
+    for name in ("styleswap-pytorch", "styleswap-paddle"):
+        assert "final_linear.0.weight (24, 128) instead of (24, 24)" in refused(path, "--format", name)
+    assert "generator.to_mask1.conv.weight" in refused(path, "--format", "styleswap-pytorch")
+
+
+def test_gpen_for_super_resolution_is_told_apart(tmp_path, refused):
+    weights = foreign.gpen_weights(SMALL)
+    weights |= {name: value for name, value in foreign.gpen_weights({4: 8, 8: 8, 16: 6}).items() if name.startswith("ecd")}
+    weights = {name: value for name, value in weights.items() if not name.startswith("ecd3")}
+    torch.save(weights, tmp_path / "sr.pth")
+    assert "the encoder reads 16 px and the generator draws 32 px" in refused(tmp_path / "sr.pth")
+
+
+# --- the command
+
+
+def test_the_command_writes_a_model_and_says_where_everything_is_from(tmp_path, capsys, weights):
+    torch.save({"g_ema": weights}, tmp_path / "my weights.pth")
+    assert main(["convert", str(tmp_path / "my weights.pth"), str(tmp_path / "m.safetensors"), "--set", "template=ffhq"]) == 0
+    text = capsys.readouterr().out
+    for words in ("from the shapes:", "size 32", "attribute_injection every_conv: ", "template ffhq: as you said", "recognizer arcface_ir_se50"):
+        assert words in text
+    _, metadata = load_generator(tmp_path / "m.safetensors")
+    assert metadata["converted_from"]["stated"]["template"]["value"] == "ffhq"
+    assert len(metadata["converted_from"]["sha256"]) == 64 and "ask whoever made them" in metadata["license"]
+
+
+def test_json_and_dry_run(tmp_path, capsys):
+    torch.save(foreign.stylegan2_weights(SMALL), tmp_path / "a.pt")
+    assert main(["convert", str(tmp_path / "a.pt"), "--dry-run", "--json"]) == 0
+    dry = json.loads(capsys.readouterr().out)
+    assert dry["starting_point"] and "file" not in dry and os.listdir(tmp_path) == ["a.pt"]
+    assert main(["convert", str(tmp_path / "a.pt"), str(tmp_path / "b.safetensors"), "--json"]) == 0
+    wet = json.loads(capsys.readouterr().out)
+    assert wet["bytes"] == (tmp_path / "b.safetensors").stat().st_size
+    assert {key: value for key, value in wet.items() if key in dry and key != "train"} == {key: value for key, value in dry.items() if key != "train"}
+
+
+@pytest.mark.parametrize("words, told", [
+    (["a.pth"], "expected a file to write after IN"),
+    (["a.pth", "b.pth"], "ends in .safetensors"),
+    (["a.pth", "nowhere/b.safetensors"], "does not exist"),
+    (["a.safetensors", "a.safetensors"], "is the file to convert"),
+    (["a.pth", "b.safetensors", "--set", "template"], "expected key=value"),
+    (["a.pth", "b.safetensors", "--part", "d"], "has no part 'd'; it has g_ema"),
+    (["a.pth", "b.safetensors", "--format", "onnx"], "invalid choice"),
+])
+def test_wrong_arguments(tmp_path, monkeypatch, capsys, weights, words, told):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"g_ema": weights}, "a.pth")
+    assert main(["convert", *words]) == 2
+    error = capsys.readouterr().err
+    assert told in error and error.count("\n") == 1
+    assert os.listdir(tmp_path) == ["a.pth"]
+
+
+def test_the_loader_tells_the_command(tmp_path, weights):
+    torch.save(weights, tmp_path / "my weights.pth")
+    with pytest.raises(StyleSwapError, match=r"styleswap convert '.*my weights\.pth' MODEL\.safetensors"):
+        load_generator(tmp_path / "my weights.pth")
+    save_file(weights, tmp_path / "a.safetensors")
+    with pytest.raises(StyleSwapError, match="styleswap convert"):
+        load_generator(tmp_path / "a.safetensors")
