@@ -37,6 +37,18 @@ def test_each_face_becomes_its_own_identity(generator):
     assert (alone.image - generate_faces(generator, crops[:2], [who(3)] * 2).image).abs().max() < 1e-4
 
 
+def test_weights_for_longer_embeddings_get_them_baked_or_not():
+    torch.manual_seed(0)
+    generator = Generator(preset("tiny", embedding_norm=20.0)).eval().requires_grad_(False)
+    # Without a bias the norm after this layer would hide every length.
+    torch.nn.init.normal_(generator.mapping.input.bias)
+    crops, person = torch.rand(1, 3, 32, 32) * 2 - 1, who(1)
+    expected = generator(crops, 20 * person.id_embedding[None]).image
+    assert (expected - generator(crops, person.id_embedding[None]).image).abs().max() > 1e-2
+    assert (generate_faces(generator, crops, [person]).image - expected).abs().max() < 1e-5
+    assert (BakedFaces(generator, dtype=torch.float32)(crops, [person]).image - expected).abs().max() < 1e-4
+
+
 def test_a_strength_below_1_runs_unbaked(generator):
     crops, own = torch.rand(2, 3, 32, 32) * 2 - 1, torch.stack([who(8).id_embedding, who(9).id_embedding])
     faces = BakedFaces(generator)

@@ -56,7 +56,7 @@ def generator():
         def __init__(self):
             super().__init__()
             self.inner, self.config = made, made.config
-            self.encode, self.mapping, self.broadcast = made.encode, made.mapping, made.broadcast
+            self.encode, self.map_identity, self.broadcast = made.encode, made.map_identity, made.broadcast
 
         def _masked(self, output, crop):
             mask = bump.expand(len(crop), -1, -1, -1)
@@ -99,7 +99,7 @@ def test_an_exact_generator_leaves_the_picture_as_it_is(identity):
             super().__init__()
             self.anchor = torch.nn.Parameter(torch.zeros(1))
 
-        def mapping(self, id_embedding):
+        def map_identity(self, id_embedding):
             return id_embedding
 
         def broadcast(self, w):

@@ -33,8 +33,8 @@ class Conversion:
     """A converted generator, what its file says about itself, and the account of where each part comes from.
 
     report: JSON values. `format`, `part`, `not_read` (other parts of the file), `config`, `inferred` (fields from the
-        shapes), `stated` ({field: {value, why}}), `fresh` and `partly_fresh` (our tensors, or a part of each, that keep
-        their initial values), `unused` (theirs that have no place here), `starting_point`.
+        shapes), `stated` ({field: {value, why}}), `fresh` and `partly_fresh` (our tensors that keep their initial values, and
+        those of which a part does or is zero), `unused` (theirs that have no place here), `starting_point`.
     """
 
     generator: Generator
@@ -93,9 +93,10 @@ def training_command(config: GeneratorConfig, model_file: str | Path) -> str:
     ours = config.to_dict()
     presets = {name: preset.to_dict() for name, preset in PRESETS.items()}
     differences = {name: {key: value for key, value in ours.items() if value != fields[key]} for name, fields in presets.items()}
-    # Training itself says which recogniser it is for.
     for fields in differences.values():
+        # Training itself says which recogniser it is for, and always feeds L2-normalised embeddings.
         fields.pop("recognizer", None)
+        fields.pop("embedding_norm", None)
     nearest = min(differences, key=lambda name: len(differences[name]))
     words = ["styleswap", "train", "--out", "RUN", "--set", "data=FOLDER", "--set", f"init_from={model_file}",
              "--set", f"model={nearest}"]

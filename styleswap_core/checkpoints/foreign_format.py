@@ -23,7 +23,7 @@ class Form:
     Attributes:
         shape: our shape -> theirs.
         value: (their tensor float32, our tensor as freshly drawn) -> ours.
-        partial: whether a part of ours stays as it was drawn, since they have nothing for it.
+        partial: whether they have nothing for a part of ours, which stays as it was drawn or is zero.
     """
 
     shape: Callable[[Shape], Shape]
@@ -52,8 +52,8 @@ AS_IT_IS = Form(lambda shape: shape, lambda theirs, fresh: theirs)
 KERNEL = Form(lambda shape: (1, *shape), lambda theirs, fresh: theirs[0])
 PIXELS = Form(lambda shape: (1, *shape, 1, 1), lambda theirs, fresh: theirs[0, :, :, 0, 0])
 PLANE = Form(lambda shape: (1, *shape, 1, 1), lambda theirs, fresh: theirs.flatten())
-KERNEL_FIRST_INPUTS = Form(lambda shape: (1, shape[0], shape[1] // 2, *shape[2:]), _first_inputs)
-PIXELS_FIRST_INPUTS = Form(lambda shape: (1, shape[0], shape[1] // 2, 1, 1), _first_inputs)
+KERNEL_FIRST_INPUTS = Form(lambda shape: (1, shape[0], shape[1] // 2, *shape[2:]), _first_inputs, partial=True)
+PIXELS_FIRST_INPUTS = Form(lambda shape: (1, shape[0], shape[1] // 2, 1, 1), _first_inputs, partial=True)
 FIRST_ROWS = Form(lambda shape: (shape[0] // 2, *shape[1:]), _first_rows, partial=True)
 
 

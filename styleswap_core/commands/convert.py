@@ -63,11 +63,11 @@ def _lines(report: dict) -> list[str]:
     """The report for people: everything that was decided, and where each decision comes from."""
     where = f", part {report['part']}" if report["part"] else ""
     lines = [f"{report['source']}: {report['title']}{where}",
-             f"{report['tensors']} tensors, {report['parameters'] / 1e6:.1f} million parameters"]
+             f"{report['tensors']} tensors, {report['parameters']:,} parameters"]
     lines += ["from the shapes:"] + [f"  {name} {value}" for name, value in report["inferred"].items() if value is not None]
     lines += ["from the format, since shapes cannot say it:"]
     lines += [f"  {name} {entry['value'] if entry['value'] != '' else '-'}: {entry['why']}" for name, entry in report["stated"].items()]
-    for title, key in (("starts fresh", "fresh"), ("starts fresh in part", "partly_fresh"), ("has no place here", "unused"),
+    for title, key in (("starts fresh", "fresh"), ("comes from the file in part, the rest begins fresh or at zero", "partly_fresh"), ("has no place here", "unused"),
                        ("other parts of the file, not read", "not_read")):
         if report[key]:
             lines += [f"{title} ({len(report[key])}):"]

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 from ..checkpoints.native import load_generator
 from ..errors import StyleSwapError
 from ..model.generator import Generator
@@ -17,6 +19,9 @@ def initialise_from(generator: Generator, path: str | Path) -> list[str]:
         StyleSwapError: not a generator file, another size than that or half of it, or layers that do not fit.
     """
     trained, _ = load_generator(path)
+    # Training feeds L2-normalised embeddings; the same layer, scaled, makes of them what it made of longer ones.
+    with torch.no_grad():
+        trained.mapping.input.weight.mul_(trained.config.embedding_norm)
     size, trained_size = generator.config.size, trained.config.size
     if trained_size not in (size, size // 2):
         raise StyleSwapError(f"{path}: expected a generator of {size} or {size // 2} px to start from, "

@@ -43,7 +43,10 @@ def generator_config(config: TrainingConfig) -> GeneratorConfig:
     Raises:
         StyleSwapError: unknown preset or field, or a value out of range.
     """
-    return preset(config.model, **config.model_overrides)
+    model = preset(config.model, **config.model_overrides)
+    if model.embedding_norm != 1:
+        raise StyleSwapError(f"training feeds L2-normalised embeddings: embedding_norm must be 1; got {model.embedding_norm}")
+    return model
 
 
 def create_state(config: TrainingConfig, device: torch.device) -> TrainingState:

@@ -78,6 +78,7 @@ def test_channels_are_copied_and_ordered():
         ({"encoder_blocks": -1}, "encoder_blocks must be"),
         ({"narrow": 0}, "narrow must be a number above 0"),
         ({"mapping_lr_mul": float("nan")}, "mapping_lr_mul must be a number above 0"),
+        ({"embedding_norm": 0}, "embedding_norm must be a number above 0"),
         ({"template": 3}, "template must be a name"),
         ({"channels": {4: 8, 8: 8}}, "channels must name the resolutions"),
         ({"channels": {4: 8, 8: 8, 16: 8, 32: 0}}, "channels must be whole numbers"),

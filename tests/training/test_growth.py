@@ -8,7 +8,9 @@ from styleswap_core.checkpoints.native import save_generator
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.model.config import preset
 from styleswap_core.model.generator import Generator
+from styleswap_core.training.config import TrainingConfig
 from styleswap_core.training.growth import initialise_from
+from styleswap_core.training.state import generator_config
 
 CHANNELS = {4: 16, 8: 16, 16: 12, 32: 8, 64: 8, 128: 8}
 
@@ -69,3 +71,19 @@ def test_the_untrained_doubling_would_not(trained):
 def test_two_doublings_at_once_are_refused(trained):
     with pytest.raises(StyleSwapError, match="one doubling"):
         initialise_from(generator(128, seed=2), trained[1])
+
+
+def test_embeddings_of_another_length_give_the_same_w(tmp_path):
+    table = {resolution: count for resolution, count in CHANNELS.items() if resolution <= 32}
+    torch.manual_seed(1)
+    model = Generator(preset("tiny", channels=table, embedding_norm=20.0))
+    # Without a bias the norm after this layer would hide every length.
+    torch.nn.init.normal_(model.mapping.input.bias)
+    save_generator(tmp_path / "converted.safetensors", model, {})
+    copy = generator(32, seed=2)
+    assert initialise_from(copy, tmp_path / "converted.safetensors") == []
+    identity = F.normalize(torch.randn(2, 512))
+    assert torch.allclose(copy.map_identity(identity), model.map_identity(identity), atol=1e-5)
+    assert not torch.allclose(copy.map_identity(identity), model.mapping(identity), atol=1e-3)
+    with pytest.raises(StyleSwapError, match="embedding_norm must be 1; got 20.0"):
+        generator_config(TrainingConfig(model="tiny", model_overrides={"embedding_norm": 20.0}))
