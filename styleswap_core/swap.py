@@ -23,6 +23,7 @@ SYNTHETIC_NOTICE = (
     "this demo model knows rendered faces only: on a photograph the result will not look like the source person;"
     " for photographs train on your own pictures (styleswap train) or use a model made from photographs"
 )
+STARTING_POINT_NOTICE = "this model was converted as a starting point for training (styleswap train) and cannot swap yet"
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,12 +228,14 @@ def report_face(
 
 
 def domain_notice(metadata: Mapping[str, object] | None, rendered: bool = False) -> str | None:
-    """What a user has to know about a generator that was trained on rendered faces; None for others.
+    """What a user has to know about a generator that knows rendered faces only, or is not trained yet; None for others.
 
     Args:
-        metadata: of the generator's checkpoint; `domain: synthetic` marks such a generator.
+        metadata: of the generator's checkpoint; `domain: synthetic` or `starting_point: true` marks such a generator.
         rendered: the picture is known to be rendered too.
     """
+    if metadata is not None and metadata.get("starting_point"):
+        return STARTING_POINT_NOTICE
     synthetic = metadata is not None and metadata.get("domain") == "synthetic"
     return SYNTHETIC_NOTICE if synthetic and not rendered else None
 

@@ -211,7 +211,7 @@ def test_strength_goes_from_the_target_to_the_source(generator, identity, target
     own = Identity(torch.from_numpy(analyzer.embed(target, analyzer.faces[0].points)), "projection", "a" * 64)
     if inverted:
         with torch.no_grad():
-            w_plus = generator.broadcast(generator.mapping(identity.id_embedding[None]))[0]
+            w_plus = generator.broadcast(generator.map_identity(identity.id_embedding[None]))[0]
         identity = Identity(identity.id_embedding, "projection", "a" * 64, w_plus=w_plus, generator_sha256="c" * 64)
 
     def swap(who, strength):
@@ -229,8 +229,8 @@ def test_strength_mixes_in_w(generator, identity):
     people = [identity, Identity(unit(3), "projection", "a" * 64)]
     with torch.no_grad():
         mixed = generate_faces(generator, crops, people, own, 0.25)
-        source = generator.mapping(torch.stack([who.id_embedding for who in people]))
-        w = 0.75 * generator.mapping(own) + 0.25 * source
+        source = generator.map_identity(torch.stack([who.id_embedding for who in people]))
+        w = 0.75 * generator.map_identity(own) + 0.25 * source
         expected = generator.synthesis(generator.broadcast(w), generator.encode(crops), crops)
     assert torch.allclose(mixed.rgb, expected.rgb, atol=1e-5)
 

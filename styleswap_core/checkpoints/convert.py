@@ -183,8 +183,9 @@ def _fill(generator: Generator, links: Mapping[str, Link], tensors: Tensors) -> 
 def _metadata(
     path: Path, foreign: ForeignFormat, file: ForeignFile, config: GeneratorConfig, report: Mapping[str, object]
 ) -> dict[str, object]:
-    kept = ("title", "starting_point", "stated", "fresh", "partly_fresh", "unused")
+    kept = ("title", "stated", "fresh", "partly_fresh", "unused")
     return {
+        "starting_point": foreign.starting_point,
         "card": f"converted from {foreign.title}" + ("; a starting point for training, no swapper" if foreign.starting_point else ""),
         "license": foreign.license,
         "recognizer": config.recognizer,
