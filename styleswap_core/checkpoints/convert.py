@@ -26,6 +26,9 @@ FORMATS: dict[str, ForeignFormat] = {
 }
 _FRESH_SEED = 20261122  # what starts fresh is drawn alike in every conversion
 _KERNEL_TOLERANCE = 1e-5
+# A checkpoint with much missing still gets its list of what is; a network far beyond its tensors is never built.
+_MOST_PER_ELEMENT = 8
+_MOST_FRESH = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,8 @@ def convert(
     stated = _stated(foreign, inferred, settings or {})
     config = GeneratorConfig(**{**inferred, **{name: entry["value"] for name, entry in stated.items()}})
     links = foreign.links(config)
-    _check(path, foreign, config, links, tensors, file.others)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_FRESH_SEED)
-        generator = Generator(config)
+    generator = _fresh_generator(path, config, tensors)
+    _check(path, foreign, generator, links, tensors, file.others)
     fresh, partly = _fill(generator, links, tensors)
     report = {
         "format": foreign.name,
@@ -141,12 +142,24 @@ def _stated(
     return stated | {name: {"value": value, "why": "as you said"} for name, value in settings.items()}
 
 
+def _fresh_generator(path: Path, config: GeneratorConfig, tensors: Tensors) -> Generator:
+    there = sum(tensor.numel() for tensor in tensors.values())
+    if config.least_elements > _MOST_PER_ELEMENT * there + _MOST_FRESH:
+        raise StyleSwapError(
+            f"{path} lies: single tensors claim a network of {config.least_elements} weights or more, and all together have "
+            f"{there}; get the file again"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_FRESH_SEED)
+        return Generator(config)
+
+
 def _check(
-    path: Path, foreign: ForeignFormat, config: GeneratorConfig, links: Mapping[str, Link], tensors: Tensors, others: tuple[str, ...]
+    path: Path, foreign: ForeignFormat, generator: Generator, links: Mapping[str, Link], tensors: Tensors, others: tuple[str, ...]
 ) -> None:
     """Raise StyleSwapError with every tensor that is missing, surplus, misshapen or of another type."""
-    with torch.device("meta"):
-        ours = {name: tuple(tensor.shape) for name, tensor in Generator(config).state_dict().items()}
+    config = generator.config
+    ours = {name: tuple(tensor.shape) for name, tensor in generator.state_dict().items()}
     expected = {link.theirs: link.form.shape(ours[name]) for name, link in links.items()}
     kernels = foreign.kernels(config)
     missing = [name for name in expected if name not in tensors]

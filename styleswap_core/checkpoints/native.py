@@ -84,10 +84,11 @@ def load_generator(path: str | Path) -> tuple[Generator, dict[str, object]]:
         config = GeneratorConfig.from_dict(config_values)
     except StyleSwapError as error:
         raise StyleSwapError(f"cannot build the model of {path}: {error}") from error
-    _check_tensors(path, _expected_shapes(path, config, len(tensors)), tensors)
+    _check_claims(path, config, tensors)
     # The weights drawn here are overwritten at once: leave the caller's random numbers alone.
     with torch.random.fork_rng(devices=[]):
         generator = Generator(config)
+    _check_tensors(path, generator.state_dict(), tensors)
     generator.load_state_dict(tensors)
     return generator, metadata
 
@@ -169,20 +170,14 @@ def _check_header(path: Path, header: Mapping[str, str]) -> None:
         )
 
 
-def _expected_shapes(path: Path, config: GeneratorConfig, found: int) -> Mapping[str, Tensor]:
-    """The tensors of a configuration, without memory behind them: it may claim sizes that no machine has."""
-    try:
-        # Each layer has tensors of its own: more layers than tensors would be drawn up for nothing.
-        if max(config.mapping_layers, config.encoder_blocks) <= found:
-            with torch.device("meta"), torch.random.fork_rng(devices=[]):
-                return Generator(config).state_dict()
-    except (RuntimeError, OverflowError, TypeError):
-        # More elements than PyTorch can count.
-        pass
-    raise StyleSwapError(
-        f"{path} claims a size that its tensors do not have; its tensors must be exactly those of its configuration, "
-        "get or save the file again"
-    )
+def _check_claims(path: Path, config: GeneratorConfig, found: Mapping[str, Tensor]) -> None:
+    """Refuse a configuration of more weights or layers than there are, before one of its size is built."""
+    elements = sum(tensor.numel() for tensor in found.values())
+    if config.least_elements > elements or max(config.mapping_layers, config.encoder_blocks) > len(found):
+        raise StyleSwapError(
+            f"{path} claims a size that its tensors do not have; its tensors must be exactly those of its configuration, "
+            "get or save the file again"
+        )
 
 
 def _check_tensors(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

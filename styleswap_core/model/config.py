@@ -128,6 +128,13 @@ class GeneratorConfig:
         """Rows of `w_plus`: 2 * log2(size) - 2."""
         return 2 * int(math.log2(self.size)) - 2
 
+    @property
+    def least_elements(self) -> int:
+        """No generator of this configuration has fewer weights: tells what a file claims, before memory is taken for it."""
+        squares = sum(self.channels_at(resolution) ** 2 for resolution in self.resolutions)
+        mapping = self.w_dim * (self.style_dim + self.mapping_layers * self.w_dim)
+        return mapping + 9 * squares * (1 + 2 * self.encoder_blocks)
+
     def channels_at(self, resolution: int) -> int:
         """Channels of a StyledConv (before attributes are concatenated) and of the attribute map."""
         if self.channels is not None:

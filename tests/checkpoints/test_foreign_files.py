@@ -229,6 +229,12 @@ def test_a_size_that_the_tensors_do_not_have(tmp_path, refused, weights):
     assert "styleswap-paddle checkpoint of 1024 px" in message and "generator.convs.15.conv.weight" in message
 
 
+def test_a_single_tensor_that_would_make_the_network_huge(tmp_path, refused, weights):
+    path = tmp_path / "wide.pth"
+    torch.save(weights | {"generator.input.input": torch.zeros(1, 100_000, 1, 1)}, path)
+    assert "lies: single tensors claim a network of 90000" in refused(path)
+
+
 @pytest.mark.parametrize("changes", [{"channels": {4: 10**7, 8: 10**7, 16: 10**7, 32: 10**7}}, {"style_dim": 2**62},
                                      {"mapping_layers": 10**9}, {"encoder_blocks": 10**9}, {"size": 1024, "channels": None}],
                          ids=lambda changes: next(iter(changes)))

@@ -101,3 +101,11 @@ def test_unknown_preset_names_the_known_ones():
 def test_configuration_must_be_a_table():
     with pytest.raises(StyleSwapError, match="table of fields; got list"):
         GeneratorConfig.from_dict([1])
+
+
+@pytest.mark.parametrize("changes", [{}, {"encoder_blocks": 2}, {"attribute_injection": "every_conv"},
+                                     {"mask_branch": False, "attribute_masking": "none"}], ids=range(4))
+def test_least_elements_is_a_bound_and_not_far_off(changes):
+    config = preset("tiny", **changes)
+    true = sum(parameter.numel() for parameter in Generator(config).parameters())
+    assert true / 6 < config.least_elements <= true
