@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import pickle
 import re
+import struct
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -29,6 +30,9 @@ NAME_TABLE = "StructuredToParameterName@@"
 """Paddle's table of its internal names, which stands among the tensors."""
 # The first of the pickles that PyTorch wrote one after another before version 1.6: a number, 0x1950a86a20f9469cfc6c.
 _OLD_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
+# What torch.load is known to raise for files with wrong bytes, wherever they are.
+_DAMAGED = (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError, struct.error,
+            MemoryError, ArithmeticError)
 
 
 @dataclass(frozen=True)
@@ -133,16 +137,16 @@ def _read_torch(path: Path, size: int) -> object:
     except pickle.UnpicklingError as error:
         raise StyleSwapError(
             f"{path} {_what_it_tried(path, str(error))}; it is refused and nothing of it was run: "
-            "get it from who made it, as tensors alone"
+            "get it again from who made it, as tensors alone"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except _DAMAGED as error:
         reason = " ".join(str(error).split())[:120]
         raise StyleSwapError(f"{path} is damaged or truncated ({reason}); get the file again") from error
 
 
 def _check_archive(path: Path, size: int) -> None:
     """Refuse a zip archive that unpacks to more than it is: PyTorch stores tensors as they are."""
-    if not zipfile.is_zipfile(path):
+    if not _is_archive(path):
         return
     try:
         with zipfile.ZipFile(path) as archive:
@@ -151,6 +155,11 @@ def _check_archive(path: Path, size: int) -> None:
         raise StyleSwapError(f"{path} is damaged or truncated ({error}); get the file again") from error
     if claimed > size:
         raise StyleSwapError(f"{path} lies: it claims {claimed} bytes of contents and is {size} bytes; get the file again")
+
+
+def _is_archive(path: Path) -> bool:
+    with open(path, "rb") as stream:
+        return stream.read(2) == b"PK"
 
 
 def _what_it_tried(path: Path, message: str) -> str:
@@ -162,17 +171,21 @@ def _what_it_tried(path: Path, message: str) -> str:
     names = [name for data in _pickles_in(path) for name in names_in_pickle(data) if not name.startswith(known)]
     if names:
         return f"tries to use {', '.join(dict.fromkeys(names))}"
-    return f"holds more than tensors ({' '.join(message.split())[-120:]})"
+    return "is damaged, or holds more than tensors"
 
 
 def _pickles_in(path: Path) -> list[bytes]:
-    if not zipfile.is_zipfile(path):
+    if not _is_archive(path):
         data = path.read_bytes()
         # The old form is several pickles in a row: the magic number, a version, the system, the contents.
         starts = [match.start() for match in re.finditer(rb"\x80[\x02-\x05]", data[: 1 << 20])]
         return [data[start:] for start in starts[:8]]
-    with zipfile.ZipFile(path) as archive:
-        return [archive.read(name) for name in archive.namelist() if name.endswith("data.pkl")]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [archive.read(name) for name in archive.namelist() if name.endswith("data.pkl")]
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError):
+        # Damaged besides, so that its names cannot be told.
+        return []
 
 
 def _choose(path: Path, container: str, content: object, part: str | None) -> ForeignFile:

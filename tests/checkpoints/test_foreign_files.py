@@ -8,6 +8,7 @@ import struct
 import sys
 import zipfile
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import foreign_networks as foreign  # noqa: E402
 
 from styleswap_core.checkpoints import load_generator, save_generator  # noqa: E402
+from styleswap_core.checkpoints.convert import convert  # noqa: E402
 from styleswap_core.checkpoints.foreign_files import read_foreign  # noqa: E402
 from styleswap_core.checkpoints.plain_pickle import names_in_pickle, read_plain_pickle  # noqa: E402
 from styleswap_core.cli import main  # noqa: E402
@@ -249,6 +251,36 @@ def test_a_model_file_that_claims_a_size_that_it_does_not_have(tmp_path, changes
 
 
 # --- broken and unfit files
+
+
+def write_as(kind, path, weights):
+    if kind == "safetensors":
+        save_file(weights, path)
+    elif kind == "paddle":
+        paddle_file(path, {name: value.numpy() for name, value in foreign.paddle_layout(weights).items()})
+    else:
+        torch.save({"g_ema": weights}, path, _use_new_zipfile_serialization=kind == "zip")
+
+
+@pytest.mark.parametrize("kind", ["paddle", "zip", "old", "safetensors"])
+def test_wrong_bytes_anywhere_end_in_one_line_or_do_no_harm(tmp_path, kind):
+    path = tmp_path / "a"
+    write_as(kind, path, foreign.styleswap_weights({4: 4, 8: 4}, MASK, w_dim=4, layers=2))
+    whole, random, refusals = path.read_bytes(), Random(20261122), 0
+    for _ in range(60):
+        data = bytearray(whole)
+        for _ in range(random.choice((1, 1, 2, 5))):
+            # The beginning has more that can go wrong than the numbers have.
+            data[random.randrange(min(len(data), random.choice((3000, len(data)))))] = random.randrange(256)
+        if random.random() < 0.2:
+            del data[random.randrange(len(data)):]
+        path.write_bytes(data)
+        try:
+            convert(path)
+        except StyleSwapError as error:
+            refusals += 1
+            assert "\n" not in str(error)
+    assert refusals > 10
 
 
 def truncated(path, weights):
