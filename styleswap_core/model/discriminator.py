@@ -37,11 +37,11 @@ class Discriminator(nn.Module):
     Blocks are keyed by the resolution that they read: `blocks.64`.
     """
 
-    def __init__(self, config: GeneratorConfig, channel_scale: float = 1.0) -> None:
+    def __init__(self, config: GeneratorConfig, channel_scale: float = 1.0, stddev_group: int = STDDEV_GROUP) -> None:
         super().__init__()
         if isinstance(channel_scale, bool) or not isinstance(channel_scale, (int, float)) or not channel_scale > 0:
             raise StyleSwapError(f"channel_scale must be a number above 0; got {channel_scale!r}")
-        self.size = config.size
+        self.size, self.stddev_group = config.size, stddev_group
         channels = {
             resolution: max(1, round(config.channels_at(resolution) * channel_scale))
             for resolution in config.resolutions
@@ -73,18 +73,34 @@ class Discriminator(nn.Module):
         for block in self.blocks.values():
             x = block(x)
             features.append(x)
-        x = self.final_conv(append_stddev(x))  # (B, C, 4, 4)
+        x = self.final_conv(append_stddev(x, self.stddev_group))  # (B, C, 4, 4)
         logits = self.final_linear(x.flatten(1)).float()  # (B, 16 C) -> (B, 1)
         return (logits, features) if return_features else logits
 
 
-def append_stddev(x: Tensor) -> Tensor:
+    def nearest_picture(self, blocks: int) -> list[nn.Module]:
+        """The layers up to and with that many blocks, counted from the picture; none for 0.
+
+        Raises:
+            StyleSwapError: there are fewer blocks.
+        """
+        if blocks > len(self.blocks):
+            raise StyleSwapError(f"a discriminator of {self.size} px has {len(self.blocks)} blocks, got {blocks}; take fewer")
+        return [self.from_rgb, *list(self.blocks.values())[:blocks]] if blocks else []
+
+
+def group_size(batch: int, limit: int = STDDEV_GROUP) -> int:
+    """How many pictures of a batch are compared: `limit`, or the largest divisor of the batch below that."""
+    return max(size for size in range(1, min(limit, batch) + 1) if batch % size == 0)
+
+
+def append_stddev(x: Tensor, limit: int = STDDEV_GROUP) -> Tensor:
     """(B, C, H, W) -> (B, C + 1, H, W): one more channel, how much the pictures of a group differ.
 
-    Groups have STDDEV_GROUP pictures, or the largest divisor of the batch below that.
+    Of the B / G groups of `group_size` G, number n has the pictures n, n + B / G, n + 2 B / G, ...
     """
     batch, _, height, width = x.shape
-    group = max(size for size in range(1, min(STDDEV_GROUP, batch) + 1) if batch % size == 0)
+    group = group_size(batch, limit)
     grouped = x.float().reshape(group, batch // group, -1)  # (G, B/G, CHW)
     deviation = torch.sqrt(grouped.var(dim=0, unbiased=False) + 1e-8).mean(dim=1)  # (B/G,)
     deviation = deviation.repeat(group).to(x.dtype)[:, None, None, None]  # (B, 1, 1, 1)

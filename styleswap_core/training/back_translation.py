@@ -17,7 +17,7 @@ from .config import TrainingConfig
 from .data import Batch
 
 
-def back_translate(config: TrainingConfig, step: int, batch: Batch, generator: Callable) -> Batch:
+def back_translate(config: TrainingConfig, step: int, batch: Batch, generator: Callable, rows: slice = slice(None)) -> Batch:
     """The batch with some rows turned round: target = swap by `generator`, source = the target's person, truth = target.
 
     Of the rows whose truth is not known, the first `config.back_translated_share` of the batch's rows are turned; rows
@@ -25,19 +25,20 @@ def back_translate(config: TrainingConfig, step: int, batch: Batch, generator: C
 
     Args:
         generator: (aligned_crop (B, 3, S, S), id_embedding (B, 512)) -> output with `image`; run without gradient.
+        rows: which ones of the step's whole batch `batch` holds.
     """
     if not config.back_translated_share or step < config.back_translation_start:
         return batch
-    first = round(config.back_translated_share * len(batch.target))
-    rows = (~batch.truth_known[:first]).nonzero().flatten()
-    if not len(rows):
+    first = len(range(round(config.back_translated_share * config.batch))[rows])
+    turned = (~batch.truth_known[:first]).nonzero().flatten()
+    if not len(turned):
         return batch
     with torch.no_grad():
-        swapped = generator(batch.target[rows], batch.id_embedding[rows]).image.float()
+        swapped = generator(batch.target[turned], batch.id_embedding[turned]).image.float()
     return dataclasses.replace(
         batch,
-        target=batch.target.index_copy(0, rows, swapped),
-        id_embedding=batch.id_embedding.index_copy(0, rows, batch.own_embedding[rows]),
-        truth=batch.truth.index_copy(0, rows, batch.target[rows]),
-        truth_known=batch.truth_known.index_fill(0, rows, True),
+        target=batch.target.index_copy(0, turned, swapped),
+        id_embedding=batch.id_embedding.index_copy(0, turned, batch.own_embedding[turned]),
+        truth=batch.truth.index_copy(0, turned, batch.target[turned]),
+        truth_known=batch.truth_known.index_fill(0, turned, True),
     )

@@ -44,16 +44,14 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         StyleSwapError: wrong settings, missing data, a folder in use, or a training that diverged.
     """
-    replica = Replica.from_environment()
+    replica = Replica.from_environment(args.device)
     folder = RunFolder(args.out)
-    config = _configuration(args, folder, replica)
+    config = replica.from_main(lambda: _configuration(args, folder))
     if args.threads > 0:
         torch.set_num_threads(args.threads)
-    device = choose_device(args.device)
+    device = replica.device or choose_device(args.device)
     if not config.data:
         raise StyleSwapError("expected a folder of columns to train on, got none; add --set data=FOLDER")
-    if args.max_minutes and replica.world > 1:
-        raise StyleSwapError("--max-minutes goes by one process's clock; with several, set `steps` instead")
     recognizer = TorchRecognizer(config.recognizer or DEMO_RECOGNIZER).to(device)
     sha256 = recognizer.sha256
     if "recognizer" not in config.model_overrides:
@@ -77,24 +75,27 @@ def run(args: argparse.Namespace) -> int:
     surroundings = Surroundings(source=source, device=device, recognizer=recognizer, validation=validation,
                                 metadata=metadata, replica=replica, echo=args.json, max_minutes=args.max_minutes)
     train(config, folder, surroundings)
-    print(f"generator: {folder.generator}", file=sys.stderr)
+    replica.leave()
+    if replica.is_main:
+        print(f"generator: {folder.generator}", file=sys.stderr)
     return 0
 
 
 def _portable(config: TrainingConfig) -> dict:
     # Where files lay on one machine says nothing to whoever reads the model file; their names do.
     values = config_to_dict(config)
-    return values | {name: Path(values[name]).name for name in ("data", "validation_data", "recognizer", "init_from")}
+    return values | {name: Path(values[name]).name for name in (
+        "data", "validation_data", "recognizer", "init_from", "init_discriminator_from")}
 
 
-def _configuration(args: argparse.Namespace, folder: RunFolder, replica: Replica) -> TrainingConfig:
+def _configuration(args: argparse.Namespace, folder: RunFolder) -> TrainingConfig:
     begun = folder.config.exists() or bool(checkpoint_paths(folder.checkpoints))
     if begun and not args.resume:
         raise StyleSwapError(f"{folder.root} holds a run already; add --resume to go on with it, or name another folder")
     stored = _stored_values(folder) if begun else {}
     given = read_values(args.config) if args.config else {}
     config = config_from_dict(override({**stored, **given}, args.assignments), args.config or "--set")
-    if begun and replica.is_main:
+    if begun:
         now = config_to_dict(config)
         for name in sorted(name for name in now if stored.get(name) != now[name]):
             print(f"changed for the rest of the run: {name} {stored.get(name)} -> {now[name]}", file=sys.stderr)

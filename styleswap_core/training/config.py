@@ -15,6 +15,9 @@ from ..losses import LossWeights
 PRECISIONS = ("fp32", "bf16")
 OPTIMIZERS = ("muon", "adam")
 SCHEDULES = ("cosine", "linear", "constant")
+AUGMENTATIONS = ("none", "ada", "fixed")
+# Beyond about this probability the transforms may leak into what is generated (Karras et al. 2020, section 2.2).
+HIGHEST_AUGMENTATION = 0.8
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,13 @@ class TrainingConfig:
     validation_data: str = ""  # folder of columns with identities never trained on; empty: no validation
     recognizer: str = ""  # the ArcFace ONNX whose embeddings drive the generator; empty: the demo pack's
     init_from: str = ""  # a generator file to start from, of this size or smaller; empty: fresh weights
+    init_discriminator_from: str = ""  # a run folder or checkpoint whose discriminator to start from; empty: fresh weights
     seed: int = 20261122
 
     # Length and optimisation.
     steps: int = 20_000
-    batch: int = 16
+    batch: int = 16  # of one optimisation step, over all processes and passes
+    accumulate: int = 1  # passes that a process takes for its share: as many times less memory for activations
     optimizer: str = "muon"  # of the generator: Muon for weight matrices and Adam for the rest, or "adam" alone
     learning_rate: float = 2e-3  # of Adam
     matrix_learning_rate: float = 0.05  # of Muon, in the units of Adam's
@@ -63,6 +68,14 @@ class TrainingConfig:
     adversarial_start: int = 0  # the discriminator is neither run nor trained before
     adversarial_ramp: int = 2_000  # steps from 0 to the full weight: at full strength at once it blows up
     r1_interval: int = 16
+    stddev_group: int = 4  # pictures that the discriminator compares; a share of the batch must hold whole groups
+    freeze_generator_steps: int = 0  # at the start: a fresh discriminator first catches up with a trained generator
+    freeze_discriminator_steps: int = 0  # at the start: a trained one guides while fresh layers of the generator settle
+    freeze_discriminator_blocks: int = 0  # FreezeD: of a trained one, those nearest the picture are never trained
+    augment: str = "none"  # what the discriminator sees: "ada" for small sets, "fixed" at augment_probability
+    augment_probability: float = 0.0  # at the start
+    augment_target: float = 0.6  # of ada: the mean sign of the logits at real pictures that it holds
+    augment_ramp_images: float = 500_000.0  # of ada: in which the probability can go from 0 to 1
     identity_every: int = 1  # lazy terms are multiplied by their interval
     perceptual_every: int = 1
     recognizer_rows: int = 0  # the recogniser judges only this many of the batch; 0: all
@@ -79,17 +92,38 @@ class TrainingConfig:
         _check(self.precision in PRECISIONS, f"precision: expected one of {PRECISIONS}, got {self.precision!r}")
         _check(self.optimizer in OPTIMIZERS, f"optimizer: expected one of {OPTIMIZERS}, got {self.optimizer!r}")
         _check(self.schedule in SCHEDULES, f"schedule: expected one of {SCHEDULES}, got {self.schedule!r}")
-        for name in ("steps", "batch", "r1_interval", "identity_every", "perceptual_every", "log_every",
-                     "checkpoint_every", "sample_every"):
+        _check(self.augment in AUGMENTATIONS, f"augment: expected one of {AUGMENTATIONS}, got {self.augment!r}")
+        for name in ("steps", "batch", "accumulate", "stddev_group", "r1_interval", "identity_every", "perceptual_every",
+                     "log_every", "checkpoint_every", "sample_every"):
             _check(getattr(self, name) >= 1, f"{name}: expected at least 1, got {getattr(self, name)}")
-        for name in ("warmup_steps", "adversarial_start", "adversarial_ramp", "back_translation_start", "recognizer_rows", "gradient_clip",
-                     "sample_images", "validation_images"):
+        for name in ("warmup_steps", "adversarial_start", "adversarial_ramp", "back_translation_start", "recognizer_rows",
+                     "gradient_clip", "sample_images", "validation_images", "freeze_generator_steps",
+                     "freeze_discriminator_steps", "freeze_discriminator_blocks"):
             _check(getattr(self, name) >= 0, f"{name}: expected 0 or more, got {getattr(self, name)}")
         for name in ("same_identity_share", "owner_share", "back_translated_share"):
             _check(0 <= getattr(self, name) <= 1, f"{name}: expected a share in 0..1, got {getattr(self, name)}")
-        for name in ("learning_rate", "matrix_learning_rate", "discriminator_learning_rate", "ema_half_life_images", "feature_weight",
-                     "discriminator_channel_scale"):
+        for name in ("learning_rate", "matrix_learning_rate", "discriminator_learning_rate", "ema_half_life_images",
+                     "feature_weight", "discriminator_channel_scale", "augment_ramp_images"):
             _check(getattr(self, name) > 0, f"{name}: expected more than 0, got {getattr(self, name)}")
+        _check(0 <= self.augment_probability <= HIGHEST_AUGMENTATION,
+               f"augment_probability: expected 0..{HIGHEST_AUGMENTATION}, got {self.augment_probability}")
+        _check(-1 < self.augment_target < 1, f"augment_target: expected a mean sign in -1..1, got {self.augment_target}")
+        self._check_discriminator()
+
+    def _check_discriminator(self) -> None:
+        asked = [name for name in ("freeze_generator_steps", "freeze_discriminator_steps", "freeze_discriminator_blocks",
+                                   "init_discriminator_from") if getattr(self, name)]
+        asked += ["augment"] if self.augment != "none" else []
+        used = self.weights.adversarial > 0 or self.weights.feature_matching > 0
+        _check(used or not asked, f"{', '.join(asked)}: this run has no discriminator; set weights.adversarial above 0")
+        frozen = self.freeze_discriminator_steps or self.freeze_discriminator_blocks
+        _check(bool(self.init_discriminator_from) or not frozen,
+               "freeze_discriminator_...: expected a trained discriminator, got fresh weights; set init_discriminator_from")
+        _check(not self.freeze_generator_steps or self.adversarial_start <= self.freeze_generator_steps,
+               f"freeze_generator_steps {self.freeze_generator_steps}: the discriminator would rest until adversarial_start "
+               f"{self.adversarial_start}; set that no later")
+        _check(not (self.freeze_generator_steps and self.freeze_discriminator_steps),
+               "freeze_generator_steps and freeze_discriminator_steps: nothing would be trained; set one of them")
 
 
 def config_to_dict(config: TrainingConfig) -> dict[str, Any]:

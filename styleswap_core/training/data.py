@@ -39,6 +39,17 @@ class Batch:
             moved[entry.name] = value
         return Batch(**moved)
 
+    def rows(self, part: slice) -> "Batch":
+        """Some rows of the batch, in memory of their own."""
+        picked = {}
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if value is not None:
+                value = value[part]
+                value = value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value.contiguous()
+            picked[entry.name] = value
+        return Batch(**picked)
+
 
 class DataSource(Protocol):
     """Where batches come from. A resumed run asks for the steps it has not done, and nothing else is remembered."""

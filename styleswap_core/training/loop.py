@@ -1,11 +1,12 @@
 """The training loop: batches in, checkpoints, figures and a finished generator out."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from ..checkpoints.native import save_generator
@@ -13,10 +14,11 @@ from ..errors import StyleSwapError
 from ..faces.arcface import TorchRecognizer
 from .config import TrainingConfig, save_config
 from .data import DataSource, prefetch
-from .growth import initialise_from
+from .growth import initialise_discriminator, initialise_from
 from .records import Averages, Clock, Recorder, RunFolder
 from .replica import Replica
 from .schedule import due, learning_rate_factor
+from .shares import check_shares
 from .state import TrainingState, create_state, newest_checkpoint, restore_state, save_checkpoint
 from .step import train_step
 from .terms import uses_recognizer
@@ -36,7 +38,7 @@ class Surroundings:
     metadata: Mapping[str, object] = field(default_factory=dict)  # goes into the generator file
     replica: Replica = Replica()
     echo: bool = False  # figures as JSON lines on stdout
-    max_minutes: float = 0.0  # stop at the next checkpoint after this long, to be resumed; 0: no limit
+    max_minutes: float = 0.0  # stop with a checkpoint after this long, to be resumed; 0: no limit
 
 
 def train(config: TrainingConfig, folder: RunFolder, surroundings: Surroundings) -> TrainingState:
@@ -53,10 +55,11 @@ def train(config: TrainingConfig, folder: RunFolder, surroundings: Surroundings)
     if uses_recognizer(config) and surroundings.recognizer is None:
         raise StyleSwapError("expected a recogniser for the identity and perceptual terms, got none; "
                              "name its ONNX file as `recognizer`")
+    check_shares(config, surroundings.replica.world)
     if surroundings.replica.is_main:
         folder.create()
         save_config(config, folder.config)
-    state = _begin(config, folder, surroundings.device)
+    state = _begin(config, folder, surroundings.device, surroundings.replica)
     if state.step >= config.steps:
         return state
     with Recorder(folder, state.step, surroundings.echo) if surroundings.replica.is_main else nullcontext() as recorder:
@@ -64,17 +67,30 @@ def train(config: TrainingConfig, folder: RunFolder, surroundings: Surroundings)
     return state
 
 
-def _begin(config: TrainingConfig, folder: RunFolder, device: torch.device) -> TrainingState:
-    content = newest_checkpoint(folder.checkpoints)
+def _begin(config: TrainingConfig, folder: RunFolder, device: torch.device, replica: Replica) -> TrainingState:
+    # The main replica alone reads files: the run folder need not be on a disk that all machines share.
+    content = replica.from_main(lambda: newest_checkpoint(folder.checkpoints))
     if content is not None:
         return restore_state(content, config, device)
     state = create_state(config, device)
+    replica.from_main(lambda: _load_priors(config, state))
+    replica.synchronise(state.tensors())
+    return state
+
+
+def _load_priors(config: TrainingConfig, state: TrainingState) -> None:
     if config.init_from:
         fresh = initialise_from(state.generator, config.init_from)
         state.generator_ema.load_state_dict(state.generator.state_dict())
-        total = len(state.generator.state_dict())
-        print(f"{total - len(fresh)} of {total} tensors come from {config.init_from}", file=sys.stderr)
-    return state
+        _say_what_came(state.generator, fresh, config.init_from)
+    if config.init_discriminator_from:
+        fresh = initialise_discriminator(state.discriminator, config.init_discriminator_from)
+        _say_what_came(state.discriminator, fresh, config.init_discriminator_from)
+
+
+def _say_what_came(network: nn.Module, fresh: Sized, origin: str) -> None:
+    total = len(network.state_dict())
+    print(f"{total - len(fresh)} of {total} tensors come from {origin}", file=sys.stderr)
 
 
 class _Run:
@@ -111,7 +127,7 @@ class _Run:
         # run writes the same figures.
         config, around, step = self.config, self.surroundings, self.state.step
         last = step == config.steps
-        out_of_time = not last and 0 < around.max_minutes < self.clock.minutes()
+        out_of_time = not last and self._out_of_time()
         save = last or out_of_time or due(step, config.checkpoint_every)
         if save or due(step, config.log_every):
             self._check_finite()
@@ -120,14 +136,26 @@ class _Run:
             self.forecast_due = False
             if around.replica.is_main:
                 progress.write(self.clock.forecast(step, config.steps), file=sys.stderr)
+        if save:
+            # Unequal machines round unequally: what the others computed since is replaced before it can add up.
+            around.replica.synchronise(self.state.tensors())
         if around.replica.is_main:
             if last or due(step, config.sample_every):
                 self._show()
             if save:
                 self._save()
         if out_of_time:
-            progress.write(f"stopped at step {step} of {config.steps}: the time is up; resume to go on", file=sys.stderr)
+            if around.replica.is_main:
+                progress.write(f"stopped at step {step} of {config.steps}: the time is up; resume to go on", file=sys.stderr)
         return out_of_time
+
+    def _out_of_time(self) -> bool:
+        around = self.surroundings
+        if around.max_minutes == 0:
+            return False
+        if around.replica.world > 1 and not due(self.state.step, self.config.log_every):
+            return False  # asking costs a message
+        return around.replica.from_main(lambda: around.max_minutes < self.clock.minutes())
 
     def _check_finite(self) -> None:
         if not bool(self.finite):
@@ -141,7 +169,8 @@ class _Run:
         if not figures:
             return
         step = self.state.step
-        progress.set_postfix_str(f"loss {figures['loss/total']:.3f}")
+        # While the generator waits for the discriminator there is no loss but the discriminator's.
+        progress.set_postfix_str(f"loss {figures.get('loss/total', figures.get('discriminator/loss')):.3f}")
         if self.surroundings.replica.is_main:
             figures["learning_rate"] = self.config.learning_rate * learning_rate_factor(self.config, step - 1)
             self.recorder.scalars(step, {**figures, "images_per_second": round(self.clock.rate(step), 2)})

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import StyleSwapError
+from .memory_order import like, rows_in_memory
 
 # Below this, a weight read as a matrix (a bias, the constant, a layer that makes or reads pictures) is left to Adam.
 SMALLEST_MATRIX_SIDE = 16
@@ -23,7 +24,8 @@ class MuonWithAdam:
 
     Muon (Jordan et al., 2024) replaces a matrix's momentum by the nearest orthogonal matrix, so that directions with a
     weak gradient advance as well; the update has the size of Adam's (Liu et al., 2025, "Muon is scalable", 2.2). A
-    convolution's weight (out, in, k, k) is the matrix (out, in * k * k). `docs/ablation.md` has the comparison with Adam.
+    convolution's weight (out, in, k, k) is the matrix (out, in * k * k), in either memory order: the order of its columns
+    changes nothing in the orthogonal factor. `docs/ablation.md` has the comparison with Adam.
 
     Args:
         network: its weights stay where they are; a weight moved to another device afterwards is no longer trained.
@@ -40,7 +42,7 @@ class MuonWithAdam:
                                  'or train with --set optimizer=adam')
         parameters = list(network.parameters())
         self._matrices = [parameter for parameter in parameters if _is_matrix(parameter)]
-        self._views = [nn.Parameter(_as_matrix(parameter.detach())) for parameter in self._matrices]
+        self._views = [nn.Parameter(rows_in_memory(parameter.detach())) for parameter in self._matrices]
         group = {"params": self._views, "lr": matrix_learning_rate, "initial_lr": matrix_learning_rate}
         self._muon = torch.optim.Muon([group], weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
         self._adam = adam((p for p in parameters if not _is_matrix(p)), learning_rate, betas)
@@ -63,7 +65,7 @@ class MuonWithAdam:
     def step(self) -> None:
         """Advance every parameter that has a gradient, in place."""
         for view, parameter in zip(self._views, self._matrices, strict=True):
-            view.grad = None if parameter.grad is None else _as_matrix(_like(parameter.grad, parameter))
+            view.grad = None if parameter.grad is None else rows_in_memory(like(parameter.grad, parameter))
         self._muon.step()
         for view in self._views:
             view.grad = None
@@ -97,19 +99,3 @@ def set_learning_rate(optimizer: Optimizer, factor: float) -> None:
 
 def _is_matrix(parameter: Tensor) -> bool:
     return parameter.ndim in (2, 4) and min(parameter.shape[0], parameter[0].numel()) >= SMALLEST_MATRIX_SIDE
-
-
-def _in_channels_last(weight: Tensor) -> bool:
-    return weight.ndim == 4 and weight.is_contiguous(memory_format=torch.channels_last)
-
-
-def _as_matrix(weight: Tensor) -> Tensor:
-    # A view in either memory format: the order of the columns changes nothing in the orthogonal factor.
-    if _in_channels_last(weight):
-        weight = weight.permute(0, 2, 3, 1)
-    return weight.view(weight.shape[0], -1)
-
-
-def _like(gradient: Tensor, parameter: Tensor) -> Tensor:
-    # Autograd may choose another memory format for a gradient than the weight has.
-    return gradient.contiguous(memory_format=torch.channels_last if _in_channels_last(parameter) else torch.contiguous_format)

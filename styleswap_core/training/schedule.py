@@ -25,6 +25,18 @@ def adversarial_factor(config: TrainingConfig, step: int) -> float:
     return min(1.0, begun / (config.adversarial_ramp + 1))
 
 
+def generator_learns(config: TrainingConfig, step: int) -> bool:
+    """Whether the generator is trained at `step`."""
+    return step >= config.freeze_generator_steps
+
+
+def discriminator_learns(config: TrainingConfig, step: int) -> bool:
+    """Whether the discriminator, where there is one, is trained at `step`: while it is listened to, and before if it has
+    to catch up with a generator that waits for it."""
+    heard = adversarial_factor(config, step) > 0 or not generator_learns(config, step)
+    return heard and step >= config.freeze_discriminator_steps
+
+
 def ema_decay(config: TrainingConfig, step: int) -> float:
     """What is kept of the averaged weights at `step`: 0.5 ** (batch / half-life in images).
 

@@ -3,7 +3,7 @@
 import pickle
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ..files import atomic_write
 from ..model.config import GeneratorConfig, preset
 from ..model.discriminator import Discriminator
 from ..model.generator import Generator
+from .augmentation import Augmentation
 from .config import TrainingConfig, config_from_dict, config_to_dict
 from .optimizers import GENERATOR_OPTIMIZERS, Optimizer, adam
 from .terms import uses_discriminator
@@ -27,14 +28,19 @@ _NAME = re.compile(r"step_(\d{9})\.pt")
 
 @dataclass
 class TrainingState:
-    """Networks, optimisers and the number of finished steps. `discriminator` is None in a run without one."""
+    """Networks, optimisers and the number of finished steps; None what a run does not use."""
 
     generator: Generator
     generator_ema: Generator
     discriminator: Discriminator | None
     generator_optimizer: Optimizer
     discriminator_optimizer: Optimizer | None
+    augmentation: Augmentation | None = None
     step: int = 0
+
+    def tensors(self) -> list[torch.Tensor]:
+        """All tensors, the optimisers' included, in an order that depends on nothing but the configuration."""
+        return list(_tensors_of({name: part.state_dict() for name, part in _parts(self).items()}))
 
 
 def generator_config(config: TrainingConfig) -> GeneratorConfig:
@@ -57,7 +63,8 @@ def create_state(config: TrainingConfig, device: torch.device) -> TrainingState:
     discriminator = None
     # Drawn last: the generator's first weights are the same with and without a discriminator.
     if uses_discriminator(config):
-        discriminator = _placed(Discriminator(model_config, config.discriminator_channel_scale), device)
+        discriminator = _placed(Discriminator(model_config, config.discriminator_channel_scale,
+                                              config.stddev_group), device)
     generator_ema = _placed(Generator(model_config), device)
     generator_ema.load_state_dict(generator.state_dict())
     generator_ema.eval().requires_grad_(False)
@@ -69,6 +76,7 @@ def create_state(config: TrainingConfig, device: torch.device) -> TrainingState:
             generator, config.learning_rate, config.generator_betas, config.matrix_learning_rate),
         discriminator_optimizer=None if discriminator is None else adam(
             discriminator.parameters(), config.discriminator_learning_rate, config.discriminator_betas),
+        augmentation=None if config.augment == "none" else Augmentation(config.augment_probability),
     )
 
 
@@ -151,6 +159,8 @@ def restore_state(content: Mapping[str, Any], config: TrainingConfig, device: to
     """
     state = create_state(config, device)
     for name, part in _parts(state).items():
+        if part is state.augmentation and name not in content:
+            continue  # it may be switched on at any time
         if name not in content:
             raise StyleSwapError(f"the checkpoint has no {name}; resume with the settings it was made with")
         try:
@@ -178,8 +188,20 @@ def _parts(state: TrainingState) -> dict[str, Any]:
         "generator_optimizer": state.generator_optimizer,
         "discriminator": state.discriminator,
         "discriminator_optimizer": state.discriminator_optimizer,
+        "augmentation": state.augmentation,
     }
     return {name: part for name, part in parts.items() if part is not None}
+
+
+def _tensors_of(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for _, entry in sorted(value.items(), key=lambda item: str(item[0])):
+            yield from _tensors_of(entry)
+    elif isinstance(value, (list, tuple)):
+        for entry in value:
+            yield from _tensors_of(entry)
 
 
 def _placed(network: nn.Module, device: torch.device) -> Any:

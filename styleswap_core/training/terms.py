@@ -3,7 +3,7 @@
 Every term carries its name and its weight; the total is their weighted sum and nothing else.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -83,7 +83,8 @@ def recognizer_terms(config: TrainingConfig, step: int, batch: Batch, image: Ten
     judge_features = due(step, config.perceptual_every) and (weights.perceptual > 0 or weights.swap_perceptual > 0)
     if not (judge_identity or judge_features):
         return []
-    rows = slice(0, config.recognizer_rows or len(image))
+    # The first ones of the whole batch are the first of every share, see shares.py.
+    rows = slice(0, config.recognizer_rows * len(image) // config.batch or len(image))
     points = batch.points[rows]
     embedding, features = _judge(recognizer, recognizer_crop(image[rows], points))
     if judge_features or weights.truth_identity > 0:
@@ -105,18 +106,23 @@ def recognizer_terms(config: TrainingConfig, step: int, batch: Batch, image: Ten
     return terms
 
 
-def critic_terms(config: TrainingConfig, step: int, batch: Batch, image: Tensor, discriminator: nn.Module) -> list[Term]:
-    """Adversarial and feature-matching terms; nothing before `adversarial_start`."""
+def critic_terms(config: TrainingConfig, step: int, batch: Batch, image: Tensor, discriminator: nn.Module,
+                 transform: Callable[[Tensor], Tensor] = lambda pictures: pictures) -> list[Term]:
+    """Adversarial and feature-matching terms; nothing before `adversarial_start`.
+
+    Args:
+        transform: what the discriminator sees of pictures; the same for both sides of feature matching.
+    """
     weights, factor = config.weights, adversarial_factor(config, step)
     if factor == 0:
         return []
     terms = []
-    logits, features = discriminator(image, return_features=True)
+    logits, features = discriminator(transform(image), return_features=True)
     if weights.adversarial:
         terms.append(Term("adversarial", factor * weights.adversarial, losses.adversarial_loss(logits)))
     if weights.feature_matching:
         with torch.no_grad():
-            _, reference_features = discriminator(batch.truth, return_features=True)
+            _, reference_features = discriminator(transform(batch.truth), return_features=True)
         value = losses.feature_matching_loss(features, reference_features, batch.truth_known)
         terms.append(Term("feature_matching", factor * weights.feature_matching, value))
     return terms

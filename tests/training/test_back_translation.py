@@ -16,7 +16,7 @@ sys.path.append(str(Path(__file__).resolve().parent))
 
 from training_toys import ToySource, tiny_config  # noqa: E402
 
-CONFIG = tiny_config(exact_swap=False, back_translated_share=0.5, back_translation_start=3,
+CONFIG = tiny_config(batch=24, exact_swap=False, back_translated_share=0.5, back_translation_start=3,
                      weights=LossWeights(adversarial=0.0, identity=0.0))
 
 
