@@ -47,7 +47,8 @@ PIXELS_ALONE = --set weights.identity=0 --set weights.truth_identity=0 --set wei
 LIKENESS = --set weights.identity=1 --set weights.truth_identity=2 --set weights.perceptual=1 --set weights.swap_perceptual=1 \
 	--set identity_every=2 --set perceptual_every=2
 
-$(ASSETS)/generator.safetensors: | $(DATA)/columns/finished $(ASSETS)/demo_pack/arcface_demo.onnx
+# Training needs the packages of the extra `train`, which $(STAMPS)/test brings.
+$(ASSETS)/generator.safetensors: | $(STAMPS)/test $(DATA)/columns/finished $(ASSETS)/demo_pack/arcface_demo.onnx
 	$(TRAIN) --out runs/demo-32 $(PIXELS_ALONE) --set model=demo-32 --set batch=72 --set schedule=constant --set steps=2200
 	$(TRAIN) --out runs/demo-64 $(LIKENESS) --set model=demo-64 --set init_from=runs/demo-32/generator_ema.safetensors \
 		--set batch=60 --set schedule=constant --set steps=1500 --set recognizer_rows=18

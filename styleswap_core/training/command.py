@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import json
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ..synthetic.columns import ColumnSet
 from .column_source import ColumnSource, column_embeddings
 from .config import TrainingConfig, config_from_dict, config_to_dict, override, read_values
 from .loop import Surroundings, train
+from .measurement import measure
 from .records import RunFolder
 from .replica import Replica
 from .state import checkpoint_paths, generator_config, newest_checkpoint
@@ -24,7 +26,7 @@ DEMO_RECOGNIZER = DEMO_PACK / "arcface_demo.onnx"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the subcommand."""
-    parser.add_argument("--out", required=True, metavar="RUN", help="run folder: checkpoints, figures, the generator")
+    parser.add_argument("--out", metavar="RUN", help="run folder: checkpoints, figures, the generator")
     parser.add_argument("--config", metavar="FILE", help="settings as JSON or TOML")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="assignments",
                         help="one setting over the file's; weights.identity=5 reaches into a table; repeatable")
@@ -35,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; default: torch's choice")
     parser.add_argument("--max-minutes", type=float, default=0.0, metavar="MINUTES",
                         help="checkpoint and stop after so long; --resume goes on with the same schedule")
+    parser.add_argument("--measure", type=float, nargs="?", const=30.0, metavar="SECONDS",
+                        help="only time steps (for about 30 s) and forecast hours and memory; writes no run")
     parser.add_argument("--json", action="store_true", help="figures as JSON lines on stdout")
 
 
@@ -45,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
         StyleSwapError: wrong settings, missing data, a folder in use, or a training that diverged.
     """
     replica = Replica.from_environment(args.device)
-    folder = RunFolder(args.out)
+    if args.out is None and args.measure is None:
+        raise StyleSwapError("expected a run folder, got none; add --out RUN")
+    folder = None if args.measure is not None else RunFolder(args.out)
     config = replica.from_main(lambda: _configuration(args, folder))
     if args.threads > 0:
         torch.set_num_threads(args.threads)
@@ -74,10 +80,15 @@ def run(args: argparse.Namespace) -> int:
     }
     surroundings = Surroundings(source=source, device=device, recognizer=recognizer, validation=validation,
                                 metadata=metadata, replica=replica, echo=args.json, max_minutes=args.max_minutes)
-    train(config, folder, surroundings)
+    if folder is None:
+        measured = measure(config, surroundings, args.measure)
+        said = json.dumps(measured.as_dict()) if args.json else measured.lines()
+    else:
+        train(config, folder, surroundings)
+        said = f"generator: {folder.generator}"
     replica.leave()
     if replica.is_main:
-        print(f"generator: {folder.generator}", file=sys.stderr)
+        print(said, file=sys.stderr if folder else sys.stdout)
     return 0
 
 
@@ -88,8 +99,8 @@ def _portable(config: TrainingConfig) -> dict:
         "data", "validation_data", "recognizer", "init_from", "init_discriminator_from")}
 
 
-def _configuration(args: argparse.Namespace, folder: RunFolder) -> TrainingConfig:
-    begun = folder.config.exists() or bool(checkpoint_paths(folder.checkpoints))
+def _configuration(args: argparse.Namespace, folder: RunFolder | None) -> TrainingConfig:
+    begun = folder is not None and (folder.config.exists() or bool(checkpoint_paths(folder.checkpoints)))
     if begun and not args.resume:
         raise StyleSwapError(f"{folder.root} holds a run already; add --resume to go on with it, or name another folder")
     stored = _stored_values(folder) if begun else {}

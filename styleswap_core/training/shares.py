@@ -52,5 +52,6 @@ def passes(config: TrainingConfig, batch: Batch, replica: Replica) -> list[Share
     count = config.accumulate
     if count == 1:
         return [Share(batch, slice(replica.rank, None, replica.world))]
-    return [Share(batch.rows(slice(number, None, count)), slice(replica.rank + replica.world * number, None, replica.world * count))
+    first, stride = replica.rank, replica.world
+    return [Share(batch.rows(slice(number, None, count)), slice(first + stride * number, None, stride * count))
             for number in range(count)]

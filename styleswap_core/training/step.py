@@ -72,8 +72,9 @@ def train_step(config: TrainingConfig, state: TrainingState, batch: Batch, recog
     return StepReport(scalars=scalars, finite=finite)
 
 
-def _generator_step(config: TrainingConfig, state: TrainingState, shares: Sequence[Share], recognizer: TorchRecognizer | None,
-                    forward: Callable, replica: Replica) -> tuple[dict[str, Tensor], list[Tensor]]:
+def _generator_step(config: TrainingConfig, state: TrainingState, shares: Sequence[Share],
+                    recognizer: TorchRecognizer | None, forward: Callable,
+                    replica: Replica) -> tuple[dict[str, Tensor], list[Tensor]]:
     # Returns the figures, and the pictures of every share as they were painted before the step.
     step, figures, fakes = state.step, [], []
     critic = state.discriminator if adversarial_factor(config, step) > 0 else None
@@ -89,7 +90,8 @@ def _generator_step(config: TrainingConfig, state: TrainingState, shares: Sequen
             if recognizer is not None:
                 terms += recognizer_terms(config, step, batch, output.image, recognizer)
             if critic is not None:
-                terms += critic_terms(config, step, batch, output.image, critic, _seen(config, state, Purpose.GENERATOR, rows))
+                seen = _seen(config, state, Purpose.GENERATOR, rows)
+                terms += critic_terms(config, step, batch, output.image, critic, seen)
         if not terms:
             raise ValueError(f"no loss term applies at step {step}: all weights are 0")
         total = weighted_sum(terms)

@@ -1,0 +1,122 @@
+"""Starting from trained networks: who learns when, and what is copied."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.append(str(Path(__file__).resolve().parent))
+
+from training_toys import ToySource, losses_by_step, tiny_config, write_recognizer  # noqa: E402
+
+from styleswap_core.errors import StyleSwapError  # noqa: E402
+from styleswap_core.faces.arcface import TorchRecognizer  # noqa: E402
+from styleswap_core.losses import LossWeights  # noqa: E402
+from styleswap_core.model.config import preset  # noqa: E402
+from styleswap_core.model.discriminator import Discriminator  # noqa: E402
+from styleswap_core.training.growth import initialise_discriminator  # noqa: E402
+from styleswap_core.training.loop import Surroundings, train  # noqa: E402
+from styleswap_core.training.records import RunFolder  # noqa: E402
+from styleswap_core.training.state import create_state  # noqa: E402
+from styleswap_core.training.step import train_step  # noqa: E402
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def recognizer(tmp_path_factory) -> TorchRecognizer:
+    return TorchRecognizer(write_recognizer(tmp_path_factory.mktemp("recognizer") / "toy.onnx"))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, recognizer) -> RunFolder:
+    folder = RunFolder(tmp_path_factory.mktemp("trained") / "run")
+    train(tiny_config(steps=4), folder, Surroundings(ToySource(), CPU, recognizer))
+    return folder
+
+
+def moved(network: torch.nn.Module, before: dict[str, torch.Tensor]) -> set[str]:
+    return {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+
+
+def copy_of(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def test_generator_waits_until_the_discriminator_has_caught_up(recognizer):
+    config = tiny_config(freeze_generator_steps=2, adversarial_start=2, adversarial_ramp=0)
+    state = create_state(config, CPU)
+    for step in range(3):
+        networks = {name: getattr(state, name) for name in ("generator", "generator_ema", "discriminator")}
+        before = {name: copy_of(network) for name, network in networks.items()}
+        scalars = train_step(config, state, ToySource().batch(step), recognizer).scalars
+        waits = step < 2
+        assert bool(moved(networks["generator"], before["generator"])) != waits
+        assert bool(moved(networks["generator_ema"], before["generator_ema"])) != waits
+        assert moved(networks["discriminator"], before["discriminator"])
+        assert ("loss/total" in scalars) != waits and "discriminator/loss" in scalars
+
+
+def test_a_run_that_begins_with_waiting_reports_and_resumes(tmp_path, recognizer):
+    config = tiny_config(steps=4, freeze_generator_steps=3, checkpoint_every=2)
+    whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
+    around = Surroundings(ToySource(), CPU, recognizer)
+    train(config, whole, around)
+    train(config, cut, Surroundings(ToySource(), CPU, recognizer, max_minutes=1e-9))
+    train(config, cut, around)
+    assert losses_by_step(cut) == losses_by_step(whole) != {}
+
+
+def test_trained_discriminator_guides_before_it_learns_and_keeps_its_first_blocks(trained, recognizer):
+    config = tiny_config(adversarial_start=0, init_discriminator_from=str(trained.root), freeze_discriminator_steps=1,
+                         freeze_discriminator_blocks=1)
+    state = create_state(config, CPU)
+    assert initialise_discriminator(state.discriminator, trained.root) == []
+    before = copy_of(state.discriminator)
+    scalars = train_step(config, state, ToySource().batch(0), recognizer).scalars
+    assert "loss/adversarial" in scalars and not moved(state.discriminator, before)
+    train_step(config, state, ToySource().batch(1), recognizer)
+    changed = moved(state.discriminator, before)
+    assert any(name.startswith("blocks.16") for name in changed) and any(name.startswith("final") for name in changed)
+    assert not any(name.startswith(("from_rgb", "blocks.32")) for name in changed)
+
+
+def test_the_loop_starts_from_a_run_folder(tmp_path, trained, recognizer, capsys):
+    config = tiny_config(steps=1, adversarial_start=1, init_discriminator_from=str(trained.root))
+    state = train(config, RunFolder(tmp_path / "run"), Surroundings(ToySource(), CPU, recognizer))
+    source = torch.load(sorted(trained.checkpoints.glob("*.pt"))[-1], weights_only=True)["discriminator"]
+    assert all(torch.equal(value, source[name]) for name, value in state.discriminator.state_dict().items())
+    assert f"come from {trained.root}" in capsys.readouterr().err
+
+
+def test_doubled_discriminator_gets_a_fresh_first_block(trained):
+    channels = {4: 16, 8: 16, 16: 12, 32: 8, 64: 8}
+    grown = Discriminator(preset("tiny", size=64, channels=channels))
+    fresh = initialise_discriminator(grown, trained.root)
+    assert {name.split(".")[0] + "." + name.split(".")[1] for name in fresh} == {"from_rgb.weight", "from_rgb.bias", "blocks.64"}
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"freeze_discriminator_blocks": 1}, "set init_discriminator_from"),
+    ({"freeze_generator_steps": 2, "adversarial_start": 3}, "would rest until adversarial_start 3"),
+    ({"freeze_generator_steps": 2, "weights": LossWeights(adversarial=0.0)}, "freeze_generator_steps: this run has no discriminator"),
+    ({"freeze_generator_steps": 2, "freeze_discriminator_steps": 2, "init_discriminator_from": "x"}, "nothing would be trained"),
+])
+def test_settings_that_contradict_each_other(settings, message):
+    with pytest.raises(StyleSwapError, match=message):
+        tiny_config(**settings)
+
+
+def test_what_has_no_discriminator_is_refused(tmp_path, recognizer, trained):
+    folder = RunFolder(tmp_path / "plain")
+    train(tiny_config(steps=1, weights=LossWeights(adversarial=0.0)), folder, Surroundings(ToySource(), CPU, recognizer))
+    discriminator = Discriminator(preset("tiny"))
+    with pytest.raises(StyleSwapError, match="had no discriminator"):
+        initialise_discriminator(discriminator, folder.root)
+    with pytest.raises(StyleSwapError, match="run folder with checkpoints"):
+        initialise_discriminator(discriminator, tmp_path)
+    with pytest.raises(StyleSwapError, match="no block"):
+        initialise_discriminator(Discriminator(preset("tiny"), channel_scale=0.5), trained.root)
+    with pytest.raises(StyleSwapError, match="has 3 blocks, got 4"):
+        discriminator.nearest_picture(4)
