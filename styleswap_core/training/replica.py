@@ -7,6 +7,7 @@ says what of it is used and why no more.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -154,20 +155,22 @@ class Replica:
 
     @contextmanager
     def main_first(self) -> Iterator[None]:
-        """Let the main replica do something first, whose result on disk the others then find."""
+        """Let the main replica do something first, whose result on disk the others then find.
+
+        Where it fails there, the others end as with `from_main`.
+        """
         if self.world == 1:
             yield
-            return
-        from accelerate import PartialState
-
-        group = PartialState()
-        if not self.is_main:
-            with self._peers_alive():
-                group.wait_for_everyone()
-        yield
-        if self.is_main:
-            with self._peers_alive():
-                group.wait_for_everyone()
+        elif self.is_main:
+            failure = None
+            try:
+                yield
+            except StyleSwapError as error:
+                failure = error
+            self.from_main(lambda: _raise_if(failure))
+        else:
+            self.from_main(lambda: None)
+            yield
 
     def leave(self) -> None:
         """End the membership; nothing is sent afterwards."""
@@ -182,8 +185,8 @@ class Replica:
         try:
             yield
         except RuntimeError as error:
-            raise StyleSwapError(f"another process of this training is gone ({_first_line(error)}); start again with "
-                                 "--resume, with as many processes as there are") from error
+            raise StyleSwapError(f"another process of this training is gone ({_first_line(error)}); what it said tells why; "
+                                 "start again with --resume, with as many processes as there are") from error
 
 
 def check_devices(processes: int, devices: int) -> None:
@@ -193,5 +196,12 @@ def check_devices(processes: int, devices: int) -> None:
                              f"start torchrun with --nproc-per-node {devices}")
 
 
+def _raise_if(failure: StyleSwapError | None) -> None:
+    if failure is not None:
+        raise failure
+
+
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    # Of torch's reports the first sentence, without the place in its source.
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return re.sub(r"^\[[^\]]*\]\s*", "", line).split(". ")[0]

@@ -131,6 +131,17 @@ def test_a_failure_of_the_main_process_is_reported_once(tmp_path, recognizer):
     assert "nothing.safetensors" in said
 
 
+@pytest.mark.parametrize("settings", [["data=nowhere"], ["data=nowhere", "batch=7"]])
+def test_the_command_reports_wrong_settings_once(tmp_path, settings):
+    root = str(Path(styleswap_core.__file__).resolve().parents[1])
+    words = [word for setting in settings for word in ("--set", setting)]
+    done = subprocess.run(
+        [sys.executable, *TORCHRUN, "2", "-m", "styleswap_core.cli", "train", "--device", "cpu", "--out", str(tmp_path / "run"), *words],
+        env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode != 0 and done.stderr.count("styleswap: error: ") == 1
+    assert ("share evenly" if len(settings) > 1 else "nowhere") in done.stderr
+
+
 def test_a_batch_is_shared_without_rest():
     assert [list(range(6))[Replica(rank, 3).share(6)] for rank in range(3)] == [[0, 3], [1, 4], [2, 5]]
     with pytest.raises(StyleSwapError, match="share evenly"):
