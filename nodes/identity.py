@@ -98,8 +98,10 @@ class IdentityList(io.ComfyNode):
 
     @classmethod
     def execute(cls, **identities: object) -> io.NodeOutput:
-        given = [identities.get(f"identity_{number}") for number in range(1, LIST_LENGTH + 1)]
-        return io.NodeOutput([one for value in given if value is not None for one in as_identities(value)])
+        given = [identities["identity_1"], *(identities.get(f"identity_{number}") for number in range(2, LIST_LENGTH + 1))]
+        # Some loaders of other packs give None where nothing was chosen: on an optional socket that is as if unconnected.
+        wanted = [value for place, value in enumerate(given) if place == 0 or value is not None]
+        return io.NodeOutput([one for value in wanted for one in as_identities(value)])
 
 
 class BlendIdentities(io.ComfyNode):
@@ -127,7 +129,7 @@ class BlendIdentities(io.ComfyNode):
 
     @classmethod
     def execute(cls, **values: object) -> io.NodeOutput:
-        numbers = [number for number in range(1, BLENDED + 1) if values.get(f"identity_{number}") is not None]
+        numbers = [1, 2, *(number for number in range(3, BLENDED + 1) if values.get(f"identity_{number}") is not None)]
         parts = [blend_identities(as_identities(values[f"identity_{number}"])) for number in numbers]
         weights = [float(values[f"weight_{number}"]) for number in numbers]
         mixed = blend_identities(parts, weights)

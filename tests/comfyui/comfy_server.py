@@ -29,6 +29,11 @@ HOW_TO_GET_COMFYUI = (
     "no ComfyUI found: unpack github.com/Comfy-Org/ComfyUI, install its requirements.txt and this pack's into a venv"
     " beside it, and set COMFYUI_PATH to its folder (and COMFYUI_PYTHON to that venv's python if it lies elsewhere)"
 )
+# A mount namespace: what is mounted in it, nobody else sees, and it goes with the process.
+_OWN_MOUNTS = ("unshare", "--map-root-user", "--mount")
+_MOUNT_TINY_DISKS = (
+    'while [ "$1" != -- ]; do mount -t tmpfs -o size=8k tiny "$1" || exit 1; shift; done; shift; exec "$@"'
+)
 
 
 class ComfyError(Exception):
@@ -51,6 +56,11 @@ def find_comfyui() -> tuple[Path, Path] | None:
     return folder, next((python for python in pythons if python.exists()), Path(sys.executable))
 
 
+def can_mount() -> bool:
+    """Whether this user may give a process mounts of its own (Linux; needs no rights where the kernel allows it)."""
+    return shutil.which(_OWN_MOUNTS[0]) is not None and subprocess.run([*_OWN_MOUNTS, "true"], capture_output=True).returncode == 0
+
+
 def link_pack(base: Path, name: str = PACK_NAME) -> Path:
     """Put the pack into a base folder's custom_nodes under a name; a link, so that it is never a stale copy."""
     place = base / "custom_nodes" / name
@@ -69,11 +79,13 @@ class ComfyServer:
 
     Attributes:
         base: its base folder; `custom_nodes` in it holds what is loaded.
+        tiny_disks: folders below `base` that are a disk of a few kilobytes each, for the server alone (`can_mount`).
         blocked: top-level modules that the server does not find, as if they were not installed.
         environment: more variables for the process.
     """
 
     base: Path
+    tiny_disks: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -90,6 +102,11 @@ class ComfyServer:
         command = [str(python), str(folder / "main.py"), "--cpu", "--listen", "127.0.0.1", "--port", str(self.port),
                    "--base-directory", str(self.base), "--database-url", "sqlite:///:memory:", "--disable-api-nodes",
                    "--disable-auto-launch"]
+        if self.tiny_disks:
+            disks = [self.base / name for name in self.tiny_disks]
+            for disk in disks:
+                disk.mkdir(parents=True)
+            command = [*_OWN_MOUNTS, "sh", "-c", _MOUNT_TINY_DISKS, "sh", *map(str, disks), "--", *command]
         environment = {**os.environ, **self.environment, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
         # The server must find the core inside the pack, never an installed one or the repository on the path.
         environment.pop("PYTHONPATH", None)
@@ -117,6 +134,10 @@ class ComfyServer:
     def log(self) -> str:
         """What the server printed so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def on_tiny_disk(self, name: str) -> list[Path]:
+        """The files on one of the `tiny_disks`, under paths that this process can read."""
+        return sorted(path for path in Path(f"/proc/{self.process.pid}/root{self.base / name}").rglob("*") if path.is_file())
 
     def rss(self) -> int:
         """Resident memory of the server in bytes (Linux)."""

@@ -9,9 +9,10 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from comfy_server import HOW_TO_GET_COMFYUI, ComfyServer, find_comfyui, link_pack  # noqa: E402
+from comfy_server import HOW_TO_GET_COMFYUI, ComfyServer, can_mount, find_comfyui, link_pack  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
+TINY_DISKS = ("models/styleswap/identities/tiny", "output/tiny")
 
 
 def pytest_collection_modifyitems(items):
@@ -30,7 +31,7 @@ def server(tmp_path_factory):
     base = tmp_path_factory.mktemp("comfyui")
     link_pack(base)
     shutil.copytree(HERE / "probe_pack", base / "custom_nodes" / "probe_pack")
-    with ComfyServer(base) as running:
+    with ComfyServer(base, TINY_DISKS if can_mount() else ()) as running:
         yield running
 
 

@@ -8,40 +8,11 @@ import time
 import numpy as np
 import pytest
 from comfy_server import PACK, error_message
-from workflow_files import load_prompt, only, with_probe
+from workflow_files import SWAP, SYNTHETIC, only, small_prompt, target_link, with_probe
 
-MODEL, SWAP, SYNTHETIC, DETECT = (
-    f"StyleSwap_{name}" for name in ("LoadModel", "SwapFace", "SyntheticFace", "DetectFaces")
-)
+MODEL, DETECT = "StyleSwap_LoadModel", "StyleSwap_DetectFaces"
 FRAMES = 240
 MIB = 2**20
-
-
-def _small(frames=1, repeat=1, **swap):
-    """The first template on small pictures, its outputs reduced to one preview of the result.
-
-    Args:
-        frames: of the target, rendered.
-        repeat: how often they follow one another.
-    """
-    prompt = load_prompt("01_first_swap")
-    prompt[only(prompt, SYNTHETIC)]["inputs"] |= {"size": 192, "frames": frames, "exact": False}
-    key = only(prompt, SWAP)
-    inputs = prompt[key]["inputs"]
-    inputs |= swap
-    if repeat > 1:
-        prompt["clip"] = {"class_type": "RepeatImageBatch", "inputs": {"image": inputs["image"], "amount": repeat}}
-        inputs["image"] = ["clip", 0]
-    needed = _ancestors(prompt, key)
-    return with_probe({name: node for name, node in prompt.items() if name in needed}, "shown", [key, 0])
-
-
-def _ancestors(prompt, key):
-    found = {key}
-    for value in prompt[key]["inputs"].values():
-        if isinstance(value, list):
-            found |= _ancestors(prompt, value[0])
-    return found
 
 
 def _alone(name, info, changes):
@@ -91,20 +62,15 @@ def test_wrong_choices_are_refused(server, own_nodes):
 
 
 def test_a_face_that_is_not_there_is_an_error_only_on_demand(server):
-    untouched = server.run(with_probe(_small(faces="by index", index="7"), "target", _target_link()))
+    untouched = server.run(with_probe(small_prompt(faces="by index", index="7"), "target", target_link()))
     assert np.array_equal(untouched.pixels("shown"), untouched.pixels("target"))
-    entry = server.await_end(server.queue(_small(faces="by index", index="7", on_missing="error")))
+    entry = server.await_end(server.queue(small_prompt(faces="by index", index="7", on_missing="error")))
     assert SWAP in error_message(entry) and "face" in error_message(entry)
-
-
-def _target_link():
-    prompt = load_prompt("01_first_swap")
-    return prompt[only(prompt, SWAP)]["inputs"]["image"]
 
 
 @pytest.mark.parametrize("empty", ["first", "last", "all"])
 def test_frames_without_a_face_come_back_as_they_went_in(server, empty):
-    prompt = _small(frames=2)
+    prompt = small_prompt(frames=2)
     swap = prompt[only(prompt, SWAP)]["inputs"]
     prompt["grey"] = {"class_type": "EmptyImage",
                       "inputs": {"width": 192, "height": 192, "batch_size": 1, "color": 0x808080}}
@@ -120,7 +86,7 @@ def test_frames_without_a_face_come_back_as_they_went_in(server, empty):
 
 
 def test_alpha_goes_through(server):
-    prompt = _small()
+    prompt = small_prompt()
     swap = prompt[only(prompt, SWAP)]["inputs"]
     prompt["half"] = {"class_type": "SolidMask", "inputs": {"value": 0.5, "width": 192, "height": 192}}
     prompt["rgba"] = {"class_type": "JoinImageWithAlpha", "inputs": {"image": swap["image"], "alpha": ["half", 0]}}
@@ -145,7 +111,7 @@ def _await_running(server, prompt_id, node, seconds=120):
 @pytest.mark.parametrize("node", [SYNTHETIC, SWAP, DETECT])
 def test_interrupt_ends_a_long_batch_within_a_second(server, node):
     # Another person than in the other tests, so that nothing is cached.
-    prompt = _small(frames=FRAMES) if node == SYNTHETIC else _small(frames=2, repeat=FRAMES // 2)
+    prompt = small_prompt(frames=FRAMES) if node == SYNTHETIC else small_prompt(frames=2, repeat=FRAMES // 2)
     prompt[only(prompt, SYNTHETIC)]["inputs"]["target_person"] = 4321
     if node == DETECT:
         swap = only(prompt, SWAP)
@@ -163,7 +129,7 @@ def test_interrupt_ends_a_long_batch_within_a_second(server, node):
     seconds = min(time.monotonic() - start, server.cpu_seconds() - used)
     assert error_message(entry) == "interrupted"
     assert seconds <= 1.0
-    server.run(_small())
+    server.run(small_prompt())
 
 
 class _PeakMemory:
@@ -192,7 +158,7 @@ def test_memory_is_flat_over_long_batches(server):
     peaks, rests = [], []
     for strength in (1.0, 0.95, 0.9, 0.85):
         with _PeakMemory(server) as memory:
-            run = server.run(_small(frames=4, repeat=FRAMES // 4, strength=strength), seconds=600)
+            run = server.run(small_prompt(frames=4, repeat=FRAMES // 4, strength=strength), seconds=600)
         assert len(run.files("shown")) == FRAMES
         peaks.append(memory.peak)
         rests.append(server.rss())
@@ -202,7 +168,7 @@ def test_memory_is_flat_over_long_batches(server):
 
 
 def test_free_unloads_the_models_and_they_come_back(server):
-    prompt = _small()
+    prompt = small_prompt()
     server.run(prompt)
     assert "Generator" in server.get("/probe/models")["loaded"]
     server.post("/free", {"unload_models": True, "free_memory": True})
@@ -225,7 +191,7 @@ def model_file(server):
 
 
 def test_a_model_file_that_changed_runs_again_and_one_that_is_gone_is_refused(server, model_file):
-    prompt = _small()
+    prompt = small_prompt()
     loader = only(prompt, MODEL)
     prompt[loader]["inputs"]["model_name"] = model_file.name
     server.run(prompt)

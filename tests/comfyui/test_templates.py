@@ -8,6 +8,7 @@ import pytest
 from workflow_files import (
     SOURCE,
     SOURCE_2,
+    SYNTHETIC,
     load_prompt,
     load_workflow,
     nodes_of,
@@ -17,7 +18,7 @@ from workflow_files import (
     with_probes,
 )
 
-SYNTHETIC, SAVE = "StyleSwap_SyntheticFace", "StyleSwap_SaveImage"
+SAVE = "StyleSwap_SaveImage"
 # By template: outputs of Synthetic Face whose person each face of the target, left to right, becomes; None: stays.
 BECOMES = {
     "01_first_swap": [SOURCE],

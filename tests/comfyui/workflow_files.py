@@ -17,6 +17,7 @@ MUTED, BYPASSED = 2, 4
 # Notes exist in the browser alone.
 NOTES = ("Note", "MarkdownNote")
 CONTROL = "control_after_generate"
+SWAP, SYNTHETIC = "StyleSwap_SwapFace", "StyleSwap_SyntheticFace"
 # Outputs of Synthetic Face.
 SOURCE, SOURCE_2 = 0, 4
 
@@ -102,6 +103,40 @@ def only(prompt: Mapping, class_type: str) -> str:
     return key
 
 
+def small_prompt(frames: int = 1, repeat: int = 1, **swap: object) -> dict:
+    """The first template on small pictures, its outputs reduced to one preview `shown` of the result.
+
+    Args:
+        frames: of the target, rendered.
+        repeat: how often they follow one another.
+        swap: other values for Swap Face.
+    """
+    prompt = load_prompt("01_first_swap")
+    prompt[only(prompt, SYNTHETIC)]["inputs"] |= {"size": 192, "frames": frames, "exact": False}
+    key = only(prompt, SWAP)
+    inputs = prompt[key]["inputs"]
+    inputs |= swap
+    if repeat > 1:
+        prompt["clip"] = {"class_type": "RepeatImageBatch", "inputs": {"image": inputs["image"], "amount": repeat}}
+        inputs["image"] = ["clip", 0]
+    needed = _ancestors(prompt, key)
+    return with_probe({name: node for name, node in prompt.items() if name in needed}, "shown", [key, 0])
+
+
+def target_link() -> list:
+    """What `small_prompt` swaps faces in, before frames are repeated."""
+    prompt = load_prompt("01_first_swap")
+    return prompt[only(prompt, SWAP)]["inputs"]["image"]
+
+
+def _ancestors(prompt: Mapping, key: str) -> set[str]:
+    found = {key}
+    for value in prompt[key]["inputs"].values():
+        if isinstance(value, list):
+            found |= _ancestors(prompt, value[0])
+    return found
+
+
 def with_probe(prompt: Mapping, key: str, link: list, mask: bool = False) -> dict:
     """The prompt with one more node `key` that shows a picture (or a mask) of it."""
     added = {}
@@ -117,10 +152,10 @@ def with_probes(prompt: Mapping) -> dict:
 
     `source_2` comes from the same Synthetic Face if that shows two people, else from the last one of the graph.
     """
-    worlds = nodes_of(prompt, "StyleSwap_SyntheticFace")
+    worlds = nodes_of(prompt, SYNTHETIC)
     two = prompt[worlds[0]]["inputs"]["people"] == 2
     second = [worlds[0], SOURCE_2] if two else [worlds[-1], SOURCE]
-    swap = only(prompt, "StyleSwap_SwapFace")
+    swap = only(prompt, SWAP)
     blends = nodes_of(prompt, "StyleSwap_BlendWithMask")
     pictures = {"target": prompt[swap]["inputs"]["image"], "swapped": [swap, 0],
                 "source": [worlds[0], SOURCE], "source_2": second}

@@ -1,11 +1,11 @@
-"""A pack for the tests: tells over HTTP what ComfyUI does not tell by itself."""
+"""A pack for the tests: tells over HTTP what ComfyUI does not tell by itself, and brings nodes that give bad input."""
 
 from aiohttp import web
 from comfy import model_management
 from comfy_execution.progress import get_progress_state
 from server import PromptServer
 
-NODE_CLASS_MAPPINGS = {}
+from .inputs import NODE_CLASS_MAPPINGS  # noqa: F401  (ComfyUI reads it)
 
 
 @PromptServer.instance.routes.get("/probe/models")

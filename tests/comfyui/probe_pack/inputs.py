@@ -1,0 +1,84 @@
+"""Nodes that give what other packs may give: odd pictures, masks and identities, and the objects of insightface."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import folder_paths
+import torch
+
+DEMO_PACK = Path(folder_paths.get_folder_paths("custom_nodes")[0]) / "StyleSwap/styleswap_core/assets/demo_pack"
+
+PICTURES = {
+    "empty": lambda image: image[:0],
+    "one channel": lambda image: image[..., :1],
+    "transparent": lambda image: torch.cat([image, torch.full_like(image[..., :1], 0.5)], dim=3),
+    "half precision": lambda image: image.half(),
+    "not a number": lambda image: _with_corner(image, float("nan")),
+    "out of range": lambda image: _with_corner(image * 1.0, 7.5),
+    "twice": lambda image: torch.cat([image, image]),
+    "scaled": lambda image: image[:, ::2, ::2],
+}
+MASKS = {
+    "all": lambda image: torch.ones(image.shape[:3]),
+    "empty": lambda image: torch.ones(0, *image.shape[1:3]),
+    "one frame more": lambda image: torch.ones(len(image) + 1, *image.shape[1:3]),
+    "of another size": lambda image: torch.ones(len(image), 37, 53),
+    "not a number": lambda image: torch.full(image.shape[:3], float("nan")),
+    "of Load Image": lambda image: torch.zeros(1, 64, 64),
+}
+IDENTITIES = {
+    "as it is": lambda identity: identity,
+    "of another recogniser": lambda identity: replace(identity, recognizer="another", recognizer_sha256="0" * 64),
+    "inverted for another model": lambda identity: replace(identity, w_plus=torch.zeros(8, 512), generator_sha256="0" * 64),
+    "empty list": lambda identity: [],
+    "nothing": lambda identity: None,
+}
+
+
+def _with_corner(image, value):
+    image = image.clone()
+    image[:, :4, :4] = value
+    return image
+
+
+def _node(kinds, given, returned):
+    """A node class: turns a value `given` into one of `kinds`."""
+
+    class Probe:
+        CATEGORY, FUNCTION, RETURN_TYPES = "tests", "make", (returned,)
+
+        @classmethod
+        def INPUT_TYPES(cls):
+            return {"required": {"value": (given,), "kind": (list(kinds),)}}
+
+        def make(self, value, kind):
+            return (kinds[kind](value),)
+
+    return Probe
+
+
+class InsightFace:
+    """What the insightface loaders of other packs hand over, and ReActor's face model of a picture."""
+
+    CATEGORY, FUNCTION = "tests", "make"
+    RETURN_TYPES = ("INSIGHTFACE", "FACEANALYSIS", "FACE_MODEL")
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"image": ("IMAGE",)}}
+
+    def make(self, image):
+        from insightface.app import FaceAnalysis
+
+        analysis = FaceAnalysis(name=str(DEMO_PACK), providers=["CPUExecutionProvider"])
+        analysis.prepare(ctx_id=0, det_size=(256, 256))
+        picture = (image[0].numpy() * 255).round().astype("uint8")[..., ::-1]
+        return analysis, analysis, analysis.get(picture)[0]
+
+
+NODE_CLASS_MAPPINGS = {
+    "Probe_Picture": _node(PICTURES, "IMAGE", "IMAGE"),
+    "Probe_Mask": _node(MASKS, "IMAGE", "MASK"),
+    "Probe_Identity": _node(IDENTITIES, "STYLESWAP_IDENTITY", "STYLESWAP_IDENTITY"),
+    "Probe_InsightFace": InsightFace,
+}

@@ -1,0 +1,181 @@
+"""What other packs, old files and full disks may bring: the run goes on, or one sentence says what to do about it."""
+
+import numpy as np
+import pytest
+from comfy_server import PACK, Run, error_message
+from workflow_files import SWAP, only, small_prompt, target_link, with_probe
+
+EXTRACT, DETECT, BLEND, INVERT, SAVE_IMAGE, SAVE_IDENTITY, LOAD_IDENTITY, COMPARE, MIX, LIST = (
+    f"StyleSwap_{name}" for name in (
+        "ExtractArcFaceID", "DetectFaces", "BlendWithMask", "InvertIdentity", "SaveImage", "SaveIdentity", "LoadIdentity",
+        "CompareIdentity", "BlendIdentities", "IdentityList",
+    )
+)
+# Every input that takes pictures, and every one that takes an identity.
+PICTURES = [(SWAP, "image"), (EXTRACT, "image"), (EXTRACT, "image_2"), (DETECT, "image"), (BLEND, "target"),
+            (BLEND, "swapped"), (INVERT, "source"), (INVERT, "guides"), (SAVE_IMAGE, "images")]
+IDENTITIES = [(SWAP, "identity"), (SWAP, "reference"), (COMPARE, "identity_b"), (MIX, "identity_2"), (DETECT, "reference"),
+              (SAVE_IDENTITY, "identity"), (LIST, "identity_2")]
+PROBES = {"IMAGE": "Probe_Picture", "MASK": "Probe_Mask"}
+
+
+@pytest.fixture
+def entry_of(server, own_nodes):
+    """A function: runs a node in a graph around a swap, with one input spoiled; returns the history's entry."""
+    base = small_prompt(frames=2)
+    swap = only(base, SWAP)
+    links = base[swap]["inputs"] | {"swapped": [swap, 0], "mask": [swap, 1], "images": [swap, 0], "target": target_link()}
+    links |= dict.fromkeys(("source", "guides", "image_2"), links["image"])
+    links |= dict.fromkeys(("identity_a", "identity_b", "identity_1", "identity_2", "reference"), links["identity"])
+
+    def entry(node, spoiled, kind, **values):
+        groups = own_nodes[node]["input"]
+        inputs = {key: links.get(key, options[0].get("default") if options else None)
+                  for key, (_, *options) in groups["required"].items()} | values
+        sort, *_ = {**groups["required"], **groups.get("optional", {})}[spoiled]
+        # Masks are made after the pictures that they belong to.
+        value = links["target"] if sort == "MASK" else links[spoiled]
+        spoil = {"class_type": PROBES.get(sort, "Probe_Identity"), "inputs": {"value": value, "kind": kind}}
+        prompt = {**base, "spoiled": spoil, "node": {"class_type": node, "inputs": {**inputs, spoiled: ["spoiled", 0]}}}
+        for number, given in enumerate(own_nodes[node]["output"]):
+            if given == "IMAGE":
+                prompt = with_probe(prompt, f"picture-{number}", ["node", number])
+            else:
+                prompt[f"text-{number}"] = {"class_type": "PreviewAny", "inputs": {"source": ["node", number]}}
+        return server.await_end(server.queue(prompt))
+
+    return entry
+
+
+def _sentence(entry, node):
+    """What a failed node said, which must be one line about the user's input."""
+    message = error_message(entry)
+    assert entry["status"]["status_str"] == "error" and message.startswith(f"{node}: "), message
+    text = message.removeprefix(f"{node}: ").strip()
+    assert len(text) > 30 and "\n" not in text, message
+    return text
+
+
+def _passed(server, entry):
+    assert entry["status"]["status_str"] == "success", error_message(entry)
+    return Run(server, entry)
+
+
+@pytest.mark.parametrize("kind", ["empty", "one channel"])
+@pytest.mark.parametrize(("node", "spoiled"), PICTURES)
+def test_what_is_no_batch_of_pictures_is_named(entry_of, node, spoiled, kind):
+    text = _sentence(entry_of(node, spoiled, kind), node)
+    assert "expected" in text and ("(0, " if kind == "empty" else ", 1)") in text
+
+
+@pytest.mark.parametrize("kind", ["transparent", "half precision", "not a number", "out of range"])
+@pytest.mark.parametrize(("node", "spoiled"), PICTURES)
+def test_odd_pictures_are_used_as_they_are_meant(server, entry_of, node, spoiled, kind):
+    # With guides of its own it need not render any.
+    values = {"steps": 1, "guides": target_link()} if node == INVERT else {}
+    run = _passed(server, entry_of(node, spoiled, kind, **values))
+    if node in (SWAP, DETECT, BLEND):
+        assert run.pixels("picture-0").shape[:3] == (2, 192, 192)
+    if node == SWAP:
+        clipped = kind in ("not a number", "out of range")
+        assert ("values outside 0..1 or not numbers were clipped in frames 0, 1" in run.texts("text-3")[0]) == clipped
+
+
+@pytest.mark.parametrize(("spoiled", "kind", "words"), [
+    ("mask", "empty", "masks"), ("mask", "one frame more", "got 3"), ("keep", "one frame more", "got 3"),
+    ("swapped", "scaled", "96 x 96"), ("swapped", "twice", "got 4"),
+])
+def test_batches_that_do_not_go_together_are_named(entry_of, spoiled, kind, words):
+    assert words in _sentence(entry_of(BLEND, spoiled, kind), BLEND)
+
+
+@pytest.mark.parametrize(("kind", "everywhere"), [
+    ("all", True), ("of another size", True), ("of Load Image", True), ("not a number", False)
+])
+def test_odd_masks_are_used_as_they_are_meant(server, entry_of, kind, everywhere):
+    run = _passed(server, entry_of(BLEND, "mask", kind, feather=0.0))
+    assert np.array_equal(run.pixels("picture-0"), run.pixels("shown")) == everywhere
+
+
+@pytest.mark.parametrize(("node", "spoiled"), IDENTITIES[:5])
+def test_recognisers_do_not_mix(entry_of, node, spoiled):
+    values = {"faces": "by likeness"} if spoiled == "reference" and node == SWAP else {}
+    text = _sentence(entry_of(node, spoiled, "of another recogniser", **values), node)
+    assert "'another'" in text and "'arcface_demo'" in text
+
+
+def test_a_face_model_needs_its_own_recogniser(server, entry_of):
+    text = _sentence(entry_of(SAVE_IDENTITY, "identity", "as it is", file_format="ReActor face model"), SAVE_IDENTITY)
+    assert "w600k_r50" in text
+    assert not list((server.base / "models" / "reactor").rglob("*.*"))
+
+
+def test_an_inversion_for_another_model_is_refused(entry_of):
+    assert "another model" in _sentence(entry_of(SWAP, "identity", "inverted for another model"), SWAP)
+
+
+@pytest.mark.parametrize(("node", "spoiled"), IDENTITIES)
+def test_an_empty_list_is_named(entry_of, node, spoiled):
+    values = {"faces": "by likeness"} if spoiled == "reference" and node == SWAP else {}
+    assert "expected an identity, got an empty list" in _sentence(entry_of(node, spoiled, "empty list", **values), node)
+
+
+@pytest.mark.parametrize(("node", "spoiled"), [case for case in IDENTITIES if case[1] != "reference" and case[0] != LIST])
+def test_nothing_on_a_wire_that_must_carry_something_is_named(entry_of, node, spoiled):
+    assert "expected a face model with an embedding, got NoneType" in _sentence(entry_of(node, spoiled, "nothing"), node)
+
+
+@pytest.mark.parametrize(("node", "spoiled"), [(DETECT, "reference"), (LIST, "identity_2")])
+def test_nothing_on_an_optional_wire_is_as_if_it_were_not_there(server, entry_of, node, spoiled):
+    _passed(server, entry_of(node, spoiled, "nothing"))
+
+
+@pytest.fixture
+def tiny_disks(server):
+    if not server.tiny_disks:
+        pytest.skip("this system does not let its users mount a disk for one process")
+    return server.tiny_disks
+
+
+def test_a_disk_that_fills_up_while_identities_are_saved(server, entry_of, tiny_disks):
+    disk, _ = tiny_disks
+    saved = []
+    for number in range(8):
+        entry = entry_of(SAVE_IDENTITY, "identity", "as it is", filename=f"tiny/{number}")
+        if entry["status"]["status_str"] == "error":
+            break
+        saved.append(f"{number}.safetensors")
+    assert saved, "room for one"
+    text = _sentence(entry, SAVE_IDENTITY)
+    assert "No space left" in text and "make room" in text
+    files = server.on_tiny_disk(disk)
+    assert [file.name for file in files] == saved, "no half file"
+    whole = files[0].read_bytes()
+    _sentence(entry_of(SAVE_IDENTITY, "identity", "inverted for another model", filename="tiny/0", if_exists="overwrite"),
+              SAVE_IDENTITY)
+    assert files[0].read_bytes() == whole, "the old file stays"
+    load = {"class_type": LOAD_IDENTITY, "inputs": {"identity_file": f"tiny/{saved[-1]}"}}
+    info = server.run({"load": load, "info": {"class_type": "PreviewAny", "inputs": {"source": ["load", 1]}}})
+    assert "recogniser arcface_demo" in info.texts("info")[0]
+
+
+def test_a_disk_that_is_too_small_for_a_picture(server, entry_of, tiny_disks):
+    _, disk = tiny_disks
+    text = _sentence(entry_of(SAVE_IMAGE, "images", "twice", filename_prefix="tiny/picture"), SAVE_IMAGE)
+    assert "No space left" in text
+    assert server.on_tiny_disk(disk) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"not an identity", None])
+def test_a_damaged_identity_file_is_named(server, content):
+    path = server.base / "models" / "styleswap" / "identities" / "damaged.safetensors"
+    if content is None:
+        # Cut off in the middle, as a copy that was broken off leaves it.
+        content = (PACK / "styleswap_core" / "assets" / "generator.safetensors").read_bytes()[:2000]
+    path.write_bytes(content)
+    load = {"class_type": LOAD_IDENTITY, "inputs": {"identity_file": path.name}}
+    prompt = {"load": load, "info": {"class_type": "PreviewAny", "inputs": {"source": ["load", 1]}}}
+    assert path.name in _sentence(server.await_end(server.queue(prompt)), LOAD_IDENTITY)
+    path.unlink()
+    status, answer = server.post("/prompt", {"prompt": prompt})
+    assert status == 400 and path.name in str(answer)
