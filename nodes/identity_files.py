@@ -55,14 +55,9 @@ class SaveIdentity(io.ComfyNode):
     @classmethod
     def execute(cls, identity: object, filename: str, file_format: str, if_exists: str) -> io.NodeOutput:
         folder = reactor_folder() if file_format == _REACTOR else identity_folder()
-        name = free_name(folder, relative_name(filename), if_exists)
-        path = folder / name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StyleSwapError(f"cannot make the folder {path.parent}: {error.strerror}; choose another name") from error
+        name = prepare_file(folder, filename, if_exists)
         save = save_face_model if file_format == _REACTOR else save_identity
-        save(path, as_identity(identity, "identity"))
+        save(folder / name, as_identity(identity, "identity"))
         return io.NodeOutput(name.as_posix())
 
 
@@ -133,12 +128,23 @@ def relative_name(filename: str) -> Path:
     return Path(*parts[:-1], parts[-1] + _SUFFIX)
 
 
-def free_name(folder: Path, name: Path, if_exists: str = _NUMBER) -> Path:
-    """The name below `folder` that a file is saved under, where one of that name may be there.
+def prepare_file(folder: Path, filename: str, if_exists: str = _NUMBER) -> Path:
+    """The name below `folder` that a file is saved under, where one of that name may be there; its folder is made.
 
     Raises:
-        StyleSwapError: there is one, and `if_exists` says to stop.
+        StyleSwapError: a name that `relative_name` refuses, one that is taken where `if_exists` says to stop, or a folder
+            that cannot be made.
     """
+    name = _free_name(folder, relative_name(filename), if_exists)
+    place = (folder / name).parent
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StyleSwapError(f"cannot make the folder {place}: {error.strerror}; choose another name") from error
+    return name
+
+
+def _free_name(folder: Path, name: Path, if_exists: str) -> Path:
     if if_exists == _OVERWRITE or not (folder / name).exists():
         return name
     if if_exists == _STOP:

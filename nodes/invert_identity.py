@@ -3,7 +3,6 @@
 import logging
 from copy import deepcopy
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import comfy.model_management as memory
@@ -11,7 +10,7 @@ import comfy.utils
 import numpy as np
 import torch
 from comfy.model_patcher import ModelPatcher
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 from PIL import Image
 
 from ..styleswap_core.errors import StyleSwapError
@@ -22,7 +21,7 @@ from .analysis import open_analysis
 from .folders import identity_folder
 from .generator import LoadedGenerator
 from .host import check_interrupted, result_device, show_text
-from .identity_files import free_name, relative_name
+from .identity_files import prepare_file, relative_name
 from .sockets import Identity, Model, face_analysis_input, make_schema
 from .values import picture_arrays
 
@@ -106,7 +105,9 @@ class InvertIdentity(io.ComfyNode):
         report = "\n".join([*inversion.summary(), *(f"note: {note}" for note in inversion.notes())])
         show_text(report)
         curve = bchw_to_bhwc(from_uint8(curve_picture(inversion.outcome))).to(result_device())
-        return io.NodeOutput(inversion.identity, curve, report)
+        # What the node showed last goes with the run's end; this stays, and comes back with the workflow's history.
+        shown = bchw_to_bhwc(_strip(inversion.outcome.pictures).cpu())
+        return io.NodeOutput(inversion.identity, curve, report, ui=ui.PreviewImage(shown, cls=cls))
 
 
 def _invert(model: LoadedGenerator, analyzer: "InsightFaceAnalyzer", sources: list[np.ndarray], guides: list[np.ndarray],
@@ -180,13 +181,17 @@ class _Display:
     def _move(self, step: int, pictures: tuple[torch.Tensor, ...] | None) -> None:
         preview = None
         if pictures:
-            strip = Image.fromarray(np.concatenate(list(to_uint8(torch.stack(pictures))), axis=1))
-            preview = ("JPEG", strip, None)
+            preview = ("JPEG", Image.fromarray(to_uint8(_strip(pictures))[0]), None)
         try:
             self.bar.update_absolute(step, self.steps, preview)
         except memory.InterruptProcessingException:
             # ComfyUI's bar looks for cancelling by itself. What was found is kept first, and then the run ends.
             self.interrupted = True
+
+
+def _strip(pictures: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """(3, S, S) each -> one picture (1, 3, S, n S), side by side."""
+    return torch.cat(pictures, dim=2)[None]
 
 
 def _bytes_needed(config: GeneratorConfig, faces: int) -> int:
@@ -197,10 +202,9 @@ def _bytes_needed(config: GeneratorConfig, faces: int) -> int:
 def _keep(inversion: "Inversion", filename: str) -> None:
     """Save what a cancelled inversion had found, and say where."""
     folder = identity_folder()
-    path = folder / free_name(folder, relative_name(filename))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_identity(path, inversion.identity)
+    name = prepare_file(folder, filename)
+    save_identity(folder / name, inversion.identity)
     message = (f"cancelled after {inversion.outcome.steps_done} steps; what was found by then is saved as"
-               f" {Path(path).relative_to(folder).as_posix()}, for Load Identity")
+               f" {name.as_posix()}, for Load Identity")
     logging.info("StyleSwap: %s", message)
     show_text(message)

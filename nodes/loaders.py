@@ -56,7 +56,7 @@ class LoadModel(io.ComfyNode):
         lines = [
             f"{model.name}: {config.size} px, crop template {config.template}",
             f"sha256: {model.sha256}",
-            f"recogniser: {config.recognizer or 'any'}",
+            f"recogniser: {_recognizer_of(model)}",
             _OWN_LICENSE if model_name == DEMO else f"licence: {stated}",
         ]
         return io.NodeOutput(model, "\n".join(lines + ([f"note: {notice}"] if notice else [])))
@@ -133,6 +133,14 @@ class LoadFaceAnalysis(io.ComfyNode):
             _OWN_LICENSE if pack == DEMO else f"licence: {LICENSE_NOTE}",
         ]
         return io.NodeOutput(analysis, "\n".join(lines))
+
+
+def _recognizer_of(model: LoadedGenerator) -> str:
+    """The recogniser that a generator wants, named as Load Face Analysis names the one that it has."""
+    wanted, name = model.config.recognizer, model.metadata.get("recognizer")
+    if wanted and name and wanted == model.metadata.get("recognizer_sha256"):
+        return f"{name} (sha256 {wanted[:16]})"
+    return wanted or "any"
 
 
 def _pack_folder(pack: str, download: bool):

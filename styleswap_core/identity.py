@@ -233,6 +233,12 @@ def is_recognizer(identity: Identity, analyzer: FaceAnalyzer) -> bool:
     return identity.recognizer == analyzer.recognizer_name
 
 
+def recognizer_words(recognizer: str) -> str:
+    """How a sentence names the recogniser that a model wants, which may be known by the hash of its file alone."""
+    is_hash = len(recognizer) == 64 and not set(recognizer) - set("0123456789abcdef")
+    return f"of sha256 {recognizer[:16]}" if is_hash else repr(recognizer)
+
+
 def check_same_recognizer(identities: Sequence[Identity]) -> None:
     """Raise StyleSwapError unless one recogniser made them all: by file hash where both are known, else by name."""
     first = identities[0]

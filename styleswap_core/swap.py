@@ -16,7 +16,7 @@ from .canvas import Canvas
 from .errors import StyleSwapError
 from .faces.alignment import estimate_similarity, matrix_scale, template_points
 from .faces.detected import DetectedFace, FaceAnalyzer, select_faces
-from .identity import Identity, is_recognizer
+from .identity import Identity, is_recognizer, recognizer_words
 from .model import Generator, GeneratorConfig, GeneratorOutput
 
 SYNTHETIC_NOTICE = (
@@ -270,7 +270,7 @@ def check_identity(config: GeneratorConfig, identity: Identity, generator_sha256
     wanted = config.recognizer
     if wanted and wanted not in (identity.recognizer, identity.recognizer_sha256):
         raise StyleSwapError(
-            f"this model was trained with the recogniser {wanted!r}, the identity was made with"
+            f"this model was trained with the recogniser {recognizer_words(wanted)}, the identity was made with"
             f" {identity.recognizer!r}; extract it with the face analysis pack that belongs to the model"
         )
     if identity.w_plus is not None and identity.generator_sha256 != generator_sha256:

@@ -18,6 +18,7 @@ from styleswap_core.identity import (
     extract_identity,
     find_outliers,
     load_identity,
+    recognizer_words,
     save_identity,
 )
 from styleswap_core.images import save_image
@@ -218,6 +219,11 @@ def test_recognizers_do_not_mix():
     # An identity from another program knows the recogniser's name alone.
     blended = blend_identities([identity(2, sha=""), a])
     assert blended.recognizer_sha256 == "a" * 64
+
+
+def test_a_recogniser_known_by_its_hash_alone_is_named_short():
+    assert recognizer_words("w600k_r50") == "'w600k_r50'"
+    assert recognizer_words("0123456789abcdef" * 4) == "of sha256 0123456789abcdef"
 
 
 def test_metadata_is_plain_json(tmp_path):

@@ -11,7 +11,7 @@ from ..errors import StyleSwapError
 from ..faces.analysis import InsightFaceAnalyzer
 from ..faces.arcface import TorchRecognizer
 from ..faces.detected import DetectedFace
-from ..identity import Identity, average_embeddings, find_outliers
+from ..identity import Identity, average_embeddings, find_outliers, recognizer_words
 from ..model import Generator
 from .faces import AlignedFaces, align_faces
 from .guides import render_guides
@@ -129,7 +129,7 @@ def _check(generator: Generator, analyzer: InsightFaceAnalyzer, sources: Sequenc
         raise StyleSwapError("an inverted identity is bound to its generator; give the SHA-256 of the generator's file")
     wanted = generator.config.recognizer
     if wanted and wanted not in (analyzer.recognizer_name, analyzer.recognizer_sha256):
-        raise StyleSwapError(f"this model was trained with the recogniser {wanted!r}, the face analysis has "
+        raise StyleSwapError(f"this model was trained with the recogniser {recognizer_words(wanted)}, the face analysis has "
                              f"{analyzer.recognizer_name!r}; use the face analysis pack that belongs to the model")
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..canvas import Canvas
 from ..errors import StyleSwapError
 from ..faces.detected import DetectedFace, FaceAnalyzer
-from ..identity import Identity
+from ..identity import Identity, recognizer_words
 from ..images import from_uint8, to_uint8
 from ..model import Generator
 from ..swap import FaceJob, SwapOptions, check_identity, generate_faces, swap_faces, swap_jobs
@@ -86,5 +86,5 @@ def check_recognizer(generator: Generator, name: str, sha256: str) -> None:
     """Raise StyleSwapError where the generator was trained with another recogniser than the one of this name and file."""
     wanted = generator.config.recognizer
     if wanted and wanted not in (name, sha256):
-        raise StyleSwapError(f"this model was trained with the recogniser {wanted!r}, the pack has {name!r}; "
-                             "name the pack that belongs to the model with --pack")
+        raise StyleSwapError(f"this model was trained with the recogniser {recognizer_words(wanted)}, the pack has {name!r};"
+                             " name the pack that belongs to the model with --pack")

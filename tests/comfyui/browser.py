@@ -46,13 +46,16 @@ def find_chromium() -> str | None:
 
 @contextlib.contextmanager
 def open_browser() -> Iterator[Any]:
-    """Playwright's Browser: the machine's own Chromium, headless. One at a time, so share it."""
+    """Playwright's BrowserContext in the machine's own Chromium, headless. One at a time, so share it.
+
+    Its pages share a cache, so that only the first one loads and compiles ComfyUI's scripts.
+    """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
         try:
-            yield browser
+            yield browser.new_context()
         finally:
             browser.close()
 
@@ -66,8 +69,9 @@ def open_page(
                 "Comfy.Graph.CanvasInfo": False}
     for key, value in settings.items():
         server.post(f"/settings/{key}", value)
-    page = browser.new_page(viewport={"width": width, "height": height})
+    page = browser.new_page()
     try:
+        page.set_viewport_size({"width": width, "height": height})
         page.set_default_timeout(PAGE_SECONDS * 1000)
         opened = ComfyPage(page, server)
         page.goto(server.url)

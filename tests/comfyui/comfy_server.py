@@ -58,7 +58,9 @@ def find_comfyui() -> tuple[Path, Path] | None:
 
 def can_mount() -> bool:
     """Whether this user may give a process mounts of its own (Linux; needs no rights where the kernel allows it)."""
-    return shutil.which(_OWN_MOUNTS[0]) is not None and subprocess.run([*_OWN_MOUNTS, "true"], capture_output=True).returncode == 0
+    if shutil.which(_OWN_MOUNTS[0]) is None:
+        return False
+    return subprocess.run([*_OWN_MOUNTS, "true"], capture_output=True).returncode == 0
 
 
 def link_pack(base: Path, name: str = PACK_NAME) -> Path:
@@ -137,7 +139,8 @@ class ComfyServer:
 
     def on_tiny_disk(self, name: str) -> list[Path]:
         """The files on one of the `tiny_disks`, under paths that this process can read."""
-        return sorted(path for path in Path(f"/proc/{self.process.pid}/root{self.base / name}").rglob("*") if path.is_file())
+        seen_from_inside = Path(f"/proc/{self.process.pid}/root{self.base / name}")
+        return sorted(path for path in seen_from_inside.rglob("*") if path.is_file())
 
     def rss(self) -> int:
         """Resident memory of the server in bytes (Linux)."""
@@ -196,6 +199,27 @@ class ComfyServer:
             self._check_alive()
             time.sleep(0.05)
         raise ComfyError(f"prompt not done after {seconds} s\n{self.log()[-3000:]}")
+
+    def await_working(self, prompt_id: str, node_id: str, seconds: float = 120) -> None:
+        """Wait until a node of a prompt works, seen by the progress that it reports (needs the tests' probe pack)."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.get("/probe/progress")["node"] == node_id:
+                return
+            if entry := self.get(f"/history/{prompt_id}").get(prompt_id):
+                raise ComfyError(f"{node_id} was not seen to work: {error_message(entry)}")
+            time.sleep(0.02)
+        raise ComfyError(f"{node_id} did not begin in {seconds} s")
+
+    def interrupt(self, prompt_id: str) -> tuple[dict, float]:
+        """Cancel; returns the prompt's entry of the history, and how many seconds it took.
+
+        On a machine that is busy with other things, the processor time of the server is what counts.
+        """
+        start, used = time.monotonic(), self.cpu_seconds()
+        self.post("/interrupt", {})
+        entry = self.await_end(prompt_id, 60)
+        return entry, min(time.monotonic() - start, self.cpu_seconds() - used)
 
     def run(self, prompt: Mapping, workflow: Mapping | None = None, seconds: float = 300) -> "Run":
         """Queue a prompt and wait for its success."""

@@ -10,6 +10,7 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parent))
 
 from comfy_server import HOW_TO_GET_COMFYUI, ComfyServer, can_mount, find_comfyui, link_pack  # noqa: E402
+from workflow_files import load_prompt, load_workflow, nodes_of, with_probes  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 TINY_DISKS = ("models/styleswap/identities/tiny", "output/tiny")
@@ -45,6 +46,26 @@ def node_infos(server):
 def own_nodes(node_infos):
     """`/object_info` of this pack's nodes alone."""
     return {name: info for name, info in node_infos.items() if name.startswith("StyleSwap_")}
+
+
+@pytest.fixture(scope="session")
+def template_runs(server):
+    """A function: a template's name -> (first run, second run), with probes for the judge; run once and kept.
+
+    Called while what the browser ran is still in the server's cache, it adds little to that.
+    """
+    runs = {}
+
+    def run(name):
+        if name not in runs:
+            prompt = with_probes(load_prompt(name))
+            for key in nodes_of(prompt, "StyleSwap_SaveImage"):
+                # Under a name of its own, so that it is saved anew even if another test ran the same graph.
+                prompt[key]["inputs"]["filename_prefix"] = f"templates/{name}"
+            runs[name] = server.run(prompt, load_workflow(name)), server.run(prompt, load_workflow(name))
+        return runs[name]
+
+    return run
 
 
 @pytest.fixture(scope="session")

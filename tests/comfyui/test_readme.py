@@ -26,10 +26,10 @@ def test_doctor_runs_from_the_packs_folder_with_comfyuis_python():
     folder, python = find_comfyui()
     words = ["-m", "styleswap_core.cli", "doctor"]
     assert f"python {' '.join(words)}" in (PACK / "README.md").read_text(encoding="utf-8")
-    done = subprocess.run(
-        [python, *words], cwd=PACK, capture_output=True, text=True, timeout=300, env=os.environ | {"COMFYUI_PATH": str(folder)}
-    )
+    environment = os.environ | {"COMFYUI_PATH": str(folder)}
+    done = subprocess.run([python, *words], cwd=PACK, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    for start in ("python: ", "device: ", "packages: torch ", "onnx providers: ", "ComfyUI ", "insightface packs in ", "missing:"):
+    for start in ("python: ", "device: ", "packages: torch ", "onnx providers: ", "ComfyUI ", "insightface packs in ",
+                  "missing:"):
         assert any(line.startswith(start) for line in lines), f"no line begins with {start!r}"

@@ -15,7 +15,6 @@ from workflow_files import (
     only,
     template_names,
     to_prompt,
-    with_probes,
 )
 
 SAVE = "StyleSwap_SaveImage"
@@ -28,27 +27,11 @@ BECOMES = {
     "05_video_frames": [SOURCE],
     "06_save_and_reuse_identity": [SOURCE],
     "07_choose_face_by_likeness": [SOURCE, None],
+    "09_invert_identity": [SOURCE],
 }
 MIX = "08_mix_identities"
 # The result must be this much more like the source than the untouched target was (cosine by the demo recogniser).
 LEAST_GAIN = 0.25
-
-
-@pytest.fixture(scope="session")
-def template_runs(server):
-    """Runs each template twice, with probes for the judge, and keeps the results: (first run, second run)."""
-    runs = {}
-
-    def run(name):
-        if name not in runs:
-            prompt = with_probes(load_prompt(name))
-            for key in nodes_of(prompt, SAVE):
-                # Under a name of its own, so that it is saved anew even if another test ran the same graph.
-                prompt[key]["inputs"]["filename_prefix"] = f"templates/{name}"
-            runs[name] = server.run(prompt, load_workflow(name)), server.run(prompt, load_workflow(name))
-        return runs[name]
-
-    return run
 
 
 def test_all_templates_have_an_expected_result():
