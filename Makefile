@@ -1,6 +1,7 @@
 # make demo   set up .venv and swap a face: source, target, result and mask on one sheet
 # make test   set up .venv and run all tests that need no ComfyUI
-# make test-comfyui  run the pack in a real ComfyUI and a real browser (COMFYUI_PATH; screenshots go to SCREENSHOTS)
+# make test-comfyui  run the pack in a real ComfyUI and a real browser (COMFYUI_PATH; screenshots go to SCREENSHOTS);
+#                    with -j2 in two ComfyUIs side by side
 # make thumbnails | help-pictures | readme-pictures | golden   draw the pack's pictures anew in a real ComfyUI
 # make venv   only set up
 # make bench  measure the generator and whole frames against references, into docs/benchmarks (most of an hour)
@@ -25,7 +26,7 @@ PIP = "$(VENV_PYTHON)" -m pip
 STAMPS = $(VENV)/stamps
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-comfyui venv clean assets bench thumbnails help-pictures readme-pictures golden
+.PHONY: demo test test-comfyui test-comfyui-templates test-comfyui-nodes venv clean assets bench thumbnails help-pictures readme-pictures golden
 
 demo: $(STAMPS)/core
 	OMP_WAIT_POLICY=PASSIVE "$(VENV)/bin/styleswap" demo --out "$(DEMO_OUT)"
@@ -33,9 +34,17 @@ demo: $(STAMPS)/core
 test: $(STAMPS)/test
 	OMP_NUM_THREADS=$(TEST_THREADS) "$(VENV_PYTHON)" -m pytest -m "not comfyui" $(PYTEST_ARGS)
 
-# Without ComfyUI its tests are skipped; -rs prints how to get it.
-test-comfyui: $(STAMPS)/browser
-	OMP_NUM_THREADS=$(TEST_THREADS) COMFYUI_SCREENSHOTS="$(SCREENSHOTS)" "$(VENV_PYTHON)" -m pytest tests/comfyui -rs $(PYTEST_ARGS)
+# Without ComfyUI its tests are skipped; -rs prints how to get it. Those of the templates share what they ran.
+TEMPLATE_TESTS = $(addprefix tests/comfyui/, test_browser.py test_templates.py)
+COMFYUI_TESTS = OMP_NUM_THREADS=$(TEST_THREADS) COMFYUI_SCREENSHOTS="$(SCREENSHOTS)" "$(VENV_PYTHON)" -m pytest -rs $(PYTEST_ARGS)
+
+test-comfyui: test-comfyui-nodes test-comfyui-templates
+
+test-comfyui-templates: $(STAMPS)/browser
+	$(COMFYUI_TESTS) $(TEMPLATE_TESTS)
+
+test-comfyui-nodes: $(STAMPS)/browser
+	$(COMFYUI_TESTS) tests/comfyui $(TEMPLATE_TESTS:%=--ignore=%)
 
 thumbnails golden: $(STAMPS)/browser
 	"$(VENV_PYTHON)" tests/comfyui/draw.py $@

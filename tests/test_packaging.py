@@ -45,7 +45,9 @@ def test_metadata_for_the_registries(pyproject):
     assert "comfyui" not in project["name"].lower()
     assert project["requires-python"] == ">=3.10"
     assert (ROOT / project["license"]["file"]).read_text().startswith("MIT License")
-    assert {"PublisherId", "DisplayName"} <= set(pyproject["tool"]["comfy"])
+    comfy = pyproject["tool"]["comfy"]
+    assert {"PublisherId", "DisplayName", "requires-comfyui"} <= set(comfy)
+    assert (ROOT / comfy["Icon"]).is_file() and all((ROOT / folder).is_dir() for folder in comfy["includes"])
 
 
 def test_no_dependency_is_pinned(pyproject):

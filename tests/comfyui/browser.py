@@ -128,7 +128,7 @@ class ComfyPage:
         """The API-format prompt that the page would send."""
         return self.page.evaluate("async () => (await app.graphToPrompt()).output")
 
-    def run(self, seconds: float = 300) -> dict:
+    def run(self, seconds: float = 600) -> dict:
         """Press Run and wait for the end; returns the entry of the history."""
         with self.page.expect_response(lambda answer: answer.url.endswith("/prompt")) as response:
             self.page.evaluate("() => app.queuePrompt(0)")

@@ -189,7 +189,7 @@ class ComfyServer:
             raise ComfyError(f"parts of the prompt were refused: {json.dumps(answer['node_errors'])}")
         return answer["prompt_id"]
 
-    def await_end(self, prompt_id: str, seconds: float = 300) -> dict:
+    def await_end(self, prompt_id: str, seconds: float = 600) -> dict:
         """Wait until a prompt is done, failed or interrupted; returns its entry of the history."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -221,7 +221,7 @@ class ComfyServer:
         entry = self.await_end(prompt_id, 60)
         return entry, min(time.monotonic() - start, self.cpu_seconds() - used)
 
-    def run(self, prompt: Mapping, workflow: Mapping | None = None, seconds: float = 300) -> "Run":
+    def run(self, prompt: Mapping, workflow: Mapping | None = None, seconds: float = 600) -> "Run":
         """Queue a prompt and wait for its success."""
         entry = self.await_end(self.queue(prompt, workflow), seconds)
         if entry["status"]["status_str"] != "success":

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from comfy_server import PACK, Run, error_message
-from workflow_files import SWAP, only, small_prompt, target_link, with_probe
+from workflow_files import SWAP, default_inputs, only, small_prompt, target_link, with_probe
 
 from styleswap_core.checkpoints import DEMO_MODEL, load_generator
 
@@ -27,14 +27,14 @@ def entry_of(server, own_nodes):
     """A function: runs a node in a graph around a swap, with one input spoiled; returns the history's entry."""
     base = small_prompt(frames=2)
     swap = only(base, SWAP)
-    links = base[swap]["inputs"] | {"swapped": [swap, 0], "mask": [swap, 1], "images": [swap, 0], "target": target_link()}
+    links = {key: value for key, value in base[swap]["inputs"].items() if isinstance(value, list)}
+    links |= {"swapped": [swap, 0], "mask": [swap, 1], "images": [swap, 0], "target": target_link()}
     links |= dict.fromkeys(("source", "guides", "image_2"), links["image"])
     links |= dict.fromkeys(("identity_a", "identity_b", "identity_1", "identity_2", "reference"), links["identity"])
 
     def entry(node, spoiled, kind, **values):
         groups = own_nodes[node]["input"]
-        inputs = {key: links.get(key, options[0].get("default") if options else None)
-                  for key, (_, *options) in groups["required"].items()} | values
+        inputs = default_inputs(own_nodes[node]) | {key: links[key] for key in groups["required"] if key in links} | values
         sort, *_ = {**groups["required"], **groups.get("optional", {})}[spoiled]
         # Masks are made after the pictures that they belong to.
         value = links["target"] if sort == "MASK" else links[spoiled]

@@ -8,22 +8,18 @@ import time
 import numpy as np
 import pytest
 from comfy_server import PACK, error_message
-from workflow_files import SWAP, SYNTHETIC, only, small_prompt, target_link, with_probe
+from workflow_files import SWAP, SYNTHETIC, default_inputs, only, small_prompt, target_link, with_probe
 
-MODEL, DETECT = "StyleSwap_LoadModel", "StyleSwap_DetectFaces"
+MODEL, ANALYSIS, DETECT, EXTRACT, BLEND = (
+    f"StyleSwap_{name}" for name in ("LoadModel", "LoadFaceAnalysis", "DetectFaces", "ExtractArcFaceID", "BlendWithMask")
+)
 FRAMES = 240
 MIB = 2**20
 
 
 def _alone(name, info, changes):
     """A node with default values, and something that wants its output."""
-    inputs = {}
-    for key, (kind, *options) in info["input"].get("required", {}).items():
-        options = options[0] if options else {}
-        choices = options.get("options") or (kind if isinstance(kind, list) else None)
-        if choices or "default" in options:
-            inputs[key] = options.get("default", choices[0] if choices else None)
-    prompt = {"node": {"class_type": name, "inputs": inputs | changes}}
+    prompt = {"node": {"class_type": name, "inputs": default_inputs(info) | changes}}
     if not info["output_node"]:
         prompt["seen"] = {"class_type": "PreviewAny", "inputs": {"source": ["node", 0]}}
     return prompt
@@ -61,6 +57,16 @@ def test_wrong_choices_are_refused(server, own_nodes):
     assert tried >= 10
 
 
+def test_a_pack_that_is_not_there_is_refused_and_not_downloaded(server):
+    prompt = small_prompt()
+    key = only(prompt, ANALYSIS)
+    prompt[key]["inputs"]["pack"] = "antelopev2"
+    status, answer = server.post("/prompt", {"prompt": prompt})
+    assert status == 400
+    (error,) = answer["node_errors"][key]["errors"]
+    assert "antelopev2" in error["details"] and "download" in error["details"]
+
+
 def test_a_face_that_is_not_there_is_an_error_only_on_demand(server):
     untouched = server.run(with_probe(small_prompt(faces="by index", index="7"), "target", target_link()))
     assert np.array_equal(untouched.pixels("shown"), untouched.pixels("target"))
@@ -96,19 +102,27 @@ def test_alpha_goes_through(server):
     assert abs(float(np.asarray(picture)[..., 3].mean()) - 127.5) < 2
 
 
-@pytest.mark.parametrize("node", [SYNTHETIC, SWAP, DETECT])
-def test_interrupt_ends_a_long_batch_within_a_second(server, node):
-    # Another person than in the other tests, so that nothing is cached.
+def _long_prompt(node, own_nodes):
+    """A prompt in which a node has FRAMES frames to work on, and the node's id."""
     prompt = small_prompt(frames=FRAMES) if node == SYNTHETIC else small_prompt(frames=2, repeat=FRAMES // 2)
+    # Another person than in the other tests, so that nothing is cached.
     prompt[only(prompt, SYNTHETIC)]["inputs"]["target_person"] = 4321
-    if node == DETECT:
-        swap = only(prompt, SWAP)
-        inputs = {key: prompt[swap]["inputs"][key] for key in ("face_analysis", "image")}
-        del prompt[swap]
-        prompt["detect"] = {"class_type": DETECT, "inputs": inputs | {"order": "largest"}}
-        prompt["shown"]["inputs"]["images"] = ["detect", 0]
+    if node in (SYNTHETIC, SWAP):
+        return prompt, only(prompt, node)
+    links = prompt.pop(only(prompt, SWAP))["inputs"]
+    links |= {"target": links["image"], "swapped": links["image"], "mask": ["mask", 0]}
+    wanted = {key: links[key] for key in own_nodes[node]["input"]["required"] if isinstance(links.get(key), list)}
+    prompt["mask"] = {"class_type": "SolidMask", "inputs": {"value": 1.0, "width": 192, "height": 192}}
+    prompt["node"] = {"class_type": node, "inputs": default_inputs(own_nodes[node]) | wanted}
+    prompt["shown"]["inputs"]["images"] = ["node", own_nodes[node]["output"].index("IMAGE")]
+    return prompt, "node"
+
+
+@pytest.mark.parametrize("node", [SYNTHETIC, SWAP, DETECT, EXTRACT, BLEND])
+def test_interrupt_ends_a_long_batch_within_a_second(server, own_nodes, node):
+    prompt, key = _long_prompt(node, own_nodes)
     prompt_id = server.queue(prompt)
-    server.await_working(prompt_id, only(prompt, node))
+    server.await_working(prompt_id, key)
     entry, seconds = server.interrupt(prompt_id)
     assert error_message(entry) == "interrupted"
     assert seconds <= 1.0

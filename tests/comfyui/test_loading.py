@@ -2,7 +2,7 @@
 
 import pytest
 from comfy_server import ComfyError, ComfyServer, error_message, link_pack
-from workflow_files import small_prompt
+from workflow_files import SYNTHETIC, default_inputs, small_prompt
 
 
 def _own(server):
@@ -41,7 +41,7 @@ def test_without_insightface_everything_loads_and_what_needs_it_says_how_to_inst
         entry = server.await_end(server.queue(small_prompt()))
         message = error_message(entry)
         assert "insightface" in message and "pip install" in message
-        alone = {"1": {"class_type": "StyleSwap_SyntheticFace", "inputs": _defaults(own_nodes)},
+        alone = {"1": {"class_type": SYNTHETIC, "inputs": default_inputs(own_nodes[SYNTHETIC]) | {"size": 128}},
                  "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}}
         server.run(alone)
 
@@ -53,8 +53,3 @@ def test_a_refused_prompt_is_told_apart_from_a_failed_one(server):
 
 def _failed_imports(log):
     return [line for line in log.splitlines() if "IMPORT FAILED" in line and "StyleSwap" in line.replace(" ", "")]
-
-
-def _defaults(own_nodes):
-    required = own_nodes["StyleSwap_SyntheticFace"]["input"]["required"]
-    return {name: spec[1]["default"] for name, spec in required.items()} | {"size": 128}

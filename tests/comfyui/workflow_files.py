@@ -83,6 +83,21 @@ def _declared_inputs(info: Mapping) -> Iterator[tuple[str, list]]:
             yield name, info["input"][group][name]
 
 
+def default_inputs(info: Mapping) -> dict:
+    """Values of a node's required widgets as a new node has them; sockets are left out.
+
+    Args:
+        info: the node's `/object_info`.
+    """
+    values = {}
+    for key, (kind, *options) in info["input"].get("required", {}).items():
+        options = options[0] if options else {}
+        choices = options.get("options") or (kind if isinstance(kind, list) else None)
+        if choices or "default" in options:
+            values[key] = options.get("default", choices[0] if choices else None)
+    return values
+
+
 def without_page_inputs(prompt: Mapping, node_infos: Mapping[str, Mapping]) -> dict:
     """A prompt without the values of widgets that the page adds for itself and no node takes."""
     known = {name: {key for group in info["input"].values() for key in group} for name, info in node_infos.items()}
