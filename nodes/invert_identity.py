@@ -102,11 +102,14 @@ class InvertIdentity(io.ComfyNode):
                 _keep(inversion, filename)
             _stop()
         display.show_result(inversion.outcome.pictures)
-        report = "\n".join([*inversion.summary(), *(f"note: {note}" for note in inversion.notes())])
-        show_text(report)
-        curve = bchw_to_bhwc(from_uint8(curve_picture(inversion.outcome))).to(result_device())
+        outcome, notes = inversion.outcome, [f"note: {note}" for note in inversion.notes()]
+        report = "\n".join([*inversion.summary(), *notes])
+        # The node has room for a line or two.
+        gain = f"likeness {outcome.likeness_before:.3f} -> {outcome.likeness:.3f}, {outcome.steps_done} steps"
+        show_text("\n".join([gain, *notes]))
+        curve = bchw_to_bhwc(from_uint8(curve_picture(outcome))).to(result_device())
         # What the node showed last goes with the run's end; this stays, and comes back with the workflow's history.
-        shown = bchw_to_bhwc(_strip(inversion.outcome.pictures).cpu())
+        shown = bchw_to_bhwc(_strip(outcome.pictures).cpu())
         return io.NodeOutput(inversion.identity, curve, report, ui=ui.PreviewImage(shown, cls=cls))
 
 

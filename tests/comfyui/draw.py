@@ -49,10 +49,11 @@ def main() -> None:
     parser.add_argument("what", nargs="+", choices=kinds)
     parser.add_argument("--only", default="", metavar="TEXT", help="only files whose names hold this")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as base:
-        link_pack(Path(base))
-        with ComfyServer(Path(base)) as server:
-            for what in args.what:
+    for what in args.what:
+        # A server of its own for each: nodes show nothing where their results come out of the cache of another run.
+        with tempfile.TemporaryDirectory() as base:
+            link_pack(Path(base))
+            with ComfyServer(Path(base)) as server:
                 kinds[what](server, args.only)
 
 
