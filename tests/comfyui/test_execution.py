@@ -7,7 +7,9 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from comfy_server import PACK, error_message
+from safetensors.torch import save_file
 from workflow_files import SWAP, SYNTHETIC, default_inputs, only, small_prompt, target_link, with_probe
 
 MODEL, ANALYSIS, DETECT, EXTRACT, BLEND = (
@@ -203,3 +205,18 @@ def test_a_model_file_that_changed_runs_again_and_one_that_is_gone_is_refused(se
     status, answer = server.post("/prompt", {"prompt": prompt})
     assert status == 400
     assert model_file.name in str(answer["node_errors"][loader]["errors"])
+
+
+@pytest.mark.parametrize("name", ["foreign.pth", "foreign.safetensors"])
+def test_weights_of_another_program_are_listed_and_say_how_to_convert_them(server, name):
+    path = server.base / "models" / "styleswap" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save = torch.save if path.suffix == ".pth" else save_file
+    save({"weight": torch.zeros(2)}, path)
+    prompt = small_prompt()
+    prompt[only(prompt, MODEL)]["inputs"]["model_name"] = name
+    message = error_message(server.await_end(server.queue(prompt)))
+    listed = str(server.get(f"/object_info/{MODEL}"))
+    path.unlink()
+    assert f"styleswap convert {path}" in message
+    assert name in listed
