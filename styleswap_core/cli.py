@@ -36,6 +36,7 @@ COMMANDS = {
     "invert": Command(".commands.invert", "optimise one person's identity for a model, once, for a better likeness later"),
     "evaluate": Command(".metrics.command", "measure a generator against exact ground truth"),
     "render": Command(".commands.render", "pictures, sheets and training data of the face world"),
+    "prepare": Command(".commands.prepare", "make a training set out of your own pictures and videos"),
     "train": Command(".training.command", "train a generator"),
     "export": Command(".commands.export", "write a trained generator as one small file"),
     "convert": Command(".commands.convert", "turn a checkpoint of another program into a model file"),

@@ -42,7 +42,8 @@ GROUND = {
     "synthetic": {"images", "sheets"},
     "inversion": {"swap", "losses", "synthetic"},
     "metrics": {"swap", "synthetic", "inversion"},
-    "training": {"metrics"},
+    "preparation": {"identity"},
+    "training": {"metrics", "preparation"},
     "commands": {"training", "provenance", "baking"},
     "cli": {"commands"},
 }

@@ -1,6 +1,6 @@
 """Detection and recognition through insightface.
 
-With recognition.py and dense_landmarks.py the only file that knows insightface's ways: BGR pictures, and pixel centres at
+With recognition.py, dense_landmarks.py and outline_landmarks.py the only file that knows insightface's ways: BGR pictures, and pixel centres at
 0 where the rest of the package has them at 0.5 (see alignment.py).
 """
 
@@ -35,6 +35,7 @@ def load_face_analysis(
     det_size: int | None = None,
     det_thresh: float = 0.5,
     allow_download: bool = False,
+    threads: int = 0,
 ) -> "InsightFaceAnalyzer":
     """Load a face analysis pack.
 
@@ -47,6 +48,7 @@ def load_face_analysis(
         det_thresh: confidence from which a detection counts, 0..1.
         allow_download: let insightface download a named pack that is absent. Its published packs are for
             non-commercial research only.
+        threads: of ONNX Runtime on the CPU; 0: its own choice, which is best for a process that is alone.
     Raises:
         StyleSwapError: insightface or the pack is missing or damaged, or an argument is out of range.
     """
@@ -54,7 +56,7 @@ def load_face_analysis(
         raise StyleSwapError(f"expected a detection threshold between 0 and 1, got {det_thresh}")
     if det_size is not None and (det_size < 64 or det_size % 32):
         raise StyleSwapError(f"expected a detection size of 64 or more and divisible by 32, got {det_size}")
-    analysis = build_analysis(find_pack(pack, root, allow_download), providers)
+    analysis = build_analysis(find_pack(pack, root, allow_download), providers, threads)
     return InsightFaceAnalyzer(analysis, (det_size,) if det_size else DETECTION_SIZES, det_thresh, fit=not det_size)
 
 

@@ -71,13 +71,17 @@ def _roots(root: Roots) -> list[Path]:
 
 
 def build_analysis(
-    folder: Path, providers: Sequence[str] | None = None, modules: Sequence[str] = ("detection", "recognition")
+    folder: Path,
+    providers: Sequence[str] | None = None,
+    modules: Sequence[str] = ("detection", "recognition"),
+    threads: int = 0,
 ) -> Any:
     """insightface's FaceAnalysis over the pack in a folder.
 
     Args:
         modules: which of the pack's models to load, by insightface's names; "detection" must be among them.
         providers: ONNX Runtime's; the first of them must come to work. By default the best that is installed.
+        threads: of ONNX Runtime on the CPU; 0: its own choice.
     Raises:
         StyleSwapError: insightface is not installed, a file is damaged, there is no detector, or ONNX Runtime cannot
             use the provider that was asked for.
@@ -93,6 +97,7 @@ def build_analysis(
                 name=str(folder),
                 allowed_modules=list(modules),
                 providers=list(providers or default_providers()),
+                **session_options(threads),
             )
         except AssertionError as error:
             files = ", ".join(sorted(path.name for path in folder.glob("*.onnx")))
@@ -107,6 +112,33 @@ def build_analysis(
         # A build that has the provider still falls back to the CPU where the provider's own libraries are missing.
         _require_provider(providers[0], analysis.det_model.session.get_providers())
     return analysis
+
+
+def load_model_file(path: Path, threads: int = 0) -> Any:
+    """One of insightface's models from its ONNX file.
+
+    Raises:
+        StyleSwapError: insightface is not installed, or the file is damaged.
+    """
+    _require_insightface()
+    with stdout_to_stderr():
+        from insightface.model_zoo import get_model
+
+        try:
+            return get_model(str(path), providers=default_providers(), **session_options(threads))
+        except _load_errors() as error:
+            raise StyleSwapError(f"{path} does not load ({_one_line(error)}); replace the damaged file") from error
+
+
+def session_options(threads: int) -> dict[str, Any]:
+    """Keyword arguments for an ONNX Runtime session with so many CPU threads; none for its own choice (0)."""
+    if not threads:
+        return {}
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = threads
+    return {"sess_options": options}
 
 
 def default_providers() -> list[str]:

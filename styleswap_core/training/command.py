@@ -1,4 +1,4 @@
-"""`styleswap train`: a configuration and a folder of columns in, a run folder out."""
+"""`styleswap train`: a configuration and a folder of columns, or of prepared photographs, in; a run folder out."""
 
 import argparse
 import dataclasses
@@ -12,13 +12,17 @@ from ..devices import choose_device
 from ..errors import StyleSwapError
 from ..faces.arcface import TorchRecognizer
 from ..faces.packs import DEMO_PACK
+from ..files import file_sha256
+from ..preparation.prepared_set import PreparedSet, is_prepared
 from ..synthetic.columns import ColumnSet
 from .column_source import ColumnSource, column_embeddings
 from .config import TrainingConfig, config_from_dict, config_to_dict, override, read_values
+from .data import DataSource
 from .loop import Surroundings, train
 from .measurement import measure
 from .records import RunFolder
 from .replica import Replica
+from .shard_source import ShardSource
 from .state import checkpoint_paths, generator_config, newest_checkpoint
 
 DEMO_RECOGNIZER = DEMO_PACK / "arcface_demo.onnx"
@@ -57,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     device = replica.device or choose_device(args.device)
     if not config.data:
-        raise StyleSwapError("expected a folder of columns to train on, got none; add --set data=FOLDER")
+        raise StyleSwapError("expected a folder of columns or prepared photographs to train on, got none; add --set data=FOLDER")
     recognizer = TorchRecognizer(config.recognizer or DEMO_RECOGNIZER).to(device)
     sha256 = recognizer.sha256
     if "recognizer" not in config.model_overrides:
@@ -65,15 +69,17 @@ def run(args: argparse.Namespace) -> int:
         config = dataclasses.replace(config, model_overrides={**config.model_overrides, "recognizer": sha256})
     size = generator_config(config).size
     with replica.main_first():
-        source = _column_source(config, config.data, size, recognizer, sha256, device, args.resident,
-                                replica.share(config.batch))
+        source = _source(config, size, recognizer, sha256, device, args.resident, replica.share(config.batch))
     validation = None
     if config.validation_data:
+        if is_prepared(Path(config.validation_data)):
+            raise StyleSwapError("validation_data: expected a folder of columns, whose exact swaps are known; photographs "
+                                 "have none, leave it empty")
         judged = config_from_dict(
             {**config_to_dict(config), "same_identity_share": 0.0, "exact_swap": True, "owner_share": 1.0})
         validation = _column_source(judged, config.validation_data, size, recognizer, sha256, device, args.resident)
     metadata = {
-        "domain": "synthetic",  # a folder of columns holds rendered faces and nothing else
+        "domain": _domain(config.data, sha256),
         "recognizer": recognizer.name,
         "recognizer_sha256": sha256,
         "training": _portable(config),
@@ -116,6 +122,24 @@ def _configuration(args: argparse.Namespace, folder: RunFolder | None) -> Traini
 def _stored_values(folder: RunFolder) -> dict:
     content = newest_checkpoint(folder.checkpoints)
     return dict(content["config"]) if content is not None else read_values(folder.config)
+
+
+def _domain(data: str, recognizer_sha256: str) -> str:
+    # A folder of columns holds rendered faces and nothing else, and the demo recogniser knows no others.
+    rendered = not is_prepared(Path(data)) or recognizer_sha256 == file_sha256(DEMO_RECOGNIZER)
+    return "synthetic" if rendered else "photographs"
+
+
+def _source(config: TrainingConfig, size: int, recognizer: TorchRecognizer, sha256: str, device: torch.device,
+            resident: bool, rows: slice) -> DataSource:
+    """By what the folder holds."""
+    if not is_prepared(Path(config.data)):
+        return _column_source(config, config.data, size, recognizer, sha256, device, resident, rows)
+    if resident:
+        raise StyleSwapError("--resident keeps columns in memory; prepared photographs are read as needed, leave it out")
+    return ShardSource(
+        PreparedSet.open(config.data), recognizer_sha256=sha256, template=generator_config(config).template, size=size,
+        batch=config.batch, seed=config.seed, same_identity_share=config.same_identity_share, rows=rows)
 
 
 def _column_source(config: TrainingConfig, data: str, size: int, recognizer: TorchRecognizer, sha256: str,

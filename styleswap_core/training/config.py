@@ -32,7 +32,7 @@ class TrainingConfig:
     model: str = "demo-64"  # a name of model.config.PRESETS
     model_overrides: dict[str, Any] = field(default_factory=dict)  # fields of GeneratorConfig
     discriminator_channel_scale: float = 1.0  # of the generator's channels
-    data: str = ""  # folder of columns
+    data: str = ""  # folder of columns, or of prepared photographs
     validation_data: str = ""  # folder of columns with identities never trained on; empty: no validation
     recognizer: str = ""  # the ArcFace ONNX whose embeddings drive the generator; empty: the demo pack's
     init_from: str = ""  # a generator file to start from, of this size or smaller; empty: fresh weights

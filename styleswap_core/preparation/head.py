@@ -1,0 +1,71 @@
+"""A head of average proportions, fitted to five points: how it is turned, and its outline.
+
+The fit is rigid and under parallel light rays: scale, rotation, shift. Yaw and roll come out within a few degrees;
+pitch less well, because long and short faces differ in the same way as raised and lowered ones.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Millimetres; x right, y down, z towards the viewer, from the middle between the pupils. The plane of eyes and mouth
+# has the proportions of the FFHQ template at 63 mm between the pupils; the depths are anthropometric means.
+FIVE = np.array([[-31.5, 0, 0], [31.5, 0, 0], [0, 37, 28], [-27.5, 66, 3], [27.5, 66, 3]])
+"""The five points (5, 3)."""
+
+
+@dataclass(frozen=True)
+class Ellipsoid:
+    """Half an ellipsoid, open to the back: semi-axes and the height and depth of its centre, mm."""
+
+    width: float
+    height: float
+    depth: float
+    y: float
+    z: float
+
+    def surface(self) -> np.ndarray:
+        """(N, 3) points on it."""
+        around = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+        around, away = np.meshgrid(around, np.linspace(0, np.pi / 2, 8))
+        x, y = self.width * np.sin(away) * np.cos(around), self.height * np.sin(away) * np.sin(around)
+        return np.stack([x, self.y + y, self.z + self.depth * np.cos(away)], -1).reshape(-1, 3)
+
+
+FACE = Ellipsoid(70, 92, 60, 21, -45)  # from the hairline to the chin
+CORE = Ellipsoid(50, 66, 60, 30, -40)  # certainly face
+SURROUNDINGS = Ellipsoid(84, 104, 60, 14, -45)  # beyond is certainly none
+
+
+@dataclass(frozen=True, eq=False)
+class HeadFit:
+    """Where the head lies: `linear` (2, 3) px per mm and `shift` (2,) px; angles in degrees.
+
+    yaw: positive where the nose points to the picture's right; pitch: positive upwards; roll: positive anticlockwise.
+    """
+
+    linear: np.ndarray
+    shift: np.ndarray
+    yaw: float
+    pitch: float
+    roll: float
+
+    def outline(self, part: Ellipsoid) -> np.ndarray:
+        """Points (N, 2), px, whose convex hull is the outline of a part of the head."""
+        return part.surface() @ self.linear.T + self.shift
+
+
+def fit_head(points: np.ndarray) -> HeadFit:
+    """Fit to five points (5, 2), px."""
+    center, model = points.mean(0), FIVE - FIVE.mean(0)
+    # The best linear map, and then the nearest one that is a rotation and a scale.
+    linear = np.linalg.lstsq(model, points - center, rcond=None)[0].T  # (2, 3)
+    left, scales, right = np.linalg.svd(linear, full_matrices=False)
+    rotation = left @ right  # (2, 3), orthonormal rows
+    linear = rotation * scales.mean()
+    forward = np.cross(rotation[0], rotation[1])
+    # Raised first, then turned about the vertical, then in the picture: the last row is free of the roll.
+    yaw = -np.degrees(np.arcsin(np.clip(forward[0], -1, 1)))
+    pitch = np.degrees(np.arctan2(forward[1], forward[2]))
+    roll = -np.degrees(np.arctan2(rotation[1, 0], rotation[0, 0]))
+    return HeadFit(linear, center - linear @ FIVE.mean(0), float(yaw), float(pitch), float(roll))

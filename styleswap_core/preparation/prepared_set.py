@@ -1,0 +1,131 @@
+"""A prepared set on disk: its layout, and reading any picture of it without loading the rest.
+
+    prepared.json        what it is: sizes, template, recogniser, counts; written last
+    shards/000000.tar    WebDataset: KEY.jpg (or .png), KEY.mask.png, KEY.json, KEY.id_embedding.npy
+    index.bin            ROW records: where each picture lies, and what is known about it
+    embeddings.bin       (N, 512) float32, L2-normalised
+    people.npy           (N,) int32, whose picture it is
+
+The tars alone are the whole set for other programs; the other files make it quick to draw from.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..errors import StyleSwapError
+from ..identity import EMBEDDING_SIZE
+
+MANIFEST, INDEX, EMBEDDINGS, PEOPLE, SHARDS = "prepared.json", "index.bin", "embeddings.bin", "people.npy", "shards"
+FORMAT, FORMAT_VERSION = "styleswap-prepared", 1
+ROW = np.dtype([
+    ("shard", "<u4"), ("image_offset", "<u8"), ("image_bytes", "<u4"), ("mask_offset", "<u8"), ("mask_bytes", "<u4"),
+    ("input", "<u4"), ("frame", "<i4"), ("face", "<u2"), ("person", "<u4"), ("hash", "<u8"), ("points", "<f4", (5, 2)),
+    ("pose", "<f4", (3,)), ("score", "<f4"), ("blur", "<f4"), ("side", "<f4"),
+])
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """Where a shard lies."""
+    return folder / SHARDS / f"{number:06d}.tar"
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether a folder holds, or is going to hold, a prepared set."""
+    return (folder / MANIFEST).is_file() or (folder / SHARDS).is_dir()
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSet:
+    """N pictures; `open` makes one.
+
+    Attributes:
+        folder: of the set.
+        manifest: what prepared.json says.
+        rows: (N,) of ROW, mapped from disk.
+        embeddings: (N, 512) float32, mapped from disk.
+        people: (N,) int32.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    rows: np.ndarray
+    embeddings: np.ndarray
+    people: np.ndarray
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "PreparedSet":
+        """Map the files of a finished set.
+
+        Raises:
+            StyleSwapError: no set, an unfinished, an empty or a damaged one.
+        """
+        folder = Path(folder)
+        manifest = read_manifest(folder)
+        count = manifest["pictures"]
+        if count < 1:
+            raise StyleSwapError(f"{folder} holds no picture: all were dropped; its report.html says why")
+        paths = folder / INDEX, folder / EMBEDDINGS, folder / PEOPLE
+        needed = count * ROW.itemsize, count * EMBEDDING_SIZE * 4, count * 4
+        for path, size in zip(paths, needed, strict=True):
+            if not path.is_file() or path.stat().st_size < size:
+                raise StyleSwapError(f"{path} is missing or too short; run `styleswap prepare` on the folder again")
+        people = np.load(paths[2], mmap_mode="r")
+        return cls(folder, manifest, np.memmap(paths[0], ROW, "r", shape=(count,)),
+                   np.memmap(paths[1], np.float32, "r", shape=(count, EMBEDDING_SIZE)), people[:count])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a finished set.
+
+    Raises:
+        StyleSwapError: there is none, or it is of another format.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise StyleSwapError(f"{folder} holds no finished set ({MANIFEST} is missing); run `styleswap prepare` to its end")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise StyleSwapError(f"{path} is damaged; run `styleswap prepare` on the folder again") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or manifest.get("format_version") != FORMAT_VERSION:
+        raise StyleSwapError(f"{path} is of another format than {FORMAT} {FORMAT_VERSION}; prepare the pictures again")
+    return manifest
+
+
+class ShardReader:
+    """Reads pictures and masks out of the shards; may be used from several threads."""
+
+    def __init__(self, prepared: PreparedSet) -> None:
+        self._prepared = prepared
+
+    def image(self, row: int) -> np.ndarray:
+        """(S, S, 3) uint8 RGB."""
+        record = self._prepared.rows[row]
+        return cv2.cvtColor(self._decode(record, "image", cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+    def mask(self, row: int) -> np.ndarray:
+        """(S, S) uint8."""
+        return self._decode(self._prepared.rows[row], "mask", cv2.IMREAD_GRAYSCALE)
+
+    def _decode(self, record: np.void, kind: str, flag: int) -> np.ndarray:
+        path = shard_path(self._prepared.folder, int(record["shard"]))
+        try:
+            # Opened for each picture: opening costs microseconds, decoding milliseconds, and nothing is shared.
+            with open(path, "rb", buffering=0) as file:
+                file.seek(int(record[f"{kind}_offset"]))
+                data = file.read(int(record[f"{kind}_bytes"]))
+        except OSError as error:
+            raise StyleSwapError(f"cannot read {path}: {error.strerror}; prepare the set again") from error
+        decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flag) if data else None
+        size = self._prepared.manifest["size"]
+        if decoded is None or decoded.shape[:2] != (size, size):
+            raise StyleSwapError(f"{path} does not hold what the index says; prepare the set again")
+        return decoded

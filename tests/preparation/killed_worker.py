@@ -1,0 +1,15 @@
+"""Run as a process of its own, to be killed: python killed_worker.py IN_DIR OUT WORKERS"""
+
+import sys
+from pathlib import Path
+
+from styleswap_core.preparation import prepare as preparing
+from styleswap_core.preparation.settings import Settings
+
+SETTINGS = Settings(size=64, min_side=30, shard_pictures=5, max_yaw=80, max_pitch=80, max_outside=0.5, min_score=0.4,
+                    duplicate_distance=-1)
+
+if __name__ == "__main__":
+    # A commit after every few pictures: the killed runs are short.
+    preparing._COMMIT_SECONDS = 0.3
+    preparing.prepare(Path(sys.argv[1]), Path(sys.argv[2]), SETTINGS, int(sys.argv[3]))

@@ -1,0 +1,269 @@
+"""The whole run: what goes in comes out once, whatever else lies there and whenever it is cut off."""
+
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE))
+
+from killed_worker import SETTINGS as KILLED_SETTINGS  # noqa: E402
+
+from styleswap_core.cli import main  # noqa: E402
+from styleswap_core.errors import StyleSwapError  # noqa: E402
+from styleswap_core.preparation.journal import Journal  # noqa: E402
+from styleswap_core.preparation.prepare import JOURNAL, prepare  # noqa: E402
+from styleswap_core.preparation.prepared_set import PreparedSet, ShardReader  # noqa: E402
+from styleswap_core.preparation.settings import Settings  # noqa: E402
+
+ROOT = HERE.parents[1]
+KILLS = 3
+QUICK = {**KILLED_SETTINGS.to_dict(), "duplicate_distance": 8}
+COUNT = 12  # pictures of the fixtures
+
+
+def members(folder):
+    """{name: bytes} of all shards; a name twice is an error."""
+    found = {}
+    for path in sorted((folder / "shards").glob("*")):
+        with tarfile.open(path) as tar:
+            for member in tar:
+                assert member.name not in found
+                found[member.name] = tar.extractfile(member).read()
+    return found
+
+
+def metas(folder):
+    return [json.loads(data) for name, data in sorted(members(folder).items()) if name.endswith(".json")]
+
+
+def dropped(folder):
+    """{file: (reason, sentence)} of dropped.tsv."""
+    lines = [line.split("\t") for line in (folder / "dropped.tsv").read_text(encoding="utf-8").splitlines()]
+    return {file: (reason, sentence) for file, _, reason, sentence in lines}
+
+
+def test_what_goes_in_comes_out_once(prepared_folder, people_folder):
+    found, prepared = members(prepared_folder), PreparedSet.open(prepared_folder)
+    assert len(prepared) == COUNT and len(found) == 4 * COUNT
+    kept = [meta["file"] for meta in metas(prepared_folder)]
+    assert sorted(kept) == sorted(path.relative_to(people_folder).as_posix() for path in people_folder.rglob("*.jpg"))
+    assert len(list((prepared_folder / "shards").iterdir())) == 3  # of 5 pictures at most
+    assert [meta["person"] for meta in metas(prepared_folder)] == [f"person{i}" for i in prepared.people]
+    assert prepared.manifest["dropped"] == {} and prepared.manifest["people"] == 4
+
+
+def test_the_index_points_at_what_the_tars_hold(prepared_folder):
+    found, prepared = members(prepared_folder), PreparedSet.open(prepared_folder)
+    reader = ShardReader(prepared)
+    for row in range(len(prepared)):
+        key = f"{row:09d}"
+        image = cv2.imdecode(np.frombuffer(found[f"{key}.jpg"], np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+        mask = cv2.imdecode(np.frombuffer(found[f"{key}.mask.png"], np.uint8), cv2.IMREAD_GRAYSCALE)
+        assert np.array_equal(reader.image(row), image) and image.shape == (64, 64, 3)
+        assert np.array_equal(reader.mask(row), mask) and mask.max() == 255
+        assert np.array_equal(np.load(io.BytesIO(found[f"{key}.id_embedding.npy"])), prepared.embeddings[row])
+        assert np.linalg.norm(prepared.embeddings[row]) == pytest.approx(1, abs=1e-5)
+        meta = json.loads(found[f"{key}.json"])
+        assert np.array(meta["points"]) == pytest.approx(prepared.rows["points"][row], abs=1e-3)
+        # The five points lie where the template has them, within what a similarity leaves.
+        assert 15 < meta["points"][0][0] < 35 and 20 < meta["points"][0][1] < 40
+
+
+def test_the_report_shows_pictures_and_people(prepared_folder):
+    report = (prepared_folder / "report.html").read_text(encoding="utf-8")
+    assert report.count("<img ") >= COUNT and "person0: 3 pictures" in report and "12 pictures of 4 people" in report
+
+
+def test_several_processes_give_the_same_bytes(prepared_folder, people_folder, tmp_path):
+    prepare(people_folder, tmp_path / "set", Settings(**{**QUICK, "people": "folders"}), workers=2)
+    assert members(tmp_path / "set") == members(prepared_folder)
+    for name in ("index.bin", "embeddings.bin", "people.npy", "prepared.json"):
+        assert (tmp_path / "set" / name).read_bytes() == (prepared_folder / name).read_bytes()
+
+
+# --- bad input
+
+
+def test_bad_files_are_told_and_the_rest_goes_on(pictures, tmp_path, capsys):
+    folder, out = tmp_path / "in", tmp_path / "set"
+    folder.mkdir()
+    jpeg = cv2.imencode(".jpg", pictures[0][..., ::-1])[1].tobytes()
+    (folder / "good name\nwith break.jpg").write_bytes(jpeg)
+    (folder / "<b>markup & more.jpg").write_bytes(cv2.imencode(".jpg", pictures[3][..., ::-1])[1].tobytes())
+    (folder / "broken.jpg").write_bytes(jpeg[: len(jpeg) // 3])
+    (folder / "zero.png").touch()
+    (folder / "zero.mp4").touch()
+    (folder / "notes.txt").write_text("no picture")
+    (folder / "tiny.png").write_bytes(cv2.imencode(".png", pictures[0][:8, :8])[1].tobytes())
+    (folder / "sky.png").write_bytes(cv2.imencode(".png", np.full((96, 96, 3), 200, np.uint8))[1].tobytes())
+    frames = [Image.fromarray(picture) for picture in pictures[6:9]]
+    frames[0].save(folder / "animated.gif", save_all=True, append_images=frames[1:])
+    os.symlink(".", folder / "loop")
+    summary = prepare(folder, out, Settings(**QUICK))
+    assert summary.manifest["pictures"] == 3
+    assert {meta["file"] for meta in metas(out)} == {"good name\\nwith break.jpg", "<b>markup & more.jpg", "animated.gif"}
+    reasons = dropped(out)
+    assert {file: reason for file, (reason, _) in reasons.items()} == {
+        "broken.jpg": "unreadable", "zero.png": "unreadable", "zero.mp4": "unreadable", "notes.txt": "unreadable",
+        "tiny.png": "unreadable", "sky.png": "no face", "loop": "unreadable"}
+    assert "0 bytes" in reasons["zero.png"][1] and "truncated" in reasons["broken.jpg"][1]
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("styleswap: ")]
+    for name in ("broken.jpg", "zero.png", "zero.mp4", "notes.txt", "tiny.png", "loop", "animated.gif is an animation of 3"):
+        assert sum(line.startswith(f"styleswap: {name} ") for line in told) == 1, name
+    report = (out / "report.html").read_text(encoding="utf-8")
+    assert "markup" not in report and "animated.gif is an animation" in report and "zero.png: is empty" in report
+
+
+def test_a_folder_with_nothing_in_it(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    assert main(["prepare", str(tmp_path / "in"), str(tmp_path / "set"), "--workers", "1"]) == 2
+    captured = capsys.readouterr()
+    assert "0 pictures of 0 people" in captured.out and "No picture is left" in captured.err
+    with pytest.raises(StyleSwapError, match="holds no picture"):
+        PreparedSet.open(tmp_path / "set")
+
+
+def test_one_picture_only(pictures, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "one.jpg").write_bytes(cv2.imencode(".jpg", pictures[0][..., ::-1])[1].tobytes())
+    words = ["prepare", str(tmp_path / "in"), str(tmp_path / "set"), "--workers", "1", "--size", "64", "--max-outside", "1"]
+    assert main([*words, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["pictures"] == 1 and "one picture only" in captured.err
+
+
+def test_duplicates_are_dropped_and_named(pictures, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    copies = {"a.png": pictures[0], "b.jpg": pictures[0], "c.png": cv2.resize(pictures[0], (112, 112)), "d.png": pictures[3]}
+    for name, picture in copies.items():
+        (folder / name).write_bytes(cv2.imencode(Path(name).suffix, picture[..., ::-1])[1].tobytes())
+    prepare(folder, tmp_path / "set", Settings(**QUICK))
+    assert {meta["file"] for meta in metas(tmp_path / "set")} == {"a.png", "d.png"}
+    assert dropped(tmp_path / "set")["b.jpg"] == ("duplicate", "shows the same as picture 0")
+    prepare(folder, tmp_path / "all", Settings(**{**QUICK, "duplicate_distance": -1}))
+    assert len(PreparedSet.open(tmp_path / "all")) == 4
+
+
+def test_a_video_among_pictures(pictures, tmp_path):
+    pytest.importorskip("av")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    with open(folder / "clip.mjpeg", "wb") as file:
+        for picture in (*pictures[:2], cv2.resize(pictures[4], (144, 144)), cv2.resize(pictures[7], (144, 144))):
+            file.write(cv2.imencode(".jpg", picture[..., ::-1])[1].tobytes())
+    (folder / "zz.jpg").write_bytes(cv2.imencode(".jpg", pictures[10][..., ::-1])[1].tobytes())
+    prepare(folder, tmp_path / "set", Settings(**{**QUICK, "frame_seconds": 0.0}))
+    kept = [(meta["file"], meta["frame"]) for meta in metas(tmp_path / "set")]
+    assert kept == [*(("clip.mjpeg", frame) for frame in range(4)), ("zz.jpg", None)]
+    assert "changes its size from 128 x 128 to 144 x 144" in (tmp_path / "set" / "report.html").read_text(encoding="utf-8")
+
+
+# --- cut off and gone on with
+
+
+def test_new_files_are_taken_up_later(people_folder, pictures, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "set"
+    folder.mkdir()
+    for number in (5, 8):
+        (folder / f"{number}.png").write_bytes(cv2.imencode(".png", pictures[number])[1].tobytes())
+    prepare(folder, out, Settings(**QUICK))
+    before = members(out)
+    (folder / "0.png").write_bytes(cv2.imencode(".png", pictures[0][..., ::-1])[1].tobytes())
+    prepare(folder, out, Settings(**QUICK))
+    after = members(out)
+    assert len(after) == len(before) + 4 and before.items() <= after.items()
+    assert [meta["file"] for meta in metas(out)][-1] == "0.png"
+    prepare(folder, out, Settings(**QUICK))
+    assert members(out) == after
+
+
+def test_other_settings_and_other_folders_are_refused(prepared_folder, people_folder, tmp_path):
+    with pytest.raises(StyleSwapError, match="size 64 -> 32"):
+        prepare(people_folder, prepared_folder, Settings(**{**QUICK, "people": "folders", "size": 32}))
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(StyleSwapError, match="is not empty"):
+        prepare(people_folder, tmp_path, Settings(**QUICK))
+    with pytest.raises(StyleSwapError, match="is none"):
+        prepare(people_folder / "nowhere", tmp_path / "set", Settings(**QUICK))
+
+
+def test_two_runs_at_a_time_are_refused(tmp_path):
+    journal = Journal(tmp_path / JOURNAL)
+    with pytest.raises(StyleSwapError, match="in use"):
+        Journal(tmp_path / JOURNAL)
+    journal.close()
+    Journal(tmp_path / JOURNAL).close()
+
+
+def test_a_set_that_lost_a_file_is_told(prepared_folder, people_folder, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "set"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes((people_folder / "person0" / "0.jpg").read_bytes())
+    prepare(folder, out, Settings(**QUICK))
+    (out / "embeddings.bin").write_bytes(b"")
+    with pytest.raises(StyleSwapError, match="shorter than it was"):
+        prepare(folder, out, Settings(**QUICK))
+    with pytest.raises(StyleSwapError, match="too short"):
+        PreparedSet.open(out)
+    (out / "prepared.json").write_text("{")
+    with pytest.raises(StyleSwapError, match="damaged"):
+        PreparedSet.open(out)
+
+
+def test_killed_at_random_moments_every_picture_is_there_once(pictures, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "set"
+    folder.mkdir()
+    for number in range(3 * COUNT):
+        picture = pictures[number % COUNT]
+        shade = np.clip(picture.astype(int) + number // COUNT, 0, 255).astype(np.uint8)
+        (folder / f"{number:03d}.jpg").write_bytes(cv2.imencode(".jpg", shade[..., ::-1])[1].tobytes())
+    draw, killed = random.Random(7), 0
+    for attempt in range(KILLS):
+        process = _start(folder, out, workers=1 + attempt % 2)
+        start = _bytes_written(out)
+        # Some time after the work has begun; each run gets a little further.
+        wanted, deadline = start + draw.randrange(1, 40_000), time.monotonic() + 120
+        while process.poll() is None and _bytes_written(out) < wanted and time.monotonic() < deadline:
+            time.sleep(0.005)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            killed += 1
+        process.wait()
+    assert killed == KILLS
+    done = _start(folder, out, workers=1)
+    assert done.wait(timeout=300) == 0
+    whole = tmp_path / "whole"
+    prepare(folder, whole, KILLED_SETTINGS)
+    kept = [meta["file"] for meta in metas(out)]
+    assert kept == [f"{number:03d}.jpg" for number in range(3 * COUNT)]
+    assert members(out) == members(whole)
+    for name in ("index.bin", "embeddings.bin", "people.npy", "dropped.tsv"):
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
+
+
+def _start(folder, out, workers):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    return subprocess.Popen([sys.executable, str(HERE / "killed_worker.py"), str(folder), str(out), str(workers)],
+                            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _bytes_written(out):
+    """What the shards hold; a killed run's uncommitted rest goes, so that this may fall in between."""
+    try:
+        return sum(path.stat().st_size for path in (out / "shards").iterdir())
+    except FileNotFoundError:
+        return 0
