@@ -15,6 +15,8 @@ from pathlib import Path
 # The paper's own paradigm never sees an exact swap: identity, realism and mask are all that judge its swaps.
 _PAPER = {"exact_swap": False, "weights.adversarial": 0.1, "weights.feature_matching": 1.0, "weights.identity": 2.0,
           "weights.truth_identity": 0.0, "weights.perceptual": 1.0}
+# The same without a discriminator, the network's own swaps being swapped back (styleswap_core/training/back_translation.py).
+_SWAPPED_BACK = {"exact_swap": False, "back_translated_share": 0.5, "back_translation_start": 100, "weights.identity": 2.0}
 
 # Light terms of the recogniser: at full weight they slow the others down for long.
 _BASE = {"warmup_steps": 50, "schedule": "linear", "weights.adversarial": 0.0, "weights.identity": 0.0, "weights.truth_identity": 0.5,
@@ -28,6 +30,7 @@ VARIANTS: dict[str, dict] = {
     "no mask branch": {"model_overrides.mask_branch": False, "model_overrides.attribute_masking": "none"},
     "Adam in place of Muon": {"optimizer": "adam"},
     "no exact swaps (the paper's paradigm)": _PAPER,
+    "no exact swaps, swapped back": _SWAPPED_BACK,
 }
 KEYS = ("face_psnr", "psnr", "ssim", "sharpness_ratio", "id_retrieval_top1", "id_cos_target", "mask_iou", "outside_l1",
         "pose_error_deg", "expression_error", "gaze_error_deg")

@@ -56,7 +56,7 @@ def load_face_analysis(
         raise StyleSwapError(f"expected a detection threshold between 0 and 1, got {det_thresh}")
     if det_size is not None and (det_size < 64 or det_size % 32):
         raise StyleSwapError(f"expected a detection size of 64 or more and divisible by 32, got {det_size}")
-    analysis = build_analysis(find_pack(pack, root, allow_download), providers, threads)
+    analysis = build_analysis(find_pack(pack, root, allow_download), providers, threads=threads)
     return InsightFaceAnalyzer(analysis, (det_size,) if det_size else DETECTION_SIZES, det_thresh, fit=not det_size)
 
 

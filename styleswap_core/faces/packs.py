@@ -126,7 +126,7 @@ def load_model_file(path: Path, threads: int = 0) -> Any:
 
         try:
             return get_model(str(path), providers=default_providers(), **session_options(threads))
-        except _load_errors() as error:
+        except load_errors() as error:
             raise StyleSwapError(f"{path} does not load ({_one_line(error)}); replace the damaged file") from error
 
 
