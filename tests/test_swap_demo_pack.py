@@ -47,7 +47,6 @@ def test_an_unmodified_face_analysis_loads_the_pack(scenes):
     assert found and found[0].normed_embedding.shape == (512,)
 
 
-@pytest.mark.xfail(strict=True, reason="insightface enlarges the picture to 640 px, where this detector reports false faces")
 @pytest.mark.filterwarnings("ignore:`estimate` is deprecated")
 def test_an_unmodified_face_analysis_finds_one_face(scenes):
     from insightface.app import FaceAnalysis
