@@ -156,15 +156,15 @@ class _PeakMemory:
 def test_memory_is_flat_over_long_batches(server):
     server.post("/free", {"free_memory": True})
     peaks, rests = [], []
-    for strength in (1.0, 0.95, 0.9, 0.85):
+    # At full strength the recogniser has nothing to do; what is cached must not be what is measured.
+    for feather in (0.0, 0.5, 1.0):
         with _PeakMemory(server) as memory:
-            run = server.run(small_prompt(frames=4, repeat=FRAMES // 4, strength=strength), seconds=600)
+            run = server.run(small_prompt(frames=4, repeat=FRAMES // 4, mask_feather=feather))
         assert len(run.files("shown")) == FRAMES
-        peaks.append(memory.peak)
-        rests.append(server.rss())
-    # The first run warms up; from the second on nothing may be added.
-    assert max(peaks[2:]) <= peaks[1] + 48 * MIB, [peak // MIB for peak in peaks]
-    assert rests[3] <= rests[1] + 48 * MIB, [rest // MIB for rest in rests]
+        peaks.append(memory.peak // MIB)
+        rests.append(server.rss() // MIB)
+    # The first run warms up; after that nothing may be added. One small frame, kept each time, would be 100 MiB.
+    assert peaks[2] <= peaks[1] + 32 and rests[2] <= rests[1] + 32, f"MiB while running {peaks}, after {rests}"
 
 
 def test_free_unloads_the_models_and_they_come_back(server):
