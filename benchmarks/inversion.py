@@ -2,9 +2,10 @@
 
     python benchmarks/inversion.py --threads 4 --out inversion-speed.json
 
-The plain loop does the same work with nothing taken out of it: in every step it encodes its pictures again, keeps
-gradients of all weights of generator and recogniser, and runs in float32. Both take the same steps with the same
-pictures, losses and looks at held-out guides. Each variant runs in a process of its own (`--repeats` times, by turns),
+The plain loop does the same work as a first implementation would: in every step it encodes its pictures again, goes
+through the generator and the recogniser as they are, with gradients of all their weights, and runs in float32. Its
+second row leaves out the weights' gradients. All take the same steps with the same pictures, losses and looks at
+held-out guides, and end at the same `w_plus` (a test holds them together). Each variant runs in a process of its own (`--repeats` times, by turns),
 so that its peak memory is its own; memory is what comes on top of the loaded networks and pictures.
 """
 
@@ -16,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,12 +29,14 @@ from styleswap_core.faces.alignment import recognizer_crop, template_points
 from styleswap_core.faces.analysis import load_face_analysis
 from styleswap_core.inversion import AlignedFaces, InversionSettings, optimise
 from styleswap_core.inversion.guides import shuffled_batches, split_held_out
+from styleswap_core.inversion.loop import BETAS, SOURCE_BATCH
 from styleswap_core.inversion.objective import PRESERVATION_BEND, VIEW_DRAWS, look
 from styleswap_core.inversion.trust_region import TrustRegion
 from styleswap_core.losses import perceptual_loss, pixel_loss
 
 VARIANTS = {
     "plain": "plain loop, float32",
+    "plain_frozen": "plain loop, float32, weights frozen",
     "float32": "this project, float32",
     "default": "this project, as it runs by default",
     "low_memory": "this project, with low memory",
@@ -52,36 +56,44 @@ def faces(count: int, generator, seed: int) -> AlignedFaces:
     return AlignedFaces(crops, template_points(generator.config.template, size).expand(count, 5, 2).contiguous())
 
 
-def plain_loop(generator, recognizer, sources: AlignedFaces, target, guides: AlignedFaces, settings: InversionSettings) -> None:
-    """The same optimisation, written down as the method says it."""
-    generator.requires_grad_(True)
-    recognizer.requires_grad_(True)
+def plain_loop(generator, recognizer, sources: AlignedFaces, target, guides: AlignedFaces, settings: InversionSettings,
+               frozen: bool = False) -> torch.Tensor:
+    """The same optimisation, written down as the method says it; `w_plus` (num_ws, w_dim) after the last step.
+
+    frozen: leaves out the gradients of the networks' weights, which nobody needs.
+    """
+    # A recogniser's weights are buffers.
+    weights = [*generator.parameters(), *(buffer for buffer in recognizer.buffers() if buffer.is_floating_point())]
+    for weight in weights:
+        weight.requires_grad_(not frozen)
     device = target.device
     sources, guides = sources.to(device), guides.to(device)
     region = TrustRegion.around(generator, target, settings.trust)
     offset = torch.zeros_like(region.center, requires_grad=True)
-    optimizer = torch.optim.Adam([offset], lr=0.0)
+    optimizer = torch.optim.Adam([offset], lr=0.0, betas=BETAS)
     random = torch.Generator().manual_seed(settings.seed)
     train, held_out = split_held_out(len(guides), settings.held_out_share)
     batches = shuffled_batches(train, settings.guide_batch, random)
+    own = shuffled_batches(list(range(len(sources))), SOURCE_BATCH, random)
     with torch.no_grad():
         face = run(generator, region.center, sources).mask
         plain = run(generator, region.center, guides).image
 
-    def features(image):
-        return recognizer.features(recognizer_crop(image, sources.points, recognizer.input_size))
+    def features(image, points):
+        return recognizer.features(recognizer_crop(image, points, recognizer.input_size))
 
-    def reconstruction(w_plus):
-        output, weights = run(generator, w_plus, sources), settings.weights
-        loss = weights.reconstruction * pixel_loss(output.rgb, sources.crops, face)
-        return loss + weights.perceptual * perceptual_loss(features(output.image), features(sources.crops))
+    def reconstruction(w_plus, rows):
+        part, factors = sources[rows], settings.weights
+        output = run(generator, w_plus, part)
+        loss = factors.reconstruction * pixel_loss(output.rgb, part.crops, face[rows])
+        truth = features(part.crops, part.points)
+        return loss + factors.perceptual * perceptual_loss(features(output.image, part.points), truth)
 
     for step in range(settings.steps):
         rate = settings.learning_rate * settings.learning_rate_factor(step)
         optimizer.param_groups[0]["lr"] = rate * region.unit / math.sqrt(offset.shape[1])
-        optimizer.zero_grad(set_to_none=True)
-        generator.zero_grad(set_to_none=True)
-        recognizer.zero_grad(set_to_none=True)
+        for value in (offset, *weights):
+            value.grad = None
         w_plus = region.center + offset
         loss = settings.weights.distance * region.penalty(offset)
         if step % 2 == 0:
@@ -93,16 +105,20 @@ def plain_loop(generator, recognizer, sources: AlignedFaces, target, guides: Ali
             loss = loss + settings.weights.identity * (1 - F.cosine_similarity(recognizer(crops), target[None])).mean()
             loss = loss + settings.weights.preservation * F.smooth_l1_loss(image, plain[rows], beta=PRESERVATION_BEND)
         else:
-            loss = loss + reconstruction(w_plus)
+            loss = loss + reconstruction(w_plus, next(own))
         loss.backward()
         optimizer.step()
         region.confine(offset)
         if (step + 1) % settings.check_every == 0:
             with torch.no_grad():
-                reconstruction(region.center + offset)
+                reconstruction(region.center + offset, list(range(len(sources))))
                 seen = guides[held_out]
                 image = run(generator, region.center + offset, seen).image
                 recognizer(recognizer_crop(image, seen.points, recognizer.input_size))
+    for weight in weights:
+        weight.requires_grad_(False)
+        weight.grad = None
+    return (region.center + offset).detach()
 
 
 def run(generator, w_plus, part: AlignedFaces):
@@ -117,7 +133,8 @@ def measure(variant: str, args: argparse.Namespace) -> dict:
     recognizer = load_face_analysis().torch_recognizer().to(device)
     sources, guides = faces(1, generator, 1), faces(16, generator, 2)
     target = F.normalize(torch.randn(512, generator=torch.Generator().manual_seed(3)), dim=0).to(device)
-    invert = plain_loop if variant == "plain" else optimise
+    loops = {"plain": plain_loop, "plain_frozen": partial(plain_loop, frozen=True)}
+    invert = loops.get(variant, optimise)
 
     def once(steps: int) -> float:
         start = time.perf_counter()
@@ -151,7 +168,7 @@ def compare(args: argparse.Namespace) -> dict:
               "torch": torch.__version__}
     for variant, measured in runs.items():
         result[variant] = {key: statistics.median(row[key] for row in measured) for key in measured[0]}
-    for variant in ("float32", "default", "low_memory"):
+    for variant in VARIANTS:
         result[variant]["times_faster"] = result["plain"]["seconds_per_step"] / result[variant]["seconds_per_step"]
         result[variant]["memory_share"] = result[variant]["peak_mib"] / result["plain"]["peak_mib"]
     return result
@@ -161,7 +178,7 @@ def table(result: dict) -> str:
     lines = ["| | s per step | times faster | peak memory, MiB |", "| --- | ---: | ---: | ---: |"]
     for variant, label in VARIANTS.items():
         row = result[variant]
-        lines.append(f"| {label} | {row['seconds_per_step']:.3f} | {row.get('times_faster', 1.0):.2f} | {row['peak_mib']:.0f} |")
+        lines.append(f"| {label} | {row['seconds_per_step']:.3f} | {row['times_faster']:.2f} | {row['peak_mib']:.0f} |")
     return "\n".join(lines)
 
 

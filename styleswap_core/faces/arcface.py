@@ -80,6 +80,7 @@ class TorchRecognizer(nn.Module):
                 f"expected recogniser crops (B, 3, {self.input_size}, {self.input_size}), got {tuple(crop.shape)};"
                 " cut them with recognizer_crop"
             )
+        crop = crop.contiguous(memory_format=torch.channels_last)
         return crop if (self.gain, self.offset) == (1.0, 0.0) else crop * self.gain + self.offset
 
     def _probe(self, file_name: str) -> list[str]:

@@ -220,9 +220,30 @@ def _prelu(inputs: Inputs, attributes: Attributes) -> torch.Tensor:
     x, slope = inputs
     # Under autocast the activations may be narrower than the weights, which prelu does not promote.
     slope = slope.to(x.dtype)
-    if slope.numel() == 1 or slope.numel() == x.shape[1] == max(slope.shape):
+    if slope.numel() != x.shape[1] or slope.numel() != max(slope.shape):
+        return torch.where(x >= 0, x, x * slope)
+    if slope.requires_grad:
         return F.prelu(x, slope.flatten())
-    return torch.where(x >= 0, x, x * slope)
+    slopes = slope.reshape(1, -1, *(1,) * (x.ndim - 2)).expand(1, *x.shape[1:])
+    if x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last):
+        # Written out: along channels_last's innermost axis, broadcasting takes several times as long on a CPU.
+        slopes = slopes.contiguous(memory_format=torch.channels_last)
+    return _FrozenPRelu.apply(x, slopes)
+
+
+class _FrozenPRelu(torch.autograd.Function):
+    """PReLU of x (B, C, ...) with slopes (1, C, ...) that want no gradient: torch's own computes one for each pixel."""
+
+    @staticmethod
+    def forward(ctx, x: torch.Tensor, slopes: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x, slopes)
+        return torch.lerp(F.relu(x), x, slopes)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        x, slopes = ctx.saved_tensors
+        return torch.lerp(torch.ops.aten.threshold_backward(gradient, x, 0.0), gradient, slopes), None
 
 
 def _gemm(inputs: Inputs, attributes: Attributes) -> torch.Tensor:

@@ -116,16 +116,9 @@ def optimise(
     if settings.guided and (guides is None or len(guides) < 2):
         raise StyleSwapError(f"expected two guides or more, got {0 if guides is None else len(guides)}; give more pictures")
     start = time.perf_counter()
-    trainable = [parameter for parameter in generator.parameters() if parameter.requires_grad]
-    # Frozen for as long as this runs: a weight that wants a gradient would cost a third of the time.
-    generator.requires_grad_(False)
-    try:
-        region = TrustRegion.around(generator, id_embedding, settings.trust)
-        search = _Search(region, settings, callbacks, len(guides) if settings.guided else 0)
-        ended = search.run(generator, recognizer, sources, guides if settings.guided else sources[[]], id_embedding)
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)
+    region = TrustRegion.around(generator, id_embedding, settings.trust)
+    search = _Search(region, settings, callbacks, len(guides) if settings.guided else 0)
+    ended = search.run(generator, recognizer, sources, guides if settings.guided else sources[[]], id_embedding)
     return search.outcome(ended, time.perf_counter() - start)
 
 

@@ -1,12 +1,12 @@
 """What `w_plus` is judged by: its sources' own pictures, and swaps onto guides.
 
 Everything that does not depend on `w_plus` is computed once: the attributes of sources and guides, and the sources'
-recogniser features. So a step runs the synthesis network and the recogniser, forward and backward, and nothing else.
+recogniser features. So a step runs the synthesis network and the recogniser, forward and backward, and nothing else;
+and neither computes a gradient that does not lead to `w_plus`.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from ..faces.alignment import recognizer_crop
 from ..faces.arcface import TorchRecognizer
 from ..losses import perceptual_loss, pixel_loss
-from ..model import Generator, GeneratorOutput
+from ..model import FrozenSynthesis, Generator, GeneratorOutput
 from .faces import AlignedFaces, Cancelled
 from .settings import InversionSettings
 
@@ -36,15 +36,16 @@ VIEW_DRAWS = 9
 
 @dataclass(frozen=True, eq=False)
 class EncodedFaces:
-    """Faces with their attributes: one map (N, C, R, R) per resolution, in the type the network runs in."""
+    """Faces, and the attributes of each: one map (1, C, R, R) per resolution, in the type the network runs in."""
 
     faces: AlignedFaces
-    attributes: list[Tensor]
+    attributes: list[list[Tensor]]
 
     def rows(self, rows: list[int], device: torch.device) -> tuple[Tensor, list[Tensor], Tensor]:
         """Crops, attributes and points of some faces, on the device."""
         picked = self.faces[rows].to(device)
-        return picked.crops, [maps[rows].to(device) for maps in self.attributes], picked.points
+        levels = zip(*(self.attributes[row] for row in rows), strict=True)
+        return picked.crops, [torch.cat(maps).to(device) for maps in levels], picked.points
 
 
 class Objective:
@@ -54,7 +55,7 @@ class Objective:
         generator, recognizer: frozen, on one device.
         sources: the person; guides: other faces, the held-out ones among them.
         target: (512,), L2-normalised: the identity that swaps are held to.
-        cancelled: asked before every run of the network and before each way back through it; True raises `Cancelled`.
+        cancelled: asked before every part of every run of the networks and of each way back; True raises `Cancelled`.
     """
 
     def __init__(self, generator: Generator, recognizer: TorchRecognizer, sources: AlignedFaces, guides: AlignedFaces,
@@ -62,6 +63,8 @@ class Objective:
         self.generator, self.recognizer, self.settings, self.cancelled = generator, recognizer, settings, cancelled
         self.device = next(generator.parameters()).device
         self.bf16 = settings.runs_bf16(self.device)
+        self.frozen = FrozenSynthesis(generator.synthesis, torch.bfloat16 if self.bf16 else torch.float32,
+                                      checkpointing=settings.low_memory, before_each=self._check)
         self.target = F.normalize(target.to(self.device)[None].float(), dim=1)  # (1, 512)
         self.sources, self.guides = self._encoded(sources), self._encoded(guides)
         self._truth: list[list[Tensor]] = []
@@ -76,16 +79,17 @@ class Objective:
         instead of painting the face.
         """
         masks = []
-        for row in range(len(self.sources.faces)):
-            output, points = self._run(w_plus, self.sources, [row])
-            masks.append(output.mask.float())
-            crop = recognizer_crop(self.sources.faces.crops[row : row + 1].to(self.device), points,
-                                   self.recognizer.input_size)
-            self._truth.append([layer.float() for layer in self._features(crop)])
+        for part in self._parts(list(range(len(self.sources.faces)))):
+            output, points = self._run(w_plus, self.sources, part)
+            masks.append(output.mask)
+            crops = recognizer_crop(self.sources.faces.crops[part].to(self.device), points, self.recognizer.input_size)
+            layers = [layer.float() for layer in self._features(crops)]
+            self._truth += [[layer[index : index + 1] for layer in layers] for index in range(len(part))]
         self._face = torch.cat(masks)
         if self.settings.weights.preservation:
-            for row in guides:
-                self._plain[row] = self._run(w_plus, self.guides, [row])[0].image.float().to(self.guides.faces.crops.device)
+            for part in self._parts(guides):
+                images = self._run(w_plus, self.guides, part)[0].image.to(self.guides.faces.crops.device)
+                self._plain.update(zip(part, images.split(1), strict=True))
 
     def reconstruct(self, w_plus: Tensor, rows: list[int]) -> tuple[float, Tensor]:
         """Self-reconstruction of sources: adds the gradient to `w_plus` (num_ws, w_dim); loss, and the first picture."""
@@ -100,12 +104,12 @@ class Objective:
     @torch.no_grad()
     def reconstruction_loss(self, w_plus: Tensor) -> tuple[float, Tensor]:
         """The same over all sources without gradients."""
-        losses, shown = [], None
-        for row in range(len(self.sources.faces)):
-            image, loss = self._reconstruction(w_plus, [row])
-            losses.append(float(loss))
+        total, shown, count = 0.0, None, len(self.sources.faces)
+        for part in self._parts(list(range(count))):
+            image, loss = self._reconstruction(w_plus, part)
+            total += float(loss) * len(part) / count
             shown = image[0] if shown is None else shown
-        return sum(losses) / len(losses), shown
+        return total, shown
 
     def swap(self, w_plus: Tensor, rows: list[int], random: torch.Generator) -> float:
         """Swaps onto guides, held to the source's identity: adds the gradient to `w_plus` (num_ws, w_dim); the loss."""
@@ -115,7 +119,7 @@ class Objective:
         parts = self._parts(rows)
         for part, looks in zip(parts, draws.split(len(parts[0])), strict=True):
             output, points = self._run(w_plus, self.guides, part)
-            loss = self._swap_loss(output.image.float(), points, looks, part) * (len(part) / len(rows))
+            loss = self._swap_loss(output.image, points, looks, part) * (len(part) / len(rows))
             self._descend(loss)
             total += float(loss.detach())
         return total
@@ -135,18 +139,18 @@ class Objective:
         cosines, shown = [], None
         for part in self._parts(rows):
             output, points = self._run(w_plus, self.guides, part)
-            image = output.image.float()
-            cosines.append(self._likeness(recognizer_crop(image, points, self.recognizer.input_size)))
-            shown = image[0] if shown is None else shown
+            cosines.append(self._likeness(recognizer_crop(output.image, points, self.recognizer.input_size)))
+            shown = output.image[0] if shown is None else shown
         return float(torch.cat(cosines).mean()), shown
 
     def _parts(self, rows: list[int]) -> list[list[int]]:
-        return [[row] for row in rows] if self.settings.low_memory else [rows]
+        # No pass is larger than that of a guided step.
+        size = 1 if self.settings.low_memory else self.settings.guide_batch
+        return [rows[start : start + size] for start in range(0, len(rows), size)]
 
     def _reconstruction(self, w_plus: Tensor, rows: list[int]) -> tuple[Tensor, Tensor]:
         weights = self.settings.weights
-        output, points = self._run(w_plus, self.sources, rows)
-        image, rgb = output.image.float(), output.rgb.float()
+        (image, rgb, _), points = self._run(w_plus, self.sources, rows)
         truth = self.sources.faces.crops[rows].to(self.device)
         loss = weights.reconstruction * pixel_loss(rgb, truth, self._face[rows])
         if weights.perceptual:
@@ -158,30 +162,31 @@ class Objective:
         return [torch.cat(layers) for layers in zip(*(self._truth[row] for row in rows), strict=True)]
 
     def _likeness(self, crops: Tensor) -> Tensor:
+        self._check()
         with self._precision():
             embedding = self.recognizer(crops)
         return F.cosine_similarity(embedding.float(), self.target, dim=1)
 
     def _features(self, crops: Tensor) -> list[Tensor]:
+        self._check()
         with self._precision():
             return self.recognizer.features(crops)
 
     def _run(self, w_plus: Tensor, among: EncodedFaces, rows: list[int]) -> tuple[GeneratorOutput, Tensor]:
-        self._check()
         crops, attributes, points = among.rows(rows, self.device)
-        with self._precision(), self._checkpointing():
-            return self.generator.synthesis(w_plus.expand(len(rows), -1, -1), attributes, crops), points
+        return self.frozen(w_plus, attributes, crops), points
 
     @torch.no_grad()
     def _encoded(self, faces: AlignedFaces) -> EncodedFaces:
         # Where memory is short, attributes wait beside the device; in the type that they are used in, either way.
         keep = torch.device("cpu") if self.settings.low_memory else self.device
-        parts = []
-        for row in range(len(faces)):
+        encoded = []
+        for part in self._parts(list(range(len(faces)))):
             self._check()
             with self._precision():
-                parts.append([maps.to(keep) for maps in self.generator.encode(faces[[row]].to(self.device).crops)])
-        return EncodedFaces(faces.to(keep), [torch.cat(maps) for maps in zip(*parts, strict=True)])
+                levels = [maps.to(keep) for maps in self.generator.encode(faces[part].to(self.device).crops)]
+            encoded += zip(*(maps.split(1) for maps in levels), strict=True)
+        return EncodedFaces(faces.to(keep), encoded)
 
     def _descend(self, loss: Tensor) -> None:
         # The way back takes longer than the way there: asked again between the two.
@@ -194,15 +199,6 @@ class Objective:
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
-
-    @contextmanager
-    def _checkpointing(self) -> Iterator[None]:
-        synthesis = self.generator.synthesis
-        before, synthesis.checkpointing = synthesis.checkpointing, self.settings.low_memory
-        try:
-            yield
-        finally:
-            synthesis.checkpointing = before
 
 
 def look(image: Tensor, points: Tensor, draws: Tensor, size: int) -> Tensor:

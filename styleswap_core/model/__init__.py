@@ -3,6 +3,7 @@
 from .baked import BakedGenerator
 from .config import PRESETS, GeneratorConfig, preset
 from .discriminator import Discriminator
+from .frozen import FrozenSynthesis
 from .generator import Generator, GeneratorOutput, GeneratorOutputWithLogits
 from .growth import grow, unmatched
 
@@ -10,6 +11,7 @@ __all__ = [
     "PRESETS",
     "BakedGenerator",
     "Discriminator",
+    "FrozenSynthesis",
     "Generator",
     "GeneratorConfig",
     "GeneratorOutput",

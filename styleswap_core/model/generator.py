@@ -16,12 +16,12 @@ side by side, and in the second one the first convolution of a resolution works 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from ..errors import StyleSwapError
 from .config import GeneratorConfig
@@ -116,16 +116,11 @@ class SynthesisNetwork(nn.Module):
     """w_plus and attributes -> rgb and mask, composited over the target crop.
 
     Blocks are keyed by resolution: `blocks.64`.
-
-    Attributes:
-        checkpointing: with gradients, keep only what passes between blocks and compute a block's inside again on the
-            way back: a third more time for a fraction of the memory.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
-        self.checkpointing = False
         self.blocks = nn.ModuleDict(
             {str(resolution): SynthesisBlock(config, resolution) for resolution in config.resolutions}
         )
@@ -135,28 +130,15 @@ class SynthesisNetwork(nn.Module):
     ) -> GeneratorOutput | GeneratorOutputWithLogits:
         """w_plus (B, num_ws, w_dim), attributes 4..S as from `encode`, aligned_crop (B, 3, S, S) in -1..1."""
         self._check(w_plus, attributes)
-        x = rgb = mask = None
-        mask_logits: list[Tensor] = []
-        for index, (resolution, block) in enumerate(zip(self.config.resolutions, self.blocks.values(), strict=True)):
-            maps = attributes[index]
-            if mask is not None and self.config.masks_attributes(resolution):
-                maps = mask_attributes(maps, upsampled_mask(mask_logits, self.config.mask_accumulation), self.config.attribute_masking)
-            first = max(2 * index - 1, 0)
-            x = self._features(block, x, w_plus[:, first:], maps)
-            block_rgb, block_mask = block.pixels(x, w_plus[:, first + len(block.convs)])
-            rgb = block_rgb if rgb is None else block_rgb + upsample_fir(rgb)
-            if block_mask is not None:
-                mask_logits.append(accumulate_mask(block_mask, mask_logits, self.config.mask_accumulation))
-                mask = torch.sigmoid(mask_logits[-1])
-        if self.config.rgb_bound == "tanh":
-            rgb = torch.tanh(rgb)
-        output = composite(rgb, mask, aligned_crop)
-        return GeneratorOutputWithLogits(*output, mask_logits) if return_mask_logits else output
+        blocks = list(self.blocks.values())
 
-    def _features(self, block: SynthesisBlock, x: Tensor | None, ws: Tensor, attributes: Tensor) -> Tensor:
-        if self.checkpointing and torch.is_grad_enabled():
-            return checkpoint(block.features, x, ws, attributes, use_reentrant=False)
-        return block.features(x, ws, attributes)
+        def step(index: int, x: Tensor | None, maps: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+            block, first = blocks[index], max(2 * index - 1, 0)
+            x = block.features(x, w_plus[:, first:], maps)
+            return x, *block.pixels(x, w_plus[:, first + len(block.convs)])
+
+        output = run_blocks(self.config, step, attributes, aligned_crop)
+        return output if return_mask_logits else GeneratorOutput(*output[:3])
 
     def _check(self, w_plus: Tensor, attributes: list[Tensor]) -> None:
         expected = (self.config.num_ws, self.config.w_dim)
@@ -242,6 +224,31 @@ class Generator(nn.Module):
         from .baked import bake
 
         return bake(self, w_plus, dtype, packed)
+
+
+def run_blocks(
+    config: GeneratorConfig,
+    step: Callable[[int, Tensor | None, Tensor], tuple[Tensor, Tensor, Tensor | None]],
+    attributes: list[Tensor],
+    aligned_crop: Tensor,
+) -> GeneratorOutputWithLogits:
+    """What happens between the blocks: rgb and mask add up, the mask holds attributes back, all is composited.
+
+    step: number of the block, features from below (None at 4x4) and attributes -> features, rgb, and mask or None.
+    """
+    x = rgb = mask = None
+    mask_logits: list[Tensor] = []
+    for index, (resolution, maps) in enumerate(zip(config.resolutions, attributes, strict=True)):
+        if mask is not None and config.masks_attributes(resolution):
+            maps = mask_attributes(maps, upsampled_mask(mask_logits, config.mask_accumulation), config.attribute_masking)
+        x, block_rgb, block_mask = step(index, x, maps)
+        rgb = block_rgb if rgb is None else block_rgb + upsample_fir(rgb)
+        if block_mask is not None:
+            mask_logits.append(accumulate_mask(block_mask, mask_logits, config.mask_accumulation))
+            mask = torch.sigmoid(mask_logits[-1])
+    if config.rgb_bound == "tanh":
+        rgb = torch.tanh(rgb)
+    return GeneratorOutputWithLogits(*composite(rgb, mask, aligned_crop), mask_logits)
 
 
 def accumulate_mask(block_mask: Tensor, mask_logits: list[Tensor], accumulation: str) -> Tensor:

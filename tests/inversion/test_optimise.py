@@ -83,7 +83,6 @@ def test_weights_are_left_as_they_were(run, generator):
     assert all(torch.equal(before[name], value) for name, value in generator.state_dict().items())
     assert [parameter.requires_grad for parameter in generator.parameters()] == trainable
     assert all(parameter.grad is None for parameter in generator.parameters())
-    assert generator.synthesis.checkpointing is False
 
 
 def test_several_sources_share_one_w_plus(run):
