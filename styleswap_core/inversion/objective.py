@@ -8,6 +8,7 @@ and neither computes a gradient that does not lead to `w_plus`.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -60,7 +61,9 @@ class Objective:
 
     def __init__(self, generator: Generator, recognizer: TorchRecognizer, sources: AlignedFaces, guides: AlignedFaces,
                  target: Tensor, settings: InversionSettings, cancelled: Callable[[], bool] = lambda: False) -> None:
-        self.generator, self.recognizer, self.settings, self.cancelled = generator, recognizer, settings, cancelled
+        self.generator, self.recognizer, self.settings = generator, recognizer, settings
+        # No method of this object, which would then live on in a circle with all that it holds.
+        self._check = partial(_raise_if, cancelled)
         self.device = next(generator.parameters()).device
         self.bf16 = settings.runs_bf16(self.device)
         self.frozen = FrozenSynthesis(generator.synthesis, torch.bfloat16 if self.bf16 else torch.float32,
@@ -193,12 +196,13 @@ class Objective:
         self._check()
         loss.backward()
 
-    def _check(self) -> None:
-        if self.cancelled():
-            raise Cancelled
-
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
+
+
+def _raise_if(cancelled: Callable[[], bool]) -> None:
+    if cancelled():
+        raise Cancelled
 
 
 def look(image: Tensor, points: Tensor, draws: Tensor, size: int) -> Tensor:
