@@ -45,7 +45,7 @@ VARIANTS = {
 
 def settings_of(variant: str, steps: int) -> InversionSettings:
     # Patience without end: all variants take all steps.
-    return InversionSettings(steps=steps, patience=2000, precision="auto" if variant == "default" else "float32",
+    return InversionSettings(steps=steps, patience=2000, precision="float32" if variant == "float32" else "auto",
                              low_memory=variant == "low_memory")
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from styleswap_core import cli
 from styleswap_core.checkpoints import model_sha256, save_generator
-from styleswap_core.commands.invert import stop_on_ctrl_c
+from styleswap_core.commands.invert import _Display, stop_on_ctrl_c
 from styleswap_core.files import file_sha256
 from styleswap_core.identity import load_identity
 from styleswap_core.images import load_image, save_image, to_uint8
@@ -111,6 +111,23 @@ def test_zero_steps_give_plain_w_and_say_so(folder, run):
     assert run("swap", "--source", "source.png", *words, "plain.png")[0] == 0
     difference = load_image(folder / "zero.png").astype(int) - load_image(folder / "plain.png")
     assert np.abs(difference).max() <= 1
+
+
+@pytest.mark.parametrize(("failures", "code"), [(1, 0), (2, 2)])
+def test_where_memory_does_not_suffice_it_goes_on_face_by_face(failures, code, folder, run, monkeypatch):
+    left, show = [None] * failures, _Display.show
+
+    def scarce(display, progress):
+        if left:
+            left.pop()
+            raise torch.cuda.OutOfMemoryError("told to")
+        show(display, progress)
+
+    monkeypatch.setattr(_Display, "show", scarce)
+    words = ["--source", "source.png", "--guides", "guides", "--steps", "1", "--out", f"scarce{failures}.safetensors"]
+    found, _, notes = run("invert", *words)
+    assert found == code and "face by face" in notes and ("not memory enough on the GPU" in notes) == (code == 2)
+    assert (folder / words[-1]).exists() == (code == 0)
 
 
 @pytest.mark.parametrize(("words", "part"), [

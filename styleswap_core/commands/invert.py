@@ -5,6 +5,7 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import StyleSwapError
@@ -28,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
              "and expression (default: 0.5)")
     add("--seed", type=whole_number(0), default=0, metavar="N", help="the same seed gives the same identity (0)")
     add("--precision", choices=("auto", "bf16", "float32"), default="auto", help="of the networks (auto)")
-    add("--low-memory", action="store_true", help="one face at a time and gradient checkpointing: slower, less memory")
+    add("--low-memory", action="store_true", help="one face at a time and gradient checkpointing: slower, less memory; done by itself where a GPU's memory "
+             "does not suffice")
     add("--curve", type=Path, metavar="FILE.png", help="also draw the likeness over the steps")
     add("--preview", type=Path, metavar="FILE.png",
         help="also show source, reconstruction and a swap onto a held-out guide, side by side")
@@ -42,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from ..files import file_sha256
     from ..identity import save_identity
     from ..images import load_image
-    from ..inversion import Callbacks, Cancelled, InversionSettings, invert
+    from ..inversion import Callbacks, Cancelled, InversionSettings
     from .swapping import Swapper, say
 
     chosen = {name: getattr(args, name) for name in ("steps", "trust") if getattr(args, name) is not None}
@@ -52,9 +54,8 @@ def run(args: argparse.Namespace) -> int:
     swapper = Swapper.load(args.model, args.pack, args.download, args.device)
     try:
         with _Display(settings.steps) as display, stop_on_ctrl_c() as cancelled:
-            inversion = invert(swapper.generator, swapper.analyzer, sources, guides, generator_sha256=swapper.sha256,
-                               settings=settings, source_hashes=[file_sha256(path) for path in args.source],
-                               callbacks=Callbacks(display.show, cancelled))
+            inversion = _invert(swapper, sources, guides, settings, [file_sha256(path) for path in args.source],
+                                Callbacks(display.show, cancelled))
     except Cancelled as error:
         raise KeyboardInterrupt from error
     save_identity(args.out, inversion.identity)
@@ -64,6 +65,28 @@ def run(args: argparse.Namespace) -> int:
     report = _report(args, inversion, swapper)
     print(json.dumps(report, indent=1) if args.json else "\n".join([str(args.out), *inversion.summary()]))
     return EXIT_INTERRUPTED if inversion.cancelled else 0
+
+
+def _invert(swapper, sources, guides, settings, source_hashes, callbacks):
+    """Invert; where a GPU's memory does not suffice, once more with little of it.
+
+    Raises:
+        StyleSwapError: not even that little memory is there.
+    """
+    import torch
+
+    from ..inversion import invert
+    from .swapping import say
+
+    for low_memory in dict.fromkeys((settings.low_memory, True)):
+        try:
+            return invert(swapper.generator, swapper.analyzer, sources, guides, generator_sha256=swapper.sha256,
+                          settings=replace(settings, low_memory=low_memory), source_hashes=source_hashes, callbacks=callbacks)
+        except torch.cuda.OutOfMemoryError:
+            if not low_memory:
+                say("not memory enough for several faces at once; going on face by face")
+    raise StyleSwapError(f"not memory enough on the GPU to invert an identity at {swapper.generator.config.size} px; close other "
+                         "programs, or use --device cpu")
 
 
 def check_outputs(out: Path, *pictures: Path | None) -> None:

@@ -157,7 +157,8 @@ class _Search:
             objective = Objective(generator, recognizer, sources, guides, target, settings, self.callbacks.cancelled)
             self.bf16 = objective.bf16
             objective.prepare(self.region.center, self.train_rows)
-            self.look(objective)
+            if not self.look(objective):
+                return NOT_FINITE
             if settings.steps == 0 or self.region.radius == 0.0:
                 return NO_STEPS if settings.steps == 0 else ENDED
             return self.descend(objective)

@@ -129,10 +129,15 @@ def test_cancelled_before_the_search_there_is_nothing_to_keep(run, guides, calls
         run([picture(1)], guides, callbacks=Callbacks(cancelled=lambda: asked.append(1) or len(asked) > calls))
 
 
-def test_notes_say_what_became_of_it(run):
+def test_notes_say_what_became_of_it(run, generator):
     guides = [picture(2), picture(3)]
     assert any("plain W" in note for note in run([picture(1)], guides, InversionSettings(steps=0)).notes())
     assert any("no room" in note for note in run([picture(1)], guides, InversionSettings(trust=1.0)).notes())
+    with torch.no_grad():
+        generator.synthesis.blocks["16"].to_rgb.bias.fill_(math.nan)
+    assert any("stopped at step 1," in note and "of step 0, is kept" in note for note in run([picture(1)], guides).notes())
+    with torch.no_grad():
+        generator.synthesis.blocks["16"].to_rgb.bias.zero_()
     asked = []
     cancelled = run([picture(1)], guides, callbacks=Callbacks(cancelled=lambda: asked.append(1) or len(asked) > 4))
     assert cancelled.cancelled and "cancelled after 0 steps" in cancelled.notes()[0]

@@ -1,6 +1,7 @@
 """The optimisation itself, on tiny random networks: what it keeps, when it stops, what it leaves alone."""
 
 import math
+import traceback
 from dataclasses import replace
 
 import pytest
@@ -136,6 +137,27 @@ def test_a_plateau_ends_it(run):
     assert outcome.ended == PLATEAU and outcome.steps_done == 4
 
 
+def test_it_is_asked_often_whether_to_stop(run):
+    """Also on the way back: a step at a large size takes long on a CPU."""
+    places = set()
+
+    def cancelled():
+        names = [frame.name for frame in traceback.extract_stack()]
+        places.add(("backward" in names, "look" in names))
+        return False
+
+    run(replace(SETTINGS, steps=1), Callbacks(cancelled=cancelled))
+    assert places == {(False, False), (True, False), (False, True)}
+
+
+def test_a_first_look_that_is_not_finite_ends_it(run, generator, plain_w):
+    with torch.no_grad():
+        generator.synthesis.blocks["16"].to_rgb.bias.fill_(math.nan)
+    outcome = run()
+    assert outcome.ended == NOT_FINITE and outcome.steps_done == 0 and outcome.curve == []
+    assert torch.equal(outcome.w_plus, plain_w)
+
+
 def test_self_reconstruction_alone_needs_no_guides(run):
     outcome = run(replace(SETTINGS, guided=False, trust=0.0, learning_rate=0.1), guides=0)
     assert outcome.guides == outcome.held_out == 0 and math.isnan(outcome.likeness)
@@ -166,15 +188,16 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_best(run, plain_w, recogn
     assert steps_done or torch.equal(outcome.w_plus, plain_w)
 
 
-@pytest.mark.parametrize("calls", [0, 3, 12, 20])
-def test_cancel_keeps_what_was_found(run, calls):
+@pytest.mark.parametrize("low_memory", [False, True])
+@pytest.mark.parametrize("calls", [0, 3, 12, 20, 50, 52, 55, 58, 61, 100])
+def test_cancel_keeps_what_was_found(run, calls, low_memory):
     asked = []
 
     def cancelled():
         asked.append(1)
         return len(asked) > calls
 
-    outcome = run(callbacks=Callbacks(cancelled=cancelled))
+    outcome = run(replace(SETTINGS, low_memory=low_memory), Callbacks(cancelled=cancelled))
     assert outcome.ended == CANCELLED and outcome.steps_done < 8
     assert torch.isfinite(outcome.w_plus).all() and outcome.best_step <= outcome.steps_done
     assert len(asked) == calls + 1, "nothing runs after the answer was yes"
