@@ -53,5 +53,5 @@ $(ASSETS)/generator.safetensors: | $(STAMPS)/test $(DATA)/columns/finished $(ASS
 	$(TRAIN) --out runs/demo-64 $(LIKENESS) --set model=demo-64 --set init_from=runs/demo-32/generator_ema.safetensors \
 		--set batch=60 --set schedule=constant --set steps=1500 --set recognizer_rows=18
 	$(TRAIN) --out runs/demo-128 $(LIKENESS) --set model=demo-128 --set init_from=runs/demo-64/generator_ema.safetensors \
-		--set batch=36 --set schedule=linear --set steps=7000 --set recognizer_rows=15 --set weights.swap_sharpness=2
+		--set batch=36 --set schedule=linear --set steps=10000 --set feature_weight=3 --set recognizer_rows=15 --set weights.swap_sharpness=2
 	$(STYLESWAP) export runs/demo-128 "$@" --card "demo generator: knows the rendered faces of the face world only"
