@@ -143,7 +143,15 @@ def test_bad_input_is_one_line_and_writes_nothing(words, part, folder, run):
     assert not (folder / "never.safetensors").exists()
 
 
-def test_the_first_ctrl_c_asks_and_the_second_interrupts():
+@pytest.fixture
+def interruptible():
+    # A shell ignores Ctrl-C on behalf of what it starts in the background, and Python takes that over.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_first_ctrl_c_asks_and_the_second_interrupts(interruptible):
     with pytest.raises(KeyboardInterrupt), stop_on_ctrl_c() as cancelled:
         assert not cancelled()
         signal.raise_signal(signal.SIGINT)

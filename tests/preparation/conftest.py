@@ -14,7 +14,7 @@ from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS,
 from styleswap_core.synthetic.world import render
 
 PEOPLE, PICTURES, SIDE = 4, 3, 128
-SETTINGS = Settings(size=64, min_side=30, shard_pictures=5, max_yaw=80, max_pitch=80, max_outside=0.5, min_score=0.4)
+SETTINGS = Settings(size=64, min_side=30, shard_pictures=5, max_yaw=80, max_pitch=80, max_outside=0.5, min_score=0.5)
 
 
 def write(path: Path, picture: np.ndarray, quality: int = 95) -> Path:
