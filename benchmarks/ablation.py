@@ -75,7 +75,10 @@ def table(reports: dict[str, dict], args: argparse.Namespace) -> str:
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     for variant, report in reports.items():
         lines.append(f"| {variant} | " + " | ".join(f"{report[key]:.3f}" for key in KEYS) + " |")
-    head = (f"Preset `{args.model}`, {args.steps} steps of {args.batch} pictures, {args.identities} unseen people x 4 settings, "
+    head = ("# Ablation\n\nEvery variant differs from the first in what its name says, and is trained and measured alike:\n\n```\n"
+            f"python benchmarks/ablation.py --data runs/data/columns --out runs/ablation --model {args.model} --steps {args.steps} "
+            f"--batch {args.batch} --table docs/ablation.md\n```\n\n"
+            f"Preset `{args.model}`, {args.steps} steps of {args.batch} pictures, {args.identities} unseen people x 4 settings, "
             f"seed {args.seed}.\n\n")
     return head + "\n".join(lines) + "\n"
 
@@ -102,7 +105,9 @@ def main() -> None:
     text = table({variant: evaluate(variant, args) for variant in VARIANTS}, args)
     print(text)
     if args.table:
-        args.table.write_text(text, encoding="utf-8")
+        # What people wrote below the table stays.
+        written = args.table.read_text(encoding="utf-8") if args.table.exists() else ""
+        args.table.write_text(text + "".join(written.partition("\n## What follows")[1:]), encoding="utf-8")
 
 
 if __name__ == "__main__":
