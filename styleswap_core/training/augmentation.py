@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..faces.alignment import warp
 from .config import HIGHEST_AUGMENTATION, TrainingConfig
+from .data import random_of_step
 
 ADJUST_EVERY = 4  # steps between two looks at r_t
 
@@ -80,9 +81,8 @@ class Augmentation:
 
 def draw_transforms(count: int, seed: int, step: int, purpose: int, probability: float) -> Transforms:
     """Random transforms of pictures with sides of 1, the centre at the origin; see `apply_transforms`."""
-    # Counters of their own keep these numbers apart from those that choose the pictures of the step.
-    key = np.array([seed, step], dtype=np.uint64)
-    random = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, int(purpose)]))
+    # A stream of their own keeps these numbers apart from those that choose the pictures of the step.
+    random = random_of_step(seed, step, int(purpose))
 
     def gated(values: np.ndarray, otherwise: float, chance: float = probability) -> np.ndarray:
         return np.where(random.random(count) < chance, values, otherwise)

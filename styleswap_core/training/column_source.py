@@ -14,7 +14,7 @@ from ..errors import StyleSwapError
 from ..faces.alignment import recognizer_crop
 from ..files import atomic_write
 from ..synthetic.columns import ColumnSet
-from .data import Batch
+from .data import Batch, random_of_step
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,7 @@ class ColumnSource:
 
     def draw(self, step: int) -> Draw:
         """The random choices of `step`."""
-        # A counter-based generator: any step's numbers are reached without drawing those before.
-        random = np.random.Generator(np.random.Philox(key=np.array([self.seed, step], dtype=np.uint64)))
+        random = random_of_step(self.seed, step)
         size = self.batch_size
         column = self.columns[random.integers(len(self.columns), size=size)]
         target = np.where(random.random(size) < self.owner_share, 0, random.integers(self.members, size=size))

@@ -110,12 +110,17 @@ class TrainingConfig:
         _check(-1 < self.augment_target < 1, f"augment_target: expected a mean sign in -1..1, got {self.augment_target}")
         self._check_discriminator()
 
+    @property
+    def uses_discriminator(self) -> bool:
+        """Whether the run has a discriminator at all."""
+        return self.weights.adversarial > 0 or self.weights.feature_matching > 0
+
     def _check_discriminator(self) -> None:
         asked = [name for name in ("freeze_generator_steps", "freeze_discriminator_steps", "freeze_discriminator_blocks",
                                    "init_discriminator_from") if getattr(self, name)]
         asked += ["augment"] if self.augment != "none" else []
-        used = self.weights.adversarial > 0 or self.weights.feature_matching > 0
-        _check(used or not asked, f"{', '.join(asked)}: this run has no discriminator; set weights.adversarial above 0")
+        _check(self.uses_discriminator or not asked,
+               f"{', '.join(asked)}: this run has no discriminator; set weights.adversarial above 0")
         frozen = self.freeze_discriminator_steps or self.freeze_discriminator_blocks
         _check(bool(self.init_discriminator_from) or not frozen,
                "freeze_discriminator_...: expected a trained discriminator, got fresh weights; set init_discriminator_from")

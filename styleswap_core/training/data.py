@@ -1,11 +1,12 @@
 """What the loop asks of its data: batches that are a pure function of the step, and a thread that fetches ahead."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,26 +30,30 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device; pictures in channels-last memory, which convolutions want."""
-        moved = {}
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            if value is not None:
-                value = value.to(device, non_blocking=True)
-                if value.dim() == 4:
-                    value = value.contiguous(memory_format=torch.channels_last)
-            moved[entry.name] = value
-        return Batch(**moved)
+        return self._each(lambda value: value.to(device, non_blocking=True))
 
     def rows(self, part: slice) -> "Batch":
         """Some rows of the batch, in memory of their own."""
-        picked = {}
+        return self._each(lambda value: value[part])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        changed = {}
         for entry in fields(self):
             value = getattr(self, entry.name)
             if value is not None:
-                value = value[part]
+                value = change(value)
                 value = value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value.contiguous()
-            picked[entry.name] = value
-        return Batch(**picked)
+            changed[entry.name] = value
+        return Batch(**changed)
+
+
+def random_of_step(seed: int, step: int, stream: int = 0) -> np.random.Generator:
+    """Random numbers of one step, apart from those of its other streams.
+
+    They come from a counter-based generator: any step's numbers are reached without drawing those before.
+    """
+    key = np.array([seed, step], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, stream]))
 
 
 class DataSource(Protocol):

@@ -17,7 +17,7 @@ from .schedule import due
 from .shares import check_shares
 from .state import create_state
 from .step import train_step
-from .terms import uses_discriminator, uses_recognizer
+from .terms import uses_recognizer
 
 LEAST_ROUNDS = 2  # of every kind of step
 _BATCHES = 1 << 20  # that could be asked for; more are never reached
@@ -98,7 +98,7 @@ def measure(config: TrainingConfig, surroundings: Surroundings, seconds: float) 
 
 def _kinds(config: TrainingConfig) -> dict[int, int]:
     # The first step of every kind -> how many of its kind there are in one period, all in full swing.
-    intervals = [config.r1_interval if uses_discriminator(config) and config.weights.r1 else 1]
+    intervals = [config.r1_interval if config.uses_discriminator and config.weights.r1 else 1]
     intervals += [config.identity_every, config.perceptual_every] if uses_recognizer(config) else []
     start = max(config.adversarial_start + config.adversarial_ramp, config.back_translation_start,
                 config.freeze_generator_steps, config.freeze_discriminator_steps, config.warmup_steps)

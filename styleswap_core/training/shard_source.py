@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import StyleSwapError
 from ..preparation.prepared_set import PreparedSet, ShardReader
-from .data import Batch
+from .data import Batch, random_of_step
 
 _READERS = 4
 
@@ -85,8 +85,7 @@ class ShardSource:
 
     def draw(self, step: int) -> ShardDraw:
         """The random choices of `step`."""
-        # A counter-based generator: any step's numbers are reached without drawing those before.
-        random = np.random.Generator(np.random.Philox(key=np.array([self.seed, step], dtype=np.uint64)))
+        random = random_of_step(self.seed, step)
         size, total = self.batch_size, len(self._by_person)
         target = random.integers(total, size=size)  # places in _by_person, where a person's pictures follow each other
         start, count = self._start[target], self._count[target]

@@ -15,7 +15,6 @@ from ..model.discriminator import group_size
 from .config import TrainingConfig
 from .data import Batch
 from .replica import Replica
-from .terms import uses_discriminator
 
 
 class Share(NamedTuple):
@@ -39,7 +38,7 @@ def check_shares(config: TrainingConfig, world: int) -> None:
         raise StyleSwapError(f"expected recognizer_rows that {into} can share evenly, got {config.recognizer_rows}; "
                              f"take a multiple of {shares}")
     size = config.batch // shares
-    if shares > 1 and uses_discriminator(config):
+    if shares > 1 and config.uses_discriminator:
         whole = group_size(config.batch, config.stddev_group)
         if size % whole:
             raise StyleSwapError(

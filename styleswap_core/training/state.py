@@ -19,7 +19,6 @@ from ..model.generator import Generator
 from .augmentation import Augmentation
 from .config import TrainingConfig, config_from_dict, config_to_dict
 from .optimizers import GENERATOR_OPTIMIZERS, Optimizer, adam
-from .terms import uses_discriminator
 
 KIND = "styleswap-training"
 KEPT_CHECKPOINTS = 2
@@ -62,7 +61,7 @@ def create_state(config: TrainingConfig, device: torch.device) -> TrainingState:
     generator = _placed(Generator(model_config), device)
     discriminator = None
     # Drawn last: the generator's first weights are the same with and without a discriminator.
-    if uses_discriminator(config):
+    if config.uses_discriminator:
         discriminator = _placed(Discriminator(model_config, config.discriminator_channel_scale,
                                               config.stddev_group), device)
     generator_ema = _placed(Generator(model_config), device)

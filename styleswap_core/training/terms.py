@@ -128,11 +128,6 @@ def critic_terms(config: TrainingConfig, step: int, batch: Batch, image: Tensor,
     return terms
 
 
-def uses_discriminator(config: TrainingConfig) -> bool:
-    """Whether the run has a discriminator at all."""
-    return config.weights.adversarial > 0 or config.weights.feature_matching > 0
-
-
 def uses_recognizer(config: TrainingConfig) -> bool:
     """Whether any term needs the recogniser."""
     weights = config.weights
