@@ -1,7 +1,7 @@
 """Detection and recognition through insightface.
 
-With recognition.py, dense_landmarks.py and outline_landmarks.py the only file that knows insightface's ways: BGR pictures, and pixel centres at
-0 where the rest of the package has them at 0.5 (see alignment.py).
+With recognition.py and landmarks.py the only file that knows insightface's ways: BGR pictures, and pixel centres at 0
+where the rest of the package has them at 0.5 (see alignment.py).
 """
 
 from collections.abc import Sequence

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import torch
 
-from ..faces.dense_landmarks import DenseLandmarks
 from ..faces.detected import DetectedFace
+from ..faces.landmarks import LandmarkModel
 from ..images import from_uint8
 from ..synthetic.geometry import build_shape
 from ..synthetic.landmarks import head_points
@@ -73,7 +73,7 @@ class LandmarkJudge:
 
     name = "landmarks"
 
-    def __init__(self, landmarks: DenseLandmarks) -> None:
+    def __init__(self, landmarks: LandmarkModel) -> None:
         self._landmarks = landmarks
         self.note = f"68 landmarks in 3D and the pose of the pack's {landmarks.name}; expression: distances between landmarks"
 
@@ -81,7 +81,7 @@ class LandmarkJudge:
         self, target: np.ndarray, target_face: DetectedFace, result: np.ndarray, result_face: DetectedFace
     ) -> dict[str, float]:
         first, second = self._landmarks.read(target, target_face.box), self._landmarks.read(result, result_face.box)
-        change = np.abs(expression_distances(first.landmarks) - expression_distances(second.landmarks))
+        change = np.abs(expression_distances(first.points) - expression_distances(second.points))
         return {
             "pose_error_deg": angle_distance(first.pose, second.pose),
             "landmark_expression_error": float(change.mean()),

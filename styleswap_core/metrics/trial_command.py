@@ -9,7 +9,8 @@ from ..checkpoints.native import load_generator
 from ..devices import choose_device
 from ..errors import StyleSwapError
 from ..faces.analysis import InsightFaceAnalyzer, load_face_analysis
-from ..faces.dense_landmarks import load_dense_landmarks
+from ..faces.landmarks import SOLID, load_landmark_model
+from ..faces.packs import find_pack
 from ..faces.recognition import SHIPPED_JUDGE, OnnxRecognizer
 from ..files import file_sha256
 from .attribute_judges import AttributeJudge, LandmarkJudge, PointsJudge, RegressorJudge
@@ -131,7 +132,7 @@ def _load_attributes(args: argparse.Namespace) -> AttributeJudge:
     if kind == "regressors" or kind == "auto" and args.pack is None:
         device = choose_device(args.device)
         return RegressorJudge(load_regressor(args.regressors).to(device), device)
-    landmarks = None if kind == "points" else load_dense_landmarks(args.pack)
+    landmarks = None if kind == "points" else load_landmark_model(find_pack(args.pack), files=(SOLID,))
     if landmarks is not None:
         return LandmarkJudge(landmarks)
     if kind == "landmarks":

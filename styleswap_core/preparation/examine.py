@@ -12,8 +12,8 @@ from ..errors import StyleSwapError
 from ..faces.alignment import (
     crop_box, estimate_similarity, matrix_scale, shift_origin, template_points, transform_points, warp)
 from ..faces.analysis import load_face_analysis
-from ..faces.outline_landmarks import load_outline_landmarks
 from ..faces.detected import DetectedFace, select_faces
+from ..faces.landmarks import load_landmark_model
 from ..faces.packs import find_pack
 from ..images import from_uint8, load_image, to_uint8
 from .hashing import perceptual_hash
@@ -76,7 +76,7 @@ class Examiner:
         if not self.analyzer.recognizer_name:
             raise StyleSwapError("this face analysis pack has no recogniser (such as w600k_r50.onnx); use another pack")
         self._parser = FaceParser(settings.parsing, settings.parsing_classes, threads) if settings.parsing else None
-        self._landmarks = None if self._parser else load_outline_landmarks(find_pack(pack), threads)
+        self._landmarks = None if self._parser else load_landmark_model(find_pack(pack), threads=threads)
         self._template = template_points(settings.template, settings.size)
 
     @property
@@ -148,7 +148,7 @@ class Examiner:
         if self._parser is not None:
             return self._parser.mask(crop)
         if self._landmarks is not None:
-            landmarks = torch.from_numpy(self._landmarks.find(picture, face.box))[None]
+            landmarks = torch.from_numpy(self._landmarks.read(picture, face.box).points[None, :, :2])
             return mask_from_landmarks(transform_points(matrix, landmarks)[0].numpy(), points, self.settings.size)
         return mask_from_points(crop, head)
 

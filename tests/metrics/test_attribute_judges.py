@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from styleswap_core.faces.dense_landmarks import load_dense_landmarks
 from styleswap_core.faces.detected import DetectedFace
+from styleswap_core.faces.landmarks import SOLID, load_landmark_model
 from styleswap_core.faces.packs import DEMO_PACK
 from styleswap_core.metrics.attribute_judges import LandmarkJudge, PointsJudge, angle_distance, expression_distances
 from styleswap_core.synthetic.geometry import build_shape
@@ -80,20 +80,20 @@ def landmark_pack(tmp_path_factory):
 
 
 def test_a_packs_landmarks_lie_in_the_picture(landmark_pack):
-    assert load_dense_landmarks(None) is None
-    model = load_dense_landmarks(landmark_pack)
+    assert load_landmark_model(DEMO_PACK) is None
+    model = load_landmark_model(landmark_pack, files=(SOLID,))
     picture, box = np.full((200, 300, 3), 128, np.uint8), np.float32([100, 50, 180, 150])
-    dense = model.read(picture, box)
-    assert dense.landmarks.shape == (68, 3) and dense.pose.shape == (3,)
+    points, pose = model.read(picture, box)
+    assert points.shape == (68, 3) and pose.shape == (3,)
     # The model's unit is half of its square, 1.5 times the box's longer side, about the box's centre.
     people = Identities.from_seeds([IDENTITY_SEEDS["test"][0]])
     expected = head_points(build_shape(people, Attributes.from_seeds([ATTRIBUTE_SEEDS["test"][0]])))[1][0].numpy()
-    np.testing.assert_allclose(dense.landmarks[:60, 0], 140 + 75 * 0.5 * expected[:60, 0], atol=1.0)
+    np.testing.assert_allclose(points[:60, 0], 140 + 75 * 0.5 * expected[:60, 0], atol=1.0)
     assert model.name == "1k3d68"
 
 
 def test_the_landmark_judge_compares_two_pictures(landmark_pack):
-    judge = LandmarkJudge(load_dense_landmarks(landmark_pack))
+    judge = LandmarkJudge(load_landmark_model(landmark_pack))
     dark, bright, place = np.zeros((200, 200, 3), np.uint8), np.full((200, 200, 3), 255, np.uint8), face(head(), (40, 40, 140, 160))
     assert judge.errors(dark, place, dark, place) == {"pose_error_deg": 0.0, "landmark_expression_error": 0.0}
     errors = judge.errors(dark, place, bright, place)

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import estimate_similarity, template_points, transform_points, warp
-from styleswap_core.faces.outline_landmarks import load_outline_landmarks
+from styleswap_core.faces.landmarks import SOLID, load_landmark_model
 from styleswap_core.images import to_uint8
 from styleswap_core.preparation.head import FACE, FIVE, fit_head
 from styleswap_core.preparation.masks import mask_from_landmarks, mask_from_points
@@ -87,8 +87,8 @@ def test_masks_from_dense_landmarks_reach_over_the_brows():
 # --- a landmark model and a parsing model made by hand
 
 
-def test_dense_landmarks_of_a_pack(tmp_path):
-    assert load_outline_landmarks(tmp_path) is None
+def test_flat_landmarks_of_a_pack(tmp_path):
+    assert load_landmark_model(tmp_path) is None
     # Always the same 106 points of its 192 px input: a circle.
     angle = np.linspace(0, 2 * np.pi, 106, endpoint=False)
     answer = np.stack([0.5 * np.cos(angle), 0.5 * np.sin(angle)], 1).astype(np.float32).reshape(1, 212)
@@ -97,11 +97,15 @@ def test_dense_landmarks_of_a_pack(tmp_path):
         helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
         helper.make_node("Add", ["nothing", "answer"], ["points"]),
     ], {"answer": answer, "zero": np.zeros((1, 1), np.float32)}, [1, 3, 192, 192], ("points", [1, 212]))
-    landmarks = load_outline_landmarks(tmp_path, threads=1)
-    found = landmarks.find(np.zeros((200, 300, 3), np.uint8), np.array([100, 50, 180, 130]))
+    landmarks = load_landmark_model(tmp_path, threads=1)
+    found, pose = landmarks.read(np.zeros((200, 300, 3), np.uint8), np.array([100, 50, 180, 130]))
     # insightface shows the model a square of 1.5 times the box: the circle's radius is a quarter of it.
-    assert found.shape == (106, 2) and found.mean(0) == pytest.approx((140, 90), abs=1)
+    assert pose is None and found.shape == (106, 2) and found.mean(0) == pytest.approx((140, 90), abs=1)
     assert np.ptp(found, axis=0) == pytest.approx((60, 60), abs=0.5)
+    # Under the other file's name it would give no pose to who asked for one.
+    (tmp_path / "2d106det.onnx").rename(tmp_path / SOLID)
+    with pytest.raises(StyleSwapError, match="another kind"):
+        load_landmark_model(tmp_path, files=(SOLID,))
 
 
 def test_a_parsing_model(tmp_path):
