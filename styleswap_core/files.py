@@ -1,8 +1,9 @@
-"""Writing and identifying files. A leaf module: it imports nothing of the project but the error."""
+"""Writing, identifying and keeping files. A leaf module: it imports nothing of the project but the error."""
 
 import hashlib
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,22 @@ def file_sha256(path: str | Path) -> str:
     except OSError as error:
         raise StyleSwapError(f"cannot read {path}: {error.strerror}; check the path") from error
     return digest.hexdigest()
+
+
+def user_cache_folder() -> Path | None:
+    """Where to keep what could be computed again; it need not exist yet. None: keep nothing.
+
+    The folder that STYLESWAP_CACHE names (empty: none), or the system's usual place: $XDG_CACHE_HOME/styleswap or
+    ~/.cache/styleswap, %LOCALAPPDATA%\\styleswap on Windows, ~/Library/Caches/styleswap on macOS.
+    """
+    named = os.environ.get("STYLESWAP_CACHE")
+    if named is not None:
+        return Path(os.path.expanduser(named)) if named else None
+    usual = {"win32": ("LOCALAPPDATA", "~/AppData/Local"), "darwin": ("", "~/Library/Caches")}
+    variable, place = usual.get(sys.platform, ("XDG_CACHE_HOME", "~/.cache"))
+    folder = Path(os.environ.get(variable) or os.path.expanduser(place))
+    # Relative where an account has no home; nothing goes into whatever folder the program was started in.
+    return folder / "styleswap" if folder.is_absolute() else None
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -6,8 +6,10 @@ the face world renders some: people and settings of its training split, which no
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from ..devices import one_thread
 from ..faces.alignment import estimate_similarity, template_points
@@ -16,6 +18,7 @@ from ..model import GeneratorConfig
 from ..synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities, pick_seeds
 from ..synthetic.world import five_points, render
 from .faces import AlignedFaces, Cancelled
+from .guide_store import GuideStore, guides_key
 
 FRAME = 256
 """Side of the whole pictures that the crops are taken from, which decides how wide a background they have."""
@@ -29,27 +32,41 @@ def render_guides(
 ) -> AlignedFaces:
     """`count` faces of the face world, each another person under another setting, as aligned crops of 8-bit values.
 
+    They are rendered once and then come from the user's cache folder (guide_store.py), the very same.
+
     Raises:
-        Cancelled: `cancelled`, asked before each face, said so.
+        Cancelled: `cancelled`, asked before each face is rendered, said so.
     """
     people = Identities.from_seeds(pick_seeds(IDENTITY_SEEDS["train"], count, seed))
     settings = Attributes.from_seeds(pick_seeds(ATTRIBUTE_SEEDS["train"], count, seed))
     size = min(config.size, LARGEST_RENDERED)
     window = estimate_similarity(five_points(people, settings, FRAME), template_points(config.template, size))
+    store, key = GuideStore.of_user(), guides_key(people, settings, window, size, FRAME)
+    kept = store.load(key, count, size)
+    if kept is None:
+        kept = _render(people, settings, window, size, cancelled)
+        store.save(key, *kept)
+    crops, points = from_uint8(kept[0]), torch.from_numpy(kept[1])
+    if size < config.size:
+        crops = F.interpolate(crops, size=config.size, mode="bicubic", align_corners=False).clamp(-1.0, 1.0)
+        points = points * (config.size / size)
+    return AlignedFaces(crops, points)
+
+
+def _render(
+    people: Identities, settings: Attributes, window: Tensor, size: int, cancelled: Callable[[], bool]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures (N, size, size, 3) uint8 and points (N, 5, 2) float32."""
     images, places = [], []
     with one_thread():
-        for row in range(count):
+        for row in range(len(people)):
             if cancelled():
                 raise Cancelled
             one = slice(row, row + 1)
             rendered = render(people[one], settings[one], size=size, window=window[one], frame_size=FRAME)
             images.append(rendered.image)
             places.append(rendered.points)
-    crops, points = from_uint8(to_uint8(torch.cat(images))), torch.cat(places)
-    if size < config.size:
-        crops = F.interpolate(crops, size=config.size, mode="bicubic", align_corners=False).clamp(-1.0, 1.0)
-        points = points * (config.size / size)
-    return AlignedFaces(crops, points)
+    return to_uint8(torch.cat(images)), torch.cat(places).numpy()
 
 
 def split_held_out(count: int, share: float) -> tuple[list[int], list[int]]:

@@ -1,0 +1,109 @@
+"""Rendered guides that are kept between runs: the same pixels, whatever becomes of the files."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from styleswap_core.files import user_cache_folder
+from styleswap_core.inversion import guide_store, guides, render_guides
+from styleswap_core.inversion.guide_store import KEPT, GuideStore
+
+COUNT, SIZE = 2, 16
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where the guides of a test are kept."""
+    monkeypatch.setenv("STYLESWAP_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "guides"
+
+
+@pytest.fixture
+def renders(monkeypatch):
+    """Grows with every face that is rendered."""
+    calls, real = [], guides.render
+    monkeypatch.setattr(guides, "render", lambda *given, **more: calls.append(1) or real(*given, **more))
+    return calls
+
+
+def _same(first, second):
+    return torch.equal(first.crops, second.crops) and torch.equal(first.points, second.points)
+
+
+def test_guides_are_rendered_once(generator, folder, renders, monkeypatch):
+    first = render_guides(COUNT, generator.config)
+    assert len(renders) == COUNT and len(list(folder.iterdir())) == 1
+    assert _same(render_guides(COUNT, generator.config), first) and len(renders) == COUNT
+    monkeypatch.setenv("STYLESWAP_CACHE", "")
+    assert _same(render_guides(COUNT, generator.config), first) and len(renders) == 2 * COUNT
+
+
+def test_another_seed_count_template_or_renderer_is_another_set(generator, folder, renders, monkeypatch):
+    render_guides(COUNT, generator.config)
+    config = generator.config
+    for number, call in enumerate((lambda: render_guides(COUNT, config, 1), lambda: render_guides(COUNT + 1, config),
+                                   lambda: render_guides(COUNT, config.replace(template="gpen")))):
+        before = len(renders)
+        call()
+        assert len(renders) > before and len(list(folder.iterdir())) == number + 2
+    before = len(renders)
+    monkeypatch.setattr(guide_store, "RENDERER_FINGERPRINT", "a later version")
+    render_guides(COUNT, config)
+    assert len(renders) == before + COUNT
+
+
+@pytest.mark.parametrize("harm", ["cut", "turned", "emptied", "foreign"])
+def test_a_damaged_file_is_rendered_anew(generator, folder, renders, harm):
+    first = render_guides(COUNT, generator.config)
+    (path,) = folder.iterdir()
+    content = bytearray(path.read_bytes())
+    if harm == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif harm == "turned":
+        content[len(content) // 3] ^= 0xFF
+        path.write_bytes(content)
+    elif harm == "emptied":
+        path.write_bytes(b"")
+    else:
+        with open(path, "wb") as stream:
+            np.savez(stream, pictures=np.zeros((1, 4, 4, 3), np.uint8), points=np.zeros((1, 5, 2), np.float32))
+    assert _same(render_guides(COUNT, generator.config), first) and len(renders) == 2 * COUNT
+    assert _same(render_guides(COUNT, generator.config), first) and len(renders) == 2 * COUNT
+
+
+def test_a_folder_that_cannot_be_made_costs_time_alone(generator, tmp_path, renders, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("STYLESWAP_CACHE", str(tmp_path / "file"))
+    assert _same(render_guides(COUNT, generator.config), render_guides(COUNT, generator.config)) and len(renders) == 2 * COUNT
+
+
+def test_the_set_used_longest_ago_goes_first(tmp_path):
+    store = GuideStore(tmp_path / "guides")
+    pictures, points = np.zeros((COUNT, SIZE, SIZE, 3), np.uint8), np.zeros((COUNT, 5, 2), np.float32)
+    for number in range(KEPT):
+        store.save(f"set{number}", pictures, points)
+        os.utime(store.folder / f"set{number}.npz", (number, number))
+    assert store.load("set0", COUNT, SIZE) is not None
+    store.save("new", pictures, points)
+    names = {path.stem for path in store.folder.iterdir()}
+    assert names == {"new", "set0", *(f"set{number}" for number in range(2, KEPT))}
+    assert store.load("set1", COUNT, SIZE) is None and store.load("set2", COUNT + 1, SIZE) is None
+
+
+@pytest.mark.parametrize(("system", "variable", "usual"), [
+    ("linux", "XDG_CACHE_HOME", ".cache"), ("win32", "LOCALAPPDATA", "AppData/Local"), ("darwin", None, "Library/Caches")])
+def test_where_the_cache_lies(tmp_path, monkeypatch, system, variable, usual):
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.delenv("STYLESWAP_CACHE")
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    assert user_cache_folder() == Path.home() / usual / "styleswap"
+    if variable:
+        monkeypatch.setenv(variable, str(tmp_path))
+        assert user_cache_folder() == tmp_path / "styleswap"
+    monkeypatch.setenv("STYLESWAP_CACHE", str(tmp_path / "mine"))
+    assert user_cache_folder() == tmp_path / "mine"
