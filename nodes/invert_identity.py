@@ -16,7 +16,6 @@ from PIL import Image
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.identity import save_identity
 from ..styleswap_core.images import bchw_to_bhwc, from_uint8, to_uint8
-from ..styleswap_core.model import GeneratorConfig
 from .analysis import open_analysis
 from .folders import identity_folder
 from .generator import LoadedGenerator
@@ -28,9 +27,6 @@ from .values import picture_arrays
 if TYPE_CHECKING:
     from ..styleswap_core.faces.analysis import InsightFaceAnalyzer
     from ..styleswap_core.inversion import Inversion, InversionSettings, Progress
-
-# Maps of twice the resolution's channels that are kept for the way back, counted at the full resolution.
-_MAPS_KEPT = 24
 
 
 class InvertIdentity(io.ComfyNode):
@@ -139,13 +135,14 @@ def _invert(model: LoadedGenerator, analyzer: "InsightFaceAnalyzer", sources: li
 
 def _attempt(model: LoadedGenerator, analyzer: "InsightFaceAnalyzer", sources: list[np.ndarray], guides: list[np.ndarray],
              settings: "InversionSettings", display: "_Display") -> "Inversion":
-    from ..styleswap_core.inversion import Callbacks, Cancelled, invert
+    from ..styleswap_core.inversion import Callbacks, Cancelled, bytes_needed, invert
 
-    needed = _bytes_needed(model.config, 1 if settings.low_memory else settings.guide_batch)
+    device = memory.get_torch_device()
     # ComfyUI runs nodes in inference mode. What is made in it never gets gradients, so the networks are made again.
     with torch.inference_mode(False):
         networks = deepcopy(model.patcher.model), analyzer.torch_recognizer()
-        patchers = [ModelPatcher(network, memory.get_torch_device(), memory.unet_offload_device()) for network in networks]
+        patchers = [ModelPatcher(network, device, memory.unet_offload_device()) for network in networks]
+        needed = bytes_needed(*networks, settings, len(sources), len(guides), device)
         memory.load_models_gpu(patchers, memory_required=needed, force_full_load=True)
         try:
             return invert(networks[0], analyzer, sources, guides, generator_sha256=model.sha256, settings=settings,
@@ -195,11 +192,6 @@ class _Display:
 def _strip(pictures: tuple[torch.Tensor, ...]) -> torch.Tensor:
     """(3, S, S) each -> one picture (1, 3, S, n S), side by side."""
     return torch.cat(pictures, dim=2)[None]
-
-
-def _bytes_needed(config: GeneratorConfig, faces: int) -> int:
-    size = config.size
-    return faces * _MAPS_KEPT * 2 * config.channels_at(size) * size * size * 4
 
 
 def _keep(inversion: "Inversion", filename: str) -> None:

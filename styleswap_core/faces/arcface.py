@@ -24,6 +24,7 @@ class TorchRecognizer(nn.Module):
         input_size: side of the crop it wants, pixels.
         normalization: (mean, std) that are taken off pixels in 0..255.
         levels: names of the graph's values that `features` returns by default, from fine to coarse.
+        map_elements: elements of all values that the graph computes for one crop, about what a way back keeps.
 
     Args:
         path: the recogniser's .onnx file.
@@ -49,7 +50,7 @@ class TorchRecognizer(nn.Module):
         mean, std = self.normalization
         # ((x + 1) 127.5 - mean) / std = x gain + offset
         self.gain, self.offset = 127.5 / std, (127.5 - mean) / std
-        self.levels = self._probe(Path(path).name)
+        self.levels, self.map_elements = self._probe(Path(path).name)
         self.requires_grad_(False)
         self.eval()
 
@@ -83,13 +84,13 @@ class TorchRecognizer(nn.Module):
         crop = crop.contiguous(memory_format=torch.channels_last)
         return crop if (self.gain, self.offset) == (1.0, 0.0) else crop * self.gain + self.offset
 
-    def _probe(self, file_name: str) -> list[str]:
-        """Run once: check the output, and find the last residual sum (or else the last map) of each resolution."""
-        sums, maps, output = {}, {}, None
+    def _probe(self, file_name: str) -> tuple[list[str], int]:
+        """Run once: check the output, find the last residual sum (or else the last map) of each resolution, and count."""
+        sums, maps, output, elements = {}, {}, None, 0
         operators = {node.output: node.operator for node in self.graph.nodes}
         with torch.no_grad():
             for name, value in self.graph.walk(torch.zeros(1, 3, self.input_size, self.input_size)):
-                output = value
+                output, elements = value, elements + value.numel()
                 if value.ndim == 4 and value.shape[2] > 1:
                     maps[value.shape[2]] = name
                     if operators[name] == "Add":
@@ -99,7 +100,7 @@ class TorchRecognizer(nn.Module):
                 f"expected a recogniser with embeddings (N, 512), {file_name} gives "
                 f"{None if output is None else tuple(output.shape)}; it is another kind of network"
             )
-        return [sums.get(side, maps[side]) for side in sorted(maps, reverse=True)]
+        return [sums.get(side, maps[side]) for side in sorted(maps, reverse=True)], elements
 
 
 def _normalizes_itself(graph: OnnxGraph) -> bool:

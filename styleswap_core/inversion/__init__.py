@@ -4,6 +4,7 @@
 """
 
 from .faces import AlignedFaces, Cancelled, align_faces
+from .footprint import bytes_needed
 from .guides import render_guides
 from .invert import Inversion, invert
 from .loop import Callbacks, Outcome, Progress, optimise
@@ -19,6 +20,7 @@ __all__ = [
     "Outcome",
     "Progress",
     "align_faces",
+    "bytes_needed",
     "invert",
     "optimise",
     "render_guides",

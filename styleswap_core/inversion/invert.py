@@ -16,10 +16,7 @@ from ..model import Generator
 from .faces import AlignedFaces, align_faces
 from .guides import render_guides
 from .loop import CANCELLED, ENDED, NO_STEPS, NOT_FINITE, Callbacks, Outcome, optimise
-from .settings import InversionSettings
-
-# With a single guide there is none left to stop early by.
-LEAST_GUIDES = 2
+from .settings import LEAST_GUIDES, InversionSettings
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,8 @@ from ..errors import StyleSwapError
 
 PRECISIONS = ("auto", "bf16", "float32")
 MAX_STEPS = 2000
+# With a single guide there is none left to stop early by.
+LEAST_GUIDES = 2
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,12 @@ class InversionSettings:
         _check_range("rendered_guides", self.rendered_guides, 2, 512)
         if self.precision not in PRECISIONS:
             raise StyleSwapError(f"expected a precision out of {', '.join(PRECISIONS)}, got {self.precision!r}")
+
+    def guides_wanted(self, given: int) -> int:
+        """How many guides an inversion uses that is given so many: rendered ones join where one or none is."""
+        if not self.guided:
+            return 0
+        return given if given >= LEAST_GUIDES else given + self.rendered_guides
 
     def learning_rate_factor(self, step: int) -> float:
         """Factor of the learning rate at `step` (0-based): linear warm-up, then a cosine down to 0."""
