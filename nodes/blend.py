@@ -14,6 +14,7 @@ class BlendWithMask(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Name, inputs and outputs, as ComfyUI shows them."""
         return make_schema(
             node_id="StyleSwap_BlendWithMask",
             display_name="Blend With Mask",
@@ -45,6 +46,7 @@ class BlendWithMask(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, color_match: str, method: str) -> bool | str:
+        """True, or a sentence about a choice that is not offered."""
         return unknown_choice(cls, color_match=color_match, method=method) or True
 
     @classmethod
@@ -52,6 +54,12 @@ class BlendWithMask(io.ComfyNode):
         cls, target: torch.Tensor, swapped: torch.Tensor, mask: torch.Tensor, grow: int, feather: float, color_match: str,
         color_strength: float, method: str, keep: torch.Tensor | None = None,
     ) -> io.NodeOutput:
+        """target (B, H, W, 3 or 4), swapped and mask for each or one for all -> the blended pictures, in the target's shape, and the
+        masks that were used (B, H, W); see `compositing.blend_frames`.
+
+        Raises:
+            StyleSwapError: sizes or counts that do not fit together.
+        """
         options = compositing.BlendOptions(grow, feather, color_match, color_strength, method)
         mask = meant_mask(mask, tuple(target.shape[1:3]))
         on_frame = frame_progress(len(target))

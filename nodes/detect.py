@@ -25,6 +25,7 @@ class DetectFaces(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Name, inputs and outputs, as ComfyUI shows them."""
         return make_schema(
             node_id="StyleSwap_DetectFaces",
             display_name="Detect Faces",
@@ -51,12 +52,19 @@ class DetectFaces(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, order: str) -> bool | str:
+        """True, or a sentence about a choice that is not offered."""
         return unknown_choice(cls, order=order) or True
 
     @classmethod
     def execute(
         cls, face_analysis: object, image: torch.Tensor, order: str, reference: object = None
     ) -> io.NodeOutput:
+        """image (B, H, W, 3 or 4) -> the pictures with boxes and numbers drawn (B, H, W, 3), JSON of each picture's faces, how
+        many there are in all, and a report.
+
+        Raises:
+            StyleSwapError: `reference` is no single identity, or of another recogniser.
+        """
         on_picture = frame_progress(count_pictures(image))
         drawn = torch.empty(*image.shape[:3], 3, dtype=torch.float32, device=result_device())
         rows: list[list[dict]] = []

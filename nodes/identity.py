@@ -24,6 +24,7 @@ class ExtractArcFaceID(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Name, inputs and outputs, as ComfyUI shows them."""
         return make_schema(
             node_id="StyleSwap_ExtractArcFaceID",
             display_name="Extract ArcFace ID",
@@ -55,6 +56,7 @@ class ExtractArcFaceID(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, faces: str, order: str, combine: str, outliers: str) -> bool | str:
+        """True, or a sentence about a choice that is not offered."""
         return unknown_choice(cls, faces=faces, order=order, combine=combine, outliers=outliers) or True
 
     @classmethod
@@ -62,6 +64,11 @@ class ExtractArcFaceID(io.ComfyNode):
         cls, face_analysis: object, image: torch.Tensor, faces: str, index: int, order: str, combine: str,
         outliers: str, **more: torch.Tensor,
     ) -> io.NodeOutput:
+        """image and `more` (B, H, W, 3 or 4) each -> one identity or a list of them, the aligned faces (N, S, S, 3), and a report.
+
+        Raises:
+            StyleSwapError: no picture with the face that was asked for, or a pack without a recogniser.
+        """
         batches = [image, *(more.get(name) for name in MORE_PICTURES)]
         choice = FaceChoice(faces, order, (index,))
         on_picture = frame_progress(count_pictures(*batches))
@@ -82,6 +89,7 @@ class IdentityList(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Name, inputs and outputs, as ComfyUI shows them."""
         return make_schema(
             node_id="StyleSwap_IdentityList",
             display_name="Identity List",
@@ -98,6 +106,11 @@ class IdentityList(io.ComfyNode):
 
     @classmethod
     def execute(cls, **identities: object) -> io.NodeOutput:
+        """The identities of all connected sockets in their order, lists among them flattened.
+
+        Raises:
+            StyleSwapError: a value that is no identity.
+        """
         given = [identities["identity_1"], *(identities.get(f"identity_{number}") for number in range(2, LIST_LENGTH + 1))]
         # Some loaders of other packs give None where nothing was chosen: on an optional socket that is as if unconnected.
         wanted = [value for place, value in enumerate(given) if place == 0 or value is not None]
@@ -109,6 +122,7 @@ class BlendIdentities(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Name, inputs and outputs, as ComfyUI shows them."""
         sockets = [identity_input(f"identity_{number}", "An identity to mix; a list is averaged first", optional=number > 2)
                    for number in range(1, BLENDED + 1)]
         weights = [io.Float.Input(f"weight_{number}", default=1.0, min=0.0, max=10.0, step=0.05,
@@ -129,6 +143,11 @@ class BlendIdentities(io.ComfyNode):
 
     @classmethod
     def execute(cls, **values: object) -> io.NodeOutput:
+        """The weighted mean of the connected identities, a list counting as its mean, and a report of the likeness to each.
+
+        Raises:
+            StyleSwapError: values that are no identities, or of different recognisers.
+        """
         numbers = [1, 2, *(number for number in range(3, BLENDED + 1) if values.get(f"identity_{number}") is not None)]
         parts = [blend_identities(as_identities(values[f"identity_{number}"])) for number in numbers]
         weights = [float(values[f"weight_{number}"]) for number in numbers]
@@ -146,6 +165,7 @@ class CompareIdentity(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Name, inputs and outputs, as ComfyUI shows them."""
         return make_schema(
             node_id="StyleSwap_CompareIdentity",
             display_name="Compare Identity",
@@ -161,6 +181,11 @@ class CompareIdentity(io.ComfyNode):
 
     @classmethod
     def execute(cls, identity_a: object, identity_b: object) -> io.NodeOutput:
+        """The cosine of two identities, -1..1, and a sentence about it.
+
+        Raises:
+            StyleSwapError: a value that is no single identity, or different recognisers.
+        """
         first, second = as_identity(identity_a, "identity_a"), as_identity(identity_b, "identity_b")
         cosine = cosine_similarity(first, second)
         report = (f"likeness {cosine:.3f} (1 is the same face, about 0 are strangers), by the recogniser {first.recognizer};"

@@ -23,6 +23,7 @@ class SaveIdentity(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Name, inputs and outputs, as ComfyUI shows them."""
         return make_schema(
             node_id="StyleSwap_SaveIdentity",
             display_name="Save Identity",
@@ -45,6 +46,7 @@ class SaveIdentity(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, filename: str, file_format: str, if_exists: str) -> bool | str:
+        """True, or a sentence about a choice that is not offered or a name that leads out of the folder."""
         if problem := unknown_choice(cls, file_format=file_format, if_exists=if_exists):
             return problem
         try:
@@ -54,6 +56,11 @@ class SaveIdentity(io.ComfyNode):
 
     @classmethod
     def execute(cls, identity: object, filename: str, file_format: str, if_exists: str) -> io.NodeOutput:
+        """Write the file; its name within the folder, with / between folders.
+
+        Raises:
+            StyleSwapError: no single identity, a bad name, or a file that is there already and may not be replaced.
+        """
         folder = reactor_folder() if file_format == _REACTOR else identity_folder()
         name = prepare_file(folder, filename, if_exists)
         save = save_face_model if file_format == _REACTOR else save_identity
@@ -66,6 +73,7 @@ class LoadIdentity(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Name, inputs and outputs, as ComfyUI shows them."""
         return make_schema(
             node_id="StyleSwap_LoadIdentity",
             display_name="Load Identity",
@@ -85,6 +93,7 @@ class LoadIdentity(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, identity_file: str, file: str = NO_IDENTITY) -> bool | str:
+        """True, or a sentence about a file that is not there."""
         # A connected file has no value yet (None), and is looked for when the node runs.
         if file is None or identity_file is None:
             return True
@@ -96,12 +105,18 @@ class LoadIdentity(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, identity_file: str, file: str = NO_IDENTITY) -> str:
+        """What changes with the chosen file's content, so that the node runs again; empty where another node names the file."""
         if file is None or identity_file == NO_IDENTITY:
             return ""
         return file_state(identity_path(identity_file))
 
     @classmethod
     def execute(cls, identity_file: str, file: str | None = None) -> io.NodeOutput:
+        """The identity, and a report; `file` goes before the chosen one.
+
+        Raises:
+            StyleSwapError: no such file, or one that holds no identity.
+        """
         path = identity_path(file or identity_file)
         identity = load_any_identity(path)
         lines = [

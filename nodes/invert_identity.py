@@ -34,6 +34,7 @@ class InvertIdentity(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Name, inputs and outputs, as ComfyUI shows them."""
         return make_schema(
             node_id="StyleSwap_InvertIdentity",
             display_name="Invert Identity",
@@ -74,6 +75,7 @@ class InvertIdentity(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, filename: str) -> bool | str:
+        """True, or a sentence about a file name that leads out of the folder of identities."""
         try:
             return True if filename is None else bool(relative_name(filename))
         except StyleSwapError as error:
@@ -84,6 +86,12 @@ class InvertIdentity(io.ComfyNode):
         cls, model: LoadedGenerator, face_analysis: object, source: torch.Tensor, steps: int, trust: float, seed: int,
         low_memory: bool, keep_on_cancel: bool, filename: str, guides: torch.Tensor | None = None,
     ) -> io.NodeOutput:
+        """source and guides (B, H, W, 3 or 4) -> the identity with `w_plus`, the curve (1, h, w, 3), and a report.
+
+        Raises:
+            StyleSwapError: see `inversion.invert`, or not memory enough.
+            InterruptProcessingException: cancelled, after what was found is saved.
+        """
         # Not at the top: finding faces needs packages that ComfyUI does not bring, and the pack loads without them.
         with open_analysis(face_analysis) as analyzer:
             from ..styleswap_core.inversion import InversionSettings
@@ -166,6 +174,7 @@ class _Display:
         self.interrupted = False
 
     def show(self, progress: "Progress") -> None:
+        """After a step: move the bar, and say how it goes where there are new pictures."""
         if progress.pictures is not None:
             show_text(f"step {progress.step} of {progress.steps}, likeness {progress.likeness:.3f}, at most"
                       f" {progress.seconds_left:.0f} s to go")
@@ -176,6 +185,7 @@ class _Display:
         self._move(self.steps, pictures)
 
     def cancelled(self) -> bool:
+        """Whether the user wants the run to end."""
         return self.interrupted or memory.processing_interrupted()
 
     def _move(self, step: int, pictures: tuple[torch.Tensor, ...] | None) -> None:

@@ -20,6 +20,7 @@ class LoadModel(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Name, inputs and outputs, as ComfyUI shows them."""
         return make_schema(
             node_id="StyleSwap_LoadModel",
             display_name="Load StyleSwap Model",
@@ -42,14 +43,21 @@ class LoadModel(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model_name: str) -> bool | str:
+        """True, or a sentence about a model that is not there."""
         return True if model_name is None else _problem(lambda: generator_path(model_name))
 
     @classmethod
     def fingerprint_inputs(cls, model_name: str) -> str:
+        """What changes with the file's content, so that the node runs again."""
         return file_state(generator_path(model_name))
 
     @classmethod
     def execute(cls, model_name: str) -> io.NodeOutput:
+        """The generator, ready to be moved by ComfyUI, and a report with its hash, recogniser and licence.
+
+        Raises:
+            StyleSwapError: no such file, or one that holds no generator.
+        """
         model = LoadedGenerator(model_name, generator_path(model_name))
         config, notice = model.config, domain_notice(model.metadata)
         stated = model.metadata.get("license", "not stated in the file; ask whoever made it")
@@ -67,6 +75,7 @@ class LoadFaceAnalysis(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Name, inputs and outputs, as ComfyUI shows them."""
         return make_schema(
             node_id="StyleSwap_LoadFaceAnalysis",
             display_name="Load Face Analysis",
@@ -106,6 +115,7 @@ class LoadFaceAnalysis(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, pack: str, detection_size: str, run_on: str, download: bool) -> bool | str:
+        """True, or a sentence about a choice that is not offered or a pack that is not there and may not be downloaded."""
         if problem := unknown_choice(cls, detection_size=detection_size, run_on=run_on):
             return problem
         # What is to be downloaded is looked for when the node runs.
@@ -113,6 +123,7 @@ class LoadFaceAnalysis(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, pack: str, download: bool, **_others: object) -> str:
+        """What changes with the pack's files, so that the node runs again."""
         try:
             folder = _pack_folder(pack, False)
         except StyleSwapError:
@@ -123,6 +134,11 @@ class LoadFaceAnalysis(io.ComfyNode):
     def execute(
         cls, pack: str, detection_size: str, detection_threshold: float, run_on: str, download: bool
     ) -> io.NodeOutput:
+        """The face analysis, opened once to see that it works, and a report with its files, recogniser and licence.
+
+        Raises:
+            StyleSwapError: a pack that is missing or damaged, a failed download, or a device that ONNX Runtime cannot use.
+        """
         size = None if detection_size == _AUTOMATIC else int(detection_size)
         analysis = LoadedAnalysis(_pack_folder(pack, download), size, detection_threshold, run_on)
         with analysis.open() as analyzer:

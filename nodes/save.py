@@ -24,6 +24,7 @@ class SaveImage(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Name, inputs and outputs, as ComfyUI shows them."""
         return make_schema(
             node_id="StyleSwap_SaveImage",
             display_name="Save Swapped Image",
@@ -44,6 +45,10 @@ class SaveImage(io.ComfyNode):
 
     @classmethod
     def execute(cls, images: torch.Tensor, filename_prefix: str, swap_info: str | None = None) -> io.NodeOutput:
+        """images (B, H, W, 3 or 4) -> numbered PNG files in ComfyUI's output folder.
+
+        The workflow and `swap_info` go into each as text entries, the workflow unless ComfyUI runs without metadata.
+        """
         folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
             filename_prefix, folder_paths.get_output_directory(), images.shape[2], images.shape[1]
         )

@@ -23,6 +23,7 @@ class SwapFace(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Name, inputs and outputs, as ComfyUI shows them."""
         return make_schema(
             node_id="StyleSwap_SwapFace",
             display_name="Swap Face",
@@ -67,6 +68,7 @@ class SwapFace(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, faces: str, index: str, order: str, on_missing: str) -> bool | str:
+        """True, or a sentence about a choice that is not offered or an index that is no list of numbers."""
         if problem := unknown_choice(cls, faces=faces, order=order, on_missing=on_missing):
             return problem
         try:
@@ -82,6 +84,13 @@ class SwapFace(io.ComfyNode):
         order: str, likeness: float, strength: float, mask_grow: int, mask_feather: float, on_missing: str, batch_size: int,
         reference: object = None,
     ) -> io.NodeOutput:
+        """image (B, H, W, 3 or 4) -> the swapped pictures in its shape, masks (B, H, W), the swapped aligned crops (N, S, S, 3; one
+        black where there are none), a report, and the text entry that marks a file as swapped.
+
+        Raises:
+            StyleSwapError: identities of another recogniser or model, or a picture without the face and `on_missing` says to
+                stop.
+        """
         identities = as_identities(identity)
         with open_analysis(face_analysis) as analyzer:
             if faces == "by index":

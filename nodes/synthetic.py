@@ -18,6 +18,7 @@ class SyntheticFace(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Name, inputs and outputs, as ComfyUI shows them."""
         return make_schema(
             node_id="StyleSwap_SyntheticFace",
             display_name="Synthetic Face",
@@ -53,6 +54,11 @@ class SyntheticFace(io.ComfyNode):
 
     @classmethod
     def execute(cls, exact: bool, **numbers: int) -> io.NodeOutput:
+        """Photos of the first person (P, S, S, 3), target frames (F, S, W, 3), face masks (F, S, W), the exact swap in the shape of
+        the frames (black unless `exact`), photos of the last person, and the scene as JSON.
+
+        `numbers`: the fields of `SyntheticScene`.
+        """
         scene = SyntheticScene(**numbers)
         photos = scene.photos * scene.people
         on_step = frame_progress(photos + scene.frames)

@@ -51,6 +51,7 @@ class _Parser(argparse.ArgumentParser):
     """argparse, with wrong usage reported the way every other wrong input is: in one line."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise StyleSwapError in place of printing the usage and leaving."""
         raise StyleSwapError(f"{message}; see {self.prog} --help")
 
 

@@ -117,6 +117,11 @@ class _Machine:
         self.memo: dict[int, object] = {}
 
     def step(self, name: str, argument: object) -> None:
+        """Run the opcode `name` of pickletools on its argument.
+
+        Raises:
+            ForbiddenName: an opcode that could do more than build values.
+        """
         if name in _VALUES:
             self.stack.append(argument)
         elif name in _CONSTANTS:
@@ -133,6 +138,7 @@ class _Machine:
             raise ForbiddenName(f"uses the pickle operation {name}, which no file of arrays needs")
 
     def pop(self) -> object:
+        """Take the topmost value off the stack; ValueError where a mark is in its place, IndexError where nothing is."""
         value = self.stack.pop()
         if value is _MARK:
             raise ValueError("a mark where a value was expected")

@@ -122,6 +122,7 @@ class _Display:
         self.bar.close()
 
     def show(self, progress) -> None:
+        """Move the bar to a `Progress`."""
         self.bar.set_postfix_str(f"likeness {progress.likeness:.3f}", refresh=False)
         self.bar.update(progress.step - self.bar.n)
 

@@ -236,12 +236,14 @@ class _FrozenPRelu(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: torch.Tensor, slopes: torch.Tensor) -> torch.Tensor:
+        """x (B, C, ...), slopes (1, C, ...) in the memory order of x -> the shape of x."""
         ctx.save_for_backward(x, slopes)
         return torch.lerp(F.relu(x), x, slopes)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """Gradient of the result -> that of x, and none of the slopes."""
         x, slopes = ctx.saved_tensors
         return torch.lerp(torch.ops.aten.threshold_backward(gradient, x, 0.0), gradient, slopes), None
 

@@ -148,6 +148,7 @@ class _Search:
 
     @property
     def w_plus(self) -> Tensor:
+        """(num_ws, w_dim): the present state, with its gradient."""
         return self.region.center + self.offset
 
     def run(self, generator, recognizer, sources: AlignedFaces, guides: AlignedFaces, target: Tensor) -> str:
@@ -166,6 +167,11 @@ class _Search:
             return CANCELLED
 
     def descend(self, objective: Objective) -> str:
+        """Take up to `settings.steps` steps, with looks at the held-out guides; the reason why it ended.
+
+        Raises:
+            Cancelled: the caller said so.
+        """
         settings = self.settings
         # Adam's steps have the size of its learning rate in every coordinate.
         unit = self.region.unit / math.sqrt(self.offset.shape[1])
@@ -218,6 +224,7 @@ class _Search:
         return True
 
     def progress(self, pictures: tuple[Tensor, ...] | None = None) -> Progress:
+        """What a caller can show of the present state; pictures as in `Progress`."""
         done, planned = self.steps_done, self.settings.steps
         pace = (time.perf_counter() - self.clock) / max(done, 1)
         likeness = self.curve[-1][1] if self.held_out else math.nan
@@ -225,6 +232,7 @@ class _Search:
                         self.region.distance(self.offset), pace * (planned - done), pictures)
 
     def outcome(self, ended: str, seconds: float) -> Outcome:
+        """The best state and how it came about; `ended` is one of this module's reasons, seconds the wall time."""
         likeness = [value for _, value in self.curve] if self.held_out else []
         return Outcome(
             w_plus=(self.region.center + self.best_offset).float().cpu(), ended=ended, steps_done=self.steps_done,

@@ -57,6 +57,7 @@ class RegressorJudge:
     def errors(
         self, target: np.ndarray, target_face: DetectedFace, result: np.ndarray, result_face: DetectedFace
     ) -> dict[str, float]:
+        """Degrees of pose and gaze, and the mean difference of the expression parameters."""
         points = torch.from_numpy(target_face.points)[None].to(self._device)
         first, second = (
             read_attributes(self._regressor, from_uint8(picture).to(self._device), points) for picture in (target, result)
@@ -80,6 +81,7 @@ class LandmarkJudge:
     def errors(
         self, target: np.ndarray, target_face: DetectedFace, result: np.ndarray, result_face: DetectedFace
     ) -> dict[str, float]:
+        """Degrees of pose, and the mean difference of the `expression_distances`."""
         first, second = self._landmarks.read(target, target_face.box), self._landmarks.read(result, result_face.box)
         change = np.abs(expression_distances(first.points) - expression_distances(second.points))
         return {
@@ -100,6 +102,7 @@ class PointsJudge:
     def errors(
         self, target: np.ndarray, target_face: DetectedFace, result: np.ndarray, result_face: DetectedFace
     ) -> dict[str, float]:
+        """Degrees of pose."""
         first, second = self.pose(target_face.points), self.pose(result_face.points)
         return {"pose_error_deg": angle_distance(first, second)}
 

@@ -68,6 +68,7 @@ class AttributeRegressor(nn.Module):
         return self.head(self.body(crops))
 
     def forward(self, crops: Tensor) -> Estimate:
+        """crops (B, 3, H, W) RGB -1..1, aligned to the config's template -> degrees and parameters, see `Estimate`."""
         values = self.standardised(crops).float() * self.spread + self.mean
         return Estimate(*values.split((3, self.config.expressions, 2), dim=1))
 

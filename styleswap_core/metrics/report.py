@@ -32,6 +32,7 @@ class Report:
     lists: dict[str, list] = field(default_factory=dict)
 
     def verdicts(self) -> list[Verdict]:
+        """For each bound whether its figure reaches it, in the order of `bounds`."""
         return check(self.figures, self.bounds)
 
     def to_json(self) -> str:

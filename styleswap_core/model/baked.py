@@ -51,6 +51,7 @@ class BakedInjection(nn.Module):
         self.conv = FoldedConv(weight.clone(), bias, groups=channels, activate=True)
 
     def forward(self, attributes: Tensor) -> Tensor:
+        """attributes (B, C, R, R) -> (B, C, R, R), activated."""
         return self.conv(attributes)
 
 
@@ -82,6 +83,7 @@ class BakedStyledConv(nn.Module):
         self.injection = BakedInjection(layer) if layer.injects else None
 
     def forward(self, x: Tensor, attributes: Tensor) -> Tensor:
+        """x (B, in, H, W), attributes (B, C, H', W') -> (B, out or 2 out, H', W')."""
         x = self.convs(x)
         return x if self.injection is None else torch.cat([x, self.injection(attributes)], dim=1)
 
@@ -105,6 +107,7 @@ class PhaseConv(nn.Module):
         self.register_buffer("constant", (constant[None, :, None, None] if constant.ndim == 1 else constant).clone())
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (B, in, H, W) -> (B, out, 2H, 2W)."""
         return leaky_relu(F.pixel_shuffle(self.conv(x), 2) + self.constant)
 
 
@@ -121,6 +124,7 @@ class BakedEncoder(nn.Module):
             self.residuals.append(nn.ModuleList(BakedResidual(block) for block in encoder.blocks[level]))
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """x (B, 3, S, S) -1..1 -> attributes (B, C, R, R) for R = 4..S."""
         attributes = []
         for level, residuals in zip(self.levels, self.residuals, strict=True):
             x = level(x)
@@ -139,6 +143,7 @@ class BakedResidual(nn.Module):
         self.strength = float(block.weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (B, C, R, R) -> (B, C, R, R)."""
         return x + self.convs(x) * self.strength
 
 
@@ -164,6 +169,7 @@ class BakedBlock(nn.Module):
         self.to_pixels = _folded_pixels(block, ws[-1], self.known_output)
 
     def forward(self, x: Tensor | None, attributes: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, C_in, R/2, R/2), None at 4x4; attributes (B, C, R, R) -> features, pixels (B, 3 or 4, R, R) float32."""
         if x is None:
             x = self.injection(attributes)
         for conv in self.convs:

@@ -28,6 +28,7 @@ class DiscriminatorBlock(nn.Module):
         self.skip = EqualConv2d(in_channels, out_channels, 1, downsample=True, activate=False, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (B, in, R, R) -> (B, out, R/2, R/2)."""
         return (self.conv1(self.conv0(x)) + self.skip(x)) * math.sqrt(0.5)
 
 

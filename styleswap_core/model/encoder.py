@@ -23,6 +23,7 @@ class ResidualBlock(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (B, C, R, R) -> (B, C, R, R)."""
         out = self.conv1(self.conv0(x))
         return torch.addcmul(x, out, self.weight.to(out.dtype)[None, :, None, None])
 
@@ -50,6 +51,7 @@ class AttributeEncoder(nn.Module):
             )
 
     def forward(self, aligned_crop: Tensor) -> list[Tensor]:
+        """aligned_crop (B, 3, S, S) RGB -1..1 -> attributes (B, C, R, R) for R = 4..S, in that order."""
         x = aligned_crop.contiguous(memory_format=torch.channels_last)
         attributes: list[Tensor] = []
         for level in self.levels:

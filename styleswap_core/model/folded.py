@@ -82,6 +82,7 @@ class FoldedConv(nn.Module):
         return self.constant if self.constant is not None and self.constant.ndim == 4 else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (B, in, H, W) -> (B, out, H', W')."""
         activate_inside = self.activate and self.map is None
         if self._packed is not None:
             x = self._run_packed(x, activate_inside)

@@ -190,6 +190,7 @@ class _StyledConvolution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, w: Tensor, conv: _FrozenConv) -> Tensor:
+        """See the class; keeps x and the result for the way back."""
         style = conv.style(w)
         demodulation = conv.demodulation(style)
         weight = conv.folded(style, demodulation)
@@ -201,6 +202,7 @@ class _StyledConvolution(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        """Gradient of the result (B, out, H', W') -> that of x (B, in, H, W), that of w (w_dim,), None."""
         x, y, weight, style, demodulation = ctx.saved_tensors
         conv: _FrozenConv = ctx.conv
         of_demodulation = _sum_products(gradient, y)  # times the demodulation
@@ -222,6 +224,7 @@ class _JoinAndProject(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, features: Tensor, injected: Tensor, w: Tensor, pixels: _FrozenPixels) -> tuple[Tensor, Tensor]:
+        """See the class; keeps the joined maps for the way back."""
         joined = torch.cat([features, injected], dim=1)
         weight = pixels.weight_for(w).to(joined.dtype)
         ctx.pixels = pixels
@@ -233,6 +236,8 @@ class _JoinAndProject(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, joined_gradient: Tensor | None, pixel_gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of the joined maps (None where no block follows) and of the pixels -> those of features, of injected where
+        it is wanted, of w, and None."""
         joined, weight = ctx.saved_tensors
         rows = _rows(pixel_gradient.to(joined.dtype))  # (BRR, 4)
         channels = joined.shape[1] // 2

@@ -65,6 +65,11 @@ class MappingNetwork(nn.Module):
         )
 
     def forward(self, id_embedding: Tensor) -> Tensor:
+        """id_embedding (B, style_dim), of length config.embedding_norm -> w (B, w_dim).
+
+        Raises:
+            StyleSwapError: another shape.
+        """
         if id_embedding.ndim != 2 or id_embedding.shape[1] != self.style_dim:
             raise StyleSwapError(
                 f"id_embedding must have shape (batch, {self.style_dim}); got {tuple(id_embedding.shape)}; "

@@ -79,6 +79,7 @@ class EqualLinear(nn.Module):
         self.activate = activate
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (..., in) -> (..., out)."""
         gain = GAIN if self.activate else 1.0
         out = F.linear(x, self.weight * (self.scale * gain), self.bias * (self.lr_mul * gain))
         return leaky_relu(out) if self.activate else out
@@ -88,6 +89,7 @@ class PixelNorm(nn.Module):
     """Scales each row of (B, C) to a mean square of 1."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (B, C) -> (B, C)."""
         return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
@@ -117,6 +119,7 @@ class EqualConv2d(nn.Module):
         self.register_buffer("kernel", blur_kernel(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (B, in, H, W) -> (B, out, H, W), or (B, out, H/2, W/2) with `downsample`."""
         gain = GAIN if self.activate else 1.0
         weight = self.weight * (self.scale * gain)
         bias = None if self.bias is None else self.bias * gain

@@ -123,6 +123,10 @@ class _Run:
         self._people = {}
 
     def until_done(self, examiner: Examiner, workers: int) -> None:
+        """Examine all inputs that are left, in `workers` processes or (1) with `examiner` in this one, and close the last shard.
+
+        What is examined is committed every few seconds, so a killed run loses no more than that.
+        """
         journal, position = self._journal, self._position
         done, total = journal.frames_before(position.input), journal.frames_before()
         committed = time.monotonic()

@@ -60,9 +60,11 @@ class ColumnPlan:
         return drawn[: self.columns * self.members].reshape(self.columns, self.members).astype(np.int64)
 
     def attribute_seeds(self) -> np.ndarray:
+        """(columns,) int64: consecutive seeds of the split, from `first_attribute` on."""
         return np.arange(self.columns, dtype=np.int64) + ATTRIBUTE_SEEDS[self.split].start + self.first_attribute
 
     def check(self) -> None:
+        """Raise StyleSwapError for a plan without columns or members, or with fewer identities than a column has members."""
         if self.columns < 1 or self.members < 1 or self.identities < self.members:
             raise StyleSwapError(f"a column plan needs at least 1 column and as many identities as members, got {self}")
 

@@ -32,6 +32,7 @@ class Shape(dict):
             raise AttributeError(name) from None
 
     def rows(self, index: slice) -> "Shape":
+        """The same scalars of a part of the batch, (b, 1) each."""
         return Shape({name: value[index] for name, value in self.items()})
 
 
@@ -59,6 +60,7 @@ def step(edge0, edge1, x: Tensor) -> Tensor:
 
 
 def length(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+    """Euclidean length of vectors whose coordinates x, y, z share a shape; head units."""
     return (x * x).addcmul_(y, y).addcmul_(z, z).sqrt_()
 
 

@@ -30,6 +30,7 @@ def _warm(amount: Tensor, strength: float) -> Tensor:
 
 
 def build_light(a: Attributes) -> Light:
+    """Light of each setting of a batch; directions lead to the light and have length 1."""
     azimuth, elevation = a.light_azimuth * (math.pi / 180), a.light_elevation * (math.pi / 180)
     direction = torch.cat([azimuth.sin() * elevation.cos(), elevation.sin(), azimuth.cos() * elevation.cos()], dim=1)
     key = _warm(a.light_warmth, 0.07) * a.light_strength

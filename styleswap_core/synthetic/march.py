@@ -36,10 +36,12 @@ class Scene:
             bool(s.hair.any()), bool(s.hair_long.any()), bool(s.glasses.any()), bool(s.occluder.any()))
 
     def rows(self, index: slice) -> "Scene":
+        """The scene of a part of the batch."""
         return Scene(self.shape.rows(index), self.rotation[index], self.kernels)
 
     @property
     def to_head(self) -> Tensor:
+        """(B, 3, 3): turns vectors of the world into the head's frame."""
         return self.rotation.transpose(1, 2)
 
     def nearest(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -110,6 +110,7 @@ class Identities:
 
     @classmethod
     def from_seeds(cls, seeds: Iterable[int] | Tensor, device: torch.device | str = "cpu") -> "Identities":
+        """One person per seed; see `IDENTITY_SEEDS` for who belongs to which split."""
         rows = [np.random.default_rng([1, seed]).uniform(-1.0, 1.0, len(IDENTITY_NAMES)) for seed in _as_list(seeds)]
         return cls(torch.from_numpy(np.stack(rows)).float().to(device))
 
@@ -126,6 +127,7 @@ class Identities:
         return Identities(self.values[index])
 
     def to(self, device: torch.device | str) -> "Identities":
+        """The same people on a device."""
         return Identities(self.values.to(device))
 
 
@@ -265,6 +267,7 @@ class Attributes:
             raise AttributeError(name) from None
 
     def to(self, device: torch.device | str) -> "Attributes":
+        """The same settings on a device; `noise_seeds` stay on the CPU, where the noise is drawn."""
         return Attributes({name: value.to(device) for name, value in self.fields.items()}, self.noise_seeds)
 
     @property

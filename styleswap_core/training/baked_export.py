@@ -63,6 +63,7 @@ class _BakedTracer(fx.Tracer):
         super().__init__(autowrap_functions=_FUNCTIONS)
 
     def is_leaf_module(self, module: torch.nn.Module, qualified_name: str) -> bool:
+        """Folded convolutions are written whole, everything else by its operations."""
         return isinstance(module, FoldedConv)
 
 
@@ -84,6 +85,7 @@ class _BakedWriter(GraphWriter):
         }
 
     def emit_module(self, node: fx.Node) -> str:
+        """The nodes of a folded convolution with its constant and activation; the name of their output."""
         conv = self.modules[str(node.target)]
         inputs = [self.names[node.args[0]], self.weight(conv.weight)]
         if conv.bias is not None:
@@ -101,6 +103,7 @@ class _BakedWriter(GraphWriter):
         return self.node("LeakyRelu", [name], alpha=SLOPE) if conv.activate else name
 
     def emit_call(self, node: fx.Node) -> str:
+        """The nodes of a function or method that a baked generator calls; the name of their output. TypeError for any other."""
         arguments = fx.map_arg((node.args, node.kwargs), self.names.__getitem__)
         if node.op == "call_method" and node.target in _LAYOUT_METHODS:
             return arguments[0][0]
@@ -111,6 +114,7 @@ class _BakedWriter(GraphWriter):
         raise TypeError(f"cannot write {node.op} {node.target} as ONNX")
 
     def run(self) -> GraphWriter:
+        """As `GraphWriter.run`; `outputs` are image, rgb and mask, or rgb alone of a generator without a mask."""
         super().run()
         # The last node of the trace gives three results; they stand here by name.
         self.outputs = self._results

@@ -108,6 +108,11 @@ class _Run:
         self.forward = torch.compile(state.generator) if config.compile else state.generator
 
     def until_done(self) -> None:
+        """Take the steps that are left, or as many as the time allows.
+
+        Raises:
+            StyleSwapError: a loss is no longer finite.
+        """
         config, state, device = self.config, self.state, self.surroundings.device
         with prefetch(self.surroundings.source, state.step, config.steps) as batches, self._progress() as progress:
             for batch in batches:

@@ -34,6 +34,7 @@ class AnchorRows(nn.Module):
         self.width = width
 
     def forward(self, maps: Tensor) -> Tensor:
+        """maps (B, anchors * width, H, W) -> (B * H * W * anchors, width)."""
         return maps.permute(0, 2, 3, 1).reshape(-1, self.width)
 
 
@@ -102,6 +103,7 @@ def write_graph(
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
+        """Convolutions and `AnchorRows` are written whole, as are torch's own layers."""
         return isinstance(module, (AnchorRows, nn.Conv2d)) or super().is_leaf_module(module, qualified_name)
 
 
@@ -138,6 +140,8 @@ class GraphWriter:
         raise TypeError(f"cannot write {node.op} {node.target} as ONNX")
 
     def emit_module(self, node: fx.Node) -> str:
+        """The nodes of a layer, with a batch normalisation that follows folded in; the name of their output. TypeError for a layer
+        that is not known."""
         module = self.modules[str(node.target)]
         source = node.args[0]
         norm = self._following_norm(node)

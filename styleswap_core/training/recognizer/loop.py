@@ -60,6 +60,7 @@ class _Learner:
     regression: IdentityRegression | None
 
     def modules(self) -> nn.ModuleList:
+        """All that is trained."""
         return nn.ModuleList([m for m in (self.network, self.margin_loss, self.regression) if m is not None])
 
 
