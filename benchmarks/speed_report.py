@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
 import torch
 from contenders import CONTENDERS, REFERENCE
+from machine import machine_name
 
 # (contender, least ratio to the reference), at 256 px.
 WANTED_RATIOS = (("baked-float32", 4.0), ("baked-bfloat16", 12.0))
@@ -23,7 +23,7 @@ def write_report(folder: Path, record: dict) -> str:
     (folder / f"{stem}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (folder / f"{stem}.svg").write_text(plot(rows), encoding="utf-8")
     page = "\n\n".join([
-        f"# Speed on {machine(record)}",
+        f"# Speed on {machine_name(record['device'])}",
         f"{record['threads']} threads, PyTorch {torch.__version__}; medians over {record['rounds']} rounds in which the contenders"
         " take turns, each in a process of its own. Made by `make bench`.",
         f"![time per frame]({stem}.svg)",
@@ -34,16 +34,6 @@ def write_report(folder: Path, record: dict) -> str:
     ]) + "\n"
     (folder / f"{stem}.md").write_text(page, encoding="utf-8")
     return page
-
-
-def machine(record: dict) -> str:
-    """The processor's or GPU's name."""
-    if record["device"] == "cuda":
-        return torch.cuda.get_device_name()
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def summarize(record: dict) -> dict[tuple[str, int], dict[str, dict]]:

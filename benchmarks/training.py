@@ -1,25 +1,30 @@
-"""What training costs on this machine: pictures per second, memory, and hours for the recipes of docs/training.md.
+"""What training costs on this machine: pictures per second, memory, and hours for the recipes of docs/training.md; and
+pictures per second of the preparation before it.
 
     python benchmarks/training.py --out docs/benchmarks
     python benchmarks/training.py --out /tmp/benchmarks --quick
 
-Every line of the table is `styleswap train --measure` in fresh processes, on columns that are rendered first. Each process
-has the same number of pictures at once, so that processes and threads can be compared.
+Every line about training is `styleswap train --measure` in fresh processes, on columns that are rendered first. Each process
+has the same number of pictures at once, so that processes and threads can be compared. Every line about preparation is
+`styleswap prepare`, see preparation.py.
 """
 
 import argparse
 import json
 import os
-import subprocess
-import sys
+import platform
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+from commands import ROOT, styleswap
+from machine import machine_name
+from preparation import Preparation, measure_preparation, preparation_table
 from tqdm import tqdm
 
-ROOT = Path(__file__).resolve().parents[1]
-RECIPES = {"photos-256": 256, "photos-512": 512}
+# A preset and the recipes of docs/training.md, with the side of their pictures.
+MODELS = {"demo-128": 128, "photos-256": 256, "photos-512": 512}
 COLUMNS, MEMBERS, PEOPLE = 12, 2, 6
 
 
@@ -30,14 +35,6 @@ class Setting(NamedTuple):
     size: int
     processes: int
     threads: int
-
-
-def styleswap(words: list[str], threads: int, processes: int = 1) -> str:
-    """Run the command and return what it prints; what goes wrong stands on stderr and ends the benchmark."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)] if processes > 1 else []
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, *launcher, "-m", "styleswap_core.cli", *words]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
 
 
 def render(folder: Path, size: int) -> None:
@@ -62,11 +59,11 @@ def plan(args: argparse.Namespace) -> list[Setting]:
     if args.quick:
         return [Setting("demo-32", 32, processes, 1) for processes in (1, 2)]
     rows = []
-    for name in args.recipes:
+    for name in args.models:
         shapes = [(1, threads) for threads in args.threads] + [(count, 1) for count in args.processes if count > 1]
         if args.device == "cuda":
             shapes = [(count, 1) for count in args.processes]
-        rows += [Setting(name, RECIPES[name], *shape) for shape in shapes]
+        rows += [Setting(name, MODELS[name], *shape) for shape in shapes]
     return rows
 
 
@@ -81,7 +78,7 @@ def pictures_of(name: str) -> int | None:
 
 def table(results: list[tuple[Setting, dict]]) -> str:
     """Markdown. Scaling is against the first line of the same recipe, per core where there are no GPUs."""
-    lines = ["| recipe | processes x threads | pictures/s | times the first | per core or GPU | GiB per process | hours for the recipe |",
+    lines = ["| recipe or preset | processes x threads | pictures/s | times the first | per core or GPU | GiB per process | hours for the recipe |",
              "| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
     first: dict[str, float] = {}
     for setting, measured in results:
@@ -98,27 +95,53 @@ def table(results: list[tuple[Setting, dict]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for training.json and training.md")
-    parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=list(RECIPES))
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS), help="recipes or presets to train")
     parser.add_argument("--processes", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], help="of a single process")
     parser.add_argument("--pictures", type=int, default=2, help="at once in each process")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--seconds", type=float, default=30.0, help="about how long each line is timed")
+    parser.add_argument("--workers", nargs="+", type=int, default=list(range(1, (os.cpu_count() or 1) + 1)),
+                        help="processes that prepare; 0 leaves the preparation out")
+    parser.add_argument("--prepared", type=int, default=400, help="pictures that each of them prepares")
+    parser.add_argument("--pack", default="", help="insightface pack of the preparation (default: the demo pack)")
     parser.add_argument("--data", type=Path, help="where to keep the rendered columns; default: a temporary folder")
     parser.add_argument("--quick", action="store_true", help="a tiny model: does everything work?")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    results: list[tuple[Setting, dict]] = []
+    prepared: list[Preparation] = []
+    trained: list[tuple[Setting, dict]] = []
+    workers = [count for count in args.workers if count > 0]
     with tempfile.TemporaryDirectory() as temporary:
-        for setting in tqdm(plan(args)):
+        for count in tqdm([1, 2] if args.quick else workers, desc="preparation"):
+            prepared.append(measure_preparation(Path(temporary), count, 24 if args.quick else args.prepared,
+                                                64 if args.quick else 256, args.pack))
+            write(args, prepared, trained)
+        for setting in tqdm(plan(args), desc="training"):
             data = (args.data or Path(temporary)) / f"columns-{setting.size}"
             render(data, setting.size)
-            results.append((setting, measure(setting, data, args)))
-            # After each line: a benchmark that is stopped leaves what it finished.
-            (args.out / "training.json").write_text(
-                json.dumps([{**row._asdict(), **found} for row, found in results], indent=2) + "\n", encoding="utf-8")
-            (args.out / "training.md").write_text(table(results), encoding="utf-8")
-    print(table(results), end="")
+            trained.append((setting, measure(setting, data, args)))
+            write(args, prepared, trained)
+    print((args.out / "training.md").read_text(encoding="utf-8"), end="")
+
+
+def write(args: argparse.Namespace, prepared: list[Preparation], trained: list[tuple[Setting, dict]]) -> None:
+    """The record and its tables; after each line, so that a benchmark that is stopped leaves what it finished."""
+    record = {
+        "machine": machine_name(args.device), "cores": os.cpu_count(), "device": args.device,
+        "python": platform.python_version(), "torch": torch.__version__, "pack": args.pack or "demo",
+        "preparation": [row._asdict() for row in prepared],
+        "training": [{**row._asdict(), **found} for row, found in trained],
+    }
+    (args.out / "training.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    parts = [f"# Preparing data, and training\n\nMeasured by `benchmarks/training.py` on {record['machine']},"
+             f" {record['cores']} cores.\n"]
+    if prepared:
+        parts.append(f"## `styleswap prepare`\n\nWith the {'demo pack' if not args.pack else args.pack}, one face in each picture; "
+                     f"without the start of the program.\n\n{preparation_table(prepared)}")
+    if trained:
+        parts.append(f"## `styleswap train`\n\n{args.pictures} pictures at once in each process.\n\n{table(trained)}")
+    (args.out / "training.md").write_text("\n".join(parts), encoding="utf-8")
 
 
 if __name__ == "__main__":
