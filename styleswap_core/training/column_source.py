@@ -14,7 +14,7 @@ from ..errors import StyleSwapError
 from ..faces.alignment import recognizer_crop
 from ..files import atomic_write
 from ..synthetic.columns import ColumnSet
-from .data import Batch, random_of_step
+from .data import Batch, Rows, random_of_step
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Draw:
     photo: np.ndarray  # another picture of the source's identity, from which its embedding comes
     own_photo: np.ndarray  # the same of the target's identity
 
-    def rows(self, part: slice) -> "Draw":
+    def rows(self, part: Rows) -> "Draw":
         """Some of the batch."""
         return Draw(self.target[part], self.truth[part], self.photo[part], self.own_photo[part])
 
@@ -51,7 +51,7 @@ class ColumnSource:
 
     def __init__(self, columns: ColumnSet, embeddings: np.ndarray, *, size: int, batch: int, seed: int,
                  same_identity_share: float, owner_share: float, exact_swap: bool,
-                 device: torch.device | None = None, rows: slice = slice(None)):
+                 device: torch.device | None = None, rows: Rows = slice(None)):
         count, self.members = columns.identity_seeds.shape
         full = columns.images.shape[-1]
         if full % size:

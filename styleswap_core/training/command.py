@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ..devices import choose_device
@@ -17,9 +18,10 @@ from ..preparation.prepared_set import PreparedSet, is_prepared
 from ..synthetic.columns import ColumnSet
 from .column_source import ColumnSource, column_embeddings
 from .config import TrainingConfig, config_from_dict, config_to_dict, override, read_values
-from .data import DataSource
+from .data import DataSource, Rows
 from .loop import Surroundings, train
 from .measurement import measure
+from .mixed_source import MixedSource, world_rows
 from .records import RunFolder
 from .replica import Replica
 from .shard_source import ShardSource
@@ -102,7 +104,7 @@ def _portable(config: TrainingConfig) -> dict:
     # Where files lay on one machine says nothing to whoever reads the model file; their names do.
     values = config_to_dict(config)
     return values | {name: Path(values[name]).name for name in (
-        "data", "validation_data", "recognizer", "init_from", "init_discriminator_from")}
+        "data", "world_data", "validation_data", "recognizer", "init_from", "init_discriminator_from")}
 
 
 def _configuration(args: argparse.Namespace, folder: RunFolder | None) -> TrainingConfig:
@@ -132,6 +134,20 @@ def _domain(data: str, recognizer_sha256: str) -> str:
 
 def _source(config: TrainingConfig, size: int, recognizer: TorchRecognizer, sha256: str, device: torch.device,
             resident: bool, rows: slice) -> DataSource:
+    if not config.world_share:
+        return _own_source(config, size, recognizer, sha256, device, resident, rows)
+    if not config.world_data or is_prepared(Path(config.world_data)):
+        raise StyleSwapError(f"world_share {config.world_share}: expected a folder of columns as world_data, got "
+                             f"{config.world_data or 'none'!r}; render one with styleswap render columns")
+    places, from_world = np.arange(config.batch)[rows], world_rows(config.batch, config.world_share)[rows]
+    photos = _own_source(config, size, recognizer, sha256, device, resident, places[~from_world])
+    shown = dataclasses.replace(config, exact_swap=True)
+    world = _column_source(shown, config.world_data, size, recognizer, sha256, device, resident, places[from_world])
+    return MixedSource(photos, world, from_world)
+
+
+def _own_source(config: TrainingConfig, size: int, recognizer: TorchRecognizer, sha256: str, device: torch.device,
+                resident: bool, rows: Rows) -> DataSource:
     """By what the folder holds."""
     if not is_prepared(Path(config.data)):
         return _column_source(config, config.data, size, recognizer, sha256, device, resident, rows)
@@ -143,7 +159,7 @@ def _source(config: TrainingConfig, size: int, recognizer: TorchRecognizer, sha2
 
 
 def _column_source(config: TrainingConfig, data: str, size: int, recognizer: TorchRecognizer, sha256: str,
-                   device: torch.device, resident: bool, rows: slice = slice(None)) -> ColumnSource:
+                   device: torch.device, resident: bool, rows: Rows = slice(None)) -> ColumnSource:
     folder = Path(data)
     columns = ColumnSet(folder)
     embeddings = column_embeddings(folder, columns, recognizer, sha256, device)

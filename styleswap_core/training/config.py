@@ -33,6 +33,8 @@ class TrainingConfig:
     model_overrides: dict[str, Any] = field(default_factory=dict)  # fields of GeneratorConfig
     discriminator_channel_scale: float = 1.0  # of the generator's channels
     data: str = ""  # folder of columns, or of prepared photographs
+    world_data: str = ""  # folder of columns that a share of every batch comes from, with its exact swaps
+    world_share: float = 0.0  # of the batch's rows
     validation_data: str = ""  # folder of columns with identities never trained on; empty: no validation
     recognizer: str = ""  # the ArcFace ONNX whose embeddings drive the generator; empty: the demo pack's
     init_from: str = ""  # a generator file to start from, of this size or smaller; empty: fresh weights
@@ -60,8 +62,14 @@ class TrainingConfig:
     same_identity_share: float = 0.2
     owner_share: float = 0.5  # of targets that are member 0 of their column, whose body and window it is
     exact_swap: bool = True  # False: the paper's own paradigm, which never sees the true result of a swap
-    back_translated_share: float = 0.0  # of different-identity rows without known truth, see back_translation.py
+    # Rows whose truth is not known, and what they are made into: see unpaired.py. Shares of all rows of a batch.
+    hidden_share: float = 0.0
+    back_translated_share: float = 0.0
     back_translation_start: int = 300  # steps: of a network that knows nothing there is nothing to learn
+    agreeing_share: float = 0.0
+    agreeing_start: int = 150
+    agreeing_end: int = 1_000_000_000
+    recoloured: bool = False  # surroundings, in half of the rows
     face_weight: float = 3.0  # of pixels inside the face against those outside
     feature_weight: float = 1.0  # of pixels near eyes and mouth against the rest of the face
     weights: LossWeights = field(default_factory=LossWeights)
@@ -96,12 +104,16 @@ class TrainingConfig:
         for name in ("steps", "batch", "accumulate", "stddev_group", "r1_interval", "identity_every", "perceptual_every",
                      "log_every", "checkpoint_every", "sample_every"):
             _check(getattr(self, name) >= 1, f"{name}: expected at least 1, got {getattr(self, name)}")
-        for name in ("warmup_steps", "adversarial_start", "adversarial_ramp", "back_translation_start", "recognizer_rows",
+        for name in ("warmup_steps", "adversarial_start", "adversarial_ramp", "back_translation_start", "agreeing_start",
+                     "agreeing_end", "recognizer_rows",
                      "gradient_clip", "sample_images", "validation_images", "freeze_generator_steps",
                      "freeze_discriminator_steps", "freeze_discriminator_blocks"):
             _check(getattr(self, name) >= 0, f"{name}: expected 0 or more, got {getattr(self, name)}")
-        for name in ("same_identity_share", "owner_share", "back_translated_share"):
+        for name in ("same_identity_share", "owner_share", "hidden_share", "back_translated_share",
+                     "agreeing_share", "world_share"):
             _check(0 <= getattr(self, name) <= 1, f"{name}: expected a share in 0..1, got {getattr(self, name)}")
+        shares = self.hidden_share + self.back_translated_share + self.agreeing_share
+        _check(shares <= 1, f"hidden_share, back_translated_share and agreeing_share: expected at most 1 together, got {shares:g}")
         for name in ("learning_rate", "matrix_learning_rate", "discriminator_learning_rate", "ema_half_life_images",
                      "feature_weight", "discriminator_channel_scale", "augment_ramp_images"):
             _check(getattr(self, name) > 0, f"{name}: expected more than 0, got {getattr(self, name)}")

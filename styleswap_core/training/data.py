@@ -13,6 +13,9 @@ from torch import Tensor
 # The step whose batch is drawn for sample grids: beyond every training.
 SAMPLE_STEP = 1 << 40
 
+# Which rows of a whole batch: a slice, or their indices.
+Rows = slice | np.ndarray
+
 
 @dataclass(frozen=True)
 class Batch:

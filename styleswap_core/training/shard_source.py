@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import StyleSwapError
 from ..preparation.prepared_set import PreparedSet, ShardReader
-from .data import Batch, random_of_step
+from .data import Batch, Rows, random_of_step
 
 _READERS = 4
 
@@ -24,7 +24,7 @@ class ShardDraw:
     photo: np.ndarray  # the source's picture, from which its embedding comes
     own_photo: np.ndarray  # another picture of the target's person, where there is one
 
-    def rows(self, part: slice) -> "ShardDraw":
+    def rows(self, part: Rows) -> "ShardDraw":
         """Some of the batch."""
         return ShardDraw(self.target[part], self.photo[part], self.own_photo[part])
 
@@ -47,7 +47,7 @@ class ShardSource:
     """
 
     def __init__(self, prepared: PreparedSet, *, recognizer_sha256: str, template: str, size: int, batch: int, seed: int,
-                 same_identity_share: float, rows: slice = slice(None)) -> None:
+                 same_identity_share: float, rows: Rows = slice(None)) -> None:
         manifest = prepared.manifest
         if manifest["recognizer_sha256"] != recognizer_sha256:
             raise StyleSwapError(

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from .. import losses
 from ..faces.arcface import TorchRecognizer
 from .augmentation import Purpose
-from .back_translation import back_translate
 from .config import TrainingConfig
 from .data import Batch
 from .optimizers import Optimizer, set_learning_rate
@@ -18,6 +17,7 @@ from .schedule import adversarial_factor, discriminator_learns, due, ema_decay, 
 from .shares import Share, passes
 from .state import TrainingState, update_ema
 from .terms import Output, critic_terms, pixel_terms, recognizer_terms, weighted_sum
+from .unpaired import teach_unpaired
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _generator_step(config: TrainingConfig, state: TrainingState, shares: Sequen
         critic.requires_grad_(False)
     for batch, rows in shares:
         with autocast(config, batch.target.device):
-            batch = back_translate(config, step, batch, forward, rows)
+            batch = teach_unpaired(config, step, batch, forward, rows)
             output = run_generator(forward, batch)
             terms = pixel_terms(config, batch, output)
             if recognizer is not None:

@@ -27,8 +27,8 @@ from styleswap_core.training.replica import Replica
 # Adam: the rounding that differs between one process and two stays small there; Muon raises the weakest directions.
 CONFIG = tiny_config(
     steps=6, batch=8, optimizer="adam", schedule="constant", log_every=1, checkpoint_every=3, adversarial_start=1,
-    adversarial_ramp=0, r1_interval=2, recognizer_rows=4, exact_swap=False, back_translated_share=0.5,
-    back_translation_start=2, augment="ada", augment_probability=0.5, augment_ramp_images=200.0,
+    adversarial_ramp=0, r1_interval=2, recognizer_rows=4, exact_swap=False, back_translated_share=0.25,
+    back_translation_start=2, hidden_share=0.25, agreeing_share=0.25, agreeing_start=1, recoloured=True, augment="ada", augment_probability=0.5, augment_ramp_images=200.0,
     weights=LossWeights(feature_matching=1.0, truth_identity=1.0, mask_levels=0.1))
 
 

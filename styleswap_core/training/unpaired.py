@@ -1,0 +1,119 @@
+"""Learning to swap where no exact swap is known: what the rows of a batch are made into.
+
+Photographs show no one with another's face, so the paper's losses judge a swap by likeness and realism alone. A network
+that copies the target's features through its attributes is hardly contradicted: it learns to copy, and to please the
+recogniser by blotches. Four kinds of rows contradict it, each with a picture as its truth:
+
+- *Hidden*: the target's face is covered (hiding.py), the source is the target's own person, the truth is the photograph.
+  What a face looks like can come from the embedding alone.
+- *Agreeing*: the truth of a swap is what the network itself makes of the covered target, without gradient: what face the
+  target wore must not matter. A network that paints covered faces from the embedding and copies the others cannot do
+  this. The truth lacks what the cover hid, expression and gaze, so these rows end after a while.
+- *Swapped back*: back-translation, as in machine translation without parallel texts (Sennrich et al. 2016; Lample et al.
+  2018). The target is the network's own swap, without gradient, the source is the target's own person, the truth is the
+  photograph, with its expression, pixel by pixel. Alone, this teaches a network that copies to go on copying; it begins
+  when the first two have made swaps that differ from their targets.
+- *Recoloured*: in half of the rows the surroundings change their colours, in target and truth alike. In every
+  photograph the neck has the face's skin; in a swap it has not.
+
+Rows of which the truth is known (same identity, the face world) stay as they are.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .config import TrainingConfig
+from .data import Batch
+from .hiding import cover_faces, draw_colours, draw_covers, recolour_surroundings
+
+Painter = Callable[[Tensor, Tensor], Tensor]
+
+
+def teach_unpaired(config: TrainingConfig, step: int, batch: Batch, generator: Callable, rows: slice = slice(None)) -> Batch:
+    """The batch of `step` as the network is taught by it.
+
+    Which rows are made into what goes by their place in the whole batch, and rows come in random order: the first ones
+    agree, the last ones are hidden, those before them are swapped back. The recogniser may judge the first rows alone
+    (`recognizer_rows`): those are swaps.
+
+    Args:
+        generator: (aligned_crop (B, 3, S, S), id_embedding (B, 512)) -> output with `image`; run without gradient.
+        rows: which ones of the step's whole batch `batch` holds.
+    """
+    count = config.batch
+    hidden = count - round(config.hidden_share * count)
+    turned = max(0, hidden - round(config.back_translated_share * count))
+    agreeing = min(turned, round(config.agreeing_share * count))
+
+    def paint(target: Tensor, id_embedding: Tensor) -> Tensor:
+        with torch.no_grad():
+            return generator(target, id_embedding).image.float()
+
+    if config.recoloured:
+        batch = recolour(config, step, batch, rows)
+    if config.agreeing_start <= step < config.agreeing_end:
+        batch = agree(config, step, batch, _unknown(batch, 0, agreeing, rows), paint, rows)
+    if step >= config.back_translation_start:
+        batch = swap_back(batch, _unknown(batch, turned, hidden, rows), paint)
+    return hide(config, step, batch, _unknown(batch, hidden, count, rows), rows)
+
+
+def swap_back(batch: Batch, chosen: Tensor, paint: Painter) -> Batch:
+    """The rows `chosen` turned round: target = their swap, source = the target's person, truth = target."""
+    if not len(chosen):
+        return batch
+    photographs = batch.target[chosen]
+    return _replace(batch, chosen, target=paint(photographs, batch.id_embedding[chosen]), truth=photographs,
+                    id_embedding=batch.own_embedding[chosen])
+
+
+def hide(config: TrainingConfig, step: int, batch: Batch, chosen: Tensor, rows: slice = slice(None)) -> Batch:
+    """The rows `chosen` with covered faces: source = the target's person, truth = target."""
+    if not len(chosen):
+        return batch
+    photographs = batch.target[chosen]
+    covered, covers = _covered(config, step, batch, chosen, rows)
+    # What is painted must reach as far as the face did, and as far as what covers it.
+    return _replace(batch, chosen, target=covered, truth=photographs, id_embedding=batch.own_embedding[chosen],
+                    face_mask=torch.maximum(batch.face_mask[chosen], covers))
+
+
+def agree(config: TrainingConfig, step: int, batch: Batch, chosen: Tensor, paint: Painter, rows: slice = slice(None)) -> Batch:
+    """The rows `chosen` with a truth: what is painted where the target's face is covered."""
+    if not len(chosen):
+        return batch
+    covered, _ = _covered(config, step, batch, chosen, rows)
+    return _replace(batch, chosen, truth=paint(covered, batch.id_embedding[chosen]))
+
+
+def recolour(config: TrainingConfig, step: int, batch: Batch, rows: slice = slice(None)) -> Batch:
+    """All rows but those that show an exact swap, with other colours around the face in target and truth."""
+    chosen = (batch.same_identity | ~batch.truth_known).nonzero().flatten()
+    if not len(chosen):
+        return batch
+    drawn = draw_colours(config.batch, config.seed, step, rows)
+    drawn = type(drawn)(*(entry[chosen.cpu()] for entry in drawn))
+    # The truth of these rows is the target, or fills the place.
+    pictures = recolour_surroundings(batch.target[chosen], batch.face_mask[chosen], drawn)
+    return dataclasses.replace(batch, target=batch.target.index_copy(0, chosen, pictures),
+                               truth=batch.truth.index_copy(0, chosen, pictures))
+
+
+def _unknown(batch: Batch, first: int, last: int, rows: slice) -> Tensor:
+    # Of the rows first..last-1 of the whole batch, those held here whose truth is not known, as indices into `batch`.
+    first, last = (len(range(edge)[rows]) for edge in (first, last))
+    return first + (~batch.truth_known[first:last]).nonzero().flatten()
+
+
+def _covered(config: TrainingConfig, step: int, batch: Batch, chosen: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+    covers = draw_covers(config.batch, config.seed, step, rows).rows(chosen, batch.target.device)
+    return cover_faces(batch.target[chosen], batch.face_mask[chosen], covers)
+
+
+def _replace(batch: Batch, chosen: Tensor, **values: Tensor) -> Batch:
+    # These rows have a known truth from now on.
+    changed = {name: getattr(batch, name).index_copy(0, chosen, value) for name, value in values.items()}
+    return dataclasses.replace(batch, truth_known=batch.truth_known.index_fill(0, chosen, True), **changed)
