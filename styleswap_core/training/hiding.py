@@ -77,12 +77,12 @@ def cover_faces(pictures: Tensor, masks: Tensor, covers: Covers) -> tuple[Tensor
     with torch.autocast(pictures.device.type, enabled=False):
         pictures, mask = _bent(pictures.float(), masks.float(), covers)
         # The mean over the face alone: what surrounds it must not shine through.
-        radius, inside = max(1, side // _BLUR), _soft(mask, 1) + 1e-3
-        light = _soft(pictures.mean(dim=1, keepdim=True) * inside, radius) / _soft(inside, radius)
+        radius, inside = max(1, side // _BLUR), smoothed(mask, 1) + 1e-3
+        light = smoothed(pictures.mean(dim=1, keepdim=True) * inside, radius) / smoothed(inside, radius)
         # Nor must its mean, which is the skin's.
         light = light - (light * mask).sum(dim=(2, 3), keepdim=True) / mask.sum(dim=(2, 3), keepdim=True).clamp_min(1e-6)
         cover = (light + covers.level + sum(_smooth(grid, side) for grid in covers.tints)).clamp(-1, 1)
-        covered = torch.lerp(pictures, cover, _soft(mask, _edge(side)))
+        covered = torch.lerp(pictures, cover, smoothed(mask, _edge(side)))
     return covered.contiguous(memory_format=torch.channels_last), mask
 
 
@@ -102,7 +102,7 @@ def recolour_surroundings(pictures: Tensor, masks: Tensor, colours: Colours) -> 
     gain, offset = (entry.to(pictures.device) for entry in colours)
     with torch.autocast(pictures.device.type, enabled=False):
         others = ((pictures + 1) * gain - 1 + offset).clamp(-1, 1)
-        recoloured = torch.lerp(others, pictures, _soft(masks, _edge(pictures.shape[-1])))
+        recoloured = torch.lerp(others, pictures, smoothed(masks, _edge(pictures.shape[-1])))
     return recoloured.contiguous(memory_format=torch.channels_last)
 
 
@@ -110,7 +110,7 @@ def _bent(pictures: Tensor, masks: Tensor, covers: Covers) -> tuple[Tensor, Tens
     # The face moves and what is near follows; far away nothing does.
     side = pictures.shape[-1]
     reach = max(1, side // 12)
-    near = _soft(F.max_pool2d(masks, 2 * reach + 1, 1, reach), reach)
+    near = smoothed(F.max_pool2d(masks, 2 * reach + 1, 1, reach), reach)
     place = _coordinates(side, pictures.device)
     centre = (masks * place).sum(dim=(2, 3), keepdim=True) / masks.sum(dim=(2, 3), keepdim=True).clamp_min(1e-6)
     moved = (place - centre) * (1 / covers.sizes[:, :, None, None] - 1)
@@ -139,7 +139,8 @@ def _edge(side: int) -> int:
     return max(1, side // 64)
 
 
-def _soft(mask: Tensor, radius: int) -> Tensor:
+def smoothed(pictures: Tensor, radius: int) -> Tensor:
+    """Blurred by a box of `2 * radius + 1` px, twice; (n, C, S, S) -> the same shape."""
     for _ in range(2):
-        mask = F.avg_pool2d(mask, 2 * radius + 1, 1, radius, count_include_pad=False)
-    return mask
+        pictures = F.avg_pool2d(pictures, 2 * radius + 1, 1, radius, count_include_pad=False)
+    return pictures

@@ -27,7 +27,10 @@ from torch import Tensor
 
 from .config import TrainingConfig
 from .data import Batch
-from .hiding import cover_faces, draw_colours, draw_covers, recolour_surroundings
+from .hiding import cover_faces, draw_colours, draw_covers, recolour_surroundings, smoothed
+
+# The picture's side to the radius of the blur that keeps what rows agree upon.
+_COARSE = 24
 
 Painter = Callable[[Tensor, Tensor], Tensor]
 
@@ -86,7 +89,10 @@ def agree(config: TrainingConfig, step: int, batch: Batch, chosen: Tensor, paint
     if not len(chosen):
         return batch
     covered, _ = _covered(config, step, batch, chosen, rows)
-    return _replace(batch, chosen, truth=paint(covered, batch.id_embedding[chosen]))
+    id_embedding = batch.id_embedding[chosen]
+    own = paint(batch.target[chosen], id_embedding)
+    truth = own + smoothed(paint(covered, id_embedding) - own, own.shape[-1] // _COARSE)
+    return _replace(batch, chosen, truth=truth)
 
 
 def recolour(config: TrainingConfig, step: int, batch: Batch, rows: slice = slice(None)) -> Batch:
