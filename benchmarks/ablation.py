@@ -1,6 +1,8 @@
-"""Which form of the generator is best at one small equal budget: trains every variant, evaluates it, writes a table.
+"""Which form of the generator, or of its training, is best at one small equal budget: trains every variant, evaluates it,
+writes a table.
 
     python benchmarks/ablation.py --data runs/data/columns --out runs/ablation --table docs/ablation.md
+    python benchmarks/ablation.py --study unpaired --data runs/data/columns --out runs/unpaired --table docs/unpaired.md
 
 Stopped at any moment, it goes on with the same command: a trained or evaluated variant is not done again.
 """
@@ -12,17 +14,17 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from styleswap_core.training import photographs
+
 # The paper's own paradigm never sees an exact swap: identity, realism and mask are all that judge its swaps.
 _PAPER = {"exact_swap": False, "weights.adversarial": 0.1, "weights.feature_matching": 1.0, "weights.identity": 2.0,
           "weights.truth_identity": 0.0, "weights.perceptual": 1.0}
-# The same without a discriminator, the network's own swaps being swapped back (styleswap_core/training/back_translation.py).
-_SWAPPED_BACK = {"exact_swap": False, "back_translated_share": 0.5, "back_translation_start": 100, "weights.identity": 2.0}
 
 # Light terms of the recogniser: at full weight they slow the others down for long.
 _BASE = {"warmup_steps": 50, "schedule": "linear", "weights.adversarial": 0.0, "weights.identity": 0.0, "weights.truth_identity": 0.5,
          "weights.perceptual": 0.3, "weights.swap_perceptual": 0.3, "weights.mask": 2.0}
 
-VARIANTS: dict[str, dict] = {
+_ARCHITECTURE: dict[str, dict] = {
     "block (base)": {},
     "masking none": {"model_overrides.attribute_masking": "none"},
     "masking mean": {"model_overrides.attribute_masking": "mean"},
@@ -30,8 +32,36 @@ VARIANTS: dict[str, dict] = {
     "no mask branch": {"model_overrides.mask_branch": False, "model_overrides.attribute_masking": "none"},
     "Adam in place of Muon": {"optimizer": "adam"},
     "no exact swaps (the paper's paradigm)": _PAPER,
-    "no exact swaps, swapped back": _SWAPPED_BACK,
+    "no exact swaps, swapped back": {"exact_swap": False, "back_translated_share": 0.5, "back_translation_start": 100,
+                                     "weights.identity": 2.0},
 }
+
+
+def _flat(settings: dict) -> dict:
+    # {"weights": {"identity": 2}} -> {"weights.identity": 2}
+    plain = {name: value for name, value in settings.items() if not isinstance(value, dict)}
+    return plain | {f"{table}.{name}": value for table, values in settings.items() if isinstance(values, dict)
+                    for name, value in values.items()}
+
+
+_PHOTOGRAPHS = _flat(photographs.SETTINGS)
+_UNPAIRED: dict[str, dict] = {
+    "exact swaps shown": {"weights.swap_sharpness": 2.0},
+    "the paper's own terms": _PAPER,
+    "swapped back alone": {**_PHOTOGRAPHS, "hidden_share": 0.0, "agreeing_share": 0.0, "recoloured": False,
+                           "back_translated_share": 0.5},
+    "hidden and swapped back, no agreement": {**_PHOTOGRAPHS, "agreeing_share": 0.0},
+    "surroundings in their own colours": {**_PHOTOGRAPHS, "recoloured": False},
+    "default for photographs": _PHOTOGRAPHS,
+    "the same, with a discriminator": {**_PHOTOGRAPHS, "weights.adversarial": 0.1, "weights.feature_matching": 1.0},
+    "the same, a quarter of each batch from the face world": {**_PHOTOGRAPHS, "world_share": 0.25},
+}
+TITLES = {
+    "architecture": "Ablation\n\nEvery variant differs from the first in what its name says, and is trained and measured alike:",
+    "unpaired": "Training without exact swaps\n\nThe face world knows every exact swap. Here it is hidden from training, as it is in "
+                "photographs, and judges the result:",
+}
+STUDIES = {"architecture": _ARCHITECTURE, "unpaired": _UNPAIRED}
 KEYS = ("face_psnr", "psnr", "ssim", "sharpness_ratio", "id_retrieval_top1", "id_cos_target", "mask_iou", "outside_l1",
         "pose_error_deg", "expression_error", "gaze_error_deg")
 
@@ -45,7 +75,9 @@ def train(variant: str, args: argparse.Namespace) -> None:
     if (run / "finished").exists():
         return
     settings = {"model": args.model, "data": str(args.data), "steps": args.steps, "batch": args.batch, "checkpoint_every": 500,
-                **_BASE, **VARIANTS[variant]}
+                **_BASE, **STUDIES[args.study][variant]}
+    if settings.get("world_share"):
+        settings["world_data"] = str(args.data)
     if args.recognizer:
         settings["recognizer"] = str(args.recognizer)
     command = [sys.executable, "-m", "styleswap_core.cli", "train", "--out", str(run), "--resume", "--threads", str(args.threads)]
@@ -75,9 +107,10 @@ def table(reports: dict[str, dict], args: argparse.Namespace) -> str:
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     for variant, report in reports.items():
         lines.append(f"| {variant} | " + " | ".join(f"{report[key]:.3f}" for key in KEYS) + " |")
-    head = ("# Ablation\n\nEvery variant differs from the first in what its name says, and is trained and measured alike:\n\n```\n"
-            f"python benchmarks/ablation.py --data runs/data/columns --out runs/ablation --model {args.model} --steps {args.steps} "
-            f"--batch {args.batch} --table docs/ablation.md\n```\n\n"
+    page = "docs/ablation.md" if args.study == "architecture" else f"docs/{args.study}.md"
+    head = (f"# {TITLES[args.study]}\n\n```\n"
+            f"python benchmarks/ablation.py --study {args.study} --data runs/data/columns --out runs/{args.study} --model {args.model} "
+            f"--steps {args.steps} --batch {args.batch} --table {page}\n```\n\n"
             f"Preset `{args.model}`, {args.steps} steps of {args.batch} pictures, {args.identities} unseen people x 4 settings, "
             f"seed {args.seed}.\n\n")
     return head + "\n".join(lines) + "\n"
@@ -96,13 +129,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20261122)
     parser.add_argument("--threads", type=int, default=1, help="per training")
     parser.add_argument("--parallel", type=int, default=3, help="trainings at once")
-    parser.add_argument("--only", nargs="+", choices=list(VARIANTS), help="train these variants and stop")
+    parser.add_argument("--study", choices=list(STUDIES), default="architecture",
+                        help="of the generator's form, or of training without exact swaps")
+    parser.add_argument("--only", nargs="+", help="train these variants and stop")
     args = parser.parse_args()
+    variants = STUDIES[args.study]
+    if not set(args.only or ()) <= set(variants):
+        parser.error(f"--only: the study {args.study} has {', '.join(variants)}")
     with ThreadPoolExecutor(args.parallel) as pool:
-        list(pool.map(lambda variant: train(variant, args), args.only or VARIANTS))
+        list(pool.map(lambda variant: train(variant, args), args.only or variants))
     if args.only:
         return
-    text = table({variant: evaluate(variant, args) for variant in VARIANTS}, args)
+    text = table({variant: evaluate(variant, args) for variant in variants}, args)
     print(text)
     if args.table:
         # What people wrote below the table stays.

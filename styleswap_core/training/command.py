@@ -22,6 +22,7 @@ from .data import DataSource, Rows
 from .loop import Surroundings, train
 from .measurement import measure
 from .mixed_source import MixedSource, world_rows
+from .photographs import on_photographs
 from .records import RunFolder
 from .replica import Replica
 from .shard_source import ShardSource
@@ -113,7 +114,10 @@ def _configuration(args: argparse.Namespace, folder: RunFolder | None) -> Traini
         raise StyleSwapError(f"{folder.root} holds a run already; add --resume to go on with it, or name another folder")
     stored = _stored_values(folder) if begun else {}
     given = read_values(args.config) if args.config else {}
-    config = config_from_dict(override({**stored, **given}, args.assignments), args.config or "--set")
+    values = override({**stored, **given}, args.assignments)
+    if not begun and is_prepared(Path(str(values.get("data", "")) or ".")):
+        values = on_photographs(values)
+    config = config_from_dict(values, args.config or "--set")
     if begun:
         now = config_to_dict(config)
         for name in sorted(name for name in now if stored.get(name) != now[name]):

@@ -101,7 +101,7 @@ def _kinds(config: TrainingConfig) -> dict[int, int]:
     intervals = [config.r1_interval if config.uses_discriminator and config.weights.r1 else 1]
     intervals += [config.identity_every, config.perceptual_every] if uses_recognizer(config) else []
     start = max(config.adversarial_start + config.adversarial_ramp, config.back_translation_start,
-                config.agreeing_start, config.freeze_generator_steps, config.freeze_discriminator_steps, config.warmup_steps)
+                config.agreeing_start if config.agreeing_share else 0, config.freeze_generator_steps, config.freeze_discriminator_steps, config.warmup_steps)
     firsts: dict[tuple[bool, ...], int] = {}
     counts: dict[int, int] = {}
     for step in range(start, start + math.lcm(*intervals)):
