@@ -46,8 +46,7 @@ class Canvas:
 
     def _start(self, targets: list[Picture]) -> None:
         for target in targets:
-            if not _is_picture(target):
-                raise _unfit(target)
+            _check(target)
         self._targets = targets
         self._masks = [torch.zeros(1, *_size(target)) for target in targets]
 
@@ -58,8 +57,7 @@ class Canvas:
 
     def pixels(self, picture: int, result: bool = False) -> np.ndarray:
         """(H, W, 3) uint8 of the target, or of the result so far."""
-        source = (self._results if result else self._targets)[picture]
-        return source if isinstance(source, np.ndarray) else to_uint8(source[None])[0]
+        return uint8_pixels((self._results if result else self._targets)[picture])
 
     def image(self) -> np.ndarray | torch.Tensor:
         """The result so far, as the target came."""
@@ -147,10 +145,19 @@ def _in_boxes(matrices: torch.Tensor, boxes: Mapping[int, Box], rows: Sequence[i
     return shift_origin(matrices[rows], torch.tensor([boxes[row][:2] for row in rows]))
 
 
-def _is_picture(picture: Picture) -> bool:
+def uint8_pixels(picture: Picture) -> np.ndarray:
+    """(H, W, 3) uint8 RGB, the picture itself if it is that already; StyleSwapError for what is no picture."""
+    _check(picture)
+    return picture if isinstance(picture, np.ndarray) else to_uint8(picture[None])[0]
+
+
+def _check(picture: Picture) -> None:
     if isinstance(picture, np.ndarray):
-        return picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
-    return picture.is_floating_point() and picture.ndim == 3 and picture.shape[0] == 3
+        fits = picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
+    else:
+        fits = picture.is_floating_point() and picture.ndim == 3 and picture.shape[0] == 3
+    if not fits:
+        raise _unfit(picture)
 
 
 def _unfit(target: Picture) -> StyleSwapError:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .baking import BakedCache, BakedFaces
-from .canvas import Canvas, Picture
+from .canvas import Canvas, Picture, uint8_pixels
 from .errors import StyleSwapError
 from .faces.choice import FaceChoice
 from .faces.detected import DetectedFace, FaceAnalyzer
@@ -213,7 +213,7 @@ class FrameSwapper:
 
     def _find(self, frames: Iterable[Picture]) -> Iterator[_FoundFrame]:
         for number, frame in enumerate(frames):
-            yield _FoundFrame(number, frame, *self._choose(Canvas.of_frames([frame]).pixels(0)))
+            yield _FoundFrame(number, frame, *self._choose(uint8_pixels(frame)))
 
     def _is_enough(self, waiting: Sequence[_FoundFrame]) -> bool:
         faces = sum(len(frame.faces) for frame in waiting)

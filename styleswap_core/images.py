@@ -131,8 +131,9 @@ def from_uint8(image: np.ndarray | torch.Tensor) -> torch.Tensor:
         )
     if tensor.ndim == 3:
         tensor = tensor[None]
-    # (B, H, W, 3) -> (B, 3, H, W)
-    return tensor.permute(0, 3, 1, 2).to(torch.float32).div(127.5).sub(1.0).contiguous()
+    # (B, H, W, 3) -> (B, 3, H, W); turned over as it is converted, then changed in place: it may be a whole frame.
+    planes = tensor.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+    return planes.div_(127.5).sub_(1.0)
 
 
 def to_uint8(image: torch.Tensor) -> np.ndarray:
@@ -142,8 +143,8 @@ def to_uint8(image: torch.Tensor) -> np.ndarray:
         StyleSwapError: another shape.
     """
     _check_bchw(image)
-    levels = image.detach().float().add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
+    levels = image.detach().float().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def bhwc_to_bchw(image: torch.Tensor) -> torch.Tensor:

@@ -45,6 +45,7 @@ TEMPLATES: dict[str, tuple[tuple[float, float], ...]] = {
 """Where the five points lie in a crop: name -> five (x, y), as fractions of the crop's side."""
 
 RECOGNIZER_SIZE = 112
+_POINTS_AT_ONCE = 2**18
 
 
 def template_points(name: str, size: int) -> torch.Tensor:
@@ -170,7 +171,7 @@ def _warp_reduced(
         bottom, right = -image.shape[2] % factor, -image.shape[3] % factor
         if bottom or right:
             image = F.pad(image, (0, right, 0, bottom), mode="constant" if padding == "zeros" else "replicate")
-        image = F.avg_pool2d(image, factor)
+        image = _block_means(image, factor)
         # In continuous coordinates a block picture's x is x / factor, without a half-pixel term.
         matrix = torch.cat([matrix[:, :, :2] * factor, matrix[:, :, 2:]], 2)
     return _sample(image, matrix, size, padding, mode, oversample)
@@ -180,16 +181,38 @@ def _sample(
     image: torch.Tensor, matrix: torch.Tensor, size: tuple[int, int], padding: str, mode: str, oversample: int
 ) -> torch.Tensor:
     height, width = size
+    to_picture = invert_affine(matrix)
+    # grid_sample counts from -1 to 1. Scaling the matrix, and adding a row's to a column's part, leaves a single pass over
+    # the whole grid.
     options = {"dtype": matrix.dtype, "device": matrix.device}
-    x = (torch.arange(width * oversample, **options) + 0.5) / oversample
-    y = (torch.arange(height * oversample, **options) + 0.5) / oversample
-    to_picture = invert_affine(matrix)[:, None, None]  # (B, 1, 1, 2, 3)
-    x, y = x[None, None, :, None], y[None, :, None, None]
-    points = to_picture[..., 0] * x + to_picture[..., 1] * y + to_picture[..., 2]  # (B, h, w, 2)
-    extent = torch.tensor([image.shape[3], image.shape[2]], **options)
-    grid = (points * (2.0 / extent) - 1.0).to(image.dtype)
-    sampled = F.grid_sample(image, grid, mode=mode, padding_mode=padding, align_corners=False)
-    return F.avg_pool2d(sampled, oversample) if oversample > 1 else sampled
+    unit = 2.0 / torch.tensor([image.shape[3], image.shape[2]], **options)
+    linear = to_picture[:, None, None, :, :2] * unit[:, None]  # (B, 1, 1, 2, 2)
+    x, y = ((torch.arange(side * oversample, **options) + 0.5) / oversample for side in (width, height))
+    across = linear[..., 0] * x[:, None]  # (B, 1, w, 2)
+    down = linear[..., 1] * y[:, None, None] + (to_picture[:, None, None, :, 2] * unit - 1.0)  # (B, h, 1, 2)
+    bands = []
+    for part in down.split(_rows_at_once(image, len(x), len(y), oversample), 1):
+        grid = (across + part).to(image.dtype)  # (B, rows, w, 2)
+        band = F.grid_sample(image, grid, mode=mode, padding_mode=padding, align_corners=False)
+        bands.append(_block_means(band, oversample) if oversample > 1 else band)
+    return bands[0] if len(bands) == 1 else torch.cat(bands, 2)
+
+
+def _rows_at_once(image: torch.Tensor, width: int, height: int, multiple: int) -> int:
+    """On a CPU few enough rows, `multiple` of them at least, that grid and samples stay in its cache; fresh memory for all of
+    a batch's costs as much again as the sampling."""
+    if image.device.type != "cpu":
+        return height
+    return max(1, _POINTS_AT_ONCE // (len(image) * width * multiple)) * multiple
+
+
+def _block_means(image: torch.Tensor, factor: int) -> torch.Tensor:
+    """(B, C, H, W) -> (B, C, H / factor, W / factor), sides that divide: whole rows add up several times as fast on a CPU as
+    `avg_pool2d` walks through them."""
+    rows = sum(image[:, :, start::factor] for start in range(1, factor))
+    rows = rows + image[:, :, ::factor]
+    columns = sum(rows[..., start::factor] for start in range(1, factor))
+    return (columns + rows[..., ::factor]) * (1.0 / factor**2)
 
 
 def edge_window(size: int, border: float = 0.06) -> torch.Tensor:
