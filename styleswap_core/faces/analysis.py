@@ -21,6 +21,7 @@ from .recognition import check_picture, embed_points, reduced
 # Large faces are found in the small pass: a detector trained on photographs sees too few frame-filling faces.
 DETECTION_SIZES = (640, 256)
 _STRIDE = 32  # a detector's coarsest; its input must be a multiple
+_LEAST_SIDE = 64
 # What a retry adds around a picture in which nothing was found, as a fraction of its sides.
 PADDING = 0.5
 _SAME_FACE_IOU = 0.4
@@ -54,7 +55,7 @@ def load_face_analysis(
     """
     if not 0.0 < det_thresh < 1.0:
         raise StyleSwapError(f"expected a detection threshold between 0 and 1, got {det_thresh}")
-    if det_size is not None and (det_size < 64 or det_size % 32):
+    if det_size is not None and (det_size < _LEAST_SIDE or det_size % _STRIDE):
         raise StyleSwapError(f"expected a detection size of 64 or more and divisible by 32, got {det_size}")
     analysis = build_analysis(find_pack(pack, root, allow_download), providers, threads=threads)
     return InsightFaceAnalyzer(analysis, (det_size,) if det_size else DETECTION_SIZES, det_thresh, fit=not det_size)
@@ -91,6 +92,7 @@ class InsightFaceAnalyzer:
                 analysis.prepare(ctx_id=0, det_thresh=det_thresh, det_size=(sizes[0], sizes[0]))
         self._detector = analysis.det_model
         self._recognizer = analysis.models.get("recognition")
+        self._square = not _takes_any_shape(self._detector)
         self._fit = fit
         self._sizes = tuple(sizes)
         self.recognizer_path = Path(self._recognizer.model_file) if self._recognizer else None
@@ -161,7 +163,8 @@ class InsightFaceAnalyzer:
         kept: list[tuple[np.ndarray, float, np.ndarray]] = []
         for size in _fitting(self._sizes, max(bgr.shape[:2])) if self._fit else self._sizes:
             # Without `stdout_to_stderr`: it acts on the whole process, and detection may run beside other threads.
-            boxes, points = self._detector.detect(bgr, input_size=(size, size))
+            canvas = (size, size) if self._square else _canvas(size, *bgr.shape[1::-1])
+            boxes, points = self._detector.detect(bgr, input_size=canvas)
             if points is None:
                 raise StyleSwapError("this pack's detector gives no five points; use one that does, such as det_10g")
             fresh = [
@@ -178,8 +181,26 @@ class InsightFaceAnalyzer:
 
 def _fitting(sizes: Sequence[int], side: int) -> list[int]:
     """Detection sizes for a picture of that longer side, without repeats: enlarging shows a detector nothing new."""
-    least = max(64, -(-side // _STRIDE) * _STRIDE)
+    least = max(_LEAST_SIDE, -(-side // _STRIDE) * _STRIDE)
     return list(dict.fromkeys(min(size, least) for size in sizes))
+
+
+def _canvas(size: int, width: int, height: int) -> tuple[int, int]:
+    """(width, height) of the detector's input for a picture whose longer side is shown at `size`.
+
+    insightface fills a square up with black, which costs a detector as much as picture does: 9/16 of a square are enough for
+    a frame of 16:9. The picture is shown as large as in the square, pixel for pixel.
+    """
+    longer = max(width, height)
+    # Whole steps of the coarsest stride; in integers, so that no side comes out one step short.
+    across, down = (max(_LEAST_SIDE, -(-side * size // (longer * _STRIDE)) * _STRIDE) for side in (width, height))
+    return across, down
+
+
+def _takes_any_shape(detector: Any) -> bool:
+    """Whether one session of the detector runs on pictures of all shapes, none of which needs to be built first."""
+    fixed = any(isinstance(side, int) for side in detector.session.get_inputs()[0].shape[2:4])
+    return not fixed and not getattr(detector, "static_shape_sessions", False)
 
 
 def _is_face(points: np.ndarray) -> bool:

@@ -89,6 +89,10 @@ def build_analysis(
     _require_insightface()
     if providers:
         _require_provider(providers[0], _available_providers())
+    used = list(providers or default_providers())
+    # One session for pictures of all shapes; insightface's way is another one, with its own copy of the weights, for each.
+    # CoreML alone needs to know shapes beforehand.
+    options = {} if used[0] == "CoreMLExecutionProvider" else {"static_shape_sessions": False}
     with stdout_to_stderr():
         from insightface.app import FaceAnalysis
 
@@ -96,7 +100,8 @@ def build_analysis(
             analysis = FaceAnalysis(
                 name=str(folder),
                 allowed_modules=list(modules),
-                providers=list(providers or default_providers()),
+                providers=used,
+                **options,
                 **session_options(threads),
             )
         except AssertionError as error:

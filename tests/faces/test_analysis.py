@@ -3,14 +3,17 @@
 import shutil
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import recognizer_crop
-from styleswap_core.faces.analysis import load_face_analysis
+from styleswap_core.faces.analysis import adopt_face_analysis, load_face_analysis
 from styleswap_core.faces.packs import find_pack, list_packs
-from styleswap_core.images import from_uint8
+from styleswap_core.images import from_uint8, to_uint8
+from styleswap_core.synthetic.parameters import Attributes, Identities
+from styleswap_core.synthetic.world import render
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +86,84 @@ def test_a_coarser_pass_adds_what_the_finer_one_missed(tiny_pack, analyzer):
     both = load_face_analysis(tiny_pack)
     assert {face.box[2] - face.box[0] > 60 for face in both.detect(picture)} == {False, True}
     assert all(face.box[2] - face.box[0] < 60 for face in analyzer.detect(picture))
+
+
+@pytest.fixture
+def canvases(monkeypatch):
+    """Watches an analyzer: the list of (width, height) at which its detector looks from now on."""
+
+    def watch(analyzer):
+        seen, detect = [], analyzer._detector.detect
+        monkeypatch.setattr(
+            analyzer._detector, "detect", lambda bgr, input_size: (seen.append(input_size), detect(bgr, input_size))[1]
+        )
+        return seen
+
+    return watch
+
+
+@pytest.mark.parametrize("width, height, expected", [
+    (1920, 1080, (640, 384)), (1080, 1920, (384, 640)), (1000, 1000, (640, 640)), (1280, 640, (640, 320)), (2000, 100, (640, 64)),
+])
+def test_the_detector_looks_at_the_pictures_own_shape(analyzer, canvases, width, height, expected):
+    seen = canvases(analyzer)
+    analyzer._passes(np.zeros((height, width, 3), np.uint8))
+    assert seen == [expected]
+    # All shapes run through the session that was loaded.
+    assert set(analyzer._detector.resolution_sessions.values()) == {analyzer._detector.session}
+
+
+@pytest.mark.parametrize("height, width", [(360, 640), (640, 352), (160, 640)])
+def test_positions_in_pictures_of_any_shape(analyzer, box_and_points, height, width):
+    (face,) = analyzer.detect(blocks(height, width, (256, 96)))
+    np.testing.assert_allclose(face.points, box_and_points[1] * 32 + [256, 96] + 0.5, atol=1e-3)
+    # Shown at half its size; insightface's scaling leaves the first pixel's centre where it is.
+    (large,) = analyzer.detect(blocks(2 * height, 2 * width, (512, 192), side=64))
+    np.testing.assert_allclose(large.points, box_and_points[1] * 64 + [512, 192] + 0.5, atol=1e-3)
+
+
+def test_a_detector_with_a_fixed_input_gets_its_square(tiny_pack, tmp_path, canvases, box_and_points):
+    folder = tmp_path / "fixed"
+    shutil.copytree(tiny_pack, folder)
+    model = onnx.load(folder / "det.onnx")
+    for dimension in model.graph.input[0].type.tensor_type.shape.dim[2:]:
+        dimension.dim_value = 640
+    onnx.save(model, folder / "det.onnx")
+    analyzer = load_face_analysis(folder)
+    seen = canvases(analyzer)
+    (face,) = analyzer.detect(blocks(360, 640, (256, 96)))
+    np.testing.assert_allclose(face.points, box_and_points[1] * 32 + [256, 96] + 0.5, atol=1e-3)
+    assert set(seen) == {(640, 640), (256, 256)}
+
+
+def test_another_programs_analysis_that_builds_a_session_for_each_shape_keeps_to_squares(tiny_pack, canvases):
+    from insightface.app import FaceAnalysis
+
+    analyzer = adopt_face_analysis(FaceAnalysis(name=str(tiny_pack), providers=["CPUExecutionProvider"]))
+    seen = canvases(analyzer)
+    assert len(analyzer.detect(blocks(360, 640, (256, 96)))) == 1
+    assert set(seen) == {(640, 640), (256, 256)}
+
+
+def test_rendered_faces_are_found_as_in_a_square():
+    """Of frames of 16:9, upright and panoramic, with the demo pack."""
+    own, square = load_face_analysis(det_size=640), load_face_analysis(det_size=640)
+    square._square = True
+    heads = to_uint8(render(Identities.from_seeds(range(3)), Attributes.from_seeds(range(3)), size=200).image)
+    for (height, width), corners in {
+        (360, 640): [(10, 40), (220, 60), (430, 90)], (640, 360): [(20, 30), (60, 230), (130, 420)],
+        (250, 640): [(10, 10), (220, 20), (430, 15)],
+    }.items():
+        frame = np.full((height, width, 3), 120, np.uint8)
+        for (x, y), head in zip(corners, heads, strict=True):
+            frame[y : y + 200, x : x + 200] = head
+        found, expected = (analyzer.detect(frame, "left-right", embed=False) for analyzer in (own, square))
+        assert len(found) == len(expected) == 3
+        for face, other in zip(found, expected, strict=True):
+            # Not to the last bit: beyond its input a network sees zeros, in the square it sees black.
+            eye_distance = np.linalg.norm(other.points[1] - other.points[0])
+            assert np.abs(face.points - other.points).max() < 0.01 * eye_distance
+            assert np.abs(face.box - other.box).max() < 0.02 * eye_distance and abs(face.score - other.score) < 0.01
 
 
 def test_the_same_face_is_reported_once(tiny_pack):
