@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.model import PRESETS, Generator, preset
-from styleswap_core.model.baked import CPU_CHUNK_PIXELS, bake
+from styleswap_core.model.baked import CPU_CHUNK_BYTES, bake
 from styleswap_core.model.folded import can_pack
 
 VARIANTS = [
@@ -105,7 +105,7 @@ def test_folded_upsampling_is_the_same(injection):
 
 def test_a_batch_over_the_chunk_limit_equals_its_pictures():
     config = preset("tiny")
-    batch = CPU_CHUNK_PIXELS // config.size**2 + 1
+    batch = CPU_CHUNK_BYTES // (4 * config.size**2) + 1
     baked = bake(build(config), torch.randn(config.num_ws, config.w_dim))
     crop, _ = inputs(config, batch)
     together = baked(crop)
