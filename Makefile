@@ -4,7 +4,7 @@
 #                    with -j2 in two ComfyUIs side by side
 # make thumbnails | help-pictures | readme-pictures | golden   draw the pack's pictures anew in a real ComfyUI
 # make venv   only set up
-# make bench  measure the generator and whole frames against references, into docs/benchmarks (most of an hour)
+# make bench  measure the generator and whole frames against references, into docs/benchmarks (some 20 minutes)
 # make assets train everything that ships in styleswap_core/assets again, from nothing (hours on a CPU)
 # make clean  remove .venv and what the demo and the tests wrote
 
@@ -52,7 +52,7 @@ thumbnails golden: $(STAMPS)/browser
 help-pictures readme-pictures: $(STAMPS)/browser
 	"$(VENV_PYTHON)" tests/comfyui/draw.py $(@:-pictures=)
 
-# BENCH_ARGS: --threads N, --device cuda, --presets NAME ..., --rounds N; --quick only shows that everything works.
+# BENCH_ARGS: --threads N, --device cuda, --presets NAME ..., --rounds N, --minutes N; --quick only shows that everything works.
 BENCH_OUT ?= docs/benchmarks
 BENCH_ARGS ?=
 

@@ -24,8 +24,8 @@ def write_report(folder: Path, record: dict) -> str:
     (folder / f"{stem}.svg").write_text(plot(rows), encoding="utf-8")
     page = "\n\n".join([
         f"# Speed on {machine_name(record['device'])}",
-        f"{record['threads']} threads, PyTorch {torch.__version__}; medians over {record['rounds']} rounds in which the contenders"
-        " take turns, each in a process of its own. Made by `make bench`.",
+        f"{record['threads']} threads, PyTorch {torch.__version__}; medians over up to {record['rounds']} rounds in which the"
+        " contenders take turns, each in a process of its own; the slowest take part in fewer. Made by `make bench`.",
         f"![time per frame]({stem}.svg)",
         generator_tables(rows, record),
         checks(rows, record),
@@ -61,27 +61,29 @@ def summarize(record: dict) -> dict[tuple[str, int], dict[str, dict]]:
             "share": rate / max(peaks[dtype]) if peaks[dtype] else float("nan"),
             "megabytes": median(row["peak_bytes"] for row in rounds.values()) / 2**20,
             "difference": max(row["difference"] for row in rounds.values()),
+            "calls": sum(len(row["seconds"]) for row in rounds.values()),
+            "rounds": len(rounds),
         }
     return rows
 
 
 def generator_tables(rows: dict, record: dict) -> str:
     """One table for each preset and batch."""
-    peaks = defaultdict(float)
-    for row in record["results"]:
-        if row["what"] == "peak":
-            peaks[row["dtype"]] = max(peaks[row["dtype"]], row["flops_per_second"])
-    text = "Matrix product at its best in the same run: " + ", ".join(
-        f"{dtype} {rate / 1e9:.0f} GFLOP/s" for dtype, rate in sorted(peaks.items())
+    peaks = [row for row in record["results"] if row["what"] == "peak"]
+    best = {row["dtype"]: row for row in sorted(peaks, key=lambda row: row["flops_per_second"])}
+    text = "Matrix product at its best in the same run, of several ways and sizes: " + ", ".join(
+        f"{dtype} {row['flops_per_second'] / 1e9:.0f} GFLOP/s ({row['way']}, {row['size']} x {row['size']})"
+        for dtype, row in sorted(best.items())
     ) + ". Rates count the baked network's operations, whoever does the work."
     for (name, batch), contenders in rows.items():
         text += f"\n\n## {name}, batch {batch}\n\n"
-        text += "| contender | ms per frame | times the reference's speed | GFLOP/s | share of the peak | peak memory | largest difference |\n"
-        text += "| --- |" + " ---: |" * 6 + "\n"
+        text += "| contender | ms per frame | times the reference's speed | GFLOP/s | share of the peak | peak memory | largest difference"
+        text += " | timed calls (rounds) |\n| --- |" + " ---: |" * 7 + "\n"
         for contender, row in contenders.items():
             text += (
                 f"| {CONTENDERS[contender].label} | {row['ms']:.1f} | {row['ratio']:.2f} | {row['gflops']:.0f} | {row['share']:.0%}"
-                f" | {row['megabytes']:.0f} MiB | {row['difference']:.1e} |\n"
+                f" | {row['megabytes']:.0f} MiB | {row['difference']:.1e}"
+                f" | {row['calls']} ({row['rounds']}) |\n"
             )
     return text.rstrip()
 
