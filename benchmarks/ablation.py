@@ -67,10 +67,12 @@ KEYS = ("face_psnr", "psnr", "ssim", "sharpness_ratio", "id_retrieval_top1", "id
 
 
 def folder_name(variant: str) -> str:
+    """Where a variant is trained, below the folder for all."""
     return "".join(c if c.isalnum() else "-" for c in variant).strip("-")
 
 
 def train(variant: str, args: argparse.Namespace) -> None:
+    """Train a variant, or go on with it; nothing if it is finished."""
     run = args.out / folder_name(variant)
     if (run / "finished").exists():
         return
@@ -90,6 +92,7 @@ def train(variant: str, args: argparse.Namespace) -> None:
 
 
 def evaluate(variant: str, args: argparse.Namespace) -> dict:
+    """The report of `styleswap evaluate` on a trained variant, made if it is not there."""
     report = args.out / folder_name(variant) / "evaluation.json"
     if not report.exists():
         model = args.out / folder_name(variant) / "generator_ema.safetensors"
@@ -100,6 +103,7 @@ def evaluate(variant: str, args: argparse.Namespace) -> dict:
 
 
 def table(reports: dict[str, dict], args: argparse.Namespace) -> str:
+    """Markdown, with the command that makes it."""
     first = next(iter(reports.values()))
     lines = ["| variant | " + " | ".join(KEYS) + " |", "| --- |" + " ---: |" * len(KEYS)]
     for suffix, label in (("_floor", "*target copied*"), ("_ceiling", "*exact swap*")):
@@ -117,6 +121,7 @@ def table(reports: dict[str, dict], args: argparse.Namespace) -> str:
 
 
 def main() -> None:
+    """Train and evaluate all variants, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of columns")
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs")

@@ -47,10 +47,12 @@ class Stages:
     """Seconds spent in each stage; synchronises the device around each, so that its time is its own."""
 
     def __init__(self, device: str) -> None:
+        """device: "cpu" or "cuda"."""
         self.seconds: dict[str, float] = defaultdict(float)
         self._device = device
 
     def timed(self, stage: str, function: Callable) -> Callable:
+        """The function, with its time added to a stage."""
         def run(*arguments, **options):
             self._synchronize()
             start = time.perf_counter()
@@ -87,6 +89,7 @@ class Remembered:
         self._found = {id(frame): analyzer.detect(frame, embed=False) for frame in frames}
 
     def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True):
+        """What was found in one of the frames, the very object."""
         return self._found[id(picture)]
 
 

@@ -72,9 +72,11 @@ class GroupedReference(nn.Module):
 
     @property
     def config(self):
+        """Of the generator."""
         return self.generator.config
 
     def forward(self, aligned_crop: Tensor, id_embedding: Tensor) -> GeneratorOutput:
+        """As `Generator`: aligned_crop (B, 3, S, S) in -1..1, id_embedding (B, 512)."""
         attributes = self._encode(aligned_crop)
         w = self._mapping(id_embedding)
         x = rgb = None

@@ -67,6 +67,7 @@ def rendered_bound(predicted: Tensor, values: Tensor, cases: int, seed: int) -> 
 
 
 def main() -> None:
+    """Print what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--crops", type=Path, required=True, help="folder of 112 px columns to fit on")
     parser.add_argument("--validation", type=Path, required=True, help="folder of 112 px columns of unseen people")

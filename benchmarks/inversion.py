@@ -44,6 +44,7 @@ VARIANTS = {
 
 
 def settings_of(variant: str, steps: int) -> InversionSettings:
+    """Of a variant, for so many steps."""
     # Patience without end: all variants take all steps.
     return InversionSettings(steps=steps, patience=2000, precision="float32" if variant == "float32" else "auto",
                              low_memory=variant == "low_memory")
@@ -56,6 +57,13 @@ def faces(count: int, generator, seed: int) -> AlignedFaces:
     return AlignedFaces(crops, template_points(generator.config.template, size).expand(count, 5, 2).contiguous())
 
 
+def likeness_loss(recognizer, image: torch.Tensor, points: torch.Tensor, draws: torch.Tensor, target: torch.Tensor,
+                  settings: InversionSettings) -> torch.Tensor:
+    """How far the views `draws` (N, views, VIEW_DRAWS) of swapped guides (N, 3, S, S) are from the person `target` (512,)."""
+    crops = look(image, points, draws, recognizer.input_size)
+    return settings.weights.identity * (1 - F.cosine_similarity(recognizer(crops), target[None])).mean()
+
+
 def plain_loop(generator, recognizer, sources: AlignedFaces, target, guides: AlignedFaces, settings: InversionSettings,
                frozen: bool = False) -> torch.Tensor:
     """The same optimisation, written down as the method says it; `w_plus` (num_ws, w_dim) after the last step.
@@ -66,8 +74,7 @@ def plain_loop(generator, recognizer, sources: AlignedFaces, target, guides: Ali
     weights = [*generator.parameters(), *(buffer for buffer in recognizer.buffers() if buffer.is_floating_point())]
     for weight in weights:
         weight.requires_grad_(not frozen)
-    device = target.device
-    sources, guides = sources.to(device), guides.to(device)
+    sources, guides = sources.to(target.device), guides.to(target.device)
     region = TrustRegion.around(generator, target, settings.trust)
     offset = torch.zeros_like(region.center, requires_grad=True)
     optimizer = torch.optim.Adam([offset], lr=0.0, betas=BETAS)
@@ -101,8 +108,7 @@ def plain_loop(generator, recognizer, sources: AlignedFaces, target, guides: Ali
             part = guides[rows]
             draws = torch.randn(len(part), settings.views, VIEW_DRAWS, generator=random)
             image = run(generator, w_plus, part).image
-            crops = look(image, part.points, draws, recognizer.input_size)
-            loss = loss + settings.weights.identity * (1 - F.cosine_similarity(recognizer(crops), target[None])).mean()
+            loss = loss + likeness_loss(recognizer, image, part.points, draws, target, settings)
             loss = loss + settings.weights.preservation * F.smooth_l1_loss(image, plain[rows], beta=PRESERVATION_BEND)
         else:
             loss = loss + reconstruction(w_plus, next(own))
@@ -122,6 +128,7 @@ def plain_loop(generator, recognizer, sources: AlignedFaces, target, guides: Ali
 
 
 def run(generator, w_plus, part: AlignedFaces):
+    """The generator on faces, all with one w_plus (num_ws, w_dim), encoding them anew."""
     return generator.synthesis(w_plus.expand(len(part), -1, -1), generator.encode(part.crops), part.crops)
 
 
@@ -157,6 +164,7 @@ def memory(device: torch.device) -> int:
 
 
 def compare(args: argparse.Namespace) -> dict:
+    """All variants by turns, each in a process of its own; medians, and ratios to the plain loop."""
     runs: dict[str, list[dict]] = {variant: [] for variant in VARIANTS}
     for _ in range(args.repeats):
         for variant in VARIANTS:
@@ -175,6 +183,7 @@ def compare(args: argparse.Namespace) -> dict:
 
 
 def table(result: dict) -> str:
+    """Markdown."""
     lines = ["| | s per step | times faster | peak memory, MiB |", "| --- | ---: | ---: | ---: |"]
     for variant, label in VARIANTS.items():
         row = result[variant]
@@ -183,6 +192,7 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
+    """The comparison, or one variant of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=DEMO_MODEL, help="generator (default: the demo model)")
     parser.add_argument("--steps", type=int, default=20)

@@ -31,6 +31,7 @@ def cost(kernels: Kernels, first: int, count: int, size: int) -> float:
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--size", type=int, default=128)

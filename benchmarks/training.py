@@ -93,6 +93,7 @@ def table(results: list[tuple[Setting, dict]]) -> str:
 
 
 def main() -> None:
+    """Measure every setting, and write the table after each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for training.json and training.md")
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS), help="recipes or presets to train")
