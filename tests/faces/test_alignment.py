@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from insightface.utils import face_align
 
 from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces import alignment
 from styleswap_core.faces.alignment import (
     TEMPLATES,
     crop_box,
@@ -254,3 +255,15 @@ def test_recognizer_crop_is_differentiable_and_checks_its_size():
     assert picture.grad.abs().sum() > 0
     with pytest.raises(StyleSwapError, match="112"):
         recognizer_crop(picture, POINTS, 100)
+
+
+@pytest.mark.parametrize("shrink, mode", [(1.0, "bicubic"), (1.4, "bilinear"), (3.3, "bilinear")])
+def test_a_crop_is_the_same_however_few_rows_are_sampled_at_once(monkeypatch, shrink, mode):
+    picture = torch.rand(2, 3, 90, 110, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    matrix = torch.tensor([[0.9, 0.2, 3.0], [-0.2, 0.9, 9.0]]).expand(2, 2, 3) / shrink
+    whole = warp(picture, matrix, (33, 40), mode=mode)
+    monkeypatch.setattr(alignment, "_POINTS_AT_ONCE", 600)
+    bands = warp(picture, matrix, (33, 40), mode=mode)
+    torch.testing.assert_close(bands, whole, atol=1e-6, rtol=0)
+    gradients = [torch.autograd.grad(crop.square().sum(), picture)[0] for crop in (whole, bands)]
+    torch.testing.assert_close(*gradients, atol=1e-5, rtol=0)

@@ -1,0 +1,62 @@
+"""The benchmarks' own parts: every way to multiply multiplies, and slow measurements give way to the others."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+import torch
+
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_way_gives_the_same_product(dtype):
+    from matrix_peak import ways
+
+    a, b = (torch.randn(64, 64, generator=torch.Generator().manual_seed(seed)).to(dtype) for seed in (1, 2))
+    expected = a.float() @ b.float().T
+    found = dict(ways(a, b, threads=1))
+    assert {"torch.mm", "linear layer"} <= set(found) and ("ONNX Runtime MatMul" in found) == (dtype == torch.float32)
+    for way, product in found.items():
+        result = product()
+        result = torch.as_tensor(result[0] if isinstance(result, list) else result).float()
+        if result.ndim == 4:
+            result = result.permute(0, 2, 3, 1).reshape(64, 64)
+        tolerance = 1e-4 if dtype == torch.float32 else 0.3
+        torch.testing.assert_close(result, expected, atol=tolerance, rtol=0, msg=lambda text, way=way: f"{way}: {text}")
+
+
+def rounds(minutes, monkeypatch, seconds_of):
+    """Three rounds of jobs that take so many seconds each by the clock, and one or two timed calls; what ran in each."""
+    import speed
+
+    now, ran = [0.0], []
+
+    def run(what, args, job):
+        now[0] += seconds_of[job]
+        ran[-1].append(job)
+        return {"seconds": [1.0] * (1 if job == "once" else 2)}
+
+    monkeypatch.setattr(speed, "run", run)
+    monkeypatch.setattr(speed.time, "monotonic", lambda: now[0])
+    made = speed.Rounds([("generator", {"job": job}) for job in seconds_of], argparse.Namespace(minutes=minutes, rounds=3))
+    for number in range(3):
+        ran.append([])
+        made.run(number)
+    return ran
+
+
+def test_with_time_enough_all_take_part_in_every_round(monkeypatch):
+    jobs = {"slow": 100, "quick": 1}
+    assert rounds(10, monkeypatch, jobs) == [list(jobs)] * 3
+
+
+def test_the_slowest_are_left_out_once_they_have_their_calls(monkeypatch):
+    jobs = {"quick": 5, "slow": 100, "once": 90, "other": 5}
+    # 100 s are left after the first round. The one with a single call takes the second; it leaves 10 for the third.
+    assert rounds(5, monkeypatch, jobs) == [list(jobs), ["once"], ["quick", "other"]]
