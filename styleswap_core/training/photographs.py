@@ -18,7 +18,7 @@ SETTINGS: dict[str, Any] = {
         "swap_gradients": 3.0,
         "swap_laplacian": 3.0,
         "swap_perceptual": 0.3,
-        "swap_sharpness": 2.0,
+        "swap_sharpness": 4.0,
     },
 }
 """Values of a `TrainingConfig` that stand unless a file or an option says otherwise."""
