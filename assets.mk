@@ -54,10 +54,4 @@ $(ASSETS)/generator.safetensors: | $(STAMPS)/test $(DATA)/columns/finished $(ASS
 		--set batch=60 --set schedule=constant --set steps=1500 --set recognizer_rows=18
 	$(TRAIN) --out runs/demo-128 $(LIKENESS) --set model=demo-128 --set init_from=runs/demo-64/generator_ema.safetensors \
 		--set batch=36 --set schedule=linear --set steps=10000 --set feature_weight=3 --set recognizer_rows=15 --set weights.swap_sharpness=2
-	$(TRAIN) --out runs/demo-128-sharp $(LIKENESS) --set model=demo-128 --set init_from=runs/demo-128/generator_ema.safetensors \
-		--set batch=36 --set schedule=linear --set steps=10000 --set feature_weight=3 --set recognizer_rows=15 --set weights.swap_sharpness=12 \
-		--set learning_rate=0.0015 --set matrix_learning_rate=0.04 --set weights.identity=3 --set weights.truth_identity=4
-	$(TRAIN) --out runs/demo-128-last $(LIKENESS) --set model=demo-128 --set init_from=runs/demo-128-sharp/generator_ema.safetensors \
-		--set batch=36 --set schedule=linear --set steps=2200 --set feature_weight=1.5 --set recognizer_rows=15 --set weights.swap_sharpness=12 \
-		--set learning_rate=0.001 --set matrix_learning_rate=0.02 --set weights.identity=4 --set weights.truth_identity=4 --set weights.swap_pixels=12
-	$(STYLESWAP) export runs/demo-128-last "$@" --card "demo generator: knows the rendered faces of the face world only"
+	$(STYLESWAP) export runs/demo-128 "$@" --card "demo generator: knows the rendered faces of the face world only"

@@ -53,7 +53,6 @@ _UNPAIRED: dict[str, dict] = {
     "hidden and swapped back, no agreement": {**_PHOTOGRAPHS, "agreeing_share": 0.0},
     "surroundings in their own colours": {**_PHOTOGRAPHS, "recoloured": False},
     "default for photographs": _PHOTOGRAPHS,
-    "the same, with a discriminator": {**_PHOTOGRAPHS, "weights.adversarial": 0.1, "weights.feature_matching": 1.0},
     "the same, a quarter of each batch from the face world": {**_PHOTOGRAPHS, "world_share": 0.25},
 }
 TITLES = {

@@ -68,7 +68,6 @@ class TrainingConfig:
     back_translation_start: int = 300  # steps: of a network that knows nothing there is nothing to learn
     agreeing_share: float = 0.0
     agreeing_start: int = 150
-    agreeing_end: int = 1_000_000_000
     recoloured: bool = False  # surroundings, in half of the rows
     face_weight: float = 3.0  # of pixels inside the face against those outside
     feature_weight: float = 1.0  # of pixels near eyes and mouth against the rest of the face
@@ -105,7 +104,7 @@ class TrainingConfig:
                      "log_every", "checkpoint_every", "sample_every"):
             _check(getattr(self, name) >= 1, f"{name}: expected at least 1, got {getattr(self, name)}")
         for name in ("warmup_steps", "adversarial_start", "adversarial_ramp", "back_translation_start", "agreeing_start",
-                     "agreeing_end", "recognizer_rows",
+                     "recognizer_rows",
                      "gradient_clip", "sample_images", "validation_images", "freeze_generator_steps",
                      "freeze_discriminator_steps", "freeze_discriminator_blocks"):
             _check(getattr(self, name) >= 0, f"{name}: expected 0 or more, got {getattr(self, name)}")

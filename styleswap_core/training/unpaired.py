@@ -6,9 +6,9 @@ recogniser by blotches. Four kinds of rows contradict it, each with a picture as
 
 - *Hidden*: the target's face is covered (hiding.py), the source is the target's own person, the truth is the photograph.
   What a face looks like can come from the embedding alone.
-- *Agreeing*: the truth of a swap is what the network itself makes of the covered target, without gradient: what face the
-  target wore must not matter. A network that paints covered faces from the embedding and copies the others cannot do
-  this. The truth lacks what the cover hid, expression and gaze, so these rows end after a while.
+- *Agreeing*: in its coarse colours a swap must be what the network itself makes of the covered target, without gradient:
+  what face the target wore must not matter. A network that paints covered faces from the embedding and copies the others
+  cannot do this. Fine detail is left to the other rows and terms: the cover hides expression and gaze.
 - *Swapped back*: back-translation, as in machine translation without parallel texts (Sennrich et al. 2016; Lample et al.
   2018). The target is the network's own swap, without gradient, the source is the target's own person, the truth is the
   photograph, with its expression, pixel by pixel. Alone, this teaches a network that copies to go on copying; it begins
@@ -16,7 +16,7 @@ recogniser by blotches. Four kinds of rows contradict it, each with a picture as
 - *Recoloured*: in half of the rows the surroundings change their colours, in target and truth alike. In every
   photograph the neck has the face's skin; in a swap it has not.
 
-Rows of which the truth is known (same identity, the face world) stay as they are.
+Rows of which the truth is known stay as they are: same identity, but for the colours around, and the face world.
 """
 
 import dataclasses
@@ -57,7 +57,7 @@ def teach_unpaired(config: TrainingConfig, step: int, batch: Batch, generator: C
 
     if config.recoloured:
         batch = recolour(config, step, batch, rows)
-    if config.agreeing_start <= step < config.agreeing_end:
+    if step >= config.agreeing_start:
         batch = agree(config, step, batch, _unknown(batch, 0, agreeing, rows), paint, rows)
     if step >= config.back_translation_start:
         batch = swap_back(batch, _unknown(batch, turned, hidden, rows), paint)
@@ -85,7 +85,7 @@ def hide(config: TrainingConfig, step: int, batch: Batch, chosen: Tensor, rows: 
 
 
 def agree(config: TrainingConfig, step: int, batch: Batch, chosen: Tensor, paint: Painter, rows: slice = slice(None)) -> Batch:
-    """The rows `chosen` with a truth: what is painted where the target's face is covered."""
+    """The rows `chosen` with a truth: their swap, its coarse colours those of the swap of the covered target."""
     if not len(chosen):
         return batch
     covered, _ = _covered(config, step, batch, chosen, rows)
