@@ -1,6 +1,7 @@
 """The benchmarks' own parts: every way to multiply multiplies, and slow measurements give way to the others."""
 
 import argparse
+import json
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,30 @@ def test_the_slowest_are_left_out_once_they_have_their_calls(monkeypatch):
     jobs = {"quick": 5, "slow": 100, "once": 90, "other": 5}
     # 100 s are left after the first round. The one with a single call takes the second; it leaves 10 for the third.
     assert rounds(5, monkeypatch, jobs) == [list(jobs), ["once"], ["quick", "other"]]
+
+
+@pytest.mark.parametrize("study", ["architecture", "unpaired"])
+def test_every_variant_of_a_study_is_a_configuration(study):
+    import ablation
+
+    from styleswap_core.training.config import config_from_dict, override
+
+    for name, settings in ablation.STUDIES[study].items():
+        assignments = [f"{key}={json.dumps(value)}" for key, value in {**ablation._BASE, **settings}.items()]
+        config_from_dict(override({}, assignments), name)
+
+
+def test_pictures_of_people_become_files_and_a_video(tmp_path):
+    from own_pictures import PHOTOS, write_pictures
+
+    from styleswap_core.images import load_image
+    from styleswap_core.faces.alignment import estimate_similarity, template_points
+    from styleswap_core.synthetic.columns import ColumnPlan, build_columns
+
+    columns = tmp_path / "columns"
+    build_columns(columns, ColumnPlan(columns=10, members=2, size=32, identities=4),
+                  lambda points: estimate_similarity(points, template_points("ffhq", 32)))
+    write_pictures(columns, tmp_path / "pictures", people=2)
+    files = sorted((tmp_path / "pictures").rglob("*.jpg"))
+    assert len(files) == 2 * PHOTOS and (tmp_path / "pictures" / "a video.mp4").stat().st_size > 0
+    assert all(load_image(file).shape == (32, 32, 3) for file in files)
