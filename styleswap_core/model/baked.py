@@ -13,170 +13,48 @@ wherever the channels are many.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import StyleSwapError
+from .baked_layers import BakedBlock, BakedEncoder
 from .config import GeneratorConfig
-from .encoder import AttributeEncoder
 from .folded import FoldedConv, can_pack
 from .generator import (
     Generator,
     GeneratorOutput,
-    SynthesisBlock,
     accumulate_mask,
     composite,
     mask_attributes,
     upsampled_mask,
 )
-from .layers import GAIN, EqualConv2d, StyledConv, blur_kernel, leaky_relu
+from .layers import blur_kernel
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 UPSAMPLINGS = ("separate", "folded")
 CPU_CHUNK_BYTES = 2**17
 """As many pictures run through the network together on a CPU as have this size with one channel: at 128 px two in float32
 and four in bfloat16, at 256 px and above one."""
+TOGETHER = 32
+"""Up to this resolution several chunks of a batch run through the network together."""
+TOGETHER_BYTES = 2**19
+"""As many as have this size with one channel, if they are four or more: wider maps wait meanwhile and leave the cache."""
 _KEPT_BLOCK = (32 << 20) - (64 << 10)
 
 
-class BakedInjection(nn.Module):
-    """Attributes as the next convolution sees them: strength, bias, leaky ReLU; (B, C, R, R) -> the same."""
+class Growth(NamedTuple):
+    """A picture between two resolutions of the synthesis."""
 
-    def __init__(self, layer: StyledConv) -> None:
-        super().__init__()
-        channels = layer.bias.shape[0] // 2
-        weight = (layer.attribute_weight.detach() * GAIN).reshape(1, 1, 1, 1).expand(channels, 1, 1, 1)
-        bias = layer.bias.detach()[channels:] * GAIN
-        # A 1x1 convolution per channel: multiplying, adding and activating in one pass.
-        self.conv = FoldedConv(weight.clone(), bias, groups=channels, activate=True)
+    features: Tensor | None = None  # (B, C, R, R)
+    rgb: Tensor | None = None  # (B, 3, R, R) float32
+    logits: tuple[Tensor, ...] = ()  # of the masks so far, (B, 1, r, r) each
 
-    def forward(self, attributes: Tensor) -> Tensor:
-        """attributes (B, C, R, R) -> (B, C, R, R), activated."""
-        return self.conv(attributes)
-
-
-class BakedStyledConv(nn.Module):
-    """StyledConv of one identity: (B, in, H, W), attributes -> (B, out or 2 out, H', W')."""
-
-    def __init__(self, layer: StyledConv, w: Tensor, upsampling: str, known: Tensor | None = None) -> None:
-        super().__init__()
-        channels = layer.conv.weight.shape[0]
-        weight = folded_weight(layer, w)
-        bias = layer.bias.detach()[:channels] * GAIN
-        kernel = layer.conv.kernel * 4
-        constant = bias
-        if known is not None:
-            # The first channels of the input are the same in every picture: what they give is part of the constant.
-            constant = _convolve(known, weight[:, : known.shape[1]], layer.conv.upsample, kernel)
-            constant = constant + bias[None, :, None, None]
-            weight = weight[:, known.shape[1] :]
-        if not layer.conv.upsample:
-            convs = [FoldedConv(weight, constant, padding=1, activate=True)]
-        elif upsampling == "folded":
-            convs = [PhaseConv(weight, constant, kernel)]
-        else:
-            convs = [
-                FoldedConv(weight.transpose(0, 1), stride=2, transposed=True),
-                FoldedConv(_per_channel(kernel, channels), constant, padding=1, groups=channels, activate=True),
-            ]
-        self.convs = nn.Sequential(*convs)
-        self.injection = BakedInjection(layer) if layer.injects else None
-
-    def forward(self, x: Tensor, attributes: Tensor) -> Tensor:
-        """x (B, in, H, W), attributes (B, C, H', W') -> (B, out or 2 out, H', W')."""
-        x = self.convs(x)
-        return x if self.injection is None else torch.cat([x, self.injection(attributes)], dim=1)
-
-
-class PhaseConv(nn.Module):
-    """Up-sampling convolution and filter as one: (B, in, H, W) -> (B, out, 2H, 2W), activated.
-
-    The composed 6x6 kernel of stride 2 touches 3x3 input pixels for each of the four places of an output pixel.
-    """
-
-    def __init__(self, weight: Tensor, constant: Tensor, kernel: Tensor) -> None:
-        super().__init__()
-        out_channels, in_channels = weight.shape[:2]
-        # Every output pixel sums weight over the filter's taps; composed at stride 1 on the output's grid.
-        composed = F.conv2d(
-            weight.reshape(-1, 1, 3, 3), torch.flip(kernel, (0, 1))[None, None], padding=3
-        ).reshape(out_channels, in_channels, 6, 6)
-        phases = [composed[:, :, row::2, column::2] for row in (0, 1) for column in (0, 1)]  # each (out, in, 3, 3)
-        stacked = torch.stack([torch.flip(phase, (2, 3)) for phase in phases], dim=1)  # (out, 4, in, 3, 3)
-        self.conv = FoldedConv(stacked.reshape(4 * out_channels, in_channels, 3, 3), padding=1)
-        self.register_buffer("constant", (constant[None, :, None, None] if constant.ndim == 1 else constant).clone())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, in, H, W) -> (B, out, 2H, 2W)."""
-        return leaky_relu(F.pixel_shuffle(self.conv(x), 2) + self.constant)
-
-
-class BakedEncoder(nn.Module):
-    """AttributeEncoder with scales and gains folded in: crop (B, 3, S, S) -> attributes 4..S."""
-
-    def __init__(self, encoder: AttributeEncoder) -> None:
-        super().__init__()
-        self.levels = nn.ModuleList()
-        self.residuals = nn.ModuleList()
-        for level in encoder.levels:
-            layer = encoder.down[level] if level in encoder.down else encoder.from_rgb[level]
-            self.levels.append(_folded_equal_conv(layer))
-            self.residuals.append(nn.ModuleList(BakedResidual(block) for block in encoder.blocks[level]))
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """x (B, 3, S, S) -1..1 -> attributes (B, C, R, R) for R = 4..S."""
-        attributes = []
-        for level, residuals in zip(self.levels, self.residuals, strict=True):
-            x = level(x)
-            for residual in residuals:
-                x = residual(x)
-            attributes.append(x)
-        return attributes[::-1]
-
-
-class BakedResidual(nn.Module):
-    """x + strength * conv(conv(x))."""
-
-    def __init__(self, block: nn.Module) -> None:
-        super().__init__()
-        self.convs = nn.Sequential(_folded_equal_conv(block.conv0), _folded_equal_conv(block.conv1))
-        self.strength = float(block.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, C, R, R) -> (B, C, R, R)."""
-        return x + self.convs(x) * self.strength
-
-
-class BakedBlock(nn.Module):
-    """One resolution of the synthesis: (B, C_in, R/2, R/2), attributes -> features, and RGB with mask (B, 3 or 4, R, R)."""
-
-    def __init__(self, block: SynthesisBlock, ws: list[Tensor], upsampling: str, known: Tensor | None) -> None:
-        super().__init__()
-        self.convs = nn.ModuleList()
-        self.known_output: Tensor | None = None
-        if block.resolution == 4:
-            layer = block.convs[0]
-            channels = layer.conv.weight.shape[0]
-            self.known_output = leaky_relu(
-                _convolve(block.constant, folded_weight(layer, ws[0]), False, None)
-                + (layer.bias[:channels] * GAIN)[None, :, None, None]
-            ).detach()
-            self.injection = BakedInjection(layer)
-        else:
-            for layer, w in zip(block.convs, ws, strict=False):
-                self.convs.append(BakedStyledConv(layer, w, upsampling, known))
-                known = None
-        self.to_pixels = _folded_pixels(block, ws[-1], self.known_output)
-
-    def forward(self, x: Tensor | None, attributes: Tensor) -> tuple[Tensor, Tensor]:
-        """x (B, C_in, R/2, R/2), None at 4x4; attributes (B, C, R, R) -> features, pixels (B, 3 or 4, R, R) float32."""
-        if x is None:
-            x = self.injection(attributes)
-        for conv in self.convs:
-            x = conv(x, attributes)
-        return x, self.to_pixels(x).float()
+    def rows(self, part: slice) -> Growth:
+        """Some pictures of the batch."""
+        return Growth(self.features[part], self.rgb[part], tuple(logit[part] for logit in self.logits))
 
 
 class BakedGenerator(nn.Module):
@@ -248,16 +126,43 @@ class BakedGenerator(nn.Module):
     def forward(self, aligned_crop: Tensor) -> GeneratorOutput:
         """aligned_crop (B, 3, S, S) in -1..1 on this module's device; StyleSwapError for another shape."""
         self.check(aligned_crop)
-        parts = [self.run(chunk) for chunk in aligned_crop.split(self.chunk_size)]
-        return parts[0] if len(parts) == 1 else GeneratorOutput(*(torch.cat(fields) for fields in zip(*parts, strict=True)))
+        chunks = aligned_crop.split(self.chunk_size)
+        if len(chunks) == 1:
+            return self.run(aligned_crop)
+        count = TOGETHER_BYTES // (self.config.size**2 * self.dtype.itemsize * self.chunk_size)
+        if self.config.size <= TOGETHER or count < 4:
+            parts = [self.run(chunk) for chunk in chunks]
+        else:
+            groups = [chunks[first : first + count] for first in range(0, len(chunks), count)]
+            parts = [part for group in groups for part in self._run_chunks(group)]
+        return GeneratorOutput(*(torch.cat(fields) for fields in zip(*parts, strict=True)))
 
     def run(self, aligned_crop: Tensor) -> GeneratorOutput:
         """`forward` without its check and its inference mode: what compilers and exporters trace."""
-        x = aligned_crop.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        attributes = self.encoder(x)
-        x = rgb = None
-        logits: list[Tensor] = []
-        for resolution, block, maps in zip(self.config.resolutions, self.blocks, attributes, strict=True):
+        return self._finish(self._grow(Growth(), 0, self.encoder(self._laid_out(aligned_crop))), aligned_crop)
+
+    def _run_chunks(self, chunks: Sequence[Tensor]) -> list[GeneratorOutput]:
+        # Small maps have most of the weights and little to compute: there the chunks go together, and weights are read once.
+        together = sum(resolution <= TOGETHER for resolution in self.config.resolutions)
+        wide = len(self.config.resolutions) - together
+        above = [self.encoder.part(self._laid_out(chunk), 0, wide) for chunk in chunks]
+        below = self.encoder.part(torch.cat([maps[0] for maps in above]), wide, len(self.encoder.levels))
+        small = self._grow(Growth(), 0, below)
+        parts, first = [], 0
+        for chunk, maps in zip(chunks, above, strict=True):
+            own = small.rows(slice(first, first + len(chunk)))
+            parts.append(self._finish(self._grow(own, together, maps), chunk))
+            first += len(chunk)
+        return parts
+
+    def _laid_out(self, aligned_crop: Tensor) -> Tensor:
+        return aligned_crop.to(self.dtype).contiguous(memory_format=torch.channels_last)
+
+    def _grow(self, growth: Growth, first: int, attributes: list[Tensor]) -> Growth:
+        # Block number `first` and as many as there are attributes.
+        (x, rgb, logits), last = growth, first + len(attributes)
+        logits = list(logits)
+        for resolution, block, maps in zip(self.config.resolutions[first:last], self.blocks[first:last], attributes, strict=True):
             if logits and self.config.masks_attributes(resolution):
                 mask = upsampled_mask(logits, self.config.mask_accumulation)
                 maps = mask_attributes(maps, mask, self.config.attribute_masking)
@@ -265,9 +170,11 @@ class BakedGenerator(nn.Module):
             rgb = pixels[:, :3] if rgb is None else pixels[:, :3] + self.upsample_rgb(rgb)
             if self.config.mask_branch:
                 logits.append(accumulate_mask(pixels[:, 3:], logits, self.config.mask_accumulation))
-        mask = torch.sigmoid(logits[-1]) if self.config.mask_branch else None
-        if self.config.rgb_bound == "tanh":
-            rgb = torch.tanh(rgb)
+        return Growth(x, rgb, tuple(logits))
+
+    def _finish(self, growth: Growth, aligned_crop: Tensor) -> GeneratorOutput:
+        mask = torch.sigmoid(growth.logits[-1]) if self.config.mask_branch else None
+        rgb = torch.tanh(growth.rgb) if self.config.rgb_bound == "tanh" else growth.rgb
         return composite(rgb, mask, aligned_crop)
 
     def pack(self) -> BakedGenerator:
@@ -333,52 +240,3 @@ def _keep_freed_memory() -> None:
     its size (mallopt(3), M_MMAP_THRESHOLD). So one such block is taken, never touched, and freed. No other allocator minds.
     """
     torch.empty(_KEPT_BLOCK, dtype=torch.uint8)
-
-
-def folded_weight(layer: StyledConv, w: Tensor) -> Tensor:
-    """(out, in, 3, 3) of a StyledConv under one w (w_dim,): modulated, demodulated, with the activation's gain."""
-    conv = layer.conv
-    style = conv.modulation(w[None])  # (1, in)
-    demodulation = conv.demodulation(style)[0]  # (out,)
-    weight = conv.weight * conv.scale * style[0][None, :, None, None]
-    return weight * (demodulation * GAIN)[:, None, None, None]
-
-
-def _folded_pixels(block: SynthesisBlock, w: Tensor, known: Tensor | None) -> FoldedConv:
-    """ToRGB and ToMask as one 1x1 convolution with four channels (three without a mask branch)."""
-    weight = block.to_rgb.modulated_weight(w[None])[0]  # (3, in)
-    bias = block.to_rgb.bias
-    if block.to_mask is not None:
-        weight = torch.cat([weight, block.to_mask.modulated_weight(w[None])[0]])  # (4, in)
-        bias = torch.cat([bias, bias.new_zeros(1)])
-    weight = weight[:, :, None, None]
-    if known is None:
-        return FoldedConv(weight, bias)
-    constant = F.conv2d(known, weight[:, : known.shape[1]], bias)  # (1, 4, 4, 4)
-    return FoldedConv(weight[:, known.shape[1] :], constant)
-
-
-def _folded_equal_conv(layer: EqualConv2d) -> nn.Module:
-    gain = GAIN if layer.activate else 1.0
-    weight = layer.weight * (layer.scale * gain)
-    bias = None if layer.bias is None else layer.bias * gain
-    if not layer.downsample:
-        return FoldedConv(weight, bias, padding=layer.kernel_size // 2, activate=layer.activate)
-    channels = weight.shape[1]
-    return nn.Sequential(
-        FoldedConv(_per_channel(layer.kernel, channels), padding=2, groups=channels),
-        FoldedConv(weight, bias, stride=2, activate=layer.activate),
-    )
-
-
-def _convolve(x: Tensor, weight: Tensor, upsample: bool, kernel: Tensor | None) -> Tensor:
-    """The unbaked convolution of x (1, in, H, W) with weight (out, in, 3, 3), up-sampling if wanted."""
-    if not upsample:
-        return F.conv2d(x, weight, padding=1)
-    x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
-    return F.conv2d(x, _per_channel(kernel, x.shape[1]), padding=1, groups=x.shape[1])
-
-
-def _per_channel(kernel: Tensor, channels: int) -> Tensor:
-    """(4, 4) -> (C, 1, 4, 4), the same filter for every channel."""
-    return kernel.expand(channels, 1, 4, 4).clone()

@@ -115,6 +115,25 @@ def test_a_batch_over_the_chunk_limit_equals_its_pictures():
             torch.testing.assert_close(field[row], alone[0], atol=2e-5, rtol=0)
 
 
+@pytest.mark.parametrize("changes", [*VARIANTS[:6], *WITHOUT_MASK[:1]], ids=str)
+@pytest.mark.parametrize("batch", [2, 11])
+def test_chunks_that_share_their_small_maps_equal_their_pictures(changes, batch, monkeypatch):
+    from styleswap_core.model import baked as module
+
+    config = preset("tiny", **changes)
+    monkeypatch.setattr(module, "TOGETHER", config.size // 2)
+    monkeypatch.setattr(module, "CPU_CHUNK_BYTES", 4 * config.size**2)
+    monkeypatch.setattr(module, "TOGETHER_BYTES", 5 * 4 * config.size**2)
+    baked = bake(build(config), torch.randn(config.num_ws, config.w_dim))
+    assert baked.chunk_size == 1
+    crop, _ = inputs(config, batch)
+    together = baked(crop)
+    for row in range(batch):
+        for field, alone in zip(together, baked(crop[row : row + 1]), strict=True):
+            if field is not None:
+                torch.testing.assert_close(field[row], alone[0], atol=2e-5, rtol=0)
+
+
 def test_training_on_does_not_reach_a_baked_generator():
     generator = build(preset("tiny"))
     crop, embedding = inputs(generator.config, 1)
