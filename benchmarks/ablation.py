@@ -14,6 +14,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from comparison import comparison_table, judged, write_page
+
 from styleswap_core.training import photographs
 
 # The paper's own paradigm never sees an exact swap: identity, realism and mask are all that judge its swaps.
@@ -92,31 +94,19 @@ def train(variant: str, args: argparse.Namespace) -> None:
 
 def evaluate(variant: str, args: argparse.Namespace) -> dict:
     """The report of `styleswap evaluate` on a trained variant, made if it is not there."""
-    report = args.out / folder_name(variant) / "evaluation.json"
-    if not report.exists():
-        model = args.out / folder_name(variant) / "generator_ema.safetensors"
-        subprocess.run([sys.executable, "-m", "styleswap_core.cli", "evaluate", "--suite", "synthetic", "--model", str(model),
-                        "--identities", str(args.identities), "--settings", "4", "--seed", str(args.seed), "--out", str(report)],
-                       check=True, stdout=subprocess.DEVNULL)
-    return json.loads(report.read_text(encoding="utf-8"))
+    run = args.out / folder_name(variant)
+    return judged(run / "generator_ema.safetensors", run / "evaluation.json", args.identities, args.seed)
 
 
 def table(reports: dict[str, dict], args: argparse.Namespace) -> str:
     """Markdown, with the command that makes it."""
-    first = next(iter(reports.values()))
-    lines = ["| variant | " + " | ".join(KEYS) + " |", "| --- |" + " ---: |" * len(KEYS)]
-    for suffix, label in (("_floor", "*target copied*"), ("_ceiling", "*exact swap*")):
-        cells = [f"{first[key + suffix]:.3f}" if key + suffix in first else "" for key in KEYS]
-        lines.append(f"| {label} | " + " | ".join(cells) + " |")
-    for variant, report in reports.items():
-        lines.append(f"| {variant} | " + " | ".join(f"{report[key]:.3f}" for key in KEYS) + " |")
     page = "docs/ablation.md" if args.study == "architecture" else f"docs/{args.study}.md"
     head = (f"# {TITLES[args.study]}\n\n```\n"
             f"python benchmarks/ablation.py --study {args.study} --data runs/data/columns --out runs/{args.study} --model {args.model} "
             f"--steps {args.steps} --batch {args.batch} --table {page}\n```\n\n"
             f"Preset `{args.model}`, {args.steps} steps of {args.batch} pictures, {args.identities} unseen people x 4 settings, "
             f"seed {args.seed}.\n\n")
-    return head + "\n".join(lines) + "\n"
+    return head + comparison_table("variant", reports, KEYS)
 
 
 def main() -> None:
@@ -147,9 +137,7 @@ def main() -> None:
     text = table({variant: evaluate(variant, args) for variant in variants}, args)
     print(text)
     if args.table:
-        # What people wrote below the table stays.
-        written = args.table.read_text(encoding="utf-8") if args.table.exists() else ""
-        args.table.write_text(text + "".join(written.partition("\n## What follows")[1:]), encoding="utf-8")
+        write_page(args.table, text)
 
 
 if __name__ == "__main__":

@@ -104,8 +104,7 @@ def plain_loop(generator, recognizer, sources: AlignedFaces, target, guides: Ali
         w_plus = region.center + offset
         loss = settings.weights.distance * region.penalty(offset)
         if step % 2 == 0:
-            rows = next(batches)
-            part = guides[rows]
+            part = guides[rows := next(batches)]
             draws = torch.randn(len(part), settings.views, VIEW_DRAWS, generator=random)
             image = run(generator, w_plus, part).image
             loss = loss + likeness_loss(recognizer, image, part.points, draws, target, settings)

@@ -9,14 +9,14 @@ swaps at the same budget, on the columns. Stopped at any moment, it goes on with
 
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 from commands import styleswap
+from comparison import comparison_table, judged, write_page
 
+from styleswap_core.metrics.suite_synthetic import DEFAULT_SEED
 from styleswap_core.synthetic.columns import ColumnSet
 
 PHOTOS, FILMED, SECONDS, RATE = 3, 60, 1, 10
@@ -57,29 +57,15 @@ def train(args: argparse.Namespace, run: Path, data: Path, steps: int, settings:
     return run / "generator_ema.safetensors"
 
 
-def judge(args: argparse.Namespace, model: Path, report: Path) -> dict:
-    """The synthetic suite on people and settings that no training has seen."""
-    if not report.exists():
-        subprocess.run([sys.executable, "-m", "styleswap_core.cli", "evaluate", "--suite", "synthetic", "--model", str(model),
-                        "--identities", str(args.identities), "--settings", "4", "--out", str(report)],
-                       check=True, stdout=subprocess.DEVNULL)
-    return json.loads(report.read_text(encoding="utf-8"))
-
-
 def table(args: argparse.Namespace, prepared: dict, reports: dict[str, dict]) -> str:
     """Markdown."""
-    first = next(iter(reports.values()))
-    lines = ["| generator | " + " | ".join(KEYS) + " |", "| --- |" + " ---: |" * len(KEYS)]
-    for suffix, label in (("_floor", "*target copied*"), ("_ceiling", "*exact swap*")):
-        lines.append(f"| {label} | " + " | ".join(f"{first[key + suffix]:.3f}" if key + suffix in first else "" for key in KEYS) + " |")
-    lines += [f"| {name} | " + " | ".join(f"{report[key]:.3f}" for key in KEYS) + " |" for name, report in reports.items()]
     return (f"# From a folder of pictures to a judged generator\n\n```\npython benchmarks/own_pictures.py --data runs/data/columns --out "
             f"runs/own-pictures --steps {args.steps} --batch {args.batch} --table docs/own-pictures.md\n```\n\n"
             f"{PHOTOS * args.people} JPEG files of {args.people} people and a video of {FILMED} go through `styleswap prepare` "
             f"({prepared['pictures']} pictures kept, {prepared['people']} people told apart by likeness), `styleswap train` "
             f"(`{args.model}`, two processes, {args.steps} steps of {args.batch} pictures, default settings for photographs) and "
             f"`styleswap evaluate` ({args.identities} unseen people x 4 settings). The line with exact swaps is the same network at "
-            "the same budget on the columns, with the terms of the demo model.\n\n" + "\n".join(lines) + "\n")
+            "the same budget on the columns, with the terms of the demo model.\n\n" + comparison_table("generator", reports, KEYS))
 
 
 def main() -> None:
@@ -104,12 +90,12 @@ def main() -> None:
         "trained on the prepared pictures": train(args, args.out / "photographs", prepared, args.steps, {}),
         "trained with exact swaps": train(args, args.out / "exact", args.data, args.steps, exact),
     }
-    reports = {name: judge(args, model, model.parent / "evaluation.json") for name, model in models.items()}
+    reports = {name: judged(model, model.parent / "evaluation.json", args.identities, DEFAULT_SEED)
+               for name, model in models.items()}
     text = table(args, json.loads((prepared / "prepared.json").read_text(encoding="utf-8")), reports)
     print(text)
     if args.table:
-        written = args.table.read_text(encoding="utf-8") if args.table.exists() else ""
-        args.table.write_text(text + "".join(written.partition("\n## What follows")[1:]), encoding="utf-8")
+        write_page(args.table, text)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,10 @@ class Colours(NamedTuple):
     gain: Tensor  # (n, 3, 1, 1)
     offset: Tensor  # (n, 3, 1, 1) RGB -1..1
 
+    def rows(self, chosen: Tensor) -> "Colours":
+        """Some of them."""
+        return Colours(*(entry[chosen.cpu()] for entry in self))
+
 
 def draw_covers(count: int, seed: int, step: int, rows: slice = slice(None)) -> Covers:
     """Random covers of `rows` of a batch of `count`."""

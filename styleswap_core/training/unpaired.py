@@ -100,8 +100,7 @@ def recolour(config: TrainingConfig, step: int, batch: Batch, rows: slice = slic
     chosen = (batch.same_identity | ~batch.truth_known).nonzero().flatten()
     if not len(chosen):
         return batch
-    drawn = draw_colours(config.batch, config.seed, step, rows)
-    drawn = type(drawn)(*(entry[chosen.cpu()] for entry in drawn))
+    drawn = draw_colours(config.batch, config.seed, step, rows).rows(chosen)
     # The truth of these rows is the target, or fills the place.
     pictures = recolour_surroundings(batch.target[chosen], batch.face_mask[chosen], drawn)
     return dataclasses.replace(batch, target=batch.target.index_copy(0, chosen, pictures),
