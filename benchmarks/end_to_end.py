@@ -19,7 +19,7 @@ from styleswap_core.faces.choice import FaceChoice
 from styleswap_core.frames import FrameSwapper
 from styleswap_core.identity import Identity
 from styleswap_core.images import to_uint8
-from styleswap_core.swap import SwapOptions, generate_faces
+from styleswap_core.swap import generate_faces
 from styleswap_core.synthetic.parameters import Attributes, Identities
 from styleswap_core.synthetic.world import render
 
@@ -95,7 +95,7 @@ class Remembered:
 
 @torch.no_grad()
 def measure(contender: str, name: str, faces: int, device: str, seconds: float, count: int) -> dict:
-    """Milliseconds per frame of each stage, each alone, and of the whole with detection beside the generator."""
+    """Milliseconds per frame of each stage, each alone, and of the whole: detection in turn with the generator and beside it."""
     generator, embedding = make_generator(name)
     generator = generator.to(device)
     # As many threads as the generator: ONNX Runtime would take all processors.
@@ -109,8 +109,10 @@ def measure(contender: str, name: str, faces: int, device: str, seconds: float, 
         generate = BakedFaces(generator, dtype=getattr(torch, contender.split("-")[1]), compiled="compiled" in contender)
     stages = Stages(device)
 
-    def swap(analysis, run) -> None:
-        swapper = FrameSwapper(run, generator.config, analysis, [identity], FaceChoice("all"), SwapOptions(), device=device)
+    def swap(analysis, run, beside: bool = False) -> None:
+        swapper = FrameSwapper(
+            run, generator.config, analysis, [identity], FaceChoice("all"), device=device, detect_beside=beside
+        )
         for _ in swapper.stream(frames):
             pass
 
@@ -125,13 +127,14 @@ def measure(contender: str, name: str, faces: int, device: str, seconds: float, 
             rounds += 1
     whole = Stages(device)
     for _ in range(rounds):
-        whole.timed("everything", swap)(analyzer, generate)
+        whole.timed("in turn", swap)(analyzer, generate)
+        whole.timed("beside", swap)(analyzer, generate, beside=True)
     split = {stage: spent / rounds / count * 1e3 for stage, spent in stages.seconds.items()}
     split["masks and copies"] = split.pop("without detection") - sum(
         split[stage] for stage in ("generator", "cutting crops", "pasting back")
     )
     return {
         "ms_per_frame": split,
-        "whole_ms_per_frame": whole.seconds["everything"] / rounds / count * 1e3,
+        "whole_ms_per_frame": {way: spent / rounds / count * 1e3 for way, spent in whole.seconds.items()},
         "faces_found": sum(found) / count,
     }

@@ -81,6 +81,8 @@ def layer_for_mask(
     Returns:
         (B, 3, S, S) in -1..1.
     """
+    if wanted is mask:
+        return rgb
     share = torch.where(wanted > mask, mask / wanted.clamp(min=1e-6), torch.ones_like(mask))
     return torch.lerp(aligned_crop, rgb, share)
 

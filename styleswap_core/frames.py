@@ -106,6 +106,8 @@ class FrameSwapper:
         generator_sha256: of the generator's checkpoint.
         strict: a wanted face that cannot be swapped is an error, instead of a line in the report.
         device: where crops are cut and pasted; best the generator's.
+        detect_beside: search the next frames for faces in a thread beside the generator, instead of in turn with it. None:
+            where `device` is not the CPU. On a CPU the two would fight for its cores and take longer (docs/benchmarks).
     Raises:
         StyleSwapError: no identity, or identities, references, strength and generator that do not go together.
     """
@@ -119,6 +121,7 @@ class FrameSwapper:
     generator_sha256: str = ""
     strict: bool = False
     device: torch.device | str = "cpu"
+    detect_beside: bool | None = None
 
     def __post_init__(self) -> None:
         if not self.identities:
@@ -185,8 +188,8 @@ class FrameSwapper:
     ) -> Iterator[SwappedFrame]:
         """Swap the faces of frames that come one by one, such as those of a video: as many come out, in order.
 
-        The next frames are fetched and searched for faces in a thread beside the generator. Memory is bounded by
-        `options.batch_size` frames and MAX_PIXELS_AT_ONCE. Closing the iterator early ends the thread.
+        The next frames are fetched in a thread beside the generator, and searched for faces there if `detect_beside`.
+        Memory is bounded by `options.batch_size` frames and MAX_PIXELS_AT_ONCE. Closing the iterator early ends the thread.
 
         Args:
             frames: (H, W, 3) uint8 RGB, or (3, H, W) float -1..1 each, of any sizes; read in another thread, not written
@@ -198,8 +201,9 @@ class FrameSwapper:
             StyleSwapError: what is no frame, or, if `strict`, a frame in which something could not be swapped.
         """
         waiting: list[_FoundFrame] = []
-        with lookahead(self._find(frames), self.options.batch_size) as found:
-            for next_frame in found:
+        beside = torch.device(self.device).type != "cpu" if self.detect_beside is None else self.detect_beside
+        with lookahead(self._find(frames) if beside else frames, self.options.batch_size) as ahead:
+            for next_frame in ahead if beside else self._find(ahead):
                 on_frame(next_frame.number)
                 if next_frame.problems and self.strict:
                     raise StyleSwapError(

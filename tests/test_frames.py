@@ -1,6 +1,7 @@
 """Batches of frames: nothing is lost, nothing moves, and what was not swapped is named."""
 
 import threading
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -226,6 +227,22 @@ def test_faces_of_several_frames_run_through_the_generator_together():
     batches.clear()
     list(one.stream(uint8_frames(3, ((40, 1), (120, 2)))))
     assert batches == [4, 2]
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_frames_are_searched_in_the_callers_thread_or_beside_it_with_the_same_result(beside):
+    threads = set()
+
+    class Watched(SeesMarks):
+        def detect(self, *args, **options):
+            threads.add(threading.current_thread().name)
+            return super().detect(*args, **options)
+
+    frames = uint8_frames(5, ((40, 1), (120, 2)))
+    expected = list(swapper(who(9)).stream(frames))
+    done = list(replace(swapper(who(9)), analyzer=Watched(), detect_beside=beside).stream(frames))
+    assert all(np.array_equal(one.image, other.image) for one, other in zip(done, expected, strict=True))
+    assert len(threads) == 1 and threads.pop().startswith(THREAD_NAME) == beside
 
 
 def test_a_long_stream_holds_few_frames_at_once():

@@ -114,18 +114,18 @@ class InsightFaceAnalyzer:
             the faces, numbered in that order; empty if there is none.
         """
         check_picture(picture)
-        bgr, scale = reduced(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        found = self._passes(bgr)
+        shown, scale = reduced(picture)
+        found = self._passes(shown)
         if not found:
-            pad_y, pad_x = (round(side * PADDING) for side in bgr.shape[:2])
-            padded = cv2.copyMakeBorder(bgr, pad_y, pad_y, pad_x, pad_x, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+            pad_y, pad_x = (round(side * PADDING) for side in shown.shape[:2])
+            padded = cv2.copyMakeBorder(shown, pad_y, pad_y, pad_x, pad_x, cv2.BORDER_CONSTANT, value=(0, 0, 0))
             corner = np.array([pad_x, pad_y])
             found = [(box - np.tile(corner, 2), score, five - corner) for box, score, five in self._passes(padded)]
         faces = []
         for box, score, points in found:
-            if not _is_seen(points, bgr.shape):
+            if not _is_seen(points, shown.shape):
                 continue
-            id_embedding = self._embed(bgr, points) if embed and self._recognizer else None
+            id_embedding = self._embed(shown, points) if embed and self._recognizer else None
             box, points = (box + 0.5) * np.tile(scale, 2), (points + 0.5) * scale
             faces.append(DetectedFace(0, score, np.float32(box), np.float32(points), id_embedding))
         return order_faces(faces, order)
@@ -144,8 +144,8 @@ class InsightFaceAnalyzer:
         check_picture(picture)
         if self._recognizer is None:
             raise StyleSwapError("this face analysis pack has no recogniser (such as w600k_r50.onnx); use another pack")
-        bgr, scale = reduced(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        return self._embed(bgr, np.asarray(points, dtype=np.float32) / scale - 0.5)
+        shown, scale = reduced(picture)
+        return self._embed(shown, np.asarray(points, dtype=np.float32) / scale - 0.5)
 
     def torch_recognizer(self) -> TorchRecognizer:
         """The pack's recogniser as a torch module with gradients, on the CPU.
@@ -158,25 +158,26 @@ class InsightFaceAnalyzer:
         normalization = (float(self._recognizer.input_mean), float(self._recognizer.input_std))
         return TorchRecognizer(self.recognizer_path, normalization)
 
-    def _passes(self, bgr: np.ndarray) -> list[tuple[np.ndarray, float, np.ndarray]]:
+    def _passes(self, picture: np.ndarray) -> list[tuple[np.ndarray, float, np.ndarray]]:
         """(box, score, points) of each face, in insightface's coordinates; a finer pass goes before a coarser one."""
         kept: list[tuple[np.ndarray, float, np.ndarray]] = []
-        for size in _fitting(self._sizes, max(bgr.shape[:2])) if self._fit else self._sizes:
+        for size in _fitting(self._sizes, max(picture.shape[:2])) if self._fit else self._sizes:
             # Without `stdout_to_stderr`: it acts on the whole process, and detection may run beside other threads.
-            canvas = (size, size) if self._square else _canvas(size, *bgr.shape[1::-1])
+            canvas = (size, size) if self._square else _canvas(size, *picture.shape[1::-1])
+            bgr, factor = _bgr_for(picture, canvas)
             boxes, points = self._detector.detect(bgr, input_size=canvas)
             if points is None:
                 raise StyleSwapError("this pack's detector gives no five points; use one that does, such as det_10g")
             fresh = [
                 (row[:4], float(row[4]), five)
-                for row, five in zip(boxes, points, strict=True)
+                for row, five in zip(boxes[:, :5] * [*4 * [factor], 1.0], points * factor, strict=True)
                 if _is_face(five) and all(_iou(row[:4], other) < _SAME_FACE_IOU for other, _, _ in kept)
             ]
             kept += fresh
         return kept
 
-    def _embed(self, bgr: np.ndarray, points: np.ndarray) -> np.ndarray:
-        return embed_points(self._recognizer, bgr, points)
+    def _embed(self, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
+        return embed_points(self._recognizer, picture, points)
 
 
 def _fitting(sizes: Sequence[int], side: int) -> list[int]:
@@ -195,6 +196,27 @@ def _canvas(size: int, width: int, height: int) -> tuple[int, int]:
     # Whole steps of the coarsest stride; in integers, so that no side comes out one step short.
     across, down = (max(_LEAST_SIDE, -(-side * size // (longer * _STRIDE)) * _STRIDE) for side in (width, height))
     return across, down
+
+
+def _bgr_for(picture: np.ndarray, canvas: tuple[int, int]) -> tuple[np.ndarray, float]:
+    """A picture in insightface's order of channels, and the factor from its pixels back to the picture's.
+
+    Reordering every pixel of a large frame takes as long as a small detector. So what the detector would shrink is shrunk
+    before, exactly as it would; it finds its own size then and leaves the picture as it is.
+    """
+    height, width = picture.shape[:2]
+    size = _size_on(canvas, width, height)
+    if min(size) < 1 or size[0] >= width or size[1] >= height or _size_on(canvas, *size) != size:
+        return cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), 1.0
+    return cv2.cvtColor(cv2.resize(picture, size), cv2.COLOR_RGB2BGR), height / size[1]
+
+
+def _size_on(canvas: tuple[int, int], width: int, height: int) -> tuple[int, int]:
+    # As insightface's detectors fit a picture into their input, to the last bit: a size that is one off is resampled again.
+    ratio = height / width
+    if ratio > canvas[1] / canvas[0]:
+        return int(canvas[1] / ratio), canvas[1]
+    return canvas[0], int(canvas[0] * ratio)
 
 
 def _takes_any_shape(detector: Any) -> bool:

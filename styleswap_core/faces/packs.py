@@ -136,13 +136,14 @@ def load_model_file(path: Path, threads: int = 0) -> Any:
 
 
 def session_options(threads: int) -> dict[str, Any]:
-    """Keyword arguments for an ONNX Runtime session with so many CPU threads; none for its own choice (0)."""
-    if not threads:
-        return {}
+    """Keyword arguments for an ONNX Runtime session with so many CPU threads; 0: its own choice."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = threads
+    # Its threads would else keep their cores busy, waiting for a next run, while PyTorch's have work to do on them.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    if threads:
+        options.intra_op_num_threads = options.inter_op_num_threads = threads
     return {"sess_options": options}
 
 

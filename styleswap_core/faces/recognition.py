@@ -60,17 +60,18 @@ class OnnxRecognizer:
             (D,) float32, L2-normalised.
         """
         check_picture(picture)
-        bgr, scale = reduced(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        return embed_points(self._model, bgr, np.asarray(points, dtype=np.float32) / scale - 0.5)
+        shown, scale = reduced(picture)
+        return embed_points(self._model, shown, np.asarray(points, dtype=np.float32) / scale - 0.5)
 
 
-def embed_points(model: Any, bgr: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """L2-normalised embedding (D,) by insightface's `ArcFaceONNX`; points (5, 2) with pixel centres at 0."""
+def embed_points(model: Any, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """L2-normalised embedding (D,) of a face in an RGB picture by insightface's `ArcFaceONNX`; points (5, 2) with pixel
+    centres at 0."""
     # insightface's norm_crop, step by step: its own call of scikit-image is deprecated there and warns every time.
     size = int(model.input_size[0])
     matrix = estimate_similarity(torch.from_numpy(np.float64(points))[None], recognizer_points(size))
-    crop = cv2.warpAffine(bgr, matrix[0].numpy(), (size, size), borderValue=0.0)
-    embedding = model.get_feat(crop).ravel().astype(np.float32)
+    crop = cv2.warpAffine(picture, matrix[0].numpy(), (size, size), borderValue=0.0)
+    embedding = model.get_feat(cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)).ravel().astype(np.float32)
     return embedding / max(float(np.linalg.norm(embedding)), 1e-12)
 
 
@@ -91,12 +92,12 @@ def check_picture(picture: np.ndarray) -> None:
         raise StyleSwapError(f"expected a picture (H, W, 3) uint8 RGB, got {picture.dtype} {picture.shape}")
 
 
-def reduced(bgr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def reduced(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The picture, at most MAX_ANALYSED_SIDE a side, and the (x, y) factor back to its own pixels."""
-    height, width = bgr.shape[:2]
+    height, width = picture.shape[:2]
     factor = MAX_ANALYSED_SIDE / max(height, width)
     if factor >= 1.0:
-        return bgr, np.ones(2)
+        return picture, np.ones(2)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    small = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     return small, np.array([width / size[0], height / size[1]])

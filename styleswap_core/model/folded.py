@@ -69,7 +69,10 @@ class FoldedConv(nn.Module):
         self.register_buffer("constant", None if constant is None else constant.detach().clone())
         self.stride, self.padding, self.groups = stride, padding, groups
         self.transposed, self.activate = transposed, activate
+        self._adds_map = self.map is not None
         self._packed: Tensor | None = None
+        # What the packed operator takes after its input: put together once, since small maps take no longer than that.
+        self._arguments: tuple = ()
 
     @property
     def bias(self) -> Tensor | None:
@@ -83,15 +86,16 @@ class FoldedConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, in, H, W) -> (B, out, H', W')."""
-        activate_inside = self.activate and self.map is None
         if self._packed is not None:
-            x = self._run_packed(x, activate_inside)
+            operators = torch.ops.mkldnn
+            run = operators._convolution_transpose_pointwise if self.transposed else operators._convolution_pointwise
+            x = run(x, *self._arguments)
         else:
             run = F.conv_transpose2d if self.transposed else F.conv2d
             x = run(x, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups)
-            x = F.leaky_relu_(x, SLOPE) if activate_inside else x
-        if self.map is not None:
-            x = x + self.map
+            x = F.leaky_relu_(x, SLOPE) if self.activate and not self._adds_map else x
+        if self._adds_map:
+            x = x + self.constant
             x = F.leaky_relu_(x, SLOPE) if self.activate else x
         return x
 
@@ -113,21 +117,12 @@ class FoldedConv(nn.Module):
             self._packed = operators._reorder_convolution_weight(
                 weight, padding, stride, dilation, self.groups, list(input_size)
             )
+        after = ("leaky_relu", [SLOPE], "") if self.activate and not self._adds_map else ("none", [], "")
+        geometry = (padding, (0, 0), stride, dilation) if self.transposed else (padding, stride, dilation)
+        self._arguments = (self._packed, self.bias, *geometry, self.groups, *after)
         # Its shape and type go on being asked for; its values take no memory any more.
         self.weight = self.weight.to("meta")
 
     def packed_bytes(self) -> int:
         """Memory of the packed weight; 0 for one that is not packed."""
         return 0 if self._packed is None else self._packed.numel() * self._packed.element_size()
-
-    def _run_packed(self, x: Tensor, activate: bool) -> Tensor:
-        operators = torch.ops.mkldnn
-        stride, padding, dilation = (self.stride,) * 2, (self.padding,) * 2, (1, 1)
-        after = ("leaky_relu", [SLOPE], "") if activate else ("none", [], "")
-        if self.transposed:
-            return operators._convolution_transpose_pointwise(
-                x, self._packed, self.bias, padding, (0, 0), stride, dilation, self.groups, *after
-            )
-        return operators._convolution_pointwise(
-            x, self._packed, self.bias, padding, stride, dilation, self.groups, *after
-        )

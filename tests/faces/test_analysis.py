@@ -9,7 +9,7 @@ import torch
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import recognizer_crop
-from styleswap_core.faces.analysis import adopt_face_analysis, load_face_analysis
+from styleswap_core.faces.analysis import _bgr_for, _canvas, adopt_face_analysis, load_face_analysis
 from styleswap_core.faces.packs import find_pack, list_packs
 from styleswap_core.images import from_uint8, to_uint8
 from styleswap_core.synthetic.parameters import Attributes, Identities
@@ -120,6 +120,19 @@ def test_positions_in_pictures_of_any_shape(analyzer, box_and_points, height, wi
     # Shown at half its size; insightface's scaling leaves the first pixel's centre where it is.
     (large,) = analyzer.detect(blocks(2 * height, 2 * width, (512, 192), side=64))
     np.testing.assert_allclose(large.points, box_and_points[1] * 64 + [512, 192] + 0.5, atol=1e-3)
+
+
+@pytest.mark.parametrize("width, height", [(1920, 1080), (1080, 1920), (1307, 731), (999, 1003), (2000, 330), (700, 400)])
+def test_a_picture_shrunk_beforehand_is_found_as_insightface_finds_the_whole(width, height):
+    analyzer = load_face_analysis(det_size=640)
+    picture = np.random.default_rng(width).integers(90, 150, (height, width, 3), dtype=np.uint8)
+    picture[20:320, 30:330] = to_uint8(render(Identities.from_seeds([1]), Attributes.from_seeds([1]), size=300).image)[0]
+    canvas = _canvas(640, width, height)
+    expected, points = analyzer._detector.detect(np.ascontiguousarray(picture[..., ::-1]), input_size=canvas)
+    assert _bgr_for(picture, canvas)[1] > 1 and len(expected)
+    for (box, score, five), row, other in zip(analyzer._passes(picture), expected, points, strict=True):
+        np.testing.assert_allclose([*box, score], row, atol=2e-3)
+        np.testing.assert_allclose(five, other, atol=2e-3)
 
 
 def test_a_detector_with_a_fixed_input_gets_its_square(tiny_pack, tmp_path, canvases, box_and_points):
