@@ -40,7 +40,7 @@ CPU_CHUNK_BYTES = 2**17
 and four in bfloat16, at 256 px and above one."""
 TOGETHER = 32
 """Up to this resolution several chunks of a batch run through the network together."""
-TOGETHER_BYTES = 2**19
+TOGETHER_BYTES = 2**20
 """As many as have this size with one channel, if they are four or more: wider maps wait meanwhile and leave the cache."""
 _KEPT_BLOCK = (32 << 20) - (64 << 10)
 
