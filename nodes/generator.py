@@ -44,6 +44,11 @@ class LoadedGenerator:
         """Of the generator."""
         return self.patcher.model.config
 
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the processor runs it, not a device of its own."""
+        return self.patcher.load_device.type == "cpu"
+
     def generate(
         self, crops: torch.Tensor, identities: Sequence[Identity], own: torch.Tensor | None, strength: float
     ) -> GeneratorOutput:

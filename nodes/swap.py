@@ -101,6 +101,7 @@ class SwapFace(io.ComfyNode):
             swapper = FrameSwapper(
                 model.generate, model.config, analyzer, identities, choice,
                 SwapOptions(strength, mask_grow, mask_feather, batch_size), model.sha256, strict=on_missing == _ERROR,
+                detect_beside=not model.on_cpu,
             )
             result = swapper.run(image, frame_progress(len(image)), result_device())
         notice = domain_notice(model.metadata)

@@ -11,15 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import torch
 
-from .errors import StyleSwapError
 from .faces.alignment import crop_box, matrix_scale, paste_layers, shift_origin, warp
-from .images import from_uint8, to_uint8
-
-Picture = np.ndarray | torch.Tensor
-"""(H, W, 3) uint8 RGB, or (3, H, W) float -1..1."""
-
-Box = tuple[int, int, int, int]
-"""x0, y0, x1, y1 in pixels, the last two exclusive."""
+from .pixels import Box, Picture, pixels_of, result_pixels, unfit
 
 _BOX_STEP = 32
 
@@ -31,24 +24,23 @@ class Canvas:
         """target: (H, W, 3) uint8 RGB, or (B, 3, H, W) float -1..1; StyleSwapError for anything else."""
         single = isinstance(target, np.ndarray)
         if not single and target.ndim != 4:
-            raise _unfit(target)
+            raise unfit(target)
         self._start([target] if single else list(target.detach()))
         self._whole = target.copy() if single else target.detach().clone()
-        self._results = [self._whole] if single else list(self._whole)
+        self._results = [pixels_of(result) for result in ([self._whole] if single else self._whole)]
 
     @classmethod
     def of_frames(cls, frames: Sequence[Picture]) -> "Canvas":
         """Frames that come one by one, each of its own kind and size; `result` gives them back."""
         canvas = cls.__new__(cls)
-        canvas._start([frame if isinstance(frame, np.ndarray) else frame.detach() for frame in frames])
-        canvas._results = [frame.copy() if isinstance(frame, np.ndarray) else frame.clone() for frame in canvas._targets]
+        canvas._start(frames)
+        canvas._results = [result_pixels(frame) for frame in frames]
         return canvas
 
-    def _start(self, targets: list[Picture]) -> None:
-        for target in targets:
-            _check(target)
-        self._targets = targets
-        self._masks = [torch.zeros(1, *_size(target)) for target in targets]
+    def _start(self, targets: Sequence[Picture]) -> None:
+        self._targets = [pixels_of(target) for target in targets]
+        self._single = isinstance(targets[0], np.ndarray)
+        self._masks = [torch.zeros(1, *target.size) for target in self._targets]
 
     @property
     def count(self) -> int:
@@ -57,19 +49,19 @@ class Canvas:
 
     def pixels(self, picture: int, result: bool = False) -> np.ndarray:
         """(H, W, 3) uint8 of the target, or of the result so far."""
-        return uint8_pixels((self._results if result else self._targets)[picture])
+        return (self._results if result else self._targets)[picture].uint8()
 
     def image(self) -> np.ndarray | torch.Tensor:
         """The result so far, as the target came."""
         return self._whole
 
-    def result(self, picture: int) -> tuple[Picture, torch.Tensor]:
+    def result(self, picture: int) -> tuple[np.ndarray | torch.Tensor, torch.Tensor]:
         """One picture's result so far, as it came, and its mask (H, W) float32 0..1: how much of each pixel is new."""
-        return self._results[picture], self._masks[picture][0]
+        return self._results[picture].values, self._masks[picture][0]
 
     def result_mask(self) -> torch.Tensor:
         """(1, H, W) for one uint8 picture, else (B, 1, H, W)."""
-        return self._masks[0] if isinstance(self._targets[0], np.ndarray) else torch.stack(self._masks)
+        return self._masks[0] if self._single else torch.stack(self._masks)
 
     def read_crops(
         self, pictures: Sequence[int], matrices: torch.Tensor, size: int, device: torch.device | str = "cpu"
@@ -84,8 +76,9 @@ class Canvas:
         boxes = {row: self._box(picture, matrices[row], size, reach=2.0) for row, picture in enumerate(pictures)}
         crops = torch.empty(len(pictures), 3, size, size, device=device)
         for rows in self._alike(pictures, boxes):
-            regions = [_region(self._targets[pictures[row]], boxes[row]) for row in rows]
-            crops[rows] = warp(_floats(regions, device), _in_boxes(matrices, boxes, rows).to(device), size)
+            regions = [self._targets[pictures[row]].region(boxes[row]) for row in rows]
+            floats = self._targets[pictures[rows[0]]].floats(regions, device)
+            crops[rows] = warp(floats, _in_boxes(matrices, boxes, rows).to(device), size)
         return crops
 
     def paste(self, pictures: Sequence[int], layers: torch.Tensor, masks: torch.Tensor, matrices: torch.Tensor) -> None:
@@ -114,7 +107,7 @@ class Canvas:
         sides are multiples of _BOX_STEP where the picture has the room, so that faces of about one size have equal boxes.
         """
         margin = math.ceil(reach / float(matrix_scale(matrix[None]))) + 1
-        limits = _size(self._targets[picture])[::-1]  # width, height
+        limits = self._targets[picture].size[::-1]  # width, height
         x0, y0, x1, y1 = crop_box(matrix[None], size, limits[::-1], margin, part)[0].tolist()
         sides = [min(-(-side // _BOX_STEP) * _BOX_STEP, limit) for side, limit in zip((x1 - x0, y1 - y0), limits, strict=True)]
         left, top = min(x0, limits[0] - sides[0]), min(y0, limits[1] - sides[1])
@@ -122,13 +115,7 @@ class Canvas:
 
     def _blend(self, picture: int, box: Box, color: torch.Tensor, weight: torch.Tensor) -> None:
         x0, y0, x1, y1 = box
-        result = self._results[picture]
-        region = _floats([_region(result, box)], "cpu")
-        blended = torch.lerp(region[0], color, weight)
-        if isinstance(result, np.ndarray):
-            result[y0:y1, x0:x1] = to_uint8(blended[None])[0]
-        else:
-            result[:, y0:y1, x0:x1] = blended.to(result)
+        self._results[picture].blend(box, color, weight)
         part = self._masks[picture][:, y0:y1, x0:x1]
         torch.maximum(part, weight, out=part)
 
@@ -143,44 +130,6 @@ class Canvas:
 def _in_boxes(matrices: torch.Tensor, boxes: Mapping[int, Box], rows: Sequence[int]) -> torch.Tensor:
     """(len(rows), 2, 3), box -> crop."""
     return shift_origin(matrices[rows], torch.tensor([boxes[row][:2] for row in rows]))
-
-
-def uint8_pixels(picture: Picture) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, the picture itself if it is that already; StyleSwapError for what is no picture."""
-    _check(picture)
-    return picture if isinstance(picture, np.ndarray) else to_uint8(picture[None])[0]
-
-
-def _check(picture: Picture) -> None:
-    if isinstance(picture, np.ndarray):
-        fits = picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
-    else:
-        fits = picture.is_floating_point() and picture.ndim == 3 and picture.shape[0] == 3
-    if not fits:
-        raise _unfit(picture)
-
-
-def _unfit(target: Picture) -> StyleSwapError:
-    return StyleSwapError(
-        f"expected a target (H, W, 3) uint8 or (B, 3, H, W) float, got {target.dtype} {tuple(target.shape)}"
-    )
-
-
-def _size(picture: Picture) -> tuple[int, int]:
-    """(height, width)."""
-    return tuple(picture.shape[:2] if isinstance(picture, np.ndarray) else picture.shape[1:])
-
-
-def _region(picture: Picture, box: Box) -> Picture:
-    x0, y0, x1, y1 = box
-    return picture[y0:y1, x0:x1] if isinstance(picture, np.ndarray) else picture[:, y0:y1, x0:x1]
-
-
-def _floats(regions: Sequence[Picture], device: torch.device | str) -> torch.Tensor:
-    """(N, 3, h, w) float32 -1..1 on `device`; uint8 travels there before it becomes float."""
-    if isinstance(regions[0], np.ndarray):
-        return from_uint8(torch.from_numpy(np.stack(regions)).to(device))
-    return torch.stack(list(regions)).to(device, torch.float32)
 
 
 def _extent(mask: torch.Tensor) -> Box | None:

@@ -12,14 +12,15 @@ import numpy as np
 import torch
 
 from .baking import BakedCache, BakedFaces
-from .canvas import Canvas, Picture, uint8_pixels
+from .canvas import Canvas
 from .errors import StyleSwapError
 from .faces.choice import FaceChoice
 from .faces.detected import DetectedFace, FaceAnalyzer
 from .identity import Identity, is_recognizer
-from .images import bchw_to_bhwc, bhwc_to_bchw, repair
+from .images import bchw_to_bhwc, over_white, repair
 from .lookahead import lookahead
 from .model import Generator, GeneratorConfig
+from .pixels import NodeFrame, Picture, pixels_of
 from .swap import FaceJob, Generate, SwapOptions, SwappedFace, check_identity, check_strength, report_face, swap_jobs
 
 # Frames wait for each other up to this many pixels (four of 1920 x 1080): their working copies take some 500 MB.
@@ -160,22 +161,21 @@ class FrameSwapper:
         images = torch.empty(frames.shape, dtype=torch.float32, device=device or frames.device)
         masks = torch.empty(count, height, width, dtype=torch.float32, device=images.device)
         measured = set(np.linspace(0, count - 1, min(count, MEASURED_FRAMES)).round().astype(int).tolist())
-        parts: dict[int, torch.Tensor] = {}
         crops, reports, repaired = [], [], []
 
-        def pictures() -> Iterator[torch.Tensor]:
+        def pictures() -> Iterator[NodeFrame]:
             for row in range(count):
-                parts[row], broken = repair(frames[row : row + 1])
+                part, broken = repair(frames[row : row + 1])
                 repaired.extend(row for _ in broken)
-                yield bhwc_to_bchw(parts[row])[0]
+                images[row] = part[0]
+                # Swapped in its place; a copy where that is on another device, since faces are pasted on the CPU.
+                result = images[row, ..., :3].cpu()
+                yield NodeFrame(over_white(part[0]), result)
 
         for row, done in enumerate(self.stream(pictures(), on_frame, measured.__contains__)):
-            part = parts.pop(row)
-            # Where nothing was swapped, the frame's own values: conversion there and back would cost the last bit.
-            color = torch.where(done.mask[..., None] > 0, bchw_to_bhwc(done.image[None])[0], part[0, ..., :3])
-            images[row, ..., :3] = color.to(images.device)
-            images[row, ..., 3:] = part[0, ..., 3:].to(images.device)
-            masks[row] = done.mask.to(masks.device)
+            if images.device.type != "cpu":
+                images[row, ..., :3] = done.image.to(images.device)
+            masks[row] = done.mask
             crops.append(bchw_to_bhwc(done.crops).to(images.device))
             reports.append(done.report)
         return FramesResult(images, masks, torch.cat(crops), reports, repaired)
@@ -217,11 +217,11 @@ class FrameSwapper:
 
     def _find(self, frames: Iterable[Picture]) -> Iterator[_FoundFrame]:
         for number, frame in enumerate(frames):
-            yield _FoundFrame(number, frame, *self._choose(uint8_pixels(frame)))
+            yield _FoundFrame(number, frame, *self._choose(pixels_of(frame).uint8()))
 
     def _is_enough(self, waiting: Sequence[_FoundFrame]) -> bool:
         faces = sum(len(frame.faces) for frame in waiting)
-        pixels = sum(math.prod(frame.frame.shape) // 3 for frame in waiting)
+        pixels = sum(math.prod(pixels_of(frame.frame).size) for frame in waiting)
         return max(faces, len(waiting)) >= self.options.batch_size or pixels >= MAX_PIXELS_AT_ONCE
 
     def _swap(self, waiting: Sequence[_FoundFrame], measured: Callable[[int], bool]) -> Iterator[SwappedFrame]:

@@ -155,12 +155,16 @@ def bhwc_to_bchw(image: torch.Tensor) -> torch.Tensor:
     """
     if image.ndim != 4 or image.shape[-1] not in (3, 4):
         raise StyleSwapError(f"expected a picture of shape (B, H, W, 3 or 4), got {tuple(image.shape)}")
-    image = image.to(torch.float32)
-    if image.shape[-1] == 4:
-        color, alpha = image[..., :3], image[..., 3:]
-        image = color * alpha + (1.0 - alpha)
     # (B, H, W, 3) -> (B, 3, H, W)
-    return image.permute(0, 3, 1, 2).mul(2.0).sub(1.0).contiguous()
+    return over_white(image.to(torch.float32)).permute(0, 3, 1, 2).mul(2.0).sub(1.0).contiguous()
+
+
+def over_white(image: torch.Tensor) -> torch.Tensor:
+    """(..., 3 or 4) float 0..1 -> (..., 3), a fourth channel taken as alpha over white; the very picture without one."""
+    if image.shape[-1] == 3:
+        return image
+    color, alpha = image[..., :3], image[..., 3:]
+    return color * alpha + (1.0 - alpha)
 
 
 def bchw_to_bhwc(image: torch.Tensor) -> torch.Tensor:
@@ -179,8 +183,9 @@ def repair(frames: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
     Values beyond are clipped, NaN becomes 0.
     """
     frames = frames.detach().to("cpu", torch.float32)
-    # NaN compares false, so that `not all within` catches it.
-    broken = [row for row in range(len(frames)) if not bool(((frames[row] >= 0) & (frames[row] <= 1)).all())]
+    # NaN spreads to both ends, and compares false.
+    ends = [frame.aminmax() if frame.numel() else (0.0, 1.0) for frame in frames]
+    broken = [row for row, (low, high) in enumerate(ends) if not (low >= 0 and high <= 1)]
     if broken:
         frames = torch.nan_to_num(frames, nan=0.0, posinf=1.0, neginf=0.0).clamp(0.0, 1.0)
     return frames, broken

@@ -151,6 +151,17 @@ def test_alpha_stays_and_broken_values_are_clipped():
     assert [len(report.swapped) for report in result.reports] == [1, 1, 1]
 
 
+def test_a_batch_is_not_written_to_and_stays_the_same_to_the_last_bit_where_nothing_is_swapped():
+    batch = torch.rand(2, 80, 160, 3, generator=torch.Generator().manual_seed(0)) * 0.9
+    batch[0, 40, 40, 0] = 1.0
+    before = batch.clone()
+    result = swapper(who(9)).run(batch)
+    assert torch.equal(batch, before) and torch.equal(result.images[1], before[1])
+    untouched = result.masks[0] == 0
+    assert torch.equal(result.images[0][untouched], before[0][untouched])
+    assert not torch.equal(result.images[0], before[0])
+
+
 @pytest.mark.parametrize("shape", [(0, 80, 160, 3), (1, 80, 160, 2), (80, 160, 3), (1, 0, 160, 3)])
 def test_what_is_no_batch_of_frames_is_refused(shape):
     with pytest.raises(StyleSwapError, match="expected frames"):
