@@ -23,7 +23,7 @@ from .model import Generator, GeneratorConfig
 from .pixels import NodeFrame, Picture, pixels_of
 from .swap import FaceJob, Generate, SwapOptions, SwappedFace, check_identity, check_strength, report_face, swap_jobs
 
-# Frames wait for each other up to this many pixels (four of 1920 x 1080): their working copies take some 500 MB.
+# Frames wait for each other up to this many pixels (four of 1920 x 1080): results and masks of such take up to 130 MB.
 MAX_PIXELS_AT_ONCE = 8_400_000
 # Measuring a face costs two runs of the recogniser; that many frames tell how well a whole video went.
 MEASURED_FRAMES = 16
@@ -158,7 +158,9 @@ class FrameSwapper:
                 " connect a batch of pictures"
             )
         count, height, width = frames.shape[:3]
-        images = torch.empty(frames.shape, dtype=torch.float32, device=device or frames.device)
+        # A host program may call in inference mode, which ends at its thread: what another thread writes to is made outside.
+        with torch.inference_mode(False):
+            images = torch.empty(frames.shape, dtype=torch.float32, device=device or frames.device)
         masks = torch.empty(count, height, width, dtype=torch.float32, device=images.device)
         measured = set(np.linspace(0, count - 1, min(count, MEASURED_FRAMES)).round().astype(int).tolist())
         crops, reports, repaired = [], [], []

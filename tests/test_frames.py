@@ -160,6 +160,10 @@ def test_a_batch_is_not_written_to_and_stays_the_same_to_the_last_bit_where_noth
     untouched = result.masks[0] == 0
     assert torch.equal(result.images[0][untouched], before[0][untouched])
     assert not torch.equal(result.images[0], before[0])
+    for beside in (False, True):
+        with torch.inference_mode():
+            again = replace(swapper(who(9)), detect_beside=beside).run(before.clone())
+        assert torch.equal(again.images, result.images) and torch.equal(again.masks, result.masks)
 
 
 @pytest.mark.parametrize("shape", [(0, 80, 160, 3), (1, 80, 160, 2), (80, 160, 3), (1, 0, 160, 3)])
