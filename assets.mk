@@ -71,5 +71,5 @@ $(ASSETS)/generator.safetensors: | $(STAMPS)/test $(DATA)/columns/finished $(DAT
 		--set weights.swap_pixels=12
 	$(TRAIN) --out runs/demo-128-more --set data=$(DATA)/columns-more $(STRICT) --set init_from=runs/demo-128-like/generator_ema.safetensors \
 		--set steps=8400 --set learning_rate=0.0015 --set matrix_learning_rate=0.04 --set feature_weight=1.5 --set weights.identity=4 \
-		--set weights.swap_pixels=12
+		--set weights.swap_pixels=12 --set weights.swap_sharpness=16
 	$(STYLESWAP) export runs/demo-128-more "$@" --card "demo generator: knows the rendered faces of the face world only"

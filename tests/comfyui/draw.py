@@ -37,6 +37,7 @@ BORDER = 4
 QUALITY = 85
 HELP_IMAGES = PACK / "web" / "docs" / "images"
 README_SIZE = (1600, 900)
+BROWSER_SIZE = {"width": 1920, "height": 1500}  # high enough to show all templates
 README_IMAGES = PACK / "docs" / "images"
 
 
@@ -147,8 +148,9 @@ def draw_readme(server: ComfyServer, only_name: str) -> None:
             page.load(load_workflow(name))
             page.run()
             _save(README_IMAGES / f"{name}.jpg", ImageOps.contain(page.picture(), README_SIZE, Image.Resampling.LANCZOS))
+        page.page.set_viewport_size(BROWSER_SIZE)
         page.browse_templates(PACK_NAME)
-        _save(README_IMAGES / "templates.jpg", ImageOps.contain(page.picture(), README_SIZE, Image.Resampling.LANCZOS))
+        _save(README_IMAGES / "templates.jpg", ImageOps.contain(page.picture(), (1600, 1600), Image.Resampling.LANCZOS))
 
 
 def _save(path: Path, picture: Image.Image) -> None:
