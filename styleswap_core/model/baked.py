@@ -75,10 +75,11 @@ class BakedGenerator(nn.Module):
         self.encoder = BakedEncoder(generator.encoder)
         self.blocks = nn.ModuleList()
         known = None
-        for index, block in enumerate(generator.synthesis.blocks.values()):
+        blocks = generator.synthesis.blocks
+        for index, block in enumerate(blocks.values()):
             first = max(2 * index - 1, 0)
             ws = [w_plus[row] for row in range(first, first + len(block.convs) + 1)]
-            self.blocks.append(BakedBlock(block, ws, upsampling, known))
+            self.blocks.append(BakedBlock(block, ws, upsampling, known, last=index == len(blocks) - 1))
             known = self.blocks[-1].known_output
         self.eval().requires_grad_(False).to(dtype=dtype)
         # The picture adds up in float32 whatever the convolutions' type, as in the unbaked generator.

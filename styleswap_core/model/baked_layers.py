@@ -57,8 +57,13 @@ class BakedStyledConv(nn.Module):
 
     def forward(self, x: Tensor, attributes: Tensor) -> Tensor:
         """x (B, in, H, W), attributes (B, C, H', W') -> (B, out or 2 out, H', W')."""
+        parts = self.parts(x, attributes)
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+    def parts(self, x: Tensor, attributes: Tensor) -> list[Tensor]:
+        """`forward` before its channels are joined: (B, out, H', W') each, one or two."""
         x = self.convs(x)
-        return x if self.injection is None else torch.cat([x, self.injection(attributes)], dim=1)
+        return [x] if self.injection is None else [x, self.injection(attributes)]
 
 
 class PhaseConv(nn.Module):
@@ -125,11 +130,15 @@ class BakedResidual(nn.Module):
 
 
 class BakedBlock(nn.Module):
-    """One resolution of the synthesis: (B, C_in, R/2, R/2), attributes -> features, and RGB with mask (B, 3 or 4, R, R)."""
+    """One resolution of the synthesis: (B, C_in, R/2, R/2), attributes -> features, and RGB with mask (B, 3 or 4, R, R).
 
-    def __init__(self, block: SynthesisBlock, ws: list[Tensor], upsampling: str, known: Tensor | None) -> None:
+    The last one gives no features: nothing but its pixels comes of them, so the widest maps are never joined.
+    """
+
+    def __init__(self, block: SynthesisBlock, ws: list[Tensor], upsampling: str, known: Tensor | None, last: bool = False) -> None:
         super().__init__()
         self.convs = nn.ModuleList()
+        self.last = last and block.resolution > 4
         self.known_output: Tensor | None = None
         if block.resolution == 4:
             layer = block.convs[0]
@@ -144,14 +153,26 @@ class BakedBlock(nn.Module):
                 self.convs.append(BakedStyledConv(layer, w, upsampling, known))
                 known = None
         self.to_pixels = _folded_pixels(block, ws[-1], self.known_output)
+        if self.last:
+            self.parts_to_pixels = nn.ModuleList(_of_channels(self.to_pixels, *rows) for rows in _part_channels(block.convs[-1]))
+            del self.to_pixels
 
-    def forward(self, x: Tensor | None, attributes: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor | None, attributes: Tensor) -> tuple[Tensor | None, Tensor]:
         """x (B, C_in, R/2, R/2), None at 4x4; attributes (B, C, R, R) -> features, pixels (B, 3 or 4, R, R) float32."""
+        if self.last:
+            return None, self._pixels_of_parts(x, attributes)
         if x is None:
             x = self.injection(attributes)
         for conv in self.convs:
             x = conv(x, attributes)
         return x, self.to_pixels(x).float()
+
+    def _pixels_of_parts(self, x: Tensor, attributes: Tensor) -> Tensor:
+        for conv in self.convs[:-1]:
+            x = conv(x, attributes)
+        parts = self.convs[-1].parts(x, attributes)
+        first, *others = (run(part).float() for run, part in zip(self.parts_to_pixels, parts, strict=True))
+        return sum(others, first)
 
 
 def folded_weight(layer: StyledConv, w: Tensor) -> Tensor:
@@ -175,6 +196,17 @@ def _folded_pixels(block: SynthesisBlock, w: Tensor, known: Tensor | None) -> Fo
         return FoldedConv(weight, bias)
     constant = F.conv2d(known, weight[:, : known.shape[1]], bias)  # (1, 4, 4, 4)
     return FoldedConv(weight[:, known.shape[1] :], constant)
+
+
+def _part_channels(layer: StyledConv) -> list[tuple[int, int]]:
+    """First and last + 1 of the channels of each of `BakedStyledConv.parts`."""
+    channels = layer.conv.weight.shape[0]
+    return [(0, channels), (channels, 2 * channels)] if layer.injects else [(0, channels)]
+
+
+def _of_channels(conv: FoldedConv, first: int, last: int) -> FoldedConv:
+    """The share of some input channels in a 1x1 convolution; the constant goes with the first of them."""
+    return FoldedConv(conv.weight[:, first:last], conv.constant if first == 0 else None)
 
 
 def _folded_equal_conv(layer: EqualConv2d) -> nn.Module:

@@ -285,11 +285,10 @@ def mask_attributes(maps: Tensor, mask: Tensor, masking: str) -> Tensor:
         return maps * _to_all_channels(1 - mask, maps)
     batch, channels, height, width = maps.shape
     rows = maps.permute(0, 2, 3, 1).reshape(batch, height * width, channels)  # (B, RR, C), a view in channels_last
-    weight = mask.reshape(batch, 1, height * width)  # (B, 1, RR)
     # A matrix product adds up in float32 also where its factors are bfloat16.
-    total = torch.bmm(weight.to(rows.dtype), rows).float()  # (B, 1, C)
-    mean = (total / weight.float().sum(dim=2, keepdim=True).clamp_min(1e-6)).to(maps.dtype)
-    return torch.lerp(maps, mean.reshape(batch, channels, 1, 1).expand_as(maps), _to_all_channels(mask, maps))
+    total = torch.bmm(mask.to(maps.dtype).reshape(batch, 1, height * width), rows).float()  # (B, 1, C)
+    mean = total / mask.float().sum(dim=(2, 3)).clamp_min(1e-6)[:, None]
+    return torch.lerp(maps, mean.to(maps.dtype).reshape(batch, channels, 1, 1), _to_all_channels(mask, maps))
 
 
 def _to_all_channels(mask: Tensor, maps: Tensor) -> Tensor:
@@ -297,8 +296,7 @@ def _to_all_channels(mask: Tensor, maps: Tensor) -> Tensor:
 
     Written out: a product that broadcasts over channels_last's innermost axis takes four times as long on a CPU.
     """
-    rows = mask.to(maps.dtype).permute(0, 2, 3, 1)  # (B, R, R, 1)
-    return rows.expand(-1, -1, -1, maps.shape[1]).contiguous().permute(0, 3, 1, 2)
+    return mask.to(maps.dtype).expand_as(maps).contiguous(memory_format=torch.channels_last)
 
 
 def composite(rgb: Tensor, mask: Tensor | None, aligned_crop: Tensor) -> GeneratorOutput:
