@@ -37,7 +37,7 @@ BORDER = 4
 QUALITY = 85
 HELP_IMAGES = PACK / "web" / "docs" / "images"
 README_SIZE = (1600, 900)
-BROWSER_SIZE = {"width": 1920, "height": 1500}  # high enough to show all templates
+BROWSER_SIZE = {"width": 1920, "height": 1640}  # high enough to show all templates
 README_IMAGES = PACK / "docs" / "images"
 
 
