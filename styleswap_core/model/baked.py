@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import torch
@@ -43,9 +44,9 @@ TOGETHER = 32
 """Up to this resolution several chunks of a batch run through the network together."""
 TOGETHER_BYTES = 2**20
 """As many as have this size with one channel, if they are four or more: wider maps wait meanwhile and leave the cache."""
-_KEPT_BLOCK = (32 << 20) - (64 << 10)
+_KEPT_BLOCKS, _KEPT_BLOCK = 24, (32 << 20) - (64 << 10)
 _RESERVED_BLOCKS, _RESERVED_BLOCK = 10, 24 << 20
-_PIN_BLOCK = 4 << 20  # too large for gaps that are left elsewhere; never touched, so that it takes no memory
+_PIN_BLOCK, _PIN_TRIES = 4 << 20, 16  # never touched, so that it takes no memory
 _kept = threading.local()
 
 
@@ -167,7 +168,8 @@ class BakedGenerator(nn.Module):
         # Block number `first` and as many as there are attributes.
         (x, rgb, logits), last = growth, first + len(attributes)
         logits = list(logits)
-        for resolution, block, maps in zip(self.config.resolutions[first:last], self.blocks[first:last], attributes, strict=True):
+        steps = zip(self.config.resolutions, self.blocks, strict=True)
+        for (resolution, block), maps in zip(islice(steps, first, last), attributes, strict=True):
             if logits and self.config.masks_attributes(resolution):
                 mask = upsampled_mask(logits, self.config.mask_accumulation)
                 maps = mask_attributes(maps, mask, self.config.attribute_masking)
@@ -241,15 +243,21 @@ def bake(
 def _keep_freed_memory() -> None:
     """Let glibc reuse the memory of feature maps instead of fetching zeroed pages for every one, up to half of a batch's time.
 
-    Its allocator adapts to the largest block (32 MiB at most) that was freed: smaller ones are kept from then on, up to twice
-    its size (mallopt(3), M_MMAP_THRESHOLD). So one such block is taken, never touched, and freed. What lies free at the end of
-    its memory goes back to the system all the same, and with it most of what a batch of float32 maps needs, but never what
-    lies below a block in use. So as much is taken and freed once below a small block that stays, for each thread that bakes,
-    since threads have memory of their own. No other allocator minds.
+    Its allocator adapts to the largest block (32 MiB at most) that it fetched and that was freed: smaller ones are kept from
+    then on, up to twice its size (mallopt(3), M_MMAP_THRESHOLD). So such blocks are taken, never touched, and freed: several,
+    since it learns nothing from those that fit into what it has. What lies free at the end of its memory goes back to the
+    system all the same, and with it most of what a batch of float32 maps needs, but never what lies below a block in use. So
+    as much is taken and freed below a small block that stays, once for each thread that bakes, since threads have memory of
+    their own. No other allocator minds.
     """
-    torch.empty(_KEPT_BLOCK, dtype=torch.uint8)
     if hasattr(_kept, "pin"):
         return
-    below = [torch.empty(_RESERVED_BLOCK, dtype=torch.uint8) for _ in range(_RESERVED_BLOCKS)]
-    _kept.pin = torch.empty(_PIN_BLOCK, dtype=torch.uint8)
-    del below
+    kept = [torch.empty(_KEPT_BLOCK, dtype=torch.uint8) for _ in range(_KEPT_BLOCKS)]
+    del kept
+    reserved = [torch.empty(_RESERVED_BLOCK, dtype=torch.uint8) for _ in range(_RESERVED_BLOCKS)]
+    end = max(block.data_ptr() for block in reserved)
+    # Those that fill gaps further below come free again with the list.
+    pins = []
+    while len(pins) < _PIN_TRIES and (not pins or pins[-1].data_ptr() < end):
+        pins.append(torch.empty(_PIN_BLOCK, dtype=torch.uint8))
+    _kept.pin = pins[-1]

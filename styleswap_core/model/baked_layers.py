@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -108,7 +110,7 @@ class BakedEncoder(nn.Module):
     def part(self, x: Tensor, first: int, last: int) -> list[Tensor]:
         """Levels first..last-1, the widest being 0; x: what the level before gave. Attributes, the smallest first."""
         attributes = []
-        for level, residuals in zip(self.levels[first:last], self.residuals[first:last], strict=True):
+        for level, residuals in islice(zip(self.levels, self.residuals, strict=True), first, last):
             x = level(x)
             for residual in residuals:
                 x = residual(x)
@@ -168,9 +170,11 @@ class BakedBlock(nn.Module):
         return x, self.to_pixels(x).float()
 
     def _pixels_of_parts(self, x: Tensor, attributes: Tensor) -> Tensor:
-        for conv in self.convs[:-1]:
+        # As a list: a part of a ModuleList is a new one, made of its modules at every call.
+        *before, final = list(self.convs)
+        for conv in before:
             x = conv(x, attributes)
-        parts = self.convs[-1].parts(x, attributes)
+        parts = final.parts(x, attributes)
         first, *others = (run(part).float() for run, part in zip(self.parts_to_pixels, parts, strict=True))
         return sum(others, first)
 
