@@ -12,6 +12,7 @@ wherever the channels are many.
 
 from __future__ import annotations
 
+import platform
 import sys
 import threading
 from collections.abc import Sequence
@@ -248,10 +249,19 @@ def _keep_freed_memory() -> None:
     since it learns nothing from those that fit into what it has. What lies free at the end of its memory goes back to the
     system all the same, and with it most of what a batch of float32 maps needs, but never what lies below a block in use. So
     as much is taken and freed below a small block that stays, once for each thread that bakes, since threads have memory of
-    their own. No other allocator minds.
+    their own. Other allocators have other ways, and are left alone.
     """
-    if hasattr(_kept, "pin"):
+    if hasattr(_kept, "pin") or platform.libc_ver()[0] != "glibc":
         return
+    _kept.pin = None
+    try:
+        _kept.pin = _pinned_above_reserve()
+    except RuntimeError:
+        # A limit on addresses: what works without works on.
+        return
+
+
+def _pinned_above_reserve() -> Tensor:
     kept = [torch.empty(_KEPT_BLOCK, dtype=torch.uint8) for _ in range(_KEPT_BLOCKS)]
     del kept
     reserved = [torch.empty(_RESERVED_BLOCK, dtype=torch.uint8) for _ in range(_RESERVED_BLOCKS)]
@@ -260,4 +270,4 @@ def _keep_freed_memory() -> None:
     pins = []
     while len(pins) < _PIN_TRIES and (not pins or pins[-1].data_ptr() < end):
         pins.append(torch.empty(_PIN_BLOCK, dtype=torch.uint8))
-    _kept.pin = pins[-1]
+    return pins[-1]
