@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .faces.alignment import crop_box, matrix_scale, paste_layers, shift_origin, warp
-from .pixels import Box, Picture, pixels_of, result_pixels, unfit
+from .pixels import Box, Picture, Uint8Pixels, pixels_of, result_pixels, unfit
 
 _BOX_STEP = 32
 
@@ -39,7 +39,6 @@ class Canvas:
 
     def _start(self, targets: Sequence[Picture]) -> None:
         self._targets = [pixels_of(target) for target in targets]
-        self._single = isinstance(targets[0], np.ndarray)
         self._masks = [torch.zeros(1, *target.size) for target in self._targets]
 
     @property
@@ -61,7 +60,7 @@ class Canvas:
 
     def result_mask(self) -> torch.Tensor:
         """(1, H, W) for one uint8 picture, else (B, 1, H, W)."""
-        return self._masks[0] if self._single else torch.stack(self._masks)
+        return self._masks[0] if isinstance(self._targets[0], Uint8Pixels) else torch.stack(self._masks)
 
     def read_crops(
         self, pictures: Sequence[int], matrices: torch.Tensor, size: int, device: torch.device | str = "cpu"

@@ -247,6 +247,8 @@ def test_strength_errors(generator, identity, target):
 def test_no_face_is_an_error(generator, identity, target):
     with pytest.raises(StyleSwapError, match="no face found"):
         swap_faces(generator, KnownFaces(), target, identity)
+    with pytest.raises(StyleSwapError, match="no face found"):
+        swap_faces(generator, KnownFaces((120, 80)), torch.zeros(0, 3, 64, 64), identity)
     with pytest.raises(StyleSwapError, match="only 1 face"):
         swap_faces(generator, KnownFaces((120, 80)), target, identity, "4")
 

@@ -12,9 +12,7 @@ wherever the channels are many.
 
 from __future__ import annotations
 
-import platform
 import sys
-import threading
 from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
@@ -34,6 +32,7 @@ from .generator import (
     mask_attributes,
     upsampled_mask,
 )
+from .kept_memory import keep_freed_memory
 from .layers import blur_kernel
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -45,10 +44,6 @@ TOGETHER = 32
 """Up to this resolution several chunks of a batch run through the network together."""
 TOGETHER_BYTES = 2**20
 """As many as have this size with one channel, if they are four or more: wider maps wait meanwhile and leave the cache."""
-_KEPT_BLOCKS, _KEPT_BLOCK = 24, (32 << 20) - (64 << 10)
-_RESERVED_BLOCKS, _RESERVED_BLOCK = 10, 24 << 20
-_PIN_BLOCK, _PIN_TRIES = 4 << 20, 16  # never touched, so that it takes no memory
-_kept = threading.local()
 
 
 class Growth(NamedTuple):
@@ -235,39 +230,7 @@ def bake(
     with torch.no_grad():
         baked = BakedGenerator(generator, rows.detach().to(weights), dtype, upsampling)
     if weights.device.type == "cpu":
-        _keep_freed_memory()
+        keep_freed_memory()
     if packed is None:
         packed = weights.device.type == "cpu" and can_pack(dtype)
     return baked.pack() if packed else baked
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc reuse the memory of feature maps instead of fetching zeroed pages for every one, up to half of a batch's time.
-
-    Its allocator adapts to the largest block (32 MiB at most) that it fetched and that was freed: smaller ones are kept from
-    then on, up to twice its size (mallopt(3), M_MMAP_THRESHOLD). So such blocks are taken, never touched, and freed: several,
-    since it learns nothing from those that fit into what it has. What lies free at the end of its memory goes back to the
-    system all the same, and with it most of what a batch of float32 maps needs, but never what lies below a block in use. So
-    as much is taken and freed below a small block that stays, once for each thread that bakes, since threads have memory of
-    their own. Other allocators have other ways, and are left alone.
-    """
-    if hasattr(_kept, "pin") or platform.libc_ver()[0] != "glibc":
-        return
-    _kept.pin = None
-    try:
-        _kept.pin = _pinned_above_reserve()
-    except RuntimeError:
-        # A limit on addresses: what works without works on.
-        return
-
-
-def _pinned_above_reserve() -> Tensor:
-    kept = [torch.empty(_KEPT_BLOCK, dtype=torch.uint8) for _ in range(_KEPT_BLOCKS)]
-    del kept
-    reserved = [torch.empty(_RESERVED_BLOCK, dtype=torch.uint8) for _ in range(_RESERVED_BLOCKS)]
-    end = max(block.data_ptr() for block in reserved)
-    # Those that fill gaps further below come free again with the list.
-    pins = []
-    while len(pins) < _PIN_TRIES and (not pins or pins[-1].data_ptr() < end):
-        pins.append(torch.empty(_PIN_BLOCK, dtype=torch.uint8))
-    return pins[-1]

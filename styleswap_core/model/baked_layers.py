@@ -154,10 +154,11 @@ class BakedBlock(nn.Module):
             for layer, w in zip(block.convs, ws, strict=False):
                 self.convs.append(BakedStyledConv(layer, w, upsampling, known))
                 known = None
-        self.to_pixels = _folded_pixels(block, ws[-1], self.known_output)
+        to_pixels = _folded_pixels(block, ws[-1], self.known_output)
         if self.last:
-            self.parts_to_pixels = nn.ModuleList(_of_channels(self.to_pixels, *rows) for rows in _part_channels(block.convs[-1]))
-            del self.to_pixels
+            self.parts_to_pixels = nn.ModuleList(_of_channels(to_pixels, *rows) for rows in _part_channels(block.convs[-1]))
+        else:
+            self.to_pixels = to_pixels
 
     def forward(self, x: Tensor | None, attributes: Tensor) -> tuple[Tensor | None, Tensor]:
         """x (B, C_in, R/2, R/2), None at 4x4; attributes (B, C, R, R) -> features, pixels (B, 3 or 4, R, R) float32."""
