@@ -21,19 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import StyleSwapError
-from .baked_layers import BakedBlock, BakedEncoder
+from .baked_layers import BakedBlock, BakedEncoder, PictureUpsampling
+from .baked_masks import hold_back_, raised_logit, replace_mask_, soften_mask_
 from .config import GeneratorConfig
 from .folded import FoldedConv, can_pack
-from .generator import (
-    Generator,
-    GeneratorOutput,
-    accumulate_mask,
-    composite,
-    mask_attributes,
-    upsampled_mask,
-)
+from .generator import Generator, GeneratorOutput, composite
 from .kept_memory import keep_freed_memory
-from .layers import blur_kernel
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 UPSAMPLINGS = ("separate", "folded")
@@ -50,12 +43,11 @@ class Growth(NamedTuple):
     """A picture between two resolutions of the synthesis."""
 
     features: Tensor | None = None  # (B, C, R, R)
-    rgb: Tensor | None = None  # (B, 3, R, R) float32
-    logits: tuple[Tensor, ...] = ()  # of the masks so far, (B, 1, r, r) each
+    picture: Tensor | None = None  # (B, 3 or 4, R, R) float32: RGB, and the mask's logit
 
     def rows(self, part: slice) -> Growth:
         """Some pictures of the batch."""
-        return Growth(self.features[part], self.rgb[part], tuple(logit[part] for logit in self.logits))
+        return Growth(self.features[part], self.picture[part])
 
 
 class BakedGenerator(nn.Module):
@@ -84,19 +76,17 @@ class BakedGenerator(nn.Module):
             known = self.blocks[-1].known_output
         self.eval().requires_grad_(False).to(dtype=dtype)
         # The picture adds up in float32 whatever the convolutions' type, as in the unbaked generator.
-        self.upsample_rgb = FoldedConv(
-            (blur_kernel() * 4).expand(3, 1, 4, 4).clone(), stride=2, padding=1, groups=3, transposed=True
-        ).to(self.device)
+        self.upsample = PictureUpsampling(4 if self.config.mask_branch else 3).to(self.device)
 
     @property
     def dtype(self) -> torch.dtype:
         """Of weights and feature maps."""
-        return self.encoder.levels[0].weight.dtype
+        return self.encoder.levels[0][0].weight.dtype
 
     @property
     def device(self) -> torch.device:
         """Where crops have to be."""
-        return self.encoder.levels[0].constant.device
+        return self.encoder.levels[0][0].constant.device
 
     def memory_bytes(self) -> int:
         """What its weights take."""
@@ -148,7 +138,7 @@ class BakedGenerator(nn.Module):
         together = sum(resolution <= TOGETHER for resolution in self.config.resolutions)
         wide = len(self.config.resolutions) - together
         above = [self.encoder.part(self._laid_out(chunk), 0, wide) for chunk in chunks]
-        below = self.encoder.part(torch.cat([maps[0] for maps in above]), wide, len(self.encoder.levels))
+        below = self.encoder.part(torch.cat([maps[-1] for maps in above]), wide, len(self.encoder.levels))
         small = self._grow(Growth(), 0, below)
         parts, first = [], 0
         for chunk, maps in zip(chunks, above, strict=True):
@@ -161,24 +151,55 @@ class BakedGenerator(nn.Module):
         return aligned_crop.to(self.dtype).contiguous(memory_format=torch.channels_last)
 
     def _grow(self, growth: Growth, first: int, attributes: list[Tensor]) -> Growth:
-        # Block number `first` and as many as there are attributes.
-        (x, rgb, logits), last = growth, first + len(attributes)
-        logits = list(logits)
-        steps = zip(self.config.resolutions, self.blocks, strict=True)
-        for (resolution, block), maps in zip(islice(steps, first, last), attributes, strict=True):
-            if logits and self.config.masks_attributes(resolution):
-                mask = upsampled_mask(logits, self.config.mask_accumulation)
-                maps = mask_attributes(maps, mask, self.config.attribute_masking)
-            x, pixels = block(x, maps)
-            rgb = pixels[:, :3] if rgb is None else pixels[:, :3] + self.upsample_rgb(rgb)
-            if self.config.mask_branch:
-                logits.append(accumulate_mask(pixels[:, 3:], logits, self.config.mask_accumulation))
-        return Growth(x, rgb, tuple(logits))
+        """Block number `first` and as many as there are attributes, the widest first; their list is empty afterwards.
+
+        Each map is let go of as soon as nothing needs it: the next one takes its place in memory, and in the cache. That is
+        why all convolutions run from here, where no caller holds an input meanwhile.
+        """
+        x, picture = growth
+        for resolution, block in islice(zip(self.config.resolutions, self.blocks, strict=True), first, first + len(attributes)):
+            maps = attributes.pop()
+            if picture is not None:
+                picture, mask = self._raised(picture)
+                if self.config.masks_attributes(resolution):
+                    maps = hold_back_(maps, mask, self.config.attribute_masking, self._mask_repeats)
+            x, beside = x if block.start is None else block.start(maps), None
+            for layer in block.layers:
+                for conv in layer.convs:
+                    x = conv(x)
+                if beside is not None:
+                    x = layer.beside(beside, onto=x)
+                beside = None if layer.injection is None else layer.injection(maps)
+                if beside is not None and block.joins:
+                    x, beside = torch.cat([x, beside], dim=1), None
+            if picture is None:
+                picture = block.to_pixels(x).float()
+            else:
+                picture += block.to_pixels(x)
+            if beside is not None:
+                picture += block.beside_to_pixels(beside)
+        return Growth(x, picture)
+
+    @property
+    def _mask_repeats(self) -> int:
+        # The released code repeats the pixels of a mask to hold back attributes with it, the paper interpolates.
+        return 1 if self.config.mask_accumulation == "logits" else 2
+
+    def _raised(self, picture: Tensor) -> tuple[Tensor, Tensor | None]:
+        """`picture` (B, 3 or 4, R, R) at (2R, 2R), and the mask (B, 1, .., ..) in 0..1 for the attributes there."""
+        if not self.config.mask_branch:
+            return self.upsample(picture), None
+        if self.config.mask_accumulation == "logits":
+            logit = raised_logit(picture)
+            return replace_mask_(self.upsample(picture), logit), torch.sigmoid(logit)
+        picture = soften_mask_(picture)
+        return self.upsample(picture), picture[:, 3:]
 
     def _finish(self, growth: Growth, aligned_crop: Tensor) -> GeneratorOutput:
-        mask = torch.sigmoid(growth.logits[-1]) if self.config.mask_branch else None
-        rgb = torch.tanh(growth.rgb) if self.config.rgb_bound == "tanh" else growth.rgb
-        return composite(rgb, mask, aligned_crop)
+        # Copied out: a channel of an interleaved picture is read several times as slowly.
+        rgb = growth.picture[:, :3].contiguous()
+        mask = torch.sigmoid(growth.picture[:, 3:].contiguous()) if self.config.mask_branch else None
+        return composite(torch.tanh(rgb) if self.config.rgb_bound == "tanh" else rgb, mask, aligned_crop)
 
     def pack(self) -> BakedGenerator:
         """Lays all weights out for this CPU, in place. They cannot move or change their type after that.

@@ -11,41 +11,75 @@ from torch import Tensor, nn
 from .encoder import AttributeEncoder
 from .folded import FoldedConv
 from .generator import SynthesisBlock
-from .layers import GAIN, EqualConv2d, StyledConv, blur_kernel, leaky_relu
+from .layers import GAIN, EqualConv2d, StyledConv, blur_kernel, leaky_relu, upsample_fir
+
+SMALL_MAPS, SMALL_PICTURES = 2**18, 2**10
+"""Up to as many numbers, plain operations take less time than a packed convolution needs to be set up, some 25 microseconds."""
 
 
-class BakedInjection(nn.Module):
+class BakedInjection(FoldedConv):
     """Attributes as the next convolution sees them: strength, bias, leaky ReLU; (B, C, R, R) -> the same."""
 
     def __init__(self, layer: StyledConv) -> None:
-        super().__init__()
         channels = layer.bias.shape[0] // 2
-        weight = (layer.attribute_weight.detach() * GAIN).reshape(1, 1, 1, 1).expand(channels, 1, 1, 1)
+        strength = (layer.attribute_weight.detach() * GAIN).reshape(1, 1, 1, 1)
         bias = layer.bias.detach()[channels:] * GAIN
         # A 1x1 convolution per channel: multiplying, adding and activating in one pass.
-        self.conv = FoldedConv(weight.clone(), bias, groups=channels, activate=True)
+        super().__init__(strength.expand(channels, 1, 1, 1).clone(), bias, groups=channels, activate=True)
+        self._strength = float(strength)
 
-    def forward(self, attributes: Tensor) -> Tensor:
-        """attributes (B, C, R, R) -> (B, C, R, R), activated."""
-        return self.conv(attributes)
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, C, R, R) -> (B, C, R, R), activated."""
+        if self.runs_packed and x.numel() <= SMALL_MAPS:
+            return leaky_relu(torch.add(self.constant[None, :, None, None], x, alpha=self._strength))
+        return super().forward(x)
+
+
+class PictureUpsampling(FoldedConv):
+    """`upsample_fir`: (B, channels, R, R) -> (B, channels, 2R, 2R), zeros beyond the border."""
+
+    def __init__(self, channels: int) -> None:
+        weight = _per_channel(blur_kernel() * 4, channels)
+        super().__init__(weight, stride=2, padding=1, groups=channels, transposed=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, channels, R, R) -> (B, channels, 2R, 2R)."""
+        if self.runs_packed and x.numel() <= SMALL_PICTURES:
+            return upsample_fir(x)
+        return super().forward(x)
 
 
 class BakedStyledConv(nn.Module):
-    """StyledConv of one identity: (B, in, H, W), attributes -> (B, out or 2 out, H', W')."""
+    """StyledConv of one identity: (B, in, H, W), attributes (B, C, H', W') -> (B, out or 2 out, H', W').
 
-    def __init__(self, layer: StyledConv, w: Tensor, upsampling: str, known: Tensor | None = None) -> None:
+    Whoever runs it runs its parts, so that no input is held longer than it is needed, see `BakedGenerator`.
+
+    Attributes:
+        convs: one after the other.
+        beside: of a layer whose input is in two parts, which were not joined: for the second part, onto what `convs` give.
+        injection: what attributes have to go through to stand beside the output, None where they do not.
+    """
+
+    def __init__(
+        self, layer: StyledConv, w: Tensor, upsampling: str, known: Tensor | None = None, parts: int = 1
+    ) -> None:
         super().__init__()
         channels = layer.conv.weight.shape[0]
         weight = folded_weight(layer, w)
         bias = layer.bias.detach()[:channels] * GAIN
         kernel = layer.conv.kernel * 4
         constant = bias
+        self.beside: FoldedConv | None = None
         if known is not None:
             # The first channels of the input are the same in every picture: what they give is part of the constant.
             constant = _convolve(known, weight[:, : known.shape[1]], layer.conv.upsample, kernel)
             constant = constant + bias[None, :, None, None]
             weight = weight[:, known.shape[1] :]
-        if not layer.conv.upsample:
+        if parts == 2:
+            first, second = weight.chunk(2, dim=1)
+            convs = [FoldedConv(first, padding=1)]
+            self.beside = FoldedConv(second, constant, padding=1, activate=True)
+        elif not layer.conv.upsample:
             convs = [FoldedConv(weight, constant, padding=1, activate=True)]
         elif upsampling == "folded":
             convs = [PhaseConv(weight, constant, kernel)]
@@ -54,18 +88,8 @@ class BakedStyledConv(nn.Module):
                 FoldedConv(weight.transpose(0, 1), stride=2, transposed=True),
                 FoldedConv(_per_channel(kernel, channels), constant, padding=1, groups=channels, activate=True),
             ]
-        self.convs = nn.Sequential(*convs)
+        self.convs = nn.ModuleList(convs)
         self.injection = BakedInjection(layer) if layer.injects else None
-
-    def forward(self, x: Tensor, attributes: Tensor) -> Tensor:
-        """x (B, in, H, W), attributes (B, C, H', W') -> (B, out or 2 out, H', W')."""
-        parts = self.parts(x, attributes)
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-
-    def parts(self, x: Tensor, attributes: Tensor) -> list[Tensor]:
-        """`forward` before its channels are joined: (B, out, H', W') each, one or two."""
-        x = self.convs(x)
-        return [x] if self.injection is None else [x, self.injection(attributes)]
 
 
 class PhaseConv(nn.Module):
@@ -92,7 +116,7 @@ class PhaseConv(nn.Module):
 
 
 class BakedEncoder(nn.Module):
-    """AttributeEncoder with scales and gains folded in: crop (B, 3, S, S) -> attributes 4..S."""
+    """AttributeEncoder with scales and gains folded in: crop (B, 3, S, S) -> attributes S..4."""
 
     def __init__(self, encoder: AttributeEncoder) -> None:
         super().__init__()
@@ -100,22 +124,23 @@ class BakedEncoder(nn.Module):
         self.residuals = nn.ModuleList()
         for level in encoder.levels:
             layer = encoder.down[level] if level in encoder.down else encoder.from_rgb[level]
-            self.levels.append(_folded_equal_conv(layer))
+            self.levels.append(nn.ModuleList(_folded_equal_conv(layer)))
             self.residuals.append(nn.ModuleList(BakedResidual(block) for block in encoder.blocks[level]))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """x (B, 3, S, S) -1..1 -> attributes (B, C, R, R) for R = 4..S."""
+        """x (B, 3, S, S) -1..1 -> attributes (B, C, R, R) for R = S..4."""
         return self.part(x, 0, len(self.levels))
 
     def part(self, x: Tensor, first: int, last: int) -> list[Tensor]:
-        """Levels first..last-1, the widest being 0; x: what the level before gave. Attributes, the smallest first."""
+        """Levels first..last-1, the widest being 0; x: what the level before gave. Attributes, the widest first."""
         attributes = []
         for level, residuals in islice(zip(self.levels, self.residuals, strict=True), first, last):
-            x = level(x)
+            for conv in level:
+                x = conv(x)
             for residual in residuals:
                 x = residual(x)
             attributes.append(x)
-        return attributes[::-1]
+        return attributes
 
 
 class BakedResidual(nn.Module):
@@ -123,7 +148,7 @@ class BakedResidual(nn.Module):
 
     def __init__(self, block: nn.Module) -> None:
         super().__init__()
-        self.convs = nn.Sequential(_folded_equal_conv(block.conv0), _folded_equal_conv(block.conv1))
+        self.convs = nn.Sequential(*_folded_equal_conv(block.conv0), *_folded_equal_conv(block.conv1))
         self.strength = float(block.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -132,15 +157,22 @@ class BakedResidual(nn.Module):
 
 
 class BakedBlock(nn.Module):
-    """One resolution of the synthesis: (B, C_in, R/2, R/2), attributes -> features, and RGB with mask (B, 3 or 4, R, R).
+    """One resolution of the synthesis: its layers, and the convolutions that make RGB with mask (B, 3 or 4, R, R) of them.
 
-    The last one gives no features: nothing but its pixels comes of them, so the widest maps are never joined.
+    Attributes:
+        start: at 4x4 alone, where attributes are all that is not known: (B, C, 4, 4) -> the same.
+        layers: above 4x4, see `BakedStyledConv`.
+        joins: whether attributes are joined to the channels beside them. Not so at the last resolution: a copy of the
+            widest maps takes longer than convolutions of one part and then of the other.
+        to_pixels: of what the layers give.
+        beside_to_pixels: of the attributes beside it, where they are not joined.
     """
 
     def __init__(self, block: SynthesisBlock, ws: list[Tensor], upsampling: str, known: Tensor | None, last: bool = False) -> None:
         super().__init__()
-        self.convs = nn.ModuleList()
-        self.last = last and block.resolution > 4
+        self.layers = nn.ModuleList()
+        self.start = self.beside_to_pixels = None
+        self.joins = not last or block.resolution == 4
         self.known_output: Tensor | None = None
         if block.resolution == 4:
             layer = block.convs[0]
@@ -149,35 +181,16 @@ class BakedBlock(nn.Module):
                 _convolve(block.constant, folded_weight(layer, ws[0]), False, None)
                 + (layer.bias[:channels] * GAIN)[None, :, None, None]
             ).detach()
-            self.injection = BakedInjection(layer)
-        else:
-            for layer, w in zip(block.convs, ws, strict=False):
-                self.convs.append(BakedStyledConv(layer, w, upsampling, known))
-                known = None
-        to_pixels = _folded_pixels(block, ws[-1], self.known_output)
-        if self.last:
-            self.parts_to_pixels = nn.ModuleList(_of_channels(to_pixels, *rows) for rows in _part_channels(block.convs[-1]))
-        else:
-            self.to_pixels = to_pixels
-
-    def forward(self, x: Tensor | None, attributes: Tensor) -> tuple[Tensor | None, Tensor]:
-        """x (B, C_in, R/2, R/2), None at 4x4; attributes (B, C, R, R) -> features, pixels (B, 3 or 4, R, R) float32."""
-        if self.last:
-            return None, self._pixels_of_parts(x, attributes)
-        if x is None:
-            x = self.injection(attributes)
-        for conv in self.convs:
-            x = conv(x, attributes)
-        return x, self.to_pixels(x).float()
-
-    def _pixels_of_parts(self, x: Tensor, attributes: Tensor) -> Tensor:
-        # As a list: a part of a ModuleList is a new one, made of its modules at every call.
-        *before, final = list(self.convs)
-        for conv in before:
-            x = conv(x, attributes)
-        parts = final.parts(x, attributes)
-        first, *others = (run(part).float() for run, part in zip(self.parts_to_pixels, parts, strict=True))
-        return sum(others, first)
+            self.start = BakedInjection(layer)
+        parts = 1
+        for layer, w in zip(block.convs if block.resolution > 4 else (), ws, strict=False):
+            self.layers.append(BakedStyledConv(layer, w, upsampling, known, parts))
+            known, parts = None, 2 if layer.injects and not self.joins else 1
+        self.to_pixels = _folded_pixels(block, ws[-1], self.known_output)
+        if parts == 2:
+            first, second = self.to_pixels.weight.chunk(2, dim=1)
+            self.to_pixels = FoldedConv(first, self.to_pixels.constant)
+            self.beside_to_pixels = FoldedConv(second)
 
 
 def folded_weight(layer: StyledConv, w: Tensor) -> Tensor:
@@ -203,28 +216,18 @@ def _folded_pixels(block: SynthesisBlock, w: Tensor, known: Tensor | None) -> Fo
     return FoldedConv(weight[:, known.shape[1] :], constant)
 
 
-def _part_channels(layer: StyledConv) -> list[tuple[int, int]]:
-    """First and last + 1 of the channels of each of `BakedStyledConv.parts`."""
-    channels = layer.conv.weight.shape[0]
-    return [(0, channels), (channels, 2 * channels)] if layer.injects else [(0, channels)]
-
-
-def _of_channels(conv: FoldedConv, first: int, last: int) -> FoldedConv:
-    """The share of some input channels in a 1x1 convolution; the constant goes with the first of them."""
-    return FoldedConv(conv.weight[:, first:last], conv.constant if first == 0 else None)
-
-
-def _folded_equal_conv(layer: EqualConv2d) -> nn.Module:
+def _folded_equal_conv(layer: EqualConv2d) -> list[FoldedConv]:
+    """The layer as one convolution, or two that run one after the other."""
     gain = GAIN if layer.activate else 1.0
     weight = layer.weight * (layer.scale * gain)
     bias = None if layer.bias is None else layer.bias * gain
     if not layer.downsample:
-        return FoldedConv(weight, bias, padding=layer.kernel_size // 2, activate=layer.activate)
+        return [FoldedConv(weight, bias, padding=layer.kernel_size // 2, activate=layer.activate)]
     channels = weight.shape[1]
-    return nn.Sequential(
+    return [
         FoldedConv(_per_channel(layer.kernel, channels), padding=2, groups=channels),
         FoldedConv(weight, bias, stride=2, activate=layer.activate),
-    )
+    ]
 
 
 def _convolve(x: Tensor, weight: Tensor, upsample: bool, kernel: Tensor | None) -> Tensor:

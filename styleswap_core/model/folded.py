@@ -6,6 +6,8 @@ call, and bias and leaky ReLU run inside the convolution. Elsewhere it is an ord
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,6 +16,7 @@ from .layers import SLOPE
 
 _PACKED_OPERATORS = (
     "_convolution_pointwise",
+    "_convolution_pointwise_",
     "_convolution_transpose_pointwise",
     "_reorder_convolution_weight",
     "_reorder_convolution_transpose_weight",
@@ -71,7 +74,8 @@ class FoldedConv(nn.Module):
         self.transposed, self.activate = transposed, activate
         self._adds_map = self.map is not None
         self._packed: Tensor | None = None
-        # What the packed operator takes after its input: put together once, since small maps take no longer than that.
+        # The packed operator and what it takes after its input: put together once, since small maps take no longer than that.
+        self._run: Callable[..., Tensor] | None = None
         self._arguments: tuple = ()
 
     @property
@@ -84,12 +88,16 @@ class FoldedConv(nn.Module):
         """The constant where it differs from place to place, else None."""
         return self.constant if self.constant is not None and self.constant.ndim == 4 else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, in, H, W) -> (B, out, H', W')."""
+    def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
+        """x (B, in, H, W) -> (B, out, H', W').
+
+        onto: (B, out, H', W') to be added before the activation, overwritten with the result; not if `transposed`, nor
+            where the constant is a map.
+        """
+        if onto is not None:
+            return self._added(x, onto)
         if self._packed is not None:
-            operators = torch.ops.mkldnn
-            run = operators._convolution_transpose_pointwise if self.transposed else operators._convolution_pointwise
-            x = run(x, *self._arguments)
+            x = self._run(x, *self._arguments)
         else:
             run = F.conv_transpose2d if self.transposed else F.conv2d
             x = run(x, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups)
@@ -98,6 +106,15 @@ class FoldedConv(nn.Module):
             x = x + self.constant
             x = F.leaky_relu_(x, SLOPE) if self.activate else x
         return x
+
+    def _added(self, x: Tensor, onto: Tensor) -> Tensor:
+        if self._packed is None:
+            x = onto.add_(F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups))
+        else:
+            run = torch.ops.mkldnn._convolution_pointwise_.binary
+            # No leaky ReLU can follow within the operator.
+            x = run(onto, x, *self._arguments[:6], "add", 1.0, None, [], None)
+        return F.leaky_relu_(x, SLOPE) if self.activate else x
 
     def pack(self, input_size: tuple[int, int, int, int]) -> None:
         """Lays the weight out for inputs like `input_size` (B, in, H, W); other sizes work too. CPU only.
@@ -110,10 +127,12 @@ class FoldedConv(nn.Module):
         stride, padding, dilation = (self.stride,) * 2, (self.padding,) * 2, (1, 1)
         weight = self.weight.contiguous()
         if self.transposed:
+            self._run = operators._convolution_transpose_pointwise.default
             self._packed = operators._reorder_convolution_transpose_weight(
                 weight, padding, (0, 0), stride, dilation, self.groups, list(input_size)
             )
         else:
+            self._run = operators._convolution_pointwise.default
             self._packed = operators._reorder_convolution_weight(
                 weight, padding, stride, dilation, self.groups, list(input_size)
             )
@@ -122,6 +141,11 @@ class FoldedConv(nn.Module):
         self._arguments = (self._packed, self.bias, *geometry, self.groups, *after)
         # Its shape and type go on being asked for; its values take no memory any more.
         self.weight = self.weight.to("meta")
+
+    @property
+    def runs_packed(self) -> bool:
+        """Whether `pack` was called."""
+        return self._packed is not None
 
     def packed_bytes(self) -> int:
         """Memory of the packed weight; 0 for one that is not packed."""

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, fx
 
 from ..errors import StyleSwapError
-from ..model.baked import BakedGenerator, accumulate_mask, composite, mask_attributes, upsampled_mask
+from ..model.baked import BakedGenerator, composite, hold_back_, raised_logit, replace_mask_, soften_mask_
 from ..model.folded import FoldedConv
-from ..model.layers import SLOPE, blur_kernel
+from ..model.layers import SLOPE
 from .onnx_export import GraphWriter, write_graph
 
 # What the masks need, as functions of the generator: one node each in the trace, several in the ONNX graph.
-_FUNCTIONS = (accumulate_mask, composite, mask_attributes, upsampled_mask)
+_FUNCTIONS = (composite, hold_back_, raised_logit, replace_mask_, soften_mask_)
+_MASK, _COLOURS = slice(3, None), slice(None, 3)
 # Types and layouts of memory mean nothing in the file, where everything is float32.
 _LAYOUT_METHODS = ("to", "float", "contiguous")
 
@@ -74,14 +75,16 @@ class _BakedWriter(GraphWriter):
         super().__init__(baked, _BakedTracer())
         self._calls: dict[object, Callable[..., str]] = {
             operator.add: lambda a, b: self.node("Add", [a, b]),
+            operator.iadd: lambda a, b: self.node("Add", [a, b]),
             operator.mul: lambda a, b: self.node("Mul", [a, self._operand(b)]),
             operator.getitem: self._channels,
             torch.cat: lambda parts, dim: self.node("Concat", parts, axis=dim),
             torch.sigmoid: self._sigmoid,
             torch.tanh: lambda x: self.node("Tanh", [x]),
-            accumulate_mask: self._accumulated,
-            mask_attributes: self._masked,
-            upsampled_mask: self._upsampled,
+            hold_back_: self._held_back,
+            raised_logit: lambda picture: self._resized(self._part(picture, _MASK), "linear"),
+            replace_mask_: self._with_mask,
+            soften_mask_: lambda picture: self._with_mask(picture, self._sigmoid(self._part(picture, _MASK))),
         }
 
     def emit_module(self, node: fx.Node) -> str:
@@ -100,6 +103,8 @@ class _BakedWriter(GraphWriter):
         )
         if conv.map is not None:
             name = self.node("Add", [name, self.weight(conv.map)])
+        if "onto" in node.kwargs:
+            name = self.node("Add", [name, self.names[node.kwargs["onto"]]])
         return self.node("LeakyRelu", [name], alpha=SLOPE) if conv.activate else name
 
     def emit_call(self, node: fx.Node) -> str:
@@ -132,28 +137,19 @@ class _BakedWriter(GraphWriter):
         everything, channels = index
         if everything != slice(None) or channels.step is not None:
             raise TypeError(f"cannot write the index {index} as ONNX")
+        return self._part(x, channels)
+
+    def _part(self, x: str, channels: slice) -> str:
         end = channels.stop if channels.stop is not None else torch.iinfo(torch.int64).max
         bounds = [self._integers(value) for value in (channels.start or 0, end, 1)]
         return self.node("Slice", [x, *bounds])
 
-    def _accumulated(self, own: str, logits: list[str], accumulation: str) -> str:
-        if not logits:
-            return own
-        if accumulation == "logits":
-            return self.node("Add", [own, self._resized(logits[-1], "linear")])
-        # upsample_fir as the transposed convolution that it equals.
-        kernel = self.weight((blur_kernel() * 4)[None, None])
-        lower = self.node(
-            "ConvTranspose", [self._sigmoid(logits[-1]), kernel], kernel_shape=[4, 4], strides=[2, 2], pads=[1] * 4
-        )
-        return self.node("Add", [own, lower])
+    def _with_mask(self, picture: str, mask: str) -> str:
+        return self.node("Concat", [self._part(picture, _COLOURS), mask], axis=1)
 
-    def _upsampled(self, logits: list[str], accumulation: str) -> str:
-        if accumulation == "logits":
-            return self._sigmoid(self._resized(logits[-1], "linear"))
-        return self._resized(self._sigmoid(logits[-1]), "nearest")
-
-    def _masked(self, maps: str, mask: str, masking: str) -> str:
+    def _held_back(self, maps: str, mask: str, masking: str, repeat: int) -> str:
+        if repeat > 1:
+            mask = self._resized(mask, "nearest", repeat)
         if masking == "block":
             return self.node("Mul", [maps, self.node("Sub", [self._operand(1.0), mask])])
         axes = self._integers(2, 3)
@@ -162,10 +158,10 @@ class _BakedWriter(GraphWriter):
         mean = self.node("Div", [total, weight])
         return self.node("Add", [maps, self.node("Mul", [mask, self.node("Sub", [mean, maps])])])
 
-    def _resized(self, x: str, mode: str) -> str:
+    def _resized(self, x: str, mode: str, factor: int = 2) -> str:
         placed = "asymmetric" if mode == "nearest" else "half_pixel"
         rounding = {"nearest_mode": "floor"} if mode == "nearest" else {}
-        scales = self.weight(torch.tensor([1.0, 1.0, 2.0, 2.0]))
+        scales = self.weight(torch.tensor([1.0, 1.0, factor, factor]))
         return self.node("Resize", [x, "", scales], mode=mode, coordinate_transformation_mode=placed, **rounding)
 
     def _sigmoid(self, x: str) -> str:
