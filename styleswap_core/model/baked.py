@@ -163,21 +163,21 @@ class BakedGenerator(nn.Module):
                 picture, mask = self._raised(picture)
                 if self.config.masks_attributes(resolution):
                     maps = hold_back_(maps, mask, self.config.attribute_masking, self._mask_repeats)
-            x, beside = x if block.start is None else block.start(maps), None
+            x, beside = x if block.start is None else block.start.run(maps), None
             for layer in block.layers:
                 for conv in layer.convs:
-                    x = conv(x)
+                    x = conv.run(x)
                 if beside is not None:
                     x = layer.beside(beside, onto=x)
-                beside = None if layer.injection is None else layer.injection(maps)
+                beside = None if layer.injection is None else layer.injection.run(maps)
                 if beside is not None and block.joins:
                     x, beside = torch.cat([x, beside], dim=1), None
             if picture is None:
-                picture = block.to_pixels(x).float()
+                picture = block.to_pixels.run(x).float()
             else:
-                picture += block.to_pixels(x)
+                picture += block.to_pixels.run(x)
             if beside is not None:
-                picture += block.beside_to_pixels(beside)
+                picture += block.beside_to_pixels.run(beside)
         return Growth(x, picture)
 
     @property
@@ -188,12 +188,12 @@ class BakedGenerator(nn.Module):
     def _raised(self, picture: Tensor) -> tuple[Tensor, Tensor | None]:
         """`picture` (B, 3 or 4, R, R) at (2R, 2R), and the mask (B, 1, .., ..) in 0..1 for the attributes there."""
         if not self.config.mask_branch:
-            return self.upsample(picture), None
+            return self.upsample.run(picture), None
         if self.config.mask_accumulation == "logits":
             logit = raised_logit(picture)
-            return replace_mask_(self.upsample(picture), logit), torch.sigmoid(logit)
+            return replace_mask_(self.upsample.run(picture), logit), torch.sigmoid(logit)
         picture = soften_mask_(picture)
-        return self.upsample(picture), picture[:, 3:]
+        return self.upsample.run(picture), picture[:, 3:]
 
     def _finish(self, growth: Growth, aligned_crop: Tensor) -> GeneratorOutput:
         # Copied out: a channel of an interleaved picture is read several times as slowly.

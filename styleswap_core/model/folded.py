@@ -74,9 +74,9 @@ class FoldedConv(nn.Module):
         self.transposed, self.activate = transposed, activate
         self._adds_map = self.map is not None
         self._packed: Tensor | None = None
-        # The packed operator and what it takes after its input: put together once, since small maps take no longer than that.
-        self._run: Callable[..., Tensor] | None = None
+        # What the packed operator takes after its input, and both in one: put together once, since small maps take no longer.
         self._arguments: tuple = ()
+        self._run_packed: Callable[[Tensor], Tensor] | None = None
 
     @property
     def bias(self) -> Tensor | None:
@@ -96,8 +96,8 @@ class FoldedConv(nn.Module):
         """
         if onto is not None:
             return self._added(x, onto)
-        if self._packed is not None:
-            x = self._run(x, *self._arguments)
+        if self._run_packed is not None:
+            x = self._run_packed(x)
         else:
             run = F.conv_transpose2d if self.transposed else F.conv2d
             x = run(x, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups)
@@ -106,6 +106,11 @@ class FoldedConv(nn.Module):
             x = x + self.constant
             x = F.leaky_relu_(x, SLOPE) if self.activate else x
         return x
+
+    def run(self, x: Tensor) -> Tensor:
+        """`forward` of x alone. Once packed, without the calls that lead there: between two operators they take as long as a
+        small map does."""
+        return self(x)
 
     def _added(self, x: Tensor, onto: Tensor) -> Tensor:
         if self._packed is None:
@@ -127,25 +132,28 @@ class FoldedConv(nn.Module):
         stride, padding, dilation = (self.stride,) * 2, (self.padding,) * 2, (1, 1)
         weight = self.weight.contiguous()
         if self.transposed:
-            self._run = operators._convolution_transpose_pointwise.default
             self._packed = operators._reorder_convolution_transpose_weight(
                 weight, padding, (0, 0), stride, dilation, self.groups, list(input_size)
             )
         else:
-            self._run = operators._convolution_pointwise.default
             self._packed = operators._reorder_convolution_weight(
                 weight, padding, stride, dilation, self.groups, list(input_size)
             )
         after = ("leaky_relu", [SLOPE], "") if self.activate and not self._adds_map else ("none", [], "")
         geometry = (padding, (0, 0), stride, dilation) if self.transposed else (padding, stride, dilation)
         self._arguments = (self._packed, self.bias, *geometry, self.groups, *after)
+        self._run_packed = self._packed_operator()
+        if not self._adds_map:
+            self.run = self._run_packed
         # Its shape and type go on being asked for; its values take no memory any more.
         self.weight = self.weight.to("meta")
 
-    @property
-    def runs_packed(self) -> bool:
-        """Whether `pack` was called."""
-        return self._packed is not None
+    def _packed_operator(self) -> Callable[[Tensor], Tensor]:
+        """What runs in place of `forward` once all is packed, but for a constant that is a map."""
+        operators, arguments = torch.ops.mkldnn, self._arguments
+        run = operators._convolution_transpose_pointwise if self.transposed else operators._convolution_pointwise
+        run = run.default
+        return lambda x: run(x, *arguments)
 
     def packed_bytes(self) -> int:
         """Memory of the packed weight; 0 for one that is not packed."""
