@@ -160,8 +160,9 @@ class BakedGenerator(nn.Module):
         for resolution, block in islice(zip(self.config.resolutions, self.blocks, strict=True), first, first + len(attributes)):
             maps = attributes.pop()
             if picture is not None:
-                picture, mask = self._raised(picture)
-                if self.config.masks_attributes(resolution):
+                masked = self.config.masks_attributes(resolution)
+                picture, mask = self._raised(picture, masked)
+                if masked:
                     maps = hold_back_(maps, mask, self.config.attribute_masking, self._mask_repeats)
             x, beside = x if block.start is None else block.start.run(maps), None
             for layer in block.layers:
@@ -185,13 +186,13 @@ class BakedGenerator(nn.Module):
         # The released code repeats the pixels of a mask to hold back attributes with it, the paper interpolates.
         return 1 if self.config.mask_accumulation == "logits" else 2
 
-    def _raised(self, picture: Tensor) -> tuple[Tensor, Tensor | None]:
-        """`picture` (B, 3 or 4, R, R) at (2R, 2R), and the mask (B, 1, .., ..) in 0..1 for the attributes there."""
+    def _raised(self, picture: Tensor, masked: bool) -> tuple[Tensor, Tensor | None]:
+        """`picture` (B, 3 or 4, R, R) at (2R, 2R), and the mask (B, 1, .., ..) in 0..1 for the attributes there, if `masked`."""
         if not self.config.mask_branch:
             return self.upsample.run(picture), None
         if self.config.mask_accumulation == "logits":
             logit = raised_logit(picture)
-            return replace_mask_(self.upsample.run(picture), logit), torch.sigmoid(logit)
+            return replace_mask_(self.upsample.run(picture), logit), torch.sigmoid(logit) if masked else None
         picture = soften_mask_(picture)
         return self.upsample.run(picture), picture[:, 3:]
 
