@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from styleswap_core.model import Generator, preset
-from styleswap_core.model.baked import bake
-from styleswap_core.model.compiled import CompiledGenerator
+from styleswap_core.model.inference.baked_generator import bake
+from styleswap_core.model.inference.compiled import CompiledGenerator
 
 Run = Callable[[Tensor], Tensor]
 
@@ -90,7 +90,7 @@ def _only_compiled(compiled: CompiledGenerator, crops: Tensor) -> Tensor:
 def _onnx_session(baked, threads: int) -> Run:
     import onnxruntime
 
-    from styleswap_core.training.baked_export import export_baked
+    from styleswap_core.export.baked_onnx import export_baked
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from contenders import make_generator
 
-from styleswap_core.baking import BakedFaces
-from styleswap_core.canvas import Canvas
+from styleswap_core.swappers.baked_cache import BakedFaces
+from styleswap_core.compositing.canvas import Canvas
 from styleswap_core.faces.analysis import load_face_analysis
 from styleswap_core.faces.choice import FaceChoice
-from styleswap_core.frames import FrameSwapper
-from styleswap_core.identity import Identity
-from styleswap_core.images import to_uint8
-from styleswap_core.swap import generate_faces
+from styleswap_core.pipeline.frames import FrameSwapper
+from styleswap_core.identities.identity import Identity
+from styleswap_core.io.images import to_uint8
+from styleswap_core.pipeline.swap import generate_faces
 from styleswap_core.synthetic.parameters import Attributes, Identities
 from styleswap_core.synthetic.world import render
 

@@ -24,12 +24,12 @@ import torch
 import torch.nn.functional as F
 
 from styleswap_core.checkpoints import load_generator
-from styleswap_core.commands.swapping import DEMO_MODEL
+from styleswap_core.commands.swap_setup import DEMO_MODEL
 from styleswap_core.faces.alignment import recognizer_crop, template_points
 from styleswap_core.faces.analysis import load_face_analysis
 from styleswap_core.inversion import AlignedFaces, InversionSettings, optimise
 from styleswap_core.inversion.guides import shuffled_batches, split_held_out
-from styleswap_core.inversion.loop import BETAS, SOURCE_BATCH
+from styleswap_core.inversion.optimization import BETAS, SOURCE_BATCH
 from styleswap_core.inversion.objective import PRESERVATION_BEND, VIEW_DRAWS, look
 from styleswap_core.inversion.trust_region import TrustRegion
 from styleswap_core.losses import perceptual_loss, pixel_loss

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from styleswap_core.model.folded import FoldedConv, can_pack
+from styleswap_core.model.inference.packed_conv import FoldedConv, can_pack
 
 CPU_SIZES = (512, 1024, 2048)
 # Smaller ones do not fill a GPU.

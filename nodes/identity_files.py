@@ -5,8 +5,8 @@ from pathlib import Path, PurePosixPath
 from comfy_api.latest import io
 
 from ..styleswap_core.errors import StyleSwapError
-from ..styleswap_core.face_models import load_any_identity, save_face_model
-from ..styleswap_core.identity import save_identity
+from ..styleswap_core.identities.reactor_files import load_any_identity, save_face_model
+from ..styleswap_core.identities.identity import save_identity
 from .folders import NO_IDENTITY, file_state, identity_folder, identity_names, identity_path, reactor_folder
 from .sockets import Identity, identity_input, make_schema, unknown_choice
 from .values import as_identity

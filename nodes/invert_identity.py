@@ -14,11 +14,11 @@ from comfy_api.latest import io, ui
 from PIL import Image
 
 from ..styleswap_core.errors import StyleSwapError
-from ..styleswap_core.identity import save_identity
-from ..styleswap_core.images import bchw_to_bhwc, from_uint8, to_uint8
+from ..styleswap_core.identities.identity import save_identity
+from ..styleswap_core.io.images import bchw_to_bhwc, from_uint8, to_uint8
 from .analysis import open_analysis
 from .folders import identity_folder
-from .generator import LoadedGenerator
+from .loaded_generator import LoadedGenerator
 from .host import check_interrupted, result_device, show_text
 from .identity_files import prepare_file, relative_name
 from .sockets import Identity, Model, face_analysis_input, make_schema

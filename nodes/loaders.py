@@ -4,10 +4,10 @@ from comfy_api.latest import io
 
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.packs import LICENSE_NOTE
-from ..styleswap_core.swap import domain_notice
+from ..styleswap_core.pipeline.swap import domain_notice
 from .analysis import LoadedAnalysis, find_pack
 from .folders import DEMO, file_state, generator_names, generator_path, insightface_roots, pack_names
-from .generator import LoadedGenerator
+from .loaded_generator import LoadedGenerator
 from .sockets import FaceAnalysis, Model, make_schema, unknown_choice
 
 _OWN_LICENSE = "licence: MIT, trained on rendered pictures alone"

@@ -12,7 +12,7 @@ FaceAnalysis = io.Custom("STYLESWAP_FACE_ANALYSIS")
 """An `analysis.LoadedAnalysis`."""
 
 Identity = io.Custom("STYLESWAP_IDENTITY")
-"""A `styleswap_core.identity.Identity`, or a list of them: one for each face."""
+"""A `styleswap_core.identities.identity.Identity`, or a list of them: one for each face."""
 
 _FOREIGN_ANALYSES = [io.Custom("INSIGHTFACE"), io.Custom("FACEANALYSIS")]
 _FOREIGN_IDENTITIES = [io.Custom("FACE_MODEL")]

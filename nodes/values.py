@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from ..styleswap_core.errors import StyleSwapError
-from ..styleswap_core.face_models import identity_of_face
-from ..styleswap_core.identity import Identity
-from ..styleswap_core.images import bhwc_to_bchw, repair, to_uint8
+from ..styleswap_core.identities.reactor_files import identity_of_face
+from ..styleswap_core.identities.identity import Identity
+from ..styleswap_core.io.images import bhwc_to_bchw, repair, to_uint8
 
 # What Load Image gives for a picture without transparency.
 _NO_MASK_SIZE = (64, 64)

@@ -67,7 +67,7 @@ def test_the_slowest_are_left_out_once_they_have_their_calls(monkeypatch):
 def test_every_variant_of_a_study_is_a_configuration(study):
     import ablation
 
-    from styleswap_core.training.config import config_from_dict, override
+    from styleswap_core.training.training_config import config_from_dict, override
 
     for name, settings in ablation.STUDIES[study].items():
         assignments = [f"{key}={json.dumps(value)}" for key, value in {**ablation._BASE, **settings}.items()]
@@ -77,7 +77,7 @@ def test_every_variant_of_a_study_is_a_configuration(study):
 def test_pictures_of_people_become_files_and_a_video(tmp_path):
     from own_pictures import PHOTOS, write_pictures
 
-    from styleswap_core.images import load_image
+    from styleswap_core.io.images import load_image
     from styleswap_core.faces.alignment import estimate_similarity, template_points
     from styleswap_core.synthetic.columns import ColumnPlan, build_columns
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import StyleSwapError
-from ..files import file_sha256
+from ..io.files import file_sha256
 from ..model import PRESETS, Generator, GeneratorConfig
 from ..model.layers import blur_kernel
 from . import gpen, stylegan2, styleswap_paddle, styleswap_pytorch

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..errors import StyleSwapError
 from .native import FORMAT, is_pickle_or_archive
-from .plain_pickle import ForbiddenName, PickledArray, names_in_pickle, read_plain_pickle
+from .restricted_pickle import ForbiddenName, PickledArray, names_in_pickle, read_plain_pickle
 
 # Where training programs keep the weights that are meant for use; the first one found is read.
 PARTS = ("g_ema", "generator_ema", "params_ema", "g", "generator", "params", "state_dict", "model")

@@ -21,7 +21,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import StyleSwapError
-from ..files import atomic_write, file_sha256
+from ..io.files import atomic_write, file_sha256
 from ..model import Generator, GeneratorConfig
 
 FORMAT = "styleswap-generator"

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from ..errors import StyleSwapError
-from ..files import file_sha256
+from ..io.files import file_sha256
 from .arcface import TorchRecognizer
 from .detected import DetectedFace, order_faces
 from .packs import Roots, build_analysis, find_pack, stdout_to_stderr

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..errors import StyleSwapError
-from ..files import file_sha256
+from ..io.files import file_sha256
 from .onnx_graph import OnnxGraph
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..errors import StyleSwapError
-from ..files import file_sha256
+from ..io.files import file_sha256
 from .alignment import estimate_similarity, recognizer_points
 from .packs import default_providers, load_errors, stdout_to_stderr
 

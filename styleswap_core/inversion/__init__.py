@@ -3,12 +3,12 @@
 `invert` goes from pictures to an `Identity` that is used like any other; `optimise` is the same on aligned faces.
 """
 
-from .faces import AlignedFaces, Cancelled, align_faces
+from .aligned_faces import AlignedFaces, Cancelled, align_faces
 from .footprint import bytes_needed
 from .guides import render_guides
 from .invert import Inversion, invert
-from .loop import Callbacks, Outcome, Progress, optimise
-from .settings import InversionSettings, InversionWeights
+from .optimization import Callbacks, Outcome, Progress, optimise
+from .inversion_settings import InversionSettings, InversionWeights
 
 __all__ = [
     "AlignedFaces",

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .loop import Outcome
+from .optimization import Outcome
 
 INK, GRID, LINE, BEST = (30, 30, 30), (222, 222, 222), (31, 97, 171), (196, 66, 40)
 _RULES = 4

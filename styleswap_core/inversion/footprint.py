@@ -4,7 +4,7 @@ import torch
 
 from ..faces.arcface import TorchRecognizer
 from ..model import Generator, GeneratorConfig
-from .settings import InversionSettings
+from .inversion_settings import InversionSettings
 
 # What the way back holds for a moment beside the maps that are kept, in maps that enter the last convolution: gradients of
 # its input and output, and their products. Measured per face, with the demo model 1.5 to 1.9, with the layers of

@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import StyleSwapError
-from ..files import atomic_write, user_cache_folder
+from ..io.files import atomic_write, user_cache_folder
 from ..synthetic.fingerprint import RENDERER_FINGERPRINT
 from ..synthetic.parameters import Attributes, Identities
 

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from ..devices import one_thread
 from ..faces.alignment import estimate_similarity, template_points
-from ..images import from_uint8, to_uint8
+from ..io.images import from_uint8, to_uint8
 from ..model import GeneratorConfig
 from ..synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities, pick_seeds
 from ..synthetic.world import five_points, render
-from .faces import AlignedFaces, Cancelled
+from .aligned_faces import AlignedFaces, Cancelled
 from .guide_store import GuideStore, guides_key
 
 FRAME = 256

@@ -11,12 +11,12 @@ from ..errors import StyleSwapError
 from ..faces.analysis import InsightFaceAnalyzer
 from ..faces.arcface import TorchRecognizer
 from ..faces.detected import DetectedFace
-from ..identity import Identity, average_embeddings, find_outliers, recognizer_words
+from ..identities.identity import Identity, average_embeddings, find_outliers, recognizer_words
 from ..model import Generator
-from .faces import AlignedFaces, align_faces
+from .aligned_faces import AlignedFaces, align_faces
 from .guides import render_guides
-from .loop import CANCELLED, ENDED, NO_STEPS, NOT_FINITE, Callbacks, Outcome, optimise
-from .settings import LEAST_GUIDES, InversionSettings
+from .optimization import CANCELLED, ENDED, NO_STEPS, NOT_FINITE, Callbacks, Outcome, optimise
+from .inversion_settings import LEAST_GUIDES, InversionSettings
 
 
 @dataclass(frozen=True, eq=False)

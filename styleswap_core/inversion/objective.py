@@ -18,8 +18,8 @@ from ..faces.alignment import recognizer_crop
 from ..faces.arcface import TorchRecognizer
 from ..losses import perceptual_loss, pixel_loss
 from ..model import FrozenSynthesis, Generator, GeneratorOutput
-from .faces import AlignedFaces, Cancelled
-from .settings import InversionSettings
+from .aligned_faces import AlignedFaces, Cancelled
+from .inversion_settings import InversionSettings
 
 # How the recogniser's crops differ from view to view: what a detector and another picture would change too.
 VIEW_SHIFT = 0.03  # of the eye-mouth distance, standard deviation

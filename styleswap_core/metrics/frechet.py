@@ -14,8 +14,8 @@ import torch
 from ..errors import StyleSwapError
 from ..faces.alignment import estimate_similarity, template_points, warp
 from ..faces.packs import default_providers, load_errors
-from ..files import file_sha256
-from ..images import from_uint8
+from ..io.files import file_sha256
+from ..io.images import from_uint8
 
 PIXEL_RANGES = {
     "signed": ((127.5,), (127.5,)),

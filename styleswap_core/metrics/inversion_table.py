@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from .bounds import INVERSION_BOUNDS, check
-from .report import number
+from .evaluation_report import number
 from .suite_inversion import METHODS
 
 TABLE_COLUMNS = {

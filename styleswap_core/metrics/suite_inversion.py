@@ -26,12 +26,12 @@ from tqdm import tqdm
 from ..checkpoints.native import load_generator
 from ..faces.alignment import estimate_similarity, template_points, transform_points, warp
 from ..faces.arcface import TorchRecognizer
-from ..images import from_uint8, to_uint8
+from ..io.images import from_uint8, to_uint8
 from ..inversion import AlignedFaces, InversionSettings, optimise, render_guides
 from ..model import Generator, GeneratorConfig
-from ..sheets import labelled_sheet
+from ..io.sheets import labelled_sheet
 from . import fidelity
-from .identity import cosine, eight_bit
+from .identity_similarity import cosine, eight_bit
 from .streams import render_pool, stream
 from .suite_synthetic import DEFAULT_SEED, Gallery, Panel, build_gallery, measure
 from .synthetic_cases import CaseBatch, Runner, case_batches, draw_cases

@@ -12,10 +12,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..errors import StyleSwapError
-from ..images import load_image
-from ..lookahead import lookahead
+from ..io.images import load_image
+from ..io.read_ahead import lookahead
 from .pair_files import PairRow
-from .trials import Gallery, Judges, Outcome, Pictures, Trial, judge_all
+from .samples import Gallery, Judges, Outcome, Pictures, Trial, judge_all
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,12 +31,12 @@ from tqdm import tqdm
 
 from ..faces.arcface import TorchRecognizer
 from . import fidelity
-from .identity import cosine, embed_faces, retrieval_hits
-from .mask import mask_iou, union_mask
-from .regressors import AttributeRegressor, Estimate, expression_error, gaze_error_deg, pose_error_deg, read_attributes
-from .sheet import SwapRow, best_median_worst
+from .identity_similarity import cosine, embed_faces, retrieval_hits
+from .mask_overlap import mask_iou, union_mask
+from .attribute_regressors import AttributeRegressor, Estimate, expression_error, gaze_error_deg, pose_error_deg, read_attributes
+from .evaluation_sheet import SwapRow, best_median_worst
 from .streams import render_pool, stream
-from .swappers import Swapper
+from .evaluated_swappers import Swapper
 from .synthetic_cases import CaseBatch, Cases, Runner, case_batches, draw_cases, photos, render_cases
 
 DEFAULT_SEED = 20261122

@@ -14,11 +14,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import StyleSwapError
-from ..lookahead import lookahead
+from ..io.read_ahead import lookahead
 from .pair_files import PairRow
 from .suite_pairs import warn
-from .trials import Gallery, Judges, Outcome, Pictures, Trial, judge_all
-from .videos import read_frames, sample_frames
+from .samples import Gallery, Judges, Outcome, Pictures, Trial, judge_all
+from .result_videos import read_frames, sample_frames
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ..errors import StyleSwapError
 from ..faces.alignment import estimate_similarity, template_points
 from ..synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities, pick_seeds
 from ..synthetic.world import five_points, render
-from .identity import eight_bit
+from .identity_similarity import eight_bit
 from .streams import Renderer
 
 FRAME = 256

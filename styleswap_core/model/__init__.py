@@ -1,11 +1,11 @@
 """The networks: generator, its parts, its discriminator and their configuration."""
 
-from .baked import BakedGenerator
-from .config import PRESETS, GeneratorConfig, preset
+from .inference.baked_generator import BakedGenerator
+from .generator_config import PRESETS, GeneratorConfig, preset
 from .discriminator import Discriminator
-from .frozen import FrozenSynthesis
+from .inference.frozen import FrozenSynthesis
 from .generator import Generator, GeneratorOutput, GeneratorOutputWithLogits
-from .growth import grow, unmatched
+from .progressive_growing import grow, unmatched
 
 __all__ = [
     "PRESETS",

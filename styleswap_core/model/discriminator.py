@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import StyleSwapError
-from .config import GeneratorConfig
+from .generator_config import GeneratorConfig
 from .layers import EqualConv2d, EqualLinear
 
 STDDEV_GROUP = 4

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .config import GeneratorConfig
+from .generator_config import GeneratorConfig
 from .layers import EqualConv2d
 
 

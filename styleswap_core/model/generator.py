@@ -24,12 +24,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import StyleSwapError
-from .config import GeneratorConfig
+from .generator_config import GeneratorConfig
 from .encoder import AttributeEncoder
 from .layers import EqualLinear, PixelNorm, StyledConv, ToMask, ToRGB, project, upsample_bilinear, upsample_fir
 
 if TYPE_CHECKING:
-    from .baked import BakedGenerator
+    from .inference.baked_generator import BakedGenerator
 
 
 class GeneratorOutput(NamedTuple):
@@ -226,7 +226,7 @@ class Generator(nn.Module):
         StyleSwapError for another shape or type, or where packing is asked for and cannot be had.
         """
         # Here, because baked.py is built on this file.
-        from .baked import bake
+        from .inference.baked_generator import bake
 
         return bake(self, w_plus, dtype, packed)
 

@@ -15,13 +15,13 @@ from ..faces.analysis import load_face_analysis
 from ..faces.detected import DetectedFace, select_faces
 from ..faces.landmarks import load_landmark_model
 from ..faces.packs import find_pack
-from ..images import from_uint8, load_image, to_uint8
+from ..io.images import from_uint8, load_image, to_uint8
 from .hashing import perceptual_hash
 from .head import fit_head
-from .masks import mask_from_landmarks, mask_from_points
-from .parsing import FaceParser
-from .quality import Quality, blur, fault, outside_share
-from .settings import Settings
+from .face_masks import mask_from_landmarks, mask_from_points
+from .face_parsing import FaceParser
+from .face_quality import Quality, blur, fault, outside_share
+from .preparation_settings import Settings
 
 _DETECTOR_THRESHOLD = 0.5
 _THUMBNAIL_SIDE = 96

@@ -14,19 +14,19 @@ from tqdm import tqdm
 
 from .. import __version__
 from ..errors import StyleSwapError
-from ..files import atomic_write, file_sha256
-from ..identity import EMBEDDING_SIZE
+from ..io.files import atomic_write, file_sha256
+from ..identities.identity import EMBEDDING_SIZE
 from .examine import Drop, Examiner, Outcome, Sample
 from .hashing import HashIndex
-from .inputs import FoundFile, shown, walk
+from .input_files import FoundFile, shown, walk
 from .journal import Journal, Position
 from .people import by_folder, cluster
 from .prepared_set import EMBEDDINGS, FORMAT, FORMAT_VERSION, INDEX, MANIFEST, PEOPLE, ROW, PreparedSet
-from .report import write_report
-from .settings import Settings
+from .preparation_report import write_report
+from .preparation_settings import Settings
 from .shards import SetWriter
-from .videos import count_frames, frames
-from .workers import Task, examining
+from .video_frames import count_frames, frames
+from .worker_pool import Task, examining
 
 JOURNAL = "journal.sqlite3"
 _COMMIT_SECONDS = 2.0

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from ..errors import StyleSwapError
-from ..identity import EMBEDDING_SIZE
+from ..identities.identity import EMBEDDING_SIZE
 
 MANIFEST, INDEX, EMBEDDINGS, PEOPLE, SHARDS = "prepared.json", "index.bin", "embeddings.bin", "people.npy", "shards"
 FORMAT, FORMAT_VERSION = "styleswap-prepared", 1

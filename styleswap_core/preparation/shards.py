@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import StyleSwapError
-from ..identity import EMBEDDING_SIZE
+from ..identities.identity import EMBEDDING_SIZE
 from .examine import Sample
 from .journal import Position
 from .prepared_set import EMBEDDINGS, INDEX, ROW, SHARDS, shard_path

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from ..faces.alignment import warp
-from .config import HIGHEST_AUGMENTATION, TrainingConfig
-from .data import random_of_step
+from .training_config import HIGHEST_AUGMENTATION, TrainingConfig
+from .batches import random_of_step
 
 ADJUST_EVERY = 4  # steps between two looks at r_t
 

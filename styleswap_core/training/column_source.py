@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from ..errors import StyleSwapError
 from ..faces.alignment import recognizer_crop
-from ..files import atomic_write
+from ..io.files import atomic_write
 from ..synthetic.columns import ColumnSet
-from .data import Batch, Rows, random_of_step
+from .batches import Batch, Rows, random_of_step
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from itertools import cycle
 
 import torch
 
-from .config import TrainingConfig
-from .data import prefetch
-from .loop import Surroundings
+from .training_config import TrainingConfig
+from .batches import prefetch
+from .training_loop import Surroundings
 from .schedule import due
-from .shares import check_shares
+from .micro_batches import check_shares
 from .state import create_state
 from .step import train_step
 from .terms import uses_recognizer

@@ -5,7 +5,7 @@ from dataclasses import fields
 import numpy as np
 import torch
 
-from .data import Batch, DataSource
+from .batches import Batch, DataSource
 
 
 def world_rows(batch: int, share: float) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import math
 
-from .config import TrainingConfig
+from .training_config import TrainingConfig
 
 
 def learning_rate_factor(config: TrainingConfig, step: int) -> float:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import StyleSwapError
 from ..preparation.prepared_set import PreparedSet, ShardReader
-from .data import Batch, Rows, random_of_step
+from .batches import Batch, Rows, random_of_step
 
 _READERS = 4
 

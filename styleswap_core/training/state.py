@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 from ..errors import StyleSwapError
-from ..files import atomic_write
-from ..model.config import GeneratorConfig, preset
+from ..io.files import atomic_write
+from ..model.generator_config import GeneratorConfig, preset
 from ..model.discriminator import Discriminator
 from ..model.generator import Generator
 from .augmentation import Augmentation
-from .config import TrainingConfig, config_from_dict, config_to_dict
+from .training_config import TrainingConfig, config_from_dict, config_to_dict
 from .optimizers import GENERATOR_OPTIMIZERS, Optimizer, adam
 
 KIND = "styleswap-training"

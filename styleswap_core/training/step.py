@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from .. import losses
 from ..faces.arcface import TorchRecognizer
 from .augmentation import Purpose
-from .config import TrainingConfig
-from .data import Batch
+from .training_config import TrainingConfig
+from .batches import Batch
 from .optimizers import Optimizer, set_learning_rate
-from .replica import Replica
+from .process_group import Replica
 from .schedule import adversarial_factor, discriminator_learns, due, ema_decay, generator_learns, learning_rate_factor
-from .shares import Share, passes
+from .micro_batches import Share, passes
 from .state import TrainingState, update_ema
 from .terms import Output, critic_terms, pixel_terms, recognizer_terms, weighted_sum
 from .unpaired import teach_unpaired

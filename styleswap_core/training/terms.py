@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from .. import losses
 from ..faces.alignment import recognizer_crop
 from ..faces.arcface import TorchRecognizer
-from .config import TrainingConfig
-from .data import Batch
+from .training_config import TrainingConfig
+from .batches import Batch
 from .schedule import adversarial_factor, due
 
 

@@ -25,9 +25,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .config import TrainingConfig
-from .data import Batch
-from .hiding import cover_faces, draw_colours, draw_covers, recolour_surroundings, smoothed
+from .training_config import TrainingConfig
+from .batches import Batch
+from .face_occlusion import cover_faces, draw_colours, draw_covers, recolour_surroundings, smoothed
 
 # The picture's side to the radius of the blur that keeps what rows agree upon.
 _COARSE = 24

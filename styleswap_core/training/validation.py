@@ -9,12 +9,12 @@ import torch.nn.functional as F
 
 from ..faces.alignment import recognizer_crop
 from ..faces.arcface import TorchRecognizer
-from ..images import to_uint8
+from ..io.images import to_uint8
 from ..metrics import fidelity
-from ..metrics.mask import mask_iou
+from ..metrics.mask_overlap import mask_iou
 from ..model.generator import Generator
-from ..sheets import labelled_sheet, mask_picture
-from .data import SAMPLE_STEP, Batch, DataSource
+from ..io.sheets import labelled_sheet, mask_picture
+from .batches import SAMPLE_STEP, Batch, DataSource
 from .step import run_generator
 
 CHUNK = 16

@@ -19,8 +19,8 @@ from styleswap_core.checkpoints import load_generator, save_generator  # noqa: E
 from styleswap_core.checkpoints.convert import FORMATS, convert, training_command  # noqa: E402
 from styleswap_core.errors import StyleSwapError  # noqa: E402
 from styleswap_core.model import Generator, GeneratorConfig, preset  # noqa: E402
-from styleswap_core.swap import domain_notice  # noqa: E402
-from styleswap_core.training.growth import initialise_from  # noqa: E402
+from styleswap_core.pipeline.swap import domain_notice  # noqa: E402
+from styleswap_core.training.warm_start import initialise_from  # noqa: E402
 
 SMALL = {4: 8, 8: 8, 16: 6, 32: 4}
 # The masking of attributes begins at 256 px.

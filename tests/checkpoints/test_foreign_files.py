@@ -22,7 +22,7 @@ import foreign_networks as foreign  # noqa: E402
 from styleswap_core.checkpoints import load_generator, save_generator  # noqa: E402
 from styleswap_core.checkpoints.convert import convert  # noqa: E402
 from styleswap_core.checkpoints.foreign_files import read_foreign  # noqa: E402
-from styleswap_core.checkpoints.plain_pickle import names_in_pickle, read_plain_pickle  # noqa: E402
+from styleswap_core.checkpoints.restricted_pickle import names_in_pickle, read_plain_pickle  # noqa: E402
 from styleswap_core.cli import main  # noqa: E402
 from styleswap_core.errors import StyleSwapError  # noqa: E402
 from styleswap_core.model import Generator, preset  # noqa: E402

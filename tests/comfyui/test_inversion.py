@@ -31,7 +31,7 @@ def _prompt(**changes):
 
 
 def test_the_defaults_are_the_cores(own_nodes):
-    from styleswap_core.inversion.settings import MAX_STEPS, InversionSettings
+    from styleswap_core.inversion.inversion_settings import MAX_STEPS, InversionSettings
 
     inputs, defaults = own_nodes[INVERT]["input"]["required"], InversionSettings()
     assert inputs["steps"][1]["default"] == defaults.steps and inputs["steps"][1]["max"] == MAX_STEPS

@@ -25,7 +25,7 @@ from styleswap_core.faces.alignment import (
     transform_points,
     warp,
 )
-from styleswap_core.images import from_uint8
+from styleswap_core.io.images import from_uint8
 
 POINTS = torch.tensor([[[40.0, 52.0], [88.0, 48.0], [66.0, 80.0], [50.0, 100.0], [86.0, 97.0]]])
 

@@ -11,7 +11,7 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import recognizer_crop
 from styleswap_core.faces.analysis import _bgr_for, _canvas, adopt_face_analysis, load_face_analysis
 from styleswap_core.faces.packs import find_pack, list_packs
-from styleswap_core.images import from_uint8, to_uint8
+from styleswap_core.io.images import from_uint8, to_uint8
 from styleswap_core.synthetic.parameters import Attributes, Identities
 from styleswap_core.synthetic.world import render
 

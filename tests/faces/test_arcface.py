@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.arcface import TorchRecognizer
-from styleswap_core.files import file_sha256
+from styleswap_core.io.files import file_sha256
 
 
 class GraphWriter:

@@ -7,8 +7,8 @@ from styleswap_core.faces.alignment import template_points
 from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.inversion import AlignedFaces
 from styleswap_core.model import Generator, GeneratorConfig
-from styleswap_core.training.recognizer import export_recognizer
-from styleswap_core.training.recognizer.network import PlainRecognizer
+from styleswap_core.demo_pack.recognizer import export_recognizer
+from styleswap_core.demo_pack.recognizer.recognizer_network import PlainRecognizer
 
 SIZE = 16
 CONFIG = GeneratorConfig(size=SIZE, w_dim=16, mapping_layers=1, mapping_lr_mul=1.0, channels={4: 8, 8: 8, 16: 8})

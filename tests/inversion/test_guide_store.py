@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from styleswap_core.files import user_cache_folder
+from styleswap_core.io.files import user_cache_folder
 from styleswap_core.inversion import guide_store, guides, render_guides
 from styleswap_core.inversion.guide_store import KEPT, GuideStore
 

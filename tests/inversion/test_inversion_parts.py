@@ -10,7 +10,7 @@ from styleswap_core.faces.alignment import recognizer_crop, template_points
 from styleswap_core.inversion import InversionSettings, render_guides
 from styleswap_core.inversion.curve import curve_picture
 from styleswap_core.inversion.guides import shuffled_batches, split_held_out
-from styleswap_core.inversion.loop import ENDED, Outcome
+from styleswap_core.inversion.optimization import ENDED, Outcome
 from styleswap_core.inversion.objective import VIEW_DRAWS, look
 from styleswap_core.inversion.trust_region import TrustRegion
 

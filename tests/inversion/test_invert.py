@@ -9,10 +9,10 @@ import torch
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import template_points
 from styleswap_core.faces.detected import DetectedFace
-from styleswap_core.identity import load_identity, save_identity
+from styleswap_core.identities.identity import load_identity, save_identity
 from styleswap_core.inversion import Callbacks, Cancelled, InversionSettings, invert
 from styleswap_core.model import Generator
-from styleswap_core.swap import swap_faces
+from styleswap_core.pipeline.swap import swap_faces
 
 SETTINGS = InversionSettings(steps=2, check_every=1, guide_batch=2, views=1, rendered_guides=2, precision="float32")
 SHA = "c" * 64

@@ -9,7 +9,7 @@ import torch
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.inversion import Callbacks, InversionSettings, InversionWeights, optimise
-from styleswap_core.inversion.loop import CANCELLED, ENDED, NO_STEPS, NOT_FINITE, PLATEAU
+from styleswap_core.inversion.optimization import CANCELLED, ENDED, NO_STEPS, NOT_FINITE, PLATEAU
 from styleswap_core.inversion.objective import Objective
 
 SETTINGS = InversionSettings(steps=8, check_every=2, patience=100, guide_batch=2, views=2, precision="float32")

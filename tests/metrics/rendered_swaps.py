@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import torch
 
-from styleswap_core.images import save_image, to_uint8
+from styleswap_core.io.images import save_image, to_uint8
 from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
 from styleswap_core.synthetic.world import render
 

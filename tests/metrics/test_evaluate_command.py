@@ -7,14 +7,14 @@ import torch
 
 from styleswap_core.checkpoints.native import model_sha256, save_generator
 from styleswap_core.cli import main
-from styleswap_core.files import file_sha256
-from styleswap_core.images import load_image
-from styleswap_core.metrics.regressors import AttributeRegressor, RegressorConfig, save_regressor
+from styleswap_core.io.files import file_sha256
+from styleswap_core.io.images import load_image
+from styleswap_core.metrics.attribute_regressors import AttributeRegressor, RegressorConfig, save_regressor
 from styleswap_core.model import Generator, GeneratorConfig
-from styleswap_core.training.detector import export_detector
-from styleswap_core.training.detector.network import Detector
-from styleswap_core.training.recognizer import export_recognizer
-from styleswap_core.training.recognizer.network import ResidualRecognizer, PlainRecognizer
+from styleswap_core.demo_pack.detector import export_detector
+from styleswap_core.demo_pack.detector.detector_network import Detector
+from styleswap_core.demo_pack.recognizer import export_recognizer
+from styleswap_core.demo_pack.recognizer.recognizer_network import ResidualRecognizer, PlainRecognizer
 
 
 @pytest.fixture(scope="module")

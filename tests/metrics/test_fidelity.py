@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from styleswap_core.metrics import fidelity
-from styleswap_core.metrics.mask import mask_iou, union_mask
+from styleswap_core.metrics.mask_overlap import mask_iou, union_mask
 
 
 def flat(value: float, size: int = 16) -> torch.Tensor:

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.metrics.frechet import FeatureNetwork, Moments, frechet_distance
-from styleswap_core.metrics.mask import face_region
+from styleswap_core.metrics.mask_overlap import face_region
 
 POINTS = np.float32([[24, 30], [40, 30], [32, 38], [26, 46], [38, 46]])
 

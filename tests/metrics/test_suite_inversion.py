@@ -7,16 +7,16 @@ import torch
 
 from styleswap_core.checkpoints.native import save_generator
 from styleswap_core.cli import main
-from styleswap_core.images import load_image
+from styleswap_core.io.images import load_image
 from styleswap_core.metrics.bounds import INVERSION_BOUNDS
 from styleswap_core.metrics.inversion_table import inversion_table
-from styleswap_core.metrics.regressors import AttributeRegressor, RegressorConfig, save_regressor
+from styleswap_core.metrics.attribute_regressors import AttributeRegressor, RegressorConfig, save_regressor
 from styleswap_core.metrics.suite_inversion import METHODS
 from styleswap_core.model import Generator, GeneratorConfig
-from styleswap_core.training.detector import export_detector
-from styleswap_core.training.detector.network import Detector
-from styleswap_core.training.recognizer import export_recognizer
-from styleswap_core.training.recognizer.network import PlainRecognizer, ResidualRecognizer
+from styleswap_core.demo_pack.detector import export_detector
+from styleswap_core.demo_pack.detector.detector_network import Detector
+from styleswap_core.demo_pack.recognizer import export_recognizer
+from styleswap_core.demo_pack.recognizer.recognizer_network import PlainRecognizer, ResidualRecognizer
 
 
 @pytest.fixture(scope="module")

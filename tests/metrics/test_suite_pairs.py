@@ -13,7 +13,7 @@ from rendered_swaps import PEOPLE, write_pairs  # noqa: E402
 
 from styleswap_core.cli import main  # noqa: E402
 from styleswap_core.faces.packs import DEMO_PACK  # noqa: E402
-from styleswap_core.images import load_image, save_image  # noqa: E402
+from styleswap_core.io.images import load_image, save_image  # noqa: E402
 
 ROWS = range(len(PEOPLE))
 

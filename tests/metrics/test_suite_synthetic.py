@@ -11,12 +11,12 @@ from onnx import TensorProto, helper, numpy_helper
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import estimate_similarity, template_points, transform_points
 from styleswap_core.faces.arcface import TorchRecognizer
-from styleswap_core.metrics.regressors import AttributeRegressor, RegressorConfig
-from styleswap_core.metrics.sheet import SWAP_COLUMNS
+from styleswap_core.metrics.attribute_regressors import AttributeRegressor, RegressorConfig
+from styleswap_core.metrics.evaluation_sheet import SWAP_COLUMNS
 from styleswap_core.metrics.suite_synthetic import Panel, Settings, evaluate
-from styleswap_core.metrics.swappers import aligned_swapper
+from styleswap_core.metrics.evaluated_swappers import aligned_swapper
 from styleswap_core.metrics.synthetic_cases import crop_pose, draw_cases, render_cases
-from styleswap_core.model.config import GeneratorConfig
+from styleswap_core.model.generator_config import GeneratorConfig
 from styleswap_core.model.generator import Generator
 from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
 from styleswap_core.synthetic.world import five_points

@@ -18,7 +18,7 @@ def error(pack):
 @pytest.fixture
 def anna(pack):
     torch.manual_seed(0)
-    return pack("styleswap_core.identity").Identity(torch.randn(512), "any")
+    return pack("styleswap_core.identities.identity").Identity(torch.randn(512), "any")
 
 
 def test_identities_lists_and_foreign_face_models(values, error, anna):

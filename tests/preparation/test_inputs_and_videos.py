@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.preparation.inputs import FoundFile, Obstacle, shown, walk
-from styleswap_core.preparation.videos import count_frames, frames
+from styleswap_core.preparation.input_files import FoundFile, Obstacle, shown, walk
+from styleswap_core.preparation.video_frames import count_frames, frames
 
 
 def test_every_file_once_whatever_links_there_are(tmp_path):

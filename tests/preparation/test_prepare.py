@@ -26,7 +26,7 @@ from styleswap_core.errors import StyleSwapError  # noqa: E402
 from styleswap_core.preparation.journal import Journal  # noqa: E402
 from styleswap_core.preparation.prepare import JOURNAL, prepare  # noqa: E402
 from styleswap_core.preparation.prepared_set import PreparedSet, ShardReader  # noqa: E402
-from styleswap_core.preparation.settings import Settings  # noqa: E402
+from styleswap_core.preparation.preparation_settings import Settings  # noqa: E402
 
 ROOT = HERE.parents[1]
 KILLS = 3

@@ -9,8 +9,8 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.preparation import hashing
 from styleswap_core.preparation.hashing import HashIndex, perceptual_hash
 from styleswap_core.preparation.people import by_folder, cluster
-from styleswap_core.preparation.quality import Quality, blur, fault, outside_share
-from styleswap_core.preparation.settings import Settings
+from styleswap_core.preparation.face_quality import Quality, blur, fault, outside_share
+from styleswap_core.preparation.preparation_settings import Settings
 
 GOOD = {"score": 0.9, "side": 300.0, "outside": 0.0, "yaw": 5.0, "pitch": -5.0, "roll": 40.0, "blur": 0.4}
 

@@ -20,8 +20,8 @@ from styleswap_core.training.augmentation import (  # noqa: E402
     apply_transforms,
     draw_transforms,
 )
-from styleswap_core.training.loop import Surroundings, train  # noqa: E402
-from styleswap_core.training.records import RunFolder  # noqa: E402
+from styleswap_core.training.training_loop import Surroundings, train  # noqa: E402
+from styleswap_core.training.run_folder import RunFolder  # noqa: E402
 from styleswap_core.training.state import create_state, newest_checkpoint, restore_state  # noqa: E402
 from styleswap_core.training.step import train_step  # noqa: E402
 

@@ -14,9 +14,9 @@ from training_toys import ToySource, losses_by_step, tiny_config, write_recogniz
 
 from styleswap_core.errors import StyleSwapError  # noqa: E402
 from styleswap_core.faces.arcface import TorchRecognizer  # noqa: E402
-from styleswap_core.images import load_image  # noqa: E402
+from styleswap_core.io.images import load_image  # noqa: E402
 from styleswap_core.losses import LossWeights  # noqa: E402
-from styleswap_core.training.config import (  # noqa: E402
+from styleswap_core.training.training_config import (  # noqa: E402
     TrainingConfig,
     config_from_dict,
     config_to_dict,
@@ -24,9 +24,9 @@ from styleswap_core.training.config import (  # noqa: E402
     override,
     save_config,
 )
-from styleswap_core.training.data import prefetch  # noqa: E402
-from styleswap_core.training.loop import Surroundings, train  # noqa: E402
-from styleswap_core.training.records import RunFolder  # noqa: E402
+from styleswap_core.training.batches import prefetch  # noqa: E402
+from styleswap_core.training.training_loop import Surroundings, train  # noqa: E402
+from styleswap_core.training.run_folder import RunFolder  # noqa: E402
 from styleswap_core.training.schedule import adversarial_factor, ema_decay, learning_rate_factor  # noqa: E402
 from styleswap_core.training.state import checkpoint_paths, create_state, update_ema  # noqa: E402
 from styleswap_core.training.step import train_step  # noqa: E402

@@ -13,7 +13,7 @@ from training_toys import ToySource, tiny_config, write_recognizer  # noqa: E402
 from styleswap_core import cli  # noqa: E402
 from styleswap_core.faces.arcface import TorchRecognizer  # noqa: E402
 from styleswap_core.training import measurement  # noqa: E402
-from styleswap_core.training.loop import Surroundings  # noqa: E402
+from styleswap_core.training.training_loop import Surroundings  # noqa: E402
 
 
 def test_kinds_of_steps_and_how_often_they_come():

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.model.config import preset
+from styleswap_core.model.generator_config import preset
 from styleswap_core.model.generator import Generator
 from styleswap_core.training.optimizers import SMALLEST_MATRIX_SIDE, MuonWithAdam, adam, set_learning_rate
 

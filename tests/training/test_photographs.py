@@ -5,10 +5,10 @@ import dataclasses
 
 import pytest
 
-from styleswap_core.training import command
-from styleswap_core.training.config import TrainingConfig, config_from_dict, save_config
+from styleswap_core.training import train_command as command
+from styleswap_core.training.training_config import TrainingConfig, config_from_dict, save_config
 from styleswap_core.training.photographs import SETTINGS, on_photographs
-from styleswap_core.training.records import RunFolder
+from styleswap_core.training.run_folder import RunFolder
 
 
 def arguments(*assignments):

@@ -21,8 +21,8 @@ import styleswap_core  # noqa: E402
 from styleswap_core.checkpoints.native import load_generator  # noqa: E402
 from styleswap_core.errors import StyleSwapError  # noqa: E402
 from styleswap_core.faces.arcface import TorchRecognizer  # noqa: E402
-from styleswap_core.training.loop import Surroundings, train  # noqa: E402
-from styleswap_core.training.records import RunFolder  # noqa: E402
+from styleswap_core.training.training_loop import Surroundings, train  # noqa: E402
+from styleswap_core.training.run_folder import RunFolder  # noqa: E402
 from styleswap_core.training.state import checkpoint_paths, newest_checkpoint, read_checkpoint  # noqa: E402
 
 CPU = torch.device("cpu")

@@ -9,7 +9,7 @@ import torch
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.losses import LossWeights
-from styleswap_core.training.hiding import draw_colours, recolour_surroundings
+from styleswap_core.training.face_occlusion import draw_colours, recolour_surroundings
 from styleswap_core.training.state import create_state
 from styleswap_core.training.step import run_generator
 from styleswap_core.training.unpaired import teach_unpaired

@@ -13,11 +13,11 @@ from training_toys import ToySource, losses_by_step, tiny_config, write_recogniz
 from styleswap_core.errors import StyleSwapError  # noqa: E402
 from styleswap_core.faces.arcface import TorchRecognizer  # noqa: E402
 from styleswap_core.losses import LossWeights  # noqa: E402
-from styleswap_core.model.config import preset  # noqa: E402
+from styleswap_core.model.generator_config import preset  # noqa: E402
 from styleswap_core.model.discriminator import Discriminator  # noqa: E402
-from styleswap_core.training.growth import initialise_discriminator  # noqa: E402
-from styleswap_core.training.loop import Surroundings, train  # noqa: E402
-from styleswap_core.training.records import RunFolder  # noqa: E402
+from styleswap_core.training.warm_start import initialise_discriminator  # noqa: E402
+from styleswap_core.training.training_loop import Surroundings, train  # noqa: E402
+from styleswap_core.training.run_folder import RunFolder  # noqa: E402
 from styleswap_core.training.state import create_state  # noqa: E402
 from styleswap_core.training.step import train_step  # noqa: E402
 

@@ -11,9 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from styleswap_core.faces.alignment import template_points
 from styleswap_core.losses import LossWeights
-from styleswap_core.training.config import TrainingConfig
-from styleswap_core.training.data import Batch
-from styleswap_core.training.records import RunFolder
+from styleswap_core.training.training_config import TrainingConfig
+from styleswap_core.training.batches import Batch
+from styleswap_core.training.run_folder import RunFolder
 
 
 class ToySource:

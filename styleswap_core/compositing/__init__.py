@@ -1,0 +1,1 @@
+"""Crops cut from pictures and pasted back: canvases, masks, color matching, blending."""

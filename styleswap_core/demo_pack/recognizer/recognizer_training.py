@@ -1,0 +1,195 @@
+"""Training a recogniser: data in, an ONNX file and a report out."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ...errors import StyleSwapError
+from ...io.files import atomic_write, file_sha256
+from ...synthetic.parameters import IDENTITY_NAMES, Identities
+from ...export.onnx_writer import export_onnx
+from .recognizer_augmentation import augment, jitter_matrices
+from .recognizer_config import RecognizerConfig
+from .recognizer_data import RecognizerData, column_source
+from .verification import embed, explained_variance, verification
+from .margin_loss import IdentityRegression, MarginLoss
+from .recognizer_network import CROP_SIZE, EMBEDDING_SIZE, ResidualRecognizer, PlainRecognizer
+
+# Left out of the report: where files lay says nothing about the result.
+_PATHS = ("output", "columns", "validation")
+
+ARCHITECTURES: dict[str, type[nn.Module]] = {"residual": ResidualRecognizer, "plain": PlainRecognizer}
+
+
+@dataclass(frozen=True)
+class RecognizerReport:
+    """What came of a training. Figures of unseen people are None without a validation set.
+
+    identity_r2: share of the identity parameters' variance that the embedding tells linearly, per parameter.
+    """
+
+    sha256: str
+    parameters: int
+    pictures: int
+    identities: int
+    steps: int
+    minutes: float
+    loss: float
+    verification_accuracy: float | None = None
+    tar_at_far_1e3: float | None = None
+    genuine_mean: float | None = None
+    impostor_mean: float | None = None
+    impostor_std: float | None = None
+    identity_r2_mean: float | None = None
+    identity_r2: dict[str, float] | None = None
+
+
+@dataclass
+class _Learner:
+    """The network with what it learns by."""
+
+    network: nn.Module
+    margin_loss: MarginLoss
+    regression: IdentityRegression | None
+
+    def modules(self) -> nn.ModuleList:
+        """All that is trained."""
+        return nn.ModuleList([m for m in (self.network, self.margin_loss, self.regression) if m is not None])
+
+
+def train_recognizer(config: RecognizerConfig) -> RecognizerReport:
+    """Train, export and measure; write the report beside the ONNX file.
+
+    Raises:
+        StyleSwapError: no data, unreadable data, or an unknown architecture.
+    """
+    data = RecognizerData([column_source(folder) for folder in config.columns], config.identity_range)
+    validation = None if config.validation is None else RecognizerData([column_source(config.validation)])
+    return fit_recognizer(config, data, validation)
+
+
+def fit_recognizer(
+    config: RecognizerConfig, data: RecognizerData, validation: RecognizerData | None = None
+) -> RecognizerReport:
+    """`train_recognizer` on data already opened."""
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    device = torch.device(config.device)
+    learner = _build(config, len(data.identity_seeds))
+    learner.modules().to(device=device, memory_format=torch.channels_last)
+    begun = time.perf_counter()
+    loss = _optimize(config, learner, data, device)
+    minutes = (time.perf_counter() - begun) / 60
+    learner.modules().float().cpu()
+    export_recognizer(config.output, learner.network, description=f"styleswap face recogniser, {config.loss}")
+    report = RecognizerReport(
+        sha256=file_sha256(config.output),
+        parameters=sum(parameter.numel() for parameter in learner.network.parameters()),
+        pictures=len(data),
+        identities=len(data.identity_seeds),
+        steps=config.steps,
+        minutes=round(minutes, 2),
+        loss=loss,
+        **({} if validation is None else _measure(learner, validation)),
+    )
+    _write_report(config, report)
+    return report
+
+
+def export_recognizer(path: str | Path, network: nn.Module, description: str = "") -> None:
+    """Write a recogniser as insightface wants it: one 112 px input, one output (batch, 512)."""
+    export_onnx(
+        path,
+        network,
+        ["batch", 3, CROP_SIZE, CROP_SIZE],
+        {"embedding": ["batch", EMBEDDING_SIZE]},
+        description,
+    )
+
+
+def _build(config: RecognizerConfig, identities: int) -> _Learner:
+    if config.architecture not in ARCHITECTURES:
+        raise StyleSwapError(f"expected an architecture out of {', '.join(ARCHITECTURES)}, got {config.architecture!r}")
+    regression = IdentityRegression(len(IDENTITY_NAMES)) if config.identity_weight > 0 else None
+    margin_loss = MarginLoss(identities, config.loss, config.margin, config.scale)
+    return _Learner(ARCHITECTURES[config.architecture](), margin_loss, regression)
+
+
+def _optimize(config: RecognizerConfig, learner: _Learner, data: RecognizerData, device: torch.device) -> float:
+    """Run all steps; the mean loss of the last tenth."""
+    modules = learner.modules().train()
+    optimizer = torch.optim.AdamW(_parameter_groups(modules, config.weight_decay), config.learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=config.steps, pct_start=config.warmup_share, cycle_momentum=False
+    )
+    values = Identities.from_seeds(data.identity_seeds.tolist()).values.to(device)
+    generator = torch.Generator().manual_seed(config.seed)
+    batches = data.batches(config.steps, config.batch, np.random.default_rng(config.seed))
+    losses = []
+    progress = tqdm(batches, total=config.steps, desc=config.output.stem, unit="step")
+    for step, index in enumerate(progress):
+        crops, labels = data.crops(index, jitter_matrices(config.augmentation, len(index), generator))
+        crops = augment(config.augmentation, crops, generator)
+        crops = crops.to(device).contiguous(memory_format=torch.channels_last)
+        labels = labels.to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+            embedding = learner.network(crops)
+        id_embedding = F.normalize(embedding.float(), dim=1)
+        margin_factor = min(1.0, step / max(1.0, config.margin_share * config.steps))
+        loss = learner.margin_loss(id_embedding, labels, margin_factor)
+        if learner.regression is not None:
+            loss = loss + config.identity_weight * learner.regression.loss(id_embedding, values[labels])
+        optimizer.zero_grad()
+        loss.backward()
+        # One unlucky early batch must not throw the network off: the run is too short to recover.
+        nn.utils.clip_grad_norm_(modules.parameters(), 10.0)
+        optimizer.step()
+        schedule.step()
+        losses.append(float(loss.detach()))
+        if step % 20 == 0:
+            progress.set_postfix(loss=f"{np.mean(losses[-20:]):.3f}")
+    return float(np.mean(losses[-max(1, config.steps // 10) :]))
+
+
+def _parameter_groups(modules: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Weight decay for weights of two and more dimensions alone: not for biases, norms and slopes."""
+    parameters = [parameter for parameter in modules.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+@torch.no_grad()
+def _measure(learner: _Learner, validation: RecognizerData) -> dict[str, object]:
+    id_embedding, labels = embed(learner.network, validation)
+    figures = verification(id_embedding, labels)
+    measured: dict[str, object] = {
+        "verification_accuracy": figures.accuracy,
+        "tar_at_far_1e3": figures.tar_at_far_1e3,
+        "genuine_mean": figures.genuine_mean,
+        "impostor_mean": figures.impostor_mean,
+        "impostor_std": figures.impostor_std,
+    }
+    if learner.regression is not None:
+        values: Tensor = Identities.from_seeds(validation.identity_seeds.tolist()).values[labels]
+        explained = explained_variance(learner.regression(id_embedding), values)
+        measured["identity_r2_mean"] = float(explained.mean())
+        measured["identity_r2"] = {
+            name: round(float(value), 3) for name, value in zip(IDENTITY_NAMES, explained, strict=True)
+        }
+    return measured
+
+
+def _write_report(config: RecognizerConfig, report: RecognizerReport) -> None:
+    settings = {name: value for name, value in asdict(config).items() if name not in _PATHS}
+    with atomic_write(config.output.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps({"config": settings, "report": asdict(report)}, indent=2) + "\n")

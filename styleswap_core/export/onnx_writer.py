@@ -1,0 +1,244 @@
+"""Writing small torch networks as ONNX files, with nothing but `onnx` itself.
+
+The torch exporters need extra packages or are on their way out, and both choose node names freely, while
+insightface's router reads the names of the first nodes to guess the input normalisation. Here the graph is
+traced with `torch.fx` and each module becomes one node, named after its operator; batch normalisation is
+folded into the convolution or linear layer before it.
+"""
+
+import operator
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
+
+from ..io.files import atomic_write
+
+OPSET = 13
+# The oldest format version that knows this opset: older runtimes read it too.
+IR_VERSION = 7
+
+Shape = Sequence[int | str]
+
+
+class AnchorRows(nn.Module):
+    """(B, anchors*width, H, W) -> (B*H*W*anchors, width): rows ordered by y, x, anchor."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """maps (B, anchors * width, H, W) -> (B * H * W * anchors, width)."""
+        return maps.permute(0, 2, 3, 1).reshape(-1, self.width)
+
+
+def export_onnx(
+    path: str | Path,
+    module: nn.Module,
+    input_shape: Shape,
+    output_shapes: dict[str, Shape],
+    description: str = "",
+) -> None:
+    """Write `module` in evaluation form to `path`, atomically.
+
+    `module` takes one tensor and returns one tensor or a flat tuple of them. The graph's one input is called
+    `input`; `output_shapes` names the outputs in order. In shapes, a string is a dimension that varies.
+    Supported: Conv2d, Linear, BatchNorm after either, PReLU, ReLU, Sigmoid, Flatten, average pooling without
+    padding, global average pooling, nearest upsampling, AnchorRows, addition. A module may be called several times;
+    its weights are written once.
+
+    Raises:
+        TypeError: the module uses something this writer does not know.
+        ValueError: the number of outputs differs from `output_shapes`.
+    """
+    was_training = module.training
+    graph = GraphWriter(module.eval()).run()
+    module.train(was_training)
+    write_graph(path, graph, type(module).__name__, input_shape, output_shapes, description)
+
+
+def write_graph(
+    path: str | Path,
+    graph: "GraphWriter",
+    name: str,
+    input_shape: Shape,
+    output_shapes: dict[str, Shape],
+    description: str = "",
+) -> None:
+    """Check a finished graph and write it; arguments and errors as for export_onnx."""
+    if len(graph.outputs) != len(output_shapes):
+        raise ValueError(f"the module returns {len(graph.outputs)} tensors, {len(output_shapes)} outputs are named")
+    # Renaming the producing node's output spares an Identity node.
+    renamed = dict(zip(graph.outputs, output_shapes, strict=True))
+    for node in graph.nodes:
+        node.output[0] = renamed.get(node.output[0], node.output[0])
+        for index, source in enumerate(node.input):
+            node.input[index] = renamed.get(source, source)
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            name,
+            [helper.make_tensor_value_info("input", TensorProto.FLOAT, list(input_shape))],
+            [
+                helper.make_tensor_value_info(output, TensorProto.FLOAT, list(shape))
+                for output, shape in output_shapes.items()
+            ],
+            graph.initializers,
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="styleswap",
+        doc_string=description,
+    )
+    onnx.checker.check_model(model, full_check=True)
+    with atomic_write(path) as temporary:
+        onnx.save(model, str(temporary))
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
+        """Convolutions and `AnchorRows` are written whole, as are torch's own layers."""
+        return isinstance(module, (AnchorRows, nn.Conv2d)) or super().is_leaf_module(module, qualified_name)
+
+
+class GraphWriter:
+    """Walks a traced module and collects ONNX nodes and weights; subclasses know more operators."""
+
+    def __init__(self, module: nn.Module, tracer: fx.Tracer | None = None) -> None:
+        self.trace = (tracer or _Tracer()).trace(module)
+        self.modules = dict(module.named_modules())
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self.outputs: list[str] = []
+        self.names: dict[fx.Node, str] = {}
+        self.written: dict[tuple[nn.Module, str], str] = {}
+
+    def run(self) -> "GraphWriter":
+        """Fill `nodes`, `initializers` and `outputs`; TypeError for an operator that is not known."""
+        for node in self.trace.nodes:
+            if node.op == "placeholder":
+                self.names[node] = "input"
+            elif node.op == "output":
+                results = node.args[0] if isinstance(node.args[0], (tuple, list)) else (node.args[0],)
+                self.outputs = [self.names[result] for result in results]
+            elif node.op == "call_module":
+                self.names[node] = self.emit_module(node)
+            else:
+                self.names[node] = self.emit_call(node)
+        return self
+
+    def emit_call(self, node: fx.Node) -> str:
+        """The node of a call that is not a module's; the name of its output."""
+        if node.op == "call_function" and node.target in (operator.add, torch.add):
+            return self.node("Add", [self.names[argument] for argument in node.args])
+        raise TypeError(f"cannot write {node.op} {node.target} as ONNX")
+
+    def emit_module(self, node: fx.Node) -> str:
+        """The nodes of a layer, with a batch normalisation that follows folded in; the name of their output. TypeError for a layer
+        that is not known."""
+        module = self.modules[str(node.target)]
+        source = node.args[0]
+        norm = self._following_norm(node)
+        if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm1d)):
+            if self._following_norm(source) is not module:
+                raise TypeError("batch normalisation must directly follow a convolution or linear layer of its own")
+            return self.names[source]
+        if isinstance(module, nn.Conv2d):
+            return self._conv(module, norm, self.names[source])
+        emit: Callable[..., str] | None = {
+            nn.Linear: self._linear,
+            nn.PReLU: self._prelu,
+            nn.Upsample: self._upsample,
+            nn.AvgPool2d: self._average_pool,
+            AnchorRows: self._rows,
+        }.get(type(module))
+        if emit is not None:
+            return emit(module, norm, self.names[source])
+        simple = {nn.ReLU: "Relu", nn.Sigmoid: "Sigmoid", nn.Flatten: "Flatten", nn.AdaptiveAvgPool2d: "GlobalAveragePool"}
+        if type(module) not in simple:
+            raise TypeError(f"cannot write a {type(module).__name__} as ONNX")
+        return self.node(simple[type(module)], [self.names[source]])
+
+    def _following_norm(self, node: fx.Node) -> nn.Module | None:
+        """The batch normalisation that alone reads this convolution or linear layer, if there is one."""
+        if node.op != "call_module" or not isinstance(self.modules[str(node.target)], (nn.Conv2d, nn.Linear)):
+            return None
+        users = list(node.users)
+        if len(users) != 1 or users[0].op != "call_module":
+            return None
+        module = self.modules[str(users[0].target)]
+        return module if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm1d)) else None
+
+    def _conv(self, module: nn.Conv2d, norm: nn.Module | None, source: str) -> str:
+        pad_y, pad_x = module.padding
+        return self.node(
+            "Conv",
+            [source, *self._folded(module, norm, fuse_conv_bn_weights)],
+            kernel_shape=list(module.kernel_size),
+            strides=list(module.stride),
+            pads=[pad_y, pad_x, pad_y, pad_x],
+            dilations=list(module.dilation),
+            group=module.groups,
+        )
+
+    def _linear(self, module: nn.Linear, norm: nn.Module | None, source: str) -> str:
+        return self.node("Gemm", [source, *self._folded(module, norm, fuse_linear_bn_weights)], transB=1)
+
+    def _prelu(self, module: nn.PReLU, norm: None, source: str) -> str:
+        return self.node("PRelu", [source, self.weight(module.weight.reshape(-1, 1, 1))])
+
+    def _upsample(self, module: nn.Upsample, norm: None, source: str) -> str:
+        factor = float(module.scale_factor)
+        scales = self.weight(torch.tensor([1.0, 1.0, factor, factor]))
+        return self.node(
+            "Resize",
+            [source, "", scales],
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
+
+    def _average_pool(self, module: nn.AvgPool2d, norm: None, source: str) -> str:
+        kernel, stride = [module.kernel_size] * 2, [module.stride] * 2
+        if not isinstance(module.kernel_size, int) or not isinstance(module.stride, int) or module.padding != 0:
+            raise TypeError("average pooling is written for square kernels and strides without padding alone")
+        return self.node("AveragePool", [source], kernel_shape=kernel, strides=stride)
+
+    def _rows(self, module: AnchorRows, norm: None, source: str) -> str:
+        last = self.node("Transpose", [source], perm=[0, 2, 3, 1])
+        return self.node("Reshape", [last, self.weight(torch.tensor([-1, module.width]))])
+
+    def node(self, operation: str, inputs: list[str], **attributes: object) -> str:
+        """Append a node with one output; the output's name."""
+        name = f"{operation}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operation, inputs, [f"{name}_output"], name=name, **attributes))
+        return f"{name}_output"
+
+    def _folded(self, module: nn.Conv2d | nn.Linear, norm: nn.Module | None, fuse: Callable) -> list[str]:
+        """Names of weight and bias, written at the module's first call."""
+        if (module, "weight") not in self.written:
+            weight, bias = _folded(module, norm, fuse)
+            self.written[module, "weight"], self.written[module, "bias"] = self.weight(weight), self.weight(bias)
+        return [self.written[module, "weight"], self.written[module, "bias"]]
+
+    def weight(self, tensor: Tensor) -> str:
+        """Append a constant; its name."""
+        name = f"weight_{len(self.initializers)}"
+        values = np.ascontiguousarray(tensor.detach().cpu().numpy())
+        self.initializers.append(numpy_helper.from_array(values, name))
+        return name
+
+
+def _folded(module: nn.Conv2d | nn.Linear, norm: nn.Module | None, fuse: Callable) -> tuple[Tensor, Tensor]:
+    """Weight and bias (float32), with the batch normalisation that follows folded in."""
+    weight = module.weight.detach().float()
+    bias = module.bias.detach().float() if module.bias is not None else torch.zeros(weight.shape[0])
+    if norm is not None:
+        weight, bias = fuse(weight, bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
+    return weight.contiguous(), bias

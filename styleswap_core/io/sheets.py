@@ -1,0 +1,88 @@
+"""Contact sheets: pictures in rows and columns with a line of text over and beside them, to be looked at."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ..errors import StyleSwapError
+
+BACKGROUND = (255, 255, 255)
+INK = (30, 30, 30)
+GAP = 6
+"""Pixels between pictures and around the sheet."""
+
+
+def labelled_sheet(
+    rows: Sequence[Sequence[np.ndarray]],
+    columns: Sequence[str] = (),
+    row_labels: Sequence[str] = (),
+    cell: int = 256,
+    title: str = "",
+) -> np.ndarray:
+    """Lay pictures out in a grid.
+
+    Args:
+        rows: uint8 pictures (H, W, 3) or (H, W) of any size; each is fitted into a square cell, its shape kept.
+            A row may be shorter than the others.
+        columns: a label over each column, or none at all.
+        row_labels: a label left of each row, or none at all; lines are split at newlines.
+        cell: side of a cell in pixels.
+        title: one line over the whole sheet.
+
+    Returns:
+        the sheet, (H, W, 3) uint8.
+
+    Raises:
+        StyleSwapError: there is no picture, or the number of labels fits neither rows nor columns.
+    """
+    width = max((len(row) for row in rows), default=0)
+    if width == 0:
+        raise StyleSwapError("expected at least one picture for a sheet, got none")
+    if columns and len(columns) != width or row_labels and len(row_labels) != len(rows):
+        raise StyleSwapError(
+            f"expected {width} column labels and {len(rows)} row labels (or none), "
+            f"got {len(columns)} and {len(row_labels)}"
+        )
+    font = ImageFont.load_default(size=max(11, cell // 16))
+    line = _line_height(font)
+    left = GAP + (max(_text_width(font, label) for label in row_labels) + GAP if row_labels else 0)
+    top = GAP + (line if title else 0) + (line if columns else 0)
+    sheet = Image.new("RGB", (left + width * (cell + GAP), top + len(rows) * (cell + GAP)), BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    if title:
+        draw.text((left, GAP), title, fill=INK, font=font)
+    for column, label in enumerate(columns):
+        draw.text((left + column * (cell + GAP), top - line), label, fill=INK, font=font)
+    for index, row in enumerate(rows):
+        y = top + index * (cell + GAP)
+        if row_labels:
+            draw.multiline_text((GAP, y), row_labels[index], fill=INK, font=font)
+        for column, picture in enumerate(row):
+            fitted = _fit(picture, cell)
+            x = left + column * (cell + GAP)
+            sheet.paste(fitted, (x + (cell - fitted.width) // 2, y + (cell - fitted.height) // 2))
+    return np.asarray(sheet)
+
+
+def mask_picture(mask: np.ndarray) -> np.ndarray:
+    """A mask (H, W) of floats 0..1 as a grey uint8 picture (H, W)."""
+    return np.clip(np.rint(mask * 255.0), 0, 255).astype(np.uint8)
+
+
+def _fit(picture: np.ndarray, cell: int) -> Image.Image:
+    image = Image.fromarray(picture).convert("RGB")
+    scale = cell / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    if size == image.size:
+        return image
+    return image.resize(size, Image.Resampling.LANCZOS)
+
+
+def _line_height(font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> int:
+    _, top, _, bottom = font.getbbox("Ag|")
+    return int(bottom - top) + GAP
+
+
+def _text_width(font: ImageFont.ImageFont | ImageFont.FreeTypeFont, text: str) -> int:
+    return int(max((font.getlength(part) for part in text.split("\n")), default=0))

@@ -1,0 +1,90 @@
+"""What a suite judges: the generator alone on aligned crops, or the whole pipeline on whole pictures."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..compositing.canvas import Canvas
+from ..errors import StyleSwapError
+from ..faces.detected import DetectedFace, FaceAnalyzer
+from ..identities.identity import Identity, recognizer_words
+from ..io.images import from_uint8, to_uint8
+from ..model import Generator
+from ..pipeline.swap import FaceJob, SwapOptions, check_identity, generate_faces, swap_faces, swap_jobs
+from .identity_similarity import eight_bit
+from .synthetic_cases import CaseBatch
+
+# A detection is the face if its points lie this near the true ones, in mean, as a share of the eye-mouth distance.
+HIT_RADIUS = 0.25
+
+# (batch, id_embedding (B,D)) -> result (B,3,H,W) of 8-bit values, mask (B,1,H,W), face found (B,) bool
+Swapper = Callable[[CaseBatch, Tensor], tuple[Tensor, Tensor, Tensor]]
+
+# (picture (H,W,3) uint8 RGB, its face, identity) -> the picture with the face swapped
+FaceSwapper = Callable[[np.ndarray, DetectedFace, Identity], np.ndarray]
+
+
+def aligned_swapper(generator: Generator) -> Swapper:
+    """The generator alone, on aligned crops."""
+
+    def swap(batch: CaseBatch, id_embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        output = generator(batch.target, id_embedding * generator.config.embedding_norm)
+        return eight_bit(output.image), output.mask, torch.ones(len(output.mask), dtype=torch.bool)
+
+    return swap
+
+
+def pipeline_swapper(generator: Generator, analyzer: FaceAnalyzer) -> Swapper:
+    """The program as users run it: detect, align, swap the largest face, paste back.
+
+    Where the largest face is not the true one it counts as not found; where there is none the target stays.
+    """
+
+    def swap(batch: CaseBatch, id_embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        results, masks, found = [], [], []
+        for picture, points, embedding in zip(to_uint8(batch.target), batch.target_points.cpu(), id_embedding, strict=True):
+            faces = analyzer.detect(picture)
+            result, mask = picture, torch.zeros(1, *picture.shape[:2])
+            if faces:
+                identity = Identity(embedding, analyzer.recognizer_name, analyzer.recognizer_sha256)
+                swapped = swap_faces(generator, analyzer, picture, identity, rendered=True)
+                result, mask = swapped.image, swapped.mask
+            results.append(result)
+            masks.append(mask)
+            found.append(bool(faces) and is_hit(faces[0], points.numpy()))
+        device = batch.target.device
+        return from_uint8(np.stack(results)).to(device), torch.stack(masks).to(device), torch.tensor(found)
+
+    return swap
+
+
+def face_swapper(generator: Generator, analyzer: FaceAnalyzer) -> FaceSwapper:
+    """The program as users run it, on a face that is found already: align, swap, paste back."""
+    device = next(generator.parameters()).device
+    generate = partial(generate_faces, generator)
+
+    @torch.no_grad()
+    def swap(picture: np.ndarray, face: DetectedFace, identity: Identity) -> np.ndarray:
+        check_identity(generator.config, identity, "")
+        canvas = Canvas(picture)
+        swap_jobs(canvas, [FaceJob(0, face, identity)], generate, generator.config, analyzer, SwapOptions(), device)
+        return canvas.image()
+
+    return swap
+
+
+def is_hit(face: DetectedFace, points: np.ndarray) -> bool:
+    """Whether a detection is the face whose true points (5,2) are given."""
+    size = np.linalg.norm(points[:2].mean(axis=0) - points[3:].mean(axis=0))
+    return bool(np.linalg.norm(face.points - points, axis=1).mean() < HIT_RADIUS * size)
+
+
+def check_recognizer(generator: Generator, name: str, sha256: str) -> None:
+    """Raise StyleSwapError where the generator was trained with another recogniser than the one of this name and file."""
+    wanted = generator.config.recognizer
+    if wanted and wanted not in (name, sha256):
+        raise StyleSwapError(f"this model was trained with the recogniser {recognizer_words(wanted)}, the pack has {name!r};"
+                             " name the pack that belongs to the model with --pack")

@@ -1,0 +1,1 @@
+"""Inference forms of the generator: baked for one identity, or frozen for inversion."""

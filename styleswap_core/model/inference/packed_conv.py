@@ -1,0 +1,160 @@
+"""One convolution as inference runs it: plain weights, with everything constant folded in.
+
+On CPUs with oneDNN a `FoldedConv` can be packed: its weight is laid out for the processor once instead of at every
+call, and bias and leaky ReLU run inside the convolution. Elsewhere it is an ordinary PyTorch convolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..layers import SLOPE
+
+_PACKED_OPERATORS = (
+    "_convolution_pointwise",
+    "_convolution_pointwise_",
+    "_convolution_transpose_pointwise",
+    "_reorder_convolution_weight",
+    "_reorder_convolution_transpose_weight",
+)
+_SUPPORT_TESTS = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}
+
+
+def can_pack(dtype: torch.dtype) -> bool:
+    """Whether this build of PyTorch, on this processor, can run packed convolutions of `dtype`."""
+    operators = torch.ops.mkldnn
+    if not torch.backends.mkldnn.is_available() or not all(hasattr(operators, name) for name in _PACKED_OPERATORS):
+        return False
+    if dtype == torch.float32:
+        return True
+    test = _SUPPORT_TESTS.get(dtype)
+    return test is not None and hasattr(operators, test) and bool(getattr(operators, test)())
+
+
+def fastest_dtype(device: torch.device) -> torch.dtype:
+    """The type in which convolutions run fastest on a device without a visible loss.
+
+    bfloat16 where there are instructions for it, which no feature map can overflow; float16 on older GPUs; else float32.
+    """
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    # Without such instructions bfloat16 is emulated, and slower than float32.
+    probes = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    native = device.type == "cpu" and any(probe is not None and probe() for probe in probes)
+    return torch.bfloat16 if native and can_pack(torch.bfloat16) else torch.float32
+
+
+class FoldedConv(nn.Module):
+    """(B, in, H, W) -> (B, out, H', W'): convolution, constant, leaky ReLU of slope 0.2 if `activate`.
+
+    weight: (out, in / groups, k, k), or (in, out, k, k) if `transposed`.
+    constant: (out,) a bias, (1, out, H', W') a map, or None.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        constant: Tensor | None = None,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+        transposed: bool = False,
+        activate: bool = False,
+    ) -> None:
+        super().__init__()
+        # Demodulated weights may come out of an autograd graph that must not live on here.
+        self.register_buffer("weight", weight.detach().contiguous(memory_format=torch.channels_last))
+        self.register_buffer("constant", None if constant is None else constant.detach().clone())
+        self.stride, self.padding, self.groups = stride, padding, groups
+        self.transposed, self.activate = transposed, activate
+        self._adds_map = self.map is not None
+        self._packed: Tensor | None = None
+        # What the packed operator takes after its input, and both in one: put together once, since small maps take no longer.
+        self._arguments: tuple = ()
+        self._run_packed: Callable[[Tensor], Tensor] | None = None
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The constant where it is one number per channel, else None."""
+        return self.constant if self.constant is not None and self.constant.ndim == 1 else None
+
+    @property
+    def map(self) -> Tensor | None:
+        """The constant where it differs from place to place, else None."""
+        return self.constant if self.constant is not None and self.constant.ndim == 4 else None
+
+    def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
+        """x (B, in, H, W) -> (B, out, H', W').
+
+        onto: (B, out, H', W') to be added before the activation, overwritten with the result; not if `transposed`, nor
+            where the constant is a map.
+        """
+        if onto is not None:
+            return self._added(x, onto)
+        if self._run_packed is not None:
+            x = self._run_packed(x)
+        else:
+            run = F.conv_transpose2d if self.transposed else F.conv2d
+            x = run(x, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups)
+            x = F.leaky_relu_(x, SLOPE) if self.activate and not self._adds_map else x
+        if self._adds_map:
+            x = x + self.constant
+            x = F.leaky_relu_(x, SLOPE) if self.activate else x
+        return x
+
+    def run(self, x: Tensor) -> Tensor:
+        """`forward` of x alone. Once packed, without the calls that lead there: between two operators they take as long as a
+        small map does."""
+        return self(x)
+
+    def _added(self, x: Tensor, onto: Tensor) -> Tensor:
+        if self._packed is None:
+            x = onto.add_(F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups))
+        else:
+            run = torch.ops.mkldnn._convolution_pointwise_.binary
+            # No leaky ReLU can follow within the operator.
+            x = run(onto, x, *self._arguments[:6], "add", 1.0, None, [], None)
+        return F.leaky_relu_(x, SLOPE) if self.activate else x
+
+    def pack(self, input_size: tuple[int, int, int, int]) -> None:
+        """Lays the weight out for inputs like `input_size` (B, in, H, W); other sizes work too. CPU only.
+
+        The plain weight is given up: the module can no longer move or change its type.
+        """
+        if self._packed is not None:
+            return
+        operators = torch.ops.mkldnn
+        stride, padding, dilation = (self.stride,) * 2, (self.padding,) * 2, (1, 1)
+        weight = self.weight.contiguous()
+        if self.transposed:
+            self._packed = operators._reorder_convolution_transpose_weight(
+                weight, padding, (0, 0), stride, dilation, self.groups, list(input_size)
+            )
+        else:
+            self._packed = operators._reorder_convolution_weight(
+                weight, padding, stride, dilation, self.groups, list(input_size)
+            )
+        after = ("leaky_relu", [SLOPE], "") if self.activate and not self._adds_map else ("none", [], "")
+        geometry = (padding, (0, 0), stride, dilation) if self.transposed else (padding, stride, dilation)
+        self._arguments = (self._packed, self.bias, *geometry, self.groups, *after)
+        self._run_packed = self._packed_operator()
+        if not self._adds_map:
+            self.run = self._run_packed
+        # Its shape and type go on being asked for; its values take no memory any more.
+        self.weight = self.weight.to("meta")
+
+    def _packed_operator(self) -> Callable[[Tensor], Tensor]:
+        """What runs in place of `forward` once all is packed, but for a constant that is a map."""
+        operators, arguments = torch.ops.mkldnn, self._arguments
+        run = operators._convolution_transpose_pointwise if self.transposed else operators._convolution_pointwise
+        run = run.default
+        return lambda x: run(x, *arguments)
+
+    def packed_bytes(self) -> int:
+        """Memory of the packed weight; 0 for one that is not packed."""
+        return 0 if self._packed is None else self._packed.numel() * self._packed.element_size()

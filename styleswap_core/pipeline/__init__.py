@@ -1,0 +1,1 @@
+"""The swapping pipeline for pictures, batches and streams of frames."""

@@ -1,0 +1,1 @@
+"""Swapping networks behind one interface: crops and identities in, swapped crops and masks out."""

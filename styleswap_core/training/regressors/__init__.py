@@ -1,5 +1,0 @@
-"""Training of the regressors that judge pose, expression and gaze: `styleswap train-regressors`."""
-
-from .command import add_arguments, run
-
-__all__ = ["add_arguments", "run"]

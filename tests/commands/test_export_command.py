@@ -1,0 +1,61 @@
+"""`styleswap export`: half the bytes, the same model."""
+
+import json
+
+import onnxruntime
+import torch
+
+from styleswap_core.checkpoints.native import load_generator, save_generator
+from styleswap_core.cli import main
+from styleswap_core.identities.identity import Identity, save_identity
+from styleswap_core.model import Generator
+from styleswap_core.model.generator_config import PRESETS
+
+
+def run_folder(tmp_path):
+    torch.manual_seed(0)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    generator = Generator(PRESETS["tiny"])
+    save_generator(folder / "generator_ema.safetensors", generator, {"domain": "synthetic"})
+    return folder, generator
+
+
+def test_exported_generator_is_the_same_in_half_the_bytes(tmp_path, capsys):
+    folder, generator = run_folder(tmp_path)
+    out = tmp_path / "small.safetensors"
+    assert main(["export", str(folder), str(out), "--card", "for tests", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["bytes"] == out.stat().st_size < 0.55 * (folder / "generator_ema.safetensors").stat().st_size
+    read, metadata = load_generator(out)
+    assert metadata == {"domain": "synthetic", "card": "for tests"}
+    crop, embedding = torch.rand(2, 3, 32, 32) * 2 - 1, torch.nn.functional.normalize(torch.randn(2, 512), dim=1)
+    with torch.no_grad():
+        assert (read(crop, embedding).image - generator(crop, embedding).image).abs().max() < 2e-2
+
+
+def test_one_identity_is_written_as_onnx(tmp_path, capsys):
+    folder, generator = run_folder(tmp_path)
+    identity = Identity(torch.nn.functional.normalize(torch.randn(512), dim=0), "known")
+    save_identity(tmp_path / "someone.safetensors", identity)
+    out = tmp_path / "someone.onnx"
+    assert main(["export", str(folder), str(out), "--baked", str(tmp_path / "someone.safetensors"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["bytes"] == out.stat().st_size and report["largest_difference_in_onnx_runtime"] < 1e-3
+    session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
+    crop = torch.rand(3, 3, 32, 32) * 2 - 1
+    with torch.no_grad():
+        expected = generator.eval()(crop, identity.id_embedding.expand(3, -1)).image
+    image = session.run(["image"], {"input": crop.numpy()})[0]
+    assert (expected - torch.from_numpy(image)).abs().max() < 1e-3
+    assert main(["export", str(folder), str(tmp_path / "x.safetensors"), "--baked", str(tmp_path / "someone.safetensors")]) == 2
+    assert ".onnx" in capsys.readouterr().err
+
+
+def test_a_folder_without_generator_and_a_wrong_suffix_are_told(tmp_path, capsys):
+    assert main(["export", str(tmp_path), str(tmp_path / "x.safetensors")]) == 2
+    assert "generator_ema.safetensors" in capsys.readouterr().err
+    folder, _ = run_folder(tmp_path)
+    assert main(["export", str(folder), str(tmp_path / "x.pth")]) == 2
+    assert ".safetensors" in capsys.readouterr().err
+    assert not (tmp_path / "x.pth").exists()

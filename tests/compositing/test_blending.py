@@ -1,0 +1,89 @@
+"""Mask arithmetic of paste-back."""
+
+import pytest
+import torch
+
+from styleswap_core.compositing.blending import fade_at_border, feather_mask, grow_mask, layer_for_mask, mask_parts, resize_mask
+from styleswap_core.errors import StyleSwapError
+
+
+def square(size=64, low=24, high=40):
+    mask = torch.zeros(1, 1, size, size)
+    mask[..., low:high, low:high] = 1
+    return mask
+
+
+@pytest.mark.parametrize("pixels, side", [(0, 16), (5, 26), (-5, 6), (-9, 0), (100, 64)])
+def test_growing_moves_every_side(pixels, side):
+    assert float(grow_mask(square(), pixels).sum()) == side**2
+
+
+def test_shrinking_does_not_eat_from_the_frame():
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., :16, :] = 1
+    assert float(grow_mask(mask, -3).sum()) == 13 * 32
+
+
+def test_growing_keeps_soft_values():
+    mask = square() * 0.5
+    assert set(grow_mask(mask, 2).unique().tolist()) == {0.0, 0.5}
+
+
+@pytest.mark.parametrize("radius", [0.5, 3, 30, 500])
+def test_feathering_softens_without_moving(radius):
+    soft = feather_mask(square(), radius)
+    assert soft.shape == (1, 1, 64, 64) and 0 <= soft.min() and soft.max() <= 1
+    assert torch.allclose(soft, soft.flip(3), atol=1e-5) and torch.allclose(soft, soft.transpose(2, 3), atol=1e-5)
+    step = soft.diff(dim=3).abs().max()
+    assert step < 1
+    if radius == 3:
+        assert float(soft.sum()) == pytest.approx(256, rel=1e-3) and soft[0, 0, 32, 23] == pytest.approx(0.37, abs=0.05)
+
+
+def test_no_feathering_is_the_same_mask():
+    assert torch.equal(feather_mask(square(), 0), square())
+    with pytest.raises(StyleSwapError, match="radius"):
+        feather_mask(square(), -1)
+
+
+def test_resizing_keeps_the_share():
+    assert resize_mask(square(), 64) is not None
+    assert float(resize_mask(square(), 16).mean()) == pytest.approx(1 / 16, abs=1e-3)
+    assert resize_mask(square(), (20, 30)).shape == (1, 1, 20, 30)
+
+
+def test_fading_reaches_zero_at_the_border():
+    faded = fade_at_border(torch.ones(1, 1, 64, 64))
+    assert faded[..., 0].max() == 0 and faded[0, 0, 32, 32] == 1
+    with pytest.raises(StyleSwapError, match="square"):
+        fade_at_border(torch.ones(1, 1, 64, 32))
+
+
+def test_layer_for_mask_gives_the_stated_blend():
+    generator = torch.Generator().manual_seed(0)
+    rgb, crop = (torch.rand(2, 3, 8, 8, generator=generator) * 2 - 1 for _ in range(2))
+    mask, wanted = (torch.rand(2, 1, 8, 8, generator=generator) for _ in range(2))
+    layer = layer_for_mask(rgb, crop, mask, wanted)
+    blended = wanted * layer + (1 - wanted) * crop
+    used = torch.minimum(mask, wanted)
+    assert torch.allclose(blended, used * rgb + (1 - used) * crop, atol=1e-5)
+    assert torch.equal(layer_for_mask(rgb, crop, mask, mask), rgb)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda mask: grow_mask(mask, 1), lambda mask: feather_mask(mask, 1), lambda mask: resize_mask(mask, 8)]
+)
+def test_other_shapes_are_refused(change):
+    with pytest.raises(StyleSwapError, match="mask"):
+        change(torch.zeros(64, 64))
+
+
+def test_regions_that_do_not_touch_are_told_apart():
+    two = square(low=8, high=20) + square(low=40, high=60) * 0.5
+    two[..., 8:20, 40:60] = two[..., 40:60, 8:20] = 0
+    parts = mask_parts(two)
+    assert sorted(float(part.sum()) for part in parts) == [144.0, 200.0]
+    assert torch.equal(sum(parts), two)
+    large = torch.nn.functional.interpolate(two, size=(640, 480))
+    assert len(mask_parts(large)) == 2 and torch.equal(sum(mask_parts(large)), large)
+    assert mask_parts(torch.zeros(1, 1, 30, 40)) == [] and len(mask_parts(torch.ones(1, 1, 300, 2))) == 1

@@ -1,0 +1,153 @@
+"""Blending a changed picture over its target."""
+
+import pytest
+import torch
+
+from styleswap_core.compositing.composite import METHODS, BlendOptions, blend_frames, blend_with_mask, harmonic_fill
+from styleswap_core.errors import StyleSwapError
+
+
+def frames(count=2, height=96, width=128, channels=3, seed=0):
+    return torch.rand(count, height, width, channels, generator=torch.Generator().manual_seed(seed))
+
+
+def disc(height=96, width=128, x=64, y=48, radius=20):
+    ys, xs = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return ((xs - x) ** 2 + (ys - y) ** 2 < radius**2).float()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("color", ["none", "linear"])
+def test_the_target_stays_where_the_mask_does_not_reach(method, color):
+    target, changed = frames(), frames(seed=1)
+    mask = disc(x=30, radius=12)[None]
+    images, used = blend_frames(target, changed, mask, BlendOptions(0, 4.0, color, 1.0, method))
+    far = slice(None), slice(None), slice(96, None)
+    assert torch.equal(images[..., 96:, :][0], target[..., 96:, :][0]) or method == "multi-band"
+    assert (images - target).abs()[:, :, 110:].max() < 0.03, "a blend reaches 64 px at most"
+    assert used[far].max() == 0 and used[:, 48, 30].min() > 0.99
+    assert 0 <= images.min() and images.max() <= 1
+
+
+def test_alpha_is_the_weighted_mean():
+    target, changed = frames(1), frames(1, seed=1)
+    mask = disc()[None] * 0.25
+    images, used = blend_frames(target, changed, mask)
+    assert torch.allclose(images, target * (1 - mask[..., None]) + changed * mask[..., None], atol=1e-5)
+    assert torch.equal(used, mask)
+
+
+def test_multi_band_reproduces_a_picture_blended_with_itself():
+    target = frames(1)
+    images, _ = blend_frames(target, target.clone(), disc()[None], BlendOptions(method="multi-band"))
+    assert torch.allclose(images, target, atol=1e-5)
+
+
+def test_multi_band_hides_a_step_better_than_alpha():
+    target, changed = torch.full((1, 96, 128, 3), 0.3), torch.full((1, 96, 128, 3), 0.7)
+    mask = torch.zeros(1, 96, 128)
+    mask[..., 64:] = 1
+    steepest = {
+        method: blend_frames(target, changed, mask, BlendOptions(method=method))[0].diff(dim=2).abs().max()
+        for method in ("alpha", "multi-band")
+    }
+    assert steepest["multi-band"] < 0.2 * steepest["alpha"]
+
+
+def test_seamless_takes_its_tone_from_the_rim_and_its_detail_from_the_inside():
+    detail = 0.1 * torch.rand(1, 96, 128, 3, generator=torch.Generator().manual_seed(3))
+    target, changed = torch.full((1, 96, 128, 3), 0.3), 0.6 + detail
+    images, _ = blend_frames(target, changed, disc()[None], BlendOptions(method="seamless"))
+    inside = disc(radius=12)[None, ..., None].expand_as(images) > 0
+    assert abs(float(images[inside].mean()) - 0.3) < 0.02
+    own = (images - images[inside].mean())[inside]
+    wanted = (changed - changed[inside].mean())[inside]
+    assert torch.corrcoef(torch.stack([own, wanted]))[0, 1] > 0.95
+
+
+def test_harmonic_fill_continues_a_slope():
+    ys, xs = torch.meshgrid(torch.arange(80.0), torch.arange(100.0), indexing="ij")
+    slope = (0.5 * xs - 0.2 * ys)[None, None]
+    known = torch.ones_like(slope, dtype=torch.bool)
+    known[..., 20:60, 30:80] = False
+    filled = harmonic_fill(torch.where(known, slope, torch.full_like(slope, 99.0)), known)
+    assert (filled - slope).abs().max() < 0.02 * float(slope.max() - slope.min())
+    assert torch.equal(filled[known], slope[known])
+
+
+def test_each_face_is_matched_to_its_own_place():
+    target, changed = torch.full((1, 96, 128, 3), 0.5), torch.full((1, 96, 128, 3), 0.5)
+    left, right = disc(x=30, radius=16), disc(x=98, radius=16)
+    noise = 0.02 * torch.randn(1, 96, 128, 3, generator=torch.Generator().manual_seed(0))
+    target[0][left > 0], target[0][right > 0] = 0.2, 0.8
+    changed[0][left > 0], changed[0][right > 0] = 0.7, 0.3
+    mask = torch.maximum(left, right)[None]
+    images, _ = blend_frames(target + noise, changed + noise, mask, BlendOptions(color_match="linear"))
+    assert abs(float(images[0][left > 0].mean()) - 0.2) < 0.02 and abs(float(images[0][right > 0].mean()) - 0.8) < 0.02
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_kept_is_kept(method):
+    target, changed = frames(1), frames(1, seed=1)
+    keep = torch.zeros(1, 96, 128)
+    keep[:, 40:56] = 1
+    images, used = blend_frames(target, changed, disc()[None], BlendOptions(feather=3, method=method), keep)
+    assert torch.allclose(images[:, 40:56], target[:, 40:56], atol=1e-6) and used[:, 40:56].max() == 0
+
+
+def test_masks_of_another_size_and_single_ones_serve_every_frame():
+    target, changed = frames(3), frames(1, seed=1)
+    small = torch.ones(1, 24, 32)
+    images, used = blend_frames(target, changed, small)
+    assert torch.allclose(images, changed.expand_as(images), atol=1e-6) and used.shape == (3, 96, 128)
+
+
+def test_an_empty_mask_changes_nothing():
+    target = frames(2)
+    images, used = blend_frames(target, frames(2, seed=1), torch.zeros(2, 96, 128), BlendOptions(4, 8.0, "linear"))
+    assert torch.equal(images, target) and used.max() == 0
+
+
+def test_alpha_channel_stays():
+    target, changed = frames(2, channels=4), frames(2, seed=1)
+    images, _ = blend_frames(target, changed, torch.ones(1, 8, 8))
+    assert images.shape == target.shape and torch.equal(images[..., 3], target[..., 3])
+    assert torch.allclose(images[..., :3], changed, atol=1e-6)
+
+
+def test_values_out_of_range_are_clipped():
+    target = frames(1)
+    target[0, 0, 0], target[0, 1, 1] = float("nan"), 7.0
+    images, _ = blend_frames(target, frames(1, seed=1), torch.ones(1, 8, 8) * 0.5)
+    assert torch.isfinite(images).all() and images.max() <= 1
+
+
+@pytest.mark.parametrize(
+    "target, changed, mask, message",
+    [
+        (torch.zeros(0, 8, 8, 3), torch.zeros(1, 8, 8, 3), torch.zeros(1, 8, 8), "at least one frame"),
+        (torch.zeros(2, 8, 8, 3), torch.zeros(2, 8, 9, 3), torch.zeros(1, 8, 8), "8 x 8.*9 x 8"),
+        (torch.zeros(3, 8, 8, 3), torch.zeros(2, 8, 8, 3), torch.zeros(1, 8, 8), "3 target frames.*got 2"),
+        (torch.zeros(3, 8, 8, 3), torch.zeros(3, 8, 8, 3), torch.zeros(2, 8, 8), "masks for all 3"),
+        (torch.zeros(3, 8, 8, 3), torch.zeros(3, 8, 8, 3), torch.zeros(8, 8), "masks .B, H, W."),
+    ],
+)
+def test_what_does_not_go_together_is_named(target, changed, mask, message):
+    with pytest.raises(StyleSwapError, match=message):
+        blend_frames(target, changed, mask)
+
+
+def test_unknown_methods_and_cancelling():
+    picture = torch.zeros(1, 3, 8, 8)
+    with pytest.raises(StyleSwapError, match="blending method"):
+        blend_with_mask(picture, picture, picture[:, :1], BlendOptions(method="glue"))
+
+    class Cancelled(Exception):
+        pass
+
+    def on_frame(frame):
+        if frame == 1:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        blend_frames(frames(3), frames(3), torch.ones(1, 8, 8), on_frame=on_frame)

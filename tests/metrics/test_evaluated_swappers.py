@@ -1,0 +1,70 @@
+"""What is judged: the pipeline with faces found, missed and mistaken, and a generator with another recogniser."""
+
+import numpy as np
+import pytest
+import torch
+
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.detected import DetectedFace
+from styleswap_core.io.images import to_uint8
+from styleswap_core.metrics.evaluated_swappers import check_recognizer, is_hit, pipeline_swapper
+from styleswap_core.metrics.synthetic_cases import draw_cases, render_cases
+from styleswap_core.model import Generator, GeneratorConfig
+
+POINTS = np.float32([[10, 10], [20, 10], [15, 15], [11, 20], [19, 20]])
+
+
+def generator(**choices):
+    torch.manual_seed(0)
+    config = GeneratorConfig(size=32, w_dim=16, mapping_layers=1, channels={4: 8, 8: 8, 16: 8, 32: 8}, **choices)
+    return Generator(config).eval()
+
+
+def face(points):
+    return DetectedFace(0, 0.9, np.concatenate([points.min(0), points.max(0)]), np.float32(points))
+
+
+class KnownFaces:
+    """A face analysis that finds what it is told to, picture after picture."""
+
+    recognizer_name = ""
+    recognizer_sha256 = ""
+
+    def __init__(self, pictures):
+        self.pictures = {picture.tobytes(): faces for picture, faces in pictures}
+
+    def detect(self, picture, order="largest"):
+        return self.pictures[picture.tobytes()]
+
+    def embed(self, picture, points):
+        raise AssertionError("without a recogniser nobody asks for embeddings")
+
+
+def test_pipeline_swaps_what_is_found_and_leaves_the_rest():
+    batch = render_cases(draw_cases(2, 1, seed=5), torch.arange(2), None, "ffhq", torch.device("cpu"))
+    pictures = to_uint8(batch.target)
+    analyzer = KnownFaces([(pictures[0], [face(batch.target_points[0].numpy())]), (pictures[1], [])])
+    embedding = torch.nn.functional.normalize(torch.ones(2, 512), dim=1)
+    with torch.no_grad():
+        result, mask, found = pipeline_swapper(generator(), analyzer)(batch, embedding)
+    assert found.tolist() == [True, False]
+    assert result.shape == batch.target.shape and mask.shape == batch.target_face.shape
+    assert not torch.equal(result[0], batch.target[0]) and mask[0].max() > 0
+    # Only where the mask says so.
+    unchanged = (mask[0] == 0).expand(3, -1, -1)
+    torch.testing.assert_close(result[0][unchanged], batch.target[0][unchanged])
+    torch.testing.assert_close(result[1], batch.target[1])
+    assert mask[1].max() == 0
+
+
+def test_a_detection_beside_the_face_is_no_hit():
+    # Eyes to mouth are 10 px apart: a quarter of that is the limit.
+    assert is_hit(face(POINTS + [2.4, 0]), POINTS)
+    assert not is_hit(face(POINTS + [2.6, 0]), POINTS)
+
+
+def test_another_recogniser_is_refused():
+    with pytest.raises(StyleSwapError, match="--pack"):
+        check_recognizer(generator(recognizer="demo"), "other", "0" * 64)
+    check_recognizer(generator(recognizer="other"), "other", "0" * 64)
+    check_recognizer(generator(), "other", "0" * 64)

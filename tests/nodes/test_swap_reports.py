@@ -1,0 +1,74 @@
+"""The texts that users read, and that other tests look for."""
+
+import numpy as np
+import pytest
+import torch
+
+
+@pytest.fixture(scope="module")
+def reports(pack):
+    return pack("nodes.reports")
+
+
+@pytest.fixture(scope="module")
+def make(pack):
+    """Builders for what reports are made from."""
+    swap, frames = pack("styleswap_core.pipeline.swap"), pack("styleswap_core.pipeline.frames")
+    detected = pack("styleswap_core.faces.detected")
+
+    def swapped(frame, index, before=None, after=None):
+        face = detected.DetectedFace(index, 0.9, np.zeros(4, np.float32), np.zeros((5, 2), np.float32))
+        return swap.SwappedFace(frame, face, torch.eye(3)[:2], 1.0, before, after)
+
+    def result(*told, repaired=()):
+        told = [frames.FrameReport(i, len(faces), faces, problems) for i, (faces, problems) in enumerate(told)]
+        empty = torch.zeros(0)
+        return frames.FramesResult(empty, empty, empty, told, list(repaired))
+
+    return swapped, result
+
+
+def test_swap_report(reports, make):
+    swapped, result = make
+    text = reports.describe_swap(
+        result(([swapped(0, 0, 0.051, 0.712)], []), ([], ["no face found"]), ([swapped(2, 1)], ["no face 4, 2 faces found"]),
+               repaired=(2,)),
+        ["the model is for rendered faces"],
+    )
+    assert text.splitlines() == [
+        "swapped 2 faces in 2 of 3 frames",
+        "frame 1: no face found, passed through",
+        "frame 2: no face 4, 2 faces found, the other faces were swapped",
+        "frame 0: face 0 likeness 0.05 -> 0.71",
+        "frame 2: face 1",
+        "note: likeness was measured in 1 frames",
+        "note: values outside 0..1 or not numbers were clipped in frames 2",
+        "note: the model is for rendered faces",
+    ]
+    assert reports.summarize_swap(result(([swapped(0, 0)], []))) == "swapped 1 face in 1 of 1 frame"
+
+
+def test_face_report(reports):
+    rows = [[], [{"index": 0, "score": 0.914, "box": [10.2, 20.0, 40.0, 60.4], "points": [], "likeness": 0.333}]]
+    assert reports.describe_faces(rows, "left-right").splitlines() == [
+        "1 face in 2 pictures, numbered left-right",
+        "picture 0: no face found",
+        "picture 1: face 0, 30 x 40 px at (10, 20), confidence 0.91, likeness 0.33",
+    ]
+
+
+def test_source_report(pack, reports):
+    detected, extraction = pack("styleswap_core.faces.detected"), pack("styleswap_core.identities.extraction")
+    faces = [
+        extraction.SourceFace(i, detected.DetectedFace(0, 0.9, np.zeros(4), np.zeros((5, 2))), "", torch.zeros(1))
+        for i in range(3)
+    ]
+    text = reports.describe_sources(faces, [0.8, 0.79, 0.1], [False, False, True], True, ["picture 3: no face found"])
+    assert text.splitlines() == [
+        "1 identity out of 2 faces",
+        "picture 0: face 0, likeness to the others 0.80",
+        "picture 1: face 0, likeness to the others 0.79",
+        "picture 2: face 0, likeness to the others 0.10: an outlier, perhaps another person, left out",
+        "picture 3: no face found, left out",
+    ]
+    assert reports.describe_separate(faces[:2], []).splitlines()[0] == "2 identities"

@@ -1,0 +1,308 @@
+"""Batches of frames: nothing is lost, nothing moves, and what was not swapped is named."""
+
+import threading
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from styleswap_core.pipeline import frames as frames_module
+from styleswap_core.swappers.baked_cache import BakedCache
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.alignment import template_points
+from styleswap_core.faces.choice import FaceChoice
+from styleswap_core.faces.detected import DetectedFace, order_faces
+from styleswap_core.pipeline.frames import FrameSwapper, references_for, swap_frames
+from styleswap_core.identities.identity import Identity
+from styleswap_core.io.read_ahead import THREAD_NAME
+from styleswap_core.model import Generator, GeneratorOutput, preset
+from styleswap_core.pipeline.swap import SwapOptions, generate_faces
+
+SIDE = 40.0
+CONFIG = preset("tiny")
+
+
+def vector(seed):
+    values = np.random.default_rng(seed).standard_normal(512).astype(np.float32)
+    return values / np.linalg.norm(values)
+
+
+def who(seed, recognizer="known", **more):
+    return Identity(torch.from_numpy(vector(seed)), recognizer, "", **more)
+
+
+class SeesMarks:
+    """A face analysis for frames in which a face is a red pixel whose green value is the number of the person."""
+
+    recognizer_name, recognizer_sha256 = "known", ""
+
+    def __init__(self):
+        self.embedded = 0
+
+    def detect(self, picture, order="largest", embed=True):
+        found = []
+        for y, x in np.argwhere(picture[..., 0] == 255):
+            points = template_points("ffhq", 1).numpy() * SIDE + [x - SIDE / 2, y - SIDE / 2]
+            box = np.float32([x - SIDE / 2, y - SIDE / 2, x + SIDE / 2, y + SIDE / 2])
+            embedding = vector(int(picture[y, x, 1])) if embed else None
+            found.append(DetectedFace(0, 0.9, box, points.astype(np.float32), embedding))
+        return order_faces(found, order)
+
+    def embed(self, picture, points):
+        self.embedded += 1
+        return vector(int(points[0, 0]))
+
+
+def paints_the_person(crops, identities, own, strength):
+    """A generator that fills the face with a grey of its own for each identity."""
+    greys = torch.tensor([float(identity.id_embedding[0]) for identity in identities]).view(-1, 1, 1, 1)
+    rgb = greys.expand_as(crops).contiguous()
+    return GeneratorOutput(rgb, rgb, torch.ones_like(crops[:, :1]))
+
+
+def frame(*faces, height=80, width=160):
+    """Noise without red at 1.0, and faces at (x, person) in the middle row."""
+    picture = torch.rand(height, width, 3, generator=torch.Generator().manual_seed(7)) * 0.9
+    for x, person in faces:
+        picture[height // 2, x] = torch.tensor([1.0, person / 255, 0.0])
+    return picture
+
+
+def swapper(*identities, **options):
+    return FrameSwapper(paints_the_person, CONFIG, SeesMarks(), list(identities), **options)
+
+
+def grey_at(images, row, x):
+    """What the face at x was painted with, read beside its middle."""
+    return float(images[row, 45, x, 0]) * 2 - 1
+
+
+def test_every_frame_comes_back_in_order_with_or_without_faces():
+    batch = torch.stack([frame(), frame((40, 1)), frame(), frame((40, 1), (120, 2)), frame()])
+    before = batch.clone()
+    result = swapper(who(9), options=SwapOptions(batch_size=2)).run(batch)
+    assert torch.equal(batch, before), "the input is not written to"
+    assert result.images.shape == batch.shape and result.masks.shape == batch.shape[:3]
+    assert result.images.dtype == torch.float32 and result.crops.shape == (3, CONFIG.size, CONFIG.size, 3)
+    for row in (0, 2, 4):
+        assert torch.equal(result.images[row], batch[row]) and result.masks[row].max() == 0
+        assert result.reports[row].problems == ["no face found"]
+    untouched = result.masks == 0
+    assert torch.equal(result.images[untouched], batch[untouched]), "bit for bit"
+    assert [(r.frame, r.faces_found, len(r.swapped)) for r in result.reports] == [
+        (0, 0, 0), (1, 1, 1), (2, 0, 0), (3, 2, 2), (4, 0, 0)
+    ]
+    assert [face.picture for face in result.reports[3].swapped] == [3, 3]
+
+
+def test_a_batch_equals_its_frames_one_by_one(monkeypatch):
+    batch = torch.stack([frame((30 + 10 * i, i)) for i in range(5)])
+    together = swapper(who(9)).run(batch)
+    monkeypatch.setattr(frames_module, "MAX_PIXELS_AT_ONCE", 1)
+    apart = swapper(who(9)).run(batch)
+    assert torch.equal(together.images, apart.images) and torch.equal(together.masks, apart.masks)
+    assert torch.equal(together.crops, apart.crops)
+
+
+def test_one_identity_for_all_and_a_list_face_by_face():
+    batch = frame((40, 1), (120, 2))[None]
+    one = swapper(who(9)).run(batch).images
+    assert grey_at(one, 0, 40) == pytest.approx(grey_at(one, 0, 120), abs=1e-3)
+    two = swapper(who(8), who(9)).run(batch).images
+    assert grey_at(two, 0, 40) == pytest.approx(float(vector(8)[0]), abs=0.01)
+    assert grey_at(two, 0, 120) == pytest.approx(float(vector(9)[0]), abs=0.01)
+    turned = swapper(who(8), who(9), choice=FaceChoice("all", "right-left")).run(batch).images
+    assert grey_at(turned, 0, 40) == pytest.approx(float(vector(9)[0]), abs=0.01)
+
+
+def test_lists_and_faces_of_different_length_are_reported():
+    batch = torch.stack([frame((30, 1), (80, 2), (130, 3)), frame((30, 1))])
+    result = swapper(who(8), who(9)).run(batch)
+    assert len(result.reports[0].swapped) == 2 and "face 2 stays" in result.reports[0].problems[0]
+    assert result.reports[1].problems == ["no face for identity 1"]
+    assert torch.equal(result.images[0, :, 115:], batch[0, :, 115:])
+
+
+def test_likeness_follows_people_who_change_places():
+    batch = torch.stack([frame((40, 1), (120, 2)), frame((40, 2), (120, 1)), frame((40, 3))])
+    choice = FaceChoice("by likeness", references=references_for([who(1), who(2)], SeesMarks()), likeness=0.5)
+    result = swapper(who(8), who(9), choice=choice).run(batch)
+    assert grey_at(result.images, 0, 40) == pytest.approx(float(vector(8)[0]), abs=0.01)
+    assert grey_at(result.images, 1, 40) == pytest.approx(float(vector(9)[0]), abs=0.01)
+    assert not result.reports[2].swapped and len(result.reports[2].problems) == 2
+    with pytest.raises(StyleSwapError, match="one for each of the 2 references"):
+        swapper(who(7), who(8), who(9), choice=choice)
+
+
+def test_strict_names_the_frame():
+    with pytest.raises(StyleSwapError, match="frame 1: no face found"):
+        swapper(who(9), strict=True).run(torch.stack([frame((40, 1)), frame()]))
+
+
+def test_alpha_stays_and_broken_values_are_clipped():
+    batch = torch.cat([torch.stack([frame((40, 1))] * 3), torch.full((3, 80, 160, 1), 0.9)], dim=3)
+    batch[1, 0, 0, 0], batch[1, 0, 1, 1], batch[2, 0, 0, 3] = float("nan"), 3.0, 1.5
+    result = swapper(who(9)).run(batch)
+    assert result.images.shape == batch.shape and result.repaired == [1, 2]
+    assert torch.isfinite(result.images).all() and 0 <= result.images.min() and result.images.max() <= 1
+    assert torch.equal(result.images[0, ..., 3], batch[0, ..., 3])
+    assert [len(report.swapped) for report in result.reports] == [1, 1, 1]
+
+
+def test_a_batch_is_not_written_to_and_stays_the_same_to_the_last_bit_where_nothing_is_swapped():
+    batch = torch.rand(2, 80, 160, 3, generator=torch.Generator().manual_seed(0)) * 0.9
+    batch[0, 40, 40, 0] = 1.0
+    before = batch.clone()
+    result = swapper(who(9)).run(batch)
+    assert torch.equal(batch, before) and torch.equal(result.images[1], before[1])
+    untouched = result.masks[0] == 0
+    assert torch.equal(result.images[0][untouched], before[0][untouched])
+    assert not torch.equal(result.images[0], before[0])
+    for beside in (False, True):
+        with torch.inference_mode():
+            again = replace(swapper(who(9)), detect_beside=beside).run(before.clone())
+        assert torch.equal(again.images, result.images) and torch.equal(again.masks, result.masks)
+
+
+@pytest.mark.parametrize("shape", [(0, 80, 160, 3), (1, 80, 160, 2), (80, 160, 3), (1, 0, 160, 3)])
+def test_what_is_no_batch_of_frames_is_refused(shape):
+    with pytest.raises(StyleSwapError, match="expected frames"):
+        swapper(who(9)).run(torch.zeros(shape))
+
+
+def test_identities_that_do_not_fit_are_refused_before_any_work():
+    with pytest.raises(StyleSwapError, match="at least one"):
+        swapper()
+    with pytest.raises(StyleSwapError, match="'w600k_r50'"):
+        FrameSwapper(paints_the_person, preset("tiny", recognizer="w600k_r50"), SeesMarks(), [who(9)])
+    with pytest.raises(StyleSwapError, match="recogniser that made"):
+        swapper(who(9, "another"), options=SwapOptions(strength=0.5))
+    inverted = who(9, w_plus=torch.zeros(4, 8), generator_sha256="a" * 64)
+    with pytest.raises(StyleSwapError, match="another model"):
+        swapper(inverted, generator_sha256="b" * 64)
+    swapper(inverted, generator_sha256="a" * 64)
+    with pytest.raises(StyleSwapError, match="reference was made with"):
+        references_for([who(9, "another")], SeesMarks())
+
+
+def test_likeness_is_measured_on_a_few_frames_of_a_long_batch():
+    batch = torch.stack([frame((40, 1))] * 40)
+    made = swapper(who(9))
+    result = made.run(batch)
+    measured = [report.frame for report in result.reports if report.swapped[0].similarity is not None]
+    assert len(measured) == 16 and measured[0] == 0 and measured[-1] == 39
+    assert made.analyzer.embedded == 32
+
+
+def test_cancelling_and_progress():
+    seen = []
+
+    class Cancelled(Exception):
+        pass
+
+    def on_frame(number):
+        seen.append(number)
+        if number == 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        swapper(who(9)).run(torch.stack([frame((40, 1))] * 5), on_frame)
+    assert seen == [0, 1, 2]
+
+
+def uint8_frames(count, faces=((40, 1),)):
+    return [(frame(*faces).numpy() * 255).round().astype(np.uint8) for _ in range(count)]
+
+
+def test_a_stream_gives_uint8_frames_back_in_order_and_of_any_size():
+    frames = [*uint8_frames(3), (frame((40, 1), height=60, width=90).numpy() * 255).astype(np.uint8), *uint8_frames(1, ())]
+    copies = [one.copy() for one in frames]
+    seen = []
+    done = list(swapper(who(9), options=SwapOptions(batch_size=3)).stream(iter(frames), seen.append))
+    assert seen == [one.report.frame for one in done] == [0, 1, 2, 3, 4]
+    for before, after, copy in zip(frames, done, copies, strict=True):
+        assert np.array_equal(before, copy) and after.image.dtype == np.uint8 and after.image.shape == before.shape
+        untouched = (after.mask == 0).numpy()
+        assert np.array_equal(after.image[untouched], before[untouched])
+    assert [len(one.crops) for one in done] == [1, 1, 1, 1, 0]
+    assert np.array_equal(done[0].image, done[2].image) and not np.array_equal(done[0].image, frames[0])
+
+
+def test_faces_of_several_frames_run_through_the_generator_together():
+    batches = []
+
+    def counts(crops, identities, own, strength):
+        batches.append(len(crops))
+        return paints_the_person(crops, identities, own, strength)
+
+    one = FrameSwapper(counts, CONFIG, SeesMarks(), [who(9)], options=SwapOptions(batch_size=4))
+    assert len(list(one.stream(uint8_frames(10)))) == 10 and batches == [4, 4, 2]
+    batches.clear()
+    list(one.stream(uint8_frames(3, ((40, 1), (120, 2)))))
+    assert batches == [4, 2]
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_frames_are_searched_in_the_callers_thread_or_beside_it_with_the_same_result(beside):
+    threads = set()
+
+    class Watched(SeesMarks):
+        def detect(self, *args, **options):
+            threads.add(threading.current_thread().name)
+            return super().detect(*args, **options)
+
+    frames = uint8_frames(5, ((40, 1), (120, 2)))
+    expected = list(swapper(who(9)).stream(frames))
+    done = list(replace(swapper(who(9)), analyzer=Watched(), detect_beside=beside).stream(frames))
+    assert all(np.array_equal(one.image, other.image) for one, other in zip(done, expected, strict=True))
+    assert len(threads) == 1 and threads.pop().startswith(THREAD_NAME) == beside
+
+
+def test_a_long_stream_holds_few_frames_at_once():
+    made, taken = [], []
+
+    def endless():
+        for number in range(10**6):
+            made.append(number)
+            yield uint8_frames(1)[0]
+
+    stream = swapper(who(9), options=SwapOptions(batch_size=2)).stream(endless())
+    for done in stream:
+        taken.append(done.report.frame)
+        # Two wait or are worked on, two are made or being made.
+        assert len(made) - len(taken) <= 4
+        if len(taken) == 12:
+            break
+    stream.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_NAME)]
+
+
+def test_an_error_of_source_detector_or_callback_ends_a_stream_cleanly():
+    def breaks():
+        yield from uint8_frames(2)
+        raise OSError("the file ends here")
+
+    def refuses(number):
+        raise KeyboardInterrupt
+
+    for frames, on_frame, error in ((breaks(), int, OSError), (uint8_frames(3), refuses, KeyboardInterrupt),
+                                    ([np.zeros((8, 8), np.uint8)], int, StyleSwapError)):
+        with pytest.raises(error):
+            list(swapper(who(9), options=SwapOptions(batch_size=1)).stream(frames, on_frame))
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_NAME)]
+
+
+def test_swap_frames_bakes_and_gives_what_the_generator_gives():
+    torch.manual_seed(0)
+    generator = Generator(CONFIG).eval().requires_grad_(False)
+    frames, cache = uint8_frames(3), BakedCache()
+    done = list(swap_frames(generator, SeesMarks(), frames, who(9), cache=cache, dtype=torch.float32))
+    assert len(cache) == 1
+    unbaked = FrameSwapper(partial(generate_faces, generator), CONFIG, SeesMarks(), [who(9)], FaceChoice("largest"))
+    with torch.no_grad():
+        for one, other in zip(done, unbaked.stream(frames), strict=True):
+            assert np.abs(one.image.astype(int) - other.image).max() <= 1 and torch.allclose(one.mask, other.mask, atol=1e-4)
+    batch = torch.stack([torch.from_numpy(one).permute(2, 0, 1) for one in frames]) / 127.5 - 1
+    assert [tuple(one.image.shape) for one in swap_frames(generator, SeesMarks(), batch, who(9))] == [(3, 80, 160)] * 3

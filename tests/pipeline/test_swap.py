@@ -1,0 +1,267 @@
+"""The pipeline with a small random generator and faces whose places are given."""
+
+import numpy as np
+import pytest
+import torch
+
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.alignment import template_points
+from styleswap_core.faces.detected import DetectedFace, order_faces
+from styleswap_core.identities.identity import Identity
+from styleswap_core.io.images import from_uint8, to_uint8
+from styleswap_core.model.generator_config import preset
+from styleswap_core.model.generator import Generator, GeneratorOutput
+from styleswap_core.pipeline.swap import domain_notice, generate_faces, swap_faces
+
+
+def unit(seed):
+    return torch.nn.functional.normalize(torch.randn(512, generator=torch.Generator().manual_seed(seed)), dim=0)
+
+
+class KnownFaces:
+    """A face analysis that is told where the faces are; its embedding is a projection of the pixels there."""
+
+    recognizer_name, recognizer_sha256 = "projection", "a" * 64
+
+    def __init__(self, *centers, side=80.0):
+        self.side = side
+        self.faces = [self._face(*center) for center in centers]
+        self.projection = np.random.default_rng(0).standard_normal((512, 3)).astype(np.float32)
+
+    def _face(self, x, y):
+        points = template_points("ffhq", 1).numpy() * self.side + [x - self.side / 2, y - self.side / 2]
+        box = np.float32([x - self.side / 3, y - self.side / 3, x + self.side / 3, y + self.side / 2])
+        return DetectedFace(0, 0.9, box, points.astype(np.float32))
+
+    def detect(self, picture, order="largest"):
+        # Frames that are all black have no faces.
+        return order_faces(self.faces, order) if picture.any() else []
+
+    def embed(self, picture, points):
+        x, y = np.clip(points[2].astype(int), 0, [picture.shape[1] - 1, picture.shape[0] - 1])
+        color = picture[max(0, y - 4) : y + 4, max(0, x - 4) : x + 4].reshape(-1, 3).mean(0) + 1.0
+        embedding = self.projection @ color.astype(np.float32)
+        return embedding / np.linalg.norm(embedding)
+
+
+@pytest.fixture(scope="module")
+def generator():
+    torch.manual_seed(0)
+    made = Generator(preset("tiny")).eval()
+    # An untrained mask is about one half everywhere; a bump in the middle is what a trained one looks like.
+    center = 1.0 - torch.linspace(-1.6, 1.6, 32).square()
+    bump = torch.sigmoid(6 * torch.minimum(center[:, None], center[None, :]))[None, None]
+
+    class WithFaceMask(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.config = made, made.config
+            self.encode, self.map_identity, self.broadcast = made.encode, made.map_identity, made.broadcast
+
+        def _masked(self, output, crop):
+            mask = bump.expand(len(crop), -1, -1, -1)
+            return output._replace(mask=mask, image=torch.lerp(crop, output.rgb, mask))
+
+        def synthesis(self, w_plus, attributes, crop):
+            return self._masked(self.inner.synthesis(w_plus, attributes, crop), crop)
+
+    return WithFaceMask()
+
+
+@pytest.fixture
+def identity():
+    return Identity(unit(1), "projection", "a" * 64)
+
+
+@pytest.fixture(scope="module")
+def target():
+    return np.random.default_rng(2).integers(1, 256, (160, 240, 3), dtype=np.uint8)
+
+
+def test_only_the_face_changes(generator, identity, target):
+    before = target.copy()
+    result = swap_faces(generator, KnownFaces((120, 80)), target, identity)
+    assert np.array_equal(target, before), "the caller's picture is not written to"
+    assert result.image.dtype == np.uint8 and result.image.shape == target.shape
+    assert tuple(result.mask.shape) == (1, 160, 240) and result.mask.max() > 0.9
+    untouched = (result.mask[0] == 0).numpy()
+    assert np.array_equal(result.image[untouched], target[untouched]) and untouched.mean() > 0.7
+    assert not np.array_equal(result.image, target)
+
+
+def test_an_exact_generator_leaves_the_picture_as_it_is(identity):
+    """If rgb is the crop itself, only resampling can change the picture: the crop went back where it came from."""
+
+    class Mirror(torch.nn.Module):
+        config = preset("demo-128")
+
+        def __init__(self):
+            super().__init__()
+            self.anchor = torch.nn.Parameter(torch.zeros(1))
+
+        def map_identity(self, id_embedding):
+            return id_embedding
+
+        def broadcast(self, w):
+            return w[:, None]
+
+        def encode(self, crop):
+            return []
+
+        def synthesis(self, w_plus, attributes, crop):
+            return GeneratorOutput(crop, crop, torch.ones_like(crop[:, :1]))
+
+    y, x = np.mgrid[0:300, 0:300]
+    picture = np.stack([x * 0.8, y * 0.8, 120 + 60 * np.sin(x / 20) * np.sin(y / 17)], -1).astype(np.uint8)
+    for side in (90.0, 128.0, 240.0):
+        result = swap_faces(Mirror(), KnownFaces((150.3, 149.6), side=side), picture, identity)
+        difference = np.abs(result.image.astype(int) - picture)
+        assert result.mask.max() == 1.0 and difference.max() <= 2 and difference.mean() < 0.5
+
+
+def test_float_and_uint8_targets_agree(generator, identity, target):
+    analyzer = KnownFaces((120, 80))
+    as_array = swap_faces(generator, analyzer, target, identity)
+    as_tensor = swap_faces(generator, analyzer, from_uint8(target), identity)
+    assert as_tensor.image.shape == (1, 3, 160, 240) and as_tensor.mask.shape == (1, 1, 160, 240)
+    assert np.abs(to_uint8(as_tensor.image)[0].astype(int) - as_array.image).max() <= 1
+    assert torch.allclose(as_tensor.mask[0], as_array.mask)
+    untouched = (as_tensor.mask == 0).expand(-1, 3, -1, -1)
+    assert torch.equal(as_tensor.image[untouched], from_uint8(target)[untouched])
+
+
+def test_a_batch_equals_its_pictures_one_by_one(generator, identity, target):
+    frames = torch.cat([from_uint8(target), torch.full((1, 3, 160, 240), -1.0), from_uint8(target[::-1])])
+    analyzer = KnownFaces((60, 80), (180, 80))
+    together = swap_faces(generator, analyzer, frames, identity, "all", batch_size=3)
+    for i in (0, 2):
+        alone = swap_faces(generator, analyzer, frames[i : i + 1], identity, "all")
+        assert torch.allclose(together.image[i], alone.image[0], atol=1e-4)
+    assert torch.equal(together.image[1], frames[1]), "a frame without a face stays as it is"
+    assert [(swapped.picture, swapped.face.index) for swapped in together.faces] == [(0, 0), (0, 1), (2, 0), (2, 1)]
+
+
+def test_chosen_faces_alone_are_swapped(generator, identity, target):
+    analyzer = KnownFaces((60, 80), (180, 80))
+    result = swap_faces(generator, analyzer, target, identity, "1", order="left-right")
+    assert [swapped.face.index for swapped in result.faces] == [1]
+    assert result.mask[..., :120].max() == 0 and result.mask[..., 120:].max() > 0.9
+    both = swap_faces(generator, analyzer, target, identity, [0, 1], order="left-right")
+    assert both.mask[..., :120].max() > 0.9 and np.array_equal(both.image[:, 140:], result.image[:, 140:])
+
+
+def test_report(generator, identity, target):
+    result = swap_faces(generator, KnownFaces((120, 80), side=64), target, identity)
+    (swapped,) = result.faces
+    assert swapped.scale == pytest.approx(32 / 64, rel=1e-3)
+    assert -1 <= swapped.similarity <= 1 and swapped.similarity != swapped.similarity_before
+    expected = KnownFaces((120, 80)).embed(result.image, swapped.face.points) @ identity.id_embedding.numpy()
+    assert swapped.similarity == pytest.approx(float(expected), abs=1e-5)
+    foreign = Identity(unit(1), "another", "b" * 64)
+    assert swap_faces(generator, KnownFaces((120, 80)), target, foreign).faces[0].similarity is None
+
+
+def test_faces_at_the_picture_edge(generator, identity, target):
+    for center in ((0, 0), (240, 160), (-10, 80), (120, 155)):
+        result = swap_faces(generator, KnownFaces(center), target, identity)
+        assert result.image.shape == target.shape
+
+
+def test_a_picture_of_12000_px_is_no_problem(generator, identity):
+    picture = np.zeros((12000, 3000, 3), dtype=np.uint8)
+    picture[5600:6400, 1000:2000] = 90
+    result = swap_faces(generator, KnownFaces((1500, 6000), side=700), picture, identity)
+    assert result.mask[0, 6000, 1500] > 0.9 and not np.array_equal(result.image[6000, 1500], picture[6000, 1500])
+
+
+def test_w_plus_is_used_and_bound_to_its_generator(generator, identity, target):
+    analyzer = KnownFaces((120, 80))
+    with torch.no_grad():
+        w_plus = generator.inner.broadcast(generator.inner.mapping(identity.id_embedding[None]))[0]
+    inverted = Identity(unit(5), "projection", "a" * 64, w_plus=w_plus, generator_sha256="c" * 64)
+    result = swap_faces(generator, analyzer, target, inverted, generator_sha256="c" * 64)
+    plain = swap_faces(generator, analyzer, target, identity)
+    assert np.abs(result.image.astype(int) - plain.image).max() <= 1
+    with pytest.raises(StyleSwapError, match="another model"):
+        swap_faces(generator, analyzer, target, inverted, generator_sha256="d" * 64)
+
+
+def test_the_identity_must_fit_the_generator(target):
+    torch.manual_seed(0)
+    generator = Generator(preset("tiny", recognizer="projection")).eval()
+    analyzer = KnownFaces((120, 80))
+    swap_faces(generator, analyzer, target, Identity(unit(1), "projection"))
+    with pytest.raises(StyleSwapError, match="'projection'.*'w600k_r50'"):
+        swap_faces(generator, analyzer, target, Identity(unit(1), "w600k_r50"))
+
+
+def test_mask_options(generator, identity, target):
+    analyzer = KnownFaces((120, 80))
+    plain = swap_faces(generator, analyzer, target, identity).mask.sum()
+    assert swap_faces(generator, analyzer, target, identity, mask_grow=3).mask.sum() > plain
+    assert swap_faces(generator, analyzer, target, identity, mask_grow=-3).mask.sum() < plain
+    soft = swap_faces(generator, analyzer, target, identity, mask_feather=6.0)
+    sharp = swap_faces(generator, analyzer, target, identity)
+    assert soft.mask.diff(dim=1).abs().max() < sharp.mask.diff(dim=1).abs().max()
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_strength_goes_from_the_target_to_the_source(generator, identity, target, inverted):
+    analyzer = KnownFaces((120, 80))
+    own = Identity(torch.from_numpy(analyzer.embed(target, analyzer.faces[0].points)), "projection", "a" * 64)
+    if inverted:
+        with torch.no_grad():
+            w_plus = generator.broadcast(generator.map_identity(identity.id_embedding[None]))[0]
+        identity = Identity(identity.id_embedding, "projection", "a" * 64, w_plus=w_plus, generator_sha256="c" * 64)
+
+    def swap(who, strength):
+        sha = who.generator_sha256
+        return swap_faces(generator, analyzer, target, who, strength=strength, generator_sha256=sha).image.astype(int)
+
+    assert np.abs(swap(identity, 0.0) - swap(own, 1.0)).max() <= 1
+    half = swap(identity, 0.5)
+    to_source, to_own = (np.abs(half - swap(who, 1.0)).mean() for who in (identity, own))
+    assert 0 < to_source < np.abs(swap(own, 1.0) - swap(identity, 1.0)).mean() and to_own > 0
+
+
+def test_strength_mixes_in_w(generator, identity):
+    crops, own = torch.rand(2, 3, 32, 32) * 2 - 1, torch.stack([unit(7), unit(8)])
+    people = [identity, Identity(unit(3), "projection", "a" * 64)]
+    with torch.no_grad():
+        mixed = generate_faces(generator, crops, people, own, 0.25)
+        source = generator.map_identity(torch.stack([who.id_embedding for who in people]))
+        w = 0.75 * generator.map_identity(own) + 0.25 * source
+        expected = generator.synthesis(generator.broadcast(w), generator.encode(crops), crops)
+    assert torch.allclose(mixed.rgb, expected.rgb, atol=1e-5)
+
+
+def test_strength_errors(generator, identity, target):
+    analyzer = KnownFaces((120, 80))
+    for strength in (-0.1, 1.1, float("nan")):
+        with pytest.raises(StyleSwapError, match="strength from 0 to 1"):
+            swap_faces(generator, analyzer, target, identity, strength=strength)
+    with pytest.raises(StyleSwapError, match="recogniser that made"):
+        swap_faces(generator, analyzer, target, Identity(unit(1), "another"), strength=0.5)
+
+
+def test_no_face_is_an_error(generator, identity, target):
+    with pytest.raises(StyleSwapError, match="no face found"):
+        swap_faces(generator, KnownFaces(), target, identity)
+    with pytest.raises(StyleSwapError, match="no face found"):
+        swap_faces(generator, KnownFaces((120, 80)), torch.zeros(0, 3, 64, 64), identity)
+    with pytest.raises(StyleSwapError, match="only 1 face"):
+        swap_faces(generator, KnownFaces((120, 80)), target, identity, "4")
+
+
+@pytest.mark.parametrize("target", [
+    np.zeros((64, 64, 3), np.float32), np.zeros((64, 64), np.uint8), torch.zeros(3, 64, 64), torch.zeros(1, 64, 64, 3),
+])
+def test_other_targets_are_refused(generator, identity, target):
+    with pytest.raises(StyleSwapError, match="expected a target"):
+        swap_faces(generator, KnownFaces((32, 32)), target, identity)
+
+
+def test_a_synthetic_model_says_so_unless_the_picture_is_rendered():
+    assert "rendered faces" in domain_notice({"domain": "synthetic"})
+    assert domain_notice({"domain": "synthetic"}, rendered=True) is None
+    assert domain_notice({"domain": "photographs"}) is None and domain_notice(None) is None

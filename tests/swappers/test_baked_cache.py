@@ -1,0 +1,132 @@
+"""Baked identities: the same faces as from the generator, kept within a bound."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from styleswap_core.swappers.baked_cache import BakedCache, BakedFaces, identity_sha256
+from styleswap_core.identities.identity import Identity
+from styleswap_core.model import Generator, preset
+from styleswap_core.pipeline.swap import generate_faces
+
+
+def who(seed, **more):
+    return Identity(F.normalize(torch.randn(512, generator=torch.Generator().manual_seed(seed)), dim=0), "known", **more)
+
+
+@pytest.fixture(scope="module")
+def generator():
+    torch.manual_seed(0)
+    return Generator(preset("tiny")).eval().requires_grad_(False)
+
+
+def inverted(generator, seed):
+    w_plus = torch.randn(generator.num_ws, generator.config.w_dim, generator=torch.Generator().manual_seed(seed))
+    return who(seed, w_plus=w_plus, generator_sha256="c" * 64)
+
+
+def test_each_face_becomes_its_own_identity(generator):
+    people = [who(1), inverted(generator, 2), who(1), who(3)]
+    crops = torch.rand(4, 3, 32, 32) * 2 - 1
+    faces = BakedFaces(generator, dtype=torch.float32)
+    expected = generate_faces(generator, crops, people)
+    for one, other in zip(expected, faces(crops, people), strict=True):
+        assert (one - other).abs().max() < 1e-4
+    assert len(faces.cache) == 3
+    alone = faces(crops[:2], [who(3)] * 2)
+    assert (alone.image - generate_faces(generator, crops[:2], [who(3)] * 2).image).abs().max() < 1e-4
+
+
+def test_weights_for_longer_embeddings_get_them_baked_or_not():
+    torch.manual_seed(0)
+    generator = Generator(preset("tiny", embedding_norm=20.0)).eval().requires_grad_(False)
+    # Without a bias the norm after this layer would hide every length.
+    torch.nn.init.normal_(generator.mapping.input.bias)
+    crops, person = torch.rand(1, 3, 32, 32) * 2 - 1, who(1)
+    expected = generator(crops, 20 * person.id_embedding[None]).image
+    assert (expected - generator(crops, person.id_embedding[None]).image).abs().max() > 1e-2
+    assert (generate_faces(generator, crops, [person]).image - expected).abs().max() < 1e-5
+    assert (BakedFaces(generator, dtype=torch.float32)(crops, [person]).image - expected).abs().max() < 1e-4
+
+
+def test_a_strength_below_1_runs_unbaked(generator):
+    crops, own = torch.rand(2, 3, 32, 32) * 2 - 1, torch.stack([who(8).id_embedding, who(9).id_embedding])
+    faces = BakedFaces(generator)
+    expected = generate_faces(generator, crops, [who(1)] * 2, own, 0.5)
+    assert torch.equal(faces(crops, [who(1)] * 2, own, 0.5).image, expected.image) and len(faces.cache) == 0
+
+
+def test_an_identity_is_known_by_what_the_generator_sees_of_it(generator):
+    assert identity_sha256(who(1)) == identity_sha256(who(1, sources=("a" * 64,)))
+    assert len({identity_sha256(one) for one in (who(1), who(2), inverted(generator, 1), inverted(generator, 2))}) == 4
+
+
+def test_a_cache_is_shared_by_generators_of_one_hash_alone(generator):
+    cache = BakedCache()
+    first, again, other, nameless, nameless2 = (
+        BakedFaces(generator, sha, cache, torch.float32) for sha in ("a", "a", "b", "", "")
+    )
+    assert first.baked(who(1)) is again.baked(who(1)) is not other.baked(who(1))
+    assert nameless.baked(who(1)) is nameless.baked(who(1)) is not nameless2.baked(who(1))
+    assert BakedFaces(generator, "a", cache, torch.bfloat16).baked(who(1)) is not first.baked(who(1))
+    assert len(cache) == 5
+
+
+class Sized:
+    def __init__(self, size):
+        self.size = size
+
+    def memory_bytes(self):
+        return self.size
+
+
+def test_what_was_not_used_longest_goes_first():
+    cache = BakedCache(max_bytes=100)
+    for name in "abc":
+        cache.get(name, lambda: Sized(30))
+    cache.get("a", lambda: pytest.fail("it is there"))
+    cache.get("d", lambda: Sized(40))
+    assert cache.keys() == ["c", "a", "d"] and cache.bytes() == 100
+    cache.get("large", lambda: Sized(1000))
+    assert cache.keys() == ["large"], "the newest stays, the bound cannot be met otherwise"
+    cache.get("small", lambda: Sized(1))
+    assert cache.keys() == ["small"]
+    cache.clear()
+    assert len(cache) == 0 and cache.bytes() == 0
+
+
+def test_a_failed_baking_leaves_nothing():
+    cache = BakedCache()
+    with pytest.raises(KeyError):
+        cache.get("a", lambda: {}["nothing"])
+    assert len(cache) == 0 and cache.get("a", lambda: Sized(1)).size == 1
+
+
+FAULTS = """
+import resource, threading, torch
+from styleswap_core.model import Generator, preset
+torch.set_num_threads(1)
+def main():
+    generator = Generator(preset("released-256")).eval()
+    with torch.no_grad():
+        baked = generator.bake(generator.broadcast(generator.map_identity(torch.randn(1, 512)))[0])
+    crops = torch.rand(6, 3, 256, 256)
+    faults = []
+    for _ in range(4):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        baked(crops)
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    print(faults[-1])
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about the allocator of glibc")
+@pytest.mark.parametrize("start", ["main()", "thread = threading.Thread(target=main); thread.start(); thread.join()"])
+def test_batches_reuse_the_memory_of_their_maps(start):
+    """Some 45,000 new pages for a batch of six otherwise."""
+    done = subprocess.run([sys.executable, "-c", FAULTS + start], capture_output=True, text=True, check=True)
+    assert int(done.stdout.split()[-1]) < 5000

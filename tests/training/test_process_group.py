@@ -1,0 +1,166 @@
+"""Several processes train what one trains, whichever of them is lost."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import styleswap_core
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.training.run_folder import RunFolder
+from styleswap_core.training.process_group import Replica, check_devices
+from styleswap_core.training.state import checkpoint_paths, read_checkpoint
+
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE))
+
+from training_toys import losses_by_step, write_recognizer  # noqa: E402
+
+PATIENCE = 240
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+
+
+@pytest.fixture(scope="module")
+def recognizer(tmp_path_factory) -> Path:
+    return write_recognizer(tmp_path_factory.mktemp("recognizer") / "toy.onnx")
+
+
+def start(run: RunFolder, recognizer: Path, *settings: str, processes: int = 1, **environment: str) -> subprocess.Popen:
+    """`processes` of them by torchrun, or one process with the environment of one that torchrun started."""
+    run.root.parent.mkdir(parents=True, exist_ok=True)
+    launcher = [*TORCHRUN, str(processes)] if processes > 1 else []
+    root = str(Path(styleswap_core.__file__).resolve().parents[1])
+    return subprocess.Popen(
+        [sys.executable, *launcher, str(HERE / "process_group_worker.py"), str(run.root), str(recognizer), *settings],
+        env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", **environment}, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen) -> str:
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, said[-2000:]
+    return said
+
+
+def wait_for_checkpoint(run: RunFolder, processes: list[subprocess.Popen]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not checkpoint_paths(run.checkpoints):
+        assert time.monotonic() < deadline and all(process.poll() is None for process in processes), "no progress"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, recognizer) -> RunFolder:
+    """What one process computes in one pass."""
+    run = RunFolder(tmp_path_factory.mktemp("alone") / "run")
+    finish(start(run, recognizer))
+    return run
+
+
+@pytest.mark.parametrize(("processes", "passes"), [(2, 1), (1, 2)], ids=["two processes", "two passes"])
+def test_losses_are_those_of_one_process_in_one_pass(tmp_path, recognizer, alone, processes, passes):
+    run = RunFolder(tmp_path / "run")
+    finish(start(run, recognizer, f"accumulate={passes}", processes=processes))
+    expected, got = losses_by_step(alone), losses_by_step(run)
+    assert sorted(got) == list(range(1, 7))
+    for name in ("discriminator/r1", "augment/probability", "loss/adversarial", "loss/perceptual"):
+        assert name in got[3] or name in got[5]
+    assert got[6]["augment/probability"] != got[2]["augment/probability"]
+    for step, figures in expected.items():
+        assert got[step] == pytest.approx(figures, rel=1e-5, abs=1e-6)
+    weights, others = (torch.load(folder.root.with_name("weights_0.pt")) for folder in (alone, run))
+    # Adam divides by the gradient's size: where that is next to nothing, rounding decides the step's sign.
+    assert max(float((a - b).abs().mean()) for a, b in zip(weights, others, strict=True)) < 1e-5
+
+
+def test_unequal_machines_end_with_the_same_weights(tmp_path, recognizer):
+    run = RunFolder(tmp_path / "run")
+    finish(start(run, recognizer, processes=2, UNEQUAL="1"))
+    assert float((tmp_path / "drift_1").read_text()) > 1e-6 and float((tmp_path / "drift_0").read_text()) == 0
+    one, two = (torch.load(tmp_path / f"weights_{rank}.pt") for rank in (0, 1))
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+def test_a_lost_process_ends_the_others_and_one_alone_goes_on(tmp_path, recognizer, alone):
+    """Without a launcher that would stop them, the others notice by themselves."""
+    run = RunFolder(tmp_path / "run")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    group = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    main, other = (start(run, recognizer, "steps=100000", RANK=rank, LOCAL_RANK=rank, **group) for rank in "01")
+    wait_for_checkpoint(run, [main, other])
+    other.send_signal(signal.SIGKILL)
+    _, said = main.communicate(timeout=PATIENCE)
+    other.communicate(timeout=PATIENCE)
+    assert main.returncode == 2
+    reports = [line for line in said.splitlines() if line.startswith("worker: ")]
+    assert len(reports) == 1 and "another process of this training is gone" in reports[0] and "--resume" in reports[0]
+    assert "Traceback" not in said
+    step = read_checkpoint(checkpoint_paths(run.checkpoints)[0])["step"]
+    finish(start(run, recognizer, f"steps={step + 3}"))
+    resumed, straight = losses_by_step(run), losses_by_step(alone)
+    assert sorted(resumed) == list(range(1, step + 4))
+    for each in set(straight) & set(resumed):
+        assert resumed[each] == pytest.approx(straight[each], rel=1e-4, abs=1e-5)
+
+
+def test_torchrun_ends_when_the_main_process_is_lost_and_two_others_go_on(tmp_path, recognizer):
+    run = RunFolder(tmp_path / "run")
+    launched = start(run, recognizer, "steps=100000", processes=2)
+    wait_for_checkpoint(run, [launched])
+    os.kill(int((tmp_path / "pid_0").read_text()), signal.SIGKILL)
+    launched.communicate(timeout=PATIENCE)
+    assert launched.returncode != 0
+    step = read_checkpoint(checkpoint_paths(run.checkpoints)[0])["step"]
+    finish(start(run, recognizer, f"steps={step + 3}", processes=2))
+    assert sorted(losses_by_step(run)) == list(range(1, step + 4))
+
+
+def test_a_failure_of_the_main_process_is_reported_once(tmp_path, recognizer):
+    run = RunFolder(tmp_path / "run")
+    launched = start(run, recognizer, f"init_from={tmp_path / 'nothing.safetensors'}", processes=2)
+    _, said = launched.communicate(timeout=PATIENCE)
+    assert launched.returncode != 0
+    assert len([line for line in said.splitlines() if line.startswith("worker: ")]) == 1
+    assert "nothing.safetensors" in said
+
+
+@pytest.mark.parametrize("settings", [["data=nowhere"], ["data=nowhere", "batch=7"]])
+def test_the_command_reports_wrong_settings_once(tmp_path, settings):
+    root = str(Path(styleswap_core.__file__).resolve().parents[1])
+    words = [word for setting in settings for word in ("--set", setting)]
+    done = subprocess.run(
+        [sys.executable, *TORCHRUN, "2", "-m", "styleswap_core.cli", "train", "--device", "cpu", "--out", str(tmp_path / "run"), *words],
+        env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode != 0 and done.stderr.count("styleswap: error: ") == 1
+    assert ("share evenly" if len(settings) > 1 else "nowhere") in done.stderr
+
+
+def test_a_batch_is_shared_without_rest():
+    assert [list(range(6))[Replica(rank, 3).share(6)] for rank in range(3)] == [[0, 3], [1, 4], [2, 5]]
+    with pytest.raises(StyleSwapError, match="share evenly"):
+        Replica(0, 4).share(6)
+
+
+def test_processes_without_a_gpu_of_their_own_are_refused():
+    check_devices(2, 2)
+    with pytest.raises(StyleSwapError, match="at most 1 processes on this machine.*got 2"):
+        check_devices(2, 1)
+
+
+def test_wrong_launch_is_said_in_one_line(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setenv("MASTER_PORT", "not a port")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    with pytest.raises(StyleSwapError, match="cannot join the 2 processes"):
+        Replica.from_environment("cpu")
+    with pytest.raises(StyleSwapError, match="device of its own"):
+        Replica.from_environment("cpu:0")
