@@ -19,12 +19,26 @@ from comparison import comparison_table, judged, write_page
 from styleswap_core.training import photographs
 
 # The paper's own paradigm never sees an exact swap: identity, realism and mask are all that judge its swaps.
-_PAPER = {"exact_swap": False, "weights.adversarial": 0.1, "weights.feature_matching": 1.0, "weights.identity": 2.0,
-          "weights.truth_identity": 0.0, "weights.perceptual": 1.0}
+_PAPER = {
+    "exact_swap": False,
+    "weights.adversarial": 0.1,
+    "weights.feature_matching": 1.0,
+    "weights.identity": 2.0,
+    "weights.truth_identity": 0.0,
+    "weights.perceptual": 1.0,
+}
 
-# Light terms of the recogniser: at full weight they slow the others down for long.
-_BASE = {"warmup_steps": 50, "schedule": "linear", "weights.adversarial": 0.0, "weights.identity": 0.0, "weights.truth_identity": 0.5,
-         "weights.perceptual": 0.3, "weights.swap_perceptual": 0.3, "weights.mask": 2.0}
+# Light terms of the recognizer: at full weight they slow the others down for long.
+_BASE = {
+    "warmup_steps": 50,
+    "schedule": "linear",
+    "weights.adversarial": 0.0,
+    "weights.identity": 0.0,
+    "weights.truth_identity": 0.5,
+    "weights.perceptual": 0.3,
+    "weights.swap_perceptual": 0.3,
+    "weights.mask": 2.0,
+}
 
 _ARCHITECTURE: dict[str, dict] = {
     "block (base)": {},
@@ -34,37 +48,61 @@ _ARCHITECTURE: dict[str, dict] = {
     "no mask branch": {"model_overrides.mask_branch": False, "model_overrides.attribute_masking": "none"},
     "Adam in place of Muon": {"optimizer": "adam"},
     "no exact swaps (the paper's paradigm)": _PAPER,
-    "no exact swaps, swapped back": {"exact_swap": False, "back_translated_share": 0.5, "back_translation_start": 100,
-                                     "weights.identity": 2.0},
+    "no exact swaps, swapped back": {
+        "exact_swap": False,
+        "back_translated_share": 0.5,
+        "back_translation_start": 100,
+        "weights.identity": 2.0,
+    },
 }
 
 
 def _flat(settings: dict) -> dict:
     # {"weights": {"identity": 2}} -> {"weights.identity": 2}
     plain = {name: value for name, value in settings.items() if not isinstance(value, dict)}
-    return plain | {f"{table}.{name}": value for table, values in settings.items() if isinstance(values, dict)
-                    for name, value in values.items()}
+    return plain | {
+        f"{table}.{name}": value
+        for table, values in settings.items()
+        if isinstance(values, dict)
+        for name, value in values.items()
+    }
 
 
 _PHOTOGRAPHS = _flat(photographs.SETTINGS)
 _UNPAIRED: dict[str, dict] = {
     "exact swaps shown": {"weights.swap_sharpness": 2.0},
     "the paper's own terms": _PAPER,
-    "swapped back alone": {**_PHOTOGRAPHS, "hidden_share": 0.0, "agreeing_share": 0.0, "recoloured": False,
-                           "back_translated_share": 0.5},
+    "swapped back alone": {
+        **_PHOTOGRAPHS,
+        "hidden_share": 0.0,
+        "agreeing_share": 0.0,
+        "recoloured": False,
+        "back_translated_share": 0.5,
+    },
     "hidden and swapped back, no agreement": {**_PHOTOGRAPHS, "agreeing_share": 0.0},
-    "surroundings in their own colours": {**_PHOTOGRAPHS, "recoloured": False},
+    "surroundings in their own colors": {**_PHOTOGRAPHS, "recoloured": False},
     "default for photographs": _PHOTOGRAPHS,
     "the same, a quarter of each batch from the face world": {**_PHOTOGRAPHS, "world_share": 0.25},
 }
 TITLES = {
     "architecture": "Ablation\n\nEvery variant differs from the first in what its name says, and is trained and measured alike:",
     "unpaired": "Training without exact swaps\n\nThe face world knows every exact swap. Here it is hidden from training, as it is in "
-                "photographs, and judges the result:",
+    "photographs, and judges the result:",
 }
 STUDIES = {"architecture": _ARCHITECTURE, "unpaired": _UNPAIRED}
-KEYS = ("face_psnr", "psnr", "ssim", "sharpness_ratio", "id_retrieval_top1", "id_cos_target", "mask_iou", "outside_l1",
-        "pose_error_deg", "expression_error", "gaze_error_deg")
+KEYS = (
+    "face_psnr",
+    "psnr",
+    "ssim",
+    "sharpness_ratio",
+    "id_retrieval_top1",
+    "id_cos_target",
+    "mask_iou",
+    "outside_l1",
+    "pose_error_deg",
+    "expression_error",
+    "gaze_error_deg",
+)
 
 
 def folder_name(variant: str) -> str:
@@ -77,13 +115,30 @@ def train(variant: str, args: argparse.Namespace) -> None:
     run = args.out / folder_name(variant)
     if (run / "finished").exists():
         return
-    settings = {"model": args.model, "data": str(args.data), "steps": args.steps, "batch": args.batch, "checkpoint_every": 500,
-                **_BASE, **STUDIES[args.study][variant]}
+    settings = {
+        "model": args.model,
+        "data": str(args.data),
+        "steps": args.steps,
+        "batch": args.batch,
+        "checkpoint_every": 500,
+        **_BASE,
+        **STUDIES[args.study][variant],
+    }
     if settings.get("world_share"):
         settings["world_data"] = str(args.data)
     if args.recognizer:
         settings["recognizer"] = str(args.recognizer)
-    command = [sys.executable, "-m", "styleswap_core.cli", "train", "--out", str(run), "--resume", "--threads", str(args.threads)]
+    command = [
+        sys.executable,
+        "-m",
+        "styleswap_core.cli",
+        "train",
+        "--out",
+        str(run),
+        "--resume",
+        "--threads",
+        str(args.threads),
+    ]
     for key, value in settings.items():
         command += ["--set", f"{key}={json.dumps(value)}"]
     run.mkdir(parents=True, exist_ok=True)
@@ -101,11 +156,13 @@ def evaluate(variant: str, args: argparse.Namespace) -> dict:
 def table(reports: dict[str, dict], args: argparse.Namespace) -> str:
     """Markdown, with the command that makes it."""
     page = "docs/ablation.md" if args.study == "architecture" else f"docs/{args.study}.md"
-    head = (f"# {TITLES[args.study]}\n\n```\n"
-            f"python benchmarks/ablation.py --study {args.study} --data runs/data/columns --out runs/{args.study} --model {args.model} "
-            f"--steps {args.steps} --batch {args.batch} --table {page}\n```\n\n"
-            f"Preset `{args.model}`, {args.steps} steps of {args.batch} pictures, {args.identities} unseen people x 4 settings, "
-            f"seed {args.seed}.\n\n")
+    head = (
+        f"# {TITLES[args.study]}\n\n```\n"
+        f"python benchmarks/ablation.py --study {args.study} --data runs/data/columns --out runs/{args.study} --model {args.model} "
+        f"--steps {args.steps} --batch {args.batch} --table {page}\n```\n\n"
+        f"Preset `{args.model}`, {args.steps} steps of {args.batch} pictures, {args.identities} unseen people x 4 settings, "
+        f"seed {args.seed}.\n\n"
+    )
     return head + comparison_table("variant", reports, KEYS)
 
 
@@ -115,7 +172,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of columns")
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--table", type=Path, help="Markdown file to write")
-    parser.add_argument("--recognizer", type=Path, help="ONNX file that drives the generators (default: the demo pack's)")
+    parser.add_argument(
+        "--recognizer", type=Path, help="ONNX file that drives the generators (default: the demo pack's)"
+    )
     parser.add_argument("--model", default="demo-64")
     parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--batch", type=int, default=16)
@@ -123,8 +182,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20261122)
     parser.add_argument("--threads", type=int, default=1, help="per training")
     parser.add_argument("--parallel", type=int, default=3, help="trainings at once")
-    parser.add_argument("--study", choices=list(STUDIES), default="architecture",
-                        help="of the generator's form, or of training without exact swaps")
+    parser.add_argument(
+        "--study",
+        choices=list(STUDIES),
+        default="architecture",
+        help="of the generator's form, or of training without exact swaps",
+    )
     parser.add_argument("--only", nargs="+", help="train these variants and stop")
     args = parser.parse_args()
     variants = STUDIES[args.study]

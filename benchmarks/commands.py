@@ -15,7 +15,9 @@ def styleswap(words: list[str], threads: int, processes: int = 1) -> str:
         threads: of torch in each process.
         processes: more than one are started by torchrun.
     """
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)] if processes > 1 else []
+    launcher = (
+        ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)] if processes > 1 else []
+    )
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, *launcher, "-m", "styleswap_core.cli", *words]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from contenders import make_generator
 
-from styleswap_core.swappers.baked_cache import BakedFaces
 from styleswap_core.compositing.canvas import Canvas
 from styleswap_core.faces.analysis import load_face_analysis
 from styleswap_core.faces.choice import FaceChoice
-from styleswap_core.pipeline.frames import FrameSwapper
 from styleswap_core.identities.identity import Identity
 from styleswap_core.io.images import to_uint8
+from styleswap_core.pipeline.frames import FrameSwapper
 from styleswap_core.pipeline.swap import generate_faces
+from styleswap_core.swappers.baked_cache import BakedFaces
 from styleswap_core.synthetic.parameters import Attributes, Identities
 from styleswap_core.synthetic.world import render
 
@@ -29,7 +29,9 @@ FACE_SIDE = 480
 
 def make_frames(faces: int, count: int) -> list[np.ndarray]:
     """(1080, 1920, 3) uint8 each: rendered heads on a gradient, a few pixels further in every frame."""
-    heads = to_uint8(render(Identities.from_seeds(range(faces)), Attributes.from_seeds(range(faces)), size=FACE_SIDE).image)
+    heads = to_uint8(
+        render(Identities.from_seeds(range(faces)), Attributes.from_seeds(range(faces)), size=FACE_SIDE).image
+    )
     ramp = np.linspace(40, 200, WIDTH, dtype=np.uint8)
     background = np.broadcast_to(ramp[None, :, None], (HEIGHT, WIDTH, 3))
     frames = []
@@ -53,6 +55,7 @@ class Stages:
 
     def timed(self, stage: str, function: Callable) -> Callable:
         """The function, with its time added to a stage."""
+
         def run(*arguments, **options):
             self._synchronize()
             start = time.perf_counter()
@@ -106,7 +109,9 @@ def measure(contender: str, name: str, faces: int, device: str, seconds: float, 
     if contender == "unbaked":
         generate = partial(generate_faces, generator)
     else:
-        generate = BakedFaces(generator, dtype=getattr(torch, contender.split("-")[1]), compiled="compiled" in contender)
+        generate = BakedFaces(
+            generator, dtype=getattr(torch, contender.split("-")[1]), compiled="compiled" in contender
+        )
     stages = Stages(device)
 
     def swap(analysis, run, beside: bool = False) -> None:

@@ -35,7 +35,7 @@ def upfirdn2d(x: Tensor, kernel: Tensor, up: int = 1, down: int = 1, pad: tuple[
 
 
 def linear(layer: EqualLinear, x: Tensor) -> Tensor:
-    """Equalised linear layer, scaled at every call."""
+    """Equalized linear layer, scaled at every call."""
     out = F.linear(x, layer.weight * layer.scale, layer.bias * layer.lr_mul)
     return F.leaky_relu(out, 0.2) * math.sqrt(2) if layer.activate else out
 

@@ -1,4 +1,4 @@
-"""How much of a face a recogniser's embedding tells, in decibels: a bound for every generator that sees nothing else.
+"""How much of a face a recognizer's embedding tells, in decibels: a bound for every generator that sees nothing else.
 
     python benchmarks/identity_bound.py --crops runs/data/crops --validation runs/data/crops-val
 
@@ -31,8 +31,10 @@ FRAME, CROP = 256, 128
 def embeddings(recognizer: TorchRecognizer, crops: ColumnSet, count: int) -> tuple[Tensor, Tensor]:
     """(N, 512) embeddings of unit variance, and the identity parameters (N, P) of their people."""
     pictures = crops.images[:count, 0]
-    parts = [F.normalize(recognizer(torch.from_numpy(pictures[first:first + 64].copy()).float() / 127.5 - 1), dim=1)
-             for first in range(0, len(pictures), 64)]
+    parts = [
+        F.normalize(recognizer(torch.from_numpy(pictures[first : first + 64].copy()).float() / 127.5 - 1), dim=1)
+        for first in range(0, len(pictures), 64)
+    ]
     values = Identities.from_seeds(crops.identity_seeds[:count, 0].tolist()).values
     return torch.cat(parts) * np.sqrt(512), values
 
@@ -62,8 +64,10 @@ def rendered_bound(predicted: Tensor, values: Tensor, cases: int, seed: int) -> 
 
     exact, guess, target = (picture(Identities(v)) for v in (values[rows], predicted[rows].clamp(-1, 1), body.values))
     face = torch.maximum(exact.face_mask, target.face_mask)
-    return {"face_psnr_by_predicted_parameters": float(face_psnr(guess.image, exact.image, face).mean()),
-            "face_psnr_target_copied": float(face_psnr(target.image, exact.image, face).mean())}
+    return {
+        "face_psnr_by_predicted_parameters": float(face_psnr(guess.image, exact.image, face).mean()),
+        "face_psnr_target_copied": float(face_psnr(target.image, exact.image, face).mean()),
+    }
 
 
 def main() -> None:
@@ -83,12 +87,20 @@ def main() -> None:
     predicted = unseen @ torch.linalg.solve(normal, known.T @ known_values)
     shares = explained(predicted, values)
     order = shares.argsort().tolist()
-    print(json.dumps({
-        "identity_r2_mean": round(float(shares.mean()), 3),
-        "least_told": {IDENTITY_NAMES[i]: round(float(shares[i]), 2) for i in order[:8]},
-        "best_told": {IDENTITY_NAMES[i]: round(float(shares[i]), 2) for i in order[-8:]},
-        **{name: round(value, 2) for name, value in rendered_bound(predicted, values, args.cases, args.seed).items()},
-    }, indent=2))
+    print(
+        json.dumps(
+            {
+                "identity_r2_mean": round(float(shares.mean()), 3),
+                "least_told": {IDENTITY_NAMES[i]: round(float(shares[i]), 2) for i in order[:8]},
+                "best_told": {IDENTITY_NAMES[i]: round(float(shares[i]), 2) for i in order[-8:]},
+                **{
+                    name: round(value, 2)
+                    for name, value in rendered_bound(predicted, values, args.cases, args.seed).items()
+                },
+            },
+            indent=2,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python benchmarks/inversion.py --threads 4 --out inversion-speed.json
 
 The plain loop does the same work as a first implementation would: in every step it encodes its pictures again, goes
-through the generator and the recogniser as they are, with gradients of all their weights, and runs in float32. Its
+through the generator and the recognizer as they are, with gradients of all their weights, and runs in float32. Its
 second row leaves out the weights' gradients. All take the same steps with the same pictures, losses and looks at
 held-out guides, and end at the same `w_plus` (a test holds them together). Each variant runs in a process of its own (`--repeats` times, by turns),
 so that its peak memory is its own; memory is what comes on top of the loaded networks and pictures.
@@ -27,10 +27,10 @@ from styleswap_core.checkpoints import load_generator
 from styleswap_core.commands.swap_setup import DEMO_MODEL
 from styleswap_core.faces.alignment import recognizer_crop, template_points
 from styleswap_core.faces.analysis import load_face_analysis
-from styleswap_core.inversion import AlignedFaces, InversionSettings, optimise
+from styleswap_core.inversion import AlignedFaces, InversionSettings, optimize
 from styleswap_core.inversion.guides import shuffled_batches, split_held_out
-from styleswap_core.inversion.optimization import BETAS, SOURCE_BATCH
 from styleswap_core.inversion.objective import PRESERVATION_BEND, VIEW_DRAWS, look
+from styleswap_core.inversion.optimization import BETAS, SOURCE_BATCH
 from styleswap_core.inversion.trust_region import TrustRegion
 from styleswap_core.losses import perceptual_loss, pixel_loss
 
@@ -46,8 +46,12 @@ VARIANTS = {
 def settings_of(variant: str, steps: int) -> InversionSettings:
     """Of a variant, for so many steps."""
     # Patience without end: all variants take all steps.
-    return InversionSettings(steps=steps, patience=2000, precision="float32" if variant == "float32" else "auto",
-                             low_memory=variant == "low_memory")
+    return InversionSettings(
+        steps=steps,
+        patience=2000,
+        precision="float32" if variant == "float32" else "auto",
+        low_memory=variant == "low_memory",
+    )
 
 
 def faces(count: int, generator, seed: int) -> AlignedFaces:
@@ -57,20 +61,33 @@ def faces(count: int, generator, seed: int) -> AlignedFaces:
     return AlignedFaces(crops, template_points(generator.config.template, size).expand(count, 5, 2).contiguous())
 
 
-def likeness_loss(recognizer, image: torch.Tensor, points: torch.Tensor, draws: torch.Tensor, target: torch.Tensor,
-                  settings: InversionSettings) -> torch.Tensor:
+def likeness_loss(
+    recognizer,
+    image: torch.Tensor,
+    points: torch.Tensor,
+    draws: torch.Tensor,
+    target: torch.Tensor,
+    settings: InversionSettings,
+) -> torch.Tensor:
     """How far the views `draws` (N, views, VIEW_DRAWS) of swapped guides (N, 3, S, S) are from the person `target` (512,)."""
     crops = look(image, points, draws, recognizer.input_size)
     return settings.weights.identity * (1 - F.cosine_similarity(recognizer(crops), target[None])).mean()
 
 
-def plain_loop(generator, recognizer, sources: AlignedFaces, target, guides: AlignedFaces, settings: InversionSettings,
-               frozen: bool = False) -> torch.Tensor:
-    """The same optimisation, written down as the method says it; `w_plus` (num_ws, w_dim) after the last step.
+def plain_loop(
+    generator,
+    recognizer,
+    sources: AlignedFaces,
+    target,
+    guides: AlignedFaces,
+    settings: InversionSettings,
+    frozen: bool = False,
+) -> torch.Tensor:
+    """The same optimization, written down as the method says it; `w_plus` (num_ws, w_dim) after the last step.
 
     frozen: leaves out the gradients of the networks' weights, which nobody needs.
     """
-    # A recogniser's weights are buffers.
+    # A recognizer's weights are buffers.
     weights = [*generator.parameters(), *(buffer for buffer in recognizer.buffers() if buffer.is_floating_point())]
     for weight in weights:
         weight.requires_grad_(not frozen)
@@ -140,7 +157,7 @@ def measure(variant: str, args: argparse.Namespace) -> dict:
     sources, guides = faces(1, generator, 1), faces(16, generator, 2)
     target = F.normalize(torch.randn(512, generator=torch.Generator().manual_seed(3)), dim=0).to(device)
     loops = {"plain": plain_loop, "plain_frozen": partial(plain_loop, frozen=True)}
-    invert = loops.get(variant, optimise)
+    invert = loops.get(variant, optimize)
 
     def once(steps: int) -> float:
         start = time.perf_counter()
@@ -167,12 +184,29 @@ def compare(args: argparse.Namespace) -> dict:
     runs: dict[str, list[dict]] = {variant: [] for variant in VARIANTS}
     for _ in range(args.repeats):
         for variant in VARIANTS:
-            command = [sys.executable, __file__, "--variant", variant, "--steps", str(args.steps), "--threads", str(args.threads),
-                       "--model", str(args.model), "--device", args.device]
+            command = [
+                sys.executable,
+                __file__,
+                "--variant",
+                variant,
+                "--steps",
+                str(args.steps),
+                "--threads",
+                str(args.threads),
+                "--model",
+                str(args.model),
+                "--device",
+                args.device,
+            ]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             runs[variant].append(json.loads(done.stdout.splitlines()[-1]))
-    result = {"steps": args.steps, "threads": args.threads, "repeats": args.repeats, "device": args.device,
-              "torch": torch.__version__}
+    result = {
+        "steps": args.steps,
+        "threads": args.threads,
+        "repeats": args.repeats,
+        "device": args.device,
+        "torch": torch.__version__,
+    }
     for variant, measured in runs.items():
         result[variant] = {key: statistics.median(row[key] for row in measured) for key in measured[0]}
     for variant in VARIANTS:

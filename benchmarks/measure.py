@@ -1,8 +1,8 @@
 """One measurement in a process of its own; prints one JSON object. `speed.py` runs it.
 
-    python benchmarks/measure.py generator --contender baked-bfloat16 --preset released-256 --batch 8 --threads 4
-    python benchmarks/measure.py peak --dtype bfloat16 --threads 4
-    python benchmarks/measure.py frames --contender baked-bfloat16 --preset released-256 --faces 3 --threads 4
+python benchmarks/measure.py generator --contender baked-bfloat16 --preset released-256 --batch 8 --threads 4
+python benchmarks/measure.py peak --dtype bfloat16 --threads 4
+python benchmarks/measure.py frames --contender baked-bfloat16 --preset released-256 --faces 3 --threads 4
 """
 
 import argparse

@@ -44,10 +44,14 @@ def measure_preparation(folder: Path, workers: int, pictures: int, crop: int, pa
     photos = rendered_photos(folder, max(SIDE, 2 * crop))
     few, many = 2 * workers, (2 + pictures) * workers
     words = ["--size", str(crop), "--workers", str(workers), *(["--pack", pack] if pack else [])]
-    (short, _), (long, kept) = (min(_prepare(folder / f"{workers}-{count}", photos, count, words) for _ in range(REPEATS))
-                                for count in (few, many))
+    (short, _), (long, kept) = (
+        min(_prepare(folder / f"{workers}-{count}", photos, count, words) for _ in range(REPEATS))
+        for count in (few, many)
+    )
     if long <= short:
-        raise SystemExit(f"{many} pictures took no longer than {few}; take more (--prepared), on a machine that does nothing else")
+        raise SystemExit(
+            f"{many} pictures took no longer than {few}; take more (--prepared), on a machine that does nothing else"
+        )
     return Preparation(workers, (many - few) / (long - short), kept, many)
 
 
@@ -66,10 +70,14 @@ def _prepare(folder: Path, photos: list[Path], count: int, words: list[str]) -> 
 
 def preparation_table(rows: list[Preparation]) -> str:
     """Markdown; scaling is against the first line."""
-    lines = ["| processes | pictures/s | times the first | per process | of so many pictures, kept |",
-             "| ---: | ---: | ---: | ---: | ---: |"]
+    lines = [
+        "| processes | pictures/s | times the first | per process | of so many pictures, kept |",
+        "| ---: | ---: | ---: | ---: | ---: |",
+    ]
     for row in rows:
         rate = row.pictures_per_second
-        lines.append(f"| {row.workers} | {rate:.3g} | {rate / rows[0].pictures_per_second:.2f} | {rate / row.workers:.3g} | "
-                     f"{row.pictures}, {row.kept} |")
+        lines.append(
+            f"| {row.workers} | {rate:.3g} | {rate / rows[0].pictures_per_second:.2f} | {rate / row.workers:.3g} | "
+            f"{row.pictures}, {row.kept} |"
+        )
     return "\n".join(lines) + "\n"

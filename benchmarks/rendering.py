@@ -23,7 +23,10 @@ FRAME = 256
 
 def cost(kernels: Kernels, first: int, count: int, size: int) -> float:
     """Milliseconds of CPU time per picture of an aligned face, over `count` people and settings from seed `first` on."""
-    people, settings = Identities.from_seeds(range(first, first + count)), Attributes.from_seeds(range(first, first + count))
+    people, settings = (
+        Identities.from_seeds(range(first, first + count)),
+        Attributes.from_seeds(range(first, first + count)),
+    )
     window = estimate_similarity(five_points(people, settings, FRAME), template_points("ffhq", size))
     begun = time.process_time()
     render(people, settings, size, window=window, frame_size=FRAME, kernels=kernels)
@@ -48,9 +51,17 @@ def main() -> None:
         for name, kernels in contenders.items():
             spent[name].append(cost(kernels, turn * args.pictures, args.pictures, args.size))
     medians = {name: statistics.median(values) for name, values in spent.items()}
-    print(json.dumps({"size": args.size, "threads": args.threads,
-                      **{f"{name}_ms_per_picture": round(value, 1) for name, value in medians.items()},
-                      "plain_over_fused": round(medians["plain"] / medians["fused"], 2)}, indent=2))
+    print(
+        json.dumps(
+            {
+                "size": args.size,
+                "threads": args.threads,
+                **{f"{name}_ms_per_picture": round(value, 1) for name, value in medians.items()},
+                "plain_over_fused": round(medians["plain"] / medians["fused"], 2),
+            },
+            indent=2,
+        )
+    )
 
 
 if __name__ == "__main__":

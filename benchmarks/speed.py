@@ -32,8 +32,17 @@ FRAME_CONTENDERS = ("unbaked", "baked-float32", "baked-bfloat16")
 
 def run(what: str, args: argparse.Namespace, **options: object) -> dict | None:
     """One measurement, or None where it failed; what it said then stands on stderr."""
-    words = [sys.executable, str(HERE / "measure.py"), what, "--device", args.device, "--threads", str(args.threads),
-             "--seconds", str(args.seconds)]
+    words = [
+        sys.executable,
+        str(HERE / "measure.py"),
+        what,
+        "--device",
+        args.device,
+        "--threads",
+        str(args.threads),
+        "--seconds",
+        str(args.seconds),
+    ]
     for name, value in options.items():
         words += [f"--{name}", str(value)]
     # ONNX Runtime and OpenMP read the environment before torch can be told.
@@ -50,11 +59,15 @@ def plan(args: argparse.Namespace) -> list[tuple[str, dict]]:
     contenders = [name for name in args.contenders if args.device in CONTENDERS[name].devices]
     dtypes = sorted({CONTENDERS[name].dtype for name in contenders})
     jobs: list[tuple[str, dict]] = [("peak", {"dtype": dtype}) for dtype in dtypes]
-    settings = [row for row in (QUICK_SETTINGS if args.quick else SETTINGS) if not args.presets or row[0] in args.presets]
+    settings = [
+        row for row in (QUICK_SETTINGS if args.quick else SETTINGS) if not args.presets or row[0] in args.presets
+    ]
     for name, batch in settings:
         wanted = SLOW_ON_CPU.get((name, batch), contenders) if args.device == "cpu" else contenders
         jobs += [
-            ("generator", {"contender": contender, "preset": name, "batch": batch}) for contender in contenders if contender in wanted
+            ("generator", {"contender": contender, "preset": name, "batch": batch})
+            for contender in contenders
+            if contender in wanted
         ]
     for name in QUICK_FRAME_PRESETS if args.quick else FRAME_PRESETS:
         if args.presets and name not in args.presets:
@@ -134,8 +147,12 @@ def main() -> None:
     names = dict.fromkeys(options["preset"] for what, options in jobs if what == "generator")
     rounds = Rounds(jobs, args)
     record = {
-        "device": args.device, "threads": args.threads, "rounds": 0, "seconds": args.seconds,
-        "flops": {name: count_flops(name) for name in names}, "results": rounds.results,
+        "device": args.device,
+        "threads": args.threads,
+        "rounds": 0,
+        "seconds": args.seconds,
+        "flops": {name: count_flops(name) for name in names},
+        "results": rounds.results,
     }
     for number in range(args.rounds):
         rounds.run(number)

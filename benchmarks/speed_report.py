@@ -22,17 +22,22 @@ def write_report(folder: Path, record: dict) -> str:
     rows = summarize(record)
     (folder / f"{stem}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (folder / f"{stem}.svg").write_text(plot(rows), encoding="utf-8")
-    page = "\n\n".join([
-        f"# Speed on {machine_name(record['device'])}",
-        f"{record['threads']} threads, PyTorch {torch.__version__}; medians over up to {record['rounds']} rounds in which the"
-        " contenders take turns, each in a process of its own; the slowest take part in fewer. A timing is the mean over at least"
-        " eight frames. Made by `make bench`.",
-        f"![time per frame]({stem}.svg)",
-        generator_tables(rows, record),
-        checks(rows, record),
-        flops_table(record),
-        frames_table(record),
-    ]) + "\n"
+    page = (
+        "\n\n".join(
+            [
+                f"# Speed on {machine_name(record['device'])}",
+                f"{record['threads']} threads, PyTorch {torch.__version__}; medians over up to {record['rounds']} rounds in which the"
+                " contenders take turns, each in a process of its own; the slowest take part in fewer. A timing is the mean over at least"
+                " eight frames. Made by `make bench`.",
+                f"![time per frame]({stem}.svg)",
+                generator_tables(rows, record),
+                checks(rows, record),
+                flops_table(record),
+                frames_table(record),
+            ]
+        )
+        + "\n"
+    )
     (folder / f"{stem}.md").write_text(page, encoding="utf-8")
     return page
 
@@ -51,7 +56,9 @@ def summarize(record: dict) -> dict[tuple[str, int], dict[str, dict]]:
         per_frame = {number: median(row["seconds"]) / batch for number, row in rounds.items()}
         reference = cells.get((name, batch, REFERENCE), {})
         ratios = [
-            median(reference[number]["seconds"]) / batch / spent for number, spent in per_frame.items() if number in reference
+            median(reference[number]["seconds"]) / batch / spent
+            for number, spent in per_frame.items()
+            if number in reference
         ]
         rate = record["flops"][name]["baked"] / median(per_frame.values())
         dtype = CONTENDERS[contender].dtype
@@ -73,10 +80,14 @@ def generator_tables(rows: dict, record: dict) -> str:
     """One table for each preset and batch."""
     peaks = [row for row in record["results"] if row["what"] == "peak"]
     best = {row["dtype"]: row for row in sorted(peaks, key=lambda row: row["flops_per_second"])}
-    text = "Matrix product at its best in the same run, of several ways and sizes: " + ", ".join(
-        f"{dtype} {row['flops_per_second'] / 1e9:.0f} GFLOP/s ({row['way']}, {row['size']} x {row['size']})"
-        for dtype, row in sorted(best.items())
-    ) + ". Rates count the baked network's operations, whoever does the work."
+    text = (
+        "Matrix product at its best in the same run, of several ways and sizes: "
+        + ", ".join(
+            f"{dtype} {row['flops_per_second'] / 1e9:.0f} GFLOP/s ({row['way']}, {row['size']} x {row['size']})"
+            for dtype, row in sorted(best.items())
+        )
+        + ". Rates count the baked network's operations, whoever does the work."
+    )
     for (name, batch), contenders in rows.items():
         text += f"\n\n## {name}, batch {batch}\n\n"
         text += "| contender | ms per frame | times the reference's speed | GFLOP/s | share of the peak | peak memory | largest difference"
@@ -107,10 +118,14 @@ def checks(rows: dict, record: dict) -> str:
             if batch > 1 and contender in contenders and contender in single:
                 both, alone = contenders[contender]["rounds_ms"], single[contender]["rounds_ms"]
                 found = median(both[number] / alone[number] for number in both.keys() & alone.keys())
-                line(f"{contender}, {name}: a frame in batch {batch} takes no longer than alone", found, "", found <= 1.0)
+                line(
+                    f"{contender}, {name}: a frame in batch {batch} takes no longer than alone", found, "", found <= 1.0
+                )
         if batch > 1 and "baked-bfloat16" in contenders and REFERENCE in contenders:
             found = contenders["baked-bfloat16"]["megabytes"] / contenders[REFERENCE]["megabytes"]
-            line(f"baked-bfloat16, {name}, batch {batch}: peak memory not above the reference's", found, "", found <= 1.0)
+            line(
+                f"baked-bfloat16, {name}, batch {batch}: peak memory not above the reference's", found, "", found <= 1.0
+            )
     name, batch, contender, least = WANTED_PEAK_SHARE
     if contender in rows.get((name, batch), {}):
         found = rows[(name, batch)][contender]["share"]
@@ -118,7 +133,12 @@ def checks(rows: dict, record: dict) -> str:
     for row in frame_rows(record):
         if row["contender"] == "baked-bfloat16":
             rest = (sum(row["split"].values()) - row["split"]["generator"]) / row["split"]["generator"]
-            line(f"end to end, {row['preset']}, {row['faces']} faces: all else takes less than the generator", rest, "", rest < 1)
+            line(
+                f"end to end, {row['preset']}, {row['faces']} faces: all else takes less than the generator",
+                rest,
+                "",
+                rest < 1,
+            )
     return "\n".join(lines)
 
 
@@ -138,9 +158,13 @@ def frame_rows(record: dict) -> list[dict]:
             cells[(row["preset"], row["faces"], row["contender"])].append(row)
     return [
         {
-            "preset": name, "faces": faces, "contender": contender,
+            "preset": name,
+            "faces": faces,
+            "contender": contender,
             "split": {stage: median(row["ms_per_frame"][stage] for row in found) for stage in found[0]["ms_per_frame"]},
-            "whole": {way: median(row["whole_ms_per_frame"][way] for row in found) for way in found[0]["whole_ms_per_frame"]},
+            "whole": {
+                way: median(row["whole_ms_per_frame"][way] for row in found) for way in found[0]["whole_ms_per_frame"]
+            },
             "faces_found": median(row["faces_found"] for row in found),
         }
         for (name, faces, contender), found in cells.items()
@@ -154,9 +178,11 @@ def frames_table(record: dict) -> str:
         return ""
     stages, users_way = list(rows[0]["split"]), "in turn" if record["device"] == "cpu" else "beside"
     lines = [
-        "## 1080p frames from end to end", "",
+        "## 1080p frames from end to end",
+        "",
         "Milliseconds per frame, each stage alone. *In turn* is the whole stream with detection in turn with the generator, as"
-        " users run it on a CPU; *beside*, with detection of the next frames beside the generator, as they run it on a GPU.", "",
+        " users run it on a CPU; *beside*, with detection of the next frames beside the generator, as they run it on a GPU.",
+        "",
         "| preset | contender | faces (found) | " + " | ".join(stages) + " | in turn | beside | frames/s |",
         "| --- | --- | ---: |" + " ---: |" * (len(stages) + 3),
     ]
@@ -183,7 +209,9 @@ def plot(rows: dict) -> str:
             color = "#9a9a9a" if contender == REFERENCE else "#3b7dd8" if "float16" in contender else "#7fb2f0"
             parts.append(f'<text x="{left - 8}" y="{y + 13}" text-anchor="end">{CONTENDERS[contender].label}</text>')
             parts.append(f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{bar - 4}" fill="{color}"/>')
-            parts.append(f'<text x="{left + length + 6:.1f}" y="{y + 13}">{row["ms"]:.1f} ms, {row["ratio"]:.1f}x</text>')
+            parts.append(
+                f'<text x="{left + length + 6:.1f}" y="{y + 13}">{row["ms"]:.1f} ms, {row["ratio"]:.1f}x</text>'
+            )
             y += bar
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 130}" height="{y + 20}"'

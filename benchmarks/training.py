@@ -40,16 +40,50 @@ class Setting(NamedTuple):
 def render(folder: Path, size: int) -> None:
     """A small set of columns: what it shows does not matter here."""
     if not folder.exists():
-        styleswap(["render", "columns", "--out", str(folder), "--size", str(size), "--columns", str(COLUMNS), "--members",
-                   str(MEMBERS), "--identities", str(PEOPLE), "--workers", "1"], threads=1)
+        styleswap(
+            [
+                "render",
+                "columns",
+                "--out",
+                str(folder),
+                "--size",
+                str(size),
+                "--columns",
+                str(COLUMNS),
+                "--members",
+                str(MEMBERS),
+                "--identities",
+                str(PEOPLE),
+                "--workers",
+                "1",
+            ],
+            threads=1,
+        )
 
 
 def measure(setting: Setting, data: Path, args: argparse.Namespace) -> dict:
     """One line: what `train --measure` reports."""
     recipe = ROOT / "docs" / "recipes" / f"{setting.name}.json"
-    words = ["train", "--measure", str(args.seconds), "--json", "--device", args.device, "--threads", str(setting.threads),
-             "--set", f"data={data}", "--set", f"batch={args.pictures * setting.processes}", "--set", "accumulate=1",
-             "--set", f"stddev_group={min(4, args.pictures)}", "--set", "recognizer_rows=0"]
+    words = [
+        "train",
+        "--measure",
+        str(args.seconds),
+        "--json",
+        "--device",
+        args.device,
+        "--threads",
+        str(setting.threads),
+        "--set",
+        f"data={data}",
+        "--set",
+        f"batch={args.pictures * setting.processes}",
+        "--set",
+        "accumulate=1",
+        "--set",
+        f"stddev_group={min(4, args.pictures)}",
+        "--set",
+        "recognizer_rows=0",
+    ]
     words += ["--config", str(recipe)] if recipe.exists() else ["--set", f"model={setting.name}"]
     return json.loads(styleswap(words, setting.threads, setting.processes).splitlines()[-1])
 
@@ -78,8 +112,10 @@ def pictures_of(name: str) -> int | None:
 
 def table(results: list[tuple[Setting, dict]]) -> str:
     """Markdown. Scaling is against the first line of the same recipe, per core where there are no GPUs."""
-    lines = ["| recipe or preset | processes x threads | pictures/s | times the first | per core or GPU | GiB per process | hours for the recipe |",
-             "| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
+    lines = [
+        "| recipe or preset | processes x threads | pictures/s | times the first | per core or GPU | GiB per process | hours for the recipe |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
     first: dict[str, float] = {}
     for setting, measured in results:
         rate = measured["images_per_second"]
@@ -88,7 +124,8 @@ def table(results: list[tuple[Setting, dict]]) -> str:
         hours = "" if pictures is None else f"{pictures / rate / 3600:,.0f}"
         lines.append(
             f"| {setting.name} | {setting.processes} x {setting.threads} | {rate:.3g} | {rate / base:.2f} | "
-            f"{rate / (setting.processes * setting.threads):.3g} | {measured['peak_bytes'] / 2**30:.2f} | {hours} |")
+            f"{rate / (setting.processes * setting.threads):.3g} | {measured['peak_bytes'] / 2**30:.2f} | {hours} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -96,14 +133,21 @@ def main() -> None:
     """Measure every setting, and write the table after each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for training.json and training.md")
-    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS), help="recipes or presets to train")
+    parser.add_argument(
+        "--models", nargs="+", choices=list(MODELS), default=list(MODELS), help="recipes or presets to train"
+    )
     parser.add_argument("--processes", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], help="of a single process")
     parser.add_argument("--pictures", type=int, default=2, help="at once in each process")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--seconds", type=float, default=30.0, help="about how long each line is timed")
-    parser.add_argument("--workers", nargs="+", type=int, default=list(range(1, (os.cpu_count() or 1) + 1)),
-                        help="processes that prepare; 0 leaves the preparation out")
+    parser.add_argument(
+        "--workers",
+        nargs="+",
+        type=int,
+        default=list(range(1, (os.cpu_count() or 1) + 1)),
+        help="processes that prepare; 0 leaves the preparation out",
+    )
     parser.add_argument("--prepared", type=int, default=400, help="pictures that each of them prepares")
     parser.add_argument("--pack", default="", help="insightface pack of the preparation (default: the demo pack)")
     parser.add_argument("--data", type=Path, help="where to keep the rendered columns; default: a temporary folder")
@@ -115,8 +159,11 @@ def main() -> None:
     workers = [count for count in args.workers if count > 0]
     with tempfile.TemporaryDirectory() as temporary:
         for count in tqdm([1, 2] if args.quick else workers, desc="preparation"):
-            prepared.append(measure_preparation(Path(temporary), count, 24 if args.quick else args.prepared,
-                                                64 if args.quick else 256, args.pack))
+            prepared.append(
+                measure_preparation(
+                    Path(temporary), count, 24 if args.quick else args.prepared, 64 if args.quick else 256, args.pack
+                )
+            )
             write(args, prepared, trained)
         for setting in tqdm(plan(args), desc="training"):
             data = (args.data or Path(temporary)) / f"columns-{setting.size}"
@@ -129,17 +176,25 @@ def main() -> None:
 def write(args: argparse.Namespace, prepared: list[Preparation], trained: list[tuple[Setting, dict]]) -> None:
     """The record and its tables; after each line, so that a benchmark that is stopped leaves what it finished."""
     record = {
-        "machine": machine_name(args.device), "cores": os.cpu_count(), "device": args.device,
-        "python": platform.python_version(), "torch": torch.__version__, "pack": args.pack or "demo",
+        "machine": machine_name(args.device),
+        "cores": os.cpu_count(),
+        "device": args.device,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "pack": args.pack or "demo",
         "preparation": [row._asdict() for row in prepared],
         "training": [{**row._asdict(), **found} for row, found in trained],
     }
     (args.out / "training.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    parts = [f"# Preparing data, and training\n\nMeasured by `benchmarks/training.py` on {record['machine']},"
-             f" {record['cores']} cores.\n"]
+    parts = [
+        f"# Preparing data, and training\n\nMeasured by `benchmarks/training.py` on {record['machine']},"
+        f" {record['cores']} cores.\n"
+    ]
     if prepared:
-        parts.append(f"## `styleswap prepare`\n\nWith the {'demo pack' if not args.pack else args.pack}, one face in each picture; "
-                     f"without the start of the program.\n\n{preparation_table(prepared)}")
+        parts.append(
+            f"## `styleswap prepare`\n\nWith the {'demo pack' if not args.pack else args.pack}, one face in each picture; "
+            f"without the start of the program.\n\n{preparation_table(prepared)}"
+        )
     if trained:
         parts.append(f"## `styleswap train`\n\n{args.pictures} pictures at once in each process.\n\n{table(trained)}")
     (args.out / "training.md").write_text("\n".join(parts), encoding="utf-8")

@@ -7,7 +7,29 @@ def node_classes() -> list[type]:
     Raises:
         ImportError: called outside ComfyUI (there is no `comfy_api`).
     """
-    from . import blend_with_mask as blend, detect_faces as detect, identities as identity, identity_files, invert_identity, loaders, save_image as save, swap_face as swap, synthetic_face as synthetic
+    from . import (
+        blend_with_mask as blend,
+    )
+    from . import (
+        detect_faces as detect,
+    )
+    from . import (
+        identities as identity,
+    )
+    from . import (
+        identity_files,
+        invert_identity,
+        loaders,
+    )
+    from . import (
+        save_image as save,
+    )
+    from . import (
+        swap_face as swap,
+    )
+    from . import (
+        synthetic_face as synthetic,
+    )
 
     return [
         loaders.LoadModel,

@@ -3,7 +3,8 @@
 import torch
 from comfy_api.latest import io
 
-from ..styleswap_core.compositing import color_matching, composite as compositing
+from ..styleswap_core.compositing import color_matching
+from ..styleswap_core.compositing import composite as compositing
 from .host import frame_progress, result_device
 from .sockets import make_schema, unknown_choice
 from .values import meant_mask
@@ -19,24 +20,43 @@ class BlendWithMask(io.ComfyNode):
             node_id="StyleSwap_BlendWithMask",
             display_name="Blend With Mask",
             category="StyleSwap/image",
-            description="Puts a swapped picture over the target under a mask: grows and softens the mask, matches colours, hides"
+            description="Puts a swapped picture over the target under a mask: grows and softens the mask, matches colors, hides"
             " the seam, and keeps what a second mask protects.",
             search_aliases=["composite", "color match", "feather", "poisson", "seamless"],
             inputs=[
                 io.Image.Input("target", tooltip="The picture from before the swap"),
-                io.Image.Input("swapped", tooltip="The picture after it, of the same size; one for all frames, or one for each"),
-                io.Mask.Input("mask", tooltip="Where the swapped picture shows: Swap Face's mask, or your own. The empty mask that"
-                              " Load Image gives for a picture without transparency means everywhere"),
+                io.Image.Input(
+                    "swapped", tooltip="The picture after it, of the same size; one for all frames, or one for each"
+                ),
+                io.Mask.Input(
+                    "mask",
+                    tooltip="Where the swapped picture shows: Swap Face's mask, or your own. The empty mask that"
+                    " Load Image gives for a picture without transparency means everywhere",
+                ),
                 io.Int.Input("grow", default=0, min=-256, max=256, tooltip="Grow (or shrink) the mask, in pixels"),
-                io.Float.Input("feather", default=4.0, min=0.0, max=256.0, step=0.5, tooltip="Soften its outline, in pixels"),
-                io.Combo.Input("color_match", options=list(color_matching.METHODS), default="none",
-                               tooltip="Give the swapped face the target's colours inside the mask: mean-std (Lab), linear"
-                               " (Monge-Kantorovich) or histogram"),
-                io.Float.Input("color_strength", default=1.0, min=0.0, max=1.0, step=0.05, tooltip="How far to match colours"),
-                io.Combo.Input("method", options=list(compositing.METHODS), default="alpha",
-                               tooltip="alpha: plain mix. multi-band: soft for tones, sharp for details. seamless: takes its tone"
-                               " from the rim of the mask (Poisson)"),
-                io.Mask.Input("keep", optional=True, tooltip="Where this is white the target stays: hands, hair, glasses"),
+                io.Float.Input(
+                    "feather", default=4.0, min=0.0, max=256.0, step=0.5, tooltip="Soften its outline, in pixels"
+                ),
+                io.Combo.Input(
+                    "color_match",
+                    options=list(color_matching.METHODS),
+                    default="none",
+                    tooltip="Give the swapped face the target's colors inside the mask: mean-std (Lab), linear"
+                    " (Monge-Kantorovich) or histogram",
+                ),
+                io.Float.Input(
+                    "color_strength", default=1.0, min=0.0, max=1.0, step=0.05, tooltip="How far to match colors"
+                ),
+                io.Combo.Input(
+                    "method",
+                    options=list(compositing.METHODS),
+                    default="alpha",
+                    tooltip="alpha: plain mix. multi-band: soft for tones, sharp for details. seamless: takes its tone"
+                    " from the rim of the mask (Poisson)",
+                ),
+                io.Mask.Input(
+                    "keep", optional=True, tooltip="Where this is white the target stays: hands, hair, glasses"
+                ),
             ],
             outputs=[
                 io.Image.Output("image", display_name="image", tooltip="The blended frames"),
@@ -51,8 +71,16 @@ class BlendWithMask(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, target: torch.Tensor, swapped: torch.Tensor, mask: torch.Tensor, grow: int, feather: float, color_match: str,
-        color_strength: float, method: str, keep: torch.Tensor | None = None,
+        cls,
+        target: torch.Tensor,
+        swapped: torch.Tensor,
+        mask: torch.Tensor,
+        grow: int,
+        feather: float,
+        color_match: str,
+        color_strength: float,
+        method: str,
+        keep: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         """target (B, H, W, 3 or 4), swapped and mask for each or one for all -> the blended pictures, in the target's shape, and the
         masks that were used (B, H, W); see `compositing.blend_frames`.

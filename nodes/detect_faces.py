@@ -8,12 +8,12 @@ from comfy_api.latest import io, ui
 
 from ..styleswap_core.faces.choice import likeness_table
 from ..styleswap_core.faces.overlay import draw_faces
-from ..styleswap_core.pipeline.frames import references_for
 from ..styleswap_core.io.images import bchw_to_bhwc, from_uint8
+from ..styleswap_core.pipeline.frames import references_for
 from .analysis import open_analysis
 from .host import frame_progress, result_device
-from .swap_reports import describe_faces
 from .sockets import face_analysis_input, identity_input, make_schema, order_input, unknown_choice
+from .swap_reports import describe_faces
 from .values import as_identity, count_pictures, picture_arrays
 
 # Each preview is a file in ComfyUI's temporary folder.
@@ -39,12 +39,18 @@ class DetectFaces(io.ComfyNode):
                 face_analysis_input(),
                 io.Image.Input("image", tooltip="One picture or a batch"),
                 order_input("How the faces of each picture are numbered"),
-                identity_input("reference", "If connected, the report gives each face's likeness to it: what to set the"
-                               " threshold of Swap Face by", optional=True),
+                identity_input(
+                    "reference",
+                    "If connected, the report gives each face's likeness to it: what to set the"
+                    " threshold of Swap Face by",
+                    optional=True,
+                ),
             ],
             outputs=[
                 io.Image.Output("preview", display_name="image", tooltip="The pictures with numbered faces"),
-                io.String.Output("faces", display_name="faces", tooltip="JSON: for each picture a list of index, score, box, points"),
+                io.String.Output(
+                    "faces", display_name="faces", tooltip="JSON: for each picture a list of index, score, box, points"
+                ),
                 io.Int.Output("count", display_name="count", tooltip="Number of faces in all pictures together"),
                 io.String.Output("report", display_name="report", tooltip="The same in words"),
             ],
@@ -56,14 +62,12 @@ class DetectFaces(io.ComfyNode):
         return unknown_choice(cls, order=order) or True
 
     @classmethod
-    def execute(
-        cls, face_analysis: object, image: torch.Tensor, order: str, reference: object = None
-    ) -> io.NodeOutput:
+    def execute(cls, face_analysis: object, image: torch.Tensor, order: str, reference: object = None) -> io.NodeOutput:
         """image (B, H, W, 3 or 4) -> the pictures with boxes and numbers drawn (B, H, W, 3), JSON of each picture's faces, how
         many there are in all, and a report.
 
         Raises:
-            StyleSwapError: `reference` is no single identity, or of another recogniser.
+            StyleSwapError: `reference` is no single identity, or of another recognizer.
         """
         on_picture = frame_progress(count_pictures(image))
         drawn = torch.empty(*image.shape[:3], 3, dtype=torch.float32, device=result_device())

@@ -107,5 +107,7 @@ def _existing(folder: str, name: str, kind: str) -> Path:
     path = folder_paths.get_full_path(folder, name)
     if path is None:
         places = " or ".join(folder_paths.get_folder_paths(folder))
-        raise StyleSwapError(f"the {kind} {name!r} is not in {places} any more; put it back, or choose another (R refreshes)")
+        raise StyleSwapError(
+            f"the {kind} {name!r} is not in {places} any more; put it back, or choose another (R refreshes)"
+        )
     return Path(path)

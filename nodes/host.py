@@ -1,4 +1,4 @@
-"""ComfyUI's services for long work: progress, cancelling, where results lie, a line of text in the node."""
+"""ComfyUI's services for long work: progress, canceling, where results lie, a line of text in the node."""
 
 import sys
 from collections.abc import Callable
@@ -15,12 +15,12 @@ def result_device() -> torch.device:
 
 
 def check_interrupted() -> None:
-    """Raise ComfyUI's InterruptProcessingException if the user has cancelled."""
+    """Raise ComfyUI's InterruptProcessingException if the user has canceled."""
     comfy.model_management.throw_exception_if_processing_interrupted()
 
 
 def frame_progress(total: int) -> Callable[[int], None]:
-    """A function to call before step 0, 1, ... of `total`: it checks for cancelling and moves the node's bar."""
+    """A function to call before step 0, 1, ... of `total`: it checks for canceling and moves the node's bar."""
     bar = comfy.utils.ProgressBar(total)
 
     def on_step(step: int) -> None:

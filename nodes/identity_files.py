@@ -5,8 +5,8 @@ from pathlib import Path, PurePosixPath
 from comfy_api.latest import io
 
 from ..styleswap_core.errors import StyleSwapError
-from ..styleswap_core.identities.reactor_files import load_any_identity, save_face_model
 from ..styleswap_core.identities.identity import save_identity
+from ..styleswap_core.identities.reactor_files import load_any_identity, save_face_model
 from .folders import NO_IDENTITY, file_state, identity_folder, identity_names, identity_path, reactor_folder
 from .sockets import Identity, identity_input, make_schema, unknown_choice
 from .values import as_identity
@@ -34,12 +34,22 @@ class SaveIdentity(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 identity_input("identity", "What to save"),
-                io.String.Input("filename", default="person", tooltip="Name without suffix; folders are allowed: friends/anna"),
-                io.Combo.Input("file_format", options=[_OWN, _REACTOR], default=_OWN,
-                               tooltip="ReActor's format takes identities of the recogniser w600k_r50 (buffalo_l) only and goes"
-                               " to models/reactor/faces"),
-                io.Combo.Input("if_exists", options=[_NUMBER, _OVERWRITE, _STOP], default=_NUMBER,
-                               tooltip="What to do where a file of that name is there already"),
+                io.String.Input(
+                    "filename", default="person", tooltip="Name without suffix; folders are allowed: friends/anna"
+                ),
+                io.Combo.Input(
+                    "file_format",
+                    options=[_OWN, _REACTOR],
+                    default=_OWN,
+                    tooltip="ReActor's format takes identities of the recognizer w600k_r50 (buffalo_l) only and goes"
+                    " to models/reactor/faces",
+                ),
+                io.Combo.Input(
+                    "if_exists",
+                    options=[_NUMBER, _OVERWRITE, _STOP],
+                    default=_NUMBER,
+                    tooltip="What to do where a file of that name is there already",
+                ),
             ],
             outputs=[io.String.Output("file", display_name="file", tooltip="Name of the file, for Load Identity")],
         )
@@ -81,9 +91,15 @@ class LoadIdentity(io.ComfyNode):
             description="Loads an identity from models/styleswap/identities, or a face model of ReActor from models/reactor/faces.",
             search_aliases=["load face", "face model"],
             inputs=[
-                io.Combo.Input("identity_file", options=identity_names(), tooltip="A saved identity; press R to see new files"),
-                io.String.Input("file", optional=True, force_input=True,
-                                tooltip="Takes the place of the choice above: from Save Identity, to save and load in one go"),
+                io.Combo.Input(
+                    "identity_file", options=identity_names(), tooltip="A saved identity; press R to see new files"
+                ),
+                io.String.Input(
+                    "file",
+                    optional=True,
+                    force_input=True,
+                    tooltip="Takes the place of the choice above: from Save Identity, to save and load in one go",
+                ),
             ],
             outputs=[
                 Identity.Output("identity", display_name="identity", tooltip="For Swap Face"),
@@ -120,7 +136,7 @@ class LoadIdentity(io.ComfyNode):
         path = identity_path(file or identity_file)
         identity = load_any_identity(path)
         lines = [
-            f"{path.name}: recogniser {identity.recognizer or 'unknown'}",
+            f"{path.name}: recognizer {identity.recognizer or 'unknown'}",
             f"pictures it was made from: {len(identity.sources) or 'no record'}",
             f"identity {identity.fingerprint}",
         ]
@@ -163,7 +179,9 @@ def _free_name(folder: Path, name: Path, if_exists: str) -> Path:
     if if_exists == _OVERWRITE or not (folder / name).exists():
         return name
     if if_exists == _STOP:
-        raise StyleSwapError(f"{folder / name} exists already; choose another name, or let the node number or overwrite it")
+        raise StyleSwapError(
+            f"{folder / name} exists already; choose another name, or let the node number or overwrite it"
+        )
     number = 2
     while (folder / name.with_stem(f"{name.stem}_{number}")).exists():
         number += 1

@@ -18,9 +18,9 @@ from ..styleswap_core.identities.identity import save_identity
 from ..styleswap_core.io.images import bchw_to_bhwc, from_uint8, to_uint8
 from .analysis import open_analysis
 from .folders import identity_folder
-from .loaded_generator import LoadedGenerator
 from .host import check_interrupted, result_device, show_text
 from .identity_files import prepare_file, relative_name
+from .loaded_generator import LoadedGenerator
 from .sockets import Identity, Model, face_analysis_input, make_schema
 from .values import picture_arrays
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class InvertIdentity(io.ComfyNode):
-    """Optimises one person's identity for one model."""
+    """Optimizes one person's identity for one model."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -39,32 +39,60 @@ class InvertIdentity(io.ComfyNode):
             node_id="StyleSwap_InvertIdentity",
             display_name="Invert Identity",
             category="StyleSwap/identity",
-            description="Takes half a minute once, for a better likeness in every later swap: optimises the identity of the"
+            description="Takes half a minute once, for a better likeness in every later swap: optimizes the identity of the"
             " person in the source pictures for this model, by reconstructing them and by swapping onto other faces in turn."
             " The result goes wherever an identity goes, with this model alone.",
             search_aliases=["inversion", "optimize identity", "better likeness", "w+"],
             inputs=[
                 Model.Input("model", tooltip="From Load StyleSwap Model; the result fits this model alone"),
                 face_analysis_input(),
-                io.Image.Input("source", tooltip="One or several pictures of one person; the largest face of each counts"),
-                io.Int.Input("steps", default=60, min=0, max=2000,
-                             tooltip="At most so many; it stops by itself when the likeness on held-out guides grows no more."
-                             " 0 gives the identity as the model maps it"),
-                io.Float.Input("trust", default=0.5, min=0.0, max=1.0, step=0.05,
-                               tooltip="Strength of the trust region. 1: stay with the plain identity. 0: unbound. Lower it for"
-                               " more likeness, at the cost of pose and expression"),
+                io.Image.Input(
+                    "source", tooltip="One or several pictures of one person; the largest face of each counts"
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=60,
+                    min=0,
+                    max=2000,
+                    tooltip="At most so many; it stops by itself when the likeness on held-out guides grows no more."
+                    " 0 gives the identity as the model maps it",
+                ),
+                io.Float.Input(
+                    "trust",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="Strength of the trust region. 1: stay with the plain identity. 0: unbound. Lower it for"
+                    " more likeness, at the cost of pose and expression",
+                ),
                 # Not a random number that changes after each run: the frontend would do so to a widget of this name.
-                io.Int.Input("seed", default=0, min=0, max=2**53 - 1, control_after_generate=False,
-                             tooltip="The same seed gives the same identity"),
-                io.Boolean.Input("low_memory", default=False,
-                                 tooltip="One face at a time, and parts computed twice: slower, for a fraction of the memory."
-                                 " Done by itself where memory does not suffice"),
-                io.Boolean.Input("keep_on_cancel", default=True,
-                                 tooltip="On cancelling, save what was found so far among the identities, under the name below"),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**53 - 1,
+                    control_after_generate=False,
+                    tooltip="The same seed gives the same identity",
+                ),
+                io.Boolean.Input(
+                    "low_memory",
+                    default=False,
+                    tooltip="One face at a time, and parts computed twice: slower, for a fraction of the memory."
+                    " Done by itself where memory does not suffice",
+                ),
+                io.Boolean.Input(
+                    "keep_on_cancel",
+                    default=True,
+                    tooltip="On canceling, save what was found so far among the identities, under the name below",
+                ),
                 io.String.Input("filename", default="inversion", tooltip="For keep_on_cancel: name without suffix"),
-                io.Image.Input("guides", optional=True,
-                               tooltip="Other people's pictures to swap onto meanwhile, such as some frames of the video to come;"
-                               " without any, rendered faces serve"),
+                io.Image.Input(
+                    "guides",
+                    optional=True,
+                    tooltip="Other people's pictures to swap onto meanwhile, such as some frames of the video to come;"
+                    " without any, rendered faces serve",
+                ),
             ],
             outputs=[
                 Identity.Output("identity", display_name="identity", tooltip="For Swap Face and Save Identity"),
@@ -83,14 +111,23 @@ class InvertIdentity(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: LoadedGenerator, face_analysis: object, source: torch.Tensor, steps: int, trust: float, seed: int,
-        low_memory: bool, keep_on_cancel: bool, filename: str, guides: torch.Tensor | None = None,
+        cls,
+        model: LoadedGenerator,
+        face_analysis: object,
+        source: torch.Tensor,
+        steps: int,
+        trust: float,
+        seed: int,
+        low_memory: bool,
+        keep_on_cancel: bool,
+        filename: str,
+        guides: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         """source and guides (B, H, W, 3 or 4) -> the identity with `w_plus`, the curve (1, h, w, 3), and a report.
 
         Raises:
             StyleSwapError: see `inversion.invert`, or not memory enough.
-            InterruptProcessingException: cancelled, after what was found is saved.
+            InterruptProcessingException: canceled, after what was found is saved.
         """
         # Not at the top: finding faces needs packages that ComfyUI does not bring, and the pack loads without them.
         with open_analysis(face_analysis) as analyzer:
@@ -101,7 +138,7 @@ class InvertIdentity(io.ComfyNode):
             pictures = list(picture_arrays(source)), list(picture_arrays(guides))
             display = _Display(steps)
             inversion = _invert(model, analyzer, *pictures, settings, display)
-        if inversion.cancelled:
+        if inversion.canceled:
             if keep_on_cancel:
                 _keep(inversion, filename)
             _stop()
@@ -117,8 +154,14 @@ class InvertIdentity(io.ComfyNode):
         return io.NodeOutput(inversion.identity, curve, report, ui=ui.PreviewImage(shown, cls=cls))
 
 
-def _invert(model: LoadedGenerator, analyzer: "InsightFaceAnalyzer", sources: list[np.ndarray], guides: list[np.ndarray],
-            settings: "InversionSettings", display: "_Display") -> "Inversion":
+def _invert(
+    model: LoadedGenerator,
+    analyzer: "InsightFaceAnalyzer",
+    sources: list[np.ndarray],
+    guides: list[np.ndarray],
+    settings: "InversionSettings",
+    display: "_Display",
+) -> "Inversion":
     """Invert on ComfyUI's device; where memory does not suffice, once more with little of it.
 
     Raises:
@@ -129,7 +172,9 @@ def _invert(model: LoadedGenerator, analyzer: "InsightFaceAnalyzer", sources: li
     try:
         return _attempt(model, analyzer, sources, guides, settings, display)
     except memory.OOM_EXCEPTION:
-        logging.info("StyleSwap: not memory enough to invert %d faces at once; going on face by face", settings.guide_batch)
+        logging.info(
+            "StyleSwap: not memory enough to invert %d faces at once; going on face by face", settings.guide_batch
+        )
     # Outside of the handler, which would keep the failed run's tensors alive.
     memory.soft_empty_cache()
     try:
@@ -141,9 +186,15 @@ def _invert(model: LoadedGenerator, analyzer: "InsightFaceAnalyzer", sources: li
         ) from error
 
 
-def _attempt(model: LoadedGenerator, analyzer: "InsightFaceAnalyzer", sources: list[np.ndarray], guides: list[np.ndarray],
-             settings: "InversionSettings", display: "_Display") -> "Inversion":
-    from ..styleswap_core.inversion import Callbacks, Cancelled, bytes_needed, invert
+def _attempt(
+    model: LoadedGenerator,
+    analyzer: "InsightFaceAnalyzer",
+    sources: list[np.ndarray],
+    guides: list[np.ndarray],
+    settings: "InversionSettings",
+    display: "_Display",
+) -> "Inversion":
+    from ..styleswap_core.inversion import Callbacks, Canceled, bytes_needed, invert
 
     device = memory.get_torch_device()
     # ComfyUI runs nodes in inference mode. What is made in it never gets gradients, so the networks are made again.
@@ -153,14 +204,22 @@ def _attempt(model: LoadedGenerator, analyzer: "InsightFaceAnalyzer", sources: l
         needed = bytes_needed(*networks, settings, len(sources), len(guides), device)
         memory.load_models_gpu(patchers, memory_required=needed, force_full_load=True)
         try:
-            return invert(networks[0], analyzer, sources, guides, generator_sha256=model.sha256, settings=settings,
-                          callbacks=Callbacks(display.show, display.cancelled), recognizer=networks[1])
-        except Cancelled:
+            return invert(
+                networks[0],
+                analyzer,
+                sources,
+                guides,
+                generator_sha256=model.sha256,
+                settings=settings,
+                callbacks=Callbacks(display.show, display.canceled),
+                recognizer=networks[1],
+            )
+        except Canceled:
             _stop()
 
 
 def _stop() -> NoReturn:
-    """End the run as ComfyUI ends a cancelled one, whether or not its bar has taken the user's wish down already."""
+    """End the run as ComfyUI ends a canceled one, whether or not its bar has taken the user's wish down already."""
     check_interrupted()
     raise memory.InterruptProcessingException
 
@@ -176,15 +235,17 @@ class _Display:
     def show(self, progress: "Progress") -> None:
         """After a step: move the bar, and say how it goes where there are new pictures."""
         if progress.pictures is not None:
-            show_text(f"step {progress.step} of {progress.steps}, likeness {progress.likeness:.3f}, at most"
-                      f" {progress.seconds_left:.0f} s to go")
+            show_text(
+                f"step {progress.step} of {progress.steps}, likeness {progress.likeness:.3f}, at most"
+                f" {progress.seconds_left:.0f} s to go"
+            )
         self._move(progress.step, progress.pictures)
 
     def show_result(self, pictures: tuple[torch.Tensor, ...]) -> None:
         """The best state, which the last step need not be."""
         self._move(self.steps, pictures)
 
-    def cancelled(self) -> bool:
+    def canceled(self) -> bool:
         """Whether the user wants the run to end."""
         return self.interrupted or memory.processing_interrupted()
 
@@ -195,7 +256,7 @@ class _Display:
         try:
             self.bar.update_absolute(step, self.steps, preview)
         except memory.InterruptProcessingException:
-            # ComfyUI's bar looks for cancelling by itself. What was found is kept first, and then the run ends.
+            # ComfyUI's bar looks for canceling by itself. What was found is kept first, and then the run ends.
             self.interrupted = True
 
 
@@ -205,11 +266,13 @@ def _strip(pictures: tuple[torch.Tensor, ...]) -> torch.Tensor:
 
 
 def _keep(inversion: "Inversion", filename: str) -> None:
-    """Save what a cancelled inversion had found, and say where."""
+    """Save what a canceled inversion had found, and say where."""
     folder = identity_folder()
     name = prepare_file(folder, filename)
     save_identity(folder / name, inversion.identity)
-    message = (f"cancelled after {inversion.outcome.steps_done} steps; what was found by then is saved as"
-               f" {name.as_posix()}, for Load Identity")
+    message = (
+        f"canceled after {inversion.outcome.steps_done} steps; what was found by then is saved as"
+        f" {name.as_posix()}, for Load Identity"
+    )
     logging.info("StyleSwap: %s", message)
     show_text(message)

@@ -8,11 +8,11 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import CallbacksMP
 
-from ..styleswap_core.swappers.baked_cache import BakedCache, BakedFaces
 from ..styleswap_core.checkpoints import load_generator, model_sha256
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.identities.identity import Identity
 from ..styleswap_core.model import GeneratorConfig, GeneratorOutput
+from ..styleswap_core.swappers.baked_cache import BakedCache, BakedFaces
 from .host import check_interrupted
 
 # Feature maps that are alive at one time at the full resolution, each of twice the resolution's channels.

@@ -10,7 +10,7 @@ from .folders import DEMO, file_state, generator_names, generator_path, insightf
 from .loaded_generator import LoadedGenerator
 from .sockets import FaceAnalysis, Model, make_schema, unknown_choice
 
-_OWN_LICENSE = "licence: MIT, trained on rendered pictures alone"
+_OWN_LICENSE = "license: MIT, trained on rendered pictures alone"
 _AUTOMATIC = "automatic"
 _SIZES = ("160", "256", "320", "480", "640", "800", "1024", "1280")
 
@@ -30,14 +30,16 @@ class LoadModel(io.ComfyNode):
             search_aliases=["face swap model", "styleswap"],
             inputs=[
                 io.Combo.Input(
-                    "model_name", options=generator_names(), default=DEMO,
+                    "model_name",
+                    options=generator_names(),
+                    default=DEMO,
                     tooltip="The built-in demo model knows rendered faces only; models made from photographs go into"
-                    " models/styleswap. Converted weights keep the licence of their makers",
+                    " models/styleswap. Converted weights keep the license of their makers",
                 ),
             ],
             outputs=[
                 Model.Output("model", display_name="model", tooltip="For Swap Face"),
-                io.String.Output("info", display_name="info", tooltip="What was loaded, and its licence"),
+                io.String.Output("info", display_name="info", tooltip="What was loaded, and its license"),
             ],
         )
 
@@ -53,7 +55,7 @@ class LoadModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, model_name: str) -> io.NodeOutput:
-        """The generator, ready to be moved by ComfyUI, and a report with its hash, recogniser and licence.
+        """The generator, ready to be moved by ComfyUI, and a report with its hash, recognizer and license.
 
         Raises:
             StyleSwapError: no such file, or one that holds no generator.
@@ -64,14 +66,14 @@ class LoadModel(io.ComfyNode):
         lines = [
             f"{model.name}: {config.size} px, crop template {config.template}",
             f"sha256: {model.sha256}",
-            f"recogniser: {_recognizer_of(model)}",
-            _OWN_LICENSE if model_name == DEMO else f"licence: {stated}",
+            f"recognizer: {_recognizer_of(model)}",
+            _OWN_LICENSE if model_name == DEMO else f"license: {stated}",
         ]
         return io.NodeOutput(model, "\n".join(lines + ([f"note: {notice}"] if notice else [])))
 
 
 class LoadFaceAnalysis(io.ComfyNode):
-    """Detector and recogniser."""
+    """Detector and recognizer."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -80,36 +82,49 @@ class LoadFaceAnalysis(io.ComfyNode):
             node_id="StyleSwap_LoadFaceAnalysis",
             display_name="Load Face Analysis",
             category="StyleSwap/loaders",
-            description="Loads a face detector and recogniser: the demo pack (it knows rendered faces), or an insightface"
-            " pack in models/insightface/models. A StyleSwap model works with the recogniser that it was trained with.",
+            description="Loads a face detector and recognizer: the demo pack (it knows rendered faces), or an insightface"
+            " pack in models/insightface/models. A StyleSwap model works with the recognizer that it was trained with.",
             search_aliases=["insightface", "arcface", "face detector", "buffalo_l"],
             inputs=[
                 io.Combo.Input(
-                    "pack", options=pack_names(), default=DEMO,
+                    "pack",
+                    options=pack_names(),
+                    default=DEMO,
                     tooltip=f"The built-in pack goes with the demo model ({_OWN_LICENSE}). Note: {LICENSE_NOTE}",
                 ),
                 io.Combo.Input(
-                    "detection_size", options=[_AUTOMATIC, *_SIZES], default=_AUTOMATIC,
+                    "detection_size",
+                    options=[_AUTOMATIC, *_SIZES],
+                    default=_AUTOMATIC,
                     tooltip="Side in pixels at which the detector looks; automatic looks twice, at 640 and 256, and never"
                     " enlarges. Larger finds smaller faces and takes longer",
                 ),
                 io.Float.Input(
-                    "detection_threshold", default=0.5, min=0.05, max=0.95, step=0.05,
+                    "detection_threshold",
+                    default=0.5,
+                    min=0.05,
+                    max=0.95,
+                    step=0.05,
                     tooltip="How sure the detector must be; lower finds more faces, and more that are none",
                 ),
                 io.Combo.Input(
-                    "run_on", options=["CPU", "CUDA"], default="CPU",
+                    "run_on",
+                    options=["CPU", "CUDA"],
+                    default="CPU",
                     tooltip="CUDA needs the onnxruntime-gpu package and says so where it cannot run; its memory is given"
                     " back after each node",
                 ),
                 io.Boolean.Input(
-                    "download", default=False,
+                    "download",
+                    default=False,
                     tooltip=f"Let insightface download the pack if it is not there. {LICENSE_NOTE.capitalize()}",
                 ),
             ],
             outputs=[
-                FaceAnalysis.Output("face_analysis", display_name="face_analysis", tooltip="For all nodes that look for faces"),
-                io.String.Output("info", display_name="info", tooltip="What was loaded, and its licence"),
+                FaceAnalysis.Output(
+                    "face_analysis", display_name="face_analysis", tooltip="For all nodes that look for faces"
+                ),
+                io.String.Output("info", display_name="info", tooltip="What was loaded, and its license"),
             ],
         )
 
@@ -134,7 +149,7 @@ class LoadFaceAnalysis(io.ComfyNode):
     def execute(
         cls, pack: str, detection_size: str, detection_threshold: float, run_on: str, download: bool
     ) -> io.NodeOutput:
-        """The face analysis, opened once to see that it works, and a report with its files, recogniser and licence.
+        """The face analysis, opened once to see that it works, and a report with its files, recognizer and license.
 
         Raises:
             StyleSwapError: a pack that is missing or damaged, a failed download, or a device that ONNX Runtime cannot use.
@@ -145,14 +160,14 @@ class LoadFaceAnalysis(io.ComfyNode):
             recognizer = f"{analyzer.recognizer_name or 'none'} (sha256 {analyzer.recognizer_sha256[:16] or '-'})"
         lines = [
             f"{pack} on {run_on}: {', '.join(file.name for file in sorted(analysis.folder.glob('*.onnx')))}",
-            f"recogniser: {recognizer}",
-            _OWN_LICENSE if pack == DEMO else f"licence: {LICENSE_NOTE}",
+            f"recognizer: {recognizer}",
+            _OWN_LICENSE if pack == DEMO else f"license: {LICENSE_NOTE}",
         ]
         return io.NodeOutput(analysis, "\n".join(lines))
 
 
 def _recognizer_of(model: LoadedGenerator) -> str:
-    """The recogniser that a generator wants, named as Load Face Analysis names the one that it has."""
+    """The recognizer that a generator wants, named as Load Face Analysis names the one that it has."""
     wanted, name = model.config.recognizer, model.metadata.get("recognizer")
     if wanted and name and wanted == model.metadata.get("recognizer_sha256"):
         return f"{name} (sha256 {wanted[:16]})"

@@ -12,8 +12,8 @@ import torch
 from comfy.cli_args import args
 from comfy_api.latest import io, ui
 
-from ..styleswap_core.io.images import save_image
 from ..styleswap_core.identities.provenance import MARK
+from ..styleswap_core.io.images import save_image
 from .host import check_interrupted
 from .sockets import make_schema
 from .values import picture_arrays
@@ -35,10 +35,17 @@ class SaveImage(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 io.Image.Input("images", tooltip="What to save"),
-                io.String.Input("filename_prefix", default="styleswap/swapped", tooltip="As in Save Image; folders and"
-                                " %date:yyyy-MM-dd% are allowed"),
-                io.String.Input("swap_info", optional=True, force_input=True, tooltip="From Swap Face; without it the pictures"
-                                " carry no label"),
+                io.String.Input(
+                    "filename_prefix",
+                    default="styleswap/swapped",
+                    tooltip="As in Save Image; folders and %date:yyyy-MM-dd% are allowed",
+                ),
+                io.String.Input(
+                    "swap_info",
+                    optional=True,
+                    force_input=True,
+                    tooltip="From Swap Face; without it the pictures carry no label",
+                ),
             ],
             outputs=[],
         )

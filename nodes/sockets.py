@@ -29,7 +29,9 @@ def unknown_choice(node: type[io.ComfyNode], **chosen: str | None) -> str | None
 
     A value of None comes from another node and is not known yet.
     """
-    options = {choice.id: choice.options for choice in node.define_schema().inputs if isinstance(choice, io.Combo.Input)}
+    options = {
+        choice.id: choice.options for choice in node.define_schema().inputs if isinstance(choice, io.Combo.Input)
+    }
     for name, value in chosen.items():
         if value is not None and value not in options[name]:
             return f"expected {name} out of {', '.join(map(str, options[name]))}; got {value!r}"
@@ -39,7 +41,8 @@ def unknown_choice(node: type[io.ComfyNode], **chosen: str | None) -> str | None
 def face_analysis_input() -> io.Input:
     """Takes this pack's face analysis, and the insightface objects of other packs."""
     return io.MultiType.Input(
-        "face_analysis", [FaceAnalysis, *_FOREIGN_ANALYSES],
+        "face_analysis",
+        [FaceAnalysis, *_FOREIGN_ANALYSES],
         tooltip="Finds the faces: from Load Face Analysis, or the insightface loader of another pack",
     )
 

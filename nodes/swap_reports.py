@@ -8,7 +8,9 @@ from ..styleswap_core.pipeline.frames import FrameReport, FramesResult
 
 def describe_faces(frames: Sequence[Sequence[dict]], order: str) -> str:
     """Detect Faces: one line for each face of each picture."""
-    lines = [f"{_count(sum(len(faces) for faces in frames), 'face')} in {_count(len(frames), 'picture')}, numbered {order}"]
+    lines = [
+        f"{_count(sum(len(faces) for faces in frames), 'face')} in {_count(len(frames), 'picture')}, numbered {order}"
+    ]
     for number, faces in enumerate(frames):
         if not faces:
             lines.append(f"picture {number}: no face found")
@@ -23,7 +25,10 @@ def describe_faces(frames: Sequence[Sequence[dict]], order: str) -> str:
 
 
 def describe_sources(
-    faces: Sequence[SourceFace], similarities: Sequence[float], outliers: Sequence[bool], left_out: bool,
+    faces: Sequence[SourceFace],
+    similarities: Sequence[float],
+    outliers: Sequence[bool],
+    left_out: bool,
     problems: Sequence[str],
 ) -> str:
     """Extract ArcFace ID, averaged: how each face goes with the others."""

@@ -29,26 +29,56 @@ class SyntheticFace(io.ComfyNode):
             inputs=[
                 _number("source_person", 0, PEOPLE, "Who the source is"),
                 _number("target_person", 1, PEOPLE, "Who the target is"),
-                _number("source_setting", 0, SETTINGS, "Pose, expression, light, hair, clothes and background of the source"),
+                _number(
+                    "source_setting", 0, SETTINGS, "Pose, expression, light, hair, clothes and background of the source"
+                ),
                 _number("target_setting", 1, SETTINGS, "The same of the target"),
-                _number("motion_setting", 2, SETTINGS, "With several frames: pose, expression and gaze that the target moves to,"
-                        " and back"),
-                io.Int.Input("size", default=384, min=128, max=1024, step=64,
-                             tooltip="Height in pixels; rendering takes about a second for each picture of 256 px on a CPU"),
+                _number(
+                    "motion_setting",
+                    2,
+                    SETTINGS,
+                    "With several frames: pose, expression and gaze that the target moves to, and back",
+                ),
+                io.Int.Input(
+                    "size",
+                    default=384,
+                    min=128,
+                    max=1024,
+                    step=64,
+                    tooltip="Height in pixels; rendering takes about a second for each picture of 256 px on a CPU",
+                ),
                 io.Int.Input("frames", default=1, min=1, max=1000, tooltip="Pictures of the target"),
                 io.Int.Input("people", default=1, min=1, max=2, tooltip="2: somebody else stands right of the target"),
-                io.Int.Input("photos", default=1, min=1, max=MAX_PHOTOS, tooltip="Pictures of the source, under different settings"),
-                io.Boolean.Input("exact", default=True,
-                                 tooltip="Also render the exact swap; off saves half of the time, and exact_swap is black"),
+                io.Int.Input(
+                    "photos",
+                    default=1,
+                    min=1,
+                    max=MAX_PHOTOS,
+                    tooltip="Pictures of the source, under different settings",
+                ),
+                io.Boolean.Input(
+                    "exact",
+                    default=True,
+                    tooltip="Also render the exact swap; off saves half of the time, and exact_swap is black",
+                ),
             ],
             outputs=[
                 io.Image.Output("source", display_name="source", tooltip="The source person"),
                 io.Image.Output("target", display_name="target", tooltip="The target's frames"),
-                io.Mask.Output("face_mask", display_name="face_mask", tooltip="Visible skin and features of the target's faces"),
-                io.Image.Output("exact_swap", display_name="exact_swap", tooltip="What a perfect swap of the target gives"),
-                io.Image.Output("source_2", display_name="source_2", tooltip="With 2 people: the source for the right face; else"
-                                " the same as source"),
-                io.String.Output("parameters", display_name="parameters", tooltip="The numbers, as JSON: for a bug report"),
+                io.Mask.Output(
+                    "face_mask", display_name="face_mask", tooltip="Visible skin and features of the target's faces"
+                ),
+                io.Image.Output(
+                    "exact_swap", display_name="exact_swap", tooltip="What a perfect swap of the target gives"
+                ),
+                io.Image.Output(
+                    "source_2",
+                    display_name="source_2",
+                    tooltip="With 2 people: the source for the right face; else the same as source",
+                ),
+                io.String.Output(
+                    "parameters", display_name="parameters", tooltip="The numbers, as JSON: for a bug report"
+                ),
             ],
         )
 

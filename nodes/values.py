@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from ..styleswap_core.errors import StyleSwapError
-from ..styleswap_core.identities.reactor_files import identity_of_face
 from ..styleswap_core.identities.identity import Identity
+from ..styleswap_core.identities.reactor_files import identity_of_face
 from ..styleswap_core.io.images import bhwc_to_bchw, repair, to_uint8
 
 # What Load Image gives for a picture without transparency.
@@ -51,7 +51,9 @@ def picture_arrays(*batches: torch.Tensor | None) -> Iterator[np.ndarray]:
         if batch is None:
             continue
         if batch.ndim != 4 or 0 in batch.shape or batch.shape[3] not in (3, 4):
-            raise StyleSwapError(f"expected pictures (B, H, W, 3 or 4) with at least one picture, got {tuple(batch.shape)}")
+            raise StyleSwapError(
+                f"expected pictures (B, H, W, 3 or 4) with at least one picture, got {tuple(batch.shape)}"
+            )
         for row in range(len(batch)):
             yield to_uint8(bhwc_to_bchw(repair(batch[row : row + 1])[0]))[0]
 

@@ -32,7 +32,7 @@ class LossWeights:
     identity: float = 2.0  # to the source photo's embedding
     truth_identity: float = 0.0  # to the exact swap's embedding: cannot overshoot the likeness
     reconstruction: float = 10.0  # L1, same identity
-    perceptual: float = 1.0  # recogniser features, same identity
+    perceptual: float = 1.0  # recognizer features, same identity
     mask: float = 1.0
     mask_levels: float = 0.0  # the same loss at every lower resolution; the paper judges the last mask alone
     swap_pixels: float = 10.0  # L1 to the exact swap, different identities
@@ -74,7 +74,7 @@ def r1_penalty(real_logits: Tensor, real_images: Tensor) -> Tensor:
 
 
 def identity_loss(embedding: Tensor, id_embedding: Tensor, rows: Tensor | None = None) -> Tensor:
-    """1 - cosine between recogniser embeddings (method.md 3.2: all pairs).
+    """1 - cosine between recognizer embeddings (method.md 3.2: all pairs).
 
     Args:
         embedding: (B, 512) of the output, of any length.
@@ -111,16 +111,17 @@ def feature_weight(points: Tensor, size: int, factor: float) -> Tensor:
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)[None, None]  # (1, 1, size, size, 2)
     eyes, mouth = points[:, :2].float(), points[:, 3:].float()
     along = torch.linspace(0, 1, 5, device=points.device)[None, :, None]
-    centres = torch.cat([eyes, torch.lerp(mouth[:, :1], mouth[:, 1:], along)], dim=1)  # (B, 7, 2)
+    centers = torch.cat([eyes, torch.lerp(mouth[:, :1], mouth[:, 1:], along)], dim=1)  # (B, 7, 2)
     apart = (eyes[:, 1] - eyes[:, 0]).norm(dim=1)
     width = torch.maximum(apart, (mouth.mean(dim=1) - eyes.mean(dim=1)).norm(dim=1)) / 3
-    distance = (grid - centres[:, :, None, None]).square().sum(dim=-1)  # (B, 7, size, size)
+    distance = (grid - centers[:, :, None, None]).square().sum(dim=-1)  # (B, 7, size, size)
     bells = torch.exp(-distance / (2 * (width / 2).square()[:, None, None, None]))
     return 1 + (factor - 1) * bells.amax(dim=1, keepdim=True)
 
 
-def gradient_loss(image: Tensor, truth: Tensor, pixel_weight: Tensor | None = None,
-                  rows: Tensor | None = None) -> Tensor:
+def gradient_loss(
+    image: Tensor, truth: Tensor, pixel_weight: Tensor | None = None, rows: Tensor | None = None
+) -> Tensor:
     """L1 between horizontal and vertical finite differences: edges where the truth has edges, else none.
 
     The gradient difference loss of Mathieu et al. 2016, signed (a line turned from dark to bright counts).
@@ -134,8 +135,9 @@ def gradient_loss(image: Tensor, truth: Tensor, pixel_weight: Tensor | None = No
     return _batch_mean(per_sample, rows)
 
 
-def laplacian_loss(image: Tensor, truth: Tensor, levels: int = 3, pixel_weight: Tensor | None = None,
-                   rows: Tensor | None = None) -> Tensor:
+def laplacian_loss(
+    image: Tensor, truth: Tensor, levels: int = 3, pixel_weight: Tensor | None = None, rows: Tensor | None = None
+) -> Tensor:
     """Sum over the finest `levels` of L1 between the bands of two Laplacian pyramids (Burt and Adelson 1983).
 
     Each band is averaged over its own pixels, so that every octave of detail counts the same. A pyramid is linear:
@@ -154,8 +156,9 @@ def laplacian_loss(image: Tensor, truth: Tensor, levels: int = 3, pixel_weight: 
     return _batch_mean(per_sample, rows)
 
 
-def sharpness_loss(image: Tensor, truth: Tensor, window: int = 8, pixel_weight: Tensor | None = None,
-                   rows: Tensor | None = None) -> Tensor:
+def sharpness_loss(
+    image: Tensor, truth: Tensor, window: int = 8, pixel_weight: Tensor | None = None, rows: Tensor | None = None
+) -> Tensor:
     """L1 between the local contrasts of two pictures: root mean square of finite differences in each window.
 
     Where the exact place of an edge cannot be known, L1 on pixels or gradients is least for no edge at all. This loss
@@ -179,7 +182,7 @@ def _local_contrast(image: Tensor, window: int) -> Tensor:
 
 
 def perceptual_loss(features: Sequence[Tensor], truth_features: Sequence[Tensor], rows: Tensor | None = None) -> Tensor:
-    """Mean over layers of |features - truth| / mean |truth|: a perceptual distance in the recogniser's own layers.
+    """Mean over layers of |features - truth| / mean |truth|: a perceptual distance in the recognizer's own layers.
 
     After Johnson et al. 2016; divided by the truth's mean size, so that no layer rules by its scale. The truth's
     features get no gradient.
@@ -195,15 +198,18 @@ def perceptual_loss(features: Sequence[Tensor], truth_features: Sequence[Tensor]
     return _batch_mean(torch.stack(distances).mean(dim=0), rows)
 
 
-def feature_matching_loss(features: Sequence[Tensor], truth_features: Sequence[Tensor],
-                          rows: Tensor | None = None) -> Tensor:
+def feature_matching_loss(
+    features: Sequence[Tensor], truth_features: Sequence[Tensor], rows: Tensor | None = None
+) -> Tensor:
     """Mean over layers of L1 between discriminator features of output and target (GPEN, Yang et al. 2021).
 
     Args:
         features, truth_features: lists of (B, C, h, w), the same shapes pairwise; the truth's get no gradient.
     """
-    distances = [(layer.float() - truth.detach().float()).abs().flatten(1).mean(dim=1)
-                 for layer, truth in zip(features, truth_features, strict=True)]
+    distances = [
+        (layer.float() - truth.detach().float()).abs().flatten(1).mean(dim=1)
+        for layer, truth in zip(features, truth_features, strict=True)
+    ]
     return _batch_mean(torch.stack(distances).mean(dim=0), rows)
 
 

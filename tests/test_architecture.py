@@ -135,9 +135,13 @@ def test_pack_imports(path):
         if level == 0:
             # `nodes` and `styleswap_core` as top-level names would be ComfyUI's own, and not there at all.
             assert top not in {"nodes", "styleswap_core"} | NOT_BROUGHT, f"{_name(path)}:{line} imports {module}"
-            assert _name(path) not in WITHOUT_COMFYUI or top not in HOST_PROGRAM, f"{_name(path)}:{line} imports {module}"
+            assert _name(path) not in WITHOUT_COMFYUI or top not in HOST_PROGRAM, (
+                f"{_name(path)}:{line} imports {module}"
+            )
         else:
-            assert not module.endswith("faces.analysis"), f"{_name(path)}:{line}: without opencv the pack would not load"
+            assert not module.endswith("faces.analysis"), (
+                f"{_name(path)}:{line}: without opencv the pack would not load"
+            )
             for part in ("training", "commands", "metrics"):
                 assert f"styleswap_core.{part}" not in module, f"{_name(path)}:{line}: nodes do not stand on {part}"
 

@@ -45,7 +45,9 @@ def rounds(minutes, monkeypatch, seconds_of):
 
     monkeypatch.setattr(speed, "run", run)
     monkeypatch.setattr(speed.time, "monotonic", lambda: now[0])
-    made = speed.Rounds([("generator", {"job": job}) for job in seconds_of], argparse.Namespace(minutes=minutes, rounds=3))
+    made = speed.Rounds(
+        [("generator", {"job": job}) for job in seconds_of], argparse.Namespace(minutes=minutes, rounds=3)
+    )
     for number in range(3):
         ran.append([])
         made.run(number)
@@ -77,13 +79,16 @@ def test_every_variant_of_a_study_is_a_configuration(study):
 def test_pictures_of_people_become_files_and_a_video(tmp_path):
     from own_pictures import PHOTOS, write_pictures
 
-    from styleswap_core.io.images import load_image
     from styleswap_core.faces.alignment import estimate_similarity, template_points
+    from styleswap_core.io.images import load_image
     from styleswap_core.synthetic.columns import ColumnPlan, build_columns
 
     columns = tmp_path / "columns"
-    build_columns(columns, ColumnPlan(columns=10, members=2, size=32, identities=4),
-                  lambda points: estimate_similarity(points, template_points("ffhq", 32)))
+    build_columns(
+        columns,
+        ColumnPlan(columns=10, members=2, size=32, identities=4),
+        lambda points: estimate_similarity(points, template_points("ffhq", 32)),
+    )
     write_pictures(columns, tmp_path / "pictures", people=2)
     files = sorted((tmp_path / "pictures").rglob("*.jpg"))
     assert len(files) == 2 * PHOTOS and (tmp_path / "pictures" / "a video.mp4").stat().st_size > 0

@@ -105,7 +105,10 @@ def test_truth_features_get_no_gradient(loss):
 
 
 def test_feature_matching_by_hand():
-    features, truth = [torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 1, 1)], [torch.ones(1, 1, 2, 2), torch.full((1, 1, 1, 1), 3.0)]
+    features, truth = (
+        [torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 1, 1)],
+        [torch.ones(1, 1, 2, 2), torch.full((1, 1, 1, 1), 3.0)],
+    )
     assert losses.feature_matching_loss(features, truth).item() == pytest.approx(2.0)
 
 

@@ -107,9 +107,7 @@ def test_wheel_holds_the_whole_core_and_nothing_else(tmp_path):
 def test_pack_imports_under_any_name_without_comfyui(monkeypatch):
     """ComfyUI imports the folder under a name made from its path; test collection has no ComfyUI at all."""
     name = "/somewhere/custom nodes/style_x_swap"
-    spec = importlib.util.spec_from_file_location(
-        name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-    )
+    spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
     pack = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, name, pack)
     paths = list(sys.path)

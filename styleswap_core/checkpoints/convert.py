@@ -46,7 +46,10 @@ class Conversion:
 
 
 def convert(
-    path: str | Path, format_name: str | None = None, part: str | None = None, settings: Mapping[str, object] | None = None
+    path: str | Path,
+    format_name: str | None = None,
+    part: str | None = None,
+    settings: Mapping[str, object] | None = None,
 ) -> Conversion:
     """Convert a checkpoint of one of FORMATS.
 
@@ -93,14 +96,26 @@ def training_command(config: GeneratorConfig, model_file: str | Path) -> str:
     """How to start a training from a converted file: the nearest preset, and what is different about this one."""
     ours = config.to_dict()
     presets = {name: preset.to_dict() for name, preset in PRESETS.items()}
-    differences = {name: {key: value for key, value in ours.items() if value != fields[key]} for name, fields in presets.items()}
+    differences = {
+        name: {key: value for key, value in ours.items() if value != fields[key]} for name, fields in presets.items()
+    }
     for fields in differences.values():
-        # Training itself says which recogniser it is for, and always feeds L2-normalised embeddings.
+        # Training itself says which recognizer it is for, and always feeds L2-normalized embeddings.
         fields.pop("recognizer", None)
         fields.pop("embedding_norm", None)
     nearest = min(differences, key=lambda name: len(differences[name]))
-    words = ["styleswap", "train", "--out", "RUN", "--set", "data=FOLDER", "--set", f"init_from={model_file}",
-             "--set", f"model={nearest}"]
+    words = [
+        "styleswap",
+        "train",
+        "--out",
+        "RUN",
+        "--set",
+        "data=FOLDER",
+        "--set",
+        f"init_from={model_file}",
+        "--set",
+        f"model={nearest}",
+    ]
     if differences[nearest]:
         words += ["--set", f"model_overrides={json.dumps(differences[nearest])}"]
     return shlex.join(words)
@@ -155,7 +170,12 @@ def _fresh_generator(path: Path, config: GeneratorConfig, tensors: Tensors) -> G
 
 
 def _check(
-    path: Path, foreign: ForeignFormat, generator: Generator, links: Mapping[str, Link], tensors: Tensors, others: tuple[str, ...]
+    path: Path,
+    foreign: ForeignFormat,
+    generator: Generator,
+    links: Mapping[str, Link],
+    tensors: Tensors,
+    others: tuple[str, ...],
 ) -> None:
     """Raise StyleSwapError with every tensor that is missing, surplus, misshapen or of another type."""
     config = generator.config
@@ -163,12 +183,25 @@ def _check(
     expected = {link.theirs: link.form.shape(ours[name]) for name, link in links.items()}
     kernels = foreign.kernels(config)
     missing = [name for name in expected if name not in tensors]
-    surplus = [name for name in tensors if name not in expected and name not in kernels and not foreign.unused.match(name)]
-    misshapen = [f"{name} {tuple(tensors[name].shape)} instead of {shape}" for name, shape in expected.items()
-                 if name in tensors and tuple(tensors[name].shape) != shape]
-    mistyped = [f"{name} ({str(tensors[name].dtype).removeprefix('torch.')})" for name in expected
-                if name in tensors and not tensors[name].is_floating_point()]
-    problems = {"missing": missing, "surplus": [*surplus, *others], "of another shape": misshapen, "no numbers with a fraction": mistyped}
+    surplus = [
+        name for name in tensors if name not in expected and name not in kernels and not foreign.unused.match(name)
+    ]
+    misshapen = [
+        f"{name} {tuple(tensors[name].shape)} instead of {shape}"
+        for name, shape in expected.items()
+        if name in tensors and tuple(tensors[name].shape) != shape
+    ]
+    mistyped = [
+        f"{name} ({str(tensors[name].dtype).removeprefix('torch.')})"
+        for name in expected
+        if name in tensors and not tensors[name].is_floating_point()
+    ]
+    problems = {
+        "missing": missing,
+        "surplus": [*surplus, *others],
+        "of another shape": misshapen,
+        "no numbers with a fraction": mistyped,
+    }
     told = [f"{len(entries)} {problem}: {', '.join(entries)}" for problem, entries in problems.items() if entries]
     if told:
         raise StyleSwapError(
@@ -176,7 +209,9 @@ def _check(
         )
     for name, total in kernels.items():
         if name in tensors and not _is_our_blur(tensors[name], total):
-            raise StyleSwapError(f"{path}: {name} is another filter than [1, 3, 3, 1]; such networks cannot be converted")
+            raise StyleSwapError(
+                f"{path}: {name} is another filter than [1, 3, 3, 1]; such networks cannot be converted"
+            )
 
 
 def _is_our_blur(kernel: Tensor, total: float) -> bool:
@@ -199,7 +234,8 @@ def _metadata(
     kept = ("title", "stated", "fresh", "partly_fresh", "unused")
     return {
         "starting_point": foreign.starting_point,
-        "card": f"converted from {foreign.title}" + ("; a starting point for training, no swapper" if foreign.starting_point else ""),
+        "card": f"converted from {foreign.title}"
+        + ("; a starting point for training, no swapper" if foreign.starting_point else ""),
         "license": foreign.license,
         "recognizer": config.recognizer,
         "converted_from": {

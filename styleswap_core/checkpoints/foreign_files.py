@@ -31,8 +31,19 @@ NAME_TABLE = "StructuredToParameterName@@"
 # The first of the pickles that PyTorch wrote one after another before version 1.6: a number, 0x1950a86a20f9469cfc6c.
 _OLD_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
 # What torch.load is known to raise for files with wrong bytes, wherever they are.
-_DAMAGED = (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError, struct.error,
-            MemoryError, ArithmeticError)
+_DAMAGED = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+    MemoryError,
+    ArithmeticError,
+)
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as file:
             if (file.metadata() or {}).get("format") == FORMAT:
                 raise StyleSwapError(f"{path} is a StyleSwap model already; use it as it is")
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError) as error:
         raise StyleSwapError(
             f"{path} is damaged, truncated or no checkpoint ({error}); expected a .pdparams, .pt, .pth or .safetensors file"
@@ -107,7 +118,9 @@ def _read_paddle(path: Path) -> dict[str, object]:
         content.pop(NAME_TABLE, None)
         return {name: _tensor(name, value) for name, value in content.items()}
     except ForbiddenName as error:
-        raise StyleSwapError(f"{path} {error}; it is refused and nothing of it was run: get it from who made it") from error
+        raise StyleSwapError(
+            f"{path} {error}; it is refused and nothing of it was run: get it from who made it"
+        ) from error
     except StyleSwapError as error:
         raise StyleSwapError(f"{path} {error}; get the file again") from error
 
@@ -154,7 +167,9 @@ def _check_archive(path: Path, size: int) -> None:
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise StyleSwapError(f"{path} is damaged or truncated ({error}); get the file again") from error
     if claimed > size:
-        raise StyleSwapError(f"{path} lies: it claims {claimed} bytes of contents and is {size} bytes; get the file again")
+        raise StyleSwapError(
+            f"{path} lies: it claims {claimed} bytes of contents and is {size} bytes; get the file again"
+        )
 
 
 def _is_archive(path: Path) -> bool:
@@ -198,7 +213,9 @@ def _choose(path: Path, container: str, content: object, part: str | None) -> Fo
     chosen = part or next((name for name in PARTS if name in nested), "")
     if not chosen and not _has_tensors(content):
         there = ", ".join(map(str, content)) or "nothing"
-        raise StyleSwapError(f"{path} has no tensors of a generator; it has {there}: choose a checkpoint of a generator")
+        raise StyleSwapError(
+            f"{path} has no tensors of a generator; it has {there}: choose a checkpoint of a generator"
+        )
     table = content[chosen] if chosen else content
     tensors = {str(name): value for name, value in table.items() if isinstance(value, Tensor)}
     if all(name.startswith("module.") for name in tensors):
@@ -217,7 +234,7 @@ def _check_bytes(path: Path, size: int, tensors: Mapping[str, Tensor]) -> None:
     """No tensor may be larger than the file: one that is repeats or claims what is not there."""
     for name, tensor in tensors.items():
         if tensor.layout != torch.strided or tensor.is_quantized:
-            raise StyleSwapError(f"{path}: {name} is sparse or quantised; expected plain tensors, export them as such")
+            raise StyleSwapError(f"{path}: {name} is sparse or quantized; expected plain tensors, export them as such")
         claimed = max(tensor.untyped_storage().nbytes(), tensor.numel() * tensor.element_size())
         if claimed > size:
             raise StyleSwapError(

@@ -1,4 +1,4 @@
-"""What an importer is made of: how a foreign format is recognised, read into a configuration and into our tensors."""
+"""What an importer is made of: how a foreign format is recognized, read into a configuration and into our tensors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Form:
 def _first_inputs(theirs: Tensor, fresh: Tensor) -> Tensor:
     """Weight (1, out, in / 2, k, k) -> (out, in, ...), zero for the second half of the inputs, the attributes.
 
-    Equalised weights are divided by the root of their inputs, of which there are twice as many now.
+    Equalized weights are divided by the root of their inputs, of which there are twice as many now.
     """
     value = torch.zeros_like(fresh)
     value[:, : theirs.shape[2]] = theirs.reshape(*theirs.shape[1:3], *fresh.shape[2:]) * math.sqrt(2)
@@ -102,5 +102,10 @@ class ForeignFormat:
     starting_point: bool = False
     unused: re.Pattern = field(default_factory=lambda: re.compile(r"(?!)"))
     settable: tuple[str, ...] = (
-        "template", "recognizer", "embedding_norm", "attribute_masking", "masking_start", "mask_accumulation"
+        "template",
+        "recognizer",
+        "embedding_norm",
+        "attribute_masking",
+        "masking_start",
+        "mask_accumulation",
     )

@@ -4,7 +4,7 @@ Metadata of the file, all text as safetensors wants it:
     format    "styleswap-generator"
     version   "1"
     config    JSON, the fields of GeneratorConfig
-    metadata  JSON, free: domain, model card, training configuration, the recogniser's SHA-256 ...
+    metadata  JSON, free: domain, model card, training configuration, the recognizer's SHA-256 ...
 Nothing in it is ever unpickled.
 """
 
@@ -133,7 +133,9 @@ def is_pickle_or_archive(start: bytes) -> bool:
     Torch saves zip archives, Paddle and old torch pickles: protocol 2 and up start with 0x80 and the protocol's number.
     A safetensors file starts with the length of its header.
     """
-    return start.startswith(b"PK") or (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05" and start[2:8] != bytes(6))
+    return start.startswith(b"PK") or (
+        start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05" and start[2:8] != bytes(6)
+    )
 
 
 def _conversion(path: Path) -> str:
@@ -146,7 +148,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
                 return header, {}
-            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return header, {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError) as error:
         raise StyleSwapError(
             f"{path} is damaged, truncated or no model file at all; "

@@ -24,11 +24,30 @@ MAX_DIMENSIONS = 8
 _DTYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _MARK = object()
 _STRINGS = ("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE")
-_VALUES = (*_STRINGS, "BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT",
-           "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8")
+_VALUES = (
+    *_STRINGS,
+    "BININT",
+    "BININT1",
+    "BININT2",
+    "INT",
+    "LONG",
+    "LONG1",
+    "LONG4",
+    "FLOAT",
+    "BINFLOAT",
+    "BINBYTES",
+    "SHORT_BINBYTES",
+    "BINBYTES8",
+    "BYTEARRAY8",
+)
 _CONSTANTS: dict[str, Callable[[], object]] = {
-    "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False,
-    "EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_DICT": dict, "MARK": lambda: _MARK,
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_LIST": list,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_DICT": dict,
+    "MARK": lambda: _MARK,
 }
 _WITHOUT_EFFECT = ("PROTO", "FRAME", "STOP")
 
@@ -84,7 +103,9 @@ def read_plain_pickle(data: bytes) -> object:
         raise
     # What pickletools and the machine's stack raise where opcodes are cut off, misplaced or lack what they work on.
     except (ValueError, IndexError, KeyError, MemoryError, OverflowError) as error:
-        raise StyleSwapError(f"is damaged or truncated ({' '.join(str(error).split()) or type(error).__name__})") from error
+        raise StyleSwapError(
+            f"is damaged or truncated ({' '.join(str(error).split()) or type(error).__name__})"
+        ) from error
 
 
 def names_in_pickle(data: bytes) -> Iterator[str]:

@@ -129,8 +129,13 @@ def synthesis_links(
     half: (our name, the usual form) -> its form where the foreign network has features without attributes.
     """
     links = {"synthesis.blocks.4.constant": Link(f"{prefix}input.input", AS_IT_IS)}
-    forms = {"conv.weight": KERNEL, "conv.modulation.weight": AS_IT_IS, "conv.modulation.bias": AS_IT_IS,
-             "bias": AS_IT_IS, "attribute_weight": AS_IT_IS}
+    forms = {
+        "conv.weight": KERNEL,
+        "conv.modulation.weight": AS_IT_IS,
+        "conv.modulation.bias": AS_IT_IS,
+        "bias": AS_IT_IS,
+        "attribute_weight": AS_IT_IS,
+    }
     theirs = {"bias": "activate.bias", "attribute_weight": "noise.weight"}
     pixel_forms = {"weight": PIXELS, "modulation.weight": AS_IT_IS, "modulation.bias": AS_IT_IS}
     for level, resolution in enumerate(config.resolutions):
@@ -161,4 +166,3 @@ def kernel_sums(config: GeneratorConfig, prefix: str, mask: tuple[str, str] | No
         if encoder:
             sums[f"ecd{level + 1}.0.0.kernel"] = 1.0
     return sums
-

@@ -12,10 +12,10 @@ from .foreign_format import ForeignFormat, Link, Stated, Tensors
 
 PREFIX = "generator."
 MASK = ("to_outtermask1", "to_outtermasks")
-# Both recognisers in use end in a batch normalisation over 512 numbers, and nobody normalises what comes out of it.
+# Both recognizers in use end in a batch normalization over 512 numbers, and nobody normalizes what comes out of it.
 RAW_EMBEDDING_NORM = round(math.sqrt(512), 3)
 RAW_EMBEDDING_WHY = (
-    "it reads the recogniser's raw output, 512 numbers out of a batch normalisation, whose length is about sqrt(512); "
+    "it reads the recognizer's raw output, 512 numbers out of a batch normalization, whose length is about sqrt(512); "
     "an estimate"
 )
 
@@ -32,9 +32,12 @@ def common_statements(fields: Mapping[str, object]) -> dict[str, Stated]:
     masked = bool(fields["mask_branch"])
     return {
         "attribute_injection": Stated("every_conv", "attributes are concatenated after every convolution"),
-        "attribute_masking": Stated("mean" if masked else "none",
-                                    "inside the mask the maps become their mean" if masked else "there is no mask"),
-        "masking_start": Stated(256 if masked else 8, "maps are masked above 128 px only" if masked else "no effect without a mask"),
+        "attribute_masking": Stated(
+            "mean" if masked else "none", "inside the mask the maps become their mean" if masked else "there is no mask"
+        ),
+        "masking_start": Stated(
+            256 if masked else 8, "maps are masked above 128 px only" if masked else "no effect without a mask"
+        ),
         "mask_accumulation": Stated("sigmoid", "masks pass a sigmoid at every level"),
         "mapping_lr_mul": Stated(0.01, "StyleGAN2's, fixed in its code"),
         "rgb_bound": Stated("none", "the picture is not bounded"),

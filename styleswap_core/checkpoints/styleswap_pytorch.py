@@ -18,8 +18,10 @@ def _matches(tensors: Tensors) -> bool:
 def _stated(fields: Mapping[str, object]) -> dict[str, Stated]:
     return common_statements(fields) | {
         "template": Stated("ffhq", "it is trained on FFHQ's crops"),
-        "recognizer": Stated("glint360k_cosface_r50_fp16_0.1",
-                             "the arcface_torch network that it is trained with, on a source that is only resized"),
+        "recognizer": Stated(
+            "glint360k_cosface_r50_fp16_0.1",
+            "the arcface_torch network that it is trained with, on a source that is only resized",
+        ),
     }
 
 

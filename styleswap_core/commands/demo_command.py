@@ -18,8 +18,9 @@ COLUMNS = ("source", "target", "result", "mask", "exact swap")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `styleswap demo`."""
-    parser.add_argument("--out", type=Path, default=Path("demo-output"), metavar="FOLDER",
-                        help="where to write (demo-output)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo-output"), metavar="FOLDER", help="where to write (demo-output)"
+    )
     parser.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help="other people, other settings (0)")
     add_model_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -27,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Render, swap, write source.png, target.png, result.png, mask.png and sheet.png; returns 0."""
-    from ..io.images import load_image, save_image
     from ..identities.provenance import MARK
-    from ..io.sheets import labelled_sheet
+    from ..io.images import load_image, save_image
+    from ..io.sheets import labeled_sheet
     from .swap_setup import Swapper, say
 
     start = time.perf_counter()
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     identity, _ = swapper.identify([paths["source"]])
     done = swapper.swap_file(identity, paths["target"], paths["result"], paths["mask"], rendered_source=True)
     pictures = [load_image(paths[name]) for name in ("source", "target", "result", "mask")]
-    save_image(paths["sheet"], labelled_sheet([[*pictures, exact]], COLUMNS, cell=320), {MARK: "face swapped"})
+    save_image(paths["sheet"], labeled_sheet([[*pictures, exact]], COLUMNS, cell=320), {MARK: "face swapped"})
     if done.result.notice:
         say(done.result.notice)
     face = done.report["faces"][0]
@@ -82,12 +83,16 @@ def _render(seed: int, paths: dict[str, Path]) -> tuple[np.ndarray, np.ndarray]:
 
 def _text(report: dict) -> str:
     likeness = report["likeness_to_source"]
-    measured = "not measured: the pack's recogniser is not the model's"
+    measured = "not measured: the pack's recognizer is not the model's"
     if likeness["result"] is not None:
-        measured = (f"{likeness['result']:.2f} (the untouched target {likeness['target']:.2f}, "
-                    f"the exact swap {likeness['exact_swap']:.2f})")
-    return "\n".join([
-        f"likeness of the result to the source, cosine by the recogniser: {measured}",
-        f"the swap took {report['swap_seconds']:.2f} s, everything {report['seconds']:.1f} s",
-        f"look at {report['files']['sheet']}",
-    ])
+        measured = (
+            f"{likeness['result']:.2f} (the untouched target {likeness['target']:.2f}, "
+            f"the exact swap {likeness['exact_swap']:.2f})"
+        )
+    return "\n".join(
+        [
+            f"likeness of the result to the source, cosine by the recognizer: {measured}",
+            f"the swap took {report['swap_seconds']:.2f} s, everything {report['seconds']:.1f} s",
+            f"look at {report['files']['sheet']}",
+        ]
+    )

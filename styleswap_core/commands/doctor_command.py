@@ -12,8 +12,20 @@ from pathlib import Path
 from .. import __version__
 from ..faces.packs import DEMO_PACK, LICENSE_NOTE
 
-PACKAGES = ("torch", "numpy", "safetensors", "insightface", "onnxruntime", "onnxruntime-gpu", "opencv-python", "kornia",
-            "Pillow", "tqdm", "onnx", "tensorboard")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "safetensors",
+    "insightface",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "opencv-python",
+    "kornia",
+    "Pillow",
+    "tqdm",
+    "onnx",
+    "tensorboard",
+)
 REQUIRED = ("torch", "numpy", "safetensors", "insightface", "onnxruntime", "opencv-python", "kornia", "Pillow", "tqdm")
 # Other builds of the same thing satisfy a requirement.
 STAND_INS = {
@@ -129,16 +141,20 @@ def _packs(folder: Path) -> dict[str, list[str]]:
 def _missing(report: dict) -> list[str]:
     lines = [f"{name}: pip install {name}" for name in REQUIRED if name not in report["packages"]]
     if "generator.safetensors" not in report["assets"]:
-        lines.append("demo generator (assets/generator.safetensors): install the package again, "
-                     "or train one as docs/MODEL_CARD.md says")
+        lines.append(
+            "demo generator (assets/generator.safetensors): install the package again, "
+            "or train one as docs/MODEL_CARD.md says"
+        )
     demo_pack = [name for name in report["assets"] if name.startswith(f"{DEMO_PACK.name}/") and name.endswith(".onnx")]
     if len(demo_pack) < 2:
-        lines.append(f"demo detector and recogniser (assets/{DEMO_PACK.name}/*.onnx): install the package again")
+        lines.append(f"demo detector and recognizer (assets/{DEMO_PACK.name}/*.onnx): install the package again")
     if report["packages"].get("torch") and report["device"].startswith("unknown"):
         lines.append("a torch that loads: install it again, as PyTorch's installation page says for this machine")
     if not any(report["packs"].values()):
-        lines.append("insightface packs, needed only for models made from photographs: styleswap swap --pack buffalo_l "
-                     f"--download ({LICENSE_NOTE})")
+        lines.append(
+            "insightface packs, needed only for models made from photographs: styleswap swap --pack buffalo_l "
+            f"--download ({LICENSE_NOTE})"
+        )
     return lines
 
 

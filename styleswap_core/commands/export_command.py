@@ -9,15 +9,28 @@ from ..errors import StyleSwapError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `styleswap export`."""
-    parser.add_argument("run_folder", type=Path, metavar="RUN", help="run folder of `styleswap train`, or a generator's file")
-    parser.add_argument("out", type=Path, metavar="OUT",
-                        help="file to write: .safetensors, or .onnx with --baked")
-    parser.add_argument("--baked", type=Path, nargs="+", metavar="FILE",
-                        help="write the generator of one identity as ONNX: an identity's .safetensors, or pictures of a person")
-    parser.add_argument("--pack", metavar="NAME",
-                        help="insightface pack that recognises the pictures of --baked (default: the demo pack)")
-    parser.add_argument("--dtype", choices=("float16", "float32"), default="float16",
-                        help="how weights are stored; they are read back as float32 (float16)")
+    parser.add_argument(
+        "run_folder", type=Path, metavar="RUN", help="run folder of `styleswap train`, or a generator's file"
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="file to write: .safetensors, or .onnx with --baked")
+    parser.add_argument(
+        "--baked",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="write the generator of one identity as ONNX: an identity's .safetensors, or pictures of a person",
+    )
+    parser.add_argument(
+        "--pack",
+        metavar="NAME",
+        help="insightface pack that recognizes the pictures of --baked (default: the demo pack)",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("float16", "float32"),
+        default="float16",
+        help="how weights are stored; they are read back as float32 (float16)",
+    )
     parser.add_argument("--card", default="", metavar="TEXT", help="a line about the model for whoever opens the file")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -42,7 +55,10 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(report))
     else:
-        print(f"wrote {report.pop('file')}: " + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in report.items()))
+        print(
+            f"wrote {report.pop('file')}: "
+            + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in report.items())
+        )
     return 0
 
 
@@ -61,9 +77,9 @@ def _export_native(args: argparse.Namespace, generator, metadata: dict) -> dict:
 
 
 def _export_baked(args: argparse.Namespace, generator, source: Path) -> dict:
-    from ..swappers.baked_cache import bake_identity, identity_sha256
     from ..checkpoints.native import model_sha256
     from ..pipeline.swap import check_identity
+    from ..swappers.baked_cache import bake_identity, identity_sha256
 
     try:
         from ..export.baked_onnx import export_baked, onnx_difference

@@ -34,30 +34,65 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pictures.set_defaults(render=_render_pictures)
 
     columns = forms.add_parser("columns", help="training data: attribute settings, each with several identities")
-    columns.add_argument("--columns", type=whole_number(), default=2000, metavar="N",
-                         help="attribute settings (2000)")
+    columns.add_argument("--columns", type=whole_number(), default=2000, metavar="N", help="attribute settings (2000)")
     columns.add_argument("--members", type=whole_number(), default=5, metavar="N", help="people per setting (5)")
-    columns.add_argument("--identities", type=whole_number(2), default=4000, metavar="N",
-                         help="people in all, from the start of the split; each appears equally often (4000)")
-    columns.add_argument("--first-setting", type=whole_number(0), default=0, metavar="N",
-                         help="where in the split's settings to start; the settings follow each other (0)")
-    columns.add_argument("--template", default="ffhq", metavar="NAME",
-                         help="crop template that pictures are aligned to, `recognizer` for ArcFace crops (112 px), or "
-                         "`none` for whole pictures (ffhq)")
-    columns.add_argument("--workers", type=whole_number(), default=os.cpu_count() or 1, metavar="N",
-                         help="processes that render (default: one per core)")
-    columns.add_argument("--fuse", action="store_true",
-                         help="compile the renderer first (needs a C++ compiler; pays from some hundred pictures on)")
+    columns.add_argument(
+        "--identities",
+        type=whole_number(2),
+        default=4000,
+        metavar="N",
+        help="people in all, from the start of the split; each appears equally often (4000)",
+    )
+    columns.add_argument(
+        "--first-setting",
+        type=whole_number(0),
+        default=0,
+        metavar="N",
+        help="where in the split's settings to start; the settings follow each other (0)",
+    )
+    columns.add_argument(
+        "--template",
+        default="ffhq",
+        metavar="NAME",
+        help="crop template that pictures are aligned to, `recognizer` for ArcFace crops (112 px), or "
+        "`none` for whole pictures (ffhq)",
+    )
+    columns.add_argument(
+        "--workers",
+        type=whole_number(),
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes that render (default: one per core)",
+    )
+    columns.add_argument(
+        "--fuse",
+        action="store_true",
+        help="compile the renderer first (needs a C++ compiler; pays from some hundred pictures on)",
+    )
     columns.set_defaults(render=_render_columns)
 
     for form, out, size in ((sheet, "FILE", 192), (pictures, "FOLDER", 256), (columns, "FOLDER", 128)):
         form.add_argument("--out", type=Path, required=True, metavar=out, help="where to write")
-        form.add_argument("--size", type=whole_number(16, MAX_SIDE), default=size, metavar="PX",
-                          help=f"side of a picture, an even number ({size})")
-        form.add_argument("--split", choices=SPLITS, default="train" if form is columns else "test",
-                          help="which people and settings are drawn from (disjoint ranges of seeds)")
-        form.add_argument("--seed", type=whole_number(0), default=0, metavar="N",
-                          help="which of them; the same seed gives the same pictures (0)")
+        form.add_argument(
+            "--size",
+            type=whole_number(16, MAX_SIDE),
+            default=size,
+            metavar="PX",
+            help=f"side of a picture, an even number ({size})",
+        )
+        form.add_argument(
+            "--split",
+            choices=SPLITS,
+            default="train" if form is columns else "test",
+            help="which people and settings are drawn from (disjoint ranges of seeds)",
+        )
+        form.add_argument(
+            "--seed",
+            type=whole_number(0),
+            default=0,
+            metavar="N",
+            help="which of them; the same seed gives the same pictures (0)",
+        )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -88,7 +123,7 @@ def _render_sheet(args: argparse.Namespace) -> int:
 
     from ..devices import one_thread
     from ..io.images import PROVENANCE_KEY, PROVENANCE_SYNTHETIC, check_image_suffix, save_image, to_uint8
-    from ..io.sheets import labelled_sheet
+    from ..io.sheets import labeled_sheet
     from ..synthetic.parameters import Attributes, Identities
     from ..synthetic.world import render
 
@@ -101,7 +136,7 @@ def _render_sheet(args: argparse.Namespace) -> int:
             rendered = render(Identities.from_seeds([person] * len(settings)), attributes, size=args.size)
         rows.append(list(to_uint8(rendered.image)))
     labels = [str(seed) for seed in settings], [str(seed) for seed in people]
-    sheet = labelled_sheet(rows, *labels, cell=args.size)
+    sheet = labeled_sheet(rows, *labels, cell=args.size)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     save_image(args.out, sheet, {PROVENANCE_KEY: PROVENANCE_SYNTHETIC})
     print(f"wrote {args.out}")
@@ -127,16 +162,18 @@ def _render_pictures(args: argparse.Namespace) -> int:
         provenance = {PROVENANCE_KEY: PROVENANCE_SYNTHETIC}
         save_image(args.out / f"{name}.png", to_uint8(rendered.image)[0], provenance)
         save_image(args.out / f"{name}_mask.png", mask_picture(rendered.face_mask[0, 0].cpu().numpy()), provenance)
-        known.append({
-            "picture": f"{name}.png",
-            "mask": f"{name}_mask.png",
-            "identity_seed": person,
-            "attribute_seed": setting,
-            "points": rendered.points[0].tolist(),
-            "pose_deg": rendered.pose[0].tolist(),
-            "expression": rendered.expression[0].tolist(),
-            "gaze_deg": rendered.gaze[0].tolist(),
-        })
+        known.append(
+            {
+                "picture": f"{name}.png",
+                "mask": f"{name}_mask.png",
+                "identity_seed": person,
+                "attribute_seed": setting,
+                "points": rendered.points[0].tolist(),
+                "pose_deg": rendered.pose[0].tolist(),
+                "expression": rendered.expression[0].tolist(),
+                "gaze_deg": rendered.gaze[0].tolist(),
+            }
+        )
     with atomic_write(args.out / "pictures.json") as temporary:
         temporary.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     print(f"wrote {args.count} pictures, their masks and pictures.json to {args.out}")
@@ -144,11 +181,11 @@ def _render_pictures(args: argparse.Namespace) -> int:
 
 
 def _render_columns(args: argparse.Namespace) -> int:
+    from ..demo_pack.recognizer.recognizer_data import recognizer_window
     from ..devices import one_thread
     from ..faces.alignment import template_points
     from ..synthetic.columns import ColumnPlan, build_columns
     from ..synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS
-    from ..demo_pack.recognizer.recognizer_data import recognizer_window
 
     settings = args.first_setting + args.columns
     if args.identities > len(IDENTITY_SEEDS[args.split]) or settings > len(ATTRIBUTE_SEEDS[args.split]):
@@ -159,8 +196,15 @@ def _render_columns(args: argparse.Namespace) -> int:
     elif args.template != "none":
         template_points(args.template, args.size)  # an unknown name is told before any work
         align = partial(align_to_template, template=args.template, size=args.size)
-    plan = ColumnPlan(columns=args.columns, members=args.members, size=args.size, identities=args.identities,
-                      split=args.split, first_attribute=args.first_setting, seed=args.seed)
+    plan = ColumnPlan(
+        columns=args.columns,
+        members=args.members,
+        size=args.size,
+        identities=args.identities,
+        split=args.split,
+        first_attribute=args.first_setting,
+        seed=args.seed,
+    )
     with one_thread():
         build_columns(args.out, plan, align, workers=args.workers, fuse=args.fuse)
     print(f"{args.out}: {args.columns} columns of {args.members} pictures, {args.size} px")

@@ -16,20 +16,50 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `styleswap swap`."""
     giver = parser.add_mutually_exclusive_group(required=True)
-    giver.add_argument("--source", type=Path, nargs="+", metavar="FILE",
-                       help="pictures of the person whose face is given; several are averaged")
-    giver.add_argument("--identity", type=Path, metavar="FILE.safetensors",
-                       help="a saved identity in their place, such as `styleswap invert` writes")
-    parser.add_argument("--target", type=Path, nargs="+", required=True, metavar="FILE",
-                        help="pictures that get the face, or folders of them")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE",
-                        help="the result; a folder where there are several targets")
-    parser.add_argument("--mask-out", type=Path, metavar="FILE",
-                        help="also write what was replaced, as a grey picture; a folder where --out is one")
-    parser.add_argument("--faces", type=face_choice, default="largest", metavar="WHICH",
-                        help="largest (default), all, or numbers such as 0,2, counted from the largest face")
-    parser.add_argument("--strength", type=fraction, default=1.0, metavar="0..1",
-                        help="1 (default) gives the source's identity, 0 keeps the target's own")
+    giver.add_argument(
+        "--source",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="pictures of the person whose face is given; several are averaged",
+    )
+    giver.add_argument(
+        "--identity",
+        type=Path,
+        metavar="FILE.safetensors",
+        help="a saved identity in their place, such as `styleswap invert` writes",
+    )
+    parser.add_argument(
+        "--target",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="pictures that get the face, or folders of them",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="the result; a folder where there are several targets"
+    )
+    parser.add_argument(
+        "--mask-out",
+        type=Path,
+        metavar="FILE",
+        help="also write what was replaced, as a gray picture; a folder where --out is one",
+    )
+    parser.add_argument(
+        "--faces",
+        type=face_choice,
+        default="largest",
+        metavar="WHICH",
+        help="largest (default), all, or numbers such as 0,2, counted from the largest face",
+    )
+    parser.add_argument(
+        "--strength",
+        type=fraction,
+        default=1.0,
+        metavar="0..1",
+        help="1 (default) gives the source's identity, 0 keeps the target's own",
+    )
     add_model_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -37,11 +67,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare which generator and which face analysis to use, and where to run."""
     parser.add_argument("--model", type=Path, metavar="FILE", help="generator file (default: the demo model)")
-    parser.add_argument("--pack", metavar="NAME",
-                        help="insightface pack, by name or folder (default: the demo pack); it must hold the "
-                             "recogniser that the model was trained with")
-    parser.add_argument("--download", action="store_true",
-                        help="let insightface download the pack if it is not there (non-commercial licence)")
+    parser.add_argument(
+        "--pack",
+        metavar="NAME",
+        help="insightface pack, by name or folder (default: the demo pack); it must hold the "
+        "recognizer that the model was trained with",
+    )
+    parser.add_argument(
+        "--download",
+        action="store_true",
+        help="let insightface download the pack if it is not there (non-commercial license)",
+    )
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, ... (default: cuda where there is one)")
 
 
@@ -68,8 +104,17 @@ def run(args: argparse.Namespace) -> int:
     for notice in sorted(notices):
         say(notice)
     if args.json:
-        print(json.dumps({"results": results, "failed": failed, "sources": [vars(source) for source in sources],
-                          "model": swapper.model_card()}, indent=1))
+        print(
+            json.dumps(
+                {
+                    "results": results,
+                    "failed": failed,
+                    "sources": [vars(source) for source in sources],
+                    "model": swapper.model_card(),
+                },
+                indent=1,
+            )
+        )
     else:
         _print_lines(results, failed)
     return 2 if failed else 0
@@ -87,7 +132,9 @@ def plan(targets: list[Path], out: Path, mask_out: Path | None) -> list[tuple[Pa
     if several:
         for folder in (out, mask_out):
             if folder is not None and not folder.is_dir() and (folder.exists() or _is_picture_name(folder)):
-                raise StyleSwapError(f"expected a folder for the results of several targets, got {folder}; name a folder")
+                raise StyleSwapError(
+                    f"expected a folder for the results of several targets, got {folder}; name a folder"
+                )
     jobs = [
         (
             picture,
@@ -110,8 +157,9 @@ def pictures_in(target: Path) -> list[Path]:
         return [target]
     found = sorted(path for path in target.iterdir() if _is_picture_name(path))
     if not found:
-        raise StyleSwapError(f"expected pictures ({', '.join(PICTURE_SUFFIXES)}) in {target}, found none; "
-                             "check the folder")
+        raise StyleSwapError(
+            f"expected pictures ({', '.join(PICTURE_SUFFIXES)}) in {target}, found none; check the folder"
+        )
     return found
 
 
@@ -136,10 +184,14 @@ def _check_outputs(jobs: list[tuple[Path, Path, Path | None]]) -> None:
             if path.resolve() in inputs:
                 raise StyleSwapError(f"{path} is a target and would be replaced by a result; choose another --out")
             if path.resolve() in written:
-                raise StyleSwapError(f"{picture} and {written[path.resolve()]} would both be written to {path}; "
-                                     "rename one, or swap them one by one")
+                raise StyleSwapError(
+                    f"{picture} and {written[path.resolve()]} would both be written to {path}; "
+                    "rename one, or swap them one by one"
+                )
             if len(jobs) == 1 and not path.parent.is_dir():
-                raise StyleSwapError(f"expected an existing folder for the result, {path.parent} is none; create it first")
+                raise StyleSwapError(
+                    f"expected an existing folder for the result, {path.parent} is none; create it first"
+                )
             written[path.resolve()] = picture
 
 
@@ -151,8 +203,16 @@ def _work(swapper, identity, rendered: bool, jobs, args: argparse.Namespace) -> 
     with tqdm(jobs, desc="swap", unit="picture", disable=len(jobs) == 1) as bar:
         for target, out, mask_out in bar:
             try:
-                done = swapper.swap_file(identity, target, out, mask_out, faces=args.faces, strength=args.strength,
-                                         rendered_source=rendered, generate=generate)
+                done = swapper.swap_file(
+                    identity,
+                    target,
+                    out,
+                    mask_out,
+                    faces=args.faces,
+                    strength=args.strength,
+                    rendered_source=rendered,
+                    generate=generate,
+                )
                 results.append(done.report)
             # A disk that is full for one picture may do for the next; the report names each.
             except (StyleSwapError, OSError) as error:
@@ -168,8 +228,10 @@ def _print_lines(results: list[dict], failed: list[dict]) -> None:
         faces = [f"face {face['index']}" + likeness(face) for face in result["faces"]]
         print(f"{result['out']}: {'; '.join(faces)}; {result['seconds']:.1f} s")
     if len(results) + len(failed) > 1:
-        print(f"{len(results)} of {len(results) + len(failed)} pictures swapped"
-              + (f"; failed: {', '.join(row['target'] for row in failed)}" if failed else ""))
+        print(
+            f"{len(results)} of {len(results) + len(failed)} pictures swapped"
+            + (f"; failed: {', '.join(row['target'] for row in failed)}" if failed else "")
+        )
 
 
 def likeness(face: dict) -> str:

@@ -8,19 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ..swappers.baked_cache import BakedFaces
 from ..checkpoints import DEMO_MODEL, load_generator, model_sha256
 from ..devices import choose_device
 from ..errors import StyleSwapError
 from ..faces.analysis import InsightFaceAnalyzer, load_face_analysis
 from ..faces.packs import LICENSE_NOTE
 from ..identities.identity import Identity, SourceReport, extract_identity
-from ..io.images import PROVENANCE_KEY, PROVENANCE_SYNTHETIC, image_metadata, load_image, save_image
-from ..model import Generator
 from ..identities.provenance import MARK, swap_mark
+from ..io.images import PROVENANCE_KEY, PROVENANCE_SYNTHETIC, image_metadata, load_image, save_image
 from ..io.sheets import mask_picture
+from ..model import Generator
 from ..pipeline.swap import Generate, SwapResult, swap_faces
-
+from ..swappers.baked_cache import BakedFaces
 
 
 def say(message: str) -> None:
@@ -74,8 +73,13 @@ class Swapper:
 
     def model_card(self) -> dict:
         """Which generator this is, as plain JSON values."""
-        return {"file": str(self.model), "sha256": self.sha256, "size": self.generator.config.size,
-                "domain": self.metadata.get("domain"), "recognizer": self.analyzer.recognizer_name}
+        return {
+            "file": str(self.model),
+            "sha256": self.sha256,
+            "size": self.generator.config.size,
+            "domain": self.metadata.get("domain"),
+            "recognizer": self.analyzer.recognizer_name,
+        }
 
     def identify(self, sources: Sequence[Path]) -> tuple[Identity, list[SourceReport]]:
         """One identity out of the largest face of each source picture.
@@ -117,8 +121,18 @@ class Swapper:
         start = time.perf_counter()
         picture = load_image(target)
         rendered = rendered_source and is_rendered(target)
-        result = swap_faces(self.generator, self.analyzer, picture, identity, faces, strength=strength,
-                            metadata=self.metadata, generator_sha256=self.sha256, rendered=rendered, generate=generate)
+        result = swap_faces(
+            self.generator,
+            self.analyzer,
+            picture,
+            identity,
+            faces,
+            strength=strength,
+            metadata=self.metadata,
+            generator_sha256=self.sha256,
+            rendered=rendered,
+            generate=generate,
+        )
         seconds = time.perf_counter() - start
         if mask_out is not None:
             mask_out.parent.mkdir(parents=True, exist_ok=True)

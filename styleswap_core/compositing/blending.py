@@ -29,9 +29,9 @@ def resize_mask(mask: torch.Tensor, size: int | tuple[int, int]) -> torch.Tensor
 
 
 def grow_mask(mask: torch.Tensor, pixels: int) -> torch.Tensor:
-    """Move the mask's outline outwards by `pixels` (inwards if negative), in a square neighbourhood.
+    """Move the mask's outline outwards by `pixels` (inwards if negative), in a square neighborhood.
 
-    The mask keeps its soft edge: this is greyscale dilation or erosion.
+    The mask keeps its soft edge: this is grayscale dilation or erosion.
     """
     _check_mask(mask)
     if pixels == 0:

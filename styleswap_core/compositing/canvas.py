@@ -97,9 +97,7 @@ class Canvas:
         for row in sorted(ready):
             self._blend(pictures[row], boxes[row], *ready[row])
 
-    def _box(
-        self, picture: int, matrix: torch.Tensor, size: int, reach: float, part: Box | None = None
-    ) -> Box:
+    def _box(self, picture: int, matrix: torch.Tensor, size: int, reach: float, part: Box | None = None) -> Box:
         """x0, y0, x1, y1 in the picture around a crop, or a part of it, and `reach` crop pixels more.
 
         It depends on this face alone, so that a face comes out the same whatever it is worked on together with; and its
@@ -108,7 +106,10 @@ class Canvas:
         margin = math.ceil(reach / float(matrix_scale(matrix[None]))) + 1
         limits = self._targets[picture].size[::-1]  # width, height
         x0, y0, x1, y1 = crop_box(matrix[None], size, limits[::-1], margin, part)[0].tolist()
-        sides = [min(-(-side // _BOX_STEP) * _BOX_STEP, limit) for side, limit in zip((x1 - x0, y1 - y0), limits, strict=True)]
+        sides = [
+            min(-(-side // _BOX_STEP) * _BOX_STEP, limit)
+            for side, limit in zip((x1 - x0, y1 - y0), limits, strict=True)
+        ]
         left, top = min(x0, limits[0] - sides[0]), min(y0, limits[1] - sides[1])
         return left, top, left + sides[0], top + sides[1]
 

@@ -1,12 +1,12 @@
-"""Give a picture the colours of another one, measured inside a mask.
+"""Give a picture the colors of another one, measured inside a mask.
 
-A swapped face often differs from its surroundings in tone; each method here makes its colour statistics those of the
+A swapped face often differs from its surroundings in tone; each method here makes its color statistics those of the
 face that was there before.
 
 | method | what becomes equal | source |
 | --- | --- | --- |
 | mean-std | mean and spread of L, a and b, each for itself | Reinhard et al. 2001, in CIE Lab |
-| linear | mean and covariance of red, green and blue, by the map that moves colours least | Monge-Kantorovich: Pitie, Kokaram 2007 |
+| linear | mean and covariance of red, green and blue, by the map that moves colors least | Monge-Kantorovich: Pitie, Kokaram 2007 |
 | histogram | the distribution of red, green and blue, each for itself | Gonzalez, Woods |
 """
 
@@ -21,14 +21,14 @@ _LEAST_PIXELS = 16.0
 # A channel's spread changes at most by this factor: more would only enlarge noise.
 _MOST_GAIN = 4.0
 _QUANTILES = 257
-# About a quarter of an 8-bit level, squared: keeps the covariance of a flat colour invertible.
+# About a quarter of an 8-bit level, squared: keeps the covariance of a flat color invertible.
 _RIDGE = 1e-6
 
 
 def match_colors(
     picture: torch.Tensor, reference: torch.Tensor, mask: torch.Tensor, method: str = "linear", strength: float = 1.0
 ) -> torch.Tensor:
-    """The picture with the reference's colours.
+    """The picture with the reference's colors.
 
     Args:
         picture, reference: (B, 3, H, W) in -1..1.
@@ -41,7 +41,7 @@ def match_colors(
         StyleSwapError: an unknown method, a strength out of range, or shapes that differ.
     """
     if method not in METHODS:
-        raise StyleSwapError(f"expected a colour matching out of {', '.join(METHODS)}, got {method!r}")
+        raise StyleSwapError(f"expected a color matching out of {', '.join(METHODS)}, got {method!r}")
     if not 0.0 <= strength <= 1.0:
         raise StyleSwapError(f"expected a strength from 0 to 1, got {strength}")
     if picture.shape != reference.shape or mask.shape != picture[:, :1].shape:
@@ -78,7 +78,7 @@ def _moments(values: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, 
 
 
 def _match_linear(picture: torch.Tensor, reference: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """T = A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2 turns covariance A into B, and moves colours least of all that do."""
+    """T = A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2 turns covariance A into B, and moves colors least of all that do."""
     mean, own = _covariance(picture, weight)
     wanted_mean, other = _covariance(reference, weight)
     root, inverse_root = _matrix_power(own, 0.5), _matrix_power(own, -0.5)
@@ -90,11 +90,11 @@ def _match_linear(picture: torch.Tensor, reference: torch.Tensor, weight: torch.
 
 
 def _covariance(picture: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weighted mean (3, 1) and covariance (3, 3) of a picture's colours."""
+    """Weighted mean (3, 1) and covariance (3, 3) of a picture's colors."""
     flat, share = picture.flatten(1), (weight / weight.sum()).flatten(1)  # (3, HW), (1, HW)
     mean = (flat * share).sum(1, keepdim=True)
-    centred = flat - mean
-    return mean, (centred * share) @ centred.t() + _RIDGE * torch.eye(3).to(flat)
+    centerd = flat - mean
+    return mean, (centerd * share) @ centerd.t() + _RIDGE * torch.eye(3).to(flat)
 
 
 def _matrix_power(matrix: torch.Tensor, exponent: float) -> torch.Tensor:

@@ -17,10 +17,10 @@ import torch
 import torch.nn.functional as F
 from kornia.filters import gaussian_blur2d
 
-from .blending import feather_mask, grow_mask, mask_parts, resize_mask
-from .color_matching import match_colors
 from ..errors import StyleSwapError
 from ..io.images import bchw_to_bhwc, bhwc_to_bchw, repair
+from .blending import feather_mask, grow_mask, mask_parts, resize_mask
+from .color_matching import match_colors
 
 METHODS = ("alpha", "multi-band", "seamless")
 # Six octaves: the coarsest band of a multi-band blend meets over some 64 px.
@@ -97,12 +97,12 @@ def _blend(
     keep: torch.Tensor | None,
     options: BlendOptions,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One face over the picture so far; colours are compared with the target as it was."""
+    """One face over the picture so far; colors are compared with the target as it was."""
     mask = feather_mask(grow_mask(mask, options.grow), options.feather)
     if keep is not None:
         mask = mask * (1.0 - keep)
     matched = match_colors(changed, target, mask, options.color_match, options.color_strength)
-    # A swapped picture is the target itself around the face, and there colours are right as they are.
+    # A swapped picture is the target itself around the face, and there colors are right as they are.
     differs = ((changed - target).abs().amax(1, keepdim=True) / _VISIBLE).clamp(max=1.0)
     changed = torch.lerp(changed, matched, torch.maximum(mask, differs))
     blend = {"alpha": torch.lerp, "multi-band": blend_bands, "seamless": blend_seamless}[options.method]
@@ -171,9 +171,7 @@ def _mask_of(masks: torch.Tensor | None, frame: int, size: tuple[int, int]) -> t
     return resize_mask(repair(masks[min(frame, len(masks) - 1)][None, None])[0], size)
 
 
-def _check_frames(
-    target: torch.Tensor, changed: torch.Tensor, mask: torch.Tensor, keep: torch.Tensor | None
-) -> None:
+def _check_frames(target: torch.Tensor, changed: torch.Tensor, mask: torch.Tensor, keep: torch.Tensor | None) -> None:
     for name, frames in (("target", target), ("swapped pictures", changed)):
         if frames.ndim != 4 or 0 in frames.shape or frames.shape[3] not in (3, 4):
             raise StyleSwapError(
@@ -205,7 +203,9 @@ def blend_bands(target: torch.Tensor, changed: torch.Tensor, mask: torch.Tensor)
             break
         size = small_target.shape[2:]
         next_target, next_changed, next_mask = (_half(x) for x in (small_target, small_changed, small_mask))
-        detail = torch.lerp(small_target - _resized(next_target, size), small_changed - _resized(next_changed, size), small_mask)
+        detail = torch.lerp(
+            small_target - _resized(next_target, size), small_changed - _resized(next_changed, size), small_mask
+        )
         bands.append(detail)
         sizes.append(size)
         small_target, small_changed, small_mask = next_target, next_changed, next_mask
@@ -223,7 +223,7 @@ def blend_seamless(target: torch.Tensor, changed: torch.Tensor, mask: torch.Tens
 
 
 def harmonic_fill(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Continue known values smoothly over unknown pixels: there each becomes the mean of its four neighbours.
+    """Continue known values smoothly over unknown pixels: there each becomes the mean of its four neighbors.
 
     Solved from coarse to fine, with a few relaxation steps on each level; at the picture's border the slope is zero.
 
@@ -248,7 +248,7 @@ def harmonic_fill(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
 
 
 def _half(x: torch.Tensor) -> torch.Tensor:
-    """Blurred and reduced; a pixel pair's centre lies between the two, where `_resized` looks for it."""
+    """Blurred and reduced; a pixel pair's center lies between the two, where `_resized` looks for it."""
     return F.avg_pool2d(gaussian_blur2d(x, (5, 5), (1.0, 1.0)), 2, ceil_mode=True, count_include_pad=False)
 
 

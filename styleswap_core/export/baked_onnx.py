@@ -9,17 +9,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor, fx
+from torch import fx
 
 from ..errors import StyleSwapError
-from ..model.inference.baked_generator import BakedGenerator, composite, hold_back_, raised_logit, replace_mask_, soften_mask_
+from ..model.inference.baked_generator import (
+    BakedGenerator,
+    composite,
+    hold_back_,
+    raised_logit,
+    replace_mask_,
+    soften_mask_,
+)
 from ..model.inference.packed_conv import FoldedConv
 from ..model.layers import SLOPE
 from .onnx_writer import GraphWriter, write_graph
 
 # What the masks need, as functions of the generator: one node each in the trace, several in the ONNX graph.
 _FUNCTIONS = (composite, hold_back_, raised_logit, replace_mask_, soften_mask_)
-_MASK, _COLOURS = slice(3, None), slice(None, 3)
+_MASK, _COLORS = slice(3, None), slice(None, 3)
 # Types and layouts of memory mean nothing in the file, where everything is float32.
 _LAYOUT_METHODS = ("to", "float", "contiguous")
 
@@ -31,7 +38,9 @@ def export_baked(path: str | Path, baked: BakedGenerator, description: str = "")
         StyleSwapError: it is packed or not float32; bake with packed=False.
     """
     if baked.packed or baked.dtype != torch.float32:
-        raise StyleSwapError("only a float32 generator that is not packed can be written as ONNX; bake with packed=False")
+        raise StyleSwapError(
+            "only a float32 generator that is not packed can be written as ONNX; bake with packed=False"
+        )
     graph = _BakedWriter(baked).run()
     size = baked.config.size
     shapes = {"image": ("batch", 3, size, size)}
@@ -145,7 +154,7 @@ class _BakedWriter(GraphWriter):
         return self.node("Slice", [x, *bounds])
 
     def _with_mask(self, picture: str, mask: str) -> str:
-        return self.node("Concat", [self._part(picture, _COLOURS), mask], axis=1)
+        return self.node("Concat", [self._part(picture, _COLORS), mask], axis=1)
 
     def _held_back(self, maps: str, mask: str, masking: str, repeat: int) -> str:
         if repeat > 1:

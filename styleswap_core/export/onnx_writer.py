@@ -1,8 +1,8 @@
 """Writing small torch networks as ONNX files, with nothing but `onnx` itself.
 
 The torch exporters need extra packages or are on their way out, and both choose node names freely, while
-insightface's router reads the names of the first nodes to guess the input normalisation. Here the graph is
-traced with `torch.fx` and each module becomes one node, named after its operator; batch normalisation is
+insightface's router reads the names of the first nodes to guess the input normalization. Here the graph is
+traced with `torch.fx` and each module becomes one node, named after its operator; batch normalization is
 folded into the convolution or linear layer before it.
 """
 
@@ -140,14 +140,14 @@ class GraphWriter:
         raise TypeError(f"cannot write {node.op} {node.target} as ONNX")
 
     def emit_module(self, node: fx.Node) -> str:
-        """The nodes of a layer, with a batch normalisation that follows folded in; the name of their output. TypeError for a layer
+        """The nodes of a layer, with a batch normalization that follows folded in; the name of their output. TypeError for a layer
         that is not known."""
         module = self.modules[str(node.target)]
         source = node.args[0]
         norm = self._following_norm(node)
         if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm1d)):
             if self._following_norm(source) is not module:
-                raise TypeError("batch normalisation must directly follow a convolution or linear layer of its own")
+                raise TypeError("batch normalization must directly follow a convolution or linear layer of its own")
             return self.names[source]
         if isinstance(module, nn.Conv2d):
             return self._conv(module, norm, self.names[source])
@@ -160,13 +160,18 @@ class GraphWriter:
         }.get(type(module))
         if emit is not None:
             return emit(module, norm, self.names[source])
-        simple = {nn.ReLU: "Relu", nn.Sigmoid: "Sigmoid", nn.Flatten: "Flatten", nn.AdaptiveAvgPool2d: "GlobalAveragePool"}
+        simple = {
+            nn.ReLU: "Relu",
+            nn.Sigmoid: "Sigmoid",
+            nn.Flatten: "Flatten",
+            nn.AdaptiveAvgPool2d: "GlobalAveragePool",
+        }
         if type(module) not in simple:
             raise TypeError(f"cannot write a {type(module).__name__} as ONNX")
         return self.node(simple[type(module)], [self.names[source]])
 
     def _following_norm(self, node: fx.Node) -> nn.Module | None:
-        """The batch normalisation that alone reads this convolution or linear layer, if there is one."""
+        """The batch normalization that alone reads this convolution or linear layer, if there is one."""
         if node.op != "call_module" or not isinstance(self.modules[str(node.target)], (nn.Conv2d, nn.Linear)):
             return None
         users = list(node.users)
@@ -236,7 +241,7 @@ class GraphWriter:
 
 
 def _folded(module: nn.Conv2d | nn.Linear, norm: nn.Module | None, fuse: Callable) -> tuple[Tensor, Tensor]:
-    """Weight and bias (float32), with the batch normalisation that follows folded in."""
+    """Weight and bias (float32), with the batch normalization that follows folded in."""
     weight = module.weight.detach().float()
     bias = module.bias.detach().float() if module.bias is not None else torch.zeros(weight.shape[0])
     if norm is not None:

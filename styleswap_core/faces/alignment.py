@@ -2,8 +2,8 @@
 
 Convention, in every function of this file:
 
-- Points are (x, y) in pixels and continuous: the centre of the first pixel lies at (0.5, 0.5), the picture spans
-  0..width and 0..height (`align_corners=False`). insightface and OpenCV put that centre at (0, 0); `recognizer_crop`
+- Points are (x, y) in pixels and continuous: the center of the first pixel lies at (0.5, 0.5), the picture spans
+  0..width and 0..height (`align_corners=False`). insightface and OpenCV put that center at (0, 0); `recognizer_crop`
   is the one function here that speaks their convention, and shifts by half a pixel where it does.
 - The five points are, in this order: left eye (the one on the picture's left), right eye, nose tip, left mouth
   corner, right mouth corner.
@@ -62,7 +62,7 @@ def template_points(name: str, size: int) -> torch.Tensor:
 def estimate_similarity(points: torch.Tensor, template_px: torch.Tensor) -> torch.Tensor:
     """Rotation, scale and shift that best map `points` onto `template_px`, in the least-squares sense.
 
-    Umeyama's problem (PAMI 1991). In the plane and without reflection it has a closed form: with centred points as
+    Umeyama's problem (PAMI 1991). In the plane and without reflection it has a closed form: with centerd points as
     complex numbers p and q, the factor sum(conj(p) q) / sum(|p|^2).
 
     Args:
@@ -267,7 +267,7 @@ def paste(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Blend crops back into their pictures.
 
-    Whatever the mask says, the crop fades out towards its own border, so that its square never shows. Pixels outside
+    Whatever the mask says, the crop fades out toward its own border, so that its square never shows. Pixels outside
     the crop's box in the picture, and those where the mask is 0, keep their exact values.
 
     Args:
@@ -323,7 +323,7 @@ def paste_layers(
 
 
 def recognizer_points(size: int = RECOGNIZER_SIZE) -> torch.Tensor:
-    """Where insightface puts the five points in a recogniser's crop: (5, 2) float32, pixels with centres at 0.
+    """Where insightface puts the five points in a recognizer's crop: (5, 2) float32, pixels with centers at 0.
 
     Raises:
         StyleSwapError: a size that is a multiple of neither 112 nor 128.
@@ -333,11 +333,11 @@ def recognizer_points(size: int = RECOGNIZER_SIZE) -> torch.Tensor:
         return template * (size / 112)
     if size % 128 == 0:
         return (template + torch.tensor([8.0, 0.0])) * (size / 128)
-    raise StyleSwapError(f"expected a recogniser size that is a multiple of 112 or 128, got {size}")
+    raise StyleSwapError(f"expected a recognizer size that is a multiple of 112 or 128, got {size}")
 
 
 def recognizer_crop(picture: torch.Tensor, points: torch.Tensor, size: int = RECOGNIZER_SIZE) -> torch.Tensor:
-    """The crop a face recogniser was trained on: insightface's `norm_crop`, in torch and differentiable.
+    """The crop a face recognizer was trained on: insightface's `norm_crop`, in torch and differentiable.
 
     Like the original it samples bilinearly without antialiasing and is black beyond the picture; embeddings drift
     if either differs. (A test holds the two together.)
@@ -351,7 +351,7 @@ def recognizer_crop(picture: torch.Tensor, points: torch.Tensor, size: int = REC
     Raises:
         StyleSwapError: another size, or points that coincide.
     """
-    # Pixel centres at 0 on both sides, as insightface has them.
+    # Pixel centers at 0 on both sides, as insightface has them.
     template = recognizer_points(size).to(points.device)
     matrix = estimate_similarity(points.to(torch.float32) - 0.5, template)
     # c - 0.5 = A (p - 0.5) + t  =>  c = A p + t + 0.5 - A 0.5

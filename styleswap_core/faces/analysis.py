@@ -1,6 +1,6 @@
 """Detection and recognition through insightface.
 
-With recognition.py and landmarks.py the only file that knows insightface's ways: BGR pictures, and pixel centres at 0
+With recognition.py and landmarks.py the only file that knows insightface's ways: BGR pictures, and pixel centers at 0
 where the rest of the package has them at 0.5 (see alignment.py).
 """
 
@@ -80,13 +80,19 @@ class InsightFaceAnalyzer:
     """A FaceAnalyzer over insightface's `FaceAnalysis`.
 
     Attributes:
-        recognizer_name: stem of the recogniser's file, "" if the pack has none.
+        recognizer_name: stem of the recognizer's file, "" if the pack has none.
         recognizer_sha256: of that file, "" if there is none.
         recognizer_path: that file, or None.
     """
 
-    def __init__(self, analysis: Any, sizes: Sequence[int] = DETECTION_SIZES, det_thresh: float = 0.5,
-                 fit: bool = False, prepare: bool = True) -> None:
+    def __init__(
+        self,
+        analysis: Any,
+        sizes: Sequence[int] = DETECTION_SIZES,
+        det_thresh: float = 0.5,
+        fit: bool = False,
+        prepare: bool = True,
+    ) -> None:
         if prepare:
             with stdout_to_stderr():
                 analysis.prepare(ctx_id=0, det_thresh=det_thresh, det_size=(sizes[0], sizes[0]))
@@ -102,14 +108,14 @@ class InsightFaceAnalyzer:
     def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True) -> list[DetectedFace]:
         """Find the faces of a picture.
 
-        Pictures with a side over `recognition.MAX_ANALYSED_SIDE` are analysed on a reduced copy; positions are always those of
+        Pictures with a side over `recognition.MAX_ANALYZED_SIDE` are analyzed on a reduced copy; positions are always those of
         the picture given. If nothing is found, the picture is tried again with a border of half its size around
         it, for faces that fill the frame.
 
         Args:
             picture: (H, W, 3) uint8 RGB.
             order: one of detected.FACE_ORDERS.
-            embed: also compute the embeddings (needs a recogniser in the pack).
+            embed: also compute the embeddings (needs a recognizer in the pack).
         Returns:
             the faces, numbered in that order; empty if there is none.
         """
@@ -137,24 +143,24 @@ class InsightFaceAnalyzer:
             picture: (H, W, 3) uint8 RGB.
             points: (5, 2), continuous pixels.
         Returns:
-            (512,) float32, L2-normalised.
+            (512,) float32, L2-normalized.
         Raises:
-            StyleSwapError: the pack has no recogniser.
+            StyleSwapError: the pack has no recognizer.
         """
         check_picture(picture)
         if self._recognizer is None:
-            raise StyleSwapError("this face analysis pack has no recogniser (such as w600k_r50.onnx); use another pack")
+            raise StyleSwapError("this face analysis pack has no recognizer (such as w600k_r50.onnx); use another pack")
         shown, scale = reduced(picture)
         return self._embed(shown, np.asarray(points, dtype=np.float32) / scale - 0.5)
 
     def torch_recognizer(self) -> TorchRecognizer:
-        """The pack's recogniser as a torch module with gradients, on the CPU.
+        """The pack's recognizer as a torch module with gradients, on the CPU.
 
         Raises:
-            StyleSwapError: the pack has no recogniser, or it has operators that are not known.
+            StyleSwapError: the pack has no recognizer, or it has operators that are not known.
         """
         if self._recognizer is None:
-            raise StyleSwapError("this face analysis pack has no recogniser (such as w600k_r50.onnx); use another pack")
+            raise StyleSwapError("this face analysis pack has no recognizer (such as w600k_r50.onnx); use another pack")
         normalization = (float(self._recognizer.input_mean), float(self._recognizer.input_std))
         return TorchRecognizer(self.recognizer_path, normalization)
 

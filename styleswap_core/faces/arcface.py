@@ -1,6 +1,6 @@
-"""The face recogniser as a torch module: the same ONNX file that insightface runs, with gradients.
+"""The face recognizer as a torch module: the same ONNX file that insightface runs, with gradients.
 
-Source: ArcFace (Deng et al., CVPR 2019). insightface runs recognisers in ONNX Runtime, which has no gradients;
+Source: ArcFace (Deng et al., CVPR 2019). insightface runs recognizers in ONNX Runtime, which has no gradients;
 training and inversion need them.
 """
 
@@ -16,10 +16,10 @@ from .onnx_graph import OnnxGraph
 
 
 class TorchRecognizer(nn.Module):
-    """A frozen face recogniser, built from an ONNX file.
+    """A frozen face recognizer, built from an ONNX file.
 
     Attributes:
-        name: the file's name without suffix, such as "w600k_r50". Embeddings compare only within one recogniser.
+        name: the file's name without suffix, such as "w600k_r50". Embeddings compare only within one recognizer.
         sha256: of the file.
         input_size: side of the crop it wants, pixels.
         normalization: (mean, std) that are taken off pixels in 0..255.
@@ -27,11 +27,11 @@ class TorchRecognizer(nn.Module):
         map_elements: elements of all values that the graph computes for one crop, about what a way back keeps.
 
     Args:
-        path: the recogniser's .onnx file.
+        path: the recognizer's .onnx file.
         normalization: (mean, std) that the graph wants taken off pixels in 0..255. By default what insightface
             guesses from the file; packs with a manifest state it (see `FaceAnalyzer.torch_recognizer`).
     Raises:
-        StyleSwapError: not an ONNX file, an unknown operator, or a graph that is no face recogniser.
+        StyleSwapError: not an ONNX file, an unknown operator, or a graph that is no face recognizer.
     """
 
     def __init__(self, path: str | Path, normalization: tuple[float, float] | None = None) -> None:
@@ -42,7 +42,7 @@ class TorchRecognizer(nn.Module):
         shape = self.graph.input_shape
         if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3] or not shape[2]:
             raise StyleSwapError(
-                f"expected a recogniser with an input (N, 3, S, S), {Path(path).name} has {shape}; it is another kind"
+                f"expected a recognizer with an input (N, 3, S, S), {Path(path).name} has {shape}; it is another kind"
                 " of network"
             )
         self.input_size: int = shape[2]
@@ -60,7 +60,7 @@ class TorchRecognizer(nn.Module):
         Args:
             crop: (B, 3, input_size, input_size) RGB -1..1, cut by `alignment.recognizer_crop`.
         Returns:
-            (B, 512) float32, NOT normalised; divide by the norm for an `id_embedding`.
+            (B, 512) float32, NOT normalized; divide by the norm for an `id_embedding`.
         """
         return self.graph(self._input(crop))
 
@@ -78,7 +78,7 @@ class TorchRecognizer(nn.Module):
     def _input(self, crop: torch.Tensor) -> torch.Tensor:
         if crop.ndim != 4 or crop.shape[1:] != (3, self.input_size, self.input_size):
             raise StyleSwapError(
-                f"expected recogniser crops (B, 3, {self.input_size}, {self.input_size}), got {tuple(crop.shape)};"
+                f"expected recognizer crops (B, 3, {self.input_size}, {self.input_size}), got {tuple(crop.shape)};"
                 " cut them with recognizer_crop"
             )
         crop = crop.contiguous(memory_format=torch.channels_last)
@@ -97,7 +97,7 @@ class TorchRecognizer(nn.Module):
                         sums[value.shape[2]] = name
         if output is None or output.ndim != 2 or output.shape[1] != 512:
             raise StyleSwapError(
-                f"expected a recogniser with embeddings (N, 512), {file_name} gives "
+                f"expected a recognizer with embeddings (N, 512), {file_name} gives "
                 f"{None if output is None else tuple(output.shape)}; it is another kind of network"
             )
         return [sums.get(side, maps[side]) for side in sorted(maps, reverse=True)], elements

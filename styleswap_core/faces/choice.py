@@ -23,7 +23,7 @@ class FaceChoice:
         rule: one of RULES.
         order: how the faces of a picture are numbered, one of `FACE_ORDERS`.
         indices: for "by index", numbers in that order; the k-th of them is place k.
-        references: for "by likeness", embeddings (512,), L2-normalised; the k-th of them is place k.
+        references: for "by likeness", embeddings (512,), L2-normalized; the k-th of them is place k.
         likeness: for "by likeness", the least cosine to a reference, -1..1.
     Raises:
         StyleSwapError: an unknown rule or order, or a rule without what it needs.
@@ -95,7 +95,7 @@ def likeness_table(faces: Sequence[DetectedFace], references: Sequence[np.ndarra
         StyleSwapError: the faces come without embeddings.
     """
     if any(face.id_embedding is None for face in faces):
-        raise StyleSwapError("likeness needs a face analysis pack with a recogniser (such as w600k_r50.onnx)")
+        raise StyleSwapError("likeness needs a face analysis pack with a recognizer (such as w600k_r50.onnx)")
     return np.stack(references) @ np.stack([face.id_embedding for face in faces]).T
 
 

@@ -20,7 +20,7 @@ class DetectedFace:
         score: the detector's confidence, 0..1.
         box: (4,) float32 x0, y0, x1, y1 in continuous picture pixels.
         points: (5, 2) float32, left eye, right eye, nose tip, left and right mouth corner, continuous pixels.
-        id_embedding: (512,) float32, L2-normalised; None if the pack has no recogniser.
+        id_embedding: (512,) float32, L2-normalized; None if the pack has no recognizer.
     """
 
     index: int
@@ -44,12 +44,12 @@ class FaceAnalyzer(Protocol):
     def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True) -> list[DetectedFace]:
         """Find the faces of a (H, W, 3) uint8 RGB picture; an empty list if there are none.
 
-        Without `embed` they may come without `id_embedding`, which saves a run of the recogniser for each.
+        Without `embed` they may come without `id_embedding`, which saves a run of the recognizer for each.
         """
         ...
 
     def embed(self, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """L2-normalised embedding (512,) of the face whose five points (5, 2) are known."""
+        """L2-normalized embedding (512,) of the face whose five points (5, 2) are known."""
         ...
 
 

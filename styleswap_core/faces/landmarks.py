@@ -1,6 +1,6 @@
 """Many landmarks of a face, and its pose, by the models for them that insightface's larger packs bring.
 
-Like analysis.py it speaks insightface's convention (BGR, pixel centres at 0) on one side and the package's on the other.
+Like analysis.py it speaks insightface's convention (BGR, pixel centers at 0) on one side and the package's on the other.
 """
 
 from pathlib import Path
@@ -51,7 +51,7 @@ class LandmarkModel:
         # The model writes what it finds into the face, too: the pose is there alone.
         face = Face(bbox=np.asarray(box, dtype=np.float64) - 0.5)
         points = np.float32(self._model.get(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), face))
-        # Pixel centres at 0 there, at 0.5 here; depth has no pixels.
+        # Pixel centers at 0 there, at 0.5 here; depth has no pixels.
         points[:, :2] += 0.5
         return Landmarks(points, np.float32(face["pose"]) if "pose" in face else None)
 

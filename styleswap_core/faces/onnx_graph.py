@@ -1,6 +1,6 @@
-"""A small ONNX reader: turns the graph of a face recogniser into a torch module through which gradients flow.
+"""A small ONNX reader: turns the graph of a face recognizer into a torch module through which gradients flow.
 
-It knows the operators that exporters emit for recognisers (convolutions, normalisations, activations, and the shape
+It knows the operators that exporters emit for recognizers (convolutions, normalizations, activations, and the shape
 arithmetic of a flatten) and names the one it does not know. The semantics are those of the ONNX operator
 specification; where an attribute became an input in a later opset, both forms are read.
 """
@@ -38,7 +38,7 @@ class Node:
 class OnnxGraph(nn.Module):
     """An ONNX graph with one input and one output as a torch module.
 
-    Floating-point weights are frozen buffers, so `.to()` moves them and no optimiser finds them; integer constants
+    Floating-point weights are frozen buffers, so `.to()` moves them and no optimizer finds them; integer constants
     (shapes, axes) stay on the CPU, where they are used.
 
     Args:
@@ -58,8 +58,8 @@ class OnnxGraph(nn.Module):
         inputs = [value for value in graph.input if not self._is_stored(value.name)]
         if len(inputs) != 1 or len(graph.output) != 1:
             raise StyleSwapError(
-                f"expected a recogniser with one input and one output, {Path(path).name} has {len(inputs)} and "
-                f"{len(graph.output)}; name the recogniser file of the pack"
+                f"expected a recognizer with one input and one output, {Path(path).name} has {len(inputs)} and "
+                f"{len(graph.output)}; name the recognizer file of the pack"
             )
         self.input_name, self.output_name = inputs[0].name, graph.output[0].name
         self.input_shape = tuple(
@@ -67,7 +67,7 @@ class OnnxGraph(nn.Module):
         )
         """Declared shape of the input; None where it is free."""
         self.leading_node_names = tuple(node.name for node in graph.node[:8])
-        """Names of the file's first nodes: insightface guesses a recogniser's input range by them."""
+        """Names of the file's first nodes: insightface guesses a recognizer's input range by them."""
         self.nodes = self._read_nodes(graph, Path(path).name)
 
     def forward(self, x: torch.Tensor, collect: tuple[str, ...] = ()) -> torch.Tensor | list[torch.Tensor]:
@@ -135,7 +135,7 @@ class OnnxGraph(nn.Module):
                 kind = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
                 raise StyleSwapError(
                     f"{file_name} uses the ONNX operator {kind} (node {node.name or outputs[0]!r}), which this loader "
-                    f"does not know; use a recogniser built of {', '.join(sorted(_OPERATORS))}"
+                    f"does not know; use a recognizer built of {', '.join(sorted(_OPERATORS))}"
                 )
             used = {name for name in (*node.input, outputs[0]) if last_use.get(name, i) == i}
             finished = tuple(sorted(used - {self.output_name, ""}))

@@ -21,7 +21,9 @@ def draw_faces(picture: np.ndarray, faces: Sequence[DetectedFace]) -> np.ndarray
         x0, y0, x1, y1 = (float(value) for value in face.box)
         draw.rectangle((x0, y0, max(x0, x1), max(y0, y1)), outline=color, width=2 * unit)
         for x, y in face.points:
-            draw.ellipse((x - 1.5 * unit, y - 1.5 * unit, x + 1.5 * unit, y + 1.5 * unit), fill=color, outline=(0, 0, 0))
+            draw.ellipse(
+                (x - 1.5 * unit, y - 1.5 * unit, x + 1.5 * unit, y + 1.5 * unit), fill=color, outline=(0, 0, 0)
+            )
         _draw_number(draw, image.size, str(face.index), (x0, y0), color, unit)
     return np.array(image)
 

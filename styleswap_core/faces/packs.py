@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import StyleSwapError
 
 DEMO_PACK = Path(__file__).resolve().parent.parent / "assets" / "demo_pack"
-"""The detector and the recogniser that come with the package; they know rendered faces."""
+"""The detector and the recognizer that come with the package; they know rendered faces."""
 
 LICENSE_NOTE = "insightface's pretrained packs, buffalo_l among them, are licensed for non-commercial research only"
 
@@ -184,7 +184,7 @@ def _unnested(folder: Path) -> Path:
 
 def _checked(folder: Path, remedy: str) -> Path:
     if not any(folder.glob("*.onnx")):
-        raise StyleSwapError(f"expected .onnx files (a detector and a recogniser) in {folder}, found none; {remedy}")
+        raise StyleSwapError(f"expected .onnx files (a detector and a recognizer) in {folder}, found none; {remedy}")
     return folder.resolve()
 
 

@@ -1,4 +1,4 @@
-"""Embeddings through ONNX Runtime, as insightface makes them: of a pack's recogniser, or of any recogniser's own file."""
+"""Embeddings through ONNX Runtime, as insightface makes them: of a pack's recognizer, or of any recognizer's own file."""
 
 from pathlib import Path
 from typing import Any
@@ -12,22 +12,22 @@ from ..io.files import file_sha256
 from .alignment import estimate_similarity, recognizer_points
 from .packs import default_providers, load_errors, stdout_to_stderr
 
-# The largest picture that is analysed as it is; beyond, memory and the detector's plain subsampling do harm.
-MAX_ANALYSED_SIDE = 2048
+# The largest picture that is analyzed as it is; beyond, memory and the detector's plain subsampling do harm.
+MAX_ANALYZED_SIDE = 2048
 
 SHIPPED_JUDGE = Path(__file__).resolve().parent.parent / "assets" / "judge.onnx"
-"""The second recogniser that comes with the package, for evaluation alone; it knows rendered faces."""
+"""The second recognizer that comes with the package, for evaluation alone; it knows rendered faces."""
 
 
 class OnnxRecognizer:
-    """A recogniser that only judges: from an ONNX file with whatever operators, by insightface's rules for pixels and crop.
+    """A recognizer that only judges: from an ONNX file with whatever operators, by insightface's rules for pixels and crop.
 
     Attributes:
         name: stem of the file.
         sha256: of the file.
 
     Raises:
-        StyleSwapError: a file that is missing, damaged, or no face recogniser.
+        StyleSwapError: a file that is missing, damaged, or no face recognizer.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -46,7 +46,9 @@ class OnnxRecognizer:
             except StyleSwapError:
                 raise
             except load_errors() as error:
-                raise StyleSwapError(f"{path} is not an ONNX file that runs ({type(error).__name__}); replace it") from error
+                raise StyleSwapError(
+                    f"{path} is not an ONNX file that runs ({type(error).__name__}); replace it"
+                ) from error
         if len(shape) != 2 or shape[0] != 1 or shape[1] < 2:
             raise StyleSwapError(f"expected embeddings (N, D), {path} gives {shape}; it is another kind of network")
 
@@ -57,7 +59,7 @@ class OnnxRecognizer:
             picture: (H, W, 3) uint8 RGB.
             points: (5, 2), continuous pixels.
         Returns:
-            (D,) float32, L2-normalised.
+            (D,) float32, L2-normalized.
         """
         check_picture(picture)
         shown, scale = reduced(picture)
@@ -65,8 +67,8 @@ class OnnxRecognizer:
 
 
 def embed_points(model: Any, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """L2-normalised embedding (D,) of a face in an RGB picture by insightface's `ArcFaceONNX`; points (5, 2) with pixel
-    centres at 0."""
+    """L2-normalized embedding (D,) of a face in an RGB picture by insightface's `ArcFaceONNX`; points (5, 2) with pixel
+    centers at 0."""
     # insightface's norm_crop, step by step: its own call of scikit-image is deprecated there and warns every time.
     size = int(model.input_size[0])
     matrix = estimate_similarity(torch.from_numpy(np.float64(points))[None], recognizer_points(size))
@@ -80,7 +82,7 @@ def _check_form(path: Path, shape: list, outputs: int) -> None:
     # Checked here: insightface asserts it, and an assertion tells users nothing.
     if not square or outputs != 1:
         raise StyleSwapError(
-            f"expected a recogniser with one input (N, 3, S, S) and one output, {path} has {shape} and {outputs}; it is"
+            f"expected a recognizer with one input (N, 3, S, S) and one output, {path} has {shape} and {outputs}; it is"
             " another kind of network"
         )
     recognizer_points(shape[2])
@@ -93,9 +95,9 @@ def check_picture(picture: np.ndarray) -> None:
 
 
 def reduced(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The picture, at most MAX_ANALYSED_SIDE a side, and the (x, y) factor back to its own pixels."""
+    """The picture, at most MAX_ANALYZED_SIDE a side, and the (x, y) factor back to its own pixels."""
     height, width = picture.shape[:2]
-    factor = MAX_ANALYSED_SIDE / max(height, width)
+    factor = MAX_ANALYZED_SIDE / max(height, width)
     if factor >= 1.0:
         return picture, np.ones(2)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))

@@ -11,11 +11,11 @@ from ..errors import StyleSwapError
 from ..faces.alignment import recognizer_crop
 from ..faces.choice import FaceChoice
 from ..faces.detected import DetectedFace, FaceAnalyzer
-from .identity import Identity, average_faces
 from ..io.images import from_uint8
+from .identity import Identity, average_faces
 
 CROP_SIZE = 224
-"""Side in pixels of the crops that are shown to the user: twice the recogniser's."""
+"""Side in pixels of the crops that are shown to the user: twice the recognizer's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class SourceFace:
         picture: number of its picture.
         face: the detection, with its embedding.
         sha256: of the picture's pixels.
-        crop: (3, CROP_SIZE, CROP_SIZE) -1..1, what the recogniser sees.
+        crop: (3, CROP_SIZE, CROP_SIZE) -1..1, what the recognizer sees.
     """
 
     picture: int
@@ -47,7 +47,7 @@ def find_source_faces(
         pictures: (H, W, 3) uint8 RGB each.
         on_picture: called before each picture; what it raises ends the search.
     Raises:
-        StyleSwapError: no picture shows a face that was asked for, or the pack has no recogniser.
+        StyleSwapError: no picture shows a face that was asked for, or the pack has no recognizer.
     """
     faces, problems = [], []
     for number, picture in enumerate(pictures):
@@ -57,7 +57,9 @@ def find_source_faces(
         digest = hashlib.sha256(f"{picture.shape}".encode() + picture.tobytes()).hexdigest()
         for _, face in picked:
             if face.id_embedding is None:
-                raise StyleSwapError("this face analysis pack has no recogniser (such as w600k_r50.onnx); use another pack")
+                raise StyleSwapError(
+                    "this face analysis pack has no recognizer (such as w600k_r50.onnx); use another pack"
+                )
             points = torch.from_numpy(face.points)[None]
             faces.append(SourceFace(number, face, digest, recognizer_crop(from_uint8(picture), points, CROP_SIZE)[0]))
     if not faces:

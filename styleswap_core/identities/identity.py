@@ -1,6 +1,6 @@
 """Whose face it is: an embedding, optionally `w_plus` of one generator, and where both come from.
 
-Embeddings compare only within the recogniser that made them, and `w_plus` means something to one generator alone;
+Embeddings compare only within the recognizer that made them, and `w_plus` means something to one generator alone;
 so an identity carries the names and hashes of both, and mixing them is an error.
 """
 
@@ -31,11 +31,11 @@ _OUTLIER_RATIO = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Identity:
-    """A source identity; made consistent on construction (types, shapes, normalisation).
+    """A source identity; made consistent on construction (types, shapes, normalization).
 
     Attributes:
-        id_embedding: (512,) float32 on the CPU, L2-normalised.
-        recognizer: name of the recogniser, such as "w600k_r50".
+        id_embedding: (512,) float32 on the CPU, L2-normalized.
+        recognizer: name of the recognizer, such as "w600k_r50".
         recognizer_sha256: of its file; "" if unknown (an identity that comes from another program).
         sources: SHA-256 of the picture files it was made from.
         w_plus: (num_ws, w_dim) float32, from inversion, or None.
@@ -59,7 +59,7 @@ class Identity:
         norm = float(embedding.norm())
         if not math.isfinite(norm) or norm < 1e-6:
             raise StyleSwapError("expected an embedding of finite numbers that is not zero; extract the identity again")
-        # Normalising twice would change the last bit, and a saved identity must load as it was.
+        # Normalizing twice would change the last bit, and a saved identity must load as it was.
         embedding = embedding.clone() if abs(norm - 1.0) < 1e-5 else embedding / norm
         object.__setattr__(self, "id_embedding", embedding)
         object.__setattr__(self, "sources", tuple(self.sources))
@@ -103,17 +103,17 @@ def extract_identity(
     face: str | Sequence[int] = "largest",
     drop_outliers: bool = False,
 ) -> tuple[Identity, list[SourceReport]]:
-    """Make an identity out of one or more pictures of a person: the normalised mean of their embeddings.
+    """Make an identity out of one or more pictures of a person: the normalized mean of their embeddings.
 
     Args:
         paths: picture files.
-        analyzer: a face analysis with a recogniser.
+        analyzer: a face analysis with a recognizer.
         face: which face of each picture, as for `select_faces`; must name one face.
         drop_outliers: leave pictures out that differ from the rest; otherwise they only show in the reports.
     Returns:
         the identity, and a report for each picture in order.
     Raises:
-        StyleSwapError: no pictures, an unreadable picture or one without a face (named), a pack without recogniser.
+        StyleSwapError: no pictures, an unreadable picture or one without a face (named), a pack without recognizer.
     """
     if not paths:
         raise StyleSwapError("expected at least one source picture, got none")
@@ -129,7 +129,7 @@ def extract_identity(
             raise StyleSwapError(f"{path}: expected one source face, got {len(chosen)}; choose largest or one index")
         embedding = chosen[0].id_embedding
         if embedding is None:
-            raise StyleSwapError("this face analysis pack has no recogniser (such as w600k_r50.onnx); use another pack")
+            raise StyleSwapError("this face analysis pack has no recognizer (such as w600k_r50.onnx); use another pack")
         embeddings.append(embedding)
         hashes.append(file_sha256(path))
         counts.append(len(faces))
@@ -160,7 +160,7 @@ def average_faces(
 def average_embeddings(
     embeddings: Sequence[np.ndarray | torch.Tensor], weights: Sequence[float] | None = None
 ) -> torch.Tensor:
-    """Normalised weighted mean of normalised embeddings: (512,) float32.
+    """Normalized weighted mean of normalized embeddings: (512,) float32.
 
     Raises:
         StyleSwapError: negative or all-zero weights, other counts, or embeddings that cancel each other.
@@ -179,7 +179,7 @@ def average_embeddings(
 def find_outliers(embeddings: Sequence[np.ndarray | torch.Tensor]) -> tuple[list[float], list[bool]]:
     """For each embedding, its cosine to the mean of the others, and whether it falls far below the median of those.
 
-    The rule is relative, because the cosines of one person's pictures differ from recogniser to recogniser. With
+    The rule is relative, because the cosines of one person's pictures differ from recognizer to recognizer. With
     fewer than three embeddings none can be told from the rest, and none is an outlier.
     """
     stacked = F.normalize(torch.stack([torch.as_tensor(e, dtype=torch.float32) for e in embeddings]), dim=1)
@@ -195,7 +195,7 @@ def find_outliers(embeddings: Sequence[np.ndarray | torch.Tensor]) -> tuple[list
 
 
 def cosine_similarity(a: Identity, b: Identity) -> float:
-    """-1..1; StyleSwapError if different recognisers made them."""
+    """-1..1; StyleSwapError if different recognizers made them."""
     check_same_recognizer([a, b])
     return float(a.id_embedding @ b.id_embedding)
 
@@ -206,7 +206,7 @@ def blend_identities(identities: Sequence[Identity], weights: Sequence[float] | 
     `w_plus` is mixed as well if all of them have it for the same generator, and dropped otherwise.
 
     Raises:
-        StyleSwapError: none given, different recognisers, or unusable weights.
+        StyleSwapError: none given, different recognizers, or unusable weights.
     """
     if not identities:
         raise StyleSwapError("expected at least one identity to blend, got none")
@@ -225,7 +225,7 @@ def blend_identities(identities: Sequence[Identity], weights: Sequence[float] | 
 
 
 def is_recognizer(identity: Identity, analyzer: FaceAnalyzer) -> bool:
-    """Whether the analysis has the recogniser that made the identity: by file hash where both are known, else by name."""
+    """Whether the analysis has the recognizer that made the identity: by file hash where both are known, else by name."""
     if not analyzer.recognizer_name:
         return False
     if identity.recognizer_sha256 and analyzer.recognizer_sha256:
@@ -234,20 +234,20 @@ def is_recognizer(identity: Identity, analyzer: FaceAnalyzer) -> bool:
 
 
 def recognizer_words(recognizer: str) -> str:
-    """How a sentence names the recogniser that a model wants, which may be known by the hash of its file alone."""
+    """How a sentence names the recognizer that a model wants, which may be known by the hash of its file alone."""
     is_hash = len(recognizer) == 64 and not set(recognizer) - set("0123456789abcdef")
     return f"of sha256 {recognizer[:16]}" if is_hash else repr(recognizer)
 
 
 def check_same_recognizer(identities: Sequence[Identity]) -> None:
-    """Raise StyleSwapError unless one recogniser made them all: by file hash where both are known, else by name."""
+    """Raise StyleSwapError unless one recognizer made them all: by file hash where both are known, else by name."""
     first = identities[0]
     for other in identities[1:]:
         hashes = first.recognizer_sha256, other.recognizer_sha256
         same = hashes[0] == hashes[1] if all(hashes) else first.recognizer == other.recognizer
         if not same:
             raise StyleSwapError(
-                f"identities of different recognisers do not mix: {first.recognizer!r} and {other.recognizer!r}"
+                f"identities of different recognizers do not mix: {first.recognizer!r} and {other.recognizer!r}"
                 " (or another file of that name); extract both with the same face analysis pack"
             )
 
@@ -288,7 +288,7 @@ def load_identity(path: str | Path) -> Identity:
         with safe_open(str(path), "pt") as stream:
             metadata = stream.metadata() or {}
             _check_format(path, metadata)
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a dict)
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}
     except (SafetensorError, OSError) as error:
         raise StyleSwapError(f"{path} is not a safetensors file or is damaged; extract the identity again") from error
     if "id_embedding" not in tensors:

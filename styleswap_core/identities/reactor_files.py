@@ -1,7 +1,7 @@
 """Face models of ReActor: identities as that other ComfyUI pack saves them.
 
 A `.safetensors` file without metadata that holds the nine fields of an insightface `Face`. Its `embedding` comes from
-w600k_r50 and is not normalised. The fields were read in files and in the program that writes them.
+w600k_r50 and is not normalized. The fields were read in files and in the program that writes them.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,18 @@ from ..io.files import atomic_write
 from .identity import EMBEDDING_SIZE, Identity, load_identity
 
 RECOGNIZER = "w600k_r50"
-"""The recogniser that made every face model."""
+"""The recognizer that made every face model."""
 
 FIELDS = {
-    "bbox": (4,), "kps": (5, 2), "det_score": (), "landmark_3d_68": (68, 3), "pose": (3,), "landmark_2d_106": (106, 2),
-    "embedding": (EMBEDDING_SIZE,), "gender": (), "age": (),
+    "bbox": (4,),
+    "kps": (5, 2),
+    "det_score": (),
+    "landmark_3d_68": (68, 3),
+    "pose": (3,),
+    "landmark_2d_106": (106, 2),
+    "embedding": (EMBEDDING_SIZE,),
+    "gender": (),
+    "age": (),
 }
 """Name -> shape; all of them must be there for the other program to load the file."""
 
@@ -39,7 +46,7 @@ def load_any_identity(path: str | Path) -> Identity:
     path = Path(path)
     try:
         with safe_open(str(path), "pt") as stream:
-            foreign = not (stream.metadata() or {}).get("format") and "embedding" in stream.keys()  # noqa: SIM118
+            foreign = not (stream.metadata() or {}).get("format") and "embedding" in stream.keys()
             embedding = stream.get_tensor("embedding") if foreign else None
     except (SafetensorError, OSError):
         foreign, embedding = False, None
@@ -55,18 +62,20 @@ def identity_of_face(face: Mapping[str, object]) -> Identity:
     """
     embedding = face.get("embedding") if isinstance(face, Mapping) else None
     if embedding is None:
-        raise StyleSwapError(f"expected a face model with an embedding, got {type(face).__name__}; make one with ReActor")
+        raise StyleSwapError(
+            f"expected a face model with an embedding, got {type(face).__name__}; make one with ReActor"
+        )
     return _identity(torch.as_tensor(np.asarray(embedding)), "the face model")
 
 
 def save_face_model(path: str | Path, identity: Identity) -> None:
     """Write an identity so that ReActor can load it.
 
-    An identity knows the embedding alone. The face's place is that of a centred face in a picture of 512 px, and what
+    An identity knows the embedding alone. The face's place is that of a centerd face in a picture of 512 px, and what
     nobody can know from an embedding (landmarks, pose, gender, age) is 0.
 
     Raises:
-        StyleSwapError: an identity of another recogniser, another suffix, or a folder that cannot be written.
+        StyleSwapError: an identity of another recognizer, another suffix, or a folder that cannot be written.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
@@ -84,7 +93,9 @@ def save_face_model(path: str | Path, identity: Identity) -> None:
         "embedding": identity.id_embedding,
     }
     tensors = {
-        name: known.get(name, torch.zeros(shape, dtype=torch.int64 if name in _INTEGERS else torch.float32)).contiguous()
+        name: known.get(
+            name, torch.zeros(shape, dtype=torch.int64 if name in _INTEGERS else torch.float32)
+        ).contiguous()
         for name, shape in FIELDS.items()
     }
     with atomic_write(path) as temporary:

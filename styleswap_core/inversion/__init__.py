@@ -1,19 +1,19 @@
-"""Swapping-Guided ID Inversion (StyleSwap, Xu et al., ECCV 2022; method.md 3.3): one person's `w_plus`, by optimisation.
+"""Swapping-Guided ID Inversion (StyleSwap, Xu et al., ECCV 2022; method.md 3.3): one person's `w_plus`, by optimization.
 
-`invert` goes from pictures to an `Identity` that is used like any other; `optimise` is the same on aligned faces.
+`invert` goes from pictures to an `Identity` that is used like any other; `optimize` is the same on aligned faces.
 """
 
-from .aligned_faces import AlignedFaces, Cancelled, align_faces
+from .aligned_faces import AlignedFaces, Canceled, align_faces
 from .footprint import bytes_needed
 from .guides import render_guides
-from .invert import Inversion, invert
-from .optimization import Callbacks, Outcome, Progress, optimise
 from .inversion_settings import InversionSettings, InversionWeights
+from .invert import Inversion, invert
+from .optimization import Callbacks, Outcome, Progress, optimize
 
 __all__ = [
     "AlignedFaces",
     "Callbacks",
-    "Cancelled",
+    "Canceled",
     "Inversion",
     "InversionSettings",
     "InversionWeights",
@@ -22,6 +22,6 @@ __all__ = [
     "align_faces",
     "bytes_needed",
     "invert",
-    "optimise",
+    "optimize",
     "render_guides",
 ]

@@ -15,7 +15,7 @@ from ..model import GeneratorConfig
 from ..pipeline.swap import crop_matrices
 
 
-class Cancelled(Exception):
+class Canceled(Exception):
     """The caller asked to stop."""
 
 
@@ -29,8 +29,10 @@ class AlignedFaces:
     def __post_init__(self) -> None:
         count, size = len(self.crops), self.crops.shape[-1]
         if tuple(self.crops.shape) != (count, 3, size, size) or tuple(self.points.shape) != (count, 5, 2):
-            raise StyleSwapError(f"expected crops (N, 3, S, S) and points (N, 5, 2), got {tuple(self.crops.shape)} and "
-                                 f"{tuple(self.points.shape)}")
+            raise StyleSwapError(
+                f"expected crops (N, 3, S, S) and points (N, 5, 2), got {tuple(self.crops.shape)} and "
+                f"{tuple(self.points.shape)}"
+            )
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -45,20 +47,22 @@ class AlignedFaces:
 
 
 def align_faces(
-    pictures: Sequence[np.ndarray], analyzer: FaceAnalyzer, config: GeneratorConfig,
-    cancelled: Callable[[], bool] = lambda: False,
+    pictures: Sequence[np.ndarray],
+    analyzer: FaceAnalyzer,
+    config: GeneratorConfig,
+    canceled: Callable[[], bool] = lambda: False,
 ) -> tuple[AlignedFaces | None, list[DetectedFace], list[int]]:
     """The largest face of each picture (H, W, 3) uint8 RGB.
 
     Returns:
         the aligned faces (None if there is none), their detections, and the indices of pictures without a face.
     Raises:
-        Cancelled: `cancelled`, asked before each picture, said so.
+        Canceled: `canceled`, asked before each picture, said so.
     """
     crops, points, found, missing = [], [], [], []
     for index, picture in enumerate(pictures):
-        if cancelled():
-            raise Cancelled
+        if canceled():
+            raise Canceled
         faces = analyzer.detect(picture)
         if not faces:
             missing.append(index)

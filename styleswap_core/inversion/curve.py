@@ -42,8 +42,11 @@ def curve_picture(outcome: Outcome, width: int = 640, height: int = 400) -> np.n
         best = step == outcome.best_step
         (x, y), reach = place(step, value), (6 if best else 3) * scale
         draw.ellipse([x - reach, y - reach, x + reach, y + reach], fill=BEST if best else LINE)
-    title = (f"likeness on held-out guides: {outcome.likeness_before:.3f} -> {outcome.likeness:.3f} (step {outcome.best_step})"
-             if guided else f"reconstruction loss, best at step {outcome.best_step}")
+    title = (
+        f"likeness on held-out guides: {outcome.likeness_before:.3f} -> {outcome.likeness:.3f} (step {outcome.best_step})"
+        if guided
+        else f"reconstruction loss, best at step {outcome.best_step}"
+    )
     draw.text((left, 14 * scale), title, fill=INK, font=font)
     draw.text(((left + right) / 2, bottom + 26 * scale), "step", fill=INK, font=font, anchor="mt")
     return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))

@@ -15,7 +15,11 @@ _MARGIN = 1.1
 
 
 def bytes_needed(
-    generator: Generator, recognizer: TorchRecognizer, settings: InversionSettings, sources: int, guides: int,
+    generator: Generator,
+    recognizer: TorchRecognizer,
+    settings: InversionSettings,
+    sources: int,
+    guides: int,
     device: torch.device,
 ) -> int:
     """Bytes on top of both networks that `invert` takes at its peak on a device, in a guided step; rather too many.
@@ -30,8 +34,11 @@ def bytes_needed(
     config = generator.config
     width = 2 if settings.runs_bf16(device) else 4
     at_once = 1 if settings.low_memory else settings.guide_batch
-    per_face = (kept_elements(config) + _PASSING_MAPS * config.feature_channels(config.size, 0) * config.size**2
-                + settings.views * recognizer.map_elements)
+    per_face = (
+        kept_elements(config)
+        + _PASSING_MAPS * config.feature_channels(config.size, 0) * config.size**2
+        + settings.views * recognizer.map_elements
+    )
     # Of each view, float32: the picture again, where its pixels come from (2), and three states of the crop.
     per_view = 3 * config.size**2 + (2 + 3 * 3) * recognizer.input_size**2
     # A weight is kept folded with its style, once for all faces.

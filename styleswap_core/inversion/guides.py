@@ -1,4 +1,4 @@
-"""Targets that an identity is swapped onto while it is optimised.
+"""Targets that an identity is swapped onto while it is optimized.
 
 Their own faces do not matter, only that they differ in pose, expression, light and shape. Where the user gives none,
 the face world renders some: people and settings of its training split, which no evaluation uses.
@@ -17,7 +17,7 @@ from ..io.images import from_uint8, to_uint8
 from ..model import GeneratorConfig
 from ..synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities, pick_seeds
 from ..synthetic.world import five_points, render
-from .aligned_faces import AlignedFaces, Cancelled
+from .aligned_faces import AlignedFaces, Canceled
 from .guide_store import GuideStore, guides_key
 
 FRAME = 256
@@ -28,14 +28,14 @@ LARGEST_RENDERED = 256
 
 
 def render_guides(
-    count: int, config: GeneratorConfig, seed: int = 0, cancelled: Callable[[], bool] = lambda: False
+    count: int, config: GeneratorConfig, seed: int = 0, canceled: Callable[[], bool] = lambda: False
 ) -> AlignedFaces:
     """`count` faces of the face world, each another person under another setting, as aligned crops of 8-bit values.
 
     They are rendered once and then come from the user's cache folder (guide_store.py), the very same.
 
     Raises:
-        Cancelled: `cancelled`, asked before each face is rendered, said so.
+        Canceled: `canceled`, asked before each face is rendered, said so.
     """
     people = Identities.from_seeds(pick_seeds(IDENTITY_SEEDS["train"], count, seed))
     settings = Attributes.from_seeds(pick_seeds(ATTRIBUTE_SEEDS["train"], count, seed))
@@ -44,7 +44,7 @@ def render_guides(
     store, key = GuideStore.of_user(), guides_key(people, settings, window, size, FRAME)
     kept = store.load(key, count, size)
     if kept is None:
-        kept = _render(people, settings, window, size, cancelled)
+        kept = _render(people, settings, window, size, canceled)
         store.save(key, *kept)
     crops, points = from_uint8(kept[0]), torch.from_numpy(kept[1])
     if size < config.size:
@@ -54,14 +54,14 @@ def render_guides(
 
 
 def _render(
-    people: Identities, settings: Attributes, window: Tensor, size: int, cancelled: Callable[[], bool]
+    people: Identities, settings: Attributes, window: Tensor, size: int, canceled: Callable[[], bool]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pictures (N, size, size, 3) uint8 and points (N, 5, 2) float32."""
     images, places = [], []
     with one_thread():
         for row in range(len(people)):
-            if cancelled():
-                raise Cancelled
+            if canceled():
+                raise Canceled
             one = slice(row, row + 1)
             rendered = render(people[one], settings[one], size=size, window=window[one], frame_size=FRAME)
             images.append(rendered.image)
@@ -70,7 +70,7 @@ def _render(
 
 
 def split_held_out(count: int, share: float) -> tuple[list[int], list[int]]:
-    """(guides to optimise on, held-out guides) out of `count`: spread evenly, at least one of each from two guides on."""
+    """(guides to optimize on, held-out guides) out of `count`: spread evenly, at least one of each from two guides on."""
     held_out = min(max(1, round(count * share)), count - 1)
     chosen = {int((index + 0.5) * count / held_out) for index in range(held_out)} if held_out > 0 else set()
     return [index for index in range(count) if index not in chosen], sorted(chosen)

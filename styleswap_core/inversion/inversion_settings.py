@@ -24,7 +24,7 @@ class InversionWeights:
     identity: float = 1.0  # 1 - cosine to the source, swaps onto guides
     preservation: float = 10.0  # L1 between a swap and the same swap by plain W: what need not change, stays
     reconstruction: float = 1.0  # L1 to the source's own picture, inside the face
-    perceptual: float = 0.5  # recogniser features, to the source's own picture
+    perceptual: float = 0.5  # recognizer features, to the source's own picture
     distance: float = 0.1  # squared distance to FC_w(f_id), in units of the trust region; times its strength
 
 
@@ -46,7 +46,7 @@ class InversionSettings:
     learning_rate: float = 0.03
     warmup: float = 0.1  # share of the steps over which the learning rate grows; then it falls to 0 as a cosine
     guide_batch: int = 4  # guides per swap-guided step
-    views: int = 3  # crops per swapped guide that the recogniser sees, each placed and lit a little differently
+    views: int = 3  # crops per swapped guide that the recognizer sees, each placed and lit a little differently
     rendered_guides: int = 16  # how many the face world gives where the user gives none
     held_out_share: float = 0.25  # of the guides, for early stopping alone
     check_every: int = 10  # steps between looks at the held-out guides

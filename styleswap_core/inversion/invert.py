@@ -15,8 +15,8 @@ from ..identities.identity import Identity, average_embeddings, find_outliers, r
 from ..model import Generator
 from .aligned_faces import AlignedFaces, align_faces
 from .guides import render_guides
-from .optimization import CANCELLED, ENDED, NO_STEPS, NOT_FINITE, Callbacks, Outcome, optimise
 from .inversion_settings import LEAST_GUIDES, InversionSettings
+from .optimization import CANCELED, ENDED, NO_STEPS, NOT_FINITE, Callbacks, Outcome, optimize
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class Inversion:
 
     Attributes:
         identity: with `w_plus`, bound to the generator.
-        outcome: of the optimisation.
+        outcome: of the optimization.
         outliers: indices of source pictures that seem to show another person; they were used all the same.
         guides_skipped: guide pictures without a face.
         guides_rendered: guides that came from the face world.
@@ -38,19 +38,19 @@ class Inversion:
     guides_rendered: int
 
     @property
-    def cancelled(self) -> bool:
+    def canceled(self) -> bool:
         """Whether the caller stopped it."""
-        return self.outcome.ended == CANCELLED
+        return self.outcome.ended == CANCELED
 
     def summary(self) -> list[str]:
         """What was gained and at what price: lines."""
         outcome = self.outcome
         limit = "unbound" if math.isinf(outcome.distance_limit) else f"at most {outcome.distance_limit:.2f}"
-        guides = f"{outcome.held_out} held-out guides, optimised on {outcome.guides}"
+        guides = f"{outcome.held_out} held-out guides, optimized on {outcome.guides}"
         if self.guides_rendered:
             guides += f" ({self.guides_rendered} of them all rendered)"
         return [
-            f"likeness {outcome.likeness_before:.3f} -> {outcome.likeness:.3f} (cosine by the model's recogniser on {guides})",
+            f"likeness {outcome.likeness_before:.3f} -> {outcome.likeness:.3f} (cosine by the model's recognizer on {guides})",
             f"{outcome.steps_done} steps, {outcome.ended}; best at step {outcome.best_step}",
             f"distance from the plain identity {outcome.distance:.2f} ({limit}; 1 is as far as the person is from the average)",
             f"{outcome.seconds:.1f} s in {'bfloat16' if outcome.bf16 else 'float32'}",
@@ -62,10 +62,14 @@ class Inversion:
         if outcome.ended == NO_STEPS:
             notes.append("no steps were asked for: this is plain W, the identity as the generator maps it")
         elif outcome.ended == NOT_FINITE:
-            notes.append(f"stopped at step {outcome.steps_done + 1}, where a number was no longer finite; "
-                         f"the best state, of step {outcome.best_step}, is kept")
-        elif outcome.ended == CANCELLED:
-            notes.append(f"cancelled after {outcome.steps_done} steps; the best state, of step {outcome.best_step}, is kept")
+            notes.append(
+                f"stopped at step {outcome.steps_done + 1}, where a number was no longer finite; "
+                f"the best state, of step {outcome.best_step}, is kept"
+            )
+        elif outcome.ended == CANCELED:
+            notes.append(
+                f"canceled after {outcome.steps_done} steps; the best state, of step {outcome.best_step}, is kept"
+            )
         elif outcome.ended == ENDED and outcome.distance_limit == 0.0:
             notes.append("a trust region of strength 1 leaves no room to move: this is plain W")
         elif outcome.best_step == 0:
@@ -88,34 +92,42 @@ def invert(
     callbacks: Callbacks = Callbacks(),
     recognizer: TorchRecognizer | None = None,
 ) -> Inversion:
-    """Optimise the identity of one person for one generator.
+    """Optimize the identity of one person for one generator.
 
     Args:
         generator: runs on the device it is on.
-        analyzer: with the recogniser that the generator was trained with.
+        analyzer: with the recognizer that the generator was trained with.
         sources: (H, W, 3) uint8 RGB, one or more pictures of the person; the largest face of each counts.
-        guides: other pictures to swap onto while optimising; without any the face world renders
+        guides: other pictures to swap onto while optimizing; without any the face world renders
             `settings.rendered_guides`, and it adds some to a single one. The largest face of each counts.
         generator_sha256: of the generator's file; the identity is bound to it.
         source_hashes: SHA-256 of the source files, to be kept in the identity.
         recognizer: the analyzer's, as `torch_recognizer` gives it, if it is at hand already.
     Raises:
-        StyleSwapError: no source, a source without a face, guides that all lack one, another recogniser than the
+        StyleSwapError: no source, a source without a face, guides that all lack one, another recognizer than the
             generator's, or no hash of the generator.
-        Cancelled: the caller said so before the search began, when there was nothing yet to keep.
+        Canceled: the caller said so before the search began, when there was nothing yet to keep.
     """
     _check(generator, analyzer, sources, generator_sha256)
-    aligned, found, missing = align_faces(sources, analyzer, generator.config, callbacks.cancelled)
+    aligned, found, missing = align_faces(sources, analyzer, generator.config, callbacks.canceled)
     if missing:
-        raise StyleSwapError(f"expected a face in every source, picture {missing[0] + 1} of {len(sources)} shows none; "
-                             "use another picture, or lower the detection threshold")
+        raise StyleSwapError(
+            f"expected a face in every source, picture {missing[0] + 1} of {len(sources)} shows none; "
+            "use another picture, or lower the detection threshold"
+        )
     embedding, outliers = _identity_of(found)
-    others, skipped, rendered = _guides(generator, analyzer, guides, settings, callbacks.cancelled)
+    others, skipped, rendered = _guides(generator, analyzer, guides, settings, callbacks.canceled)
     device = next(generator.parameters()).device
     recognizer = analyzer.torch_recognizer() if recognizer is None else recognizer
-    outcome = optimise(generator, recognizer.to(device), aligned, embedding, others, settings, callbacks)
-    identity = Identity(embedding, analyzer.recognizer_name, analyzer.recognizer_sha256, tuple(source_hashes),
-                        outcome.w_plus, generator_sha256)
+    outcome = optimize(generator, recognizer.to(device), aligned, embedding, others, settings, callbacks)
+    identity = Identity(
+        embedding,
+        analyzer.recognizer_name,
+        analyzer.recognizer_sha256,
+        tuple(source_hashes),
+        outcome.w_plus,
+        generator_sha256,
+    )
     return Inversion(identity, outcome, outliers, skipped, rendered)
 
 
@@ -126,33 +138,42 @@ def _check(generator: Generator, analyzer: InsightFaceAnalyzer, sources: Sequenc
         raise StyleSwapError("an inverted identity is bound to its generator; give the SHA-256 of the generator's file")
     wanted = generator.config.recognizer
     if wanted and wanted not in (analyzer.recognizer_name, analyzer.recognizer_sha256):
-        raise StyleSwapError(f"this model was trained with the recogniser {recognizer_words(wanted)}, the face analysis has "
-                             f"{analyzer.recognizer_name!r}; use the face analysis pack that belongs to the model")
+        raise StyleSwapError(
+            f"this model was trained with the recognizer {recognizer_words(wanted)}, the face analysis has "
+            f"{analyzer.recognizer_name!r}; use the face analysis pack that belongs to the model"
+        )
 
 
 def _identity_of(faces: Sequence[DetectedFace]) -> tuple[torch.Tensor, list[int]]:
     """Mean embedding (512,), and which faces fall away from the rest."""
     embeddings = [face.id_embedding for face in faces]
     if any(embedding is None for embedding in embeddings):
-        raise StyleSwapError("this face analysis pack has no recogniser (such as w600k_r50.onnx); use another pack")
+        raise StyleSwapError("this face analysis pack has no recognizer (such as w600k_r50.onnx); use another pack")
     _, outliers = find_outliers(embeddings)
     return average_embeddings(embeddings), [index for index, outlier in enumerate(outliers) if outlier]
 
 
 def _guides(
-    generator: Generator, analyzer: InsightFaceAnalyzer, pictures: Sequence[np.ndarray], settings: InversionSettings,
-    cancelled: Callable[[], bool],
+    generator: Generator,
+    analyzer: InsightFaceAnalyzer,
+    pictures: Sequence[np.ndarray],
+    settings: InversionSettings,
+    canceled: Callable[[], bool],
 ) -> tuple[AlignedFaces | None, int, int]:
     """Guides, how many pictures had no face, and how many guides were rendered."""
     if not settings.guided:
         return None, 0, 0
-    aligned, _, missing = align_faces(pictures, analyzer, generator.config, cancelled)
+    aligned, _, missing = align_faces(pictures, analyzer, generator.config, canceled)
     if pictures and aligned is None:
-        raise StyleSwapError(f"expected a face in at least one guide, none of the {len(pictures)} pictures shows one; "
-                             "give other guides, or none at all to use rendered ones")
+        raise StyleSwapError(
+            f"expected a face in at least one guide, none of the {len(pictures)} pictures shows one; "
+            "give other guides, or none at all to use rendered ones"
+        )
     if aligned is not None and len(aligned) >= LEAST_GUIDES:
         return aligned, len(missing), 0
-    rendered = render_guides(settings.rendered_guides, generator.config, settings.seed, cancelled)
+    rendered = render_guides(settings.rendered_guides, generator.config, settings.seed, canceled)
     if aligned is not None:
-        rendered = AlignedFaces(torch.cat([aligned.crops, rendered.crops]), torch.cat([aligned.points, rendered.points]))
+        rendered = AlignedFaces(
+            torch.cat([aligned.crops, rendered.crops]), torch.cat([aligned.points, rendered.points])
+        )
     return rendered, len(missing), settings.rendered_guides

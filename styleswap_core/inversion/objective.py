@@ -1,7 +1,7 @@
 """What `w_plus` is judged by: its sources' own pictures, and swaps onto guides.
 
 Everything that does not depend on `w_plus` is computed once: the attributes of sources and guides, and the sources'
-recogniser features. So a step runs the synthesis network and the recogniser, forward and backward, and nothing else;
+recognizer features. So a step runs the synthesis network and the recognizer, forward and backward, and nothing else;
 and neither computes a gradient that does not lead to `w_plus`.
 """
 
@@ -18,10 +18,10 @@ from ..faces.alignment import recognizer_crop
 from ..faces.arcface import TorchRecognizer
 from ..losses import perceptual_loss, pixel_loss
 from ..model import FrozenSynthesis, Generator, GeneratorOutput
-from .aligned_faces import AlignedFaces, Cancelled
+from .aligned_faces import AlignedFaces, Canceled
 from .inversion_settings import InversionSettings
 
-# How the recogniser's crops differ from view to view: what a detector and another picture would change too.
+# How the recognizer's crops differ from view to view: what a detector and another picture would change too.
 VIEW_SHIFT = 0.03  # of the eye-mouth distance, standard deviation
 VIEW_LOG_SCALE = 0.03
 VIEW_ROTATION = math.radians(2.0)
@@ -55,19 +55,31 @@ class Objective:
     Args:
         generator, recognizer: frozen, on one device.
         sources: the person; guides: other faces, the held-out ones among them.
-        target: (512,), L2-normalised: the identity that swaps are held to.
-        cancelled: asked before every part of every run of the networks and of each way back; True raises `Cancelled`.
+        target: (512,), L2-normalized: the identity that swaps are held to.
+        canceled: asked before every part of every run of the networks and of each way back; True raises `Canceled`.
     """
 
-    def __init__(self, generator: Generator, recognizer: TorchRecognizer, sources: AlignedFaces, guides: AlignedFaces,
-                 target: Tensor, settings: InversionSettings, cancelled: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        recognizer: TorchRecognizer,
+        sources: AlignedFaces,
+        guides: AlignedFaces,
+        target: Tensor,
+        settings: InversionSettings,
+        canceled: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.generator, self.recognizer, self.settings = generator, recognizer, settings
         # No method of this object, which would then live on in a circle with all that it holds.
-        self._check = partial(_raise_if, cancelled)
+        self._check = partial(_raise_if, canceled)
         self.device = next(generator.parameters()).device
         self.bf16 = settings.runs_bf16(self.device)
-        self.frozen = FrozenSynthesis(generator.synthesis, torch.bfloat16 if self.bf16 else torch.float32,
-                                      checkpointing=settings.low_memory, before_each=self._check)
+        self.frozen = FrozenSynthesis(
+            generator.synthesis,
+            torch.bfloat16 if self.bf16 else torch.float32,
+            checkpointing=settings.low_memory,
+            before_each=self._check,
+        )
         self.target = F.normalize(target.to(self.device)[None].float(), dim=1)  # (1, 512)
         self.sources, self.guides = self._encoded(sources), self._encoded(guides)
         self._truth: list[list[Tensor]] = []
@@ -200,15 +212,15 @@ class Objective:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
 
 
-def _raise_if(cancelled: Callable[[], bool]) -> None:
-    if cancelled():
-        raise Cancelled
+def _raise_if(canceled: Callable[[], bool]) -> None:
+    if canceled():
+        raise Canceled
 
 
 def look(image: Tensor, points: Tensor, draws: Tensor, size: int) -> Tensor:
-    """The recogniser's crops of faces, each seen several times, placed and lit a little differently.
+    """The recognizer's crops of faces, each seen several times, placed and lit a little differently.
 
-    A w_plus that pleases the recogniser in one exact crop alone pleases no other recogniser.
+    A w_plus that pleases the recognizer in one exact crop alone pleases no other recognizer.
 
     Args:
         image: (B, 3, S, S) -1..1; points: (B, 5, 2) pixels; draws: (B, V, VIEW_DRAWS) standard normal; size: of the crops.

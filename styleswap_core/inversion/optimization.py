@@ -1,4 +1,4 @@
-"""The optimisation: self-reconstruction and swap-guided steps by turns, until the held-out guides stop gaining."""
+"""The optimization: self-reconstruction and swap-guided steps by turns, until the held-out guides stop gaining."""
 
 import math
 import time
@@ -11,10 +11,10 @@ from torch import Tensor
 from ..errors import StyleSwapError
 from ..faces.arcface import TorchRecognizer
 from ..model import Generator
-from .aligned_faces import AlignedFaces, Cancelled
+from .aligned_faces import AlignedFaces, Canceled
 from .guides import shuffled_batches, split_held_out
-from .objective import Objective
 from .inversion_settings import InversionSettings
+from .objective import Objective
 from .trust_region import TrustRegion
 
 BETAS = (0.9, 0.99)
@@ -23,7 +23,7 @@ SOURCE_BATCH = 4
 
 ENDED = "all steps done"
 PLATEAU = "no more gain on held-out guides"
-CANCELLED = "cancelled"
+CANCELED = "canceled"
 NOT_FINITE = "a loss was not a finite number"
 NO_STEPS = "no steps asked for"
 
@@ -53,15 +53,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Callbacks:
-    """progress: called after each step and before the first; cancelled: asked several times per step, True stops."""
+    """progress: called after each step and before the first; canceled: asked several times per step, True stops."""
 
     progress: Callable[[Progress], None] = lambda progress: None
-    cancelled: Callable[[], bool] = lambda: False
+    canceled: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What an optimisation found.
+    """What an optimization found.
 
     Attributes:
         w_plus: (num_ws, w_dim) float32 on the CPU, the best state.
@@ -70,10 +70,10 @@ class Outcome:
         likeness_before, likeness: mean cosine of swaps onto held-out guides to the source; NaN without guides.
         curve: (step, likeness) of every look; the reconstruction loss instead of the likeness without guides.
         distance: of the best state, in the units of `TrustRegion`; distance_limit: what it was held to, may be inf.
-        guides, held_out: how many were optimised on, and how many only looked at.
+        guides, held_out: how many were optimized on, and how many only looked at.
         seconds: wall time. bf16: whether the networks ran in bfloat16.
         pictures: (source, reconstruction, swap onto a held-out guide) of the best state, each (3, S, S) RGB -1..1;
-            without guides the reconstruction stands twice; empty where it was cancelled before the first look.
+            without guides the reconstruction stands twice; empty where it was canceled before the first look.
     """
 
     w_plus: Tensor
@@ -92,7 +92,7 @@ class Outcome:
     pictures: tuple[Tensor, ...] = ()
 
 
-def optimise(
+def optimize(
     generator: Generator,
     recognizer: TorchRecognizer,
     sources: AlignedFaces,
@@ -106,7 +106,7 @@ def optimise(
     Args:
         generator, recognizer: on one device; their weights are not touched.
         sources: one or several pictures of the person.
-        id_embedding: (512,), L2-normalised; where the search begins, and what swaps are held to.
+        id_embedding: (512,), L2-normalized; where the search begins, and what swaps are held to.
         guides: other people, at least two; None only where `settings.guided` is false.
     Raises:
         StyleSwapError: no source, or fewer than two guides.
@@ -114,7 +114,9 @@ def optimise(
     if len(sources) == 0:
         raise StyleSwapError("expected at least one source face, got none")
     if settings.guided and (guides is None or len(guides) < 2):
-        raise StyleSwapError(f"expected two guides or more, got {0 if guides is None else len(guides)}; give more pictures")
+        raise StyleSwapError(
+            f"expected two guides or more, got {0 if guides is None else len(guides)}; give more pictures"
+        )
     start = time.perf_counter()
     region = TrustRegion.around(generator, id_embedding, settings.trust)
     search = _Search(region, settings, callbacks, len(guides) if settings.guided else 0)
@@ -124,7 +126,7 @@ def optimise(
 
 @dataclass
 class _Search:
-    """The state of one optimisation."""
+    """The state of one optimization."""
 
     region: TrustRegion
     settings: InversionSettings
@@ -152,10 +154,10 @@ class _Search:
         return self.region.center + self.offset
 
     def run(self, generator, recognizer, sources: AlignedFaces, guides: AlignedFaces, target: Tensor) -> str:
-        """Optimise; the reason why it ended. What was found is in `best_offset`."""
+        """Optimize; the reason why it ended. What was found is in `best_offset`."""
         settings = self.settings
         try:
-            objective = Objective(generator, recognizer, sources, guides, target, settings, self.callbacks.cancelled)
+            objective = Objective(generator, recognizer, sources, guides, target, settings, self.callbacks.canceled)
             self.bf16 = objective.bf16
             objective.prepare(self.region.center, self.train_rows)
             if not self.look(objective):
@@ -163,14 +165,14 @@ class _Search:
             if settings.steps == 0 or self.region.radius == 0.0:
                 return NO_STEPS if settings.steps == 0 else ENDED
             return self.descend(objective)
-        except Cancelled:
-            return CANCELLED
+        except Canceled:
+            return CANCELED
 
     def descend(self, objective: Objective) -> str:
         """Take up to `settings.steps` steps, with looks at the held-out guides; the reason why it ended.
 
         Raises:
-            Cancelled: the caller said so.
+            Canceled: the caller said so.
         """
         settings = self.settings
         # Adam's steps have the size of its learning rate in every coordinate.
@@ -228,16 +230,32 @@ class _Search:
         done, planned = self.steps_done, self.settings.steps
         pace = (time.perf_counter() - self.clock) / max(done, 1)
         likeness = self.curve[-1][1] if self.held_out else math.nan
-        return Progress(done, planned, likeness, self.best if self.held_out else math.nan,
-                        self.region.distance(self.offset), pace * (planned - done), pictures)
+        return Progress(
+            done,
+            planned,
+            likeness,
+            self.best if self.held_out else math.nan,
+            self.region.distance(self.offset),
+            pace * (planned - done),
+            pictures,
+        )
 
     def outcome(self, ended: str, seconds: float) -> Outcome:
         """The best state and how it came about; `ended` is one of this module's reasons, seconds the wall time."""
         likeness = [value for _, value in self.curve] if self.held_out else []
         return Outcome(
-            w_plus=(self.region.center + self.best_offset).float().cpu(), ended=ended, steps_done=self.steps_done,
-            best_step=self.best_step, likeness_before=likeness[0] if likeness else math.nan,
-            likeness=self.best if likeness else math.nan, curve=self.curve,
-            distance=self.region.distance(self.best_offset), distance_limit=self.region.radius,
-            guides=len(self.train_rows), held_out=len(self.held_out), seconds=seconds, bf16=self.bf16, pictures=self.pictures,
+            w_plus=(self.region.center + self.best_offset).float().cpu(),
+            ended=ended,
+            steps_done=self.steps_done,
+            best_step=self.best_step,
+            likeness_before=likeness[0] if likeness else math.nan,
+            likeness=self.best if likeness else math.nan,
+            curve=self.curve,
+            distance=self.region.distance(self.best_offset),
+            distance_limit=self.region.radius,
+            guides=len(self.train_rows),
+            held_out=len(self.held_out),
+            seconds=seconds,
+            bf16=self.bf16,
+            pictures=self.pictures,
         )

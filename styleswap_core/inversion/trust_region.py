@@ -1,7 +1,7 @@
 """How far `w_plus` may go from `FC_w(f_id)`.
 
 The further an identity leaves the points that the generator was trained on, the more it takes of the picture into its
-own hands: pose and expression go first. So the distance is penalised while optimising, and bounded row by row.
+own hands: pose and expression go first. So the distance is penalized while optimizing, and bounded row by row.
 
 Unit of all distances here: how far this person's `w` lies from the average person's. 0.5 is half of the way that makes
 this person different from everybody else, whatever the scale of a generator's W.
@@ -43,7 +43,7 @@ class TrustRegion:
 
     @property
     def radius(self) -> float:
-        """Greatest distance of a row from its centre: 0 at strength 1, 0.5 at 0.5, endless at 0."""
+        """Greatest distance of a row from its center: 0 at strength 1, 0.5 at 0.5, endless at 0."""
         if self.strength == 0.0:
             return math.inf
         return _HALF_STRENGTH_RADIUS * (1.0 - self.strength) / self.strength
@@ -61,5 +61,5 @@ class TrustRegion:
         offset.mul_((self.radius * self.unit / length.clamp_min(1e-12)).clamp(max=1.0))
 
     def distance(self, offset: Tensor) -> float:
-        """Mean over rows of the distance from the centre."""
+        """Mean over rows of the distance from the center."""
         return float(offset.detach().norm(dim=1).mean()) / self.unit

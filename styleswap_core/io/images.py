@@ -43,8 +43,8 @@ _WRITERS = {
 def load_image(path: str | Path) -> np.ndarray:
     """Read a picture file as (H, W, 3) uint8 RGB, upright (EXIF orientation applied).
 
-    Grey, palette and CMYK pictures become RGB. 16-bit values are scaled to 8 bits. Transparency is composited
-    over white, so that colours hidden under transparent pixels never appear. Of an animation, the first frame.
+    Gray, palette and CMYK pictures become RGB. 16-bit values are scaled to 8 bits. Transparency is composited
+    over white, so that colors hidden under transparent pixels never appear. Of an animation, the first frame.
 
     Raises:
         StyleSwapError: no such file; not a picture or a truncated one; floating-point pixels; a side under
@@ -76,7 +76,7 @@ def load_image(path: str | Path) -> np.ndarray:
 
 
 def save_image(path: str | Path, image: np.ndarray, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a (H, W, 3) RGB or (H, W) / (H, W, 1) grey uint8 picture; the format follows from the suffix.
+    """Write a (H, W, 3) RGB or (H, W) / (H, W, 1) gray uint8 picture; the format follows from the suffix.
 
     The file appears under its name only once it is complete. `metadata` becomes text chunks of a PNG; the other
     formats have no place for it and go without.
@@ -205,7 +205,7 @@ def _to_rgb(path: Path, picture: Image.Image) -> Image.Image:
     if picture.mode == "F":
         raise StyleSwapError(f"{path} has floating-point pixels of unknown range; save it with 8 or 16 bits")
     if picture.mode.startswith("I"):
-        # Pillow's own conversion clips 16-bit grey at 255 instead of scaling it; 65535 / 257 = 255.
+        # Pillow's own conversion clips 16-bit gray at 255 instead of scaling it; 65535 / 257 = 255.
         levels = np.clip(np.asarray(picture, dtype=np.float64) / 257.0, 0, 255)
         return Image.fromarray(levels.round().astype(np.uint8)).convert("RGB")
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:

@@ -13,7 +13,7 @@ GAP = 6
 """Pixels between pictures and around the sheet."""
 
 
-def labelled_sheet(
+def labeled_sheet(
     rows: Sequence[Sequence[np.ndarray]],
     columns: Sequence[str] = (),
     row_labels: Sequence[str] = (),
@@ -66,7 +66,7 @@ def labelled_sheet(
 
 
 def mask_picture(mask: np.ndarray) -> np.ndarray:
-    """A mask (H, W) of floats 0..1 as a grey uint8 picture (H, W)."""
+    """A mask (H, W) of floats 0..1 as a gray uint8 picture (H, W)."""
     return np.clip(np.rint(mask * 255.0), 0, 255).astype(np.uint8)
 
 

@@ -60,7 +60,8 @@ class RegressorJudge:
         """Degrees of pose and gaze, and the mean difference of the expression parameters."""
         points = torch.from_numpy(target_face.points)[None].to(self._device)
         first, second = (
-            read_attributes(self._regressor, from_uint8(picture).to(self._device), points) for picture in (target, result)
+            read_attributes(self._regressor, from_uint8(picture).to(self._device), points)
+            for picture in (target, result)
         )
         return {
             "pose_error_deg": float(pose_error_deg(first.pose, second.pose)),
@@ -76,7 +77,9 @@ class LandmarkJudge:
 
     def __init__(self, landmarks: LandmarkModel) -> None:
         self._landmarks = landmarks
-        self.note = f"68 landmarks in 3D and the pose of the pack's {landmarks.name}; expression: distances between landmarks"
+        self.note = (
+            f"68 landmarks in 3D and the pose of the pack's {landmarks.name}; expression: distances between landmarks"
+        )
 
     def errors(
         self, target: np.ndarray, target_face: DetectedFace, result: np.ndarray, result_face: DetectedFace
@@ -110,8 +113,8 @@ class PointsJudge:
         """(3,) pitch, yaw, roll in degrees of a face by its five points (5, 2)."""
         side = float(np.ptp(points, axis=0).max())
         focal = _FOCAL_LENGTH * side
-        centre = points.mean(axis=0)
-        camera = np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1]], dtype=np.float64)
+        center = points.mean(axis=0)
+        camera = np.array([[focal, 0, center[0]], [0, focal, center[1]], [0, 0, 1]], dtype=np.float64)
         _, turn, shift = cv2.solvePnP(self._head, np.float64(points), camera, None, flags=cv2.SOLVEPNP_SQPNP)
         turn, _ = cv2.solvePnPRefineLM(self._head, np.float64(points), camera, None, turn, shift)
         return np.float32(cv2.RQDecomp3x3(cv2.Rodrigues(turn)[0])[0])

@@ -51,8 +51,16 @@ class AttributeRegressor(nn.Module):
         self.config = config
         outputs = 3 + config.expressions + 2
         self.body = nn.Sequential(
-            _conv(3, 16, 5, 2), _conv(16, 32, 3, 2), _conv(32, 32, 3, 1), _conv(32, 64, 3, 2), _conv(64, 64, 3, 1),
-            _conv(64, 88, 3, 2), _conv(88, 88, 3, 1), _conv(88, 96, 3, 2), _conv(96, 32, 1, 1), nn.Flatten(),
+            _conv(3, 16, 5, 2),
+            _conv(16, 32, 3, 2),
+            _conv(32, 32, 3, 1),
+            _conv(32, 64, 3, 2),
+            _conv(64, 64, 3, 1),
+            _conv(64, 88, 3, 2),
+            _conv(88, 88, 3, 1),
+            _conv(88, 96, 3, 2),
+            _conv(96, 32, 1, 1),
+            nn.Flatten(),
         )
         cells = (config.size // 32) ** 2
         self.head = nn.Sequential(nn.Linear(32 * cells, 96), nn.ReLU(), nn.Linear(96, outputs))
@@ -60,7 +68,7 @@ class AttributeRegressor(nn.Module):
         self.register_buffer("mean", torch.zeros(outputs))
         self.register_buffer("spread", torch.ones(outputs))
 
-    def standardised(self, crops: Tensor) -> Tensor:
+    def standardized(self, crops: Tensor) -> Tensor:
         """(B, 3 + E + 2): pose, expression and gaze, less their mean, in units of their spread."""
         size = self.config.size
         if crops.shape[-2:] != (size, size):
@@ -69,7 +77,7 @@ class AttributeRegressor(nn.Module):
 
     def forward(self, crops: Tensor) -> Estimate:
         """crops (B, 3, H, W) RGB -1..1, aligned to the config's template -> degrees and parameters, see `Estimate`."""
-        values = self.standardised(crops).float() * self.spread + self.mean
+        values = self.standardized(crops).float() * self.spread + self.mean
         return Estimate(*values.split((3, self.config.expressions, 2), dim=1))
 
 
@@ -98,11 +106,14 @@ def gaze_error_deg(first: Tensor, second: Tensor) -> Tensor:
 
 def save_regressor(path: str | Path, regressor: AttributeRegressor, metadata: dict[str, str] | None = None) -> None:
     """Write weights and configuration as one safetensors file, in half precision, atomically."""
-    tensors = {name: value.half() if value.is_floating_point() else value
-               for name, value in regressor.state_dict().items()}
+    tensors = {
+        name: value.half() if value.is_floating_point() else value for name, value in regressor.state_dict().items()
+    }
     header = {"format": FORMAT, "version": "1", "config": json.dumps(asdict(regressor.config)), **(metadata or {})}
     with atomic_write(path) as temporary:
-        temporary.write_bytes(save({name: value.contiguous().cpu() for name, value in tensors.items()}, metadata=header))
+        temporary.write_bytes(
+            save({name: value.contiguous().cpu() for name, value in tensors.items()}, metadata=header)
+        )
 
 
 def load_regressor(path: str | Path) -> AttributeRegressor:
@@ -126,5 +137,6 @@ def load_regressor(path: str | Path) -> AttributeRegressor:
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
-                         nn.BatchNorm2d(outputs), nn.ReLU())
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )

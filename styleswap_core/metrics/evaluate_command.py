@@ -14,20 +14,20 @@ from ..errors import StyleSwapError
 from ..faces.analysis import InsightFaceAnalyzer, load_face_analysis
 from ..faces.arcface import TorchRecognizer
 from ..faces.recognition import SHIPPED_JUDGE
+from ..inversion import InversionSettings
 from ..io.files import file_sha256
 from ..io.images import PROVENANCE_KEY, PROVENANCE_SYNTHETIC
-from ..inversion import InversionSettings
 from ..model import Generator
-from .bounds import INVERSION_BOUNDS, SYNTHETIC_BOUNDS
-from .inversion_table import inversion_table
 from .attribute_regressors import load_regressor
+from .bounds import INVERSION_BOUNDS, SYNTHETIC_BOUNDS
+from .evaluated_swappers import aligned_swapper, check_recognizer, pipeline_swapper
 from .evaluation_report import Report, check_out, markdown, sheet_path, write
 from .evaluation_sheet import swap_sheet
+from .inversion_table import inversion_table
+from .samples_command import add_trial_arguments, run_pairs, run_videos
 from .streams import default_workers
 from .suite_inversion import Files, InversionSuite, evaluate_inversion
 from .suite_synthetic import DEFAULT_SEED, Panel, Settings, evaluate
-from .evaluated_swappers import aligned_swapper, check_recognizer, pipeline_swapper
-from .samples_command import add_trial_arguments, run_pairs, run_videos
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 EXIT_MISSED = 1
@@ -42,15 +42,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=DEFAULT_SEED, help="chooses people and settings (default: %(default)s)")
     add("--out", type=Path, metavar="FILE.json", help="write the figures here, the picture sheet beside them")
     add("--model", type=Path, default=ASSETS / "generator.safetensors", help="generator (default: the demo model)")
-    add("--pack", type=Path, help="folder with detector and recogniser (default: the demo pack)")
-    add("--judge", type=Path, default=SHIPPED_JUDGE,
-        help="second recogniser, an ONNX file; for pairs and videos also a pack (default: the shipped one, rendered faces)")
-    add("--regressors", type=Path, default=ASSETS / "regressors.safetensors",
-        help="judges of pose, expression and gaze (default: the demo pack's)")
-    add("--protocol", choices=("aligned", "pipeline"), default="aligned",
-        help="aligned: the generator on exact crops; pipeline: detect, swap and paste back in whole pictures")
+    add("--pack", type=Path, help="folder with detector and recognizer (default: the demo pack)")
+    add(
+        "--judge",
+        type=Path,
+        default=SHIPPED_JUDGE,
+        help="second recognizer, an ONNX file; for pairs and videos also a pack (default: the shipped one, rendered faces)",
+    )
+    add(
+        "--regressors",
+        type=Path,
+        default=ASSETS / "regressors.safetensors",
+        help="judges of pose, expression and gaze (default: the demo pack's)",
+    )
+    add(
+        "--protocol",
+        choices=("aligned", "pipeline"),
+        default="aligned",
+        help="aligned: the generator on exact crops; pipeline: detect, swap and paste back in whole pictures",
+    )
     add("--steps", type=int, help="inversion suite: steps of each inversion (default: those of `styleswap invert`)")
-    add("--trust", type=float, help="inversion suite: strength of the trust region (default: that of `styleswap invert`)")
+    add(
+        "--trust",
+        type=float,
+        help="inversion suite: strength of the trust region (default: that of `styleswap invert`)",
+    )
     add("--device", help="cpu or cuda (default: cuda where there is one)")
     add("--workers", type=int, help="processes that render; 0: none beside the main one (default: one per core)")
     add("--batch", type=int, default=16, help="cases at a time (default: %(default)s)")
@@ -66,7 +82,9 @@ def run(args: argparse.Namespace) -> int:
     if args.batch < 1 or (args.workers is not None and args.workers < 0):
         raise StyleSwapError("expected --batch of 1 or more and --workers of 0 or more; change them")
     if args.input is not None and args.suite not in TRIAL_SUITES:
-        raise StyleSwapError(f"the {args.suite} suite renders what it measures and takes no file, got {args.input}; leave it out")
+        raise StyleSwapError(
+            f"the {args.suite} suite renders what it measures and takes no file, got {args.input}; leave it out"
+        )
     report = SUITES[args.suite](args)
     if args.out is not None:
         write(report, args.out)
@@ -79,12 +97,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_synthetic(args: argparse.Namespace) -> Report:
-    """The synthetic suite with the generator, recognisers and regressors that the options name."""
+    """The synthetic suite with the generator, recognizers and regressors that the options name."""
     generator, analyzer, panel = _load(args)
     aligned = args.protocol == "aligned"
-    settings = Settings(**_chosen(args, "identities", "settings"), seed=args.seed, batch=args.batch,
-                        rows=0 if args.out is None else 3,
-                        size=generator.config.size if aligned else None, template=generator.config.template)
+    settings = Settings(
+        **_chosen(args, "identities", "settings"),
+        seed=args.seed,
+        batch=args.batch,
+        rows=0 if args.out is None else 3,
+        size=generator.config.size if aligned else None,
+        template=generator.config.template,
+    )
     if not aligned:
         panel = replace(panel, swapper=pipeline_swapper(generator, analyzer))
     evaluation = evaluate(panel, settings, progress=True)
@@ -92,26 +115,44 @@ def run_synthetic(args: argparse.Namespace) -> Report:
     if aligned:
         del figures["detector_recall"]
     facts = {"suite": "synthetic", "protocol": args.protocol, **_facts(args, generator, panel, settings)}
-    title = (f"synthetic suite, {args.protocol}, {facts['count']} cases, seed {settings.seed}: "
-             "best, median and worst by face PSNR")
+    title = (
+        f"synthetic suite, {args.protocol}, {facts['count']} cases, seed {settings.seed}: "
+        "best, median and worst by face PSNR"
+    )
     sheet = swap_sheet(evaluation.rows, title=title) if evaluation.rows else None
     return Report(figures, facts, SYNTHETIC_BOUNDS, sheet, {PROVENANCE_KEY: PROVENANCE_SYNTHETIC})
 
 
 def run_inversion(args: argparse.Namespace) -> Report:
-    """The inversion suite with the generator, recognisers and regressors that the options name."""
+    """The inversion suite with the generator, recognizers and regressors that the options name."""
     if args.protocol != "aligned":
         raise StyleSwapError("the inversion suite knows the aligned protocol alone; leave --protocol out")
     generator, analyzer, panel = _load(args)
-    suite = InversionSuite(**_chosen(args, "identities", "settings"), seed=args.seed, batch=args.batch,
-                           rows=0 if args.out is None else 6, guided=InversionSettings(**_chosen(args, "steps", "trust")))
+    suite = InversionSuite(
+        **_chosen(args, "identities", "settings"),
+        seed=args.seed,
+        batch=args.batch,
+        rows=0 if args.out is None else 6,
+        guided=InversionSettings(**_chosen(args, "steps", "trust")),
+    )
     recognizer = panel.recognizer
     files = Files(args.model, analyzer.recognizer_path, recognizer.normalization, str(panel.device))
     evaluation = evaluate_inversion(panel, generator, files, suite, progress=True)
-    facts = {"suite": "inversion", **_facts(args, generator, panel, suite), "steps": suite.guided.steps,
-             "trust": suite.guided.trust, "guides": suite.guided.rendered_guides}
-    return Report(evaluation.figures, facts, INVERSION_BOUNDS, evaluation.sheet, {PROVENANCE_KEY: PROVENANCE_SYNTHETIC},
-                  inversion_table(evaluation.figures))
+    facts = {
+        "suite": "inversion",
+        **_facts(args, generator, panel, suite),
+        "steps": suite.guided.steps,
+        "trust": suite.guided.trust,
+        "guides": suite.guided.rendered_guides,
+    }
+    return Report(
+        evaluation.figures,
+        facts,
+        INVERSION_BOUNDS,
+        evaluation.sheet,
+        {PROVENANCE_KEY: PROVENANCE_SYNTHETIC},
+        inversion_table(evaluation.figures),
+    )
 
 
 def _chosen(args: argparse.Namespace, *names: str) -> dict[str, int | float]:
@@ -135,10 +176,16 @@ def _load(args: argparse.Namespace) -> tuple[Generator, InsightFaceAnalyzer, Pan
 def _facts(args: argparse.Namespace, generator: Generator, panel: Panel, suite: Settings | InversionSuite) -> dict:
     """What was measured, and with what."""
     return {
-        "size": generator.config.size, "count": suite.identities * suite.settings, "identities": suite.identities,
-        "settings": suite.settings, "seed": suite.seed,
-        "model_sha256": file_sha256(args.model), "recognizer_sha256": panel.recognizer.sha256,
-        "judge_sha256": panel.judge.sha256, "regressors_sha256": file_sha256(args.regressors), "torch": torch.__version__,
+        "size": generator.config.size,
+        "count": suite.identities * suite.settings,
+        "identities": suite.identities,
+        "settings": suite.settings,
+        "seed": suite.seed,
+        "model_sha256": file_sha256(args.model),
+        "recognizer_sha256": panel.recognizer.sha256,
+        "judge_sha256": panel.judge.sha256,
+        "regressors_sha256": file_sha256(args.regressors),
+        "torch": torch.__version__,
     }
 
 
@@ -146,6 +193,8 @@ TRIAL_SUITES: dict[str, Callable[[argparse.Namespace], Report]] = {"pairs": run_
 """Suites that judge pictures which the user names."""
 
 SUITES: dict[str, Callable[[argparse.Namespace], Report]] = {
-    "inversion": run_inversion, "synthetic": run_synthetic, **TRIAL_SUITES,
+    "inversion": run_inversion,
+    "synthetic": run_synthetic,
+    **TRIAL_SUITES,
 }
 """Suites by name; another joins by a function from the parsed options to a `Report`."""

@@ -45,7 +45,9 @@ def pipeline_swapper(generator: Generator, analyzer: FaceAnalyzer) -> Swapper:
 
     def swap(batch: CaseBatch, id_embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         results, masks, found = [], [], []
-        for picture, points, embedding in zip(to_uint8(batch.target), batch.target_points.cpu(), id_embedding, strict=True):
+        for picture, points, embedding in zip(
+            to_uint8(batch.target), batch.target_points.cpu(), id_embedding, strict=True
+        ):
             faces = analyzer.detect(picture)
             result, mask = picture, torch.zeros(1, *picture.shape[:2])
             if faces:
@@ -83,8 +85,10 @@ def is_hit(face: DetectedFace, points: np.ndarray) -> bool:
 
 
 def check_recognizer(generator: Generator, name: str, sha256: str) -> None:
-    """Raise StyleSwapError where the generator was trained with another recogniser than the one of this name and file."""
+    """Raise StyleSwapError where the generator was trained with another recognizer than the one of this name and file."""
     wanted = generator.config.recognizer
     if wanted and wanted not in (name, sha256):
-        raise StyleSwapError(f"this model was trained with the recogniser {recognizer_words(wanted)}, the pack has {name!r};"
-                             " name the pack that belongs to the model with --pack")
+        raise StyleSwapError(
+            f"this model was trained with the recognizer {recognizer_words(wanted)}, the pack has {name!r};"
+            " name the pack that belongs to the model with --pack"
+        )

@@ -53,7 +53,9 @@ def check_out(out: Path) -> None:
         StyleSwapError: not a .json file name, or a folder that does not exist.
     """
     if out.suffix != ".json":
-        raise StyleSwapError(f"expected --out to name a .json file, got {out}; the picture sheet lies beside it as .png")
+        raise StyleSwapError(
+            f"expected --out to name a .json file, got {out}; the picture sheet lies beside it as .png"
+        )
     if not out.parent.is_dir():
         raise StyleSwapError(f"cannot write {out}: the folder {out.parent} does not exist; create it first")
 
@@ -73,8 +75,10 @@ def markdown(report: Report) -> str:
     keys = [key for key in report.figures if not key.endswith(("_floor", "_ceiling"))]
     ordered = [*(key for key in report.bounds if key in keys), *(key for key in keys if key not in report.bounds)]
     verdicts = {verdict.key: verdict for verdict in report.verdicts()}
-    lines = ["| key | copied target | result | exact swap | must reach | aim | |",
-             "| --- | ---: | ---: | ---: | --- | --- | --- |"]
+    lines = [
+        "| key | copied target | result | exact swap | must reach | aim | |",
+        "| --- | ---: | ---: | ---: | --- | --- | --- |",
+    ]
     for key in ordered:
         verdict = verdicts.get(key)
         limit = f"{verdict.relation} {number(verdict.limit)}" if verdict else ""

@@ -33,7 +33,7 @@ def ssim(result: Tensor, reference: Tensor) -> Tensor:
 
 
 def gradient_energy(image: Tensor, mask: Tensor) -> Tensor:
-    """Mean squared difference between neighbouring pixels, both directions and all channels, inside `mask` > 0.5."""
+    """Mean squared difference between neighboring pixels, both directions and all channels, inside `mask` > 0.5."""
     right = F.pad(image[..., :, 1:] - image[..., :, :-1], (0, 1))
     down = F.pad(image[..., 1:, :] - image[..., :-1, :], (0, 0, 0, 1))
     energy = (right.square() + down.square()).sum(dim=1, keepdim=True)

@@ -92,7 +92,9 @@ class FeatureNetwork:
         except StyleSwapError:
             raise
         except load_errors() as error:
-            raise StyleSwapError(f"{path} is not a feature network that runs ({type(error).__name__}); replace it") from error
+            raise StyleSwapError(
+                f"{path} is not a feature network that runs ({type(error).__name__}); replace it"
+            ) from error
 
     def __call__(self, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Features (D,) of the face at `points` (5, 2) px of a picture (H, W, 3) uint8 RGB; maps are averaged over places."""

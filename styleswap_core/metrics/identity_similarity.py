@@ -1,4 +1,4 @@
-"""Whose face it is, by a recogniser: embeddings, cosines, retrieval."""
+"""Whose face it is, by a recognizer: embeddings, cosines, retrieval."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,7 +9,7 @@ from ..io.images import from_uint8, to_uint8
 
 
 def embed_faces(recognizer: TorchRecognizer, pictures: Tensor, points: Tensor) -> Tensor:
-    """Embeddings (B,512) of the faces at `points` (B,5,2) px of `pictures` (B,3,H,W) in -1..1, L2-normalised.
+    """Embeddings (B,512) of the faces at `points` (B,5,2) px of `pictures` (B,3,H,W) in -1..1, L2-normalized.
 
     Crops follow insightface's own `norm_crop` and are rounded to 8 bits as those are: embeddings drift when the
     crop does.

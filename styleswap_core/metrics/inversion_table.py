@@ -7,7 +7,7 @@ from .evaluation_report import number
 from .suite_inversion import METHODS
 
 TABLE_COLUMNS = {
-    "id_cos_other_photo": "ID similarity (second recogniser, unseen photo)",
+    "id_cos_other_photo": "ID similarity (second recognizer, unseen photo)",
     "id_cos_source_photo": "to the source photo",
     "id_retrieval_top1": "retrieval top-1",
     "face_psnr": "exact-swap PSNR, face, dB",
@@ -26,10 +26,17 @@ def inversion_table(figures: Mapping[str, float]) -> str:
         lines.append(f"| {label} | " + " | ".join(number(figures.get(f"{name}_{key}")) for key in TABLE_COLUMNS) + " |")
     ceiling = " | ".join(number(figures.get(f"w_{key}_ceiling")) for key in TABLE_COLUMNS)
     lines.append(f"| *the exact swap* | {ceiling} |")
-    lines += ["", f"Two photos of one person: {figures['two_photos_id_cos']:.3f}. Gain of the guided inversion: "
-              f"{figures['id_gain']:.3f}, wanted: {figures['id_gain_wanted']:.3f}.", "",
-              "| key | value | must reach | |", "| --- | ---: | --- | --- |"]
+    lines += [
+        "",
+        f"Two photos of one person: {figures['two_photos_id_cos']:.3f}. Gain of the guided inversion: "
+        f"{figures['id_gain']:.3f}, wanted: {figures['id_gain_wanted']:.3f}.",
+        "",
+        "| key | value | must reach | |",
+        "| --- | ---: | --- | --- |",
+    ]
     for verdict in check(figures, INVERSION_BOUNDS):
         passed = "yes" if verdict.passed else "**no**"
-        lines.append(f"| `{verdict.key}` | {number(verdict.value)} | {verdict.relation} {number(verdict.limit)} | {passed} |")
+        lines.append(
+            f"| `{verdict.key}` | {number(verdict.value)} | {verdict.relation} {number(verdict.limit)} | {passed} |"
+        )
     return "\n".join(lines)

@@ -6,7 +6,7 @@ from torch import Tensor
 from ..faces.alignment import estimate_similarity, template_points, transform_points
 
 # An ellipse in the ffhq crop, as fractions of its side: the face with ears, chin and forehead.
-_CENTRE = (0.5, 0.55)
+_CENTER = (0.5, 0.55)
 _HALF_AXES = (0.38, 0.42)
 # Of a turned head more is seen on the side that the nose points away from: as a multiple of the nose's way from the middle.
 _TURN = 1.2
@@ -37,11 +37,11 @@ def face_region(points: Tensor, height: int, width: int) -> Tensor:
     """
     # Similarity to a crop of side 1, so that its coordinates are fractions.
     matrix = estimate_similarity(points[:, _AROUND], template_points("ffhq", 1)[_AROUND])
-    nose = transform_points(matrix, points[:, _NOSE:_NOSE + 1])[:, 0]
+    nose = transform_points(matrix, points[:, _NOSE : _NOSE + 1])[:, 0]
     x, y = torch.arange(width) + 0.5, (torch.arange(height) + 0.5)[:, None]
     distance = torch.zeros(len(points), height, width)
     for axis in (0, 1):
         along, down, shift = (matrix[:, axis, k, None, None] for k in range(3))
-        centre = _CENTRE[axis] - (_TURN * (nose[:, 0] - _CENTRE[0]) if axis == 0 else torch.zeros(len(points)))
-        distance += ((along * x + down * y + shift - centre[:, None, None]) / _HALF_AXES[axis]).square()
+        center = _CENTER[axis] - (_TURN * (nose[:, 0] - _CENTER[0]) if axis == 0 else torch.zeros(len(points)))
+        distance += ((along * x + down * y + shift - center[:, None, None]) / _HALF_AXES[axis]).square()
     return (distance <= 1).float()[:, None]

@@ -72,8 +72,10 @@ def _csv_rows(path: Path, text: str) -> list[dict[str, str] | str]:
     except csv.Error as error:
         raise StyleSwapError(f"{path} is not CSV: {error}; mend it near line {reader.line_num}") from error
     return [
-        dict(zip(header, line, strict=True)) if len(line) == len(header)
-        else f"expected {len(header)} columns, got {len(line)}" for line in lines
+        dict(zip(header, line, strict=True))
+        if len(line) == len(header)
+        else f"expected {len(header)} columns, got {len(line)}"
+        for line in lines
     ]
 
 

@@ -52,7 +52,9 @@ def sample_frames(videos: Sequence[Path], count: int) -> tuple[list[int], list[l
     while True:
         numbers = spread(length, count)
         if not numbers:
-            raise StyleSwapError(f"no frame of {' and '.join(map(str, videos))} can be read; save it again, as H.264 in .mp4")
+            raise StyleSwapError(
+                f"no frame of {' and '.join(map(str, videos))} can be read; save it again, as H.264 in .mp4"
+            )
         taken = [_decode(video, numbers) for video in videos]
         ends = [reached for pictures, reached in taken if len(pictures) < len(numbers)]
         if not ends:

@@ -4,7 +4,7 @@ Of every picture the largest face counts; in a result, the face at the target's 
 is judged at the target's own points, so that a swapper gains nothing by destroying faces (`result_face_found`).
 
 - `id_retrieval_top1`: share of results whose nearest face out of the gallery (pairs: all sources; videos: all originals
-  that take part), by cosine of a recogniser that had no part in the swap, is one of the right person's. `id_cos_source`,
+  that take part), by cosine of a recognizer that had no part in the swap, is one of the right person's. `id_cos_source`,
   `id_cos_target`: the cosines themselves. With `_floor`: the target passed off as the result.
 - `pose_error_deg`, `expression_error` and the like: see attribute_judges.py.
 - `outside_l1` (levels of 255), `outside_psnr` (dB, at most 100): change where neither picture has its face.
@@ -28,14 +28,14 @@ from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..faces.recognition import OnnxRecognizer
 from ..identities.identity import Identity, average_embeddings
 from ..io.images import from_uint8
-from ..io.sheets import labelled_sheet
+from ..io.sheets import labeled_sheet
 from . import fidelity
 from .attribute_evaluators import AttributeJudge
+from .evaluated_swappers import FaceSwapper
+from .evaluation_sheet import best_median_worst
 from .frechet import FeatureNetwork, Moments, frechet_distance
 from .identity_similarity import cosine, retrieval_hits
 from .mask_overlap import face_region, union_mask
-from .evaluation_sheet import best_median_worst
-from .evaluated_swappers import FaceSwapper
 
 SHEET_COLUMNS = ("source", "target", "result")
 # A face of the result is the target's if its points lie this near in mean, as a share of the points' extent.
@@ -112,7 +112,9 @@ class Gallery:
         number = self.names.setdefault(person, len(self.names))
         identity = None
         if judges.swapper is not None:
-            identity = Identity(average_embeddings(own), judges.analyzer.recognizer_name, judges.analyzer.recognizer_sha256)
+            identity = Identity(
+                average_embeddings(own), judges.analyzer.recognizer_name, judges.analyzer.recognizer_sha256
+            )
         self.embeddings += seen
         self.people += [number] * len(seen)
         self.sources[key] = SourceFaces(number, torch.stack(seen).mean(dim=0)[None], identity)
@@ -175,14 +177,19 @@ def judge_all(
         for key, value in figures.items():
             columns[key].append(value)
     if not judged:
-        raise StyleSwapError(f"nothing could be judged; the first of {len(problems)} problems: {problems[0]}" if problems else
-                             "there is nothing to judge; check the list")
+        raise StyleSwapError(
+            f"nothing could be judged; the first of {len(problems)} problems: {problems[0]}"
+            if problems
+            else "there is nothing to judge; check the list"
+        )
     table = {key: torch.tensor(values) for key, values in columns.items()}
     means = {key: fidelity.mean_of(values) for key, values in table.items()}
     if judges.features is not None:
         means["frechet_distance"] = frechet_distance(*moments)
-    cases = [{**trial.record, **{key: _plain(values[row]) for key, values in columns.items()}}
-             for row, trial in enumerate(judged)]
+    cases = [
+        {**trial.record, **{key: _plain(values[row]) for key, values in columns.items()}}
+        for row, trial in enumerate(judged)
+    ]
     # Of few cases one of a kind is enough: else the worst of them would stand among the best.
     chosen = best_median_worst(table["id_cos_source"], min(sheet_rows, max(1, len(judged) // 3)))
     sheet = _sheet(judges, gallery, [(name, judged[row], cases[row]) for name, row in chosen]) if chosen else None
@@ -205,8 +212,10 @@ def _judge_one(
     result = _result(judges, source, target, face, pictures[1])
     there = _face_at(judges.analyzer.detect(result, embed=False), face)
     own = there or face
-    before, after = (torch.from_numpy(judges.judge.embed(picture, found.points))[None]
-                     for picture, found in ((target, face), (result, own)))
+    before, after = (
+        torch.from_numpy(judges.judge.embed(picture, found.points))[None]
+        for picture, found in ((target, face), (result, own))
+    )
     for kept, picture, found, embedding in ((moments[0], target, face, before), (moments[1], result, own, after)):
         if judges.features == "judge":
             kept.add(embedding[0].numpy())
@@ -233,11 +242,15 @@ def _outside_figures(target: np.ndarray, face: DetectedFace, result: np.ndarray,
     regions = face_region(torch.from_numpy(np.stack([face.points, own.points])), *target.shape[:2])
     union = union_mask(regions[:1], regions[1:])
     first, second = from_uint8(result), from_uint8(target)
-    return {"outside_l1": float(fidelity.outside_l1(first, second, union)),
-            "outside_psnr": float(fidelity.masked_psnr(first, second, 1 - union))}
+    return {
+        "outside_l1": float(fidelity.outside_l1(first, second, union)),
+        "outside_psnr": float(fidelity.masked_psnr(first, second, 1 - union)),
+    }
 
 
-def _result(judges: Judges, source: SourceFaces, target: np.ndarray, face: DetectedFace, given: np.ndarray | None) -> np.ndarray:
+def _result(
+    judges: Judges, source: SourceFaces, target: np.ndarray, face: DetectedFace, given: np.ndarray | None
+) -> np.ndarray:
     """The result at the target's size: the one that is given, or this program's swap."""
     if given is None:
         return judges.swapper(target, face, source.identity)
@@ -245,13 +258,16 @@ def _result(judges: Judges, source: SourceFaces, target: np.ndarray, face: Detec
         return given
     (height, width), (own_height, own_width) = target.shape[:2], given.shape[:2]
     if abs(own_width / own_height * height / width - 1) > _RATIO_TOLERANCE:
-        raise StyleSwapError(f"the result has {own_width} x {own_height} px, the target {width} x {height}; a result must show"
-                             " the whole picture of its target")
+        raise StyleSwapError(
+            f"the result has {own_width} x {own_height} px, the target {width} x {height}; a result must show"
+            " the whole picture of its target"
+        )
     return cv2.resize(given, (width, height), interpolation=cv2.INTER_AREA if own_width > width else cv2.INTER_CUBIC)
 
 
 def _face_at(found: Sequence[DetectedFace], face: DetectedFace) -> DetectedFace | None:
     """The face nearest to the place of `face`, or None where none is near."""
+
     def distance(other: DetectedFace) -> float:
         return float(np.linalg.norm(other.points - face.points, axis=1).mean())
 
@@ -271,6 +287,10 @@ def _sheet(judges: Judges, gallery: Gallery, chosen: Sequence[tuple[str, Trial, 
         result = _result(judges, gallery.sources[trial.source], target, largest_face(judges, target), given)
         rows.append([source, target, result])
         place = "\n".join(part[:_LABEL_LETTERS] for part in trial.label.split(", "))
-        labels.append(f"{name}\n{place}\nid {figures['id_cos_source']:.2f}\ncopy {figures['id_cos_source_floor']:.2f}\n"
-                      f"pose {figures['pose_error_deg']:.1f} deg")
-    return labelled_sheet(rows, SHEET_COLUMNS, labels, cell=224, title="best, median and worst by likeness to the source")
+        labels.append(
+            f"{name}\n{place}\nid {figures['id_cos_source']:.2f}\ncopy {figures['id_cos_source_floor']:.2f}\n"
+            f"pose {figures['pose_error_deg']:.1f} deg"
+        )
+    return labeled_sheet(
+        rows, SHEET_COLUMNS, labels, cell=224, title="best, median and worst by likeness to the source"
+    )

@@ -14,15 +14,15 @@ from ..faces.packs import find_pack
 from ..faces.recognition import SHIPPED_JUDGE, OnnxRecognizer
 from ..io.files import file_sha256
 from .attribute_evaluators import AttributeJudge, LandmarkJudge, PointsJudge, RegressorJudge
+from .attribute_regressors import load_regressor
+from .evaluated_swappers import FaceSwapper, check_recognizer, face_swapper
+from .evaluation_report import Report, number
 from .frechet import PIXEL_RANGES, FeatureNetwork
 from .pair_files import read_pairs
-from .attribute_regressors import load_regressor
-from .evaluation_report import Report, number
+from .result_videos import videos_in
+from .samples import Judges, Outcome
 from .suite_pairs import PairSuite, evaluate_pairs
 from .suite_videos import VideoSuite, evaluate_videos, pairs_of_results, pairs_of_rows
-from .evaluated_swappers import FaceSwapper, check_recognizer, face_swapper
-from .samples import Judges, Outcome
-from .result_videos import videos_in
 
 SHEET_ROWS = 3
 _FEATURES_OF_JUDGE = "judge"
@@ -32,19 +32,37 @@ SHIPPED_NOTE = "the shipped judge, trained on rendered faces; it knows rendered 
 def add_trial_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of these two suites alone."""
     add = parser.add_argument_group("pairs and videos").add_argument
-    add("input", type=Path, nargs="?", metavar="FILE_OR_DIR",
+    add(
+        "input",
+        type=Path,
+        nargs="?",
+        metavar="FILE_OR_DIR",
         help="pairs: CSV or JSON lines with source, target and optionally result, paths relative to the file; videos: a "
-             "folder of results named target_source.mp4, or of originals")
+        "folder of results named target_source.mp4, or of originals",
+    )
     add("--originals", type=Path, metavar="DIR", help="videos: the originals of a folder of results")
     add("--pairs", type=Path, metavar="FILE", help="videos: who is swapped onto whom, out of a folder of originals")
     add("--frames", type=int, default=10, help="videos: frames of each video, evenly spaced (default: %(default)s)")
-    add("--attributes", choices=("auto", "regressors", "landmarks", "points"), default="auto",
+    add(
+        "--attributes",
+        choices=("auto", "regressors", "landmarks", "points"),
+        default="auto",
         help="what reads pose and expression: the demo pack's regressors (rendered faces), the pack's 3D landmarks, or the "
-             "five points; auto: the first with the demo pack, else the second where the pack has them")
-    add("--fid", nargs="?", const=_FEATURES_OF_JUDGE, metavar="FILE.onnx",
-        help="also the Frechet distance of targets and results, in the features of this network (default: the judge's)")
-    add("--fid-pixels", choices=sorted(PIXEL_RANGES), default="signed",
-        help="what the feature network wants: -1..1, 0..1, 0..255, or ImageNet's normalisation (default: %(default)s)")
+        "five points; auto: the first with the demo pack, else the second where the pack has them",
+    )
+    add(
+        "--fid",
+        nargs="?",
+        const=_FEATURES_OF_JUDGE,
+        metavar="FILE.onnx",
+        help="also the Frechet distance of targets and results, in the features of this network (default: the judge's)",
+    )
+    add(
+        "--fid-pixels",
+        choices=sorted(PIXEL_RANGES),
+        default="signed",
+        help="what the feature network wants: -1..1, 0..1, 0..255, or ImageNet's normalization (default: %(default)s)",
+    )
 
 
 def run_pairs(args: argparse.Namespace) -> Report:
@@ -64,8 +82,10 @@ def run_videos(args: argparse.Namespace) -> Report:
     """The suite of videos."""
     folder = _input(args, "a folder of videos")
     if (args.originals is None) == (args.pairs is None):
-        raise StyleSwapError("expected --originals with the folder of originals, where the videos are results named "
-                             "target_source.mp4, or --pairs with a list, where they are originals; give one of the two")
+        raise StyleSwapError(
+            "expected --originals with the folder of originals, where the videos are results named "
+            "target_source.mp4, or --pairs with a list, where they are originals; give one of the two"
+        )
     if args.frames < 1:
         raise StyleSwapError(f"expected --frames of 1 or more, got {args.frames}")
     videos = videos_in(folder)
@@ -76,7 +96,9 @@ def run_videos(args: argparse.Namespace) -> Report:
         rows, problems = read_pairs(args.pairs)
         pairs, unknown = pairs_of_rows(rows, videos)
     judges, facts = _load(args, args.originals is None)
-    outcome = evaluate_videos(judges, VideoSuite(pairs, problems + unknown, args.frames, _sheet_rows(args)), progress=True)
+    outcome = evaluate_videos(
+        judges, VideoSuite(pairs, problems + unknown, args.frames, _sheet_rows(args)), progress=True
+    )
     judged = {(case["target"], case["source"]) for case in outcome.cases}
     return _report({"suite": "videos", "frames": args.frames, "videos": len(judged)}, facts, outcome)
 
@@ -101,29 +123,39 @@ def _load(args: argparse.Namespace, swaps: bool) -> tuple[Judges, dict[str, obje
     features = args.fid if args.fid in (None, _FEATURES_OF_JUDGE) else FeatureNetwork(args.fid, args.fid_pixels)
     facts: dict[str, object] = {
         "swapped_by": "this program" if swaps else "another program",
-        "judge": judge.name, "judge_sha256": judge.sha256,
+        "judge": judge.name,
+        "judge_sha256": judge.sha256,
         "judge_note": SHIPPED_NOTE if judge.sha256 == file_sha256(SHIPPED_JUDGE) else "",
-        "attributes_by": attributes.name, "attributes_note": attributes.note,
+        "attributes_by": attributes.name,
+        "attributes_note": attributes.note,
     }
     swapper = None
     if swaps:
         swapper = _load_swapper(args, analyzer, judge)
-        facts |= {"model_sha256": file_sha256(args.model), "recognizer": analyzer.recognizer_name,
-                  "recognizer_sha256": analyzer.recognizer_sha256}
+        facts |= {
+            "model_sha256": file_sha256(args.model),
+            "recognizer": analyzer.recognizer_name,
+            "recognizer_sha256": analyzer.recognizer_sha256,
+        }
     if features is not None:
-        named, what = (features, "the network named with --fid") if isinstance(features, FeatureNetwork) else (
-            judge, "the judge's embedding, not the Inception network of FID figures")
+        named, what = (
+            (features, "the network named with --fid")
+            if isinstance(features, FeatureNetwork)
+            else (judge, "the judge's embedding, not the Inception network of FID figures")
+        )
         facts |= {"frechet_features": f"{named.name}, {what}", "frechet_features_sha256": named.sha256}
     return Judges(analyzer, judge, attributes, swapper, features), facts | {"torch": torch.__version__}
 
 
 def _load_judge(path: Path) -> OnnxRecognizer:
-    """A recogniser's own file, or the recogniser of a pack by folder or name."""
+    """A recognizer's own file, or the recognizer of a pack by folder or name."""
     if path.suffix.lower() == ".onnx" or path.is_file():
         return OnnxRecognizer(path)
     recognizer = load_face_analysis(path).recognizer_path
     if recognizer is None:
-        raise StyleSwapError(f"the pack {path} has no recogniser to judge with (such as w600k_r50.onnx); name another --judge")
+        raise StyleSwapError(
+            f"the pack {path} has no recognizer to judge with (such as w600k_r50.onnx); name another --judge"
+        )
     return OnnxRecognizer(recognizer)
 
 
@@ -136,17 +168,21 @@ def _load_attributes(args: argparse.Namespace) -> AttributeJudge:
     if landmarks is not None:
         return LandmarkJudge(landmarks)
     if kind == "landmarks":
-        raise StyleSwapError("this pack has no 3D landmarks (such as 1k3d68.onnx in buffalo_l); name another --pack, or use"
-                             " --attributes points")
+        raise StyleSwapError(
+            "this pack has no 3D landmarks (such as 1k3d68.onnx in buffalo_l); name another --pack, or use"
+            " --attributes points"
+        )
     return PointsJudge()
 
 
 def _load_swapper(args: argparse.Namespace, analyzer: InsightFaceAnalyzer, judge: OnnxRecognizer) -> FaceSwapper:
     if analyzer.recognizer_path is None:
-        raise StyleSwapError("this face analysis pack has no recogniser (such as w600k_r50.onnx); use another pack")
+        raise StyleSwapError("this face analysis pack has no recognizer (such as w600k_r50.onnx); use another pack")
     if judge.sha256 == analyzer.recognizer_sha256:
-        raise StyleSwapError(f"the judge {judge.name!r} is the recogniser that the swap itself goes by, which proves nothing;"
-                             " name another --judge")
+        raise StyleSwapError(
+            f"the judge {judge.name!r} is the recognizer that the swap itself goes by, which proves nothing;"
+            " name another --judge"
+        )
     generator, _ = load_generator(args.model)
     generator = generator.eval().to(choose_device(args.device))
     check_recognizer(generator, analyzer.recognizer_name, analyzer.recognizer_sha256)
@@ -157,17 +193,30 @@ def _report(what: dict[str, object], facts: dict[str, object], outcome: Outcome)
     counts = {"count": len(outcome.cases), "skipped": len(outcome.problems)}
     lists = {"problems": outcome.problems, "cases": outcome.cases}
     # The lists last among the facts would hide the figures under them: they go to the end of the file.
-    return Report(outcome.figures, {**what, **counts, **facts}, sheet=outcome.sheet, table=trial_table(outcome, facts), lists=lists)
+    return Report(
+        outcome.figures,
+        {**what, **counts, **facts},
+        sheet=outcome.sheet,
+        table=trial_table(outcome, facts),
+        lists=lists,
+    )
 
 
 def trial_table(outcome: Outcome, facts: dict[str, object]) -> str:
     """Markdown of every figure beside that of the copied target, and below it who judged."""
     lines = ["| key | copied target | result |", "| --- | ---: | ---: |"]
-    lines += [f"| `{key}` | {number(outcome.figures.get(f'{key}_floor'))} | {number(value)} |"
-              for key, value in outcome.figures.items() if not key.endswith("_floor")]
+    lines += [
+        f"| `{key}` | {number(outcome.figures.get(f'{key}_floor'))} | {number(value)} |"
+        for key, value in outcome.figures.items()
+        if not key.endswith("_floor")
+    ]
     judge = f"{facts['judge']}{': ' if facts['judge_note'] else ''}{facts['judge_note']}"
-    lines += ["", f"{len(outcome.cases)} judged, {len(outcome.problems)} skipped. Swapped by: {facts['swapped_by']}.",
-              f"Identity by {judge}.", f"Pose and expression by {facts['attributes_by']}: {facts['attributes_note']}."]
+    lines += [
+        "",
+        f"{len(outcome.cases)} judged, {len(outcome.problems)} skipped. Swapped by: {facts['swapped_by']}.",
+        f"Identity by {judge}.",
+        f"Pose and expression by {facts['attributes_by']}: {facts['attributes_note']}.",
+    ]
     if "frechet_features" in facts:
         lines.append(f"Frechet distance in the features of {facts['frechet_features']}.")
     return "\n".join(lines)

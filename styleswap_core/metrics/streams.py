@@ -42,7 +42,9 @@ def render_pool(workers: int) -> Iterator[Executor | None]:
             pool.shutdown(cancel_futures=True)
 
 
-def stream(function: Renderer, parts: Sequence[Tensor], pool: Executor | None, workers: int) -> Iterator[dict[str, Tensor]]:
+def stream(
+    function: Renderer, parts: Sequence[Tensor], pool: Executor | None, workers: int
+) -> Iterator[dict[str, Tensor]]:
     """`function(part)` for each part, in order: ahead in the pool's `workers` processes, or here without a pool.
 
     `function` must be picklable: a module's function, or a `functools.partial` of one.

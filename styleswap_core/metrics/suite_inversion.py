@@ -4,10 +4,10 @@ Three ways to bring one source photo of a person into the same generator:
 - `w`: no inversion, FC_w of the photo's embedding in every layer;
 - `self_reconstruction`: `w_plus` that reconstructs the photo from its own attributes, unbound, which is the inversion
   that the paper warns of;
-- `guided`: `w_plus` of the alternating optimisation, with everything at its default.
+- `guided`: `w_plus` of the alternating optimization, with everything at its default.
 
 People, photos, targets, judge and figures are those of the synthetic suite's aligned protocol: the judge is a second
-recogniser that neither the generator nor the inversion ever asked, `id_cos_other_photo` is its cosine to a photo of the
+recognizer that neither the generator nor the inversion ever asked, `id_cos_other_photo` is its cosine to a photo of the
 person that nobody saw. Sources are cut at their true points. Guides come from the training split of people and
 settings, and every target from the test split, so that the two never meet. Inversions start from the photo alone.
 """
@@ -26,17 +26,21 @@ from tqdm import tqdm
 from ..checkpoints.native import load_generator
 from ..faces.alignment import estimate_similarity, template_points, transform_points, warp
 from ..faces.arcface import TorchRecognizer
+from ..inversion import AlignedFaces, InversionSettings, optimize, render_guides
 from ..io.images import from_uint8, to_uint8
-from ..inversion import AlignedFaces, InversionSettings, optimise, render_guides
+from ..io.sheets import labeled_sheet
 from ..model import Generator, GeneratorConfig
-from ..io.sheets import labelled_sheet
 from . import fidelity
 from .identity_similarity import cosine, eight_bit
 from .streams import render_pool, stream
 from .suite_synthetic import DEFAULT_SEED, Gallery, Panel, build_gallery, measure
 from .synthetic_cases import CaseBatch, Runner, case_batches, draw_cases
 
-METHODS = {"w": "W, no inversion", "self_reconstruction": "W+ by self-reconstruction alone", "guided": "W+ swapping-guided"}
+METHODS = {
+    "w": "W, no inversion",
+    "self_reconstruction": "W+ by self-reconstruction alone",
+    "guided": "W+ swapping-guided",
+}
 COLUMNS = ("source photo", "target", "W", "self-reconstruction", "swapping-guided", "exact swap")
 
 
@@ -52,14 +56,15 @@ class InversionSuite:
     guided: InversionSettings = field(default_factory=InversionSettings)
 
     def self_reconstruction(self) -> InversionSettings:
-        """The same optimiser without guides and without bounds."""
-        return InversionSettings(steps=self.guided.steps, seed=self.guided.seed, precision=self.guided.precision,
-                                 guided=False, trust=0.0)
+        """The same optimizer without guides and without bounds."""
+        return InversionSettings(
+            steps=self.guided.steps, seed=self.guided.seed, precision=self.guided.precision, guided=False, trust=0.0
+        )
 
 
 @dataclass(frozen=True)
 class Files:
-    """What a process that inverts loads: generator, and the recogniser that drives it with its normalisation."""
+    """What a process that inverts loads: generator, and the recognizer that drives it with its normalization."""
 
     model: Path
     recognizer: Path
@@ -76,8 +81,9 @@ class InversionEvaluation:
 
 
 @torch.no_grad()
-def evaluate_inversion(panel: Panel, generator: Generator, files: Files, suite: InversionSuite,
-                       progress: bool = False) -> InversionEvaluation:
+def evaluate_inversion(
+    panel: Panel, generator: Generator, files: Files, suite: InversionSuite, progress: bool = False
+) -> InversionEvaluation:
     """Run the suite. Deterministic in `suite` on one machine.
 
     Args:
@@ -100,7 +106,9 @@ def evaluate_inversion(panel: Panel, generator: Generator, files: Files, suite: 
         measured: dict[str, list[Tensor]] = defaultdict(list)
         shown: list[list[np.ndarray]] = []
         parts = torch.arange(len(cases)).split(suite.batch)
-        for part, batch in zip(parts, case_batches(cases, parts, config.size, config.template, panel.device, run), strict=True):
+        for part, batch in zip(
+            parts, case_batches(cases, parts, config.size, config.template, panel.device, run), strict=True
+        ):
             source = cases.source[part]
             results = _swap_all(panel, generator, batch, gallery, source, found)
             for name, (image, mask) in results.items():
@@ -111,14 +119,25 @@ def evaluate_inversion(panel: Panel, generator: Generator, files: Files, suite: 
                     shown.append(_sheet_row(gallery, batch, results, source, row))
             bar.update(len(part))
     figures = {key: fidelity.mean_of(torch.cat(values)) for key, values in measured.items()}
-    figures |= {f"{method}_{key}": float(values.float().mean()) for method, columns in found.items()
-                for key, values in columns.items() if key != "w_plus"}
+    figures |= {
+        f"{method}_{key}": float(values.float().mean())
+        for method, columns in found.items()
+        for key, values in columns.items()
+        if key != "w_plus"
+    }
     figures |= _comparison(figures, gallery)
-    return InversionEvaluation(figures, labelled_sheet(shown, COLUMNS, cell=192) if shown else None)
+    return InversionEvaluation(figures, labeled_sheet(shown, COLUMNS, cell=192) if shown else None)
 
 
-def _invert_all(files: Files, settings: InversionSettings, gallery: Gallery, config: GeneratorConfig, guides: AlignedFaces,
-                run: Runner, bar: tqdm) -> dict[str, Tensor]:
+def _invert_all(
+    files: Files,
+    settings: InversionSettings,
+    gallery: Gallery,
+    config: GeneratorConfig,
+    guides: AlignedFaces,
+    run: Runner,
+    bar: tqdm,
+) -> dict[str, Tensor]:
     """Everybody's inversion: w_plus (N, num_ws, w_dim), and figures (N,) of each."""
     matrix = estimate_similarity(gallery.points, template_points(config.template, config.size))
     crops, points = warp(gallery.photos, matrix, config.size), transform_points(matrix, gallery.points)
@@ -133,8 +152,9 @@ def _invert_all(files: Files, settings: InversionSettings, gallery: Gallery, con
     return {key: torch.cat(values) for key, values in columns.items()}
 
 
-def invert_person(files: Files, settings: InversionSettings, people: Sequence[np.ndarray], guides: Sequence[np.ndarray],
-                  row: Tensor) -> dict[str, Tensor]:
+def invert_person(
+    files: Files, settings: InversionSettings, people: Sequence[np.ndarray], guides: Sequence[np.ndarray], row: Tensor
+) -> dict[str, Tensor]:
     """One person's inversion, in whatever process.
 
     Args:
@@ -151,14 +171,24 @@ def invert_person(files: Files, settings: InversionSettings, people: Sequence[np
     others = AlignedFaces(from_uint8(guides[0]), torch.from_numpy(guides[1]))
     # The suite around it measures, and needs none.
     with torch.enable_grad():
-        outcome = optimise(generator, recognizer, source, torch.from_numpy(embeddings[person]), others, settings)
-    figures = {"distance": outcome.distance, "best_step": float(outcome.best_step), "steps": float(outcome.steps_done),
-               "seconds": outcome.seconds}
+        outcome = optimize(generator, recognizer, source, torch.from_numpy(embeddings[person]), others, settings)
+    figures = {
+        "distance": outcome.distance,
+        "best_step": float(outcome.best_step),
+        "steps": float(outcome.steps_done),
+        "seconds": outcome.seconds,
+    }
     return {"w_plus": outcome.w_plus[None], **{key: torch.tensor([value]) for key, value in figures.items()}}
 
 
-def _swap_all(panel: Panel, generator: Generator, batch: CaseBatch, gallery: Gallery, source: Tensor,
-              found: dict[str, dict[str, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
+def _swap_all(
+    panel: Panel,
+    generator: Generator,
+    batch: CaseBatch,
+    gallery: Gallery,
+    source: Tensor,
+    found: dict[str, dict[str, Tensor]],
+) -> dict[str, tuple[Tensor, Tensor]]:
     """Result of 8-bit values and mask of every method."""
     image, mask, _ = panel.swapper(batch, gallery.id_embeddings[source])
     results, attributes = {"w": (image, mask)}, generator.encode(batch.target)
@@ -186,8 +216,13 @@ def _comparison(figures: dict[str, float], gallery: Gallery) -> dict[str, float]
     }
 
 
-def _sheet_row(gallery: Gallery, batch: CaseBatch, results: dict[str, tuple[Tensor, Tensor]], source: Tensor,
-               row: int) -> list[np.ndarray]:
-    pictures = [gallery.photos[source[row]], batch.target[row], *(image[row] for image, _ in results.values()),
-                batch.exact[row]]
+def _sheet_row(
+    gallery: Gallery, batch: CaseBatch, results: dict[str, tuple[Tensor, Tensor]], source: Tensor, row: int
+) -> list[np.ndarray]:
+    pictures = [
+        gallery.photos[source[row]],
+        batch.target[row],
+        *(image[row] for image, _ in results.values()),
+        batch.exact[row],
+    ]
     return [to_uint8(picture[None].cpu())[0] for picture in pictures]

@@ -56,7 +56,9 @@ def warn(problem: str) -> None:
     tqdm.write(f"styleswap: warning: {problem}", file=sys.stderr)
 
 
-def _items(suite: PairSuite, gallery: Gallery, missing: dict[Path, str], bar: tqdm) -> Iterator[tuple[Trial, Pictures] | str]:
+def _items(
+    suite: PairSuite, gallery: Gallery, missing: dict[Path, str], bar: tqdm
+) -> Iterator[tuple[Trial, Pictures] | str]:
     yield from suite.problems
     for row in suite.rows:
         label, source = f"row {row.number}", suite.folder / row.source
@@ -64,7 +66,10 @@ def _items(suite: PairSuite, gallery: Gallery, missing: dict[Path, str], bar: tq
             if source not in gallery.sources:
                 raise StyleSwapError(missing[source])
             record = {"row": row.number, "source": row.source, "target": row.target, "result": row.result or None}
-            item: tuple[Trial, Pictures] | str = Trial(label, source, record, _shower(suite.folder, row)), _load(suite.folder, row)
+            item: tuple[Trial, Pictures] | str = (
+                Trial(label, source, record, _shower(suite.folder, row)),
+                _load(suite.folder, row),
+            )
         except StyleSwapError as error:
             item = f"{label}: {error}"
         yield item

@@ -3,10 +3,10 @@
 Protocol "aligned" (the default; nothing but the generator is judged):
 - The people, settings and pairs are those of `synthetic_cases.draw_cases`.
 - Source: a 256 px picture, cropped to 112 px at its true points by insightface's convention, embedded by the
-  recogniser that drives the generator.
+  recognizer that drives the generator.
 - Target and exact swap: rendered directly as aligned crops of the generator's size, in the window that aligns the
   target's true points with the generator's template. Result: the generator's picture, rounded to 8 bits like all.
-- Judge: a second, differently trained recogniser. Its crop is cut from the aligned picture at the true points of
+- Judge: a second, differently trained recognizer. Its crop is cut from the aligned picture at the true points of
   the exact swap for result and exact swap alike, and at the target's own points for the target. Gallery: one source
   photo of each person; the target's person stands in it too.
 - Face region: the visible face of the exact swap (> 0.5). Union: visible face of target or exact swap.
@@ -31,13 +31,20 @@ from tqdm import tqdm
 
 from ..faces.arcface import TorchRecognizer
 from . import fidelity
+from .attribute_regressors import (
+    AttributeRegressor,
+    Estimate,
+    expression_error,
+    gaze_error_deg,
+    pose_error_deg,
+    read_attributes,
+)
+from .evaluated_swappers import Swapper
+from .evaluation_sheet import SwapRow, best_median_worst
 from .identity_similarity import cosine, embed_faces, retrieval_hits
 from .mask_overlap import mask_iou, union_mask
-from .attribute_regressors import AttributeRegressor, Estimate, expression_error, gaze_error_deg, pose_error_deg, read_attributes
-from .evaluation_sheet import SwapRow, best_median_worst
 from .streams import render_pool, stream
-from .evaluated_swappers import Swapper
-from .synthetic_cases import CaseBatch, Cases, Runner, case_batches, draw_cases, photos, render_cases
+from .synthetic_cases import CaseBatch, Cases, Runner, case_batches, draw_cases, photos
 
 DEFAULT_SEED = 20261122
 
@@ -57,7 +64,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Panel:
-    """Who takes part: the swapper, the recogniser that embeds sources for it, and the judges.
+    """Who takes part: the swapper, the recognizer that embeds sources for it, and the judges.
 
     `workers` processes render; 0: this one does.
     """
@@ -84,7 +91,7 @@ class Gallery:
 
     photos: Tensor  # (N,3,FRAME,FRAME) the source photos, on the CPU
     points: Tensor  # (N,5,2) px of them, on the CPU
-    id_embeddings: Tensor  # (N,D) L2-normalised, of the source photos by the driving recogniser
+    id_embeddings: Tensor  # (N,D) L2-normalized, of the source photos by the driving recognizer
     source: Tensor  # (N,D) of the source photos by the judge
     other: Tensor  # (N,D) of the other photos by the judge
 
@@ -115,8 +122,10 @@ def evaluate(panel: Panel, settings: Settings, progress: bool = False) -> Evalua
         # The chosen cases are rendered and swapped once more: keeping all pictures would take gigabytes.
         chosen = best_median_worst(columns["face_psnr"], settings.rows)
         parts = [torch.tensor([case]) for _, case in chosen]
-        rows = [_sheet_row(panel, batch, gallery, cases.source[part], columns, name, case) for (name, case), part, batch
-                in zip(chosen, parts, case_batches(cases, parts, *form, run), strict=True)]
+        rows = [
+            _sheet_row(panel, batch, gallery, cases.source[part], columns, name, case)
+            for (name, case), part, batch in zip(chosen, parts, case_batches(cases, parts, *form, run), strict=True)
+        ]
     return Evaluation(_summary(columns), rows)
 
 
@@ -135,14 +144,20 @@ def build_gallery(panel: Panel, cases: Cases, batch: int, run: Runner, bar: tqdm
     return Gallery(torch.cat(kept), torch.cat(places), torch.cat(own), torch.cat(source), torch.cat(other))
 
 
-def measure(panel: Panel, batch: CaseBatch, result: Tensor, mask: Tensor, gallery: Gallery,
-             source: Tensor) -> dict[str, Tensor]:
+def measure(
+    panel: Panel, batch: CaseBatch, result: Tensor, mask: Tensor, gallery: Gallery, source: Tensor
+) -> dict[str, Tensor]:
     """One value per case (B,) for every key, for result, floor and ceiling."""
-    views = {"": (result, batch.exact_points), "_floor": (batch.target, batch.target_points),
-             "_ceiling": (batch.exact, batch.exact_points)}
+    views = {
+        "": (result, batch.exact_points),
+        "_floor": (batch.target, batch.target_points),
+        "_ceiling": (batch.exact, batch.exact_points),
+    }
     union = union_mask(batch.target_face, batch.exact_face)
     embeddings = {name: embed_faces(panel.judge, picture, points) for name, (picture, points) in views.items()}
-    estimates = {name: read_attributes(panel.regressor, picture, batch.target_points) for name, (picture, _) in views.items()}
+    estimates = {
+        name: read_attributes(panel.regressor, picture, batch.target_points) for name, (picture, _) in views.items()
+    }
     values = {"mask_iou": mask_iou(mask, union)}
     for name, (picture, _) in views.items():
         values |= {
@@ -181,11 +196,14 @@ def _summary(columns: dict[str, Tensor]) -> dict[str, float]:
     return figures
 
 
-def _sheet_row(panel: Panel, batch: CaseBatch, gallery: Gallery, source: Tensor, columns: dict[str, Tensor], name: str,
-               case: int) -> SwapRow:
+def _sheet_row(
+    panel: Panel, batch: CaseBatch, gallery: Gallery, source: Tensor, columns: dict[str, Tensor], name: str, case: int
+) -> SwapRow:
     """One case (a batch of one), swapped again."""
     result, mask, _ = panel.swapper(batch, gallery.id_embeddings[source])
     figures = {key: float(values[case]) for key, values in columns.items()}
-    label = (f"{name}\nface {figures['face_psnr']:.1f} dB\ncopy {figures['face_psnr_floor']:.1f} dB\n"
-             f"id {figures['id_cos_other_photo']:.2f}\nexact {figures['id_cos_other_photo_ceiling']:.2f}")
+    label = (
+        f"{name}\nface {figures['face_psnr']:.1f} dB\ncopy {figures['face_psnr_floor']:.1f} dB\n"
+        f"id {figures['id_cos_other_photo']:.2f}\nexact {figures['id_cos_other_photo_ceiling']:.2f}"
+    )
     return SwapRow(label, gallery.photos[source[0]], batch.target[0], result[0], batch.exact[0], mask[0])

@@ -16,9 +16,9 @@ from tqdm import tqdm
 from ..errors import StyleSwapError
 from ..io.read_ahead import lookahead
 from .pair_files import PairRow
-from .suite_pairs import warn
-from .samples import Gallery, Judges, Outcome, Pictures, Trial, judge_all
 from .result_videos import read_frames, sample_frames
+from .samples import Gallery, Judges, Outcome, Pictures, Trial, judge_all
+from .suite_pairs import warn
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,9 @@ def evaluate_videos(judges: Judges, suite: VideoSuite, progress: bool = False) -
             return judge_all(judges, gallery, ready, warn, suite.sheet_rows)
 
 
-def _items(suite: VideoSuite, gallery: Gallery, missing: dict[Path, str], bar: tqdm) -> Iterator[tuple[Trial, Pictures] | str]:
+def _items(
+    suite: VideoSuite, gallery: Gallery, missing: dict[Path, str], bar: tqdm
+) -> Iterator[tuple[Trial, Pictures] | str]:
     yield from suite.problems
     for pair in suite.pairs:
         try:
@@ -106,8 +108,12 @@ def _items(suite: VideoSuite, gallery: Gallery, missing: dict[Path, str], bar: t
             continue
         results = pictures[1] if pair.result else [None] * len(numbers)
         for number, target, result in zip(numbers, pictures[0], results, strict=True):
-            record = {"target": pair.target.name, "source": pair.source.name,
-                      "result": pair.result.name if pair.result else None, "frame": number}
+            record = {
+                "target": pair.target.name,
+                "source": pair.source.name,
+                "result": pair.result.name if pair.result else None,
+                "frame": number,
+            }
             yield Trial(f"{pair.label}, frame {number}", pair.source, record, _shower(pair, number)), (target, result)
         bar.update()
 

@@ -70,8 +70,10 @@ def draw_cases(identities: int, settings: int, seed: int) -> Cases:
     people, attributes = IDENTITY_SEEDS["test"], ATTRIBUTE_SEEDS["test"]
     needed = identities * (settings + 2)
     if not 2 <= identities <= len(people) or settings < 1 or needed > len(attributes) or seed < 0:
-        raise StyleSwapError(f"expected 2 to {len(people)} identities, 1 or more settings and a seed of 0 or more, got "
-                             f"{identities}, {settings} and {seed}; change --identities, --settings or --seed")
+        raise StyleSwapError(
+            f"expected 2 to {len(people)} identities, 1 or more settings and a seed of 0 or more, got "
+            f"{identities}, {settings} and {seed}; change --identities, --settings or --seed"
+        )
     drawn = pick_seeds(attributes, needed, seed)
     random = np.random.default_rng([4, seed])
     target = np.empty((identities, settings), dtype=np.int64)
@@ -82,8 +84,8 @@ def draw_cases(identities: int, settings: int, seed: int) -> Cases:
     return Cases(
         identity_seeds=pick_seeds(people, identities, seed),
         photo_seeds=drawn[:identities],
-        other_photo_seeds=drawn[identities:2 * identities],
-        attribute_seeds=drawn[2 * identities:],
+        other_photo_seeds=drawn[identities : 2 * identities],
+        attribute_seeds=drawn[2 * identities :],
         source=torch.arange(identities).repeat_interleave(settings),
         target=torch.from_numpy(target.reshape(-1)),
     )
@@ -99,8 +101,9 @@ def photos(cases: Cases, other: bool, batch: int, device: torch.device, run: Run
         yield part["pictures"], part["points"]
 
 
-def case_batches(cases: Cases, parts: Sequence[Tensor], size: int | None, template: str, device: torch.device,
-                 run: Runner) -> Iterator[CaseBatch]:
+def case_batches(
+    cases: Cases, parts: Sequence[Tensor], size: int | None, template: str, device: torch.device, run: Runner
+) -> Iterator[CaseBatch]:
     """One batch for each part, rows (B,) of the cases, as `render_cases` makes it, computed through `run`."""
     call = partial(_case_part, cases, size, template, device)
     for part in run(call, parts):
@@ -126,15 +129,21 @@ def render_cases(cases: Cases, rows: Tensor, size: int | None, template: str, de
     exact = render(sources, attributes, **form, body=targets)
     ffhq = estimate_similarity(frame_points, template_points("ffhq", FRAME).to(device))
     return CaseBatch(
-        target=eight_bit(target.image), exact=eight_bit(exact.image),
-        target_face=target.face_mask, exact_face=exact.face_mask,
-        target_points=target.points, exact_points=exact.points,
-        pose=crop_pose(attributes.pose, ffhq), expression=attributes.expression, gaze=attributes.gaze,
+        target=eight_bit(target.image),
+        exact=eight_bit(exact.image),
+        target_face=target.face_mask,
+        exact_face=exact.face_mask,
+        target_points=target.points,
+        exact_points=exact.points,
+        pose=crop_pose(attributes.pose, ffhq),
+        expression=attributes.expression,
+        gaze=attributes.gaze,
     )
 
 
-def _photo_part(identity_seeds: list[int], attribute_seeds: list[int], device: torch.device,
-                rows: Tensor) -> dict[str, Tensor]:
+def _photo_part(
+    identity_seeds: list[int], attribute_seeds: list[int], device: torch.device, rows: Tensor
+) -> dict[str, Tensor]:
     identities, attributes = ([seeds[int(i)] for i in rows] for seeds in (identity_seeds, attribute_seeds))
     rendered = render(Identities.from_seeds(identities, device), Attributes.from_seeds(attributes, device), size=FRAME)
     return {"pictures": eight_bit(rendered.image), "points": rendered.points}

@@ -1,10 +1,10 @@
 """The networks: generator, its parts, its discriminator and their configuration."""
 
-from .inference.baked_generator import BakedGenerator
-from .generator_config import PRESETS, GeneratorConfig, preset
 from .discriminator import Discriminator
-from .inference.frozen import FrozenSynthesis
 from .generator import Generator, GeneratorOutput, GeneratorOutputWithLogits
+from .generator_config import PRESETS, GeneratorConfig, preset
+from .inference.baked_generator import BakedGenerator
+from .inference.frozen import FrozenSynthesis
 from .progressive_growing import grow, unmatched
 
 __all__ = [

@@ -78,7 +78,6 @@ class Discriminator(nn.Module):
         logits = self.final_linear(x.flatten(1)).float()  # (B, 16 C) -> (B, 1)
         return (logits, features) if return_features else logits
 
-
     def nearest_picture(self, blocks: int) -> list[nn.Module]:
         """The layers up to and with that many blocks, counted from the picture; none for 0.
 
@@ -86,7 +85,9 @@ class Discriminator(nn.Module):
             StyleSwapError: there are fewer blocks.
         """
         if blocks > len(self.blocks):
-            raise StyleSwapError(f"a discriminator of {self.size} px has {len(self.blocks)} blocks, got {blocks}; take fewer")
+            raise StyleSwapError(
+                f"a discriminator of {self.size} px has {len(self.blocks)} blocks, got {blocks}; take fewer"
+            )
         return [self.from_rgb, *list(self.blocks.values())[:blocks]] if blocks else []
 
 

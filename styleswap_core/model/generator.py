@@ -24,8 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import StyleSwapError
-from .generator_config import GeneratorConfig
 from .encoder import AttributeEncoder
+from .generator_config import GeneratorConfig
 from .layers import EqualLinear, PixelNorm, StyledConv, ToMask, ToRGB, project, upsample_bilinear, upsample_fir
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class MappingNetwork(nn.Module):
         if id_embedding.ndim != 2 or id_embedding.shape[1] != self.style_dim:
             raise StyleSwapError(
                 f"id_embedding must have shape (batch, {self.style_dim}); got {tuple(id_embedding.shape)}; "
-                "use the recogniser that the model names"
+                "use the recognizer that the model names"
             )
         return self.layers(self.norm(self.input(id_embedding)))
 
@@ -181,7 +181,7 @@ class Generator(nn.Module):
         return self.config.num_ws
 
     def map_identity(self, id_embedding: Tensor) -> Tensor:
-        """An identity's embedding (B, style_dim), L2-normalised -> w (B, w_dim).
+        """An identity's embedding (B, style_dim), L2-normalized -> w (B, w_dim).
 
         Weights that were trained on embeddings of another length get that length; `mapping` takes them as they are.
         """
@@ -245,7 +245,9 @@ def run_blocks(
     mask_logits: list[Tensor] = []
     for index, (resolution, maps) in enumerate(zip(config.resolutions, attributes, strict=True)):
         if mask is not None and config.masks_attributes(resolution):
-            maps = mask_attributes(maps, upsampled_mask(mask_logits, config.mask_accumulation), config.attribute_masking)
+            maps = mask_attributes(
+                maps, upsampled_mask(mask_logits, config.mask_accumulation), config.attribute_masking
+            )
         x, block_rgb, block_mask = step(index, x, maps)
         rgb = block_rgb if rgb is None else block_rgb + upsample_fir(rgb)
         if block_mask is not None:

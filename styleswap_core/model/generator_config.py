@@ -50,18 +50,18 @@ class GeneratorConfig:
     # First resolution whose attribute map is masked; the 4x4 map never is, so 8 means "all".
     masking_start: int = 8
     mask_branch: bool = True
-    # "logits": the paper's sum of unnormalised masks. "sigmoid": the released code's way.
+    # "logits": the paper's sum of unnormalized masks. "sigmoid": the released code's way.
     mask_accumulation: str = "logits"
     # Extra residual 3x3 blocks per resolution of the attribute encoder; the paper has none.
     encoder_blocks: int = 0
     # "tanh" softly bounds I'_g to -1..1; the paper leaves it unbounded.
     rgb_bound: str = "none"
-    # How targets are cropped (a name of faces.alignment.TEMPLATES) and which recogniser makes
+    # How targets are cropped (a name of faces.alignment.TEMPLATES) and which recognizer makes
     # the embeddings: both belong to the weights, which work with no other.
     template: str = "ffhq"
     recognizer: str = ""
-    # Length of the embeddings that the mapping was trained on: 1, or that of a recogniser's raw
-    # output. What uses identities, which are L2-normalised, goes through Generator.map_identity.
+    # Length of the embeddings that the mapping was trained on: 1, or that of a recognizer's raw
+    # output. What uses identities, which are L2-normalized, goes through Generator.map_identity.
     embedding_norm: float = 1.0
 
     def __post_init__(self) -> None:
@@ -227,9 +227,7 @@ PRESETS: dict[str, GeneratorConfig] = {
     "demo-128": _demo(128),
     "demo-64": _demo(64),
     "demo-32": _demo(32),
-    "tiny": GeneratorConfig(
-        size=32, style_dim=512, w_dim=32, mapping_layers=2, channels={4: 16, 8: 16, 16: 12, 32: 8}
-    ),
+    "tiny": GeneratorConfig(size=32, style_dim=512, w_dim=32, mapping_layers=2, channels={4: 16, 8: 16, 16: 12, 32: 8}),
 }
 
 

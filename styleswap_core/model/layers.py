@@ -63,7 +63,7 @@ def leaky_relu(x: Tensor) -> Tensor:
 
 
 class EqualLinear(nn.Module):
-    """Linear layer with equalised learning rate: (..., in) -> (..., out).
+    """Linear layer with equalized learning rate: (..., in) -> (..., out).
 
     weight is stored with standard deviation 1 / lr_mul and used at lr_mul / sqrt(in).
     """
@@ -94,7 +94,7 @@ class PixelNorm(nn.Module):
 
 
 class EqualConv2d(nn.Module):
-    """Convolution with equalised learning rate, (B, in, H, W) -> (B, out, H, W) or half of that.
+    """Convolution with equalized learning rate, (B, in, H, W) -> (B, out, H, W) or half of that.
 
     kernel_size 1 or 3; `downsample` blurs first and then strides by 2. `activate` adds leaky ReLU
     with gain sqrt 2.

@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 
 from ..errors import StyleSwapError
-from .generator_config import GeneratorConfig
 from .generator import Generator
+from .generator_config import GeneratorConfig
 from .layers import GAIN, SLOPE, EqualConv2d
 
 # Red, green, blue and their negatives: leaky ReLU(v) - leaky ReLU(-v) = (1 + slope) * v, so six
@@ -89,8 +89,8 @@ def _pass_picture_down(small: Generator, large: Generator) -> None:
 
 
 def _set_picture_weight(conv: EqualConv2d, weight: torch.Tensor) -> None:
-    """The first rows read the first columns through the kernel's centre and nothing else."""
+    """The first rows read the first columns through the kernel's center and nothing else."""
     rows, columns = weight.shape
-    centre = conv.kernel_size // 2
+    center = conv.kernel_size // 2
     conv.weight[:rows].zero_()
-    conv.weight[:rows, :columns, centre, centre] = weight.to(conv.weight)
+    conv.weight[:rows, :columns, center, center] = weight.to(conv.weight)

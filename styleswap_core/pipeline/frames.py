@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ..swappers.baked_cache import BakedCache, BakedFaces
 from ..compositing.canvas import Canvas
+from ..compositing.pixels import NodeFrame, Picture, pixels_of
 from ..errors import StyleSwapError
 from ..faces.choice import FaceChoice
 from ..faces.detected import DetectedFace, FaceAnalyzer
@@ -20,12 +20,12 @@ from ..identities.identity import Identity, is_recognizer
 from ..io.images import bchw_to_bhwc, over_white, repair
 from ..io.read_ahead import lookahead
 from ..model import Generator, GeneratorConfig
-from ..compositing.pixels import NodeFrame, Picture, pixels_of
+from ..swappers.baked_cache import BakedCache, BakedFaces
 from .swap import FaceJob, Generate, SwapOptions, SwappedFace, check_identity, check_strength, report_face, swap_jobs
 
 # Frames wait for each other up to this many pixels (four of 1920 x 1080): results and masks of such take up to 130 MB.
 MAX_PIXELS_AT_ONCE = 8_400_000
-# Measuring a face costs two runs of the recogniser; that many frames tell how well a whole video went.
+# Measuring a face costs two runs of the recognizer; that many frames tell how well a whole video went.
 MEASURED_FRAMES = 16
 
 
@@ -198,7 +198,7 @@ class FrameSwapper:
                 to.
             on_frame: called in the caller's thread before each frame is worked on; what it raises ends the run.
             measured: for which frames the report tells the faces' likeness to the source, which costs two runs of the
-                recogniser for each face.
+                recognizer for each face.
         Raises:
             StyleSwapError: what is no frame, or, if `strict`, a frame in which something could not be swapped.
         """
@@ -249,7 +249,9 @@ class FrameSwapper:
         people = len(self.identities)
         pairs = [(face, self.identities[place]) for place, face in picked if place < people]
         problems = problems + [
-            f"face {face.index} stays: there are {people} identities, none for it" for place, face in picked if place >= people
+            f"face {face.index} stays: there are {people} identities, none for it"
+            for place, face in picked
+            if place >= people
         ]
         if faces and self.choice.rule in ("all", "largest"):
             places = {place for place, _ in picked}
@@ -265,12 +267,12 @@ def references_for(identities: Sequence[Identity], analyzer: FaceAnalyzer) -> tu
     """The embeddings of reference identities, for `FaceChoice`.
 
     Raises:
-        StyleSwapError: one was made with another recogniser than the analysis has.
+        StyleSwapError: one was made with another recognizer than the analysis has.
     """
     for identity in identities:
         if not is_recognizer(identity, analyzer):
             raise StyleSwapError(
-                f"the reference was made with the recogniser {identity.recognizer!r}, the face analysis has"
+                f"the reference was made with the recognizer {identity.recognizer!r}, the face analysis has"
                 f" {analyzer.recognizer_name!r}; extract the reference with this face analysis"
             )
     return tuple(identity.id_embedding.numpy() for identity in identities)

@@ -23,7 +23,9 @@ SYNTHETIC_NOTICE = (
     "this demo model knows rendered faces only: on a photograph the result will not look like the source person;"
     " for photographs train on your own pictures (styleswap train) or use a model made from photographs"
 )
-STARTING_POINT_NOTICE = "this model was converted as a starting point for training (styleswap train) and cannot swap yet"
+STARTING_POINT_NOTICE = (
+    "this model was converted as a starting point for training (styleswap train) and cannot swap yet"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,7 @@ class SwappedFace:
         matrix: (2, 3), picture -> aligned crop.
         scale: pixels of the aligned crop per pixel of the picture; above 1 the face is smaller than the generator's.
         similarity_before: cosine of the target's own face to the source identity; None if it cannot be told, because
-            the face analysis has another recogniser than the identity.
+            the face analysis has another recognizer than the identity.
         similarity: the same for the face in the result.
     """
 
@@ -71,7 +73,7 @@ class SwapOptions:
 
     Attributes:
         strength: 1 gives the source's identity, 0 the target's own (the face as the generator draws it), values between
-            stand between the two in w. Below 1 the face analysis must have the recogniser that made the identity.
+            stand between the two in w. Below 1 the face analysis must have the recognizer that made the identity.
         mask_grow: pixels of the aligned crop by which the swapped region grows (shrinks if negative).
         mask_feather: pixels of the aligned crop over which its outline softens.
         batch_size: faces that run through the generator at once.
@@ -119,7 +121,7 @@ def swap_faces(
     Args:
         generator: runs on the device it is on.
         target: (H, W, 3) uint8 RGB, or (B, 3, H, W) float -1..1.
-        identity: whose face to give; made with the recogniser that the generator was trained with.
+        identity: whose face to give; made with the recognizer that the generator was trained with.
         faces: "largest", "all", or indices in `order`, as "0,2" or [0, 2].
         order: how the faces of a picture are numbered, see `faces.detected.FACE_ORDERS`.
         metadata: the generator's metadata from its checkpoint; decides on `notice`.
@@ -217,7 +219,7 @@ def crop_matrices(faces: Sequence[DetectedFace], config: GeneratorConfig) -> tor
 def report_face(
     canvas: Canvas, analyzer: FaceAnalyzer, job: FaceJob, config: GeneratorConfig, measure: bool = True
 ) -> SwappedFace:
-    """What became of a face after `swap_jobs`; `measure` runs the recogniser on it before and after."""
+    """What became of a face after `swap_jobs`; `measure` runs the recognizer on it before and after."""
     before = after = None
     if measure and is_recognizer(job.identity, analyzer):
         source = job.identity.id_embedding.numpy()
@@ -266,15 +268,17 @@ def _own_embedding(canvas: Canvas, analyzer: FaceAnalyzer, job: FaceJob) -> np.n
 
 
 def check_identity(config: GeneratorConfig, identity: Identity, generator_sha256: str) -> None:
-    """Raise StyleSwapError unless the generator can take the identity: its recogniser's, and its own `w_plus`."""
+    """Raise StyleSwapError unless the generator can take the identity: its recognizer's, and its own `w_plus`."""
     wanted = config.recognizer
     if wanted and wanted not in (identity.recognizer, identity.recognizer_sha256):
         raise StyleSwapError(
-            f"this model was trained with the recogniser {recognizer_words(wanted)}, the identity was made with"
+            f"this model was trained with the recognizer {recognizer_words(wanted)}, the identity was made with"
             f" {identity.recognizer!r}; extract it with the face analysis pack that belongs to the model"
         )
     if identity.w_plus is not None and identity.generator_sha256 != generator_sha256:
-        raise StyleSwapError("this identity was inverted for another model; load that one, or extract the identity anew")
+        raise StyleSwapError(
+            "this identity was inverted for another model; load that one, or extract the identity anew"
+        )
 
 
 def check_strength(strength: float, analyzer: FaceAnalyzer, identity: Identity) -> None:
@@ -283,6 +287,6 @@ def check_strength(strength: float, analyzer: FaceAnalyzer, identity: Identity) 
         raise StyleSwapError(f"expected a strength from 0 to 1, got {strength}")
     if strength < 1.0 and not is_recognizer(identity, analyzer):
         raise StyleSwapError(
-            f"a strength below 1 needs the recogniser that made the identity ({identity.recognizer!r}), the face"
+            f"a strength below 1 needs the recognizer that made the identity ({identity.recognizer!r}), the face"
             f" analysis has {analyzer.recognizer_name!r}; use the pack that the identity was extracted with"
         )

@@ -10,17 +10,24 @@ from PIL import Image
 
 from ..errors import StyleSwapError
 from ..faces.alignment import (
-    crop_box, estimate_similarity, matrix_scale, shift_origin, template_points, transform_points, warp)
+    crop_box,
+    estimate_similarity,
+    matrix_scale,
+    shift_origin,
+    template_points,
+    transform_points,
+    warp,
+)
 from ..faces.analysis import load_face_analysis
 from ..faces.detected import DetectedFace, select_faces
 from ..faces.landmarks import load_landmark_model
 from ..faces.packs import find_pack
 from ..io.images import from_uint8, load_image, to_uint8
-from .hashing import perceptual_hash
-from .head import fit_head
 from .face_masks import mask_from_landmarks, mask_from_points
 from .face_parsing import FaceParser
 from .face_quality import Quality, blur, fault, outside_share
+from .hashing import perceptual_hash
+from .head import fit_head
 from .preparation_settings import Settings
 
 _DETECTOR_THRESHOLD = 0.5
@@ -65,7 +72,7 @@ class Examiner:
     """The models that a worker needs, loaded once.
 
     Raises:
-        StyleSwapError: a model is missing or damaged, or the pack has no recogniser.
+        StyleSwapError: a model is missing or damaged, or the pack has no recognizer.
     """
 
     def __init__(self, settings: Settings, threads: int = 1, allow_download: bool = False) -> None:
@@ -74,7 +81,7 @@ class Examiner:
         pack = settings.pack or None
         self.analyzer = load_face_analysis(pack, det_thresh=threshold, allow_download=allow_download, threads=threads)
         if not self.analyzer.recognizer_name:
-            raise StyleSwapError("this face analysis pack has no recogniser (such as w600k_r50.onnx); use another pack")
+            raise StyleSwapError("this face analysis pack has no recognizer (such as w600k_r50.onnx); use another pack")
         self._parser = FaceParser(settings.parsing, settings.parsing_classes, threads) if settings.parsing else None
         self._landmarks = None if self._parser else load_landmark_model(find_pack(pack), threads=threads)
         self._template = template_points(settings.template, settings.size)
@@ -84,7 +91,7 @@ class Examiner:
         """What masks are made from."""
         if self._parser is not None:
             return f"parsing model {self._parser.path.name}"
-        return f"landmarks of {self._landmarks.name}" if self._landmarks else "five points and colours"
+        return f"landmarks of {self._landmarks.name}" if self._landmarks else "five points and colors"
 
     def file(self, path: Path) -> Outcome:
         """Read a picture file and examine it."""
@@ -131,20 +138,35 @@ class Examiner:
         in_picture = fit_head(face.points.astype(np.float64))
         height, width = picture.shape[:2]
         quality = Quality(
-            score=float(face.score), side=size / float(matrix_scale(matrix)[0]),
-            outside=outside_share(matrix, size, width, height), yaw=head.yaw, pitch=head.pitch, roll=in_picture.roll,
-            blur=blur(crop, mask))
+            score=float(face.score),
+            side=size / float(matrix_scale(matrix)[0]),
+            outside=outside_share(matrix, size, width, height),
+            yaw=head.yaw,
+            pitch=head.pitch,
+            roll=in_picture.roll,
+            blur=blur(crop, mask),
+        )
         problem = fault(quality, settings)
         if problem:
             outcome.drops.append(Drop(*problem, face=face.index, thumbnail=_thumbnail(crop)))
             return
-        outcome.samples.append(Sample(
-            face.index, _encode_crop(crop, settings.image_format), _encode(".png", mask, []),
-            self.analyzer.embed(picture, face.points), perceptual_hash(crop), crop_points, face.box, quality,
-            _thumbnail(crop)))
+        outcome.samples.append(
+            Sample(
+                face.index,
+                _encode_crop(crop, settings.image_format),
+                _encode(".png", mask, []),
+                self.analyzer.embed(picture, face.points),
+                perceptual_hash(crop),
+                crop_points,
+                face.box,
+                quality,
+                _thumbnail(crop),
+            )
+        )
 
-    def _mask(self, picture: np.ndarray, face: DetectedFace, matrix: torch.Tensor, crop: np.ndarray, points: np.ndarray,
-              head) -> np.ndarray:
+    def _mask(
+        self, picture: np.ndarray, face: DetectedFace, matrix: torch.Tensor, crop: np.ndarray, points: np.ndarray, head
+    ) -> np.ndarray:
         if self._parser is not None:
             return self._parser.mask(crop)
         if self._landmarks is not None:

@@ -1,4 +1,4 @@
-"""The face mask of an aligned crop: from a parsing model, from dense landmarks, or from five points and colours."""
+"""The face mask of an aligned crop: from a parsing model, from dense landmarks, or from five points and colors."""
 
 import cv2
 import numpy as np
@@ -30,7 +30,7 @@ def mask_from_landmarks(landmarks: np.ndarray, points: np.ndarray, size: int) ->
 
 
 def mask_from_points(crop: np.ndarray, head: HeadFit) -> np.ndarray:
-    """The outline of an average head, moved to where the colours change between surely face and surely not.
+    """The outline of an average head, moved to where the colors change between surely face and surely not.
 
     (GrabCut: Rother et al., SIGGRAPH 2004.) Where that finds no clear border, the average outline stays.
 
@@ -55,7 +55,9 @@ def mask_from_points(crop: np.ndarray, head: HeadFit) -> np.ndarray:
     if not 0.75 < found.sum() / max(1, face.sum()) < 1.5:
         return _filled(head.outline(FACE), size)
     # Enlarged smoothly, and cut again half way: an edge of about a pixel.
-    smooth = cv2.resize(cv2.GaussianBlur(found.astype(np.float32), (0, 0), 1.0), (size, size), interpolation=cv2.INTER_CUBIC)
+    smooth = cv2.resize(
+        cv2.GaussianBlur(found.astype(np.float32), (0, 0), 1.0), (size, size), interpolation=cv2.INTER_CUBIC
+    )
     edge = max(1.0, size / side)
     return np.clip(((smooth - 0.5) * 2.5 * edge + 0.5) * 255, 0, 255).astype(np.uint8)
 
@@ -73,7 +75,7 @@ def _largest_part(mask: np.ndarray) -> np.ndarray:
 def _filled(points: np.ndarray, size: int) -> np.ndarray:
     """The convex hull of points (N, 2) px as a (size, size) uint8 mask with a smooth edge."""
     mask = np.zeros((size, size), dtype=np.uint8)
-    # OpenCV has the first pixel's centre at 0.
+    # OpenCV has the first pixel's center at 0.
     hull = cv2.convexHull(np.float32(points) - 0.5)
     cv2.fillConvexPoly(mask, np.int32(np.rint(hull * (1 << _SHIFT))), 255, cv2.LINE_AA, _SHIFT)
     return mask

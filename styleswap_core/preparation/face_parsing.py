@@ -19,7 +19,7 @@ _DEFAULT_SIDE = 512
 
 
 class FaceParser:
-    """A model (1, 3, h, w) RGB, normalised by ImageNet's statistics -> first output (1, C, h', w').
+    """A model (1, 3, h, w) RGB, normalized by ImageNet's statistics -> first output (1, C, h', w').
 
     C is 19 (CelebAMask-HQ's classes), 1 (logits of the face), or anything else together with `classes`.
 
@@ -30,17 +30,28 @@ class FaceParser:
     def __init__(self, path: str | Path, classes: Sequence[int] = (), threads: int = 0) -> None:
         import onnxruntime
         from onnxruntime.capi.onnxruntime_pybind11_state import (
-            Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NotImplemented, RuntimeException)
+            Fail,
+            InvalidArgument,
+            InvalidGraph,
+            InvalidProtobuf,
+            NotImplemented,
+            RuntimeException,
+        )
 
         self.path, self._classes = Path(path), tuple(classes)
         self._failures = (Fail, InvalidArgument, RuntimeException)
         if not self.path.is_file():
-            raise StyleSwapError(f"expected the ONNX file of a face parsing model, but {path} does not exist; check the path")
+            raise StyleSwapError(
+                f"expected the ONNX file of a face parsing model, but {path} does not exist; check the path"
+            )
         try:
             self._session = onnxruntime.InferenceSession(
-                str(self.path), providers=default_providers(), **session_options(threads))
+                str(self.path), providers=default_providers(), **session_options(threads)
+            )
         except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NotImplemented, RuntimeException) as error:
-            raise StyleSwapError(f"{path} does not load as ONNX ({' '.join(str(error).split())[:200]}); replace it") from error
+            raise StyleSwapError(
+                f"{path} does not load as ONNX ({' '.join(str(error).split())[:200]}); replace it"
+            ) from error
         self._input = self._session.get_inputs()[0]
         sides = [side for side in self._input.shape[2:] if isinstance(side, int)]
         self._side = sides[0] if sides else _DEFAULT_SIDE
@@ -55,19 +66,25 @@ class FaceParser:
         try:
             scores = self._session.run(None, {self._input.name: values})[0]
         except self._failures as error:
-            raise StyleSwapError(f"{self.path} does not take pictures (1, 3, {self._side}, {self._side}); use another "
-                                 f"parsing model ({' '.join(str(error).split())[:200]})") from error
+            raise StyleSwapError(
+                f"{self.path} does not take pictures (1, 3, {self._side}, {self._side}); use another "
+                f"parsing model ({' '.join(str(error).split())[:200]})"
+            ) from error
         face = cv2.resize(self._face_share(np.asarray(scores)), (size, size), interpolation=cv2.INTER_LINEAR)
         return np.clip(np.rint(face * 255), 0, 255).astype(np.uint8)
 
     def _face_share(self, scores: np.ndarray) -> np.ndarray:
         """(1, C, h, w) -> (h, w) float32 0..1."""
         if scores.ndim != 4 or len(scores) != 1:
-            raise StyleSwapError(f"expected scores (1, classes, h, w) from {self.path}, got {scores.shape}; use another model")
+            raise StyleSwapError(
+                f"expected scores (1, classes, h, w) from {self.path}, got {scores.shape}; use another model"
+            )
         count = scores.shape[1]
         if count == 1 and not self._classes:
             return (scores[0, 0] > 0).astype(np.float32)
         classes = self._classes or CELEBA_FACE
         if not self._classes and count != CELEBA_CLASSES or max(classes) >= count:
-            raise StyleSwapError(f"{self.path} has {count} classes; say which of them are face with --parsing-classes 1,2,...")
+            raise StyleSwapError(
+                f"{self.path} has {count} classes; say which of them are face with --parsing-classes 1,2,..."
+            )
         return np.isin(scores[0].argmax(0), classes).astype(np.float32)

@@ -40,10 +40,15 @@ def fault(quality: Quality, settings: Settings) -> tuple[str, str] | None:
     if quality.side < settings.min_side:
         return "small", f"the face fills {quality.side:.0f} px, less than {settings.min_side}"
     if quality.outside > settings.max_outside:
-        return "cut off", f"{quality.outside:.0%} of the crop lie beyond the picture, more than {settings.max_outside:.0%}"
+        return (
+            "cut off",
+            f"{quality.outside:.0%} of the crop lie beyond the picture, more than {settings.max_outside:.0%}",
+        )
     if abs(quality.yaw) > settings.max_yaw or abs(quality.pitch) > settings.max_pitch:
-        return "turned away", (f"yaw {quality.yaw:.0f} and pitch {quality.pitch:.0f} degrees, beyond "
-                               f"{settings.max_yaw:.0f} and {settings.max_pitch:.0f}")
+        return "turned away", (
+            f"yaw {quality.yaw:.0f} and pitch {quality.pitch:.0f} degrees, beyond "
+            f"{settings.max_yaw:.0f} and {settings.max_pitch:.0f}"
+        )
     if quality.blur > settings.max_blur:
         return "blurred", f"blur {quality.blur:.2f}, more than {settings.max_blur}"
     return None
@@ -52,7 +57,7 @@ def fault(quality: Quality, settings: Settings) -> tuple[str, str] | None:
 def blur(crop: np.ndarray, mask: np.ndarray) -> float:
     """How blurred the face in a crop is: 0 (sharp) .. 1, without regard to contrast.
 
-    What a further blur takes from the differences of neighbouring pixels is much in a sharp picture and little in a
+    What a further blur takes from the differences of neighboring pixels is much in a sharp picture and little in a
     blurred one (Crete et al., "The blur effect", 2007). The worse of both directions counts: motion blurs one.
 
     Args:
@@ -62,11 +67,11 @@ def blur(crop: np.ndarray, mask: np.ndarray) -> float:
     x, y, width, height = cv2.boundingRect(mask)
     if min(width, height) < _BLUR_WINDOW:
         return 1.0
-    grey = cv2.cvtColor(crop[y:y + height, x:x + width], cv2.COLOR_RGB2GRAY).astype(np.float32)
+    gray = cv2.cvtColor(crop[y : y + height, x : x + width], cv2.COLOR_RGB2GRAY).astype(np.float32)
     worst = 0.0
     for axis, window in ((0, (1, _BLUR_WINDOW)), (1, (_BLUR_WINDOW, 1))):
-        before = np.abs(np.diff(grey, axis=axis))
-        after = np.abs(np.diff(cv2.blur(grey, window), axis=axis))
+        before = np.abs(np.diff(gray, axis=axis))
+        after = np.abs(np.diff(cv2.blur(gray, window), axis=axis))
         total = float(before.sum())
         lost = float(np.maximum(before - after, 0.0).sum())
         worst = max(worst, 1.0 - lost / total if total > 0 else 1.0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Millimetres; x right, y down, z towards the viewer, from the middle between the pupils. The plane of eyes and mouth
+# Millimeters; x right, y down, z toward the viewer, from the middle between the pupils. The plane of eyes and mouth
 # has the proportions of the FFHQ template at 63 mm between the pupils; the depths are anthropometric means.
 FIVE = np.array([[-31.5, 0, 0], [31.5, 0, 0], [0, 37, 28], [-27.5, 66, 3], [27.5, 66, 3]])
 """The five points (5, 3)."""
@@ -16,7 +16,7 @@ FIVE = np.array([[-31.5, 0, 0], [31.5, 0, 0], [0, 37, 28], [-27.5, 66, 3], [27.5
 
 @dataclass(frozen=True)
 class Ellipsoid:
-    """Half an ellipsoid, open to the back: semi-axes and the height and depth of its centre, mm."""
+    """Half an ellipsoid, open to the back: semi-axes and the height and depth of its center, mm."""
 
     width: float
     height: float

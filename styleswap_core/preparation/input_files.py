@@ -8,8 +8,25 @@ from typing import NamedTuple
 from ..errors import StyleSwapError
 
 # By suffix, because a container says what it is only to a decoder. Everything else is tried as a picture.
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv",
-                  ".mjpeg", ".mjpg", ".3gp", ".ogv")
+VIDEO_SUFFIXES = (
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".mpg",
+    ".mpeg",
+    ".ts",
+    ".mts",
+    ".m2ts",
+    ".wmv",
+    ".flv",
+    ".mjpeg",
+    ".mjpg",
+    ".3gp",
+    ".ogv",
+)
 
 
 class FoundFile(NamedTuple):
@@ -39,7 +56,9 @@ def walk(folder: Path, excluded: Path) -> Iterator[FoundFile | Obstacle]:
     if not folder.is_dir():
         raise StyleSwapError(f"expected a folder of pictures and videos, but {shown(folder)} is none; check the path")
     if folder.resolve() == excluded.resolve():
-        raise StyleSwapError(f"the result cannot lie in the folder of the pictures, {shown(folder)}; name another folder")
+        raise StyleSwapError(
+            f"the result cannot lie in the folder of the pictures, {shown(folder)}; name another folder"
+        )
     seen = {_file_id(excluded)} if excluded.is_dir() else set()
     # Links wait until all real folders were seen, so that a folder is found under its own name.
     waiting, links = [Path()], []

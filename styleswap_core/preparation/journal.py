@@ -76,11 +76,14 @@ class Journal:
                 self._db.execute(statement)
             self._db.execute("COMMIT")
         except sqlite3.OperationalError as error:
-            raise StyleSwapError(f"{path.parent} is in use by another `styleswap prepare` ({error}); wait for its end") from error
+            raise StyleSwapError(
+                f"{path.parent} is in use by another `styleswap prepare` ({error}); wait for its end"
+            ) from error
         except sqlite3.DatabaseError as error:
             raise StyleSwapError(f"{path} is damaged ({error}); delete the folder and prepare it again") from error
-        self._examples = dict(self._db.execute(
-            "SELECT reason, COUNT(*) FROM drops WHERE thumbnail IS NOT NULL GROUP BY reason"))
+        self._examples = dict(
+            self._db.execute("SELECT reason, COUNT(*) FROM drops WHERE thumbnail IS NOT NULL GROUP BY reason")
+        )
 
     def close(self) -> None:
         """Let other processes at the folder."""
@@ -98,7 +101,9 @@ class Journal:
             yield
             self._db.execute("COMMIT")
         except sqlite3.OperationalError as error:
-            raise StyleSwapError(f"cannot write the journal ({error}); make room, and run the same command again") from error
+            raise StyleSwapError(
+                f"cannot write the journal ({error}); make room, and run the same command again"
+            ) from error
         finally:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -125,7 +130,8 @@ class Journal:
         self._db.execute("INSERT OR IGNORE INTO people (name) SELECT DISTINCT name FROM found ORDER BY name")
         self._db.execute(
             "INSERT OR IGNORE INTO inputs (path, video, person, frames) SELECT path, video, people.id, frames FROM found "
-            "JOIN people USING (name) ORDER BY path")
+            "JOIN people USING (name) ORDER BY path"
+        )
         self._db.execute("DROP TABLE found")
 
     def has_input(self, path: bytes) -> bool:
@@ -157,16 +163,20 @@ class Journal:
 
     def add_obstacle(self, path: bytes, sentence: str) -> None:
         """A line about something that never became an input."""
-        self._db.execute("INSERT INTO drops (path, frame, face, reason, sentence) VALUES (?, -1, -1, 'unreadable', ?)",
-                         (path, sentence))
+        self._db.execute(
+            "INSERT INTO drops (path, frame, face, reason, sentence) VALUES (?, -1, -1, 'unreadable', ?)",
+            (path, sentence),
+        )
 
     def add_drop(self, number: int, frame: int, face: int, reason: str, sentence: str, thumbnail: bytes | None) -> None:
         """A line about an input's picture or face; thumbnails are kept of the first few of each reason."""
         if thumbnail is not None:
             self._examples[reason] = self._examples.get(reason, 0) + 1
             thumbnail = thumbnail if self._examples[reason] <= _EXAMPLES else None
-        self._db.execute("INSERT INTO drops (input, frame, face, reason, sentence, thumbnail) VALUES (?, ?, ?, ?, ?, ?)",
-                         (number, frame, face, reason, sentence, thumbnail))
+        self._db.execute(
+            "INSERT INTO drops (input, frame, face, reason, sentence, thumbnail) VALUES (?, ?, ?, ?, ?, ?)",
+            (number, frame, face, reason, sentence, thumbnail),
+        )
 
     def add_note(self, number: int, sentence: str) -> None:
         """A line about an input that is used all the same."""
@@ -185,15 +195,23 @@ class Journal:
         where, values = ("WHERE reason = ?", (reason,)) if reason else ("", ())
         rows = self._db.execute(
             "SELECT COALESCE(drops.path, inputs.path), frame, face, reason, sentence FROM drops "
-            f"LEFT JOIN inputs ON inputs.id = drops.input {where} ORDER BY drops.id LIMIT ?", (*values, limit))
+            f"LEFT JOIN inputs ON inputs.id = drops.input {where} ORDER BY drops.id LIMIT ?",
+            (*values, limit),
+        )
         return (DropRow(*row) for row in rows)
 
     def notes(self, limit: int = -1) -> Iterator[tuple[bytes, str]]:
         """(path, sentence) of each note."""
-        return iter(self._db.execute(
-            "SELECT path, sentence FROM notes JOIN inputs ON inputs.id = notes.input ORDER BY notes.id LIMIT ?", (limit,)))
+        return iter(
+            self._db.execute(
+                "SELECT path, sentence FROM notes JOIN inputs ON inputs.id = notes.input ORDER BY notes.id LIMIT ?",
+                (limit,),
+            )
+        )
 
     def thumbnails(self, reason: str) -> list[tuple[bytes, str]]:
         """(JPEG, sentence) of examples of a reason."""
-        return self._db.execute("SELECT thumbnail, sentence FROM drops WHERE reason = ? AND thumbnail IS NOT NULL "
-                                "ORDER BY id LIMIT ?", (reason, _EXAMPLES)).fetchall()
+        return self._db.execute(
+            "SELECT thumbnail, sentence FROM drops WHERE reason = ? AND thumbnail IS NOT NULL ORDER BY id LIMIT ?",
+            (reason, _EXAMPLES),
+        ).fetchall()

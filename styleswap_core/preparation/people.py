@@ -20,7 +20,7 @@ def cluster(embeddings: np.ndarray, likeness: float, scratch: Path) -> np.ndarra
     """Persons of pictures.
 
     Args:
-        embeddings: (N, 512) L2-normalised, may be mapped from disk.
+        embeddings: (N, 512) L2-normalized, may be mapped from disk.
         likeness: cosine to a person's mean, 0..1.
         scratch: a folder for temporary files, as large as the embeddings at most.
     Returns:
@@ -38,7 +38,9 @@ def cluster(embeddings: np.ndarray, likeness: float, scratch: Path) -> np.ndarra
             people = merged
             if done:
                 break
-        for first in tqdm(range(0, len(embeddings), _ROWS), desc="nearest people", unit="block", leave=False, delay=1.0):
+        for first in tqdm(
+            range(0, len(embeddings), _ROWS), desc="nearest people", unit="block", leave=False, delay=1.0
+        ):
             rows = np.asarray(embeddings[first : first + _ROWS])
             best, which = people.nearest(rows, people.count)
             sure = best >= likeness

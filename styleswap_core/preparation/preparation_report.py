@@ -21,7 +21,7 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff }
 table { border-collapse: collapse } td, th { padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top }
 td.n { text-align: right; font-variant-numeric: tabular-nums } img { border-radius: 4px; margin: 0 4px 4px 0 }
-li { overflow-wrap: anywhere } .grey { color: #666 } h2 { margin-top: 2rem }
+li { overflow-wrap: anywhere } .gray { color: #666 } h2 { margin-top: 2rem }
 """
 EXPLAINED = {
     "unreadable": "not a picture or a video, damaged, empty, or not to be reached",
@@ -46,8 +46,11 @@ def write_report(folder: Path, manifest: dict[str, Any], journal: Journal, prepa
     body = "\n".join(part for part in parts if part)
     title = html.escape(shown(folder.resolve().name))
     with atomic_write(folder / REPORT) as temporary:
-        temporary.write_text(f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>"
-                             f"<style>{_STYLE}</style>{body}</html>\n", encoding="utf-8")
+        temporary.write_text(
+            f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>"
+            f"<style>{_STYLE}</style>{body}</html>\n",
+            encoding="utf-8",
+        )
 
 
 def warnings(manifest: dict[str, Any]) -> list[str]:
@@ -63,13 +66,15 @@ def warnings(manifest: dict[str, Any]) -> list[str]:
 
 def _facts(manifest: dict[str, Any]) -> str:
     files, settings = manifest["files"], manifest["settings"]
-    people = "from their folders" if settings["people"] == "folders" else f"by likeness of {settings['likeness']} or more"
+    people = (
+        "from their folders" if settings["people"] == "folders" else f"by likeness of {settings['likeness']} or more"
+    )
     videos = f"{files['videos']} {'video' if files['videos'] == 1 else 'videos'}"
     facts = {
         "looked at": f"{files['pictures']} files, {videos} (a frame every {settings['frame_seconds']:g} s)",
         "crops": f"{manifest['size']} px, template {manifest['template']}, {manifest['image_format']}",
         "masks": f"from {manifest['masks']}",
-        "recogniser": f"{manifest['recognizer']} ({manifest['recognizer_sha256'][:12]})",
+        "recognizer": f"{manifest['recognizer']} ({manifest['recognizer_sha256'][:12]})",
         "people": people,
         "shards": f"{manifest['shards']}",
     }
@@ -80,7 +85,7 @@ def _samples(prepared: PreparedSet) -> str:
     reader = ShardReader(prepared)
     rows = np.unique(np.linspace(0, len(prepared) - 1, _SAMPLES).round().astype(int))
     pictures = [_outlined(reader, int(row)) for row in rows]
-    return f"<h2>Pictures</h2><p class=grey>The line is the edge of the mask.</p>{''.join(pictures)}"
+    return f"<h2>Pictures</h2><p class=gray>The line is the edge of the mask.</p>{''.join(pictures)}"
 
 
 def _people(prepared: PreparedSet, journal: Journal) -> str:
@@ -92,24 +97,36 @@ def _people(prepared: PreparedSet, journal: Journal) -> str:
         rows = np.flatnonzero(prepared.people == person)
         chosen = rows[np.unique(np.linspace(0, len(rows) - 1, _OF_A_PERSON).round().astype(int))]
         name = shown(os.fsdecode(names[int(prepared.rows["person"][rows[0]])])) if named else f"person {person}"
-        lines.append(f"<p>{html.escape(name)}: {counts[person]} pictures<br>"
-                     + "".join(_img(_small(reader.image(int(row)))) for row in chosen))
+        lines.append(
+            f"<p>{html.escape(name)}: {counts[person]} pictures<br>"
+            + "".join(_img(_small(reader.image(int(row)))) for row in chosen)
+        )
     several = int((counts > 1).sum())
-    return (f"<h2>People</h2><p>{several} of {len(counts)} people have more than one picture; the median is "
-            f"{np.median(counts):g}. Those with the most:</p>{''.join(lines)}")
+    return (
+        f"<h2>People</h2><p>{several} of {len(counts)} people have more than one picture; the median is "
+        f"{np.median(counts):g}. Those with the most:</p>{''.join(lines)}"
+    )
 
 
 def _spread(prepared: PreparedSet) -> str:
     """Quartiles of what the filters look at."""
     rows = prepared.rows[np.unique(np.linspace(0, len(prepared) - 1, 100_000).astype(int))]
-    columns = {"px in the picture": rows["side"], "blur": rows["blur"], "detector's score": rows["score"],
-               "yaw, degrees": rows["pose"][:, 0], "pitch, degrees": rows["pose"][:, 1]}
+    columns = {
+        "px in the picture": rows["side"],
+        "blur": rows["blur"],
+        "detector's score": rows["score"],
+        "yaw, degrees": rows["pose"][:, 0],
+        "pitch, degrees": rows["pose"][:, 1],
+    }
     lines = []
     for name, values in columns.items():
         places = "".join(f"<td class=n>{value:.3g}" for value in np.percentile(values, (0, 25, 50, 75, 100)))
         lines.append(f"<tr><th>{name}{places}")
-    return ("<h2>Quality</h2><table><tr><th><th>least<th>a quarter below<th>median<th>a quarter above<th>most"
-            + "".join(lines) + "</table>")
+    return (
+        "<h2>Quality</h2><table><tr><th><th>least<th>a quarter below<th>median<th>a quarter above<th>most"
+        + "".join(lines)
+        + "</table>"
+    )
 
 
 def _dropped(manifest: dict[str, Any], journal: Journal) -> str:
@@ -120,9 +137,11 @@ def _dropped(manifest: dict[str, Any], journal: Journal) -> str:
     parts = [f"<h2>Dropped</h2><table>{table}</table><p>Every line is in dropped.tsv.</p>"]
     for reason, count in counts.items():
         pictures = "".join(_img(jpeg, sentence) for jpeg, sentence in journal.thumbnails(reason))
-        lines = [f"{shown(os.fsdecode(row.path))}{f', frame {row.frame}' if row.frame >= 0 else ''}: {row.sentence}"
-                 for row in journal.drops(reason, _LINES)]
-        rest = f"<li class=grey>and {count - len(lines)} more" if count > len(lines) else ""
+        lines = [
+            f"{shown(os.fsdecode(row.path))}{f', frame {row.frame}' if row.frame >= 0 else ''}: {row.sentence}"
+            for row in journal.drops(reason, _LINES)
+        ]
+        rest = f"<li class=gray>and {count - len(lines)} more" if count > len(lines) else ""
         listed = "".join(f"<li>{html.escape(line)}" for line in lines)
         parts.append(f"<h3>{reason}</h3>{pictures}<ul>{listed}{rest}</ul>")
     return "".join(parts)
@@ -146,5 +165,7 @@ def _small(picture: np.ndarray, side: int = _CELL) -> np.ndarray:
 def _img(picture: np.ndarray | bytes, title: str = "") -> str:
     """An <img> that holds a uint8 RGB picture or a JPEG."""
     if not isinstance(picture, bytes):
-        picture = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+        picture = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[
+            1
+        ].tobytes()
     return f'<img src="data:image/jpeg;base64,{base64.b64encode(picture).decode()}" title="{html.escape(title)}">'

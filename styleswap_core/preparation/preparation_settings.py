@@ -23,7 +23,7 @@ class Settings:
         parsing_classes: which of its classes are face; empty: those of CelebAMask-HQ's order, see `parsing`.
         people: "cluster" finds people by their embeddings, "folders" takes each first-level folder as one person.
         likeness: cosine to a person's mean embedding from which a picture is that person's (clustering alone); 0: 0.62
-            with the demo pack, whose recogniser holds strangers for more alike than others do, and 0.45 with any other.
+            with the demo pack, whose recognizer holds strangers for more alike than others do, and 0.45 with any other.
         min_side: smallest side in the picture, px, of the square that becomes a crop; 0: two thirds of `size`.
         min_score: the detector's confidence, 0..1.
         max_blur: 0 (sharp) .. 1, see `quality.blur`.
@@ -31,7 +31,7 @@ class Settings:
         max_outside: share of the crop's area that may lie beyond the picture.
         duplicate_distance: bits of 64 in which the hashes of duplicates may differ; -1 keeps duplicates.
         frame_seconds: distance between the frames of a video that are looked at.
-        image_format: of the crops: "jpg" (quality 95, full colour resolution) or "png".
+        image_format: of the crops: "jpg" (quality 95, full color resolution) or "png".
         shard_pictures: pictures in a shard.
     Raises:
         StyleSwapError: a value out of range, named.
@@ -64,10 +64,19 @@ class Settings:
         self._check_choice("template", sorted(TEMPLATES))
         self._check_choice("people", PEOPLE)
         self._check_choice("image_format", IMAGE_FORMATS)
-        for name, low, high in (("size", 16, 2048), ("likeness", 0.0, 1.0), ("min_side", 1, 1 << 16), ("min_score", 0.05, 1.0),
-                                ("max_blur", 0.0, 1.0), ("max_yaw", 1.0, 90.0), ("max_pitch", 1.0, 90.0),
-                                ("max_outside", 0.0, 1.0), ("duplicate_distance", -1, 32),
-                                ("frame_seconds", 0.0, 86400.0), ("shard_pictures", 1, 1_000_000)):
+        for name, low, high in (
+            ("size", 16, 2048),
+            ("likeness", 0.0, 1.0),
+            ("min_side", 1, 1 << 16),
+            ("min_score", 0.05, 1.0),
+            ("max_blur", 0.0, 1.0),
+            ("max_yaw", 1.0, 90.0),
+            ("max_pitch", 1.0, 90.0),
+            ("max_outside", 0.0, 1.0),
+            ("duplicate_distance", -1, 32),
+            ("frame_seconds", 0.0, 86400.0),
+            ("shard_pictures", 1, 1_000_000),
+        ):
             value = getattr(self, name)
             if not low <= value <= high:
                 raise StyleSwapError(f"{name}: expected a value from {low} to {high}, got {value}; change it")

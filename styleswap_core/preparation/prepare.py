@@ -14,16 +14,16 @@ from tqdm import tqdm
 
 from .. import __version__
 from ..errors import StyleSwapError
-from ..io.files import atomic_write, file_sha256
 from ..identities.identity import EMBEDDING_SIZE
+from ..io.files import atomic_write, file_sha256
 from .examine import Drop, Examiner, Outcome, Sample
 from .hashing import HashIndex
 from .input_files import FoundFile, shown, walk
 from .journal import Journal, Position
 from .people import by_folder, cluster
-from .prepared_set import EMBEDDINGS, FORMAT, FORMAT_VERSION, INDEX, MANIFEST, PEOPLE, ROW, PreparedSet
 from .preparation_report import write_report
 from .preparation_settings import Settings
+from .prepared_set import EMBEDDINGS, FORMAT, FORMAT_VERSION, INDEX, MANIFEST, PEOPLE, ROW, PreparedSet
 from .shards import SetWriter
 from .video_frames import count_frames, frames
 from .worker_pool import Task, examining
@@ -71,8 +71,11 @@ def prepare(source: Path, out: Path, settings: Settings, workers: int = 1, allow
 
 def _check_settings(journal: Journal, source: Path, settings: Settings, examiner: Examiner) -> None:
     now = settings.to_dict() | {
-        "input": str(source.resolve()), "recognizer_sha256": examiner.analyzer.recognizer_sha256,
-        "parsing_sha256": file_sha256(settings.parsing) if settings.parsing else "", "masks": examiner.mask_origin}
+        "input": str(source.resolve()),
+        "recognizer_sha256": examiner.analyzer.recognizer_sha256,
+        "parsing_sha256": file_sha256(settings.parsing) if settings.parsing else "",
+        "masks": examiner.mask_origin,
+    }
     stored = journal.value("settings")
     if stored is None:
         with journal.transaction():
@@ -80,8 +83,9 @@ def _check_settings(journal: Journal, source: Path, settings: Settings, examiner
         return
     changed = [f"{name} {stored.get(name)!r} -> {now[name]!r}" for name in now if stored.get(name) != now[name]]
     if changed:
-        raise StyleSwapError(f"the folder was begun with other settings ({'; '.join(changed)}); use the same ones, or "
-                             "another folder")
+        raise StyleSwapError(
+            f"the folder was begun with other settings ({'; '.join(changed)}); use the same ones, or another folder"
+        )
 
 
 def _scan(journal: Journal, source: Path, out: Path) -> None:
@@ -175,8 +179,16 @@ class _Run:
         for sample in outcome.samples:
             twin = self._twin(sample)
             if twin is not None:
-                self._lines.append((task.input, task.frame, sample.face, "duplicate", f"shows the same as picture {twin}",
-                                    sample.thumbnail))
+                self._lines.append(
+                    (
+                        task.input,
+                        task.frame,
+                        sample.face,
+                        "duplicate",
+                        f"shows the same as picture {twin}",
+                        sample.thumbnail,
+                    )
+                )
                 continue
             self._add(task, where, sample)
 
@@ -184,11 +196,17 @@ class _Run:
         person = self._person(task.input)
         quality = sample.quality
         meta = {
-            "file": shown(where), "frame": task.frame if task.frame >= 0 else None, "face": sample.face,
-            "points": np.round(sample.points, 3).tolist(), "box": np.round(sample.box, 1).tolist(),
+            "file": shown(where),
+            "frame": task.frame if task.frame >= 0 else None,
+            "face": sample.face,
+            "points": np.round(sample.points, 3).tolist(),
+            "box": np.round(sample.box, 1).tolist(),
             "pose_deg": [round(angle, 1) for angle in (quality.yaw, quality.pitch, quality.roll)],
-            "score": round(quality.score, 4), "blur": round(quality.blur, 4), "side": round(quality.side, 1),
-            "outside": round(quality.outside, 4), "hash": f"{sample.hash:016x}",
+            "score": round(quality.score, 4),
+            "blur": round(quality.blur, 4),
+            "side": round(quality.side, 1),
+            "outside": round(quality.outside, 4),
+            "hash": f"{sample.hash:016x}",
         }
         if self._settings.people == "folders":
             meta["person"] = shown(where.parts[0])
@@ -243,13 +261,20 @@ def _finish(journal: Journal, out: Path, settings: Settings, examiner: Examiner)
     with atomic_write(out / PEOPLE) as temporary:
         np.save(temporary, people)
     manifest = {
-        "format": FORMAT, "format_version": FORMAT_VERSION, "made_by": f"styleswap {__version__}",
-        "pictures": count, "people": int(people.max()) + 1 if count else 0,
-        "shards": journal.position.shard, "size": settings.size, "template": settings.template,
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "made_by": f"styleswap {__version__}",
+        "pictures": count,
+        "people": int(people.max()) + 1 if count else 0,
+        "shards": journal.position.shard,
+        "size": settings.size,
+        "template": settings.template,
         "image_format": settings.image_format,
         "files": {"pictures": journal.input_count(videos=False), "videos": journal.input_count(videos=True)},
-        "dropped": journal.counts(), "masks": examiner.mask_origin,
-        "recognizer": examiner.analyzer.recognizer_name, "recognizer_sha256": examiner.analyzer.recognizer_sha256,
+        "dropped": journal.counts(),
+        "masks": examiner.mask_origin,
+        "recognizer": examiner.analyzer.recognizer_name,
+        "recognizer_sha256": examiner.analyzer.recognizer_sha256,
         "settings": settings.to_dict(),
     }
     with atomic_write(out / "dropped.tsv") as temporary, open(temporary, "w", encoding="utf-8") as file:

@@ -1,9 +1,9 @@
 """A prepared set on disk: its layout, and reading any picture of it without loading the rest.
 
-    prepared.json        what it is: sizes, template, recogniser, counts; written last
+    prepared.json        what it is: sizes, template, recognizer, counts; written last
     shards/000000.tar    WebDataset: KEY.jpg (or .png), KEY.mask.png, KEY.json, KEY.id_embedding.npy
     index.bin            ROW records: where each picture lies, and what is known about it
-    embeddings.bin       (N, 512) float32, L2-normalised
+    embeddings.bin       (N, 512) float32, L2-normalized
     people.npy           (N,) int32, whose picture it is
 
 The tars alone are the whole set for other programs; the other files make it quick to draw from.
@@ -22,11 +22,25 @@ from ..identities.identity import EMBEDDING_SIZE
 
 MANIFEST, INDEX, EMBEDDINGS, PEOPLE, SHARDS = "prepared.json", "index.bin", "embeddings.bin", "people.npy", "shards"
 FORMAT, FORMAT_VERSION = "styleswap-prepared", 1
-ROW = np.dtype([
-    ("shard", "<u4"), ("image_offset", "<u8"), ("image_bytes", "<u4"), ("mask_offset", "<u8"), ("mask_bytes", "<u4"),
-    ("input", "<u4"), ("frame", "<i4"), ("face", "<u2"), ("person", "<u4"), ("hash", "<u8"), ("points", "<f4", (5, 2)),
-    ("pose", "<f4", (3,)), ("score", "<f4"), ("blur", "<f4"), ("side", "<f4"),
-])
+ROW = np.dtype(
+    [
+        ("shard", "<u4"),
+        ("image_offset", "<u8"),
+        ("image_bytes", "<u4"),
+        ("mask_offset", "<u8"),
+        ("mask_bytes", "<u4"),
+        ("input", "<u4"),
+        ("frame", "<i4"),
+        ("face", "<u2"),
+        ("person", "<u4"),
+        ("hash", "<u8"),
+        ("points", "<f4", (5, 2)),
+        ("pose", "<f4", (3,)),
+        ("score", "<f4"),
+        ("blur", "<f4"),
+        ("side", "<f4"),
+    ]
+)
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -75,8 +89,13 @@ class PreparedSet:
             if not path.is_file() or path.stat().st_size < size:
                 raise StyleSwapError(f"{path} is missing or too short; run `styleswap prepare` on the folder again")
         people = np.load(paths[2], mmap_mode="r")
-        return cls(folder, manifest, np.memmap(paths[0], ROW, "r", shape=(count,)),
-                   np.memmap(paths[1], np.float32, "r", shape=(count, EMBEDDING_SIZE)), people[:count])
+        return cls(
+            folder,
+            manifest,
+            np.memmap(paths[0], ROW, "r", shape=(count,)),
+            np.memmap(paths[1], np.float32, "r", shape=(count, EMBEDDING_SIZE)),
+            people[:count],
+        )
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -90,12 +109,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     if not path.is_file():
-        raise StyleSwapError(f"{folder} holds no finished set ({MANIFEST} is missing); run `styleswap prepare` to its end")
+        raise StyleSwapError(
+            f"{folder} holds no finished set ({MANIFEST} is missing); run `styleswap prepare` to its end"
+        )
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise StyleSwapError(f"{path} is damaged; run `styleswap prepare` on the folder again") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or manifest.get("format_version") != FORMAT_VERSION:
+    if (
+        not isinstance(manifest, dict)
+        or manifest.get("format") != FORMAT
+        or manifest.get("format_version") != FORMAT_VERSION
+    ):
         raise StyleSwapError(f"{path} is of another format than {FORMAT} {FORMAT_VERSION}; prepare the pictures again")
     return manifest
 

@@ -38,8 +38,10 @@ def frames(path: Path, seconds: float, first: int, tell: Callable[[str], None]) 
             for frame in container.decode(stream):
                 time = frame.time if frame.time is not None else time + step
                 if size is not None and (frame.width, frame.height) != size:
-                    tell(f"changes its size from {size[0]} x {size[1]} to {frame.width} x {frame.height} after "
-                         f"{time:.1f} s; frames of both sizes are used")
+                    tell(
+                        f"changes its size from {size[0]} x {size[1]} to {frame.width} x {frame.height} after "
+                        f"{time:.1f} s; frames of both sizes are used"
+                    )
                 size = frame.width, frame.height
                 # Times may start anywhere and are rounded to the container's clock.
                 if number and time < due - 1e-3:

@@ -80,8 +80,9 @@ def examining(settings: Settings, examiner: Examiner, workers: int) -> Iterator[
             process.join()
 
 
-def _in_order(pool: ThreadPoolExecutor, idle: SimpleQueue, tasks: Iterable[Task],
-              depth: int) -> Iterator[tuple[Task, Outcome]]:
+def _in_order(
+    pool: ThreadPoolExecutor, idle: SimpleQueue, tasks: Iterable[Task], depth: int
+) -> Iterator[tuple[Task, Outcome]]:
     waiting: deque[tuple[Task, Future[Outcome]]] = deque()
     for task in tasks:
         waiting.append((task, pool.submit(_delegate, idle, task)))
@@ -102,7 +103,8 @@ def _delegate(idle: SimpleQueue, task: Task) -> Outcome:
     except (EOFError, OSError) as error:
         raise StyleSwapError(
             f"a worker process died over {shown(task.path)}; if memory ran out, use fewer --workers, otherwise move the "
-            "file away; then run the same command again to go on") from error
+            "file away; then run the same command again to go on"
+        ) from error
     finally:
         idle.put(connection)
 

@@ -138,4 +138,6 @@ def bake_identity(
     if identity.w_plus is not None:
         return generator.bake(identity.w_plus, dtype, packed)
     at = next(generator.parameters())
-    return generator.bake(generator.broadcast(generator.map_identity(identity.id_embedding[None].to(at))), dtype, packed)
+    return generator.bake(
+        generator.broadcast(generator.map_identity(identity.id_embedding[None].to(at))), dtype, packed
+    )

@@ -1,8 +1,8 @@
 """The camera of the face world: framing, windows, head rotation, projection.
 
-Convention: picture coordinates are continuous pixels, x to the right and y down, the first pixel's centre at (0.5, 0.5).
+Convention: picture coordinates are continuous pixels, x to the right and y down, the first pixel's center at (0.5, 0.5).
 The camera stands at (0, 0, DISTANCE) of the world frame and looks along -z; the plane z = 0 is mapped to the picture
-by `frame_scale` (picture widths per head unit) and the centre (`frame_x`, `frame_y`), all from the attributes alone.
+by `frame_scale` (picture widths per head unit) and the center (`frame_x`, `frame_y`), all from the attributes alone.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def view_pixels(attributes: Attributes, window: Tensor, frame_size: int, size: i
     window: (B, 2, 3), full-frame pixels of a frame_size x frame_size picture -> crop pixels.
     """
     device = window.device
-    centres = (torch.arange(grid, device=device, dtype=torch.float32) + 0.5) * (size / grid)
-    crop_y, crop_x = torch.meshgrid(centres, centres, indexing="ij")
+    centers = (torch.arange(grid, device=device, dtype=torch.float32) + 0.5) * (size / grid)
+    crop_y, crop_x = torch.meshgrid(centers, centers, indexing="ij")
     crop = torch.stack([crop_x, crop_y], dim=-1).view(1, -1, 2)  # (g, g, 2) -> (1, g*g, 2)
     inverse = torch.linalg.inv(window[:, :, :2])
     full = (crop - window[:, :, 2].unsqueeze(1)) @ inverse.transpose(1, 2)

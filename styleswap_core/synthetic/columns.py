@@ -13,9 +13,9 @@ import json
 import math
 import multiprocessing
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 import torch
@@ -92,7 +92,9 @@ class ColumnSet:
     def __init__(self, folder: str | os.PathLike) -> None:
         folder = Path(folder)
         if not (folder / "plan.json").is_file():
-            raise StyleSwapError(f"{folder} holds no columns (plan.json is missing); build them with `styleswap render columns`")
+            raise StyleSwapError(
+                f"{folder} holds no columns (plan.json is missing); build them with `styleswap render columns`"
+            )
         values = json.loads((folder / "plan.json").read_text())
         self.folder = folder
         self.plan = ColumnPlan(**{**values, "jitter": tuple(values["jitter"])})
@@ -100,7 +102,9 @@ class ColumnSet:
             setattr(self, name, np.load(folder / f"{name}.npy", mmap_mode="r"))
         missing = int((np.asarray(self.done) == 0).sum())
         if missing:
-            raise StyleSwapError(f"{folder} is not finished: {missing} of {self.plan.columns} columns are missing; run the same build again")
+            raise StyleSwapError(
+                f"{folder} is not finished: {missing} of {self.plan.columns} columns are missing; run the same build again"
+            )
         self.identity_seeds = self.plan.identity_seeds()
         self.attribute_seeds = self.plan.attribute_seeds()
 
@@ -108,7 +112,9 @@ class ColumnSet:
         return self.plan.columns
 
 
-def build_columns(folder: str | os.PathLike, plan: ColumnPlan, align: Align | None, workers: int = 1, fuse: bool = False) -> ColumnSet:
+def build_columns(
+    folder: str | os.PathLike, plan: ColumnPlan, align: Align | None, workers: int = 1, fuse: bool = False
+) -> ColumnSet:
     """Renders the columns that are still missing, with a progress bar on standard error.
 
     align: crop window of member 0's points; None keeps the full frame (scaled to plan.size). fuse: `kernels.fused()`.
@@ -120,12 +126,16 @@ def build_columns(folder: str | os.PathLike, plan: ColumnPlan, align: Align | No
     done = np.load(folder / "done.npy", mmap_mode="r")
     blocks = [b for b in range(0, plan.columns, _BLOCK) if not done[b : b + _BLOCK].all()]
     jobs = [(str(folder), plan, b, align, fuse) for b in blocks]
-    with tqdm(total=plan.columns, initial=max(0, plan.columns - _BLOCK * len(blocks)), unit="column", desc="render") as bar:
+    with tqdm(
+        total=plan.columns, initial=max(0, plan.columns - _BLOCK * len(blocks)), unit="column", desc="render"
+    ) as bar:
         if workers <= 1:
             for job in jobs:
                 bar.update(_render_block(job))
         else:
-            with multiprocessing.get_context("spawn").Pool(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            with multiprocessing.get_context("spawn").Pool(
+                workers, initializer=torch.set_num_threads, initargs=(1,)
+            ) as pool:
                 for count in pool.imap_unordered(_render_block, jobs):
                     bar.update(count)
     return ColumnSet(folder)
@@ -155,9 +165,11 @@ def _window(plan: ColumnPlan, align: Align | None, points: Tensor, columns: np.n
     shift, scale, turn = plan.jitter
     angle = draws[:, 3] * (turn * math.pi / 180)
     factor = 1.0 + scale * draws[:, 2]
-    matrix = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2) * factor.view(-1, 1, 1)
-    centre = torch.full((len(columns), 2, 1), plan.size / 2)
-    offset = centre + (draws[:, :2] * shift * plan.size).unsqueeze(-1) - matrix @ centre
+    matrix = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2) * factor.view(
+        -1, 1, 1
+    )
+    center = torch.full((len(columns), 2, 1), plan.size / 2)
+    offset = center + (draws[:, :2] * shift * plan.size).unsqueeze(-1) - matrix @ center
     return torch.cat([matrix @ window[:, :, :2], matrix @ window[:, :, 2:] + offset], dim=2)
 
 
@@ -169,8 +181,15 @@ def _render_block(job) -> int:
     attributes = Attributes.from_seeds(plan.attribute_seeds()[columns])
     window = _window(plan, align, five_points(owners, attributes, FRAME_SIZE), columns)
     repeat = torch.arange(len(columns)).repeat_interleave(plan.members)
-    shown = render(ids, attributes[repeat], plan.size, window=window[repeat], body=owners[repeat], frame_size=FRAME_SIZE,
-                   kernels=fused() if fuse else EAGER)
+    shown = render(
+        ids,
+        attributes[repeat],
+        plan.size,
+        window=window[repeat],
+        body=owners[repeat],
+        frame_size=FRAME_SIZE,
+        kernels=fused() if fuse else EAGER,
+    )
     lead = (len(columns), plan.members)
     values = {
         "images": ((shown.image + 1.0) * 127.5).round().clamp(0, 255).byte().view(*lead, *shown.image.shape[1:]),

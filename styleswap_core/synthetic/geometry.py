@@ -31,7 +31,7 @@ class Shape(dict):
         except KeyError:
             raise AttributeError(name) from None
 
-    def rows(self, index: slice) -> "Shape":
+    def rows(self, index: slice) -> Shape:
         """The same scalars of a part of the batch, (b, 1) each."""
         return Shape({name: value[index] for name, value in self.items()})
 
@@ -83,7 +83,7 @@ def build_shape(identities: Identities, attributes: Attributes) -> Shape:
     opening, smile, rounding = a.mouth_open, a.smile, a.lip_round
     drop = 0.20 * opening
     s["jaw_drop"] = drop
-    s["jaw_centre_y"] = -0.26 - 0.5 * drop
+    s["jaw_center_y"] = -0.26 - 0.5 * drop
     s["jaw_ry"] = 0.62 + (s.jaw_length.abs() - 0.82) * 0.6 + 0.45 * drop
     s["chin_y"] = s.jaw_length + 0.10 - 0.9 * drop
     s["chin_z"] = s.chin_forward - 0.10 * drop
@@ -111,12 +111,45 @@ def build_shape(identities: Identities, attributes: Attributes) -> Shape:
 
 
 _IDENTITY_SHAPE = (
-    "jaw_width", "gonion_width", "gonion_height", "jaw_length", "chin_width", "chin_forward", "cheekbone",
-    "cheekbone_height", "cheek_fullness", "brow_ridge", "forehead", "eye_spacing", "eye_size", "eye_height", "eye_tilt",
-    "eye_depth", "eye_roundness", "lid_fold", "nose_length", "nose_width", "nose_bridge", "nose_bridge_width",
-    "nose_tip", "nose_projection", "nose_tip_lift", "nose_bend", "mouth_width", "mouth_height", "upper_lip",
-    "lower_lip", "cupid_bow", "mouth_forward", "ear_size", "ear_angle", "brow_height", "brow_thickness", "brow_arch",
-    "brow_slope", "brow_length",
+    "jaw_width",
+    "gonion_width",
+    "gonion_height",
+    "jaw_length",
+    "chin_width",
+    "chin_forward",
+    "cheekbone",
+    "cheekbone_height",
+    "cheek_fullness",
+    "brow_ridge",
+    "forehead",
+    "eye_spacing",
+    "eye_size",
+    "eye_height",
+    "eye_tilt",
+    "eye_depth",
+    "eye_roundness",
+    "lid_fold",
+    "nose_length",
+    "nose_width",
+    "nose_bridge",
+    "nose_bridge_width",
+    "nose_tip",
+    "nose_projection",
+    "nose_tip_lift",
+    "nose_bend",
+    "mouth_width",
+    "mouth_height",
+    "upper_lip",
+    "lower_lip",
+    "cupid_bow",
+    "mouth_forward",
+    "ear_size",
+    "ear_angle",
+    "brow_height",
+    "brow_thickness",
+    "brow_arch",
+    "brow_slope",
+    "brow_length",
 )
 
 
@@ -173,7 +206,10 @@ def _lips(x: Tensor, y: Tensor, s: Shape) -> Tensor:
     upper = bump((y - 0.5 * (outer_up + inner_up)) / (half_up * 1.5))
     lower = bump((y - 0.5 * (outer_low + inner_low)) / (half_low * 1.5))
     philtrum = bump(x / 0.04) * bump((y - outer_up - 0.05) / 0.07)
-    return taper * (upper * (0.030 + 0.35 * s.lip_up + s.pout) + lower * (0.035 + 0.32 * s.lip_low + s.pout)) - 0.012 * philtrum
+    return (
+        taper * (upper * (0.030 + 0.35 * s.lip_up + s.pout) + lower * (0.035 + 0.32 * s.lip_low + s.pout))
+        - 0.012 * philtrum
+    )
 
 
 def _mirrored(x: Tensor) -> Tensor:
@@ -190,19 +226,30 @@ def _masses(ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     """Skull, forehead, jaw, chin and cheeks: the large forms."""
     d = _skull(ax, y, z)
     d = smooth_min(d, ellipsoid(ax, y - 0.42, z - 0.10, 0.46, 0.40, s.forehead, 0.45), 0.2)
-    d = smooth_min(d, ellipsoid(ax, y - s.jaw_centre_y, z - 0.10, s.jaw_width, s.jaw_ry, 0.66, 0.6), 0.24)
+    d = smooth_min(d, ellipsoid(ax, y - s.jaw_center_y, z - 0.10, s.jaw_width, s.jaw_ry, 0.66, 0.6), 0.24)
     d = smooth_min(d, length(ax - s.gonion_width, y - s.gonion_y, z - 0.10) - 0.14, 0.30)
     d = smooth_min(d, ellipsoid(ax, y - s.chin_y, z - s.chin_z, s.chin_width, 0.12, 0.14, 0.13), 0.26)
     d = smooth_min(d, length(ax - 0.40, y - s.cheekbone_height - s.cheek_raise, z - 0.44) - s.cheekbone, 0.26)
-    return smooth_min(d, length(ax - 0.32, y + 0.42 - s.cheek_raise + 0.3 * s.jaw_drop, z - 0.44) - s.cheek_fullness, 0.28)
+    return smooth_min(
+        d, length(ax - 0.32, y + 0.42 - s.cheek_raise + 0.3 * s.jaw_drop, z - 0.44) - s.cheek_fullness, 0.28
+    )
 
 
 def _nose(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     along = ((s.eye_y - y) / s.nose_length).clamp_(-0.2, 1.0)
     xn = x - s.nose_bend * along * (1.0 - 0.4 * along)
     top_y, top_z = s.eye_y + 0.06, s.nose_bridge
-    d = capsule(xn, y, z, top_y, top_z, s.tip_y + 0.03, s.tip_z - 0.05 - 0.3 * s.nose_tip, s.nose_bridge_width,
-                0.055 + 0.25 * s.nose_bridge_width)
+    d = capsule(
+        xn,
+        y,
+        z,
+        top_y,
+        top_z,
+        s.tip_y + 0.03,
+        s.tip_z - 0.05 - 0.3 * s.nose_tip,
+        s.nose_bridge_width,
+        0.055 + 0.25 * s.nose_bridge_width,
+    )
     d = smooth_min(d, length(xn, y - s.tip_y - s.nose_tip_lift, z - s.tip_z + s.nose_tip) - s.nose_tip, 0.07)
     wing = length(xn.abs() - s.nose_width, y - s.tip_y + 0.035, z - s.tip_z + 0.19) - (0.045 + 0.25 * s.nose_width)
     return smooth_min(d, wing, 0.06)
@@ -210,8 +257,8 @@ def _nose(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
 
 def _ear(ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     dx, dz = ax - 0.735, z + 0.06
-    u = dx * s.ear_cos + dz * s.ear_sin     # across the ear's plate
-    v = dz * s.ear_cos - dx * s.ear_sin     # along it, to the front
+    u = dx * s.ear_cos + dz * s.ear_sin  # across the ear's plate
+    v = dz * s.ear_cos - dx * s.ear_sin  # along it, to the front
     size = s.ear_size
     yy = (y - 0.0) / size
     vv = v / size + 0.09
@@ -223,7 +270,9 @@ def _ear(ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
 def _upper_face(ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     """The large forms with brow ridge and eye sockets."""
     d = _masses(ax, y, z, s)
-    d = smooth_min(d, ellipsoid(ax - 0.9 * s.eye_x, y - s.eye_y - 0.17, z - 0.60, 0.24, 0.075, 0.08 + s.brow_ridge, 0.10), 0.16)
+    d = smooth_min(
+        d, ellipsoid(ax - 0.9 * s.eye_x, y - s.eye_y - 0.17, z - 0.60, 0.24, 0.075, 0.08 + s.brow_ridge, 0.10), 0.16
+    )
     socket = length(ax - s.eye_x, y - s.eye_y - 0.005, z - s.eye_z - 0.27) - 0.165
     return smooth_max(d, -socket, 0.14)
 
@@ -234,7 +283,9 @@ def head_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     d = _upper_face(ax, y, z, s)
     d = smooth_min(d, length(ax - s.eye_x, y - s.eye_y, z - s.eye_z) - 1.07 * s.eye_r, 0.05)
     d = smooth_min(d, _nose(x, y, z, s), 0.09)
-    d = smooth_min(d, ellipsoid(ax, y - s.mouth_y + 0.3 * s.gap, z - s.mouth_forward, 0.27, 0.19 + 0.4 * s.gap, 0.22, 0.2), 0.2)
+    d = smooth_min(
+        d, ellipsoid(ax, y - s.mouth_y + 0.3 * s.gap, z - s.mouth_forward, 0.27, 0.19 + 0.4 * s.gap, 0.22, 0.2), 0.2
+    )
     d = d - _lips(x, y, s) * step(0.3, 0.5, z)
     return smooth_min(d, _ear(ax, y, z, s), 0.05)
 
@@ -254,7 +305,7 @@ def hair_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape, long: bool = True, 
         wave = torch.sin(x * 21.0 + y * 9.0).mul_(torch.sin(z * 19.0 - y * 11.0 + x * 5.0))
         lump = wave * s.hair_lump
         line = line + 0.009 * torch.sin(x * 47.0) + 0.008 * torch.sin(x * 83.0 + 1.0)
-    # Thins out towards the hairline, so that the edge lies on the skin instead of standing as a step.
+    # Thins out toward the hairline, so that the edge lies on the skin instead of standing as a step.
     height = y * 0.80 - z * s.hair_slope + x * s.hair_tilt
     inside = height - line
     rise = (inside * 2.6).clamp_(-1.0, 1.0)
@@ -293,10 +344,12 @@ def glasses_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     front = z - 0.93 + 0.28 * ax * ax
     qx = (ax - 0.315).abs() - s.rim_w + s.rim_round
     qy = (y - 0.02).abs() - s.rim_h + s.rim_round
-    outline = qx.relu().square().addcmul_(qy.relu(), qy.relu()).sqrt_() + torch.maximum(qx, qy).clamp(max=0.0) - s.rim_round
+    outline = (
+        qx.relu().square().addcmul_(qy.relu(), qy.relu()).sqrt_() + torch.maximum(qx, qy).clamp(max=0.0) - s.rim_round
+    )
     rim = (outline.square() + front.square()).sqrt_() - s.rim_r
     bridge = torch.maximum((front.square() + (y - 0.05 + 0.3 * ax * ax).square()).sqrt_() - s.rim_r, ax - 0.14)
-    temple_z = ((z - 0.78).relu() + (-z - 0.10).relu())
+    temple_z = (z - 0.78).relu() + (-z - 0.10).relu()
     reach = 0.315 + s.rim_w
     bend = reach + 0.20 * ((0.78 - z) / 0.88).clamp(0.0, 1.0)
     temple = ((ax - bend).square() + (y - 0.05).square() + temple_z.square()).sqrt_() - s.rim_r * 0.9

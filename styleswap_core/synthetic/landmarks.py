@@ -44,7 +44,9 @@ def _lips(s: Shape) -> list[tuple[Tensor, Tensor]]:
         x = u * s.mouth_w
         return x, mouth_lines(x, s)[line]
 
-    outer = [at(u, 0) for u in (-1.0, -0.6, -0.22, 0.0, 0.22, 0.6, 1.0)] + [at(u, 3) for u in (0.6, 0.25, 0.0, -0.25, -0.6)]
+    outer = [at(u, 0) for u in (-1.0, -0.6, -0.22, 0.0, 0.22, 0.6, 1.0)] + [
+        at(u, 3) for u in (0.6, 0.25, 0.0, -0.25, -0.6)
+    ]
     inner = [at(u, 1) for u in (-0.92, -0.4, 0.0, 0.4, 0.92)] + [at(u, 2) for u in (0.4, 0.0, -0.4)]
     return outer + inner
 
@@ -65,8 +67,8 @@ def _rays(s: Shape) -> tuple[Tensor, Tensor]:
     angles = torch.linspace(-math.pi + 0.02, -0.02, 17, device=x.device)
     outward = torch.stack([angles.cos(), angles.sin(), torch.zeros_like(angles)], dim=-1)
     outward = outward.unsqueeze(0).expand(x.shape[0], -1, -1)  # (17, 3) -> (B, 17, 3)
-    centre = torch.tensor([0.0, -0.15, 0.28], device=x.device)
-    origin = torch.cat([centre + 1.6 * outward, origin_front], dim=1)
+    center = torch.tensor([0.0, -0.15, 0.28], device=x.device)
+    origin = torch.cat([center + 1.6 * outward, origin_front], dim=1)
     return origin, torch.cat([-outward, direction_front], dim=1)
 
 
@@ -80,7 +82,7 @@ def _trace(s: Shape, origin: Tensor, direction: Tensor) -> Tensor:
 
 
 def head_points(s: Shape) -> tuple[Tensor, Tensor]:
-    """(B, 5, 3) and (B, 68, 3) points in the head frame. Five: eyes' centres, nose tip, mouth corners."""
+    """(B, 5, 3) and (B, 68, 3) points in the head frame. Five: eyes' centers, nose tip, mouth corners."""
     dense = _trace(s, *_rays(s))
     zero = torch.zeros_like(s.eye_x)
     eye_z = s.eye_z + s.eye_r

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from .camera import DISTANCE
-from .kernels import EAGER, Has, Kernels
 from .geometry import Shape
+from .kernels import EAGER, Has, Kernels
 
-RELAXATION = 0.82          # the distances are not exact; a full step would now and then jump through a thin part
+RELAXATION = 0.82  # the distances are not exact; a full step would now and then jump through a thin part
 NEAR, FAR = DISTANCE - 1.75, DISTANCE + 1.5
 COARSE_STEPS, FINE_STEPS = 18, 4
 # (steps, least stride in pixels): few rays are left in the last rounds, and those must get past an edge they graze.
@@ -32,10 +32,13 @@ class Scene:
 
     def __post_init__(self) -> None:
         s = self.shape
-        self.has = Has(True, True, True, True) if self.kernels.fused else Has(
-            bool(s.hair.any()), bool(s.hair_long.any()), bool(s.glasses.any()), bool(s.occluder.any()))
+        self.has = (
+            Has(True, True, True, True)
+            if self.kernels.fused
+            else Has(bool(s.hair.any()), bool(s.hair_long.any()), bool(s.glasses.any()), bool(s.occluder.any()))
+        )
 
-    def rows(self, index: slice) -> "Scene":
+    def rows(self, index: slice) -> Scene:
         """The scene of a part of the batch."""
         return Scene(self.shape.rows(index), self.rotation[index], self.kernels)
 
@@ -100,7 +103,9 @@ def _advance(scene: Scene, hits: Hits, footprint: Tensor, steps: int, relaxation
         hits.t = hits.t + torch.where(hits.d < near, hits.d, torch.maximum(hits.d * relaxation, least))
 
 
-def march_fine(scene: Scene, direction: tuple[Tensor, Tensor, Tensor], promising: Tensor, start: Tensor, footprint: Tensor) -> Hits:
+def march_fine(
+    scene: Scene, direction: tuple[Tensor, Tensor, Tensor], promising: Tensor, start: Tensor, footprint: Tensor
+) -> Hits:
     """Traces the `promising` pixels of each picture (B, N) from distance `start` (B, N)."""
     index, valid = compact(promising)
     t = start.gather(1, index)
@@ -119,8 +124,10 @@ def finish_stragglers(scene: Scene, parts: list[Hits], footprint: Tensor) -> Non
 
 
 def _advance_late(scene: Scene, parts: list[Hits], footprint: Tensor, steps: int, stride: float) -> None:
-    late = [part.valid & (part.d > 0.4 * footprint[row : row + part.t.shape[0]]) & (part.t < FAR)
-            for row, part in zip(_row_starts(parts), parts)]
+    late = [
+        part.valid & (part.d > 0.4 * footprint[row : row + part.t.shape[0]]) & (part.t < FAR)
+        for row, part in zip(_row_starts(parts), parts)
+    ]
     chosen = [compact(mask) for mask in late]
     width = max(index.shape[1] for index, _ in chosen)
 
@@ -129,7 +136,9 @@ def _advance_late(scene: Scene, parts: list[Hits], footprint: Tensor, steps: int
         return torch.cat([torch.nn.functional.pad(v, (0, width - v.shape[1])) for v in picked])
 
     t = gather([p.t for p in parts])
-    together = Hits(t.long(), t.bool(), tuple(gather([p.direction[i] for p in parts]) for i in range(3)), t, t, t.long())
+    together = Hits(
+        t.long(), t.bool(), tuple(gather([p.direction[i] for p in parts]) for i in range(3)), t, t, t.long()
+    )
     _advance(scene, together, footprint, steps, RELAXATION, stride)
     for row, part, (index, valid) in zip(_row_starts(parts), parts, chosen):
         rows, columns = valid.nonzero(as_tuple=True)

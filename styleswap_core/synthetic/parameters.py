@@ -9,8 +9,8 @@ Fields are drawn in the order in which they are listed: append new ones, never i
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -103,13 +103,13 @@ def _as_list(seeds: Iterable[int] | Tensor) -> list[int]:
 class Identities:
     """A batch of people.
 
-    values: (N, len(IDENTITY_NAMES)) float32, each in -1..1, uniform over people; the recogniser's auxiliary target.
+    values: (N, len(IDENTITY_NAMES)) float32, each in -1..1, uniform over people; the recognizer's auxiliary target.
     """
 
     values: Tensor
 
     @classmethod
-    def from_seeds(cls, seeds: Iterable[int] | Tensor, device: torch.device | str = "cpu") -> "Identities":
+    def from_seeds(cls, seeds: Iterable[int] | Tensor, device: torch.device | str = "cpu") -> Identities:
         """One person per seed; see `IDENTITY_SEEDS` for who belongs to which split."""
         rows = [np.random.default_rng([1, seed]).uniform(-1.0, 1.0, len(IDENTITY_NAMES)) for seed in _as_list(seeds)]
         return cls(torch.from_numpy(np.stack(rows)).float().to(device))
@@ -123,17 +123,27 @@ class Identities:
     def __len__(self) -> int:
         return self.values.shape[0]
 
-    def __getitem__(self, index) -> "Identities":
+    def __getitem__(self, index) -> Identities:
         return Identities(self.values[index])
 
-    def to(self, device: torch.device | str) -> "Identities":
+    def to(self, device: torch.device | str) -> Identities:
         """The same people on a device."""
         return Identities(self.values.to(device))
 
 
-def _hair_colour(rng: np.random.Generator) -> np.ndarray:
-    palette = np.array([[0.012, 0.010, 0.009], [0.035, 0.020, 0.012], [0.09, 0.045, 0.02], [0.20, 0.10, 0.04],
-                        [0.45, 0.29, 0.12], [0.62, 0.46, 0.24], [0.30, 0.09, 0.03], [0.42, 0.42, 0.43]])
+def _hair_color(rng: np.random.Generator) -> np.ndarray:
+    palette = np.array(
+        [
+            [0.012, 0.010, 0.009],
+            [0.035, 0.020, 0.012],
+            [0.09, 0.045, 0.02],
+            [0.20, 0.10, 0.04],
+            [0.45, 0.29, 0.12],
+            [0.62, 0.46, 0.24],
+            [0.30, 0.09, 0.03],
+            [0.42, 0.42, 0.43],
+        ]
+    )
     base = palette[rng.choice(len(palette), p=[0.17, 0.17, 0.18, 0.14, 0.1, 0.08, 0.08, 0.08])]
     return base * rng.uniform(0.8, 1.25)
 
@@ -178,32 +188,32 @@ def _draw_light(rng: np.random.Generator, draw: Draw) -> None:
 
 def _draw_hair_and_accessories(rng: np.random.Generator, draw: Draw) -> None:
     u = rng.uniform
-    draw["hair_style"] = float(rng.choice(len(HAIR_STYLES), p=[.06, .15, .12, .12, .14, .14, .1, .09, .08]))
-    draw["hair_colour"] = _hair_colour(rng)
+    draw["hair_style"] = float(rng.choice(len(HAIR_STYLES), p=[0.06, 0.15, 0.12, 0.12, 0.14, 0.14, 0.1, 0.09, 0.08]))
+    draw["hair_color"] = _hair_color(rng)
     draw["hair_volume"] = u(0, 1)
     draw["hairline"] = u(-1, 1)
     draw["hair_part"] = u(-1, 1)
     draw["glasses"] = _sometimes(rng, 0.2, 0.5, 1.0)
     draw["glasses_shape"] = u(0, 1)
-    draw["glasses_colour"] = u(0.005, 0.35, 3) ** 1.5
+    draw["glasses_color"] = u(0.005, 0.35, 3) ** 1.5
     draw["occluder"] = _sometimes(rng, 0.13, 0.5, 1.0)
     draw["occluder_angle"] = u(-70, 70)
     draw["occluder_x"] = u(-0.55, 0.55)
     draw["occluder_y"] = u(-1.0, 0.35)
     draw["occluder_side"] = 1.0 if u() < 0.5 else -1.0
-    draw["occluder_colour"] = u(0.02, 0.7, 3)
+    draw["occluder_color"] = u(0.02, 0.7, 3)
     draw["occluder_width"] = u(0.07, 0.17)
     draw["beard"] = _sometimes(rng, 0.16, 0.35, 1.0)
     draw["lipstick"] = _sometimes(rng, 0.18, 0.3, 0.9)
-    draw["lipstick_colour"] = np.array([u(0.25, 0.6), u(0.01, 0.10), u(0.03, 0.16)])
+    draw["lipstick_color"] = np.array([u(0.25, 0.6), u(0.01, 0.10), u(0.03, 0.16)])
     draw["eye_shadow"] = _sometimes(rng, 0.15, 0.2, 0.7)
-    draw["eye_shadow_colour"] = u(0.02, 0.3, 3)
+    draw["eye_shadow_color"] = u(0.02, 0.3, 3)
     draw["gloss"] = u(0.2, 1.0)
 
 
 def _draw_surroundings(rng: np.random.Generator, draw: Draw) -> None:
     u, n = rng.uniform, rng.normal
-    draw["clothes_colour"] = u(0.02, 0.65, 3) ** 1.3
+    draw["clothes_color"] = u(0.02, 0.65, 3) ** 1.3
     draw["clothes_pattern"] = u(0, 1)
     draw["neckline"] = u(0.0, 1.0)
     draw["shoulders"] = u(1.25, 1.6)
@@ -234,14 +244,16 @@ def _draw_attributes(seed: int) -> Draw:
 class Attributes:
     """A batch of everything that is not identity.
 
-    fields: name -> (N, 1) or (N, 3) float32 (colours, linear RGB); noise_seeds: (N,) int64, seeds of sensor noise.
+    fields: name -> (N, 1) or (N, 3) float32 (colors, linear RGB); noise_seeds: (N,) int64, seeds of sensor noise.
     """
 
     fields: dict[str, Tensor]
     noise_seeds: Tensor
 
     @classmethod
-    def from_seeds(cls, seeds: Iterable[int] | Tensor, device: torch.device | str = "cpu", **fixed: float) -> "Attributes":
+    def from_seeds(
+        cls, seeds: Iterable[int] | Tensor, device: torch.device | str = "cpu", **fixed: float
+    ) -> Attributes:
         """Draws one setting per seed; `fixed` replaces a field for all of them (e.g. `yaw=0.0`)."""
         seeds = _as_list(seeds)
         rows = [_draw_attributes(seed) for seed in seeds]
@@ -257,7 +269,7 @@ class Attributes:
     def __len__(self) -> int:
         return self.noise_seeds.shape[0]
 
-    def __getitem__(self, index) -> "Attributes":
+    def __getitem__(self, index) -> Attributes:
         return Attributes({name: value[index] for name, value in self.fields.items()}, self.noise_seeds[index])
 
     def __getattr__(self, name: str) -> Tensor:
@@ -266,7 +278,7 @@ class Attributes:
         except KeyError:
             raise AttributeError(name) from None
 
-    def to(self, device: torch.device | str) -> "Attributes":
+    def to(self, device: torch.device | str) -> Attributes:
         """The same settings on a device; `noise_seeds` stay on the CPU, where the noise is drawn."""
         return Attributes({name: value.to(device) for name, value in self.fields.items()}, self.noise_seeds)
 

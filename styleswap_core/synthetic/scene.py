@@ -24,8 +24,20 @@ MAX_PHOTOS = 16
 _MOVING = ("yaw", "pitch", "roll", "gaze_yaw", "gaze_pitch", *EXPRESSION_NAMES)
 # What two people in one picture have in common.
 _SHARED = (
-    "light_azimuth", "light_elevation", "light_strength", "light_warmth", "ambient_strength", "ambient_warmth", "shadow",
-    "background", "background_a", "background_b", "background_offset", "background_scale", "exposure", "saturation",
+    "light_azimuth",
+    "light_elevation",
+    "light_strength",
+    "light_warmth",
+    "ambient_strength",
+    "ambient_warmth",
+    "shadow",
+    "background",
+    "background_a",
+    "background_b",
+    "background_offset",
+    "background_scale",
+    "exposure",
+    "saturation",
     "sensor_noise",
 )
 _TILE = 256
@@ -61,9 +73,15 @@ class SyntheticScene:
 
     def __post_init__(self) -> None:
         ranges = {
-            "source_person": (0, PEOPLE - 1), "target_person": (0, PEOPLE - 1), "source_setting": (0, SETTINGS - 1),
-            "target_setting": (0, SETTINGS - 1), "motion_setting": (0, SETTINGS - 1), "size": (64, 2048),
-            "frames": (1, 100_000), "people": (1, 2), "photos": (1, MAX_PHOTOS),
+            "source_person": (0, PEOPLE - 1),
+            "target_person": (0, PEOPLE - 1),
+            "source_setting": (0, SETTINGS - 1),
+            "target_setting": (0, SETTINGS - 1),
+            "motion_setting": (0, SETTINGS - 1),
+            "size": (64, 2048),
+            "frames": (1, 100_000),
+            "people": (1, 2),
+            "photos": (1, MAX_PHOTOS),
         }
         for name, value in asdict(self).items():
             low, high = ranges[name]

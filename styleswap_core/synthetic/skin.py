@@ -1,4 +1,4 @@
-"""What is painted on the head: skin, brows, eyes, mouth, make-up. All colours are linear RGB, shape (3, B, P).
+"""What is painted on the head: skin, brows, eyes, mouth, make-up. All colors are linear RGB, shape (3, B, P).
 
 Positions are head-frame coordinates of the surface; painted features live on the front (z > 0) and are drawn with
 edges about one pixel wide, so that supersampling leaves neither stairs nor blur.
@@ -16,20 +16,27 @@ from .geometry import Shape, bump, mouth_lines, step
 from .parameters import Attributes, Identities
 
 _TONES = ((0.76, 0.50, 0.385), (0.60, 0.345, 0.225), (0.36, 0.185, 0.105), (0.125, 0.060, 0.036))
-_IRISES = ((0.030, 0.012, 0.006), (0.12, 0.050, 0.018), (0.16, 0.13, 0.045), (0.10, 0.20, 0.09), (0.07, 0.19, 0.36), (0.20, 0.27, 0.32))
+_IRISES = (
+    (0.030, 0.012, 0.006),
+    (0.12, 0.050, 0.018),
+    (0.16, 0.13, 0.045),
+    (0.10, 0.20, 0.09),
+    (0.07, 0.19, 0.36),
+    (0.20, 0.27, 0.32),
+)
 
 
-def _ramp(colours, position: Tensor) -> Tensor:
-    """Geometric interpolation along a list of colours at position (B, 1) in 0..1 -> (3, B, 1)."""
-    table = torch.tensor(colours, device=position.device).log()
-    at = position.squeeze(1).clamp(0, 1) * (len(colours) - 1)
-    low = at.floor().long().clamp(max=len(colours) - 2)
+def _ramp(colors, position: Tensor) -> Tensor:
+    """Geometric interpolation along a list of colors at position (B, 1) in 0..1 -> (3, B, 1)."""
+    table = torch.tensor(colors, device=position.device).log()
+    at = position.squeeze(1).clamp(0, 1) * (len(colors) - 1)
+    low = at.floor().long().clamp(max=len(colors) - 2)
     part = (at - low).unsqueeze(1)
     return (table[low] * (1 - part) + table[low + 1] * part).exp().t().unsqueeze(-1)
 
 
 def skin_tone(identities: Identities) -> Tensor:
-    """Base colour of a person's skin, (3, B, 1)."""
+    """Base color of a person's skin, (3, B, 1)."""
     tone = _ramp(_TONES, identities.field("melanin"))
     u = identities.field("undertone")
     return tone * torch.stack([1 + 0.05 * u, 1 - 0.03 * u, 1 - 0.16 * u])
@@ -54,12 +61,12 @@ class Paint:
     albedo: Tensor
     gloss: Tensor
     normal: tuple[Tensor, Tensor, Tensor]
-    wet: Tensor      # (B, P) 0..1: eyeball and teeth, sharp highlight, no translucency
-    shade: Tensor    # (B, P) factor on the light: inside of the mouth, under the lid
+    wet: Tensor  # (B, P) 0..1: eyeball and teeth, sharp highlight, no translucency
+    shade: Tensor  # (B, P) factor on the light: inside of the mouth, under the lid
 
 
 def mix(base: Tensor, other: Tensor, weight: Tensor) -> Tensor:
-    """`base` with `other` laid over it by weight (B, P); colours (3, B, P) or (3, B, 1)."""
+    """`base` with `other` laid over it by weight (B, P); colors (3, B, P) or (3, B, 1)."""
     return base + (other - base) * weight
 
 
@@ -71,7 +78,7 @@ def paint_head(ids: Identities, a: Attributes, s: Shape, p: Surface) -> Paint:
     albedo = _bare_skin(ids, s, p, ax, front, grain)
     lip_weight = _lips(ids, a, s, p, front)
     albedo = _beard(a, s, p, ax, front, lip_weight, grain, albedo)
-    lips = _lip_colour(ids, a)
+    lips = _lip_color(ids, a)
     albedo = mix(albedo, lips * (1.0 + 0.10 * grain), lip_weight)
     albedo = _make_up(a, s, p, ax, front, albedo)
     albedo = _brows(ids, s, p, ax, front, albedo)
@@ -134,11 +141,11 @@ def _lips(ids: Identities, a: Attributes, s: Shape, p: Surface, front: Tensor) -
     return inside * step(0.0, 0.06, taper) * front
 
 
-def _lip_colour(ids: Identities, a: Attributes) -> Tensor:
+def _lip_color(ids: Identities, a: Attributes) -> Tensor:
     tone = skin_tone(ids)
     red = ids.field("lip_redness")
     natural = tone * torch.stack([0.92 - 0.10 * red, 0.66 - 0.24 * red, 0.70 - 0.20 * red])
-    return mix(natural, a.lipstick_colour.t().unsqueeze(-1), a.lipstick)
+    return mix(natural, a.lipstick_color.t().unsqueeze(-1), a.lipstick)
 
 
 def _beard(a, s, p, ax, front, lip_weight, grain, albedo) -> Tensor:
@@ -147,12 +154,12 @@ def _beard(a, s, p, ax, front, lip_weight, grain, albedo) -> Tensor:
     side = step(0.36, 0.50, ax) * step(-0.10, -0.30, p.y)
     region = torch.maximum(jaw * step(-0.30, -0.45, p.y), torch.maximum(cheek * jaw, side)) * step(-0.1, 0.1, p.z)
     density = a.beard * region * (1.0 - lip_weight) * (0.72 + 0.5 * grain).clamp(0.0, 1.0)
-    return mix(albedo, a.hair_colour.t().unsqueeze(-1) * 0.8, 0.85 * density)
+    return mix(albedo, a.hair_color.t().unsqueeze(-1) * 0.8, 0.85 * density)
 
 
 def _make_up(a, s, p, ax, front, albedo) -> Tensor:
     lid = bump((ax - s.eye_x - 0.02) / (1.5 * s.eye_r)) * bump((p.y - s.eye_y - 0.075) / 0.09) * front
-    return mix(albedo, a.eye_shadow_colour.t().unsqueeze(-1), a.eye_shadow * lid * 0.8)
+    return mix(albedo, a.eye_shadow_color.t().unsqueeze(-1), a.eye_shadow * lid * 0.8)
 
 
 def _brows(ids: Identities, s: Shape, p: Surface, ax: Tensor, front: Tensor, albedo: Tensor) -> Tensor:
@@ -182,11 +189,15 @@ def _draw_mouth(s: Shape, p: Surface, front: Tensor, paint: Paint) -> None:
     tongue = torch.tensor([0.36, 0.085, 0.075], device=tx.device).view(3, 1, 1)
     enamel = torch.tensor([0.72, 0.665, 0.56], device=tx.device).view(3, 1, 1)
     low_edge = s.mouth_y - 0.82 * s.gap
-    inner = mix(cavity.expand(3, *tx.shape), tongue, bump(tx / (0.62 * s.mouth_w)) * step(low_edge + 0.10, low_edge + 0.02, ty))
+    inner = mix(
+        cavity.expand(3, *tx.shape), tongue, bump(tx / (0.62 * s.mouth_w)) * step(low_edge + 0.10, low_edge + 0.02, ty)
+    )
     across = tx / 0.047
     near_gap = (across - across.round()).abs()
     tooth = 1.0 - 0.55 * step(0.10, 0.02, near_gap)
-    upper_end = s.mouth_y + 0.18 * s.gap + s.mouth_curve * wide - 0.085 + 0.018 * (1.0 - 4.0 * (0.5 - near_gap).square())
+    upper_end = (
+        s.mouth_y + 0.18 * s.gap + s.mouth_curve * wide - 0.085 + 0.018 * (1.0 - 4.0 * (0.5 - near_gap).square())
+    )
     upper = step(-e, e, ty - upper_end - 0.010 * wide) * step(1.0, 0.80, wide)
     lower_end = low_edge + 0.055 * step(0.07, 0.16, s.gap)
     lower = step(e, -e, ty - lower_end) * step(0.8, 0.6, wide) * step(0.09, 0.15, s.gap)
@@ -196,13 +207,18 @@ def _draw_mouth(s: Shape, p: Surface, front: Tensor, paint: Paint) -> None:
     under_lip = 0.42 + 0.58 * step(0.0, 0.075, inner_up - p.y)
     paint.shade = paint.shade * (1.0 - hole * (1.0 - under_lip * (0.9 - 0.35 * wide.clamp(max=1.0))))
     paint.wet = torch.maximum(paint.wet, hole * (0.25 + 0.6 * torch.maximum(upper, lower)))
-    seam = bump((p.y - 0.5 * (inner_up + inner_low)) / (0.010 + e)) * step(0.03, 0.0, opening) * step(0.0, 0.1, taper) * front
+    seam = (
+        bump((p.y - 0.5 * (inner_up + inner_low)) / (0.010 + e))
+        * step(0.03, 0.0, opening)
+        * step(0.0, 0.1, taper)
+        * front
+    )
     corner = bump((p.x.abs() - s.mouth_w) / 0.03) * bump((p.y - s.mouth_y - s.mouth_curve) / 0.025) * front
     paint.shade = paint.shade * (1.0 - 0.62 * seam) * (1.0 - 0.4 * corner)
 
 
 def lid_curves(u: Tensor, s: Shape, lid: Tensor) -> tuple[Tensor, Tensor]:
-    """Upper and lower edge of the eye opening at u in -1..1 (inner to outer corner), relative to the eye's centre."""
+    """Upper and lower edge of the eye opening at u in -1..1 (inner to outer corner), relative to the eye's center."""
     arch = (1.0 - u * u).relu()
     high = s.eye_r * 0.60 * s.eye_roundness * arch * (1.0 - 0.20 * u)
     low = -s.eye_r * 0.36 * s.eye_roundness * arch * (1.0 + 0.25 * u)
@@ -219,8 +235,8 @@ def _draw_eyes(ids, a, s: Shape, p: Surface, ax: Tensor, front: Tensor, paint: P
     inside = step(-e, e, high - rise) * step(-e, e, rise - low) * step(1.02, 0.97, u.abs()) * front
     ball, direction = _eyeball(s, p, left)
     paint.normal = tuple(n + (b - n) * inside for n, b in zip(paint.normal, direction))
-    colour = _eye_colour(ids, a, s, direction)
-    paint.albedo = mix(paint.albedo, colour, inside)
+    color = _eye_color(ids, a, s, direction)
+    paint.albedo = mix(paint.albedo, color, inside)
     lid_shadow = 0.45 + 0.55 * step(0.0, 0.05, high - rise)
     corners = 1.0 - 0.35 * step(0.6, 1.0, u.abs())
     paint.shade = paint.shade * (1.0 - inside * (1.0 - lid_shadow * corners))
@@ -231,13 +247,13 @@ def _draw_eyes(ids, a, s: Shape, p: Surface, ax: Tensor, front: Tensor, paint: P
     lower_lash = bump((rise - low) / (0.010 + e)) * within * 0.40
     crease_at = high + 0.034 + 0.022 * s.lid_fold + 0.02 * (1.0 - lid)
     crease = bump((rise - crease_at) / 0.016) * step(1.15, 0.8, u.abs()) * front * (0.10 + 0.38 * s.lid_fold)
-    lash_colour = torch.tensor([0.012, 0.009, 0.008], device=ax.device).view(3, 1, 1)
-    paint.albedo = mix(paint.albedo, lash_colour, torch.maximum(0.88 * lash, lower_lash))
+    lash_color = torch.tensor([0.012, 0.009, 0.008], device=ax.device).view(3, 1, 1)
+    paint.albedo = mix(paint.albedo, lash_color, torch.maximum(0.88 * lash, lower_lash))
     paint.albedo = paint.albedo * (1.0 - crease * (1.0 - inside))
 
 
 def _eyeball(s: Shape, p: Surface, left: Tensor):
-    """Where the ray meets the eyeball: the point's direction from the ball's centre, three (B, P)."""
+    """Where the ray meets the eyeball: the point's direction from the ball's center, three (B, P)."""
     side = torch.where(left, -torch.ones_like(p.x), torch.ones_like(p.x))
     ox, oy, oz = p.x - side * s.eye_x, p.y - s.eye_y, p.z - s.eye_z
     rx, ry, rz = p.ray
@@ -249,7 +265,7 @@ def _eyeball(s: Shape, p: Surface, left: Tensor):
     return hit, tuple(h / norm for h in hit)
 
 
-def _eye_colour(ids: Identities, a: Attributes, s: Shape, direction) -> Tensor:
+def _eye_color(ids: Identities, a: Attributes, s: Shape, direction) -> Tensor:
     yaw, pitch = a.gaze_yaw * (torch.pi / 180), a.gaze_pitch * (torch.pi / 180)
     gx, gy, gz = yaw.sin() * pitch.cos(), pitch.sin(), yaw.cos() * pitch.cos()
     nx, ny, nz = direction
@@ -260,5 +276,5 @@ def _eye_colour(ids: Identities, a: Attributes, s: Shape, direction) -> Tensor:
     ring = away / reach
     iris = iris * (1.12 + 0.35 * spokes - 0.75 * step(0.72, 1.0, ring))
     sclera = torch.tensor([0.66, 0.615, 0.585], device=nx.device).view(3, 1, 1)
-    colour = mix(sclera.expand(3, *nx.shape), iris, step(1.07, 0.95, ring))
-    return mix(colour, torch.full_like(colour, 0.004), step(0.50, 0.42, ring))
+    color = mix(sclera.expand(3, *nx.shape), iris, step(1.07, 0.95, ring))
+    return mix(color, torch.full_like(color, 0.004), step(0.50, 0.42, ring))

@@ -45,7 +45,7 @@ CLOUDS, GRAIN, STREAKS, SPOTS = range(4)
 def sample(channel: int, u: Tensor, v: Tensor) -> Tensor:
     """Noise at (u, v) of any shape, period 1, values about -1..1."""
     layer = _tables[u.device][:, channel : channel + 1]
-    # A texel's centre stands at (i + 0.5) / 257 of the padded table.
+    # A texel's center stands at (i + 0.5) / 257 of the padded table.
     gx = (u - u.floor()) * (2.0 * _SIZE / (_SIZE + 1)) - 1.0 + 1.0 / (_SIZE + 1)
     gy = (v - v.floor()) * (2.0 * _SIZE / (_SIZE + 1)) - 1.0 + 1.0 / (_SIZE + 1)
     grid = torch.stack([gx.reshape(-1), gy.reshape(-1)], dim=-1).view(1, 1, -1, 2)  # (1, 1, n, 2)

@@ -31,7 +31,7 @@ class Rendered:
 
     image: (N, 3, S, S) RGB in -1..1; face_mask: (N, 1, S, S) 0..1, visible skin and features of the head (ears too),
     without hair, glasses and occluder; depth: (N, 1, S, S), distance from the camera in head units, 0 where nothing is;
-    points: (N, 5, 2), landmarks: (N, 68, 2), pixels of this picture, first pixel's centre at 0.5;
+    points: (N, 5, 2), landmarks: (N, 68, 2), pixels of this picture, first pixel's center at 0.5;
     pose: (N, 3) yaw, pitch, roll in degrees; expression: (N, 6) as `EXPRESSION_NAMES`; gaze: (N, 2) degrees.
     """
 
@@ -56,11 +56,15 @@ def _frame_points(identities: Identities, attributes: Attributes, size: int) -> 
     return project(five @ turned, attributes, size), project(dense @ turned, attributes, size)
 
 
-def _check(identities: Identities, attributes: Attributes, size: int, window: Tensor | None, body: Identities | None) -> None:
+def _check(
+    identities: Identities, attributes: Attributes, size: int, window: Tensor | None, body: Identities | None
+) -> None:
     count = len(identities)
     if len(attributes) != count or (body is not None and len(body) != count):
-        raise StyleSwapError(f"render needs as many attributes and bodies as identities: {count} identities, "
-                             f"{len(attributes)} attributes, {count if body is None else len(body)} bodies")
+        raise StyleSwapError(
+            f"render needs as many attributes and bodies as identities: {count} identities, "
+            f"{len(attributes)} attributes, {count if body is None else len(body)} bodies"
+        )
     if size < 16 or size % 2:
         raise StyleSwapError(f"render needs an even size of at least 16 pixels, got {size}")
     if window is not None and window.shape != (count, 2, 3):
@@ -97,13 +101,31 @@ def render(
     parts = []
     for start in range(0, len(identities), chunk):
         rows = slice(start, start + chunk)
-        parts.append(_render_chunk(identities[rows], attributes[rows], body[rows], window[rows].to(identities.values.device),
-                                   size, supersample, frame_size, kernels))
+        parts.append(
+            _render_chunk(
+                identities[rows],
+                attributes[rows],
+                body[rows],
+                window[rows].to(identities.values.device),
+                size,
+                supersample,
+                frame_size,
+                kernels,
+            )
+        )
     return Rendered(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Rendered)))
 
 
-def _render_chunk(ids: Identities, a: Attributes, body: Identities, window: Tensor, size: int, supersample: int,
-                  frame_size: int, kernels: Kernels) -> Rendered:
+def _render_chunk(
+    ids: Identities,
+    a: Attributes,
+    body: Identities,
+    window: Tensor,
+    size: int,
+    supersample: int,
+    frame_size: int,
+    kernels: Kernels,
+) -> Rendered:
     scene = Scene(build_shape(ids, a), head_rotation(a), kernels)
     grid = size * supersample
     cells = view_pixels(a, window, frame_size, size, grid // _CELL)
@@ -116,8 +138,11 @@ def _render_chunk(ids: Identities, a: Attributes, body: Identities, window: Tens
         rows = slice(row, row + at_once)
         view = View(tuple(v[rows] for v in fine.direction), fine.picture[rows], fine.footprint[rows])
         parts.append((scene.rows(rows), ids[rows], a[rows], body[rows], view))
-        hits.append(march.march_fine(scene.rows(rows), view.direction, promising[rows][:, spread], start[rows][:, spread],
-                                     view.footprint))
+        hits.append(
+            march.march_fine(
+                scene.rows(rows), view.direction, promising[rows][:, spread], start[rows][:, spread], view.footprint
+            )
+        )
     march.finish_stragglers(scene, hits, fine.footprint)
     layers = [_draw(*part, hit, grid, supersample) for part, hit in zip(parts, hits)]
     image, mask, depth = (torch.cat(parts) for parts in zip(*layers))
@@ -142,69 +167,71 @@ def sensor_noise(a: Attributes, size: int) -> Tensor:
 
 def _draw(scene: Scene, ids, a, body, view: View, hits: march.Hits, grid: int, supersample: int):
     """Image (B, 3, S, S) 0..1, face mask and depth (B, 1, S, S) of one part of a chunk."""
-    colour = scene.kernels.background(a, view.picture)
+    color = scene.kernels.background(a, view.picture)
     mask = torch.zeros_like(view.picture[..., 0])
     depth = torch.zeros_like(mask)
     met = hits.valid & (hits.t < march.FAR)
     shaded = _shade(scene, ids, a, body, view, hits)
     rows = torch.arange(met.shape[0], device=met.device).unsqueeze(1).expand_as(met)[met]
     columns = hits.index[met]
-    colour[:, rows, columns] = shaded[:, met]
+    color[:, rows, columns] = shaded[:, met]
     mask[rows, columns] = (hits.material[met] == SKIN).float()
     depth[rows, columns] = hits.t[met]
-    colour = scene.kernels.develop(colour, a, view.picture)
-    shrink = (colour.transpose(0, 1), mask.unsqueeze(1), depth.unsqueeze(1))
-    return tuple(F.avg_pool2d(v.reshape(v.shape[0], -1, grid, grid), supersample) for v in shrink)  # (B, C, g*g) -> S x S
+    color = scene.kernels.develop(color, a, view.picture)
+    shrink = (color.transpose(0, 1), mask.unsqueeze(1), depth.unsqueeze(1))
+    return tuple(
+        F.avg_pool2d(v.reshape(v.shape[0], -1, grid, grid), supersample) for v in shrink
+    )  # (B, C, g*g) -> S x S
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """Surface points to be shaded, each entry (B, P) or three of them; `towards` leads from the surface to the camera."""
+    """Surface points to be shaded, each entry (B, P) or three of them; `toward` leads from the surface to the camera."""
 
     world: tuple[Tensor, Tensor, Tensor]
     normal: tuple[Tensor, Tensor, Tensor]
-    towards: tuple[Tensor, Tensor, Tensor]
+    toward: tuple[Tensor, Tensor, Tensor]
 
-    def pick(self, index: Tensor) -> "_Seen":
+    def pick(self, index: Tensor) -> _Seen:
         """The points at index (B, Q) of each row."""
         return _Seen(*(tuple(v.gather(1, index) for v in getattr(self, f.name)) for f in fields(self)))
 
 
 def _shade(scene: Scene, ids, a, body, view: View, hits: march.Hits) -> Tensor:
-    """Linear colour (3, B, P) of what the rays meet; each material is computed where it is seen alone."""
+    """Linear color (3, B, P) of what the rays meet; each material is computed where it is seen alone."""
     world = march.along(hits.direction, hits.t)
     normal = scene.kernels.normal(*world, scene.to_head, scene.shape, scene.has, 0.8 * view.footprint.clamp(min=0.003))
     seen = _Seen(world, normal, tuple(-v for v in hits.direction))
     light = lighting.build_light(a)
 
     def plain(name: str, shine: float):
-        return lambda p: lighting.light_plain(a.fields[name].t().unsqueeze(-1), p.normal, p.towards, light, shine)
+        return lambda p: lighting.light_plain(a.fields[name].t().unsqueeze(-1), p.normal, p.toward, light, shine)
 
     looks = {
         SKIN: lambda p: _shade_face(scene, ids, a, view, p, light),
         BODY: lambda p: scene.kernels.light_body(p.world, p.normal, light, skin.skin_tone(body), a, scene.shape),
-        HAIR: lambda p: scene.kernels.light_hair(turn(scene.to_head, *p.world), p.normal, p.towards, light, a),
-        GLASSES: plain("glasses_colour", 0.6),
-        OCCLUDER: plain("occluder_colour", 0.08),
+        HAIR: lambda p: scene.kernels.light_hair(turn(scene.to_head, *p.world), p.normal, p.toward, light, a),
+        GLASSES: plain("glasses_color", 0.6),
+        OCCLUDER: plain("occluder_color", 0.08),
     }
-    colour = torch.zeros(3, *hits.t.shape, device=hits.t.device)
+    color = torch.zeros(3, *hits.t.shape, device=hits.t.device)
     for material, look in looks.items():
         mine = hits.valid & (hits.t < march.FAR) & (hits.material == material)
         if bool(mine.any()):
             index, valid = march.compact(mine)
             rows, columns = valid.nonzero(as_tuple=True)
-            colour[:, rows, index[rows, columns]] = look(seen.pick(index))[:, rows, columns]
-    return colour
+            color[:, rows, index[rows, columns]] = look(seen.pick(index))[:, rows, columns]
+    return color
 
 
 def _shade_face(scene: Scene, ids, a, view: View, seen: _Seen, light) -> Tensor:
-    """Linear colour (3, B, P) of points of the head."""
+    """Linear color (3, B, P) of points of the head."""
     head, head_normal = turn(scene.to_head, *seen.world), turn(scene.to_head, *seen.normal)
-    ray = tuple(-v for v in turn(scene.to_head, *seen.towards))
+    ray = tuple(-v for v in turn(scene.to_head, *seen.toward))
     surface = skin.Surface(*head, head_normal, ray, 0.6 * view.footprint)
     paint = scene.kernels.paint_head(ids, a, scene.shape, surface)
     to_light = (scene.to_head @ light.direction.unsqueeze(-1)).squeeze(-1)
     reach = march.light_reach(scene, head, head_normal, to_light)
     sky = march.openness(scene, head, head_normal)
     shown = turn(scene.rotation, *paint.normal)
-    return scene.kernels.light_skin(paint, shown, seen.towards, light, reach, sky, a)
+    return scene.kernels.light_skin(paint, shown, seen.toward, light, reach, sky, a)

@@ -2,11 +2,11 @@
 
 A discriminator that sees few pictures learns them by heart. Here it never sees one as it is: real and generated pictures
 pass through the same random transforms, each with probability p, and the generator's gradient passes through them too.
-The transforms are the paper's set "bgc", geometry and colour, with its strengths. As long as p stays well below 1 they do
+The transforms are the paper's set "bgc", geometry and color, with its strengths. As long as p stays well below 1 they do
 not leak into what the generator paints (section 2.2).
 
 All random numbers are a function of the seed, the step and the row in the whole batch: a resumed run, and any number of
-processes, see the same transforms. They are colour matrices and one resampling, which can be undone for every value they
+processes, see the same transforms. They are color matrices and one resampling, which can be undone for every value they
 take; ready-made augmentations that clamp to 0..1 cannot, and would leak.
 """
 
@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from ..faces.alignment import warp
-from .training_config import HIGHEST_AUGMENTATION, TrainingConfig
 from .batches import random_of_step
+from .training_config import HIGHEST_AUGMENTATION, TrainingConfig
 
 ADJUST_EVERY = 4  # steps between two looks at r_t
 
@@ -37,7 +37,7 @@ class Transforms(NamedTuple):
     """Of n pictures."""
 
     geometry: np.ndarray  # (n, 2, 3), moves content: old place -> new place, in px
-    colour: np.ndarray  # (n, 3, 4), affine in RGB -1..1
+    color: np.ndarray  # (n, 3, 4), affine in RGB -1..1
 
 
 class Augmentation:
@@ -55,7 +55,7 @@ class Augmentation:
     def transform(self, config: TrainingConfig, step: int, purpose: Purpose, rows: slice) -> Callable[[Tensor], Tensor]:
         """What to apply to the pictures of `rows` of the whole batch, (B, 3, S, S) -> the same shape, differentiable."""
         drawn = draw_transforms(config.batch, config.seed, step, purpose, self.probability)
-        part = Transforms(drawn.geometry[rows], drawn.colour[rows])
+        part = Transforms(drawn.geometry[rows], drawn.color[rows])
         return lambda pictures: apply_transforms(pictures, part)
 
     def observe(self, config: TrainingConfig, real_sign: Tensor) -> None:
@@ -80,7 +80,7 @@ class Augmentation:
 
 
 def draw_transforms(count: int, seed: int, step: int, purpose: int, probability: float) -> Transforms:
-    """Random transforms of pictures with sides of 1, the centre at the origin; see `apply_transforms`."""
+    """Random transforms of pictures with sides of 1, the center at the origin; see `apply_transforms`."""
     # A stream of their own keeps these numbers apart from those that choose the pictures of the step.
     random = random_of_step(seed, step, int(purpose))
 
@@ -97,34 +97,42 @@ def draw_transforms(count: int, seed: int, step: int, purpose: int, probability:
     squeeze = gated(np.exp2(0.2 * random.standard_normal(count)), 1.0)
     after = gated(random.uniform(-np.pi, np.pi, count), 0.0, turned)
     drift = [gated(0.125 * random.standard_normal(count), 0.0) for _ in range(2)]
-    geometry = (_move(*drift) @ _turn(after) @ _stretch(squeeze, 1 / squeeze) @ _turn(before) @ _stretch(scale, scale)
-                @ _move(*shift) @ _turn(quarter) @ _stretch(flip, np.ones(count)))
+    geometry = (
+        _move(*drift)
+        @ _turn(after)
+        @ _stretch(squeeze, 1 / squeeze)
+        @ _turn(before)
+        @ _stretch(scale, scale)
+        @ _move(*shift)
+        @ _turn(quarter)
+        @ _stretch(flip, np.ones(count))
+    )
     brightness = gated(0.2 * random.standard_normal(count), 0.0)
     contrast = gated(np.exp2(0.5 * random.standard_normal(count)), 1.0)
     luma = gated(np.where(random.random(count) < 0.5, -1.0, 1.0), 1.0)
     hue = gated(random.uniform(-np.pi, np.pi, count), 0.0)
     saturation = gated(np.exp2(random.standard_normal(count)), 1.0)
-    return Transforms(geometry[:, :2], _colour(brightness, contrast, luma, hue, saturation))
+    return Transforms(geometry[:, :2], _color(brightness, contrast, luma, hue, saturation))
 
 
 def apply_transforms(pictures: Tensor, transforms: Transforms) -> Tensor:
     """Transform (B, 3, S, S) RGB -1..1, differentiably; what lies beyond the border is mirrored.
 
-    Colours are not clamped: what is cut off could not be told apart any more.
+    Colors are not clamped: what is cut off could not be told apart any more.
     """
     side = pictures.shape[-1]
-    geometry, colour = (torch.from_numpy(matrix).to(pictures.device, torch.float32) for matrix in transforms)
-    # float32 for coordinates and colours, whatever precision the networks run in.
+    geometry, color = (torch.from_numpy(matrix).to(pictures.device, torch.float32) for matrix in transforms)
+    # float32 for coordinates and colors, whatever precision the networks run in.
     with torch.autocast(pictures.device.type, enabled=False):
         pictures = pictures.float()
         if not np.array_equal(transforms.geometry, _unchanged(len(pictures), 2, 3)):
             linear, offset = geometry[..., :2], geometry[..., 2:] * side
-            centre = torch.full((2, 1), side / 2, device=pictures.device)
-            matrix = torch.cat([linear, offset + centre - linear @ centre], dim=2)
+            center = torch.full((2, 1), side / 2, device=pictures.device)
+            matrix = torch.cat([linear, offset + center - linear @ center], dim=2)
             pictures = warp(pictures, matrix, side, antialias=False)
-        if not np.array_equal(transforms.colour, _unchanged(len(pictures), 3, 4)):
-            mixed = torch.einsum("bij,bjhw->bihw", colour[..., :3], pictures)
-            pictures = mixed + colour[:, :, 3, None, None]
+        if not np.array_equal(transforms.color, _unchanged(len(pictures), 3, 4)):
+            mixed = torch.einsum("bij,bjhw->bihw", color[..., :3], pictures)
+            pictures = mixed + color[:, :, 3, None, None]
     return pictures.contiguous(memory_format=torch.channels_last)
 
 
@@ -151,14 +159,16 @@ def _turn(angle: np.ndarray) -> np.ndarray:
     return _rows(cosine, -sine, 0.0, sine, cosine, 0.0, 0.0, 0.0, 1.0)
 
 
-def _colour(brightness: np.ndarray, contrast: np.ndarray, luma: np.ndarray, hue: np.ndarray,
-            saturation: np.ndarray) -> np.ndarray:
-    # Around the grey axis: luma mirrors along it, hue turns about it, saturation stretches away from it. (n, 3, 4)
-    grey = np.full((3, 3), 1 / 3)
+def _color(
+    brightness: np.ndarray, contrast: np.ndarray, luma: np.ndarray, hue: np.ndarray, saturation: np.ndarray
+) -> np.ndarray:
+    # Around the gray axis: luma mirrors along it, hue turns about it, saturation stretches away from it. (n, 3, 4)
+    gray = np.full((3, 3), 1 / 3)
     cross = np.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / np.sqrt(3)
-    apart = np.eye(3) - grey
+    apart = np.eye(3) - gray
     cosine, sine, luma, saturation, contrast = (
-        value[:, None, None] for value in (np.cos(hue), np.sin(hue), luma, saturation, contrast))
+        value[:, None, None] for value in (np.cos(hue), np.sin(hue), luma, saturation, contrast)
+    )
     offset = np.repeat((brightness * contrast[:, 0, 0] * luma[:, 0, 0])[:, None, None], 3, axis=1)
     turned = saturation * (cosine * apart + sine * cross)
-    return np.concatenate([contrast * (luma * grey + turned), offset], axis=2)
+    return np.concatenate([contrast * (luma * gray + turned), offset], axis=2)

@@ -22,7 +22,7 @@ class Batch:
     """Aligned crops for one step. Images RGB -1..1, float32."""
 
     target: Tensor  # (B, 3, S, S)
-    id_embedding: Tensor  # (B, 512) L2-normalised, from another photo of the source than any picture here
+    id_embedding: Tensor  # (B, 512) L2-normalized, from another photo of the source than any picture here
     own_embedding: Tensor  # (B, 512) the same of the target's own person
     truth: Tensor  # (B, 3, S, S) what the result should be, where that is known; else the target, to fill the place
     truth_known: Tensor  # (B,) bool: of same-identity rows always, of others where the exact swap is shown
@@ -76,7 +76,9 @@ def prefetch(source: DataSource, first: int, last: int, depth: int = 3) -> Itera
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
 
     def batches() -> Iterator[Batch]:
-        pending: list[Future[Batch]] = [pool.submit(source.batch, step) for step in range(first, min(first + depth, last))]
+        pending: list[Future[Batch]] = [
+            pool.submit(source.batch, step) for step in range(first, min(first + depth, last))
+        ]
         for step in range(first, last):
             ready = pending.pop(0).result()
             if step + depth < last:

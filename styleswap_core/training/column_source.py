@@ -40,7 +40,7 @@ class ColumnSource:
 
     Args:
         columns: the pictures.
-        embeddings: (C, K, 512) L2-normalised, see `column_embeddings`.
+        embeddings: (C, K, 512) L2-normalized, see `column_embeddings`.
         size: side of the crops in px; the columns' own or a divisor of it (averaged down).
         exact_swap: False hides the truth of different-identity pairs.
         device: where pictures are kept; None leaves them on disk, mapped.
@@ -49,9 +49,20 @@ class ColumnSource:
         StyleSwapError: the size does not divide, or too few pictures per identity.
     """
 
-    def __init__(self, columns: ColumnSet, embeddings: np.ndarray, *, size: int, batch: int, seed: int,
-                 same_identity_share: float, owner_share: float, exact_swap: bool,
-                 device: torch.device | None = None, rows: Rows = slice(None)):
+    def __init__(
+        self,
+        columns: ColumnSet,
+        embeddings: np.ndarray,
+        *,
+        size: int,
+        batch: int,
+        seed: int,
+        same_identity_share: float,
+        owner_share: float,
+        exact_swap: bool,
+        device: torch.device | None = None,
+        rows: Rows = slice(None),
+    ):
         count, self.members = columns.identity_seeds.shape
         full = columns.images.shape[-1]
         if full % size:
@@ -116,7 +127,8 @@ class ColumnSource:
         self.identities = seeds.reshape(-1)
         self.photos = np.argsort(self.identities, kind="stable")
         _, start, inverse, count = np.unique(
-            self.identities[self.photos], return_index=True, return_inverse=True, return_counts=True)
+            self.identities[self.photos], return_index=True, return_inverse=True, return_counts=True
+        )
         group = np.empty(len(self.photos), dtype=np.int64)
         group[self.photos] = inverse
         self.photo_start, self.photo_count = start[group], count[group]
@@ -124,8 +136,10 @@ class ColumnSource:
         self.photo_rank[self.photos] = np.arange(len(self.photos)) - start[inverse]
         self.columns = np.flatnonzero((self.photo_count.reshape(seeds.shape) > 1).all(axis=1))
         if not len(self.columns):
-            raise StyleSwapError("expected a second picture of every identity, got no column where that holds; "
-                                 "build more columns or use fewer identities")
+            raise StyleSwapError(
+                "expected a second picture of every identity, got no column where that holds; "
+                "build more columns or use fewer identities"
+            )
 
     def _embeddings(self, index: np.ndarray) -> Tensor:
         return torch.from_numpy(np.asarray(self.embeddings[index], dtype=np.float32))
@@ -147,13 +161,19 @@ class ColumnSource:
 
 
 @torch.no_grad()
-def column_embeddings(folder: str | Path, columns: ColumnSet, recognizer: nn.Module, recognizer_sha256: str,
-                      device: torch.device, chunk: int = 256) -> np.ndarray:
-    """(C, K, 512) float32 L2-normalised embeddings of all pictures, computed once and kept beside the columns.
+def column_embeddings(
+    folder: str | Path,
+    columns: ColumnSet,
+    recognizer: nn.Module,
+    recognizer_sha256: str,
+    device: torch.device,
+    chunk: int = 256,
+) -> np.ndarray:
+    """(C, K, 512) float32 L2-normalized embeddings of all pictures, computed once and kept beside the columns.
 
     Args:
         recognizer: (B, 3, 112, 112) RGB -1..1 -> (B, 512), on `device`.
-        recognizer_sha256: names the kept file, so that two recognisers never share embeddings.
+        recognizer_sha256: names the kept file, so that two recognizers never share embeddings.
     """
     path = Path(folder) / f"embeddings_{recognizer_sha256[:16]}.npy"
     count, members = columns.identity_seeds.shape
@@ -179,5 +199,5 @@ def _resident(store: np.ndarray, device: torch.device) -> Tensor:
     # Copied in parts: the whole set need not fit into the host's memory beside the device's.
     kept = torch.empty(store.shape, dtype=torch.uint8, device=device)
     for first in range(0, len(store), 4096):
-        kept[first:first + 4096] = torch.from_numpy(np.array(store[first:first + 4096])).to(device)
+        kept[first : first + 4096] = torch.from_numpy(np.array(store[first : first + 4096])).to(device)
     return kept

@@ -1,6 +1,6 @@
-"""Faces hidden behind a cover, and surroundings in other colours: pictures from which a face cannot be copied.
+"""Faces hidden behind a cover, and surroundings in other colors: pictures from which a face cannot be copied.
 
-Inside the face a cover leaves the course of the light, blurred and grey, about a random colour, and bends the outline:
+Inside the face a cover leaves the course of the light, blurred and gray, about a random color, and bends the outline:
 features and skin are gone. Bending faces is how autoencoders learn the swaps of two people (the open face-swapping programs);
 painting a face anew from its identity is what diffusion models are asked for (Zhao et al. 2023, DiffSwap). Here it is a
 step on the way, see unpaired.py.
@@ -18,13 +18,13 @@ from torch import Tensor
 from .batches import random_of_step
 
 # Streams of random numbers, beyond those of augmentation.Purpose.
-_COVERS, _COLOURS = 16, 17
+_COVERS, _COLORS = 16, 17
 
 _SIZES = 0.1  # standard deviation of the logarithm of the face's width and height
 _BENDS = ((3, 0.03), (6, 0.015))  # points of a grid's side, standard deviation as a share of the picture's side
 _BLUR = 10  # the picture's side to the radius of the blur
 _LEVEL = 0.3  # standard deviation of a cover's mean brightness, RGB -1..1
-_TINTS = ((1, 0.08), (4, 0.08))  # as bends, for colour added smoothly, RGB -1..1
+_TINTS = ((1, 0.08), (4, 0.08))  # as bends, for color added smoothly, RGB -1..1
 
 # Skin is dark or pale by the source and not by the neck below: surroundings get far from where they were.
 _AROUND_GAIN, _AROUND_BALANCE, _AROUND_OFFSET = 0.45, 0.2, 0.1
@@ -34,26 +34,32 @@ _AROUND_SHARE = 0.5  # of the rows; the others stay as photographs are
 class Covers(NamedTuple):
     """Of n pictures. float32."""
 
-    sizes: Tensor  # (n, 2) factors of width and height about the face's centre
+    sizes: Tensor  # (n, 2) factors of width and height about the face's center
     bends: list[Tensor]  # (n, 2, k, k) grids of displacement x, y as a share of the side
     level: Tensor  # (n, 1, 1, 1) mean brightness
-    tints: list[Tensor]  # (n, 3, k, k) grids of added colour
+    tints: list[Tensor]  # (n, 3, k, k) grids of added color
 
     def rows(self, chosen: Tensor, device: torch.device) -> "Covers":
         """Some of them, on a device."""
-        return Covers(*([grid[chosen.cpu()].to(device) for grid in entry] if isinstance(entry, list)
-                        else entry[chosen.cpu()].to(device) for entry in self))
+        return Covers(
+            *(
+                [grid[chosen.cpu()].to(device) for grid in entry]
+                if isinstance(entry, list)
+                else entry[chosen.cpu()].to(device)
+                for entry in self
+            )
+        )
 
 
-class Colours(NamedTuple):
+class Colors(NamedTuple):
     """Of n pictures: black stays black but for the offset. float32."""
 
     gain: Tensor  # (n, 3, 1, 1)
     offset: Tensor  # (n, 3, 1, 1) RGB -1..1
 
-    def rows(self, chosen: Tensor) -> "Colours":
+    def rows(self, chosen: Tensor) -> "Colors":
         """Some of them."""
-        return Colours(*(entry[chosen.cpu()] for entry in self))
+        return Colors(*(entry[chosen.cpu()] for entry in self))
 
 
 def draw_covers(count: int, seed: int, step: int, rows: slice = slice(None)) -> Covers:
@@ -63,8 +69,12 @@ def draw_covers(count: int, seed: int, step: int, rows: slice = slice(None)) -> 
     def normal(deviation: float, *shape: int) -> Tensor:
         return torch.from_numpy((deviation * random.standard_normal((count, *shape))).astype(np.float32)[rows])
 
-    return Covers(sizes=normal(_SIZES, 2).exp(), bends=[normal(deviation, 2, points, points) for points, deviation in _BENDS],
-                  level=normal(_LEVEL, 1, 1, 1), tints=[normal(deviation, 3, points, points) for points, deviation in _TINTS])
+    return Covers(
+        sizes=normal(_SIZES, 2).exp(),
+        bends=[normal(deviation, 2, points, points) for points, deviation in _BENDS],
+        level=normal(_LEVEL, 1, 1, 1),
+        tints=[normal(deviation, 3, points, points) for points, deviation in _TINTS],
+    )
 
 
 def cover_faces(pictures: Tensor, masks: Tensor, covers: Covers) -> tuple[Tensor, Tensor]:
@@ -77,33 +87,37 @@ def cover_faces(pictures: Tensor, masks: Tensor, covers: Covers) -> tuple[Tensor
         The covered pictures, and the masks of the covers.
     """
     side = pictures.shape[-1]
-    # float32 for coordinates and colours, whatever precision the networks run in.
+    # float32 for coordinates and colors, whatever precision the networks run in.
     with torch.autocast(pictures.device.type, enabled=False):
         pictures, mask = _bent(pictures.float(), masks.float(), covers)
         # The mean over the face alone: what surrounds it must not shine through.
         radius, inside = max(1, side // _BLUR), smoothed(mask, 1) + 1e-3
         light = smoothed(pictures.mean(dim=1, keepdim=True) * inside, radius) / smoothed(inside, radius)
         # Nor must its mean, which is the skin's.
-        light = light - (light * mask).sum(dim=(2, 3), keepdim=True) / mask.sum(dim=(2, 3), keepdim=True).clamp_min(1e-6)
+        light = light - (light * mask).sum(dim=(2, 3), keepdim=True) / mask.sum(dim=(2, 3), keepdim=True).clamp_min(
+            1e-6
+        )
         cover = (light + covers.level + sum(_smooth(grid, side) for grid in covers.tints)).clamp(-1, 1)
         covered = torch.lerp(pictures, cover, smoothed(mask, _edge(side)))
     return covered.contiguous(memory_format=torch.channels_last), mask
 
 
-def draw_colours(count: int, seed: int, step: int, rows: slice = slice(None)) -> Colours:
-    """Random colours for the surroundings of `rows` of a batch of `count`; in a part of them none change."""
-    random = random_of_step(seed, step, _COLOURS)
-    gain = np.exp(_AROUND_GAIN * random.standard_normal((count, 1, 1, 1))
-                  + _AROUND_BALANCE * random.standard_normal((count, 3, 1, 1)))
+def draw_colors(count: int, seed: int, step: int, rows: slice = slice(None)) -> Colors:
+    """Random colors for the surroundings of `rows` of a batch of `count`; in a part of them none change."""
+    random = random_of_step(seed, step, _COLORS)
+    gain = np.exp(
+        _AROUND_GAIN * random.standard_normal((count, 1, 1, 1))
+        + _AROUND_BALANCE * random.standard_normal((count, 3, 1, 1))
+    )
     offset = _AROUND_OFFSET * random.standard_normal((count, 3, 1, 1))
     changed = random.random((count, 1, 1, 1)) < _AROUND_SHARE
     drawn = np.where(changed, gain, 1.0), np.where(changed, offset, 0.0)
-    return Colours(*(torch.from_numpy(values.astype(np.float32)[rows]) for values in drawn))
+    return Colors(*(torch.from_numpy(values.astype(np.float32)[rows]) for values in drawn))
 
 
-def recolour_surroundings(pictures: Tensor, masks: Tensor, colours: Colours) -> Tensor:
-    """Other colours around the faces, (B, 3, S, S) RGB -1..1 -> the same shape; the faces (masks > 0) keep theirs."""
-    gain, offset = (entry.to(pictures.device) for entry in colours)
+def recolor_surroundings(pictures: Tensor, masks: Tensor, colors: Colors) -> Tensor:
+    """Other colors around the faces, (B, 3, S, S) RGB -1..1 -> the same shape; the faces (masks > 0) keep theirs."""
+    gain, offset = (entry.to(pictures.device) for entry in colors)
     with torch.autocast(pictures.device.type, enabled=False):
         others = ((pictures + 1) * gain - 1 + offset).clamp(-1, 1)
         recoloured = torch.lerp(others, pictures, smoothed(masks, _edge(pictures.shape[-1])))
@@ -116,8 +130,8 @@ def _bent(pictures: Tensor, masks: Tensor, covers: Covers) -> tuple[Tensor, Tens
     reach = max(1, side // 12)
     near = smoothed(F.max_pool2d(masks, 2 * reach + 1, 1, reach), reach)
     place = _coordinates(side, pictures.device)
-    centre = (masks * place).sum(dim=(2, 3), keepdim=True) / masks.sum(dim=(2, 3), keepdim=True).clamp_min(1e-6)
-    moved = (place - centre) * (1 / covers.sizes[:, :, None, None] - 1)
+    center = (masks * place).sum(dim=(2, 3), keepdim=True) / masks.sum(dim=(2, 3), keepdim=True).clamp_min(1e-6)
+    moved = (place - center) * (1 / covers.sizes[:, :, None, None] - 1)
     # Coordinates count in halves of the side.
     moved = moved + sum(2 * _smooth(grid, side) for grid in covers.bends)
     where = (place + near * moved).permute(0, 2, 3, 1)
@@ -127,7 +141,7 @@ def _bent(pictures: Tensor, masks: Tensor, covers: Covers) -> tuple[Tensor, Tens
 
 
 def _coordinates(side: int, device: torch.device) -> Tensor:
-    # (1, 2, S, S), x and y of pixel centres in -1..1
+    # (1, 2, S, S), x and y of pixel centers in -1..1
     line = (torch.arange(side, device=device) + 0.5) * 2 / side - 1
     y, x = torch.meshgrid(line, line, indexing="ij")
     return torch.stack([x, y])[None]

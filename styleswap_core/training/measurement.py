@@ -10,14 +10,14 @@ from itertools import cycle
 
 import torch
 
-from .training_config import TrainingConfig
 from .batches import prefetch
-from .training_loop import Surroundings
-from .schedule import due
 from .micro_batches import check_shares
+from .schedule import due
 from .state import create_state
 from .step import train_step
 from .terms import uses_recognizer
+from .training_config import TrainingConfig
+from .training_loop import Surroundings
 
 LEAST_ROUNDS = 2  # of every kind of step
 _BATCHES = 1 << 20  # that could be asked for; more are never reached
@@ -49,10 +49,12 @@ class Measurement:
         """For people."""
         share = self.batch // (self.processes * self.accumulate)
         memory = f"{self.peak_bytes / 2**30:.2f} GiB" if self.peak_bytes else "unknown memory"
-        return (f"{self.images_per_second:.2f} pictures per second: {self.processes} processes of {self.threads} threads, "
-                f"{share} pictures at once, {self.batch} for each step of {self.seconds_per_step:.3f} s\n"
-                f"{memory} at most in one process\n"
-                f"{self.hours:.1f} h for {self.steps} steps, {self.steps * self.batch} pictures")
+        return (
+            f"{self.images_per_second:.2f} pictures per second: {self.processes} processes of {self.threads} threads, "
+            f"{share} pictures at once, {self.batch} for each step of {self.seconds_per_step:.3f} s\n"
+            f"{memory} at most in one process\n"
+            f"{self.hours:.1f} h for {self.steps} steps, {self.steps * self.batch} pictures"
+        )
 
 
 def measure(config: TrainingConfig, surroundings: Surroundings, seconds: float) -> Measurement:
@@ -76,7 +78,11 @@ def measure(config: TrainingConfig, surroundings: Surroundings, seconds: float) 
     with prefetch(surroundings.source, 0, _BATCHES) as batches:
         for number, first in enumerate(cycle(kinds)):
             rounds, place = divmod(number, len(kinds))
-            if rounds > LEAST_ROUNDS and place == 0 and replica.from_main(lambda: time.perf_counter() - begun > seconds):
+            if (
+                rounds > LEAST_ROUNDS
+                and place == 0
+                and replica.from_main(lambda: time.perf_counter() - begun > seconds)
+            ):
                 break
             state.step = first
             start = time.perf_counter()
@@ -91,17 +97,29 @@ def measure(config: TrainingConfig, surroundings: Surroundings, seconds: float) 
     total = sum(kinds.values())
     per_step = sum(count / total * statistics.median(times[first]) for first, count in kinds.items())
     return Measurement(
-        images_per_second=config.batch / per_step, seconds_per_step=per_step, peak_bytes=_peak_bytes(device),
-        processes=replica.world, threads=torch.get_num_threads(), batch=config.batch, accumulate=config.accumulate,
-        steps=config.steps)
+        images_per_second=config.batch / per_step,
+        seconds_per_step=per_step,
+        peak_bytes=_peak_bytes(device),
+        processes=replica.world,
+        threads=torch.get_num_threads(),
+        batch=config.batch,
+        accumulate=config.accumulate,
+        steps=config.steps,
+    )
 
 
 def _kinds(config: TrainingConfig) -> dict[int, int]:
     # The first step of every kind -> how many of its kind there are in one period, all in full swing.
     intervals = [config.r1_interval if config.uses_discriminator and config.weights.r1 else 1]
     intervals += [config.identity_every, config.perceptual_every] if uses_recognizer(config) else []
-    start = max(config.adversarial_start + config.adversarial_ramp, config.back_translation_start,
-                config.agreeing_start if config.agreeing_share else 0, config.freeze_generator_steps, config.freeze_discriminator_steps, config.warmup_steps)
+    start = max(
+        config.adversarial_start + config.adversarial_ramp,
+        config.back_translation_start,
+        config.agreeing_start if config.agreeing_share else 0,
+        config.freeze_generator_steps,
+        config.freeze_discriminator_steps,
+        config.warmup_steps,
+    )
     firsts: dict[tuple[bool, ...], int] = {}
     counts: dict[int, int] = {}
     for step in range(start, start + math.lcm(*intervals)):

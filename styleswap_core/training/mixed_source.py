@@ -11,7 +11,7 @@ from .batches import Batch, DataSource
 def world_rows(batch: int, share: float) -> np.ndarray:
     """Which rows of a whole batch come from the face world: (batch,) bool, evenly spread.
 
-    Evenly, because shares of a batch and the rows that the recogniser judges are cut out of it by place.
+    Evenly, because shares of a batch and the rows that the recognizer judges are cut out of it by place.
     """
     steps = np.floor(np.arange(batch + 1) * share + 1e-9)
     return np.diff(steps) > 0

@@ -1,4 +1,4 @@
-"""The optimisers of the generator and the discriminator."""
+"""The optimizers of the generator and the discriminator."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -36,10 +36,14 @@ class MuonWithAdam:
         StyleSwapError: this PyTorch has no Muon.
     """
 
-    def __init__(self, network: nn.Module, learning_rate: float, betas: tuple[float, float], matrix_learning_rate: float):
+    def __init__(
+        self, network: nn.Module, learning_rate: float, betas: tuple[float, float], matrix_learning_rate: float
+    ):
         if not hasattr(torch.optim, "Muon"):
-            raise StyleSwapError(f'optimizer "muon" needs PyTorch 2.9 or newer, this is {torch.__version__}; update it, '
-                                 'or train with --set optimizer=adam')
+            raise StyleSwapError(
+                f'optimizer "muon" needs PyTorch 2.9 or newer, this is {torch.__version__}; update it, '
+                "or train with --set optimizer=adam"
+            )
         parameters = list(network.parameters())
         self._matrices = [parameter for parameter in parameters if _is_matrix(parameter)]
         self._views = [nn.Parameter(rows_in_memory(parameter.detach())) for parameter in self._matrices]
@@ -76,9 +80,9 @@ class MuonWithAdam:
         return {"muon": self._muon.state_dict(), "adam": self._adam.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse of `state_dict`; ValueError if it belongs to another optimiser or network."""
+        """The inverse of `state_dict`; ValueError if it belongs to another optimizer or network."""
         if set(state) != {"muon", "adam"}:
-            raise ValueError("the optimiser is not Muon with Adam")
+            raise ValueError("the optimizer is not Muon with Adam")
         self._muon.load_state_dict(state["muon"])
         self._adam.load_state_dict(state["adam"])
 

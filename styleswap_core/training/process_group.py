@@ -1,7 +1,7 @@
 """The process group's edge: what the loop needs to know of the other processes of one training.
 
 Started by `torchrun` or `accelerate launch`, several processes on one or several machines train the same weights: each
-takes its share of every batch, and gradients are averaged before the optimiser steps. Everything else is the same in all
+takes its share of every batch, and gradients are averaged before the optimizer steps. Everything else is the same in all
 of them. Hugging Face Accelerate joins the group, picks backend and device, and carries the messages; docs/training.md
 says what of it is used and why no more.
 """
@@ -54,21 +54,27 @@ class Replica:
             return cls()
         chosen = choose_device(device)
         if chosen.index is not None:
-            raise StyleSwapError(f"with {world} processes each takes a device of its own, got --device {device}; "
-                                 "say cpu or cuda, or leave it out")
+            raise StyleSwapError(
+                f"with {world} processes each takes a device of its own, got --device {device}; "
+                "say cpu or cuda, or leave it out"
+            )
         if chosen.type == "cuda":
             check_devices(int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count())
         try:
             from accelerate import PartialState
         except ModuleNotFoundError as error:
-            raise StyleSwapError('several processes need Hugging Face Accelerate; install it with: pip install accelerate, '
-                                 'or "styleswap[train]"') from error
+            raise StyleSwapError(
+                "several processes need Hugging Face Accelerate; install it with: pip install accelerate, "
+                'or "styleswap[train]"'
+            ) from error
         try:
             group = PartialState(cpu=chosen.type == "cpu", timeout=TIMEOUT)
         # torch: RuntimeError where a peer cannot be reached, ValueError where the launcher's variables are wrong.
         except (RuntimeError, ValueError) as error:
-            raise StyleSwapError(f"cannot join the {world} processes of this training ({_first_line(error)}); start them "
-                                 "with torchrun or accelerate launch") from error
+            raise StyleSwapError(
+                f"cannot join the {world} processes of this training ({_first_line(error)}); start them "
+                "with torchrun or accelerate launch"
+            ) from error
         return cls(group.process_index, group.num_processes, group.device)
 
     @property
@@ -83,7 +89,9 @@ class Replica:
             StyleSwapError: the batch cannot be divided evenly.
         """
         if batch % self.world:
-            raise StyleSwapError(f"expected a batch that {self.world} processes can share evenly, got {batch}; change `batch`")
+            raise StyleSwapError(
+                f"expected a batch that {self.world} processes can share evenly, got {batch}; change `batch`"
+            )
         return slice(self.rank, None, self.world)
 
     def average_gradients(self, parameters: Iterable[nn.Parameter], figures: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -185,15 +193,19 @@ class Replica:
         try:
             yield
         except RuntimeError as error:
-            raise StyleSwapError(f"another process of this training is gone ({_first_line(error)}); what it said tells why; "
-                                 "start again with --resume, with as many processes as there are") from error
+            raise StyleSwapError(
+                f"another process of this training is gone ({_first_line(error)}); what it said tells why; "
+                "start again with --resume, with as many processes as there are"
+            ) from error
 
 
 def check_devices(processes: int, devices: int) -> None:
     """Raise StyleSwapError where a machine's processes outnumber its GPUs."""
     if processes > devices:
-        raise StyleSwapError(f"expected at most {devices} processes on this machine, one for each GPU, got {processes}; "
-                             f"start torchrun with --nproc-per-node {devices}")
+        raise StyleSwapError(
+            f"expected at most {devices} processes on this machine, one for each GPU, got {processes}; "
+            f"start torchrun with --nproc-per-node {devices}"
+        )
 
 
 def _raise_if(failure: StyleSwapError | None) -> None:

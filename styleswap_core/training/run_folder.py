@@ -52,7 +52,9 @@ class Recorder:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ModuleNotFoundError as error:
-            raise StyleSwapError("training writes TensorBoard files; install it with: pip install tensorboard") from error
+            raise StyleSwapError(
+                "training writes TensorBoard files; install it with: pip install tensorboard"
+            ) from error
         self.folder, self.echo = folder, echo
         _keep_lines_until(folder.metrics, first)
         self._lines = open(folder.metrics, "a", encoding="utf-8")
@@ -126,8 +128,10 @@ class Clock:
     def forecast(self, step: int, steps: int) -> str:
         """One line: speed so far and time for the remaining steps."""
         seconds = (time.perf_counter() - self._begun) / max(step - self._first, 1)
-        return (f"{1000 * seconds / self._batch:.1f} ms per picture; the remaining {steps - step} steps "
-                f"take about {seconds * (steps - step) / 60:.0f} min")
+        return (
+            f"{1000 * seconds / self._batch:.1f} ms per picture; the remaining {steps - step} steps "
+            f"take about {seconds * (steps - step) / 60:.0f} min"
+        )
 
 
 def _keep_lines_until(path: Path, step: int) -> None:

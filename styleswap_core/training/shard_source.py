@@ -37,28 +37,43 @@ class ShardSource:
 
     Args:
         prepared: the pictures.
-        recognizer_sha256: of the recogniser that is trained with; the set's embeddings must come from it.
+        recognizer_sha256: of the recognizer that is trained with; the set's embeddings must come from it.
         template: of the generator; the set's crops must have it.
         size: side of the crops in px; the set's own or a divisor of it (averaged down).
         same_identity_share: of the rows.
         rows: which rows of every batch to give, a replica's share; default all.
     Raises:
-        StyleSwapError: another recogniser or template, a size that does not divide, or one person only.
+        StyleSwapError: another recognizer or template, a size that does not divide, or one person only.
     """
 
-    def __init__(self, prepared: PreparedSet, *, recognizer_sha256: str, template: str, size: int, batch: int, seed: int,
-                 same_identity_share: float, rows: Rows = slice(None)) -> None:
+    def __init__(
+        self,
+        prepared: PreparedSet,
+        *,
+        recognizer_sha256: str,
+        template: str,
+        size: int,
+        batch: int,
+        seed: int,
+        same_identity_share: float,
+        rows: Rows = slice(None),
+    ) -> None:
         manifest = prepared.manifest
         if manifest["recognizer_sha256"] != recognizer_sha256:
             raise StyleSwapError(
-                f"{prepared.folder} was prepared with the recogniser {manifest['recognizer']!r}, and the training uses another; "
-                "name its file with --set recognizer=FILE.onnx, or prepare the pictures with the other pack")
+                f"{prepared.folder} was prepared with the recognizer {manifest['recognizer']!r}, and the training uses another; "
+                "name its file with --set recognizer=FILE.onnx, or prepare the pictures with the other pack"
+            )
         if manifest["template"] != template:
-            raise StyleSwapError(f"{prepared.folder} has crops of the template {manifest['template']!r}, the model wants "
-                                 f"{template!r}; prepare the pictures with --template {template}")
+            raise StyleSwapError(
+                f"{prepared.folder} has crops of the template {manifest['template']!r}, the model wants "
+                f"{template!r}; prepare the pictures with --template {template}"
+            )
         if manifest["size"] % size:
-            raise StyleSwapError(f"expected crops of a multiple of {size} px, {prepared.folder} has {manifest['size']} px; "
-                                 f"prepare the pictures with --size {size}")
+            raise StyleSwapError(
+                f"expected crops of a multiple of {size} px, {prepared.folder} has {manifest['size']} px; "
+                f"prepare the pictures with --size {size}"
+            )
         self.prepared, self._reader = prepared, ShardReader(prepared)
         self.size, self.reduction = size, manifest["size"] // size
         self.batch_size, self.seed, self._rows = batch, seed, rows
@@ -70,7 +85,10 @@ class ShardSource:
         """The batch of `step`, a pure function of (seed, step), on the CPU."""
         draw = self.draw(step).rows(self._rows)
         people, rows = self.prepared.people, self.prepared.rows
-        target, same = self._pictures(draw.target), torch.from_numpy(np.asarray(people[draw.target] == people[draw.photo]))
+        target, same = (
+            self._pictures(draw.target),
+            torch.from_numpy(np.asarray(people[draw.target] == people[draw.photo])),
+        )
         return Batch(
             target=target,
             id_embedding=self._embeddings(draw.photo),
@@ -103,10 +121,13 @@ class ShardSource:
     def _index_people(self, people: np.ndarray) -> None:
         self._by_person = np.argsort(people, kind="stable")
         _, start, inverse, count = np.unique(
-            people[self._by_person], return_index=True, return_inverse=True, return_counts=True)
+            people[self._by_person], return_index=True, return_inverse=True, return_counts=True
+        )
         if len(start) < 2:
-            raise StyleSwapError(f"expected pictures of at least 2 people in {self.prepared.folder}, got one person only; "
-                                 "add others, or tell them apart with --people folders")
+            raise StyleSwapError(
+                f"expected pictures of at least 2 people in {self.prepared.folder}, got one person only; "
+                "add others, or tell them apart with --people folders"
+            )
         self._start, self._count = start[inverse], count[inverse]
 
     def _embeddings(self, rows: np.ndarray) -> Tensor:

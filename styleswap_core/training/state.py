@@ -13,12 +13,12 @@ from torch import nn
 
 from ..errors import StyleSwapError
 from ..io.files import atomic_write
-from ..model.generator_config import GeneratorConfig, preset
 from ..model.discriminator import Discriminator
 from ..model.generator import Generator
+from ..model.generator_config import GeneratorConfig, preset
 from .augmentation import Augmentation
-from .training_config import TrainingConfig, config_from_dict, config_to_dict
 from .optimizers import GENERATOR_OPTIMIZERS, Optimizer, adam
+from .training_config import TrainingConfig, config_from_dict, config_to_dict
 
 KIND = "styleswap-training"
 KEPT_CHECKPOINTS = 2
@@ -27,7 +27,7 @@ _NAME = re.compile(r"step_(\d{9})\.pt")
 
 @dataclass
 class TrainingState:
-    """Networks, optimisers and the number of finished steps; None what a run does not use."""
+    """Networks, optimizers and the number of finished steps; None what a run does not use."""
 
     generator: Generator
     generator_ema: Generator
@@ -38,7 +38,7 @@ class TrainingState:
     step: int = 0
 
     def tensors(self) -> list[torch.Tensor]:
-        """All tensors, the optimisers' included, in an order that depends on nothing but the configuration."""
+        """All tensors, the optimizers' included, in an order that depends on nothing but the configuration."""
         return list(_tensors_of({name: part.state_dict() for name, part in _parts(self).items()}))
 
 
@@ -50,7 +50,9 @@ def generator_config(config: TrainingConfig) -> GeneratorConfig:
     """
     model = preset(config.model, **config.model_overrides)
     if model.embedding_norm != 1:
-        raise StyleSwapError(f"training feeds L2-normalised embeddings: embedding_norm must be 1; got {model.embedding_norm}")
+        raise StyleSwapError(
+            f"training feeds L2-normalized embeddings: embedding_norm must be 1; got {model.embedding_norm}"
+        )
     return model
 
 
@@ -62,8 +64,9 @@ def create_state(config: TrainingConfig, device: torch.device) -> TrainingState:
     discriminator = None
     # Drawn last: the generator's first weights are the same with and without a discriminator.
     if config.uses_discriminator:
-        discriminator = _placed(Discriminator(model_config, config.discriminator_channel_scale,
-                                              config.stddev_group), device)
+        discriminator = _placed(
+            Discriminator(model_config, config.discriminator_channel_scale, config.stddev_group), device
+        )
     generator_ema = _placed(Generator(model_config), device)
     generator_ema.load_state_dict(generator.state_dict())
     generator_ema.eval().requires_grad_(False)
@@ -72,9 +75,11 @@ def create_state(config: TrainingConfig, device: torch.device) -> TrainingState:
         generator_ema=generator_ema,
         discriminator=discriminator,
         generator_optimizer=GENERATOR_OPTIMIZERS[config.optimizer](
-            generator, config.learning_rate, config.generator_betas, config.matrix_learning_rate),
-        discriminator_optimizer=None if discriminator is None else adam(
-            discriminator.parameters(), config.discriminator_learning_rate, config.discriminator_betas),
+            generator, config.learning_rate, config.generator_betas, config.matrix_learning_rate
+        ),
+        discriminator_optimizer=None
+        if discriminator is None
+        else adam(discriminator.parameters(), config.discriminator_learning_rate, config.discriminator_betas),
         augmentation=None if config.augment == "none" else Augmentation(config.augment_probability),
     )
 
@@ -89,7 +94,7 @@ def update_ema(state: TrainingState, decay: float) -> None:
 def save_checkpoint(folder: Path, state: TrainingState, config: TrainingConfig, device: torch.device) -> Path:
     """Write `step_000001000.pt` atomically and remove all but the newest `KEPT_CHECKPOINTS`.
 
-    It holds all networks and optimisers, the step, the configuration and the random state of torch.
+    It holds all networks and optimizers, the step, the configuration and the random state of torch.
     """
     content = {
         "kind": KIND,
@@ -123,8 +128,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     # torch reports damage by whatever its reader stumbles over.
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise StyleSwapError(f"{path} is not a readable checkpoint ({type(error).__name__}); remove it to use an "
-                             "older one") from error
+        raise StyleSwapError(
+            f"{path} is not a readable checkpoint ({type(error).__name__}); remove it to use an older one"
+        ) from error
     if not isinstance(content, Mapping) or content.get("kind") != KIND:
         raise StyleSwapError(f"{path}: expected a training checkpoint, got another kind of file; name a run folder")
     return dict(content)
@@ -166,8 +172,10 @@ def restore_state(content: Mapping[str, Any], config: TrainingConfig, device: to
             part.load_state_dict(content[name])
         except (RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            raise StyleSwapError(f"the checkpoint's {name} does not fit the configuration ({reason}); "
-                                 "resume with the settings it was made with") from error
+            raise StyleSwapError(
+                f"the checkpoint's {name} does not fit the configuration ({reason}); "
+                "resume with the settings it was made with"
+            ) from error
     state.step = int(content["step"])
     torch.set_rng_state(content["random"]["cpu"])
     if device.type == "cuda" and "cuda" in content["random"]:
@@ -205,4 +213,3 @@ def _tensors_of(value: Any) -> Iterator[torch.Tensor]:
 
 def _placed(network: nn.Module, device: torch.device) -> Any:
     return network.to(device, memory_format=torch.channels_last)
-

@@ -1,4 +1,4 @@
-"""One optimisation step: generator, averaged weights, and the discriminator where the run has one."""
+"""One optimization step: generator, averaged weights, and the discriminator where the run has one."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from .. import losses
 from ..faces.arcface import TorchRecognizer
 from .augmentation import Purpose
-from .training_config import TrainingConfig
 from .batches import Batch
+from .micro_batches import Share, passes
 from .optimizers import Optimizer, set_learning_rate
 from .process_group import Replica
 from .schedule import adversarial_factor, discriminator_learns, due, ema_decay, generator_learns, learning_rate_factor
-from .micro_batches import Share, passes
 from .state import TrainingState, update_ema
 from .terms import Output, critic_terms, pixel_terms, recognizer_terms, weighted_sum
+from .training_config import TrainingConfig
 from .unpaired import teach_unpaired
 
 
@@ -44,8 +44,14 @@ def run_generator(generator: Callable, batch: Batch) -> Output:
     )
 
 
-def train_step(config: TrainingConfig, state: TrainingState, batch: Batch, recognizer: TorchRecognizer | None,
-               forward: Callable | None = None, replica: Replica = Replica()) -> StepReport:
+def train_step(
+    config: TrainingConfig,
+    state: TrainingState,
+    batch: Batch,
+    recognizer: TorchRecognizer | None,
+    forward: Callable | None = None,
+    replica: Replica = Replica(),
+) -> StepReport:
     """Advance `state` by one step, in place.
 
     The generator runs once; the discriminator is not run at all before `adversarial_start`, unless the generator waits
@@ -53,7 +59,7 @@ def train_step(config: TrainingConfig, state: TrainingState, batch: Batch, recog
 
     Args:
         batch: of `state.step`, on the networks' device.
-        recognizer: frozen, see `recognizer_terms`; None in a run without recogniser terms.
+        recognizer: frozen, see `recognizer_terms`; None in a run without recognizer terms.
         forward: stands in for `state.generator` (its compiled form).
         replica: of several processes, `batch` being its share.
     """
@@ -72,9 +78,14 @@ def train_step(config: TrainingConfig, state: TrainingState, batch: Batch, recog
     return StepReport(scalars=scalars, finite=finite)
 
 
-def _generator_step(config: TrainingConfig, state: TrainingState, shares: Sequence[Share],
-                    recognizer: TorchRecognizer | None, forward: Callable,
-                    replica: Replica) -> tuple[dict[str, Tensor], list[Tensor]]:
+def _generator_step(
+    config: TrainingConfig,
+    state: TrainingState,
+    shares: Sequence[Share],
+    recognizer: TorchRecognizer | None,
+    forward: Callable,
+    replica: Replica,
+) -> tuple[dict[str, Tensor], list[Tensor]]:
     # Returns the figures, and the pictures of every share as they were painted before the step.
     step, figures, fakes = state.step, [], []
     critic = state.discriminator if adversarial_factor(config, step) > 0 else None
@@ -98,8 +109,15 @@ def _generator_step(config: TrainingConfig, state: TrainingState, shares: Sequen
         (total / len(shares)).backward()
         figures.append({f"loss/{term.name}": term.value.detach() for term in terms} | {"loss/total": total.detach()})
         fakes.append(output.image.detach())
-    scalars = _descend(state.generator, state.generator_optimizer, learning_rate_factor(config, step), config.gradient_clip,
-                       replica, _mean(figures), "gradient/generator")
+    scalars = _descend(
+        state.generator,
+        state.generator_optimizer,
+        learning_rate_factor(config, step),
+        config.gradient_clip,
+        replica,
+        _mean(figures),
+        "gradient/generator",
+    )
     return scalars, fakes
 
 
@@ -109,8 +127,9 @@ def _paint(config: TrainingConfig, shares: Sequence[Share], forward: Callable) -
         return [run_generator(forward, batch).image for batch, _ in shares]
 
 
-def _discriminator_step(config: TrainingConfig, state: TrainingState, shares: Sequence[Share], fakes: Sequence[Tensor],
-                        replica: Replica) -> dict[str, Tensor]:
+def _discriminator_step(
+    config: TrainingConfig, state: TrainingState, shares: Sequence[Share], fakes: Sequence[Tensor], replica: Replica
+) -> dict[str, Tensor]:
     discriminator, step, figures = state.discriminator, state.step, []
     discriminator.requires_grad_(True)
     for layer in discriminator.nearest_picture(config.freeze_discriminator_blocks):
@@ -123,8 +142,11 @@ def _discriminator_step(config: TrainingConfig, state: TrainingState, shares: Se
         with autocast(config, real.device):
             real_logits, fake_logits = discriminator(real), discriminator(fake)
         total = losses.discriminator_loss(real_logits, fake_logits)
-        scalars = {"discriminator/loss": total.detach(), "discriminator/real": real_logits.detach().float().mean(),
-                   "discriminator/fake": fake_logits.detach().float().mean()}
+        scalars = {
+            "discriminator/loss": total.detach(),
+            "discriminator/real": real_logits.detach().float().mean(),
+            "discriminator/fake": fake_logits.detach().float().mean(),
+        }
         if state.augmentation is not None:
             scalars["discriminator/real_sign"] = real_logits.detach().float().sign().mean()
         if config.weights.r1 and due(step, config.r1_interval):
@@ -136,8 +158,15 @@ def _discriminator_step(config: TrainingConfig, state: TrainingState, shares: Se
             scalars["discriminator/r1"] = penalty.detach()
         (total / len(shares)).backward()
         figures.append(scalars)
-    scalars = _descend(discriminator, state.discriminator_optimizer, learning_rate_factor(config, step), 0.0, replica,
-                       _mean(figures), "gradient/discriminator")
+    scalars = _descend(
+        discriminator,
+        state.discriminator_optimizer,
+        learning_rate_factor(config, step),
+        0.0,
+        replica,
+        _mean(figures),
+        "gradient/discriminator",
+    )
     if state.augmentation is not None:
         probability = scalars["discriminator/real_sign"].new_tensor(state.augmentation.probability)
         scalars["augment/probability"] = probability
@@ -159,8 +188,15 @@ def _mean(figures: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.stack([each[name] for each in figures]).mean() for name in figures[0]}
 
 
-def _descend(network: nn.Module, optimizer: Optimizer, rate_factor: float, clip: float, replica: Replica,
-             figures: Mapping[str, Tensor], norm_name: str) -> dict[str, Tensor]:
+def _descend(
+    network: nn.Module,
+    optimizer: Optimizer,
+    rate_factor: float,
+    clip: float,
+    replica: Replica,
+    figures: Mapping[str, Tensor],
+    norm_name: str,
+) -> dict[str, Tensor]:
     # Returns the figures of the whole batch, and the gradient's norm before clipping.
     figures = replica.average_gradients(network.parameters(), figures)
     limit = clip if clip > 0 else float("inf")

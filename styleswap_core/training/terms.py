@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from .. import losses
 from ..faces.alignment import recognizer_crop
 from ..faces.arcface import TorchRecognizer
-from .training_config import TrainingConfig
 from .batches import Batch
 from .schedule import adversarial_factor, due
+from .training_config import TrainingConfig
 
 
 class Term(NamedTuple):
@@ -60,7 +60,9 @@ def pixel_terms(config: TrainingConfig, batch: Batch, output: Output) -> list[Te
         terms.append(Term("swap_pixels", weights.swap_pixels, value))
     # The truth of a same-identity row is the target: sharpness and rgb are taught there as well.
     if weights.swap_rgb:
-        terms.append(Term("swap_rgb", weights.swap_rgb, losses.pixel_loss(output.rgb, batch.truth, batch.face_mask, known)))
+        terms.append(
+            Term("swap_rgb", weights.swap_rgb, losses.pixel_loss(output.rgb, batch.truth, batch.face_mask, known))
+        )
     if weights.swap_gradients:
         value = losses.gradient_loss(image, batch.truth, over_face, known)
         terms.append(Term("swap_gradients", weights.swap_gradients, value))
@@ -73,10 +75,12 @@ def pixel_terms(config: TrainingConfig, batch: Batch, output: Output) -> list[Te
     return terms
 
 
-def recognizer_terms(config: TrainingConfig, step: int, batch: Batch, image: Tensor, recognizer: TorchRecognizer) -> list[Term]:
-    """Identity and perceptual terms from one forward pass of the result through the recogniser.
+def recognizer_terms(
+    config: TrainingConfig, step: int, batch: Batch, image: Tensor, recognizer: TorchRecognizer
+) -> list[Term]:
+    """Identity and perceptual terms from one forward pass of the result through the recognizer.
 
-    Lazy terms are multiplied by their interval. The recogniser's weights are expected to be frozen.
+    Lazy terms are multiplied by their interval. The recognizer's weights are expected to be frozen.
     """
     weights = config.weights
     judge_identity = due(step, config.identity_every) and (weights.identity > 0 or weights.truth_identity > 0)
@@ -106,8 +110,14 @@ def recognizer_terms(config: TrainingConfig, step: int, batch: Batch, image: Ten
     return terms
 
 
-def critic_terms(config: TrainingConfig, step: int, batch: Batch, image: Tensor, discriminator: nn.Module,
-                 transform: Callable[[Tensor], Tensor] = lambda pictures: pictures) -> list[Term]:
+def critic_terms(
+    config: TrainingConfig,
+    step: int,
+    batch: Batch,
+    image: Tensor,
+    discriminator: nn.Module,
+    transform: Callable[[Tensor], Tensor] = lambda pictures: pictures,
+) -> list[Term]:
     """Adversarial and feature-matching terms; nothing before `adversarial_start`.
 
     Args:
@@ -129,7 +139,7 @@ def critic_terms(config: TrainingConfig, step: int, batch: Batch, image: Tensor,
 
 
 def uses_recognizer(config: TrainingConfig) -> bool:
-    """Whether any term needs the recogniser."""
+    """Whether any term needs the recognizer."""
     weights = config.weights
     return any((weights.identity, weights.truth_identity, weights.perceptual, weights.swap_perceptual))
 

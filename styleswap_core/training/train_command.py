@@ -16,17 +16,17 @@ from ..faces.packs import DEMO_PACK
 from ..io.files import file_sha256
 from ..preparation.prepared_set import PreparedSet, is_prepared
 from ..synthetic.columns import ColumnSet
-from .column_source import ColumnSource, column_embeddings
-from .training_config import TrainingConfig, config_from_dict, config_to_dict, override, read_values
 from .batches import DataSource, Rows
-from .training_loop import Surroundings, train
+from .column_source import ColumnSource, column_embeddings
 from .measurement import measure
 from .mixed_source import MixedSource, world_rows
 from .photographs import on_photographs
-from .run_folder import RunFolder
 from .process_group import Replica
+from .run_folder import RunFolder
 from .shard_source import ShardSource
 from .state import checkpoint_paths, generator_config, newest_checkpoint
+from .training_config import TrainingConfig, config_from_dict, config_to_dict, override, read_values
+from .training_loop import Surroundings, train
 
 DEMO_RECOGNIZER = DEMO_PACK / "arcface_demo.onnx"
 
@@ -35,17 +35,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the subcommand."""
     parser.add_argument("--out", metavar="RUN", help="run folder: checkpoints, figures, the generator")
     parser.add_argument("--config", metavar="FILE", help="settings as JSON or TOML")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="assignments",
-                        help="one setting over the file's; weights.identity=5 reaches into a table; repeatable")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="assignments",
+        help="one setting over the file's; weights.identity=5 reaches into a table; repeatable",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN, or begin if there is none")
     parser.add_argument("--device", default=None, help="torch device; default: cuda if there is one, else cpu")
-    parser.add_argument("--resident", action="store_true",
-                        help="keep all pictures in the device's memory instead of reading them as needed")
+    parser.add_argument(
+        "--resident",
+        action="store_true",
+        help="keep all pictures in the device's memory instead of reading them as needed",
+    )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; default: torch's choice")
-    parser.add_argument("--max-minutes", type=float, default=0.0, metavar="MINUTES",
-                        help="checkpoint and stop after so long; --resume goes on with the same schedule")
-    parser.add_argument("--measure", type=float, nargs="?", const=30.0, metavar="SECONDS",
-                        help="only time steps (for about 30 s) and forecast hours and memory; writes no run")
+    parser.add_argument(
+        "--max-minutes",
+        type=float,
+        default=0.0,
+        metavar="MINUTES",
+        help="checkpoint and stop after so long; --resume goes on with the same schedule",
+    )
+    parser.add_argument(
+        "--measure",
+        type=float,
+        nargs="?",
+        const=30.0,
+        metavar="SECONDS",
+        help="only time steps (for about 30 s) and forecast hours and memory; writes no run",
+    )
     parser.add_argument("--json", action="store_true", help="figures as JSON lines on stdout")
 
 
@@ -64,7 +84,9 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     device = replica.device or choose_device(args.device)
     if not config.data:
-        raise StyleSwapError("expected a folder of columns or prepared photographs to train on, got none; add --set data=FOLDER")
+        raise StyleSwapError(
+            "expected a folder of columns or prepared photographs to train on, got none; add --set data=FOLDER"
+        )
     recognizer = TorchRecognizer(config.recognizer or DEMO_RECOGNIZER).to(device)
     sha256 = recognizer.sha256
     if "recognizer" not in config.model_overrides:
@@ -76,10 +98,13 @@ def run(args: argparse.Namespace) -> int:
     validation = None
     if config.validation_data:
         if is_prepared(Path(config.validation_data)):
-            raise StyleSwapError("validation_data: expected a folder of columns, whose exact swaps are known; photographs "
-                                 "have none, leave it empty")
+            raise StyleSwapError(
+                "validation_data: expected a folder of columns, whose exact swaps are known; photographs "
+                "have none, leave it empty"
+            )
         judged = config_from_dict(
-            {**config_to_dict(config), "same_identity_share": 0.0, "exact_swap": True, "owner_share": 1.0})
+            {**config_to_dict(config), "same_identity_share": 0.0, "exact_swap": True, "owner_share": 1.0}
+        )
         validation = _column_source(judged, config.validation_data, size, recognizer, sha256, device, args.resident)
     metadata = {
         "domain": _domain(config.data, sha256),
@@ -87,8 +112,16 @@ def run(args: argparse.Namespace) -> int:
         "recognizer_sha256": sha256,
         "training": _portable(config),
     }
-    surroundings = Surroundings(source=source, device=device, recognizer=recognizer, validation=validation,
-                                metadata=metadata, replica=replica, echo=args.json, max_minutes=args.max_minutes)
+    surroundings = Surroundings(
+        source=source,
+        device=device,
+        recognizer=recognizer,
+        validation=validation,
+        metadata=metadata,
+        replica=replica,
+        echo=args.json,
+        max_minutes=args.max_minutes,
+    )
     if folder is None:
         measured = measure(config, surroundings, args.measure)
         said = json.dumps(measured.as_dict()) if args.json else measured.lines()
@@ -104,14 +137,18 @@ def run(args: argparse.Namespace) -> int:
 def _portable(config: TrainingConfig) -> dict:
     # Where files lay on one machine says nothing to whoever reads the model file; their names do.
     values = config_to_dict(config)
-    return values | {name: Path(values[name]).name for name in (
-        "data", "world_data", "validation_data", "recognizer", "init_from", "init_discriminator_from")}
+    return values | {
+        name: Path(values[name]).name
+        for name in ("data", "world_data", "validation_data", "recognizer", "init_from", "init_discriminator_from")
+    }
 
 
 def _configuration(args: argparse.Namespace, folder: RunFolder | None) -> TrainingConfig:
     begun = folder is not None and (folder.config.exists() or bool(checkpoint_paths(folder.checkpoints)))
     if begun and not args.resume:
-        raise StyleSwapError(f"{folder.root} holds a run already; add --resume to go on with it, or name another folder")
+        raise StyleSwapError(
+            f"{folder.root} holds a run already; add --resume to go on with it, or name another folder"
+        )
     stored = _stored_values(folder) if begun else {}
     given = read_values(args.config) if args.config else {}
     values = override({**stored, **given}, args.assignments)
@@ -131,18 +168,27 @@ def _stored_values(folder: RunFolder) -> dict:
 
 
 def _domain(data: str, recognizer_sha256: str) -> str:
-    # A folder of columns holds rendered faces and nothing else, and the demo recogniser knows no others.
+    # A folder of columns holds rendered faces and nothing else, and the demo recognizer knows no others.
     rendered = not is_prepared(Path(data)) or recognizer_sha256 == file_sha256(DEMO_RECOGNIZER)
     return "synthetic" if rendered else "photographs"
 
 
-def _source(config: TrainingConfig, size: int, recognizer: TorchRecognizer, sha256: str, device: torch.device,
-            resident: bool, rows: slice) -> DataSource:
+def _source(
+    config: TrainingConfig,
+    size: int,
+    recognizer: TorchRecognizer,
+    sha256: str,
+    device: torch.device,
+    resident: bool,
+    rows: slice,
+) -> DataSource:
     if not config.world_share:
         return _own_source(config, size, recognizer, sha256, device, resident, rows)
     if not config.world_data or is_prepared(Path(config.world_data)):
-        raise StyleSwapError(f"world_share {config.world_share}: expected a folder of columns as world_data, got "
-                             f"{config.world_data or 'none'!r}; render one with styleswap render columns")
+        raise StyleSwapError(
+            f"world_share {config.world_share}: expected a folder of columns as world_data, got "
+            f"{config.world_data or 'none'!r}; render one with styleswap render columns"
+        )
     places, from_world = np.arange(config.batch)[rows], world_rows(config.batch, config.world_share)[rows]
     photos = _own_source(config, size, recognizer, sha256, device, resident, places[~from_world])
     shown = dataclasses.replace(config, exact_swap=True)
@@ -150,24 +196,56 @@ def _source(config: TrainingConfig, size: int, recognizer: TorchRecognizer, sha2
     return MixedSource(photos, world, from_world)
 
 
-def _own_source(config: TrainingConfig, size: int, recognizer: TorchRecognizer, sha256: str, device: torch.device,
-                resident: bool, rows: Rows) -> DataSource:
+def _own_source(
+    config: TrainingConfig,
+    size: int,
+    recognizer: TorchRecognizer,
+    sha256: str,
+    device: torch.device,
+    resident: bool,
+    rows: Rows,
+) -> DataSource:
     """By what the folder holds."""
     if not is_prepared(Path(config.data)):
         return _column_source(config, config.data, size, recognizer, sha256, device, resident, rows)
     if resident:
-        raise StyleSwapError("--resident keeps columns in memory; prepared photographs are read as needed, leave it out")
+        raise StyleSwapError(
+            "--resident keeps columns in memory; prepared photographs are read as needed, leave it out"
+        )
     return ShardSource(
-        PreparedSet.open(config.data), recognizer_sha256=sha256, template=generator_config(config).template, size=size,
-        batch=config.batch, seed=config.seed, same_identity_share=config.same_identity_share, rows=rows)
+        PreparedSet.open(config.data),
+        recognizer_sha256=sha256,
+        template=generator_config(config).template,
+        size=size,
+        batch=config.batch,
+        seed=config.seed,
+        same_identity_share=config.same_identity_share,
+        rows=rows,
+    )
 
 
-def _column_source(config: TrainingConfig, data: str, size: int, recognizer: TorchRecognizer, sha256: str,
-                   device: torch.device, resident: bool, rows: Rows = slice(None)) -> ColumnSource:
+def _column_source(
+    config: TrainingConfig,
+    data: str,
+    size: int,
+    recognizer: TorchRecognizer,
+    sha256: str,
+    device: torch.device,
+    resident: bool,
+    rows: Rows = slice(None),
+) -> ColumnSource:
     folder = Path(data)
     columns = ColumnSet(folder)
     embeddings = column_embeddings(folder, columns, recognizer, sha256, device)
     return ColumnSource(
-        columns, embeddings, size=size, batch=config.batch, seed=config.seed,
-        same_identity_share=config.same_identity_share, owner_share=config.owner_share, exact_swap=config.exact_swap,
-        device=device if resident else None, rows=rows)
+        columns,
+        embeddings,
+        size=size,
+        batch=config.batch,
+        seed=config.seed,
+        same_identity_share=config.same_identity_share,
+        owner_share=config.owner_share,
+        exact_swap=config.exact_swap,
+        device=device if resident else None,
+        rows=rows,
+    )

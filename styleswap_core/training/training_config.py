@@ -24,7 +24,7 @@ HIGHEST_AUGMENTATION = 0.8
 class TrainingConfig:
     """One generator training.
 
-    Counts of time are optimisation steps, unless the name says images. Everything that decides the numbers of a
+    Counts of time are optimization steps, unless the name says images. Everything that decides the numbers of a
     run is here; what only decides where it runs (device, threads) is not.
     """
 
@@ -38,12 +38,14 @@ class TrainingConfig:
     validation_data: str = ""  # folder of columns with identities never trained on; empty: no validation
     recognizer: str = ""  # the ArcFace ONNX whose embeddings drive the generator; empty: the demo pack's
     init_from: str = ""  # a generator file to start from, of this size or smaller; empty: fresh weights
-    init_discriminator_from: str = ""  # a run folder or checkpoint whose discriminator to start from; empty: fresh weights
+    init_discriminator_from: str = (
+        ""  # a run folder or checkpoint whose discriminator to start from; empty: fresh weights
+    )
     seed: int = 20261122
 
-    # Length and optimisation.
+    # Length and optimization.
     steps: int = 20_000
-    batch: int = 16  # of one optimisation step, over all processes and passes
+    batch: int = 16  # of one optimization step, over all processes and passes
     accumulate: int = 1  # passes that a process takes for its share: as many times less memory for activations
     optimizer: str = "muon"  # of the generator: Muon for weight matrices and Adam for the rest, or "adam" alone
     learning_rate: float = 2e-3  # of Adam
@@ -56,7 +58,7 @@ class TrainingConfig:
     gradient_clip: float = 50.0  # norm over all of the generator, for outliers (10 to 20 are usual); 0: none
     ema_half_life_images: float = 10_000.0
     ema_ramp_up: float = 0.05  # the half-life is at most this share of the images seen: a young average forgets fast
-    precision: str = "bf16"  # of convolutions; weights, losses and optimiser are always float32
+    precision: str = "bf16"  # of convolutions; weights, losses and optimizer are always float32
 
     # Pairs and terms.
     same_identity_share: float = 0.2
@@ -85,7 +87,7 @@ class TrainingConfig:
     augment_ramp_images: float = 500_000.0  # of ada: in which the probability can go from 0 to 1
     identity_every: int = 1  # lazy terms are multiplied by their interval
     perceptual_every: int = 1
-    recognizer_rows: int = 0  # the recogniser judges only this many of the batch; 0: all
+    recognizer_rows: int = 0  # the recognizer judges only this many of the batch; 0: all
 
     # Reports.
     log_every: int = 50
@@ -100,25 +102,65 @@ class TrainingConfig:
         _check(self.optimizer in OPTIMIZERS, f"optimizer: expected one of {OPTIMIZERS}, got {self.optimizer!r}")
         _check(self.schedule in SCHEDULES, f"schedule: expected one of {SCHEDULES}, got {self.schedule!r}")
         _check(self.augment in AUGMENTATIONS, f"augment: expected one of {AUGMENTATIONS}, got {self.augment!r}")
-        for name in ("steps", "batch", "accumulate", "stddev_group", "r1_interval", "identity_every", "perceptual_every",
-                     "log_every", "checkpoint_every", "sample_every"):
+        for name in (
+            "steps",
+            "batch",
+            "accumulate",
+            "stddev_group",
+            "r1_interval",
+            "identity_every",
+            "perceptual_every",
+            "log_every",
+            "checkpoint_every",
+            "sample_every",
+        ):
             _check(getattr(self, name) >= 1, f"{name}: expected at least 1, got {getattr(self, name)}")
-        for name in ("warmup_steps", "adversarial_start", "adversarial_ramp", "back_translation_start", "agreeing_start",
-                     "recognizer_rows",
-                     "gradient_clip", "sample_images", "validation_images", "freeze_generator_steps",
-                     "freeze_discriminator_steps", "freeze_discriminator_blocks"):
+        for name in (
+            "warmup_steps",
+            "adversarial_start",
+            "adversarial_ramp",
+            "back_translation_start",
+            "agreeing_start",
+            "recognizer_rows",
+            "gradient_clip",
+            "sample_images",
+            "validation_images",
+            "freeze_generator_steps",
+            "freeze_discriminator_steps",
+            "freeze_discriminator_blocks",
+        ):
             _check(getattr(self, name) >= 0, f"{name}: expected 0 or more, got {getattr(self, name)}")
-        for name in ("same_identity_share", "owner_share", "hidden_share", "back_translated_share",
-                     "agreeing_share", "world_share"):
+        for name in (
+            "same_identity_share",
+            "owner_share",
+            "hidden_share",
+            "back_translated_share",
+            "agreeing_share",
+            "world_share",
+        ):
             _check(0 <= getattr(self, name) <= 1, f"{name}: expected a share in 0..1, got {getattr(self, name)}")
         shares = self.hidden_share + self.back_translated_share + self.agreeing_share
-        _check(shares <= 1, f"hidden_share, back_translated_share and agreeing_share: expected at most 1 together, got {shares:g}")
-        for name in ("learning_rate", "matrix_learning_rate", "discriminator_learning_rate", "ema_half_life_images",
-                     "feature_weight", "discriminator_channel_scale", "augment_ramp_images"):
+        _check(
+            shares <= 1,
+            f"hidden_share, back_translated_share and agreeing_share: expected at most 1 together, got {shares:g}",
+        )
+        for name in (
+            "learning_rate",
+            "matrix_learning_rate",
+            "discriminator_learning_rate",
+            "ema_half_life_images",
+            "feature_weight",
+            "discriminator_channel_scale",
+            "augment_ramp_images",
+        ):
             _check(getattr(self, name) > 0, f"{name}: expected more than 0, got {getattr(self, name)}")
-        _check(0 <= self.augment_probability <= HIGHEST_AUGMENTATION,
-               f"augment_probability: expected 0..{HIGHEST_AUGMENTATION}, got {self.augment_probability}")
-        _check(-1 < self.augment_target < 1, f"augment_target: expected a mean sign in -1..1, got {self.augment_target}")
+        _check(
+            0 <= self.augment_probability <= HIGHEST_AUGMENTATION,
+            f"augment_probability: expected 0..{HIGHEST_AUGMENTATION}, got {self.augment_probability}",
+        )
+        _check(
+            -1 < self.augment_target < 1, f"augment_target: expected a mean sign in -1..1, got {self.augment_target}"
+        )
         self._check_discriminator()
 
     @property
@@ -127,19 +169,35 @@ class TrainingConfig:
         return self.weights.adversarial > 0 or self.weights.feature_matching > 0
 
     def _check_discriminator(self) -> None:
-        asked = [name for name in ("freeze_generator_steps", "freeze_discriminator_steps", "freeze_discriminator_blocks",
-                                   "init_discriminator_from") if getattr(self, name)]
+        asked = [
+            name
+            for name in (
+                "freeze_generator_steps",
+                "freeze_discriminator_steps",
+                "freeze_discriminator_blocks",
+                "init_discriminator_from",
+            )
+            if getattr(self, name)
+        ]
         asked += ["augment"] if self.augment != "none" else []
-        _check(self.uses_discriminator or not asked,
-               f"{', '.join(asked)}: this run has no discriminator; set weights.adversarial above 0")
+        _check(
+            self.uses_discriminator or not asked,
+            f"{', '.join(asked)}: this run has no discriminator; set weights.adversarial above 0",
+        )
         frozen = self.freeze_discriminator_steps or self.freeze_discriminator_blocks
-        _check(bool(self.init_discriminator_from) or not frozen,
-               "freeze_discriminator_...: expected a trained discriminator, got fresh weights; set init_discriminator_from")
-        _check(not self.freeze_generator_steps or self.adversarial_start <= self.freeze_generator_steps,
-               f"freeze_generator_steps {self.freeze_generator_steps}: the discriminator would rest until adversarial_start "
-               f"{self.adversarial_start}; set that no later")
-        _check(not (self.freeze_generator_steps and self.freeze_discriminator_steps),
-               "freeze_generator_steps and freeze_discriminator_steps: nothing would be trained; set one of them")
+        _check(
+            bool(self.init_discriminator_from) or not frozen,
+            "freeze_discriminator_...: expected a trained discriminator, got fresh weights; set init_discriminator_from",
+        )
+        _check(
+            not self.freeze_generator_steps or self.adversarial_start <= self.freeze_generator_steps,
+            f"freeze_generator_steps {self.freeze_generator_steps}: the discriminator would rest until adversarial_start "
+            f"{self.adversarial_start}; set that no later",
+        )
+        _check(
+            not (self.freeze_generator_steps and self.freeze_discriminator_steps),
+            "freeze_generator_steps and freeze_discriminator_steps: nothing would be trained; set one of them",
+        )
 
 
 def config_to_dict(config: TrainingConfig) -> dict[str, Any]:
@@ -238,8 +296,10 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         _check(isinstance(value, dict), f"{where}: expected a table, got {value!r}")
         return _build(hint, value, where)
     if isinstance(hint, types.GenericAlias) and hint.__origin__ is tuple:
-        _check(isinstance(value, (list, tuple)) and len(value) == len(hint.__args__),
-               f"{where}: expected {len(hint.__args__)} numbers, got {value!r}")
+        _check(
+            isinstance(value, (list, tuple)) and len(value) == len(hint.__args__),
+            f"{where}: expected {len(hint.__args__)} numbers, got {value!r}",
+        )
         return tuple(_convert(item, kind, where) for item, kind in zip(value, hint.__args__, strict=True))
     plain = getattr(hint, "__origin__", hint)
     if plain is float and isinstance(value, int) and not isinstance(value, bool):

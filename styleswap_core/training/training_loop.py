@@ -12,17 +12,17 @@ from tqdm import tqdm
 from ..checkpoints.native import save_generator
 from ..errors import StyleSwapError
 from ..faces.arcface import TorchRecognizer
-from .training_config import TrainingConfig, save_config
 from .batches import DataSource, prefetch
-from .warm_start import initialise_discriminator, initialise_from
-from .run_folder import Averages, Clock, Recorder, RunFolder
-from .process_group import Replica
-from .schedule import due, learning_rate_factor
 from .micro_batches import check_shares
+from .process_group import Replica
+from .run_folder import Averages, Clock, Recorder, RunFolder
+from .schedule import due, learning_rate_factor
 from .state import TrainingState, create_state, newest_checkpoint, restore_state, save_checkpoint
 from .step import train_step
 from .terms import uses_recognizer
+from .training_config import TrainingConfig, save_config
 from .validation import sample_sheet, validate
+from .warm_start import initialize_discriminator, initialize_from
 
 FORECAST_AFTER_MINUTES = 0.5
 
@@ -53,8 +53,9 @@ def train(config: TrainingConfig, folder: RunFolder, surroundings: Surroundings)
             checkpoint stays as it is.
     """
     if uses_recognizer(config) and surroundings.recognizer is None:
-        raise StyleSwapError("expected a recogniser for the identity and perceptual terms, got none; "
-                             "name its ONNX file as `recognizer`")
+        raise StyleSwapError(
+            "expected a recognizer for the identity and perceptual terms, got none; name its ONNX file as `recognizer`"
+        )
     check_shares(config, surroundings.replica.world)
     if surroundings.replica.is_main:
         folder.create()
@@ -80,11 +81,11 @@ def _begin(config: TrainingConfig, folder: RunFolder, device: torch.device, repl
 
 def _load_priors(config: TrainingConfig, state: TrainingState) -> None:
     if config.init_from:
-        fresh = initialise_from(state.generator, config.init_from)
+        fresh = initialize_from(state.generator, config.init_from)
         state.generator_ema.load_state_dict(state.generator.state_dict())
         _say_what_came(state.generator, fresh, config.init_from)
     if config.init_discriminator_from:
-        fresh = initialise_discriminator(state.discriminator, config.init_discriminator_from)
+        fresh = initialize_discriminator(state.discriminator, config.init_discriminator_from)
         _say_what_came(state.discriminator, fresh, config.init_discriminator_from)
 
 
@@ -96,8 +97,14 @@ def _say_what_came(network: nn.Module, fresh: Sized, origin: str) -> None:
 class _Run:
     """One process's share of a training: the loop and what happens at its intervals."""
 
-    def __init__(self, config: TrainingConfig, folder: RunFolder, surroundings: Surroundings, state: TrainingState,
-                 recorder: Recorder | None):
+    def __init__(
+        self,
+        config: TrainingConfig,
+        folder: RunFolder,
+        surroundings: Surroundings,
+        state: TrainingState,
+        recorder: Recorder | None,
+    ):
         self.config, self.folder, self.surroundings = config, folder, surroundings
         self.state, self.recorder = state, recorder  # the main replica alone records
         self.averages = Averages()
@@ -116,8 +123,14 @@ class _Run:
         config, state, device = self.config, self.state, self.surroundings.device
         with prefetch(self.surroundings.source, state.step, config.steps) as batches, self._progress() as progress:
             for batch in batches:
-                report = train_step(config, state, batch.to(device), self.surroundings.recognizer, self.forward,
-                                    self.surroundings.replica)
+                report = train_step(
+                    config,
+                    state,
+                    batch.to(device),
+                    self.surroundings.recognizer,
+                    self.forward,
+                    self.surroundings.replica,
+                )
                 self.averages.add(report.scalars)
                 self.finite &= report.finite
                 # On an accelerator, asking waits for it; there the question is put with the reports.
@@ -151,7 +164,9 @@ class _Run:
                 self._save()
         if out_of_time:
             if around.replica.is_main:
-                progress.write(f"stopped at step {step} of {config.steps}: the time is up; resume to go on", file=sys.stderr)
+                progress.write(
+                    f"stopped at step {step} of {config.steps}: the time is up; resume to go on", file=sys.stderr
+                )
         return out_of_time
 
     def _out_of_time(self) -> bool:
@@ -167,7 +182,8 @@ class _Run:
             bad = [name for name, value in self.averages.take().items() if value != value or abs(value) == float("inf")]
             raise StyleSwapError(
                 f"training diverged by step {self.state.step}: {', '.join(bad) or 'a loss'} is no longer finite; the "
-                f"checkpoints in {self.folder.checkpoints} are untouched: lower the learning rate and resume")
+                f"checkpoints in {self.folder.checkpoints} are untouched: lower the learning rate and resume"
+            )
 
     def _report(self, progress: tqdm) -> None:
         figures = self.averages.take()
@@ -184,10 +200,13 @@ class _Run:
         config, around, state = self.config, self.surroundings, self.state
         judged = around.validation or around.source
         if config.sample_images:
-            self.recorder.sheet(state.step, sample_sheet(state.generator_ema, judged, config.sample_images, around.device))
+            self.recorder.sheet(
+                state.step, sample_sheet(state.generator_ema, judged, config.sample_images, around.device)
+            )
         if around.validation is not None and config.validation_images:
-            figures = validate(state.generator_ema, around.validation, config.validation_images, around.recognizer,
-                               around.device)
+            figures = validate(
+                state.generator_ema, around.validation, config.validation_images, around.recognizer, around.device
+            )
             self.recorder.scalars(state.step, figures)
 
     def _save(self) -> None:
@@ -197,5 +216,11 @@ class _Run:
 
     def _progress(self) -> tqdm:
         interactive = sys.stderr.isatty()
-        return tqdm(total=self.config.steps, initial=self.state.step, unit="step", desc="training",
-                    mininterval=0.5 if interactive else 60, disable=not self.surroundings.replica.is_main)
+        return tqdm(
+            total=self.config.steps,
+            initial=self.state.step,
+            unit="step",
+            desc="training",
+            mininterval=0.5 if interactive else 60,
+            disable=not self.surroundings.replica.is_main,
+        )

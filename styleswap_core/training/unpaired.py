@@ -2,21 +2,21 @@
 
 Photographs show no one with another's face, so the paper's losses judge a swap by likeness and realism alone. A network
 that copies the target's features through its attributes is hardly contradicted: it learns to copy, and to please the
-recogniser by blotches. Four kinds of rows contradict it, each with a picture as its truth:
+recognizer by blotches. Four kinds of rows contradict it, each with a picture as its truth:
 
 - *Hidden*: the target's face is covered (hiding.py), the source is the target's own person, the truth is the photograph.
   What a face looks like can come from the embedding alone.
-- *Agreeing*: in its coarse colours a swap must be what the network itself makes of the covered target, without gradient:
+- *Agreeing*: in its coarse colors a swap must be what the network itself makes of the covered target, without gradient:
   what face the target wore must not matter. A network that paints covered faces from the embedding and copies the others
   cannot do this. Fine detail is left to the other rows and terms: the cover hides expression and gaze.
 - *Swapped back*: back-translation, as in machine translation without parallel texts (Sennrich et al. 2016; Lample et al.
   2018). The target is the network's own swap, without gradient, the source is the target's own person, the truth is the
   photograph, with its expression, pixel by pixel. Alone, this teaches a network that copies to go on copying; it begins
   when the first two have made swaps that differ from their targets.
-- *Recoloured*: in half of the rows the surroundings change their colours, in target and truth alike. In every
+- *Recoloured*: in half of the rows the surroundings change their colors, in target and truth alike. In every
   photograph the neck has the face's skin; in a swap it has not.
 
-Rows of which the truth is known stay as they are: same identity, but for the colours around, and the face world.
+Rows of which the truth is known stay as they are: same identity, but for the colors around, and the face world.
 """
 
 import dataclasses
@@ -25,9 +25,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .training_config import TrainingConfig
 from .batches import Batch
-from .face_occlusion import cover_faces, draw_colours, draw_covers, recolour_surroundings, smoothed
+from .face_occlusion import cover_faces, draw_colors, draw_covers, recolor_surroundings, smoothed
+from .training_config import TrainingConfig
 
 # The picture's side to the radius of the blur that keeps what rows agree upon.
 _COARSE = 24
@@ -35,11 +35,13 @@ _COARSE = 24
 Painter = Callable[[Tensor, Tensor], Tensor]
 
 
-def teach_unpaired(config: TrainingConfig, step: int, batch: Batch, generator: Callable, rows: slice = slice(None)) -> Batch:
+def teach_unpaired(
+    config: TrainingConfig, step: int, batch: Batch, generator: Callable, rows: slice = slice(None)
+) -> Batch:
     """The batch of `step` as the network is taught by it.
 
     Which rows are made into what goes by their place in the whole batch, and rows come in random order: the first ones
-    agree, the last ones are hidden, those before them are swapped back. The recogniser may judge the first rows alone
+    agree, the last ones are hidden, those before them are swapped back. The recognizer may judge the first rows alone
     (`recognizer_rows`): those are swaps.
 
     Args:
@@ -56,7 +58,7 @@ def teach_unpaired(config: TrainingConfig, step: int, batch: Batch, generator: C
             return generator(target, id_embedding).image.float()
 
     if config.recoloured:
-        batch = recolour(config, step, batch, rows)
+        batch = recolor(config, step, batch, rows)
     if step >= config.agreeing_start:
         batch = agree(config, step, batch, _unknown(batch, 0, agreeing, rows), paint, rows)
     if step >= config.back_translation_start:
@@ -69,8 +71,13 @@ def swap_back(batch: Batch, chosen: Tensor, paint: Painter) -> Batch:
     if not len(chosen):
         return batch
     photographs = batch.target[chosen]
-    return _replace(batch, chosen, target=paint(photographs, batch.id_embedding[chosen]), truth=photographs,
-                    id_embedding=batch.own_embedding[chosen])
+    return _replace(
+        batch,
+        chosen,
+        target=paint(photographs, batch.id_embedding[chosen]),
+        truth=photographs,
+        id_embedding=batch.own_embedding[chosen],
+    )
 
 
 def hide(config: TrainingConfig, step: int, batch: Batch, chosen: Tensor, rows: slice = slice(None)) -> Batch:
@@ -80,12 +87,20 @@ def hide(config: TrainingConfig, step: int, batch: Batch, chosen: Tensor, rows: 
     photographs = batch.target[chosen]
     covered, covers = _covered(config, step, batch, chosen, rows)
     # What is painted must reach as far as the face did, and as far as what covers it.
-    return _replace(batch, chosen, target=covered, truth=photographs, id_embedding=batch.own_embedding[chosen],
-                    face_mask=torch.maximum(batch.face_mask[chosen], covers))
+    return _replace(
+        batch,
+        chosen,
+        target=covered,
+        truth=photographs,
+        id_embedding=batch.own_embedding[chosen],
+        face_mask=torch.maximum(batch.face_mask[chosen], covers),
+    )
 
 
-def agree(config: TrainingConfig, step: int, batch: Batch, chosen: Tensor, paint: Painter, rows: slice = slice(None)) -> Batch:
-    """The rows `chosen` with a truth: their swap, its coarse colours those of the swap of the covered target."""
+def agree(
+    config: TrainingConfig, step: int, batch: Batch, chosen: Tensor, paint: Painter, rows: slice = slice(None)
+) -> Batch:
+    """The rows `chosen` with a truth: their swap, its coarse colors those of the swap of the covered target."""
     if not len(chosen):
         return batch
     covered, _ = _covered(config, step, batch, chosen, rows)
@@ -95,16 +110,17 @@ def agree(config: TrainingConfig, step: int, batch: Batch, chosen: Tensor, paint
     return _replace(batch, chosen, truth=truth)
 
 
-def recolour(config: TrainingConfig, step: int, batch: Batch, rows: slice = slice(None)) -> Batch:
-    """All rows but those that show an exact swap, with other colours around the face in target and truth."""
+def recolor(config: TrainingConfig, step: int, batch: Batch, rows: slice = slice(None)) -> Batch:
+    """All rows but those that show an exact swap, with other colors around the face in target and truth."""
     chosen = (batch.same_identity | ~batch.truth_known).nonzero().flatten()
     if not len(chosen):
         return batch
-    drawn = draw_colours(config.batch, config.seed, step, rows).rows(chosen)
+    drawn = draw_colors(config.batch, config.seed, step, rows).rows(chosen)
     # The truth of these rows is the target, or fills the place.
-    pictures = recolour_surroundings(batch.target[chosen], batch.face_mask[chosen], drawn)
-    return dataclasses.replace(batch, target=batch.target.index_copy(0, chosen, pictures),
-                               truth=batch.truth.index_copy(0, chosen, pictures))
+    pictures = recolor_surroundings(batch.target[chosen], batch.face_mask[chosen], drawn)
+    return dataclasses.replace(
+        batch, target=batch.target.index_copy(0, chosen, pictures), truth=batch.truth.index_copy(0, chosen, pictures)
+    )
 
 
 def _unknown(batch: Batch, first: int, last: int, rows: slice) -> Tensor:

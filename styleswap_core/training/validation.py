@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from ..faces.alignment import recognizer_crop
 from ..faces.arcface import TorchRecognizer
 from ..io.images import to_uint8
+from ..io.sheets import labeled_sheet, mask_picture
 from ..metrics import fidelity
 from ..metrics.mask_overlap import mask_iou
 from ..model.generator import Generator
-from ..io.sheets import labelled_sheet, mask_picture
 from .batches import SAMPLE_STEP, Batch, DataSource
 from .step import run_generator
 
@@ -29,22 +29,30 @@ def sample_sheet(generator: Generator, source: DataSource, images: int, device: 
     """
     batch = source.batch(SAMPLE_STEP, source_crop=True).to(device)
     output = run_generator(generator, batch)
-    columns = {"source": batch.source_crop, "target": batch.target, "result": output.image, "rgb": output.rgb,
-               "exact swap": batch.truth if bool(batch.truth_known.all()) else None}
+    columns = {
+        "source": batch.source_crop,
+        "target": batch.target,
+        "result": output.image,
+        "rgb": output.rgb,
+        "exact swap": batch.truth if bool(batch.truth_known.all()) else None,
+    }
     shown = {name: to_uint8(pictures[:images].cpu()) for name, pictures in columns.items() if pictures is not None}
     masks = output.mask[:images, 0].cpu().numpy()
-    rows = [[*(np.asarray(pictures[row]) for pictures in shown.values()), mask_picture(masks[row])]
-            for row in range(len(masks))]
-    return labelled_sheet(rows, columns=[*shown, "mask"], cell=max(128, generator.config.size))
+    rows = [
+        [*(np.asarray(pictures[row]) for pictures in shown.values()), mask_picture(masks[row])]
+        for row in range(len(masks))
+    ]
+    return labeled_sheet(rows, columns=[*shown, "mask"], cell=max(128, generator.config.size))
 
 
 @torch.no_grad()
-def validate(generator: Generator, source: DataSource, images: int, recognizer: TorchRecognizer | None,
-             device: torch.device) -> dict[str, float]:
+def validate(
+    generator: Generator, source: DataSource, images: int, recognizer: TorchRecognizer | None, device: torch.device
+) -> dict[str, float]:
     """Means over at least `images` samples of a source that shows the exact swap, the same ones each time.
 
     Keys as in the evaluation suite; `id_cos` and `id_cos_exact_swap` are cosines to the source's other photo by the
-    recogniser trained with, so they flatter and only their course says something.
+    recognizer trained with, so they flatter and only their course says something.
     """
     figures: dict[str, list[torch.Tensor]] = {}
     seen = 0

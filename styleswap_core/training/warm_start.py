@@ -13,7 +13,7 @@ from .run_folder import RunFolder
 from .state import checkpoint_paths, read_checkpoint
 
 
-def initialise_from(generator: Generator, path: str | Path) -> list[str]:
+def initialize_from(generator: Generator, path: str | Path) -> list[str]:
     """Copy into `generator` what a generator file has, and return the names of the parameters that start fresh.
 
     When the size doubles, the grown generator first does what the small one did, one octave larger (`model.growth`).
@@ -22,13 +22,15 @@ def initialise_from(generator: Generator, path: str | Path) -> list[str]:
         StyleSwapError: not a generator file, another size than that or half of it, or layers that do not fit.
     """
     trained, _ = load_generator(path)
-    # Training feeds L2-normalised embeddings; the same layer, scaled, makes of them what it made of longer ones.
+    # Training feeds L2-normalized embeddings; the same layer, scaled, makes of them what it made of longer ones.
     with torch.no_grad():
         trained.mapping.input.weight.mul_(trained.config.embedding_norm)
     size, trained_size = generator.config.size, trained.config.size
     if trained_size not in (size, size // 2):
-        raise StyleSwapError(f"{path}: expected a generator of {size} or {size // 2} px to start from, "
-                             f"got {trained_size} px; grow by one doubling at a time")
+        raise StyleSwapError(
+            f"{path}: expected a generator of {size} or {size // 2} px to start from, "
+            f"got {trained_size} px; grow by one doubling at a time"
+        )
     if trained_size < size:
         generator.load_state_dict(grow(trained, generator.config).state_dict())
         return unmatched(trained, generator)[0]
@@ -40,7 +42,7 @@ def initialise_from(generator: Generator, path: str | Path) -> list[str]:
     return sorted(set(wanted) - set(shared))
 
 
-def initialise_discriminator(discriminator: Discriminator, path: str | Path) -> list[str]:
+def initialize_discriminator(discriminator: Discriminator, path: str | Path) -> list[str]:
     """Copy into `discriminator` what an earlier training's has, and return the names of the parameters that start fresh.
 
     Where the size doubles, its new first block starts fresh.
@@ -65,7 +67,9 @@ def initialise_discriminator(discriminator: Discriminator, path: str | Path) -> 
         # What reads pictures of another size reads other frequencies.
         shared = {name: value for name, value in shared.items() if not name.startswith("from_rgb.")}
     if not any(name.startswith("blocks.") for name in shared):
-        raise StyleSwapError(f"{path}: no block of its discriminator has the shape that {discriminator.size} px training "
-                             "needs; use the same channels")
+        raise StyleSwapError(
+            f"{path}: no block of its discriminator has the shape that {discriminator.size} px training "
+            "needs; use the same channels"
+        )
     discriminator.load_state_dict(shared, strict=False)
     return sorted(set(wanted) - set(shared))

@@ -105,8 +105,10 @@ def stylegan2_weights(channels, w_dim=24, layers=8, seed=0):
 
 def paddle_layout(weights):
     """Linear weights (in, out), as Paddle keeps them."""
-    return {name: value.t().contiguous() if value.ndim == 2 and name.endswith("weight") else value
-            for name, value in weights.items()}
+    return {
+        name: value.t().contiguous() if value.ndim == 2 and name.endswith("weight") else value
+        for name, value in weights.items()
+    }
 
 
 def activate(x, bias):
@@ -204,7 +206,11 @@ def synthesis(weights, prefix, w_plus, maps, mask_names=None):
         x = styled(weights, f"{prefix}convs.{2 * level}", x, w_plus[:, row], own, up=True)
         x = styled(weights, f"{prefix}convs.{2 * level + 1}", x, w_plus[:, row + 1], own)
         layer = f"{prefix}to_rgbs.{level}"
-        rgb = modulated(weights, f"{layer}.conv", x, w_plus[:, row + 2], False) + weights[f"{layer}.bias"] + upsampled(rgb)
+        rgb = (
+            modulated(weights, f"{layer}.conv", x, w_plus[:, row + 2], False)
+            + weights[f"{layer}.bias"]
+            + upsampled(rgb)
+        )
         if mask is not None:
             raw = modulated(weights, f"{prefix}{mask_names[1]}.{level}.conv", x, w_plus[:, row + 2], False)
             mask = torch.sigmoid(raw + upsampled(mask))
@@ -213,14 +219,18 @@ def synthesis(weights, prefix, w_plus, maps, mask_names=None):
 
 
 def repeated(w, weights, prefix):
-    levels = sum(name.startswith(f"{prefix}to_rgbs.") and name.endswith(".bias") and "modulation" not in name for name in weights)
+    levels = sum(
+        name.startswith(f"{prefix}to_rgbs.") and name.endswith(".bias") and "modulation" not in name for name in weights
+    )
     return w[:, None].repeat(1, 2 * levels + 2, 1)
 
 
 def styleswap(weights, picture, embedding, mask_names):
     """(image, rgb, mask or None)"""
     w = mapping(weights, "generator.", activate(*linear(weights, "final_linear.0", embedding)))
-    rgb, mask = synthesis(weights, "generator.", repeated(w, weights, "generator."), encode(weights, picture)[::-1], mask_names)
+    rgb, mask = synthesis(
+        weights, "generator.", repeated(w, weights, "generator."), encode(weights, picture)[::-1], mask_names
+    )
     return (rgb if mask is None else rgb * mask + (1 - mask) * picture), rgb, mask
 
 

@@ -13,14 +13,14 @@ from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import foreign_networks as foreign  # noqa: E402
+import foreign_networks as foreign
 
-from styleswap_core.checkpoints import load_generator, save_generator  # noqa: E402
-from styleswap_core.checkpoints.convert import FORMATS, convert, training_command  # noqa: E402
-from styleswap_core.errors import StyleSwapError  # noqa: E402
-from styleswap_core.model import Generator, GeneratorConfig, preset  # noqa: E402
-from styleswap_core.pipeline.swap import domain_notice  # noqa: E402
-from styleswap_core.training.warm_start import initialise_from  # noqa: E402
+from styleswap_core.checkpoints import load_generator, save_generator
+from styleswap_core.checkpoints.convert import FORMATS, convert, training_command
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.model import Generator, GeneratorConfig, preset
+from styleswap_core.pipeline.swap import domain_notice
+from styleswap_core.training.warm_start import initialize_from
 
 SMALL = {4: 8, 8: 8, 16: 6, 32: 4}
 # The masking of attributes begins at 256 px.
@@ -38,8 +38,16 @@ def write_paddle(path, weights):
 
 def write_reimplementation(path, weights):
     other = {name: value + 1 for name, value in weights.items()}
-    torch.save({"g": other, "d": {"convs.0.0.weight": torch.zeros(2)}, "g_ema": OrderedDict(weights),
-                "g_optim": {"state": {}}, "d_optim": {"state": {}}}, path)
+    torch.save(
+        {
+            "g": other,
+            "d": {"convs.0.0.weight": torch.zeros(2)},
+            "g_ema": OrderedDict(weights),
+            "g_optim": {"state": {}},
+            "d_optim": {"state": {}},
+        },
+        path,
+    )
 
 
 def inputs(size, batch=2):
@@ -60,7 +68,9 @@ def converted(tmp_path, source, **options):
     return generator.eval().requires_grad_(False), metadata, conversion.report
 
 
-@pytest.mark.parametrize("channels, mask", [(SMALL, OUTER), (SMALL, None), (LARGE, OUTER)], ids=["32", "32-no-mask", "256"])
+@pytest.mark.parametrize(
+    "channels, mask", [(SMALL, OUTER), (SMALL, None), (LARGE, OUTER)], ids=["32", "32-no-mask", "256"]
+)
 def test_released_styleswap_draws_the_same(tmp_path, channels, mask):
     weights = foreign.styleswap_weights(channels, mask)
     write_paddle(tmp_path / "styleswap.pdparams", weights)
@@ -143,8 +153,10 @@ def test_training_starts_from_a_prior_with_the_settings_that_are_told(tmp_path, 
     told = dict(word.split("=", 1) for word in shlex.split(words) if "=" in word)
     model = Generator(preset(told["model"], **json.loads(told["model_overrides"])))
     assert told["init_from"] == str(tmp_path / "out.safetensors")
-    assert initialise_from(model, told["init_from"]) == []
-    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), generator.state_dict().values(), strict=True))
+    assert initialize_from(model, told["init_from"]) == []
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.state_dict().values(), generator.state_dict().values(), strict=True)
+    )
 
 
 def test_what_starts_fresh_is_the_same_each_time_and_leaves_random_numbers_alone(tmp_path):
@@ -168,8 +180,10 @@ def test_released_shapes_give_the_released_presets(monkeypatch):
     for channels, mask, name in ((narrow, OUTER, "released-256"), (wide, None, "released-512")):
         # One number stands for all: the shapes are what is read.
         ours = Generator(preset(name)).state_dict()
-        shapes = {link.theirs: torch.zeros(1).expand(link.form.shape(tuple(ours[key].shape)))
-                  for key, link in paddle.links(preset(name)).items()}
+        shapes = {
+            link.theirs: torch.zeros(1).expand(link.form.shape(tuple(ours[key].shape)))
+            for key, link in paddle.links(preset(name)).items()
+        }
         del ours
         assert paddle.matches(shapes)
         inferred = paddle.infer(shapes)
@@ -178,7 +192,9 @@ def test_released_shapes_give_the_released_presets(monkeypatch):
         assert [config.channels_at(resolution) for resolution in config.resolutions] == list(channels.values())
 
 
-@pytest.mark.parametrize("container", ["torch", "old torch", "safetensors", "processes", "half", "no buffers", "paddle-rewritten"])
+@pytest.mark.parametrize(
+    "container", ["torch", "old torch", "safetensors", "processes", "half", "no buffers", "paddle-rewritten"]
+)
 def test_the_same_weights_in_other_wrappings(tmp_path, container):
     weights = foreign.styleswap_weights(SMALL, OUTER)
     path = tmp_path / "weights.pth"

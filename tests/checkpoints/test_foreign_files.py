@@ -17,20 +17,24 @@ from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import foreign_networks as foreign  # noqa: E402
+import foreign_networks as foreign
 
-from styleswap_core.checkpoints import load_generator, save_generator  # noqa: E402
-from styleswap_core.checkpoints.convert import convert  # noqa: E402
-from styleswap_core.checkpoints.foreign_files import read_foreign  # noqa: E402
-from styleswap_core.checkpoints.restricted_pickle import names_in_pickle, read_plain_pickle  # noqa: E402
-from styleswap_core.cli import main  # noqa: E402
-from styleswap_core.errors import StyleSwapError  # noqa: E402
-from styleswap_core.model import Generator, preset  # noqa: E402
+from styleswap_core.checkpoints import load_generator, save_generator
+from styleswap_core.checkpoints.convert import convert
+from styleswap_core.checkpoints.foreign_files import read_foreign
+from styleswap_core.checkpoints.restricted_pickle import names_in_pickle, read_plain_pickle
+from styleswap_core.cli import main
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.model import Generator, preset
 
 SMALL = {4: 8, 8: 8, 16: 6, 32: 4}
 MASK = ("to_outtermask1", "to_outtermasks")
-ARRAYS = {"a": np.arange(6, dtype="f4").reshape(2, 3), "b": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
-          "c": np.ones(3, dtype=">f4"), "d": np.zeros((), dtype="f2")}
+ARRAYS = {
+    "a": np.arange(6, dtype="f4").reshape(2, 3),
+    "b": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    "c": np.ones(3, dtype=">f4"),
+    "d": np.zeros((), dtype="f2"),
+}
 
 
 class Hostile:
@@ -70,7 +74,9 @@ def refused(tmp_path, capsys):
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_arrays_come_out_as_they_went_in(protocol):
-    read = read_plain_pickle(pickle.dumps({**ARRAYS, "n": {"a": "linear_0.w_0"}, "i": [1, (2.5, None, True)]}, protocol=protocol))
+    read = read_plain_pickle(
+        pickle.dumps({**ARRAYS, "n": {"a": "linear_0.w_0"}, "i": [1, (2.5, None, True)]}, protocol=protocol)
+    )
     for name, array in ARRAYS.items():
         found = read[name].array()
         assert np.array_equal(found, array) and found.dtype == array.dtype
@@ -93,8 +99,11 @@ def test_nothing_but_arrays_and_plain_values_is_read(value):
         read_plain_pickle(pickle.dumps({"a": value}, protocol=4))
 
 
-@pytest.mark.parametrize("array", [np.array([object()]), np.array(["x"]), np.zeros(2, dtype=[("a", "f4")]), np.array([1j])],
-                         ids=["objects", "text", "records", "complex"])
+@pytest.mark.parametrize(
+    "array",
+    [np.array([object()]), np.array(["x"]), np.zeros(2, dtype=[("a", "f4")]), np.array([1j])],
+    ids=["objects", "text", "records", "complex"],
+)
 def test_arrays_of_other_things_than_numbers_are_refused(array):
     with pytest.raises(StyleSwapError):
         read_plain_pickle(pickle.dumps({"a": array}, protocol=4))["a"].array()
@@ -135,7 +144,9 @@ def test_misshapen_pickles_end_in_one_line(data):
 # --- hostile files
 
 
-@pytest.mark.parametrize("name", ["a.pdparams", "zip.pth", "zip4.pth", "old.pth", "bare.pkl", "safetensors.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["a.pdparams", "zip.pth", "zip4.pth", "old.pth", "bare.pkl", "safetensors.safetensors"]
+)
 def test_hostile_files_are_refused_by_name(tmp_path, refused, weights, name):
     path, hostile = tmp_path / name, Hostile(tmp_path / "run")
     arrays = {key: value.numpy() for key, value in weights.items()}
@@ -174,7 +185,10 @@ def test_an_array_that_claims_4_gb_in_a_small_file(tmp_path, refused):
     path = paddle_file(tmp_path / "lie.pdparams", {"generator.conv1.conv.weight": Lie()})
     assert path.stat().st_size < 1024
     message = refused(path)
-    assert "lies: generator.conv1.conv.weight claims the shape (32768, 32768), 4294967296 bytes, and has 8 bytes" in message
+    assert (
+        "lies: generator.conv1.conv.weight claims the shape (32768, 32768), 4294967296 bytes, and has 8 bytes"
+        in message
+    )
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["zip", "old"])
@@ -192,7 +206,9 @@ def test_a_storage_that_claims_4_gb_in_an_archive(tmp_path, refused):
         for entry in true.infolist():
             data = true.read(entry)
             if entry.filename.endswith("data.pkl"):
-                changed = data.replace(b"cpuq\x06K\x04", b"cpuq\x06J" + count).replace(b"K\x00K\x04\x85", b"K\x00J" + count + b"\x85")
+                changed = data.replace(b"cpuq\x06K\x04", b"cpuq\x06J" + count).replace(
+                    b"K\x00K\x04\x85", b"K\x00J" + count + b"\x85"
+                )
                 assert len(changed) == len(data) + 6
                 data = changed
             lie.writestr(entry.filename, data)
@@ -213,11 +229,16 @@ def safetensors_with(header, data):
     return struct.pack("<Q", len(text)) + text + data
 
 
-@pytest.mark.parametrize("shape, offsets", [([2, 2], [0, 4_000_000_000]), ([32768, 32768], [0, 16]), ([4], [8, 24]), ([4], [16, 0])],
-                         ids=["beyond the end", "shape", "hole", "backwards"])
+@pytest.mark.parametrize(
+    "shape, offsets",
+    [([2, 2], [0, 4_000_000_000]), ([32768, 32768], [0, 16]), ([4], [8, 24]), ([4], [16, 0])],
+    ids=["beyond the end", "shape", "hole", "backwards"],
+)
 def test_a_safetensors_header_that_lies(tmp_path, refused, shape, offsets):
     path = tmp_path / "lie.safetensors"
-    path.write_bytes(safetensors_with({"conv1.conv.weight": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}, bytes(16)))
+    path.write_bytes(
+        safetensors_with({"conv1.conv.weight": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}, bytes(16))
+    )
     assert "damaged, truncated or no checkpoint" in refused(path)
     with pytest.raises(StyleSwapError):
         load_generator(path)
@@ -237,15 +258,27 @@ def test_a_single_tensor_that_would_make_the_network_huge(tmp_path, refused, wei
     assert "lies: single tensors claim a network of 90000" in refused(path)
 
 
-@pytest.mark.parametrize("changes", [{"channels": {4: 10**7, 8: 10**7, 16: 10**7, 32: 10**7}}, {"style_dim": 2**62},
-                                     {"mapping_layers": 10**9}, {"encoder_blocks": 10**9}, {"size": 1024, "channels": None}],
-                         ids=lambda changes: next(iter(changes)))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"channels": {4: 10**7, 8: 10**7, 16: 10**7, 32: 10**7}},
+        {"style_dim": 2**62},
+        {"mapping_layers": 10**9},
+        {"encoder_blocks": 10**9},
+        {"size": 1024, "channels": None},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
 def test_a_model_file_that_claims_a_size_that_it_does_not_have(tmp_path, changes):
     generator = Generator(preset("tiny"))
     path = tmp_path / "model.safetensors"
     tensors = {name: tensor.contiguous() for name, tensor in generator.state_dict().items()}
     config = json.loads(json.dumps(generator.config.to_dict())) | changes
-    save_file(tensors, path, metadata={"format": "styleswap-generator", "version": "1", "config": json.dumps(config), "metadata": "{}"})
+    save_file(
+        tensors,
+        path,
+        metadata={"format": "styleswap-generator", "version": "1", "config": json.dumps(config), "metadata": "{}"},
+    )
     with pytest.raises(StyleSwapError, match="its tensors must be exactly those of its configuration"):
         load_generator(path)
 
@@ -273,7 +306,7 @@ def test_wrong_bytes_anywhere_end_in_one_line_or_do_no_harm(tmp_path, kind):
             # The beginning has more that can go wrong than the numbers have.
             data[random.randrange(min(len(data), random.choice((3000, len(data)))))] = random.randrange(256)
         if random.random() < 0.2:
-            del data[random.randrange(len(data)):]
+            del data[random.randrange(len(data)) :]
         path.write_bytes(data)
         try:
             convert(path)
@@ -315,7 +348,7 @@ def no_tensors(path, _):
     torch.save({"step": 3, "args": {"size": 256}}, path)
 
 
-def a_recogniser(path, _):
+def a_recognizer(path, _):
     paddle_file(path, {"input_layer.0.weight": np.zeros((64, 3, 3, 3), "f4")})
 
 
@@ -344,21 +377,25 @@ def bfloat_as_integers(path, weights):
     paddle_file(path, arrays | {"generator.input.input": np.zeros((1, 8, 4, 4), "u2")})
 
 
-@pytest.mark.parametrize("spoil, words", [
-    (truncated, "damaged or truncated"),
-    (truncated_old, "damaged or truncated"),
-    (truncated_paddle, "damaged or truncated"),
-    (other_archive, "damaged or truncated"),
-    (a_tensor, "holds a Tensor; expected a table of tensors"),
-    (a_list, "holds a list; expected a table"),
-    (no_tensors, "has no tensors of a generator; it has step, args"),
-    (a_recogniser, "is of no format that is known (styleswap-paddle, styleswap-pytorch, gpen, stylegan2)"),
-    (web_page, "damaged, truncated or no checkpoint"),
-    (sparse, "sparse or quantised"),
-    (our_model, "is a StyleSwap model already"),
-    (blurred_otherwise, "generator.convs.0.conv.blur.kernel is another filter than [1, 3, 3, 1]"),
-    (bfloat_as_integers, "1 no numbers with a fraction: generator.input.input (uint16)"),
-], ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(
+    "spoil, words",
+    [
+        (truncated, "damaged or truncated"),
+        (truncated_old, "damaged or truncated"),
+        (truncated_paddle, "damaged or truncated"),
+        (other_archive, "damaged or truncated"),
+        (a_tensor, "holds a Tensor; expected a table of tensors"),
+        (a_list, "holds a list; expected a table"),
+        (no_tensors, "has no tensors of a generator; it has step, args"),
+        (a_recognizer, "is of no format that is known (styleswap-paddle, styleswap-pytorch, gpen, stylegan2)"),
+        (web_page, "damaged, truncated or no checkpoint"),
+        (sparse, "sparse or quantized"),
+        (our_model, "is a StyleSwap model already"),
+        (blurred_otherwise, "generator.convs.0.conv.blur.kernel is another filter than [1, 3, 3, 1]"),
+        (bfloat_as_integers, "1 no numbers with a fraction: generator.input.input (uint16)"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
 def test_unfit_files(tmp_path, refused, weights, spoil, words):
     path = tmp_path / "checkpoint"
     spoil(path, weights)
@@ -404,7 +441,9 @@ def test_a_format_asked_for_that_it_is_not(tmp_path, refused):
 
 def test_gpen_for_super_resolution_is_told_apart(tmp_path, refused):
     weights = foreign.gpen_weights(SMALL)
-    weights |= {name: value for name, value in foreign.gpen_weights({4: 8, 8: 8, 16: 6}).items() if name.startswith("ecd")}
+    weights |= {
+        name: value for name, value in foreign.gpen_weights({4: 8, 8: 8, 16: 6}).items() if name.startswith("ecd")
+    }
     weights = {name: value for name, value in weights.items() if not name.startswith("ecd3")}
     torch.save(weights, tmp_path / "sr.pth")
     assert "the encoder reads 16 px and the generator draws 32 px" in refused(tmp_path / "sr.pth")
@@ -415,9 +454,18 @@ def test_gpen_for_super_resolution_is_told_apart(tmp_path, refused):
 
 def test_the_command_writes_a_model_and_says_where_everything_is_from(tmp_path, capsys, weights):
     torch.save({"g_ema": weights}, tmp_path / "my weights.pth")
-    assert main(["convert", str(tmp_path / "my weights.pth"), str(tmp_path / "m.safetensors"), "--set", "template=ffhq"]) == 0
+    assert (
+        main(["convert", str(tmp_path / "my weights.pth"), str(tmp_path / "m.safetensors"), "--set", "template=ffhq"])
+        == 0
+    )
     text = capsys.readouterr().out
-    for words in ("from the shapes:", "size 32", "attribute_injection every_conv: ", "template ffhq: as you said", "recognizer arcface_ir_se50"):
+    for words in (
+        "from the shapes:",
+        "size 32",
+        "attribute_injection every_conv: ",
+        "template ffhq: as you said",
+        "recognizer arcface_ir_se50",
+    ):
         assert words in text
     _, metadata = load_generator(tmp_path / "m.safetensors")
     assert metadata["converted_from"]["stated"]["template"]["value"] == "ffhq"
@@ -432,18 +480,23 @@ def test_json_and_dry_run(tmp_path, capsys):
     assert main(["convert", str(tmp_path / "a.pt"), str(tmp_path / "b.safetensors"), "--json"]) == 0
     wet = json.loads(capsys.readouterr().out)
     assert wet["bytes"] == (tmp_path / "b.safetensors").stat().st_size
-    assert {key: value for key, value in wet.items() if key in dry and key != "train"} == {key: value for key, value in dry.items() if key != "train"}
+    assert {key: value for key, value in wet.items() if key in dry and key != "train"} == {
+        key: value for key, value in dry.items() if key != "train"
+    }
 
 
-@pytest.mark.parametrize("words, told", [
-    (["a.pth"], "expected a file to write after IN"),
-    (["a.pth", "b.pth"], "ends in .safetensors"),
-    (["a.pth", "nowhere/b.safetensors"], "does not exist"),
-    (["a.safetensors", "a.safetensors"], "is the file to convert"),
-    (["a.pth", "b.safetensors", "--set", "template"], "expected key=value"),
-    (["a.pth", "b.safetensors", "--part", "d"], "has no part 'd'; it has g_ema"),
-    (["a.pth", "b.safetensors", "--format", "onnx"], "invalid choice"),
-])
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["a.pth"], "expected a file to write after IN"),
+        (["a.pth", "b.pth"], "ends in .safetensors"),
+        (["a.pth", "nowhere/b.safetensors"], "does not exist"),
+        (["a.safetensors", "a.safetensors"], "is the file to convert"),
+        (["a.pth", "b.safetensors", "--set", "template"], "expected key=value"),
+        (["a.pth", "b.safetensors", "--part", "d"], "has no part 'd'; it has g_ema"),
+        (["a.pth", "b.safetensors", "--format", "onnx"], "invalid choice"),
+    ],
+)
 def test_wrong_arguments(tmp_path, monkeypatch, capsys, weights, words, told):
     monkeypatch.chdir(tmp_path)
     torch.save({"g_ema": weights}, "a.pth")

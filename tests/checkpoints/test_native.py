@@ -75,15 +75,13 @@ def test_loading_leaves_random_numbers_alone(model_file):
 def test_a_channels_last_model_is_saved_too(tmp_path, generator):
     path = tmp_path / "model.safetensors"
     save_generator(path, build().to(memory_format=torch.channels_last), {})
-    assert torch.equal(
-        load_generator(path)[0].encoder.down["8"].weight, generator.encoder.down["8"].weight
-    )
+    assert torch.equal(load_generator(path)[0].encoder.down["8"].weight, generator.encoder.down["8"].weight)
 
 
 def rewrite(path, change_header=lambda header: header, change_tensors=lambda tensors: tensors):
     with safe_open(path, framework="pt") as file:
         header = dict(file.metadata())
-        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
     save_file(change_tensors(tensors), path, metadata=change_header(header))
 
 
@@ -122,7 +120,7 @@ def damaged_config(path):
 
 
 def unknown_setting(path):
-    rewrite(path, lambda header: header | {"config": json.dumps(json.loads(header["config"]) | {"colour": 3})})
+    rewrite(path, lambda header: header | {"config": json.dumps(json.loads(header["config"]) | {"color": 3})})
 
 
 def metadata_of_another_form(path):
@@ -193,7 +191,7 @@ def missing(path):
         (without_config, "its metadata cannot be read"),
         (damaged_config, "its metadata cannot be read"),
         (metadata_of_another_form, "its metadata is not a table"),
-        (unknown_setting, "unknown generator setting colour"),
+        (unknown_setting, "unknown generator setting color"),
         (missing_tensor, "lacks "),
         (extra_tensor, "has unknown extra"),
         (other_shape, "has another shape for mapping.input.bias"),

@@ -15,8 +15,15 @@ HOW_TO_GET_A_BROWSER = (
     "no browser: pip install playwright, and install Chromium (apt-get install chromium) or name one in CHROMIUM"
 )
 # Without these Chromium looks for hosts on the network at every start.
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 PAGE_SECONDS = 180
 # Pictures arrive after the run; a node loads them when it is drawn. Videos are elements of their own.
 PICTURES_SHOWN = """only => app.graph.nodes.every(node =>
@@ -65,8 +72,12 @@ def open_page(
     browser: Any, server: ComfyServer, locale: str = "en", width: int = 1920, height: int = 1080
 ) -> Iterator["ComfyPage"]:
     """ComfyUI's page in a language, as for somebody who has been there before: without the first-run dialog."""
-    settings = {"Comfy.TutorialCompleted": True, "Comfy.Locale": locale, "Comfy.Minimap.Visible": False,
-                "Comfy.Graph.CanvasInfo": False}
+    settings = {
+        "Comfy.TutorialCompleted": True,
+        "Comfy.Locale": locale,
+        "Comfy.Minimap.Visible": False,
+        "Comfy.Graph.CanvasInfo": False,
+    }
     for key, value in settings.items():
         server.post(f"/settings/{key}", value)
     page = browser.new_page()
@@ -168,7 +179,11 @@ class ComfyPage:
         self.page.wait_for_function(PICTURES_SHOWN, arg=node_id)
         title = 30
         corner = self.page.locator("#graph-canvas").bounding_box()
-        return self.picture({
-            "x": corner["x"] + left - margin, "y": corner["y"] + top - title - margin,
-            "width": width + 2 * margin, "height": height + title + 2 * margin,
-        })
+        return self.picture(
+            {
+                "x": corner["x"] + left - margin,
+                "y": corner["y"] + top - title - margin,
+                "width": width + 2 * margin,
+                "height": height + title + 2 * margin,
+            }
+        )

@@ -101,9 +101,21 @@ class ComfyServer:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = self.base / "server.log"
-        command = [str(python), str(folder / "main.py"), "--cpu", "--listen", "127.0.0.1", "--port", str(self.port),
-                   "--base-directory", str(self.base), "--database-url", "sqlite:///:memory:", "--disable-api-nodes",
-                   "--disable-auto-launch"]
+        command = [
+            str(python),
+            str(folder / "main.py"),
+            "--cpu",
+            "--listen",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+            "--base-directory",
+            str(self.base),
+            "--database-url",
+            "sqlite:///:memory:",
+            "--disable-api-nodes",
+            "--disable-auto-launch",
+        ]
         if self.tiny_disks:
             disks = [self.base / name for name in self.tiny_disks]
             for disk in disks:

@@ -9,8 +9,8 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from comfy_server import HOW_TO_GET_COMFYUI, ComfyServer, can_mount, find_comfyui, link_pack  # noqa: E402
-from workflow_files import load_prompt, load_workflow, nodes_of, with_probes  # noqa: E402
+from comfy_server import HOW_TO_GET_COMFYUI, ComfyServer, can_mount, find_comfyui, link_pack
+from workflow_files import load_prompt, load_workflow, nodes_of, with_probes
 
 HERE = Path(__file__).resolve().parent
 TINY_DISKS = ("models/styleswap/identities/tiny", "output/tiny")

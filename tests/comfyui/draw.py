@@ -20,9 +20,9 @@ from PIL import Image, ImageOps
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from browser import open_browser, open_page  # noqa: E402
-from comfy_server import PACK, PACK_NAME, ComfyServer, Run, link_pack  # noqa: E402
-from workflow_files import (  # noqa: E402
+from browser import open_browser, open_page
+from comfy_server import PACK, PACK_NAME, ComfyServer, Run, link_pack
+from workflow_files import (
     GOLDEN,
     TEMPLATES,
     load_prompt,
@@ -44,7 +44,10 @@ README_IMAGES = PACK / "docs" / "images"
 def main() -> None:
     """Command line."""
     kinds: dict[str, Callable[[ComfyServer, str], None]] = {
-        "thumbnails": draw_thumbnails, "help": draw_help, "readme": draw_readme, "golden": draw_golden
+        "thumbnails": draw_thumbnails,
+        "help": draw_help,
+        "readme": draw_readme,
+        "golden": draw_golden,
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="+", choices=kinds)
@@ -147,7 +150,9 @@ def draw_readme(server: ComfyServer, only_name: str) -> None:
         for name in filter(lambda name: only_name in name, ("01_first_swap", "02_two_faces_two_identities")):
             page.load(load_workflow(name))
             page.run()
-            _save(README_IMAGES / f"{name}.jpg", ImageOps.contain(page.picture(), README_SIZE, Image.Resampling.LANCZOS))
+            _save(
+                README_IMAGES / f"{name}.jpg", ImageOps.contain(page.picture(), README_SIZE, Image.Resampling.LANCZOS)
+            )
         page.page.set_viewport_size(BROWSER_SIZE)
         page.browse_templates(PACK_NAME)
         _save(README_IMAGES / "templates.jpg", ImageOps.contain(page.picture(), (1600, 1600), Image.Resampling.LANCZOS))

@@ -20,12 +20,14 @@ spec = importlib.util.spec_from_file_location(NAME, Path(PACK) / "__init__.py", 
 sys.modules[NAME] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules[NAME])
 
-import torch  # noqa: E402  (ComfyUI wants its arguments first)
+import torch
 
 torch.set_num_threads(1)
 memory = importlib.import_module("comfy.model_management")
 module = importlib.import_module(f"{NAME}.nodes.generator")
-core = {name: importlib.import_module(f"{NAME}.styleswap_core.{name}") for name in ("identity", "checkpoints", "errors")}
+core = {
+    name: importlib.import_module(f"{NAME}.styleswap_core.{name}") for name in ("identity", "checkpoints", "errors")
+}
 
 loaded = module.LoadedGenerator("demo", core["checkpoints"].DEMO_MODEL)
 torch.manual_seed(0)
@@ -59,6 +61,14 @@ try:
     message = ""
 except core["errors"].StyleSwapError as error:
     message = str(error)
-print(json.dumps({
-    "managed": managed, "baked": baked, "attempts": attempts, "difference": difference, "message": message,
-}))
+print(
+    json.dumps(
+        {
+            "managed": managed,
+            "baked": baked,
+            "attempts": attempts,
+            "difference": difference,
+            "message": message,
+        }
+    )
+)

@@ -8,16 +8,41 @@ from workflow_files import SWAP, default_inputs, only, small_prompt, target_link
 from styleswap_core.checkpoints import DEMO_MODEL, load_generator
 
 EXTRACT, DETECT, BLEND, INVERT, SAVE_IMAGE, SAVE_IDENTITY, LOAD_IDENTITY, COMPARE, MIX, LIST = (
-    f"StyleSwap_{name}" for name in (
-        "ExtractArcFaceID", "DetectFaces", "BlendWithMask", "InvertIdentity", "SaveImage", "SaveIdentity", "LoadIdentity",
-        "CompareIdentity", "BlendIdentities", "IdentityList",
+    f"StyleSwap_{name}"
+    for name in (
+        "ExtractArcFaceID",
+        "DetectFaces",
+        "BlendWithMask",
+        "InvertIdentity",
+        "SaveImage",
+        "SaveIdentity",
+        "LoadIdentity",
+        "CompareIdentity",
+        "BlendIdentities",
+        "IdentityList",
     )
 )
 # Every input that takes pictures, and every one that takes an identity.
-PICTURES = [(SWAP, "image"), (EXTRACT, "image"), (EXTRACT, "image_2"), (DETECT, "image"), (BLEND, "target"),
-            (BLEND, "swapped"), (INVERT, "source"), (INVERT, "guides"), (SAVE_IMAGE, "images")]
-IDENTITIES = [(SWAP, "identity"), (SWAP, "reference"), (COMPARE, "identity_b"), (MIX, "identity_2"), (DETECT, "reference"),
-              (SAVE_IDENTITY, "identity"), (LIST, "identity_2")]
+PICTURES = [
+    (SWAP, "image"),
+    (EXTRACT, "image"),
+    (EXTRACT, "image_2"),
+    (DETECT, "image"),
+    (BLEND, "target"),
+    (BLEND, "swapped"),
+    (INVERT, "source"),
+    (INVERT, "guides"),
+    (SAVE_IMAGE, "images"),
+]
+IDENTITIES = [
+    (SWAP, "identity"),
+    (SWAP, "reference"),
+    (COMPARE, "identity_b"),
+    (MIX, "identity_2"),
+    (DETECT, "reference"),
+    (SAVE_IDENTITY, "identity"),
+    (LIST, "identity_2"),
+]
 RECOGNIZER_SHA256 = load_generator(DEMO_MODEL)[1]["recognizer_sha256"]
 PROBES = {"IMAGE": "Probe_Picture", "MASK": "Probe_Mask"}
 
@@ -34,7 +59,9 @@ def entry_of(server, own_nodes):
 
     def entry(node, spoiled, kind, **values):
         groups = own_nodes[node]["input"]
-        inputs = default_inputs(own_nodes[node]) | {key: links[key] for key in groups["required"] if key in links} | values
+        inputs = (
+            default_inputs(own_nodes[node]) | {key: links[key] for key in groups["required"] if key in links} | values
+        )
         sort, *_ = {**groups["required"], **groups.get("optional", {})}[spoiled]
         # Masks are made after the pictures that they belong to.
         value = links["target"] if sort == "MASK" else links[spoiled]
@@ -84,32 +111,40 @@ def test_odd_pictures_are_used_as_they_are_meant(server, entry_of, node, spoiled
         assert ("values outside 0..1 or not numbers were clipped in frames 0, 1" in run.texts("text-3")[0]) == clipped
 
 
-@pytest.mark.parametrize(("spoiled", "kind", "words"), [
-    ("mask", "empty", "masks"), ("mask", "one frame more", "got 3"), ("keep", "one frame more", "got 3"),
-    ("swapped", "scaled", "96 x 96"), ("swapped", "twice", "got 4"),
-])
+@pytest.mark.parametrize(
+    ("spoiled", "kind", "words"),
+    [
+        ("mask", "empty", "masks"),
+        ("mask", "one frame more", "got 3"),
+        ("keep", "one frame more", "got 3"),
+        ("swapped", "scaled", "96 x 96"),
+        ("swapped", "twice", "got 4"),
+    ],
+)
 def test_batches_that_do_not_go_together_are_named(entry_of, spoiled, kind, words):
     assert words in _sentence(entry_of(BLEND, spoiled, kind), BLEND)
 
 
-@pytest.mark.parametrize(("kind", "everywhere"), [
-    ("all", True), ("of another size", True), ("of Load Image", True), ("not a number", False)
-])
+@pytest.mark.parametrize(
+    ("kind", "everywhere"), [("all", True), ("of another size", True), ("of Load Image", True), ("not a number", False)]
+)
 def test_odd_masks_are_used_as_they_are_meant(server, entry_of, kind, everywhere):
     run = _passed(server, entry_of(BLEND, "mask", kind, feather=0.0))
     assert np.array_equal(run.pixels("picture-0"), run.pixels("shown")) == everywhere
 
 
 @pytest.mark.parametrize(("node", "spoiled"), IDENTITIES[:5])
-def test_recognisers_do_not_mix(entry_of, node, spoiled):
+def test_recognizers_do_not_mix(entry_of, node, spoiled):
     values = {"faces": "by likeness"} if spoiled == "reference" and node == SWAP else {}
-    text = _sentence(entry_of(node, spoiled, "of another recogniser", **values), node)
+    text = _sentence(entry_of(node, spoiled, "of another recognizer", **values), node)
     assert "'another'" in text and ("'arcface_demo'" in text or f"of sha256 {RECOGNIZER_SHA256[:16]}" in text)
 
 
-def test_a_face_model_needs_its_own_recogniser(server, entry_of):
-    text = _sentence(entry_of(SAVE_IDENTITY, "identity", "as it is", file_format="ReActor face model",
-                              filename="a_face_model"), SAVE_IDENTITY)
+def test_a_face_model_needs_its_own_recognizer(server, entry_of):
+    text = _sentence(
+        entry_of(SAVE_IDENTITY, "identity", "as it is", file_format="ReActor face model", filename="a_face_model"),
+        SAVE_IDENTITY,
+    )
     assert "w600k_r50" in text
     assert not (server.base / "models" / "reactor" / "faces" / "a_face_model.safetensors").exists()
 
@@ -124,9 +159,13 @@ def test_an_empty_list_is_named(entry_of, node, spoiled):
     assert "expected an identity, got an empty list" in _sentence(entry_of(node, spoiled, "empty list", **values), node)
 
 
-@pytest.mark.parametrize(("node", "spoiled"), [case for case in IDENTITIES if case[1] != "reference" and case[0] != LIST])
+@pytest.mark.parametrize(
+    ("node", "spoiled"), [case for case in IDENTITIES if case[1] != "reference" and case[0] != LIST]
+)
 def test_nothing_on_a_wire_that_must_carry_something_is_named(entry_of, node, spoiled):
-    assert "expected a face model with an embedding, got NoneType" in _sentence(entry_of(node, spoiled, "nothing"), node)
+    assert "expected a face model with an embedding, got NoneType" in _sentence(
+        entry_of(node, spoiled, "nothing"), node
+    )
 
 
 @pytest.mark.parametrize(("node", "spoiled"), [(DETECT, "reference"), (LIST, "identity_2")])
@@ -155,12 +194,14 @@ def test_a_disk_that_fills_up_while_identities_are_saved(server, entry_of, tiny_
     files = server.on_tiny_disk(disk)
     assert [file.name for file in files] == saved, "no half file"
     whole = files[0].read_bytes()
-    _sentence(entry_of(SAVE_IDENTITY, "identity", "inverted for another model", filename="tiny/0", if_exists="overwrite"),
-              SAVE_IDENTITY)
+    _sentence(
+        entry_of(SAVE_IDENTITY, "identity", "inverted for another model", filename="tiny/0", if_exists="overwrite"),
+        SAVE_IDENTITY,
+    )
     assert files[0].read_bytes() == whole, "the old file stays"
     load = {"class_type": LOAD_IDENTITY, "inputs": {"identity_file": f"tiny/{saved[-1]}"}}
     info = server.run({"load": load, "info": {"class_type": "PreviewAny", "inputs": {"source": ["load", 1]}}})
-    assert "recogniser arcface_demo" in info.texts("info")[0]
+    assert "recognizer arcface_demo" in info.texts("info")[0]
 
 
 def test_a_disk_that_is_too_small_for_a_picture(server, entry_of, tiny_disks):

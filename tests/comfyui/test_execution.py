@@ -1,4 +1,4 @@
-"""How the nodes behave while they run: refusals, cancelling, memory, models that come, change and go."""
+"""How the nodes behave while they run: refusals, canceling, memory, models that come, change and go."""
 
 import os
 import shutil
@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from workflow_files import SWAP, SYNTHETIC, default_inputs, only, small_prompt, target_link, with_probe
 
 MODEL, ANALYSIS, DETECT, EXTRACT, BLEND = (
-    f"StyleSwap_{name}" for name in ("LoadModel", "LoadFaceAnalysis", "DetectFaces", "ExtractArcFaceID", "BlendWithMask")
+    f"StyleSwap_{name}"
+    for name in ("LoadModel", "LoadFaceAnalysis", "DetectFaces", "ExtractArcFaceID", "BlendWithMask")
 )
 FRAMES = 240
 MIB = 2**20
@@ -81,10 +82,15 @@ def test_a_face_that_is_not_there_is_an_error_only_on_demand(server):
 def test_frames_without_a_face_come_back_as_they_went_in(server, empty):
     prompt = small_prompt(frames=2)
     swap = prompt[only(prompt, SWAP)]["inputs"]
-    prompt["grey"] = {"class_type": "EmptyImage",
-                      "inputs": {"width": 192, "height": 192, "batch_size": 1, "color": 0x808080}}
-    pair = {"first": (["grey", 0], swap["image"]), "last": (swap["image"], ["grey", 0]),
-            "all": (["grey", 0], ["grey", 0])}[empty]
+    prompt["gray"] = {
+        "class_type": "EmptyImage",
+        "inputs": {"width": 192, "height": 192, "batch_size": 1, "color": 0x808080},
+    }
+    pair = {
+        "first": (["gray", 0], swap["image"]),
+        "last": (swap["image"], ["gray", 0]),
+        "all": (["gray", 0], ["gray", 0]),
+    }[empty]
     prompt["frames"] = {"class_type": "ImageBatch", "inputs": {"image1": pair[0], "image2": pair[1]}}
     swap["image"] = ["frames", 0]
     run = server.run(with_probe(prompt, "target", ["frames", 0]))
@@ -156,7 +162,7 @@ class _PeakMemory:
 def test_memory_is_flat_over_long_batches(server):
     server.post("/free", {"free_memory": True})
     peaks, rests = [], []
-    # At full strength the recogniser has nothing to do; what is cached must not be what is measured.
+    # At full strength the recognizer has nothing to do; what is cached must not be what is measured.
     for feather in (0.0, 0.5, 1.0):
         with _PeakMemory(server) as memory:
             run = server.run(small_prompt(frames=4, repeat=FRAMES // 4, mask_feather=feather))

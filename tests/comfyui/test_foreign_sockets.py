@@ -38,10 +38,14 @@ def test_a_face_model_is_saved_loaded_and_compared(server):
     prompt = _with_foreign(small_prompt())
     wanted = {"filename": "somebody", "file_format": "ReActor face model", "if_exists": "overwrite"}
     prompt["save"] = {"class_type": "StyleSwap_SaveIdentity", "inputs": {"identity": ["foreign", FACE_MODEL], **wanted}}
-    prompt["load"] = {"class_type": "StyleSwap_LoadIdentity",
-                      "inputs": {"identity_file": "(none saved yet)", "file": ["save", 0]}}
-    prompt["compare"] = {"class_type": "StyleSwap_CompareIdentity",
-                         "inputs": {"identity_a": ["load", 0], "identity_b": ["foreign", FACE_MODEL]}}
+    prompt["load"] = {
+        "class_type": "StyleSwap_LoadIdentity",
+        "inputs": {"identity_file": "(none saved yet)", "file": ["save", 0]},
+    }
+    prompt["compare"] = {
+        "class_type": "StyleSwap_CompareIdentity",
+        "inputs": {"identity_a": ["load", 0], "identity_b": ["foreign", FACE_MODEL]},
+    }
     prompt["text"] = {"class_type": "PreviewAny", "inputs": {"source": ["compare", 1]}}
     assert "likeness 1.000" in server.run(prompt).texts("text")[0]
     assert (server.base / "models" / "reactor" / "faces" / "somebody.safetensors").is_file()
@@ -49,7 +53,7 @@ def test_a_face_model_is_saved_loaded_and_compared(server):
 
 @pytest.fixture
 def photo_model(server):
-    """The demo generator under the name of the recogniser that face models come from."""
+    """The demo generator under the name of the recognizer that face models come from."""
     path = server.base / "models" / "styleswap" / "for_face_models.safetensors"
     generator, metadata = load_generator(DEMO_MODEL)
     generator.config = replace(generator.config, recognizer="w600k_r50")
@@ -58,12 +62,12 @@ def photo_model(server):
     path.unlink()
 
 
-def test_a_face_model_swaps_with_a_model_of_its_recogniser_and_no_other(server, analyzer, photo_model):
+def test_a_face_model_swaps_with_a_model_of_its_recognizer_and_no_other(server, analyzer, photo_model):
     prompt = _with_foreign(small_prompt())
     source = prompt["foreign"]["inputs"]["image"]
     prompt[only(prompt, SWAP)]["inputs"]["identity"] = ["foreign", FACE_MODEL]
     message = error_message(server.await_end(server.queue(prompt)))
-    assert "trained with the recogniser" in message and "'w600k_r50'" in message
+    assert "trained with the recognizer" in message and "'w600k_r50'" in message
     prompt[only(prompt, MODEL)]["inputs"]["model_name"] = photo_model.name
     run = server.run(with_probe(with_probe(prompt, "source", source), "target", target_link()))
     (person,), (before,) = analyzer.detect(run.pixels("source")[0]), analyzer.detect(run.pixels("target")[0])

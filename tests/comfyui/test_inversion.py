@@ -1,4 +1,4 @@
-"""Invert Identity in a real ComfyUI: gradients inside its inference mode, the result in a swap, refusals, cancelling."""
+"""Invert Identity in a real ComfyUI: gradients inside its inference mode, the result in a swap, refusals, canceling."""
 
 import numpy as np
 import pytest
@@ -10,19 +10,58 @@ INVERT = "StyleSwap_InvertIdentity"
 
 def _prompt(**changes):
     """Two rendered photos of a person, inverted, and swapped onto another one."""
-    world = {"source_person": 18, "target_person": 23, "source_setting": 26, "target_setting": 23, "motion_setting": 2,
-             "size": 192, "frames": 1, "people": 1, "photos": 2, "exact": False}
-    invert = {"model": ["model", 0], "face_analysis": ["analysis", 0], "source": ["world", 0], "guides": ["world", 0], "steps": 4,
-              "trust": 0.5, "seed": 0, "low_memory": False, "keep_on_cancel": True, "filename": "test/kept"} | changes
-    swap = {"model": ["model", 0], "face_analysis": ["analysis", 0], "identity": ["invert", 0], "image": ["world", 1],
-            "faces": "all", "index": "0", "order": "left-right", "likeness": 0.3, "strength": 1.0, "mask_grow": 0,
-            "mask_feather": 0.0, "on_missing": "error", "batch_size": 8}
+    world = {
+        "source_person": 18,
+        "target_person": 23,
+        "source_setting": 26,
+        "target_setting": 23,
+        "motion_setting": 2,
+        "size": 192,
+        "frames": 1,
+        "people": 1,
+        "photos": 2,
+        "exact": False,
+    }
+    invert = {
+        "model": ["model", 0],
+        "face_analysis": ["analysis", 0],
+        "source": ["world", 0],
+        "guides": ["world", 0],
+        "steps": 4,
+        "trust": 0.5,
+        "seed": 0,
+        "low_memory": False,
+        "keep_on_cancel": True,
+        "filename": "test/kept",
+    } | changes
+    swap = {
+        "model": ["model", 0],
+        "face_analysis": ["analysis", 0],
+        "identity": ["invert", 0],
+        "image": ["world", 1],
+        "faces": "all",
+        "index": "0",
+        "order": "left-right",
+        "likeness": 0.3,
+        "strength": 1.0,
+        "mask_grow": 0,
+        "mask_feather": 0.0,
+        "on_missing": "error",
+        "batch_size": 8,
+    }
     prompt = {
         "world": {"class_type": "StyleSwap_SyntheticFace", "inputs": world},
         "model": {"class_type": "StyleSwap_LoadModel", "inputs": {"model_name": "demo (built in)"}},
-        "analysis": {"class_type": "StyleSwap_LoadFaceAnalysis",
-                     "inputs": {"pack": "demo (built in)", "detection_size": "automatic", "detection_threshold": 0.5,
-                                "run_on": "CPU", "download": False}},
+        "analysis": {
+            "class_type": "StyleSwap_LoadFaceAnalysis",
+            "inputs": {
+                "pack": "demo (built in)",
+                "detection_size": "automatic",
+                "detection_threshold": 0.5,
+                "run_on": "CPU",
+                "download": False,
+            },
+        },
         "invert": {"class_type": INVERT, "inputs": invert},
         "swap": {"class_type": "StyleSwap_SwapFace", "inputs": swap},
         "text": {"class_type": "PreviewAny", "inputs": {"source": ["invert", 2]}},
@@ -58,8 +97,11 @@ def test_zero_steps_are_the_plain_identity(server):
 
 
 def test_a_source_without_a_face_is_refused(server):
-    prompt = _prompt(source=["grey", 0])
-    prompt["grey"] = {"class_type": "EmptyImage", "inputs": {"width": 192, "height": 192, "batch_size": 1, "color": 0x808080}}
+    prompt = _prompt(source=["gray", 0])
+    prompt["gray"] = {
+        "class_type": "EmptyImage",
+        "inputs": {"width": 192, "height": 192, "batch_size": 1, "color": 0x808080},
+    }
     message = error_message(server.await_end(server.queue(prompt)))
     assert INVERT in message and "shows none" in message
 
@@ -70,8 +112,8 @@ def test_a_bad_file_name_is_refused_before_the_work(server):
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_cancelled_within_a_second_and_kept_on_demand(server, keep):
-    name = f"cancelled/{keep}"
+def test_canceled_within_a_second_and_kept_on_demand(server, keep):
+    name = f"canceled/{keep}"
     prompt_id = server.queue(_prompt(steps=2000, trust=0.0, filename=name, keep_on_cancel=keep))
     server.await_working(prompt_id, "invert")
     entry, seconds = server.interrupt(prompt_id)

@@ -41,8 +41,10 @@ def test_without_insightface_everything_loads_and_what_needs_it_says_how_to_inst
         entry = server.await_end(server.queue(small_prompt()))
         message = error_message(entry)
         assert "insightface" in message and "pip install" in message
-        alone = {"1": {"class_type": SYNTHETIC, "inputs": default_inputs(own_nodes[SYNTHETIC]) | {"size": 128}},
-                 "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}}
+        alone = {
+            "1": {"class_type": SYNTHETIC, "inputs": default_inputs(own_nodes[SYNTHETIC]) | {"size": 128}},
+            "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+        }
         server.run(alone)
 
 

@@ -17,7 +17,11 @@ def told(tmp_path_factory):
     base = tmp_path_factory.mktemp("memory")
     (base / "custom_nodes").mkdir()
     done = subprocess.run(
-        [python, PROBE, folder, PACK, base], capture_output=True, text=True, timeout=600, cwd=folder,
+        [python, PROBE, folder, PACK, base],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        cwd=folder,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr

@@ -15,7 +15,10 @@ def test_the_script_without_the_browser_prints_what_was_saved(server):
     (script,) = [code for code in re.findall(r"```python\n(.*?)```", text, re.S) if SERVER in code]
     done = subprocess.run(
         [sys.executable, "-c", script.replace(SERVER, server.url)],
-        cwd=PACK, capture_output=True, text=True, timeout=300,
+        cwd=PACK,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     kind, folder, name = next(line for line in done.stdout.splitlines() if line.startswith("output ")).split(" ")
@@ -30,6 +33,13 @@ def test_doctor_runs_from_the_packs_folder_with_comfyuis_python():
     done = subprocess.run([python, *words], cwd=PACK, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    for start in ("python: ", "device: ", "packages: torch ", "onnx providers: ", "ComfyUI ", "insightface packs in ",
-                  "missing:"):
+    for start in (
+        "python: ",
+        "device: ",
+        "packages: torch ",
+        "onnx providers: ",
+        "ComfyUI ",
+        "insightface packs in ",
+        "missing:",
+    ):
         assert any(line.startswith(start) for line in lines), f"no line begins with {start!r}"

@@ -112,7 +112,8 @@ def test_nothing_but_the_web_folder_is_served(server):
 def _texts_of(info):
     """Tooltips by the keys under which translations are looked up: input ids, output numbers."""
     inputs = {
-        key: options[0]["tooltip"] for group in ("required", "optional")
+        key: options[0]["tooltip"]
+        for group in ("required", "optional")
         for key, (_, *options) in info["input"].get(group, {}).items()
     }
     outputs = {str(number): tooltip for number, tooltip in enumerate(info["output_tooltips"])}

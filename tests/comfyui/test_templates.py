@@ -23,14 +23,14 @@ BECOMES = {
     "01_first_swap": [SOURCE],
     "02_two_faces_two_identities": [SOURCE, SOURCE_2],
     "03_average_identity": [SOURCE],
-    "04_blend_and_colour_match": [SOURCE],
+    "04_blend_and_color_match": [SOURCE],
     "05_video_frames": [SOURCE],
     "06_save_and_reuse_identity": [SOURCE],
     "07_choose_face_by_likeness": [SOURCE, None],
     "09_invert_identity": [SOURCE],
 }
 MIX = "08_mix_identities"
-# The result must be this much more like the source than the untouched target was (cosine by the demo recogniser).
+# The result must be this much more like the source than the untouched target was (cosine by the demo recognizer).
 LEAST_GAIN = 0.25
 
 
@@ -56,8 +56,10 @@ def test_needs_no_file_and_no_download(name):
 def test_the_faces_are_the_sources(template_runs, analyzer, name):
     run, _ = template_runs(name)
     result = run.pixels("blended" if run.files("blended") else "swapped")
-    people = {SOURCE: _mean_embedding(analyzer, run.pixels("source")),
-              SOURCE_2: _mean_embedding(analyzer, run.pixels("source_2"))}
+    people = {
+        SOURCE: _mean_embedding(analyzer, run.pixels("source")),
+        SOURCE_2: _mean_embedding(analyzer, run.pixels("source_2")),
+    }
     gains = []
     for before, after in zip(run.pixels("target"), result, strict=True):
         faces = analyzer.detect(before, order="left-right")
@@ -136,7 +138,7 @@ def test_a_note_tells_newcomers_what_to_change(name):
 
 
 def _mean_embedding(analyzer, pictures):
-    """Normalised mean over the largest faces of the pictures."""
+    """Normalized mean over the largest faces of the pictures."""
     embeddings = []
     for picture in pictures:
         faces = analyzer.detect(picture)

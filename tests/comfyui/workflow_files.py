@@ -172,8 +172,12 @@ def with_probes(prompt: Mapping) -> dict:
     second = [worlds[0], SOURCE_2] if two else [worlds[-1], SOURCE]
     swap = only(prompt, SWAP)
     blends = nodes_of(prompt, "StyleSwap_BlendWithMask")
-    pictures = {"target": prompt[swap]["inputs"]["image"], "swapped": [swap, 0],
-                "source": [worlds[0], SOURCE], "source_2": second}
+    pictures = {
+        "target": prompt[swap]["inputs"]["image"],
+        "swapped": [swap, 0],
+        "source": [worlds[0], SOURCE],
+        "source_2": second,
+    }
     masks = {"mask": [swap, 1]}
     if blends:
         pictures["blended"], masks["final_mask"] = [blends[0], 0], [blends[0], 1]

@@ -44,7 +44,10 @@ def demo(tmp_path_factory):
     out = tmp_path_factory.mktemp("demo") / "not there yet"
     done = subprocess.run(
         [sys.executable, "-m", "styleswap_core.cli", "demo", "--out", str(out), "--json", "--device", "cpu"],
-        env=_environment(), capture_output=True, text=True, timeout=300,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return out, json.loads(done.stdout), done.stderr
@@ -91,7 +94,10 @@ def test_help_is_quick_because_nothing_heavy_is_imported():
         (["fly"], "invalid choice: 'fly'"),
         (["swap"], "--target"),
         (["swap", "--target", "b.png", "--out", "c.png"], "--source --identity"),
-        (["swap", "--source", "a.png", "--identity", "i.safetensors", "--target", "b.png", "--out", "c.png"], "not allowed"),
+        (
+            ["swap", "--source", "a.png", "--identity", "i.safetensors", "--target", "b.png", "--out", "c.png"],
+            "not allowed",
+        ),
         (["swap", "--source", "a.png", "--target", "b.png", "--out", "c.png", "--wings"], "--wings"),
         (["invert", "--source", "a.png", "--out", "i.safetensors", "--trust", "2"], "from 0 to 1"),
         (["invert", "--source", "a.png", "--out", "i.png"], ".safetensors"),
@@ -110,9 +116,25 @@ def test_wrong_usage_is_one_line(words, part, capsys, folder):
 
 def test_a_real_process_gives_one_line_and_no_traceback(folder):
     done = subprocess.run(
-        [sys.executable, "-m", "styleswap_core.cli", "swap", "--source", "a.png", "--target", "b.png", "--out", "c.png",
-         "--model", "m.safetensors"],
-        env=_environment(), cwd=folder, capture_output=True, text=True, timeout=120,
+        [
+            sys.executable,
+            "-m",
+            "styleswap_core.cli",
+            "swap",
+            "--source",
+            "a.png",
+            "--target",
+            "b.png",
+            "--out",
+            "c.png",
+            "--model",
+            "m.safetensors",
+        ],
+        env=_environment(),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 2
     assert done.stdout == ""
@@ -170,8 +192,14 @@ def test_a_reader_that_goes_away_is_no_error():
     # The pipe's reading end is closed before the command writes its first byte.
     read, write = os.pipe()
     os.close(read)
-    done = subprocess.run([sys.executable, "-m", "styleswap_core.cli", "doctor", "--json"], env=_environment(),
-                          stdout=write, stderr=subprocess.PIPE, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-m", "styleswap_core.cli", "doctor", "--json"],
+        env=_environment(),
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+    )
     os.close(write)
     assert done.returncode == cli.EXIT_BROKEN_PIPE
     assert done.stderr == ""
@@ -186,8 +214,15 @@ def test_argument_types():
     assert face_choice("0, 2") == [0, 2]
     assert fraction("0.25") == 0.25
     assert whole_number(2, 4)("3") == 3
-    for convert, word in ((face_choice, ""), (face_choice, "0,,2"), (fraction, "nan"), (fraction, "x"),
-                          (whole_number(2, 4), "5"), (whole_number(), "0"), (whole_number(), "1.5")):
+    for convert, word in (
+        (face_choice, ""),
+        (face_choice, "0,,2"),
+        (fraction, "nan"),
+        (fraction, "x"),
+        (whole_number(2, 4), "5"),
+        (whole_number(), "0"),
+        (whole_number(), "1.5"),
+    ):
         with pytest.raises(argparse.ArgumentTypeError, match="expected"):
             convert(word)
 
@@ -283,9 +318,17 @@ def test_doctor_finds_comfyui_and_what_lies_in_its_folders(folder, monkeypatch, 
 
 def test_demo_writes_a_sheet_and_says_how_alike(demo):
     out, report, notes = demo
-    assert sorted(path.name for path in out.iterdir()) == ["mask.png", "result.png", "sheet.png", "source.png", "target.png"]
-    source, target, result = (np.asarray(Image.open(out / f"{name}.png").convert("RGB"), dtype=float)
-                              for name in ("source", "target", "result"))
+    assert sorted(path.name for path in out.iterdir()) == [
+        "mask.png",
+        "result.png",
+        "sheet.png",
+        "source.png",
+        "target.png",
+    ]
+    source, target, result = (
+        np.asarray(Image.open(out / f"{name}.png").convert("RGB"), dtype=float)
+        for name in ("source", "target", "result")
+    )
     mask = np.asarray(Image.open(out / "mask.png"))
     assert source.shape == target.shape == result.shape == (*mask.shape, 3)
     assert np.array_equal(result[mask == 0], target[mask == 0])
@@ -305,8 +348,22 @@ def test_swap_of_a_batch_goes_on_and_reports(demo, folder, capsys):
     (frames / "2.png").write_bytes((out / "target.png").read_bytes()[:5000])
     Image.new("RGB", (200, 200), (40, 90, 160)).save(frames / "3.png")
     Image.open(out / "target.png").convert("RGB").save(frames / "4.jpg")
-    code = cli.main(["swap", "--source", str(out / "source.png"), "--target", "frames", "--out", "swapped",
-                     "--mask-out", "masks", "--json", "--device", "cpu"])
+    code = cli.main(
+        [
+            "swap",
+            "--source",
+            str(out / "source.png"),
+            "--target",
+            "frames",
+            "--out",
+            "swapped",
+            "--mask-out",
+            "masks",
+            "--json",
+            "--device",
+            "cpu",
+        ]
+    )
     captured = capsys.readouterr()
     report = json.loads(captured.out)
     assert code == 2
@@ -324,8 +381,25 @@ def test_swap_strength_moves_between_the_two_faces(demo, folder, capsys):
     out, _, _ = demo
     likeness = []
     for strength in ("0", "0.5", "1"):
-        assert cli.main(["swap", "--source", str(out / "source.png"), "--target", str(out / "target.png"),
-                         "--out", "r.png", "--strength", strength, "--json", "--device", "cpu"]) == 0
+        assert (
+            cli.main(
+                [
+                    "swap",
+                    "--source",
+                    str(out / "source.png"),
+                    "--target",
+                    str(out / "target.png"),
+                    "--out",
+                    "r.png",
+                    "--strength",
+                    strength,
+                    "--json",
+                    "--device",
+                    "cpu",
+                ]
+            )
+            == 0
+        )
         likeness.append(json.loads(capsys.readouterr().out)["results"][0]["faces"][0]["similarity"])
     assert likeness[0] < likeness[1] < likeness[2]
 
@@ -346,24 +420,48 @@ def test_a_bad_target_is_one_line_and_nothing_is_written(kind, demo, folder, cap
     elif kind == "face 7":
         target.write_bytes((out / "target.png").read_bytes())
         more = ["--faces", "7"]
-    line = fails(capsys, "swap", "--source", out / "source.png", "--target", target, "--out", "result.png",
-                 "--mask-out", "mask.png", *more)
+    line = fails(
+        capsys,
+        "swap",
+        "--source",
+        out / "source.png",
+        "--target",
+        target,
+        "--out",
+        "result.png",
+        "--mask-out",
+        "mask.png",
+        *more,
+    )
     assert "target.png" in line
     assert {path.name for path in folder.iterdir()} <= {"target.png"}
 
 
-@pytest.mark.parametrize(("option", "value", "part"), [
-    ("--model", "missing.safetensors", "missing.safetensors"),
-    ("--model", "note.txt", "note.txt"),
-    ("--pack", "no_such_pack", "no_such_pack"),
-    ("--pack", "./nowhere", "nowhere"),
-    ("--device", "abacus", "abacus"),
-])
+@pytest.mark.parametrize(
+    ("option", "value", "part"),
+    [
+        ("--model", "missing.safetensors", "missing.safetensors"),
+        ("--model", "note.txt", "note.txt"),
+        ("--pack", "no_such_pack", "no_such_pack"),
+        ("--pack", "./nowhere", "nowhere"),
+        ("--device", "abacus", "abacus"),
+    ],
+)
 def test_a_bad_model_pack_or_device_is_one_line(option, value, part, demo, folder, capsys):
     out, _, _ = demo
     (folder / "note.txt").write_text("not a model")
-    assert part in fails(capsys, "swap", "--source", out / "source.png", "--target", out / "target.png",
-                         "--out", "result.png", option, value)
+    assert part in fails(
+        capsys,
+        "swap",
+        "--source",
+        out / "source.png",
+        "--target",
+        out / "target.png",
+        "--out",
+        "result.png",
+        option,
+        value,
+    )
     assert [path.name for path in folder.iterdir()] == ["note.txt"]
 
 
@@ -371,14 +469,22 @@ def test_a_bad_model_pack_or_device_is_one_line(option, value, part, demo, folde
 
 
 def test_render_sheet_and_pictures(folder, capsys):
-    assert cli.main(["render", "sheet", "--out", "new/sheet.png", "--identities", "2", "--attributes", "3",
-                     "--size", "32"]) == 0
+    assert (
+        cli.main(
+            ["render", "sheet", "--out", "new/sheet.png", "--identities", "2", "--attributes", "3", "--size", "32"]
+        )
+        == 0
+    )
     assert Image.open(folder / "new/sheet.png").width > 3 * 32
     assert cli.main(["render", "pictures", "--out", "faces", "--count", "2", "--size", "32"]) == 0
     known = json.loads((folder / "faces/pictures.json").read_text())
     assert [row["picture"] for row in known] == ["00000.png", "00001.png"]
     assert {path.name for path in (folder / "faces").iterdir()} == {
-        "pictures.json", "00000.png", "00000_mask.png", "00001.png", "00001_mask.png"
+        "pictures.json",
+        "00000.png",
+        "00000_mask.png",
+        "00001.png",
+        "00001_mask.png",
     }
     assert np.asarray(known[0]["points"]).shape == (5, 2)
 
@@ -387,8 +493,27 @@ def test_render_columns_gives_what_training_reads(folder, capsys):
     from styleswap_core.synthetic.columns import ColumnSet
     from styleswap_core.synthetic.parameters import IDENTITY_SEEDS
 
-    assert cli.main(["render", "columns", "--out", "columns", "--columns", "2", "--members", "2", "--size", "32",
-                     "--split", "validation", "--workers", "1"]) == 0
+    assert (
+        cli.main(
+            [
+                "render",
+                "columns",
+                "--out",
+                "columns",
+                "--columns",
+                "2",
+                "--members",
+                "2",
+                "--size",
+                "32",
+                "--split",
+                "validation",
+                "--workers",
+                "1",
+            ]
+        )
+        == 0
+    )
     columns = ColumnSet(folder / "columns")
     assert columns.images.shape == (2, 2, 3, 32, 32)
     assert all(int(seed) in IDENTITY_SEEDS["validation"] for seed in np.asarray(columns.identity_seeds).ravel())

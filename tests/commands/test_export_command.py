@@ -48,7 +48,10 @@ def test_one_identity_is_written_as_onnx(tmp_path, capsys):
         expected = generator.eval()(crop, identity.id_embedding.expand(3, -1)).image
     image = session.run(["image"], {"input": crop.numpy()})[0]
     assert (expected - torch.from_numpy(image)).abs().max() < 1e-3
-    assert main(["export", str(folder), str(tmp_path / "x.safetensors"), "--baked", str(tmp_path / "someone.safetensors")]) == 2
+    assert (
+        main(["export", str(folder), str(tmp_path / "x.safetensors"), "--baked", str(tmp_path / "someone.safetensors")])
+        == 2
+    )
     assert ".onnx" in capsys.readouterr().err
 
 

@@ -15,8 +15,8 @@ from PIL import Image
 from styleswap_core import cli
 from styleswap_core.checkpoints import model_sha256, save_generator
 from styleswap_core.commands.invert_command import _Display, stop_on_ctrl_c
-from styleswap_core.io.files import file_sha256
 from styleswap_core.identities.identity import load_identity
+from styleswap_core.io.files import file_sha256
 from styleswap_core.io.images import load_image, save_image, to_uint8
 from styleswap_core.model import Generator, GeneratorConfig
 from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
@@ -36,8 +36,9 @@ def folder(tmp_path_factory):
     people = Identities.from_seeds(list(IDENTITY_SEEDS["test"][:4]))
     settings = Attributes.from_seeds(list(ATTRIBUTE_SEEDS["test"][:4]))
     (folder / "guides").mkdir()
-    for name, picture in zip(("source", "target", "guides/a", "guides/b"),
-                             to_uint8(render(people, settings, size=192).image), strict=True):
+    for name, picture in zip(
+        ("source", "target", "guides/a", "guides/b"), to_uint8(render(people, settings, size=192).image), strict=True
+    ):
         save_image(folder / f"{name}.png", picture)
     Image.new("RGB", (120, 120), (90, 130, 160)).save(folder / "blank.png")
     Image.new("RGB", (120, 120), (90, 130, 160)).save(folder / "guides/c.png")
@@ -59,8 +60,28 @@ def run(folder, monkeypatch, capsys):
 @pytest.fixture(scope="module")
 def inverted(folder):
     """id.safetensors from a process of its own, and its report."""
-    words = ["invert", "--source", "source.png", "--guides", "guides", "--out", "id.safetensors", "--steps", "4", "--trust", "0.2",
-             "--curve", "curve.png", "--preview", "preview.png", "--json", "--model", "generator.safetensors", "--device", "cpu"]
+    words = [
+        "invert",
+        "--source",
+        "source.png",
+        "--guides",
+        "guides",
+        "--out",
+        "id.safetensors",
+        "--steps",
+        "4",
+        "--trust",
+        "0.2",
+        "--curve",
+        "curve.png",
+        "--preview",
+        "preview.png",
+        "--json",
+        "--model",
+        "generator.safetensors",
+        "--device",
+        "cpu",
+    ]
     done = process(folder, words)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), done.stderr
@@ -68,8 +89,14 @@ def inverted(folder):
 
 def process(folder, words):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    return subprocess.run([sys.executable, "-m", "styleswap_core.cli", *words], cwd=folder, env=environment,
-                          capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        [sys.executable, "-m", "styleswap_core.cli", *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 def test_the_report_says_what_happened(folder, inverted):
@@ -90,21 +117,41 @@ def test_the_report_says_what_happened(folder, inverted):
 def test_a_saved_identity_gives_the_same_pixels_in_a_fresh_process(folder, inverted, run):
     words = ["swap", "--identity", "id.safetensors", "--target", "target.png"]
     assert run(*words, "--out", "here.png")[0] == 0
-    assert process(folder, [*words, "--out", "there.png", "--model", "generator.safetensors", "--device", "cpu"]).returncode == 0
+    assert (
+        process(
+            folder, [*words, "--out", "there.png", "--model", "generator.safetensors", "--device", "cpu"]
+        ).returncode
+        == 0
+    )
     here, there = (load_image(folder / name) for name in ("here.png", "there.png"))
     assert np.array_equal(here, there) and not np.array_equal(here, load_image(folder / "target.png"))
 
 
 def test_an_identity_of_another_generator_is_refused(folder, inverted, monkeypatch, capsys):
     monkeypatch.chdir(folder)
-    code = cli.main(["swap", "--identity", "id.safetensors", "--target", "target.png", "--out", "no.png", "--model",
-                     "other.safetensors", "--device", "cpu"])
+    code = cli.main(
+        [
+            "swap",
+            "--identity",
+            "id.safetensors",
+            "--target",
+            "target.png",
+            "--out",
+            "no.png",
+            "--model",
+            "other.safetensors",
+            "--device",
+            "cpu",
+        ]
+    )
     assert code == 2 and "inverted for another model" in capsys.readouterr().err
     assert not (folder / "no.png").exists()
 
 
 def test_zero_steps_give_plain_w_and_say_so(folder, run):
-    code, out, notes = run("invert", "--source", "source.png", "--guides", "guides", "--out", "zero.safetensors", "--steps", "0")
+    code, out, notes = run(
+        "invert", "--source", "source.png", "--guides", "guides", "--out", "zero.safetensors", "--steps", "0"
+    )
     assert code == 0 and "plain W" in notes and "0 steps" in out
     words = ["--target", "target.png", "--out"]
     assert run("swap", "--identity", "zero.safetensors", *words, "zero.png")[0] == 0
@@ -130,12 +177,15 @@ def test_where_memory_does_not_suffice_it_goes_on_face_by_face(failures, code, f
     assert (folder / words[-1]).exists() == (code == 0)
 
 
-@pytest.mark.parametrize(("words", "part"), [
-    (["--source", "blank.png"], "picture 1 of 1 shows none"),
-    (["--source", "source.png", "--guides", "blank.png"], "none of the 1 pictures"),
-    (["--source", "missing.png"], "does not exist"),
-    (["--source", "source.png", "--pack", "nowhere"], "nowhere"),
-])
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--source", "blank.png"], "picture 1 of 1 shows none"),
+        (["--source", "source.png", "--guides", "blank.png"], "none of the 1 pictures"),
+        (["--source", "missing.png"], "does not exist"),
+        (["--source", "source.png", "--pack", "nowhere"], "nowhere"),
+    ],
+)
 def test_bad_input_is_one_line_and_writes_nothing(words, part, folder, run):
     code, out, error = run("invert", *words, "--out", "never.safetensors")
     lines = [line for line in error.splitlines() if "error" in line]
@@ -152,9 +202,9 @@ def interruptible():
 
 
 def test_the_first_ctrl_c_asks_and_the_second_interrupts(interruptible):
-    with pytest.raises(KeyboardInterrupt), stop_on_ctrl_c() as cancelled:
-        assert not cancelled()
+    with pytest.raises(KeyboardInterrupt), stop_on_ctrl_c() as canceled:
+        assert not canceled()
         signal.raise_signal(signal.SIGINT)
-        assert cancelled()
+        assert canceled()
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

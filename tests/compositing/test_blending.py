@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from styleswap_core.compositing.blending import fade_at_border, feather_mask, grow_mask, layer_for_mask, mask_parts, resize_mask
+from styleswap_core.compositing.blending import (
+    fade_at_border,
+    feather_mask,
+    grow_mask,
+    layer_for_mask,
+    mask_parts,
+    resize_mask,
+)
 from styleswap_core.errors import StyleSwapError
 
 

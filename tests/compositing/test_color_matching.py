@@ -1,4 +1,4 @@
-"""Colour statistics after matching."""
+"""Color statistics after matching."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from styleswap_core.errors import StyleSwapError
 
 
 def pictures(seed=0, size=64):
-    """A picture, and a reference whose colours differ from it in mean, spread and correlation."""
+    """A picture, and a reference whose colors differ from it in mean, spread and correlation."""
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(2, 3, size, size, generator=generator).clamp(-2.5, 2.5)
     picture = 0.15 * noise[:1] + torch.tensor([0.2, -0.1, 0.0]).view(1, 3, 1, 1)
@@ -54,7 +54,7 @@ def test_histogram_matches_quantiles():
 
 
 @pytest.mark.parametrize("method", METHODS[1:])
-def test_equal_colours_stay_and_half_strength_goes_half_way(method):
+def test_equal_colors_stay_and_half_strength_goes_half_way(method):
     picture, reference = pictures()
     assert torch.allclose(match_colors(picture, picture, mask(), method), picture, atol=5e-3)
     full = match_colors(picture, reference, mask(), method)
@@ -80,7 +80,7 @@ def test_only_the_mask_counts():
 def test_none_and_errors():
     picture, reference = pictures()
     assert match_colors(picture, reference, mask(), "none") is picture
-    with pytest.raises(StyleSwapError, match="colour matching"):
+    with pytest.raises(StyleSwapError, match="color matching"):
         match_colors(picture, reference, mask(), "magic")
     with pytest.raises(StyleSwapError, match="strength"):
         match_colors(picture, reference, mask(), "linear", 1.5)

@@ -137,17 +137,17 @@ def test_what_does_not_go_together_is_named(target, changed, mask, message):
         blend_frames(target, changed, mask)
 
 
-def test_unknown_methods_and_cancelling():
+def test_unknown_methods_and_canceling():
     picture = torch.zeros(1, 3, 8, 8)
     with pytest.raises(StyleSwapError, match="blending method"):
         blend_with_mask(picture, picture, picture[:, :1], BlendOptions(method="glue"))
 
-    class Cancelled(Exception):
+    class Canceled(Exception):
         pass
 
     def on_frame(frame):
         if frame == 1:
-            raise Cancelled
+            raise Canceled
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         blend_frames(frames(3), frames(3), torch.ones(1, 8, 8), on_frame=on_frame)

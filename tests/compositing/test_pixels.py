@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from styleswap_core.compositing.pixels import NodeFrame, pixels_of, result_pixels
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.io.images import bhwc_to_bchw, from_uint8, to_uint8
-from styleswap_core.compositing.pixels import NodeFrame, pixels_of, result_pixels
 
 BOX = (3, 2, 11, 9)
 
@@ -65,7 +65,9 @@ def test_blending_changes_the_result_where_the_weight_is_and_nowhere_else(pictur
     assert np.array_equal(rows.numpy()[still], known.numpy()[still])
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), torch.zeros(4, 4, 3), torch.zeros(3, 4, 4).int()])
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), torch.zeros(4, 4, 3), torch.zeros(3, 4, 4).int()]
+)
 def test_what_is_no_picture_is_refused(wrong):
     with pytest.raises(StyleSwapError, match="expected a target"):
         pixels_of(wrong)

@@ -9,9 +9,6 @@ import torch
 from insightface.app import FaceAnalysis
 from insightface.model_zoo.scrfd import SCRFD, distance2bbox, distance2kps
 
-from styleswap_core.errors import StyleSwapError
-from styleswap_core.faces.alignment import template_points
-from styleswap_core.synthetic.columns import ColumnPlan, build_columns
 from styleswap_core.demo_pack.detector import DetectorConfig, add_arguments, export_detector, train_detector
 from styleswap_core.demo_pack.detector.anchors import (
     ANCHOR_SIZES,
@@ -22,22 +19,25 @@ from styleswap_core.demo_pack.detector.anchors import (
     encode_boxes,
     encode_points,
 )
+from styleswap_core.demo_pack.detector.box_geometry import box_sizes, eye_mouth_distance, face_boxes
+from styleswap_core.demo_pack.detector.corruption import CorruptionConfig, corrupt
 from styleswap_core.demo_pack.detector.detector_command import config_from
 from styleswap_core.demo_pack.detector.detector_config import Canvas
-from styleswap_core.demo_pack.detector.corruption import CorruptionConfig, corrupt
 from styleswap_core.demo_pack.detector.detector_evaluation import evaluate_detector
-from styleswap_core.demo_pack.detector.box_geometry import box_sizes, eye_mouth_distance, face_boxes
-from styleswap_core.demo_pack.detector.detector_training import fit_detector
 from styleswap_core.demo_pack.detector.detector_losses import detector_losses
 from styleswap_core.demo_pack.detector.detector_network import Detector, InsightfaceDetector, LevelOutput
+from styleswap_core.demo_pack.detector.detector_training import fit_detector
 from styleswap_core.demo_pack.detector.pictures import PictureSet
 from styleswap_core.demo_pack.detector.scenes import SceneConfig, compose
 from styleswap_core.demo_pack.recognizer import export_recognizer
 from styleswap_core.demo_pack.recognizer.recognizer_network import ResidualRecognizer
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.alignment import template_points
+from styleswap_core.synthetic.columns import ColumnPlan, build_columns
 
 
 def points_of_size(size, center):
-    """FFHQ-shaped points of a face whose box has this size, about this centre."""
+    """FFHQ-shaped points of a face whose box has this size, about this center."""
     points = template_points("ffhq", 1)
     box = face_boxes(points[None])[0]
     points = (points - (box[:2] + box[2:]) / 2) / box_sizes(box)
@@ -81,10 +81,13 @@ def test_what_a_face_asks_for_depends_on_its_scale_alone():
         canvas = 160 * factor
         grid, faces = anchor_grid(canvas, canvas), faces_of([30.0 * factor, 90.0 * factor, 150.0 * factor], canvas)
         # Continuous coordinates scale; insightface's are half a pixel less.
-        faces = Faces(faces.points - 0.5, faces.boxes - 0.5, faces.labelled, faces.ignored)
+        faces = Faces(faces.points - 0.5, faces.boxes - 0.5, faces.labeled, faces.ignored)
         mine = grid.strides == stride
         face = assign(grid, faces)[0][:, mine]
-        boxes = [encode_boxes(grid.centers[mine], grid.sizes[mine], box.expand(int(mine.sum()), 4)) for box in faces.boxes[:, 0]]
+        boxes = [
+            encode_boxes(grid.centers[mine], grid.sizes[mine], box.expand(int(mine.sum()), 4))
+            for box in faces.boxes[:, 0]
+        ]
         answers[stride] = face, torch.stack(boxes)
     for stride in (16, 32):
         assert torch.equal(answers[8][0], answers[stride][0])
@@ -97,8 +100,8 @@ def test_faces_off_the_grid_are_never_missed():
     for size in (24.0, 41.0, 52.0, 80.0, 130.0, 200.0):
         centers = 60 + torch.rand(50, 2, generator=generator) * 136
         points = torch.stack([points_of_size(size, tuple(c.tolist())) for c in centers])[:, None]
-        labelled = torch.ones(50, 1, dtype=torch.bool)
-        face, _ = assign(grid, Faces(points, face_boxes(points[:, 0])[:, None], labelled, ~labelled))
+        labeled = torch.ones(50, 1, dtype=torch.bool)
+        face, _ = assign(grid, Faces(points, face_boxes(points[:, 0])[:, None], labeled, ~labeled))
         assert (face >= 0).any(1).all()
 
 
@@ -136,11 +139,19 @@ def perfect_levels(faces, canvas):
     grid = anchor_grid(canvas, canvas)
     face, _ = assign(grid, faces)
     count = len(grid.centers)
-    rows = {"scores": torch.full((1, count, 1), -20.0), "boxes": torch.zeros(1, count, 4), "points": torch.zeros(1, count, 10)}
+    rows = {
+        "scores": torch.full((1, count, 1), -20.0),
+        "boxes": torch.zeros(1, count, 4),
+        "points": torch.zeros(1, count, 10),
+    }
     chosen = torch.nonzero(face[0] >= 0)[:, 0]
     rows["scores"][0, chosen] = 20.0
-    rows["boxes"][0, chosen] = encode_boxes(grid.centers[chosen], grid.sizes[chosen], faces.boxes[0].expand(len(chosen), 4))
-    rows["points"][0, chosen] = encode_points(grid.centers[chosen], grid.sizes[chosen], faces.points[0].expand(len(chosen), 5, 2))
+    rows["boxes"][0, chosen] = encode_boxes(
+        grid.centers[chosen], grid.sizes[chosen], faces.boxes[0].expand(len(chosen), 4)
+    )
+    rows["points"][0, chosen] = encode_points(
+        grid.centers[chosen], grid.sizes[chosen], faces.points[0].expand(len(chosen), 5, 2)
+    )
     levels, first = [], 0
     for stride in (8, 16, 32):
         side = canvas // stride
@@ -157,12 +168,12 @@ def test_losses_vanish_for_perfect_outputs_and_only_for_them():
     losses = detector_losses(levels, grid, faces)
     assert float(losses.score) < 1e-4 and float(losses.box) < 1e-4 and float(losses.points) < 1e-5
     # Every point off by 7 px, a tenth of the face, in both directions.
-    moved = Faces(faces.points + 7.0, faces.boxes, faces.labelled, faces.ignored)
+    moved = Faces(faces.points + 7.0, faces.boxes, faces.labeled, faces.ignored)
     assert float(detector_losses(levels, grid, moved).points) == pytest.approx(0.1, rel=1e-3)
     blind = [LevelOutput(level.scores - 40, level.boxes * 0, level.points) for level in levels]
     losses = detector_losses(blind, grid, faces)
     assert float(losses.box) > 0.9
-    nobody = Faces(faces.points, faces.boxes, ~faces.labelled, faces.ignored)
+    nobody = Faces(faces.points, faces.boxes, ~faces.labeled, faces.ignored)
     losses = detector_losses(levels, grid, nobody)
     assert float(losses.box) == 0 and float(losses.points) == 0 and float(losses.score) > 1
 
@@ -239,7 +250,7 @@ def test_insightface_loads_the_pack_unmodified(tmp_path):
 
 
 def dotted_pictures(count=12, size=96):
-    """Gray pictures with a blob of its own colour at each of the five points."""
+    """Gray pictures with a blob of its own color at each of the five points."""
     colors = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255]], dtype=np.float32)
     y, x = np.mgrid[:size, :size] + 0.5
     images, points = [], []
@@ -259,7 +270,7 @@ def test_scenes_show_the_faces_where_their_points_say():
     images, faces = compose(pictures, SceneConfig(), 40, 192, generator)
     assert images.shape == (40, 3, 192, 192) and images.min() >= 0 and images.max() <= 255
     checked = 0
-    for scene, face in torch.nonzero(faces.labelled).tolist():
+    for scene, face in torch.nonzero(faces.labeled).tolist():
         if float(box_sizes(faces.boxes[scene, face])) < 60:
             continue
         for point, color in zip(faces.points[scene, face], colors, strict=True):
@@ -275,12 +286,12 @@ def test_scenes_repeat_and_hold_all_kinds():
     second = compose(pictures, SceneConfig(), 64, 128, torch.Generator().manual_seed(1))
     assert torch.equal(first[0], second[0]) and torch.equal(first[1].points, second[1].points)
     faces = first[1]
-    count = (faces.labelled | faces.ignored).sum(1)
+    count = (faces.labeled | faces.ignored).sum(1)
     assert (count == 0).any() and (count == 1).any() and (count > 1).any()
-    sizes = box_sizes(faces.boxes[faces.labelled])
+    sizes = box_sizes(faces.boxes[faces.labeled])
     assert sizes.min() < 45 and sizes.max() > 90
-    assert not (faces.labelled & faces.ignored).any()
-    inside = (faces.points[faces.labelled] > -1) & (faces.points[faces.labelled] < 128)
+    assert not (faces.labeled & faces.ignored).any()
+    inside = (faces.points[faces.labeled] > -1) & (faces.points[faces.labeled] < 128)
     assert inside.all()
 
 
@@ -288,7 +299,7 @@ def test_decoys_lose_their_face():
     pictures, colors = dotted_pictures()
     config = SceneConfig(face_counts=(1.0, 0.0, 0.0, 0.0), decoy_share=1.0, letterbox_share=0.0, texture_share=1.0)
     images, faces = compose(pictures, config, 24, 128, torch.Generator().manual_seed(3))
-    assert not faces.labelled.any() and not faces.ignored.any()
+    assert not faces.labeled.any() and not faces.ignored.any()
     for color in torch.from_numpy(colors):
         assert (images - color[None, :, None, None]).abs().amax(1).min() > 60
 
@@ -305,8 +316,12 @@ def test_corruption_keeps_range_and_repeats():
 def test_a_short_training_learns_and_reports(tmp_path):
     pictures, _ = dotted_pictures()
     config = DetectorConfig(
-        output=tmp_path / "det.onnx", canvases=(Canvas(96, 8, 0.5), Canvas(128, 6, 0.5)), steps=30, bf16=False,
-        evaluation_canvases=(128,), evaluation_scenes=8,
+        output=tmp_path / "det.onnx",
+        canvases=(Canvas(96, 8, 0.5), Canvas(128, 6, 0.5)),
+        steps=30,
+        bf16=False,
+        evaluation_canvases=(128,),
+        evaluation_scenes=8,
     )
     report = fit_detector(config, [pictures], pictures)
     short = fit_detector(DetectorConfig(**{**vars(config), "steps": 4, "output": tmp_path / "short.onnx"}), [pictures])

@@ -11,10 +11,6 @@ import torch
 import torch.nn.functional as F
 from insightface.utils import face_align
 
-from styleswap_core.errors import StyleSwapError
-from styleswap_core.faces.alignment import estimate_similarity, template_points
-from styleswap_core.faces.arcface import TorchRecognizer
-from styleswap_core.synthetic.columns import ColumnPlan, build_columns
 from styleswap_core.demo_pack.recognizer import (
     RecognizerConfig,
     add_arguments,
@@ -23,15 +19,19 @@ from styleswap_core.demo_pack.recognizer import (
     recognizer_window,
     train_judge,
 )
+from styleswap_core.demo_pack.recognizer.margin_loss import IdentityRegression, MarginLoss
 from styleswap_core.demo_pack.recognizer.recognizer_augmentation import CropAugmentation, augment, jitter_matrices
 from styleswap_core.demo_pack.recognizer.recognizer_command import config_from
 from styleswap_core.demo_pack.recognizer.recognizer_data import CropSource, RecognizerData, column_source
-from styleswap_core.demo_pack.recognizer.verification import explained_variance, verification
+from styleswap_core.demo_pack.recognizer.recognizer_network import PlainRecognizer, ResidualRecognizer
 from styleswap_core.demo_pack.recognizer.recognizer_training import fit_recognizer
-from styleswap_core.demo_pack.recognizer.margin_loss import IdentityRegression, MarginLoss
-from styleswap_core.demo_pack.recognizer.recognizer_network import ResidualRecognizer, PlainRecognizer
+from styleswap_core.demo_pack.recognizer.verification import explained_variance, verification
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.alignment import estimate_similarity, template_points
+from styleswap_core.faces.arcface import TorchRecognizer
+from styleswap_core.synthetic.columns import ColumnPlan, build_columns
 
-# What the project's own ONNX loader, and every other loader of recognisers, understands.
+# What the project's own ONNX loader, and every other loader of recognizers, understands.
 OPERATORS = {"Conv", "PRelu", "Relu", "Add", "Gemm", "MatMul", "Flatten", "BatchNormalization", "GlobalAveragePool"}
 
 
@@ -90,7 +90,7 @@ def test_crops_from_larger_pictures_equal_insightface():
         [CropSource(np.stack([picture.transpose(2, 0, 1)] * 2), np.array([4, 9]), np.stack([points] * 2))]
     )
     crops, labels = data.crops(np.array([1]))
-    # insightface has the first pixel's centre at 0.
+    # insightface has the first pixel's center at 0.
     expected = face_align.norm_crop(picture, points - 0.5).astype(np.float32)
     ours = (crops[0].permute(1, 2, 0).numpy() + 1) * 127.5
     assert labels.tolist() == [1]
@@ -109,7 +109,7 @@ def test_recognizer_window_places_points_on_the_template():
 
 
 def patterned_source(identities, pictures, seed=0):
-    """People who are coarse colour patterns, each picture with a little noise."""
+    """People who are coarse color patterns, each picture with a little noise."""
     rng = np.random.default_rng(seed)
     images, seeds = [], []
     for identity in identities:
@@ -172,7 +172,7 @@ def test_margin_loss_by_hand(kind, shifted):
     loss.centers.data = torch.zeros(2, 512)
     loss.centers.data[0, 0], loss.centers.data[1, 1] = 2.0, 3.0
     embedding = torch.zeros(1, 512)
-    # 60 degrees from its own centre, 30 from the other one.
+    # 60 degrees from its own center, 30 from the other one.
     embedding[0, 0], embedding[0, 1] = math.cos(math.pi / 3), math.sin(math.pi / 3)
     right, wrong = 10 * shifted, 10 * math.cos(math.pi / 6)
     expected = math.log(math.exp(right) + math.exp(wrong)) - right
@@ -240,7 +240,9 @@ def test_columns_of_the_face_world_are_read(tmp_path, size):
 def test_command_describes_the_judge(tmp_path):
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    config = config_from(parser.parse_args(["--judge", "--columns", "a", "b", "--identity-range", "5", "9", "--steps", "7"]))
+    config = config_from(
+        parser.parse_args(["--judge", "--columns", "a", "b", "--identity-range", "5", "9", "--steps", "7"])
+    )
     assert config.architecture == "plain" and config.output.name == "judge.onnx"
     assert config.identity_range == (5, 9) and config.steps == 7 and len(config.columns) == 2
     demo = config_from(parser.parse_args(["--columns", "a"]))

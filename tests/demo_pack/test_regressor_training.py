@@ -5,11 +5,16 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from styleswap_core.demo_pack.regressors.regressor_training import (
+    RegressorTraining,
+    column_labels,
+    train_regressors,
+    validate,
+)
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import estimate_similarity, template_points
 from styleswap_core.metrics.attribute_regressors import load_regressor
 from styleswap_core.synthetic.columns import ColumnPlan, ColumnSet, build_columns
-from styleswap_core.demo_pack.regressors.regressor_training import RegressorTraining, column_labels, train_regressors, validate
 
 QUICK = RegressorTraining(steps=6, batch=8, size=32)
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from styleswap_core.errors import StyleSwapError
+from styleswap_core.export.baked_onnx import export_baked, onnx_difference
 from styleswap_core.model import Generator, preset
 from styleswap_core.model.inference.baked_generator import bake
-from styleswap_core.export.baked_onnx import export_baked, onnx_difference
 
 FORMS = [
     {},

@@ -71,7 +71,7 @@ def write_recognizer(path, seed=0):
 
 @pytest.fixture(scope="session")
 def tiny_pack(tmp_path_factory):
-    """Folder with a detector and a recogniser."""
+    """Folder with a detector and a recognizer."""
     folder = tmp_path_factory.mktemp("packs") / "tiny"
     folder.mkdir()
     write_detector(folder / "det.onnx")

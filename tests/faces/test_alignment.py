@@ -1,4 +1,4 @@
-"""Geometry: the pixel-centre convention, the similarity, resampling in both directions."""
+"""Geometry: the pixel-center convention, the similarity, resampling in both directions."""
 
 import math
 
@@ -36,7 +36,7 @@ def similarity(angle, scale, x, y):
 
 
 def ramp(height, width):
-    """Each pixel holds its own centre: channel 0 x, channel 1 y, in continuous coordinates."""
+    """Each pixel holds its own center: channel 0 x, channel 1 y, in continuous coordinates."""
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     return torch.stack([x, y, torch.ones_like(x)])[None]
 
@@ -97,12 +97,15 @@ def test_similarity_is_least_squares():
             assert error(best) < error(best + sign * torch.tensor([nudge]))
 
 
-@pytest.mark.parametrize("points", [
-    torch.full((1, 5, 2), 7.0),
-    torch.full((1, 5, 2), float("nan")),
-    torch.full((1, 5, 2), float("inf")),
-    torch.zeros(5, 2),
-])
+@pytest.mark.parametrize(
+    "points",
+    [
+        torch.full((1, 5, 2), 7.0),
+        torch.full((1, 5, 2), float("nan")),
+        torch.full((1, 5, 2), float("inf")),
+        torch.zeros(5, 2),
+    ],
+)
 def test_unusable_points_are_refused(points):
     with pytest.raises(StyleSwapError):
         estimate_similarity(points, template_points("ffhq", 128))

@@ -29,7 +29,7 @@ def blocks(height, width, *corners, side=32):
 
 
 def test_positions_are_continuous_coordinates(analyzer, box_and_points):
-    """insightface counts from the first pixel's centre, this package from its corner: half a pixel more."""
+    """insightface counts from the first pixel's center, this package from its corner: half a pixel more."""
     box, five = box_and_points
     (face,) = analyzer.detect(blocks(640, 640, (256, 320)))
     assert face.index == 0 and face.score > 0.99
@@ -38,7 +38,7 @@ def test_positions_are_continuous_coordinates(analyzer, box_and_points):
     assert face.id_embedding.shape == (512,) and np.linalg.norm(face.id_embedding) == pytest.approx(1, abs=1e-5)
 
 
-def test_large_pictures_are_analysed_small_and_reported_large(analyzer, box_and_points):
+def test_large_pictures_are_analyzed_small_and_reported_large(analyzer, box_and_points):
     picture = blocks(5120, 5120, (2048, 2560), side=256)
     (face,) = analyzer.detect(picture)
     # An eighth of the size in the detector: coarse, but in the right place.
@@ -102,9 +102,16 @@ def canvases(monkeypatch):
     return watch
 
 
-@pytest.mark.parametrize("width, height, expected", [
-    (1920, 1080, (640, 384)), (1080, 1920, (384, 640)), (1000, 1000, (640, 640)), (1280, 640, (640, 320)), (2000, 100, (640, 64)),
-])
+@pytest.mark.parametrize(
+    "width, height, expected",
+    [
+        (1920, 1080, (640, 384)),
+        (1080, 1920, (384, 640)),
+        (1000, 1000, (640, 640)),
+        (1280, 640, (640, 320)),
+        (2000, 100, (640, 64)),
+    ],
+)
 def test_the_detector_looks_at_the_pictures_own_shape(analyzer, canvases, width, height, expected):
     seen = canvases(analyzer)
     analyzer._passes(np.zeros((height, width, 3), np.uint8))
@@ -117,16 +124,20 @@ def test_the_detector_looks_at_the_pictures_own_shape(analyzer, canvases, width,
 def test_positions_in_pictures_of_any_shape(analyzer, box_and_points, height, width):
     (face,) = analyzer.detect(blocks(height, width, (256, 96)))
     np.testing.assert_allclose(face.points, box_and_points[1] * 32 + [256, 96] + 0.5, atol=1e-3)
-    # Shown at half its size; insightface's scaling leaves the first pixel's centre where it is.
+    # Shown at half its size; insightface's scaling leaves the first pixel's center where it is.
     (large,) = analyzer.detect(blocks(2 * height, 2 * width, (512, 192), side=64))
     np.testing.assert_allclose(large.points, box_and_points[1] * 64 + [512, 192] + 0.5, atol=1e-3)
 
 
-@pytest.mark.parametrize("width, height", [(1920, 1080), (1080, 1920), (1307, 731), (999, 1003), (2000, 330), (700, 400)])
+@pytest.mark.parametrize(
+    "width, height", [(1920, 1080), (1080, 1920), (1307, 731), (999, 1003), (2000, 330), (700, 400)]
+)
 def test_a_picture_shrunk_beforehand_is_found_as_insightface_finds_the_whole(width, height):
     analyzer = load_face_analysis(det_size=640)
     picture = np.random.default_rng(width).integers(90, 150, (height, width, 3), dtype=np.uint8)
-    picture[20:320, 30:330] = to_uint8(render(Identities.from_seeds([1]), Attributes.from_seeds([1]), size=300).image)[0]
+    picture[20:320, 30:330] = to_uint8(render(Identities.from_seeds([1]), Attributes.from_seeds([1]), size=300).image)[
+        0
+    ]
     canvas = _canvas(640, width, height)
     expected, points = analyzer._detector.detect(np.ascontiguousarray(picture[..., ::-1]), input_size=canvas)
     assert _bgr_for(picture, canvas)[1] > 1 and len(expected)
@@ -164,7 +175,8 @@ def test_rendered_faces_are_found_as_in_a_square():
     square._square = True
     heads = to_uint8(render(Identities.from_seeds(range(3)), Attributes.from_seeds(range(3)), size=200).image)
     for (height, width), corners in {
-        (360, 640): [(10, 40), (220, 60), (430, 90)], (640, 360): [(20, 30), (60, 230), (130, 420)],
+        (360, 640): [(10, 40), (220, 60), (430, 90)],
+        (640, 360): [(20, 30), (60, 230), (130, 420)],
         (250, 640): [(10, 10), (220, 20), (430, 15)],
     }.items():
         frame = np.full((height, width, 3), 120, np.uint8)
@@ -234,11 +246,14 @@ def _emptied(folder):
         path.unlink()
 
 
-@pytest.mark.parametrize("spoil, words", [
-    (_without("det.onnx"), "no face detector"),
-    (_damaged, "rec.onnx"),
-    (_emptied, "found none"),
-])
+@pytest.mark.parametrize(
+    "spoil, words",
+    [
+        (_without("det.onnx"), "no face detector"),
+        (_damaged, "rec.onnx"),
+        (_emptied, "found none"),
+    ],
+)
 def test_spoiled_packs(tiny_pack, tmp_path, spoil, words):
     folder = tmp_path / "pack"
     shutil.copytree(tiny_pack, folder)
@@ -257,15 +272,18 @@ def test_pack_without_recognizer_detects_but_does_not_embed(tiny_pack, tmp_path)
     (face,) = analyzer.detect(picture)
     assert face.id_embedding is None and analyzer.recognizer_name == "" and analyzer.recognizer_path is None
     for ask in (lambda: analyzer.embed(picture, face.points), analyzer.torch_recognizer):
-        with pytest.raises(StyleSwapError, match="recogniser"):
+        with pytest.raises(StyleSwapError, match="recognizer"):
             ask()
 
 
-@pytest.mark.parametrize("arguments, words", [
-    ({"det_thresh": 0.0}, "threshold"),
-    ({"det_size": 100}, "divisible by 32"),
-    ({"pack": "/nowhere/at/all"}, "folder"),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"det_thresh": 0.0}, "threshold"),
+        ({"det_size": 100}, "divisible by 32"),
+        ({"pack": "/nowhere/at/all"}, "folder"),
+    ],
+)
 def test_wrong_arguments(tiny_pack, arguments, words):
     with pytest.raises(StyleSwapError, match=words):
         load_face_analysis(**{"pack": tiny_pack, **arguments})

@@ -1,4 +1,4 @@
-"""The torch recogniser against ONNX Runtime, on the two architectures that published packs use."""
+"""The torch recognizer against ONNX Runtime, on the two architectures that published packs use."""
 
 import numpy as np
 import onnx
@@ -13,7 +13,7 @@ from styleswap_core.io.files import file_sha256
 
 
 class GraphWriter:
-    """Writes recognisers with random weights, scaled so that activations keep their size through many layers."""
+    """Writes recognizers with random weights, scaled so that activations keep their size through many layers."""
 
     def __init__(self):
         self.random = np.random.default_rng(0)

@@ -68,5 +68,5 @@ def test_choices_that_make_no_sense(make, message):
 
 def test_likeness_needs_embeddings():
     choice = FaceChoice("by likeness", references=(np.eye(512, dtype=np.float32)[0],))
-    with pytest.raises(StyleSwapError, match="recogniser"):
+    with pytest.raises(StyleSwapError, match="recognizer"):
         choice.pick([face(0, 10)])

@@ -16,14 +16,17 @@ def face(x, y, side, score=0.9, index=0):
 FACES = [face(10, 50, 20, 0.7), face(60, 5, 40, 0.8), face(200, 90, 30, 0.95)]
 
 
-@pytest.mark.parametrize("order, expected", [
-    ("largest", [60, 200, 10]),
-    ("left-right", [10, 60, 200]),
-    ("right-left", [200, 60, 10]),
-    ("top-bottom", [60, 10, 200]),
-    ("bottom-top", [200, 10, 60]),
-    ("confidence", [200, 60, 10]),
-])
+@pytest.mark.parametrize(
+    "order, expected",
+    [
+        ("largest", [60, 200, 10]),
+        ("left-right", [10, 60, 200]),
+        ("right-left", [200, 60, 10]),
+        ("top-bottom", [60, 10, 200]),
+        ("bottom-top", [200, 10, 60]),
+        ("confidence", [200, 60, 10]),
+    ],
+)
 def test_orders(order, expected):
     ordered = order_faces(FACES, order)
     assert [found.box[0] for found in ordered] == expected
@@ -45,28 +48,34 @@ def test_unknown_order():
         order_faces(FACES, "by age")
 
 
-@pytest.mark.parametrize("choice, expected", [
-    ("largest", [60]),
-    ("all", [10, 60, 200]),
-    ("0,2", [10, 200]),
-    (" 2 , 0,", [200, 10]),
-    ([1], [60]),
-    ("1,1", [60]),
-])
+@pytest.mark.parametrize(
+    "choice, expected",
+    [
+        ("largest", [60]),
+        ("all", [10, 60, 200]),
+        ("0,2", [10, 200]),
+        (" 2 , 0,", [200, 10]),
+        ([1], [60]),
+        ("1,1", [60]),
+    ],
+)
 def test_selection(choice, expected):
     assert [found.box[0] for found in select_faces(order_faces(FACES, "left-right"), choice)] == expected
 
 
-@pytest.mark.parametrize("choice, words", [
-    ("3", "only 3 faces were found"),
-    ([-1], "only 3 faces were found"),
-    ("biggest", "largest, all, or indices"),
-    ("", "largest, all, or indices"),
-    ("1.5", "largest, all, or indices"),
-    ("-1", "largest, all, or indices"),
-    ([], "largest, all, or indices"),
-    ([True], "largest, all, or indices"),
-])
+@pytest.mark.parametrize(
+    "choice, words",
+    [
+        ("3", "only 3 faces were found"),
+        ([-1], "only 3 faces were found"),
+        ("biggest", "largest, all, or indices"),
+        ("", "largest, all, or indices"),
+        ("1.5", "largest, all, or indices"),
+        ("-1", "largest, all, or indices"),
+        ([], "largest, all, or indices"),
+        ([True], "largest, all, or indices"),
+    ],
+)
 def test_wrong_selections(choice, words):
     with pytest.raises(StyleSwapError, match=words):
         select_faces(order_faces(FACES), choice)

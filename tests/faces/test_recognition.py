@@ -1,4 +1,4 @@
-"""A recogniser from its own file must embed as insightface's pack does, and say what is wrong with other files."""
+"""A recognizer from its own file must embed as insightface's pack does, and say what is wrong with other files."""
 
 import numpy as np
 import pytest

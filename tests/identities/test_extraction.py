@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.identities.extraction import CROP_SIZE, average_sources, find_source_faces, separate_sources
 from styleswap_core.faces.choice import FaceChoice
 from styleswap_core.faces.detected import DetectedFace, order_faces
+from styleswap_core.identities.extraction import CROP_SIZE, average_sources, find_source_faces, separate_sources
 
 
 def vector(*weights):
@@ -75,10 +75,10 @@ def test_one_identity_for_each_face():
     assert first.sources == second.sources, "the hash is that of the picture"
 
 
-def test_no_face_anywhere_and_no_recogniser():
+def test_no_face_anywhere_and_no_recognizer():
     with pytest.raises(StyleSwapError, match="picture 0: no face found"):
         find_source_faces(pictures(2), Knows([], []), FaceChoice("all"))
     with pytest.raises(StyleSwapError, match="there is no picture"):
         find_source_faces([], Knows(), FaceChoice("all"))
-    with pytest.raises(StyleSwapError, match="no recogniser"):
+    with pytest.raises(StyleSwapError, match="no recognizer"):
         find_source_faces(pictures(1), Knows([None]), FaceChoice("all"))

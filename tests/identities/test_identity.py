@@ -9,7 +9,6 @@ from safetensors.torch import load_file, save_file
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.detected import DetectedFace
-from styleswap_core.io.files import file_sha256
 from styleswap_core.identities.identity import (
     Identity,
     average_embeddings,
@@ -21,6 +20,7 @@ from styleswap_core.identities.identity import (
     recognizer_words,
     save_identity,
 )
+from styleswap_core.io.files import file_sha256
 from styleswap_core.io.images import save_image
 
 
@@ -61,19 +61,22 @@ def paint(tmp_path):
     return make
 
 
-def test_embedding_is_normalised_on_construction():
+def test_embedding_is_normalized_on_construction():
     made = Identity(torch.full((512,), 3.0, dtype=torch.float64), "r")
     assert made.id_embedding.dtype == torch.float32
     assert float(made.id_embedding.norm()) == pytest.approx(1.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("embedding", [
-    torch.zeros(512),
-    torch.full((512,), float("nan")),
-    torch.full((512,), float("inf")),
-    torch.ones(128),
-    torch.ones(1, 512),
-])
+@pytest.mark.parametrize(
+    "embedding",
+    [
+        torch.zeros(512),
+        torch.full((512,), float("nan")),
+        torch.full((512,), float("inf")),
+        torch.ones(128),
+        torch.ones(1, 512),
+    ],
+)
 def test_unusable_embeddings_are_refused(embedding):
     with pytest.raises(StyleSwapError, match="embedding"):
         Identity(embedding, "r")
@@ -114,18 +117,21 @@ def _spoil(change):
     return write
 
 
-@pytest.mark.parametrize("write, words", [
-    (lambda path: None, "does not exist"),
-    (lambda path: path.write_bytes(b"nothing"), "damaged"),
-    (lambda path: path.write_bytes(b""), "damaged"),
-    (lambda path: (save_identity(path, identity()), path.write_bytes(path.read_bytes()[:-9])), "damaged"),
-    (lambda path: save_file({"x": torch.zeros(1)}, path), "not an identity"),
-    (_spoil(lambda tensors, metadata: metadata.update(format_version="2")), "format '2'"),
-    (_spoil(lambda tensors, metadata: metadata.update(format_version="x")), "format 'x'"),
-    (_spoil(lambda tensors, metadata: metadata.update(sources="{")), "metadata"),
-    (_spoil(lambda tensors, metadata: tensors.update(id_embedding=torch.ones(64))), "embedding"),
-    (_spoil(lambda tensors, metadata: tensors.update(other=tensors.pop("id_embedding"))), "no id_embedding"),
-])
+@pytest.mark.parametrize(
+    "write, words",
+    [
+        (lambda path: None, "does not exist"),
+        (lambda path: path.write_bytes(b"nothing"), "damaged"),
+        (lambda path: path.write_bytes(b""), "damaged"),
+        (lambda path: (save_identity(path, identity()), path.write_bytes(path.read_bytes()[:-9])), "damaged"),
+        (lambda path: save_file({"x": torch.zeros(1)}, path), "not an identity"),
+        (_spoil(lambda tensors, metadata: metadata.update(format_version="2")), "format '2'"),
+        (_spoil(lambda tensors, metadata: metadata.update(format_version="x")), "format 'x'"),
+        (_spoil(lambda tensors, metadata: metadata.update(sources="{")), "metadata"),
+        (_spoil(lambda tensors, metadata: tensors.update(id_embedding=torch.ones(64))), "embedding"),
+        (_spoil(lambda tensors, metadata: tensors.update(other=tensors.pop("id_embedding"))), "no id_embedding"),
+    ],
+)
 def test_bad_files(tmp_path, write, words):
     path = tmp_path / "a.safetensors"
     write(path)
@@ -182,8 +188,11 @@ def test_outliers_are_kept_unless_dropped(paint):
 
 
 def test_extraction_errors_name_the_picture(paint, tmp_path):
-    for name, count, face, words in [("no.png", 0, "largest", "no face"), ("two.png", 2, "all", "one source face"),
-                                     ("far.png", 1, "3", "only 1 face")]:
+    for name, count, face, words in [
+        ("no.png", 0, "largest", "no face"),
+        ("two.png", 2, "all", "one source face"),
+        ("far.png", 1, "3", "only 1 face"),
+    ]:
         with pytest.raises(StyleSwapError, match=rf"{name}.*{words}"):
             extract_identity([paint(name, count, 1)], PaintedFaces(), face)
     with pytest.raises(StyleSwapError, match="at least one"):
@@ -214,14 +223,14 @@ def test_recognizers_do_not_mix():
     a = identity(1)
     for other in (identity(2, "glintr100", "f" * 64), identity(2, "w600k_r50", "f" * 64), identity(2, "glintr100", "")):
         for mix in (lambda x, y: blend_identities([x, y]), cosine_similarity):
-            with pytest.raises(StyleSwapError, match="recognisers"):
+            with pytest.raises(StyleSwapError, match="recognizers"):
                 mix(a, other)
-    # An identity from another program knows the recogniser's name alone.
+    # An identity from another program knows the recognizer's name alone.
     blended = blend_identities([identity(2, sha=""), a])
     assert blended.recognizer_sha256 == "a" * 64
 
 
-def test_a_recogniser_known_by_its_hash_alone_is_named_short():
+def test_a_recognizer_known_by_its_hash_alone_is_named_short():
     assert recognizer_words("w600k_r50") == "'w600k_r50'"
     assert recognizer_words("0123456789abcdef" * 4) == "of sha256 0123456789abcdef"
 

@@ -10,7 +10,9 @@ def test_the_mark_names_model_people_and_strength():
     torch.manual_seed(0)
     anna, bert = (Identity(torch.randn(512), "any") for _ in range(2))
     mark = swap_mark("0123456789abcdef" + "0" * 48, [anna, bert, anna], 0.5)
-    assert mark == f"face swapped; model 0123456789abcdef; identity {anna.fingerprint}, {bert.fingerprint}; strength 0.5"
+    assert (
+        mark == f"face swapped; model 0123456789abcdef; identity {anna.fingerprint}, {bert.fingerprint}; strength 0.5"
+    )
     assert anna.fingerprint != bert.fingerprint and len(anna.fingerprint) == 16
 
 

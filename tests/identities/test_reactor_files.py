@@ -7,8 +7,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.identities.reactor_files import FIELDS, identity_of_face, load_any_identity, save_face_model
 from styleswap_core.identities.identity import Identity, save_identity
+from styleswap_core.identities.reactor_files import FIELDS, identity_of_face, load_any_identity, save_face_model
 
 
 def embedding(seed=0):
@@ -17,8 +17,10 @@ def embedding(seed=0):
 
 def test_a_face_model_of_reactor_loads(tmp_path):
     path = tmp_path / "anna.safetensors"
-    tensors = {name: torch.zeros(shape, dtype=torch.int64 if name in ("gender", "age") else torch.float32)
-               for name, shape in FIELDS.items()}
+    tensors = {
+        name: torch.zeros(shape, dtype=torch.int64 if name in ("gender", "age") else torch.float32)
+        for name, shape in FIELDS.items()
+    }
     save_file({**tensors, "embedding": 22 * embedding()}, path)
     identity = load_any_identity(path)
     assert identity.recognizer == "w600k_r50" and identity.recognizer_sha256 == ""
@@ -31,7 +33,7 @@ def test_what_is_written_has_all_that_reactor_reads(tmp_path):
     save_face_model(path, identity)
     with safe_open(path, "pt") as stream:
         assert stream.metadata() is None
-        read = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+        read = {name: stream.get_tensor(name) for name in stream.keys()}
     assert {name: tuple(value.shape) for name, value in read.items()} == FIELDS
     assert read["gender"].dtype == torch.int64 and read["embedding"].dtype == torch.float32
     assert torch.allclose(load_any_identity(path).id_embedding, identity.id_embedding, atol=1e-6)

@@ -1,14 +1,14 @@
-"""A tiny random generator and recogniser, and noise where an inversion needs pictures of faces."""
+"""A tiny random generator and recognizer, and noise where an inversion needs pictures of faces."""
 
 import pytest
 import torch
 
+from styleswap_core.demo_pack.recognizer import export_recognizer
+from styleswap_core.demo_pack.recognizer.recognizer_network import PlainRecognizer
 from styleswap_core.faces.alignment import template_points
 from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.inversion import AlignedFaces
 from styleswap_core.model import Generator, GeneratorConfig
-from styleswap_core.demo_pack.recognizer import export_recognizer
-from styleswap_core.demo_pack.recognizer.recognizer_network import PlainRecognizer
 
 SIZE = 16
 CONFIG = GeneratorConfig(size=SIZE, w_dim=16, mapping_layers=1, mapping_lr_mul=1.0, channels={4: 8, 8: 8, 16: 8})
@@ -17,7 +17,7 @@ CONFIG = GeneratorConfig(size=SIZE, w_dim=16, mapping_layers=1, mapping_lr_mul=1
 @pytest.fixture(scope="session")
 def recognizer(tmp_path_factory):
     torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("recogniser") / "tiny.onnx"
+    path = tmp_path_factory.mktemp("recognizer") / "tiny.onnx"
     export_recognizer(path, PlainRecognizer())
     return TorchRecognizer(path)
 
@@ -41,5 +41,5 @@ def make_faces():
 
 @pytest.fixture(scope="session")
 def target():
-    """An L2-normalised embedding (512,)."""
+    """An L2-normalized embedding (512,)."""
     return torch.nn.functional.normalize(torch.randn(512, generator=torch.Generator().manual_seed(5)), dim=0)

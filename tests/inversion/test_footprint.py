@@ -5,7 +5,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from styleswap_core.faces.alignment import template_points
-from styleswap_core.inversion import AlignedFaces, InversionSettings, bytes_needed, optimise
+from styleswap_core.inversion import AlignedFaces, InversionSettings, bytes_needed, optimize
 from styleswap_core.model import Generator, GeneratorConfig
 
 CPU = torch.device("cpu")
@@ -16,7 +16,11 @@ def _peak_bytes(run):
     """The most that is alive at once of what the allocator gives while `run` runs."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
         run()
-    events = [(event.start_ns(), event.nbytes()) for event in record.profiler.kineto_results.events() if event.name() == "[memory]"]
+    events = [
+        (event.start_ns(), event.nbytes())
+        for event in record.profiler.kineto_results.events()
+        if event.name() == "[memory]"
+    ]
     alive = highest = 0
     for _, size in sorted(events, key=lambda event: event[0]):
         alive += size
@@ -37,7 +41,7 @@ def test_it_takes_what_it_says(recognizer, target, injection, precision):
     generator = Generator(config).eval()
     settings = InversionSettings(steps=2, check_every=1, precision=precision)
     needed = bytes_needed(generator, recognizer, settings, 1, GUIDES, CPU)
-    taken = _peak_bytes(lambda: optimise(generator, recognizer, _faces(1), target, _faces(GUIDES), settings))
+    taken = _peak_bytes(lambda: optimize(generator, recognizer, _faces(1), target, _faces(GUIDES), settings))
     assert taken < needed < 1.7 * taken
 
 
@@ -47,5 +51,11 @@ def test_more_faces_take_more_and_low_memory_takes_less(recognizer, generator):
     def needed(settings, *pictures):
         return bytes_needed(generator, recognizer, settings, *pictures, CPU)
 
-    assert needed(usual, 2, 20) > needed(usual, 1, 20) > needed(usual, 1, 2) > needed(frugal, 1, 2) == needed(frugal, 9, 20)
+    assert (
+        needed(usual, 2, 20)
+        > needed(usual, 1, 20)
+        > needed(usual, 1, 2)
+        > needed(frugal, 1, 2)
+        == needed(frugal, 9, 20)
+    )
     assert needed(usual, 1, 0) == needed(usual, 1, usual.rendered_guides) < needed(usual, 1, 1)

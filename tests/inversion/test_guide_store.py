@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from styleswap_core.io.files import user_cache_folder
 from styleswap_core.inversion import guide_store, guides, render_guides
 from styleswap_core.inversion.guide_store import KEPT, GuideStore
+from styleswap_core.io.files import user_cache_folder
 
 COUNT, SIZE = 2, 16
 
@@ -45,8 +45,13 @@ def test_guides_are_rendered_once(generator, folder, renders, monkeypatch):
 def test_another_seed_count_template_or_renderer_is_another_set(generator, folder, renders, monkeypatch):
     render_guides(COUNT, generator.config)
     config = generator.config
-    for number, call in enumerate((lambda: render_guides(COUNT, config, 1), lambda: render_guides(COUNT + 1, config),
-                                   lambda: render_guides(COUNT, config.replace(template="gpen")))):
+    for number, call in enumerate(
+        (
+            lambda: render_guides(COUNT, config, 1),
+            lambda: render_guides(COUNT + 1, config),
+            lambda: render_guides(COUNT, config.replace(template="gpen")),
+        )
+    ):
         before = len(renders)
         call()
         assert len(renders) > before and len(list(folder.iterdir())) == number + 2
@@ -78,7 +83,10 @@ def test_a_damaged_file_is_rendered_anew(generator, folder, renders, harm):
 def test_a_folder_that_cannot_be_made_costs_time_alone(generator, tmp_path, renders, monkeypatch):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("STYLESWAP_CACHE", str(tmp_path / "file"))
-    assert _same(render_guides(COUNT, generator.config), render_guides(COUNT, generator.config)) and len(renders) == 2 * COUNT
+    assert (
+        _same(render_guides(COUNT, generator.config), render_guides(COUNT, generator.config))
+        and len(renders) == 2 * COUNT
+    )
 
 
 def test_the_set_used_longest_ago_goes_first(tmp_path):
@@ -94,8 +102,14 @@ def test_the_set_used_longest_ago_goes_first(tmp_path):
     assert store.load("set1", COUNT, SIZE) is None and store.load("set2", COUNT + 1, SIZE) is None
 
 
-@pytest.mark.parametrize(("system", "variable", "usual"), [
-    ("linux", "XDG_CACHE_HOME", ".cache"), ("win32", "LOCALAPPDATA", "AppData/Local"), ("darwin", None, "Library/Caches")])
+@pytest.mark.parametrize(
+    ("system", "variable", "usual"),
+    [
+        ("linux", "XDG_CACHE_HOME", ".cache"),
+        ("win32", "LOCALAPPDATA", "AppData/Local"),
+        ("darwin", None, "Library/Caches"),
+    ],
+)
 def test_where_the_cache_lies(tmp_path, monkeypatch, system, variable, usual):
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.delenv("STYLESWAP_CACHE")

@@ -10,15 +10,28 @@ from styleswap_core.faces.alignment import recognizer_crop, template_points
 from styleswap_core.inversion import InversionSettings, render_guides
 from styleswap_core.inversion.curve import curve_picture
 from styleswap_core.inversion.guides import shuffled_batches, split_held_out
-from styleswap_core.inversion.optimization import ENDED, Outcome
 from styleswap_core.inversion.objective import VIEW_DRAWS, look
+from styleswap_core.inversion.optimization import ENDED, Outcome
 from styleswap_core.inversion.trust_region import TrustRegion
 
 
-@pytest.mark.parametrize("wrong", [
-    {"steps": -1}, {"steps": 10**6}, {"trust": -0.1}, {"trust": 1.1}, {"trust": math.nan}, {"seed": -1}, {"guide_batch": 0},
-    {"views": 0}, {"patience": 0}, {"rendered_guides": 1}, {"precision": "fp8"}, {"learning_rate": 0.0},
-])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": -1},
+        {"steps": 10**6},
+        {"trust": -0.1},
+        {"trust": 1.1},
+        {"trust": math.nan},
+        {"seed": -1},
+        {"guide_batch": 0},
+        {"views": 0},
+        {"patience": 0},
+        {"rendered_guides": 1},
+        {"precision": "fp8"},
+        {"learning_rate": 0.0},
+    ],
+)
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(StyleSwapError, match="expected"):
         InversionSettings(**wrong)
@@ -34,7 +47,9 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing():
 
 def test_precision_is_a_function_of_the_machine():
     cpu = torch.device("cpu")
-    assert InversionSettings(precision="bf16").runs_bf16(cpu) and not InversionSettings(precision="float32").runs_bf16(cpu)
+    assert InversionSettings(precision="bf16").runs_bf16(cpu) and not InversionSettings(precision="float32").runs_bf16(
+        cpu
+    )
     assert InversionSettings().runs_bf16(cpu) == InversionSettings().runs_bf16(cpu)
 
 
@@ -83,7 +98,9 @@ def test_trust_region_is_measured_in_people(generator, target):
     assert region.distance(offset) == pytest.approx(3.25 / len(offset))
     assert float(region.penalty(offset)) == pytest.approx(0.5 * (9 + 0.0625) / len(offset))
     region.confine(offset)
-    assert offset[0].norm() == pytest.approx(0.5 * region.unit) and offset[1].norm() == pytest.approx(0.25 * region.unit)
+    assert offset[0].norm() == pytest.approx(0.5 * region.unit) and offset[1].norm() == pytest.approx(
+        0.25 * region.unit
+    )
     assert TrustRegion.around(generator, target, 0.0).radius == math.inf
     assert TrustRegion.around(generator, target, 1.0).radius == 0.0
 

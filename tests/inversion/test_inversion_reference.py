@@ -1,4 +1,4 @@
-"""The benchmark's plain loop and the inversion are the same optimisation, so that only the work differs."""
+"""The benchmark's plain loop and the inversion are the same optimization, so that only the work differs."""
 
 import importlib.util
 from dataclasses import replace
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from styleswap_core.inversion import InversionSettings, InversionWeights, optimise
+from styleswap_core.inversion import InversionSettings, InversionWeights, optimize
 from styleswap_core.model import Generator
 
 FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "inversion.py"
@@ -16,21 +16,33 @@ benchmark = importlib.util.module_from_spec(SPECIFICATION)
 SPECIFICATION.loader.exec_module(benchmark)
 
 # No bound: a state that is not better than the start would not be kept.
-SETTINGS = InversionSettings(steps=6, check_every=6, guide_batch=2, views=2, precision="float32", trust=0.0, learning_rate=0.1,
-                             weights=InversionWeights(reconstruction=0.1, perceptual=0.05, preservation=0.1, distance=0.1))
+SETTINGS = InversionSettings(
+    steps=6,
+    check_every=6,
+    guide_batch=2,
+    views=2,
+    precision="float32",
+    trust=0.0,
+    learning_rate=0.1,
+    weights=InversionWeights(reconstruction=0.1, perceptual=0.05, preservation=0.1, distance=0.1),
+)
 
 
-@pytest.mark.parametrize("kind", [
-    {}, {"attribute_injection": "every_conv", "attribute_masking": "block", "masking_start": 8},
-    {"attribute_injection": "per_resolution", "mask_branch": False, "attribute_masking": "none"},
-])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {},
+        {"attribute_injection": "every_conv", "attribute_masking": "block", "masking_start": 8},
+        {"attribute_injection": "per_resolution", "mask_branch": False, "attribute_masking": "none"},
+    ],
+)
 @pytest.mark.parametrize("low_memory", [False, True])
 def test_both_end_at_the_same_w_plus(kind, low_memory, generator, recognizer, make_faces, target):
     torch.manual_seed(1)
     generator = Generator(generator.config.replace(**kind)).eval()
     sources, guides = make_faces(3, 2), make_faces(5, 3)
     plain = benchmark.plain_loop(generator, recognizer, sources, target, guides, SETTINGS)
-    outcome = optimise(generator, recognizer, sources, target, guides, replace(SETTINGS, low_memory=low_memory))
+    outcome = optimize(generator, recognizer, sources, target, guides, replace(SETTINGS, low_memory=low_memory))
     assert outcome.best_step == SETTINGS.steps, "the last state is the one to compare"
     with torch.no_grad():
         start = generator.broadcast(generator.mapping(target[None]))[0]
@@ -41,6 +53,8 @@ def test_both_end_at_the_same_w_plus(kind, low_memory, generator, recognizer, ma
 def test_without_gradients_of_weights_the_plain_loop_ends_there_too(generator, recognizer, make_faces, target):
     sources, guides = make_faces(1, 2), make_faces(4, 3)
     settings = replace(SETTINGS, steps=2)
-    usual, frozen = (benchmark.plain_loop(generator, recognizer, sources, target, guides, settings, frozen=frozen)
-                     for frozen in (False, True))
+    usual, frozen = (
+        benchmark.plain_loop(generator, recognizer, sources, target, guides, settings, frozen=frozen)
+        for frozen in (False, True)
+    )
     torch.testing.assert_close(frozen, usual, atol=1e-3, rtol=1e-3)

@@ -1,4 +1,4 @@
-"""From pictures to an identity: faces found or missing, whose recogniser, what is written and read back."""
+"""From pictures to an identity: faces found or missing, whose recognizer, what is written and read back."""
 
 import math
 
@@ -10,7 +10,7 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import template_points
 from styleswap_core.faces.detected import DetectedFace
 from styleswap_core.identities.identity import load_identity, save_identity
-from styleswap_core.inversion import Callbacks, Cancelled, InversionSettings, invert
+from styleswap_core.inversion import Callbacks, Canceled, InversionSettings, invert
 from styleswap_core.model import Generator
 from styleswap_core.pipeline.swap import swap_faces
 
@@ -47,8 +47,16 @@ BLACK = np.zeros((48, 48, 3), np.uint8)
 @pytest.fixture
 def run(generator, recognizer):
     def run(sources, guides=(), settings=SETTINGS, sha=SHA, generator=generator, **more):
-        return invert(generator, CenteredFace(), sources, guides, generator_sha256=sha, settings=settings,
-                      recognizer=recognizer, **more)
+        return invert(
+            generator,
+            CenteredFace(),
+            sources,
+            guides,
+            generator_sha256=sha,
+            settings=settings,
+            recognizer=recognizer,
+            **more,
+        )
 
     return run
 
@@ -65,8 +73,10 @@ def test_the_identity_knows_where_it_comes_from(run, generator):
 def test_a_saved_identity_swaps_the_same_pixels(run, generator, tmp_path):
     identity = run([picture(1)], [picture(2), picture(3)]).identity
     save_identity(tmp_path / "id.safetensors", identity)
-    results = [swap_faces(generator, CenteredFace(), picture(4), who, generator_sha256=SHA).image
-               for who in (identity, load_identity(tmp_path / "id.safetensors"))]
+    results = [
+        swap_faces(generator, CenteredFace(), picture(4), who, generator_sha256=SHA).image
+        for who in (identity, load_identity(tmp_path / "id.safetensors"))
+    ]
     assert np.array_equal(*results)
 
 
@@ -109,7 +119,7 @@ def test_several_sources_are_one_person(run):
     assert np.allclose(identity.id_embedding.numpy(), mean / np.linalg.norm(mean), atol=1e-5)
 
 
-def test_another_recogniser_than_the_generators_is_refused(run, generator):
+def test_another_recognizer_than_the_generators_is_refused(run, generator):
     torch.manual_seed(0)
     foreign = Generator(generator.config.replace(recognizer="w600k_r50")).eval()
     with pytest.raises(StyleSwapError, match="'w600k_r50'.*'tiny'"):
@@ -123,11 +133,11 @@ def test_the_generators_hash_is_needed(run):
 
 @pytest.mark.parametrize("guides", [[], [picture(2), picture(3)]])
 @pytest.mark.parametrize("calls", [0, 2])
-def test_cancelled_before_the_search_there_is_nothing_to_keep(run, monkeypatch, guides, calls):
+def test_canceled_before_the_search_there_is_nothing_to_keep(run, monkeypatch, guides, calls):
     monkeypatch.setenv("STYLESWAP_CACHE", "")  # guides that are kept already leave nothing to cancel
     asked = []
-    with pytest.raises(Cancelled):
-        run([picture(1)], guides, callbacks=Callbacks(cancelled=lambda: asked.append(1) or len(asked) > calls))
+    with pytest.raises(Canceled):
+        run([picture(1)], guides, callbacks=Callbacks(canceled=lambda: asked.append(1) or len(asked) > calls))
 
 
 def test_notes_say_what_became_of_it(run, generator):
@@ -136,10 +146,12 @@ def test_notes_say_what_became_of_it(run, generator):
     assert any("no room" in note for note in run([picture(1)], guides, InversionSettings(trust=1.0)).notes())
     with torch.no_grad():
         generator.synthesis.blocks["16"].to_rgb.bias.fill_(math.nan)
-    assert any("stopped at step 1," in note and "of step 0, is kept" in note for note in run([picture(1)], guides).notes())
+    assert any(
+        "stopped at step 1," in note and "of step 0, is kept" in note for note in run([picture(1)], guides).notes()
+    )
     with torch.no_grad():
         generator.synthesis.blocks["16"].to_rgb.bias.zero_()
     asked = []
-    cancelled = run([picture(1)], guides, callbacks=Callbacks(cancelled=lambda: asked.append(1) or len(asked) > 4))
-    assert cancelled.cancelled and "cancelled after 0 steps" in cancelled.notes()[0]
-    assert math.isnan(cancelled.outcome.likeness)
+    canceled = run([picture(1)], guides, callbacks=Callbacks(canceled=lambda: asked.append(1) or len(asked) > 4))
+    assert canceled.canceled and "canceled after 0 steps" in canceled.notes()[0]
+    assert math.isnan(canceled.outcome.likeness)

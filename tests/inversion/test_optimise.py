@@ -1,4 +1,4 @@
-"""The optimisation itself, on tiny random networks: what it keeps, when it stops, what it leaves alone."""
+"""The optimization itself, on tiny random networks: what it keeps, when it stops, what it leaves alone."""
 
 import math
 import traceback
@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.inversion import Callbacks, InversionSettings, InversionWeights, optimise
-from styleswap_core.inversion.optimization import CANCELLED, ENDED, NO_STEPS, NOT_FINITE, PLATEAU
+from styleswap_core.inversion import Callbacks, InversionSettings, InversionWeights, optimize
 from styleswap_core.inversion.objective import Objective
+from styleswap_core.inversion.optimization import CANCELED, ENDED, NO_STEPS, NOT_FINITE, PLATEAU
 
 SETTINGS = InversionSettings(steps=8, check_every=2, patience=100, guide_batch=2, views=2, precision="float32")
 
@@ -19,7 +19,7 @@ SETTINGS = InversionSettings(steps=8, check_every=2, patience=100, guide_batch=2
 def run(generator, recognizer, make_faces, target):
     def run(settings=SETTINGS, callbacks=Callbacks(), sources=1, guides=4, recognizer=recognizer):
         others = make_faces(guides, 3) if guides else None
-        return optimise(generator, recognizer, make_faces(sources, 2), target, others, settings, callbacks)
+        return optimize(generator, recognizer, make_faces(sources, 2), target, others, settings, callbacks)
 
     return run
 
@@ -102,8 +102,10 @@ def test_no_row_leaves_the_trust_region(run, plain_w, trust):
 
 
 def test_the_penalty_draws_back_to_plain_w(run):
-    pulled, free = (run(replace(SETTINGS, guided=False, weights=InversionWeights(distance=distance)), guides=0).distance
-                    for distance in (100.0, 0.0))
+    pulled, free = (
+        run(replace(SETTINGS, guided=False, weights=InversionWeights(distance=distance)), guides=0).distance
+        for distance in (100.0, 0.0)
+    )
     assert pulled < free
 
 
@@ -115,7 +117,9 @@ def test_preservation_keeps_swaps_as_plain_w_makes_them(run, generator, make_fac
         w_plus = run(replace(SETTINGS, steps=20, trust=0.0, learning_rate=0.1, weights=weights)).w_plus
         with torch.no_grad():
             attributes = generator.encode(guides.crops)
-            now, before = (generator.synthesis(w.expand(4, -1, -1), attributes, guides.crops).image for w in (w_plus, plain_w))
+            now, before = (
+                generator.synthesis(w.expand(4, -1, -1), attributes, guides.crops).image for w in (w_plus, plain_w)
+            )
         return float((now - before).abs().mean())
 
     assert change(100.0) < 0.5 * change(0.0)
@@ -141,12 +145,12 @@ def test_it_is_asked_often_whether_to_stop(run):
     """Also on the way back: a step at a large size takes long on a CPU."""
     places = set()
 
-    def cancelled():
+    def canceled():
         names = [frame.name for frame in traceback.extract_stack()]
         places.add(("backward" in names, "look" in names))
         return False
 
-    run(replace(SETTINGS, steps=1), Callbacks(cancelled=cancelled))
+    run(replace(SETTINGS, steps=1), Callbacks(canceled=canceled))
     assert places == {(False, False), (True, False), (False, True)}
 
 
@@ -166,7 +170,7 @@ def test_self_reconstruction_alone_needs_no_guides(run):
 
 
 class Failing(torch.nn.Module):
-    """A recogniser that gives NaN from its `healthy`-th embedding with gradients on."""
+    """A recognizer that gives NaN from its `healthy`-th embedding with gradients on."""
 
     def __init__(self, inner, healthy):
         super().__init__()
@@ -193,12 +197,12 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_best(run, plain_w, recogn
 def test_cancel_keeps_what_was_found(run, calls, low_memory):
     asked = []
 
-    def cancelled():
+    def canceled():
         asked.append(1)
         return len(asked) > calls
 
-    outcome = run(replace(SETTINGS, low_memory=low_memory), Callbacks(cancelled=cancelled))
-    assert outcome.ended == CANCELLED and outcome.steps_done < 8
+    outcome = run(replace(SETTINGS, low_memory=low_memory), Callbacks(canceled=canceled))
+    assert outcome.ended == CANCELED and outcome.steps_done < 8
     assert torch.isfinite(outcome.w_plus).all() and outcome.best_step <= outcome.steps_done
     assert len(asked) == calls + 1, "nothing runs after the answer was yes"
 

@@ -38,14 +38,17 @@ def test_other_formats_come_back_similar(tmp_path, suffix):
     assert np.abs(load_image(tmp_path / f"a{suffix}").astype(int) - smooth).mean() < 2
 
 
-@pytest.mark.parametrize("orientation, undo", [
-    (1, lambda a: a),
-    (2, lambda a: a[:, ::-1]),
-    (3, lambda a: a[::-1, ::-1]),
-    (4, lambda a: a[::-1]),
-    (6, lambda a: np.rot90(a, -1)),
-    (8, lambda a: np.rot90(a, 1)),
-])
+@pytest.mark.parametrize(
+    "orientation, undo",
+    [
+        (1, lambda a: a),
+        (2, lambda a: a[:, ::-1]),
+        (3, lambda a: a[::-1, ::-1]),
+        (4, lambda a: a[::-1]),
+        (6, lambda a: np.rot90(a, -1)),
+        (8, lambda a: np.rot90(a, 1)),
+    ],
+)
 def test_exif_orientation_is_applied(tmp_path, picture, orientation, undo):
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -53,18 +56,18 @@ def test_exif_orientation_is_applied(tmp_path, picture, orientation, undo):
     assert np.array_equal(load_image(tmp_path / "a.png"), undo(picture))
 
 
-def test_grey_becomes_three_equal_channels(tmp_path, picture):
+def test_gray_becomes_three_equal_channels(tmp_path, picture):
     Image.fromarray(picture[..., 0]).save(tmp_path / "a.png")
     assert np.array_equal(load_image(tmp_path / "a.png"), np.repeat(picture[..., :1], 3, axis=2))
 
 
-def test_16_bit_grey_is_scaled_not_clipped(tmp_path):
+def test_16_bit_gray_is_scaled_not_clipped(tmp_path):
     levels = np.tile(np.arange(256, dtype=np.uint16) * 257, (16, 1))
     Image.fromarray(levels).save(tmp_path / "a.png")
     assert np.array_equal(load_image(tmp_path / "a.png")[..., 1], np.tile(np.arange(256), (16, 1)))
 
 
-def test_16_bit_colour_is_scaled(tmp_path):
+def test_16_bit_color_is_scaled(tmp_path):
     import cv2
 
     levels = np.random.default_rng(1).integers(0, 65536, (16, 20, 3), dtype=np.uint16)
@@ -72,7 +75,7 @@ def test_16_bit_colour_is_scaled(tmp_path):
     assert np.abs(load_image(tmp_path / "a.png") - levels / 257.0).max() <= 1.0
 
 
-def test_transparent_pixels_are_white_whatever_colour_they_hide(tmp_path):
+def test_transparent_pixels_are_white_whatever_color_they_hide(tmp_path):
     rgba = np.zeros((16, 16, 4), dtype=np.uint8)
     rgba[:, :8] = (200, 0, 0, 255)
     rgba[:, 8:] = (0, 99, 0, 0)
@@ -120,18 +123,21 @@ def _floating(path):
     path.with_suffix(".tif").rename(path)
 
 
-@pytest.mark.parametrize("name, make, words", [
-    ("a.png", lambda path: None, "does not exist"),
-    ("a.png", lambda path: path.mkdir(), "folder"),
-    ("a.png", _text, "not a picture"),
-    ("a.png", lambda path: path.write_bytes(b""), "not a picture"),
-    ("a.png", _truncated, "truncated"),
-    ("a.jpg", _truncated, "truncated"),
-    ("a.webp", _truncated, "a.webp"),
-    ("a.png", _floating, "floating-point"),
-    ("a.png", lambda path: Image.new("RGB", (10, 10)).save(path), "10 x 10"),
-    ("a.png", lambda path: Image.new("1", (20000, 20000)).save(path), "too large"),
-])
+@pytest.mark.parametrize(
+    "name, make, words",
+    [
+        ("a.png", lambda path: None, "does not exist"),
+        ("a.png", lambda path: path.mkdir(), "folder"),
+        ("a.png", _text, "not a picture"),
+        ("a.png", lambda path: path.write_bytes(b""), "not a picture"),
+        ("a.png", _truncated, "truncated"),
+        ("a.jpg", _truncated, "truncated"),
+        ("a.webp", _truncated, "a.webp"),
+        ("a.png", _floating, "floating-point"),
+        ("a.png", lambda path: Image.new("RGB", (10, 10)).save(path), "10 x 10"),
+        ("a.png", lambda path: Image.new("1", (20000, 20000)).save(path), "too large"),
+    ],
+)
 def test_bad_files_give_one_line_errors(tmp_path, name, make, words):
     make(tmp_path / name)
     with pytest.raises(StyleSwapError, match=words) as caught:
@@ -182,13 +188,16 @@ def test_values_out_of_range_are_clipped(value):
     assert abs(int(level) - (min(max(value, -1.0), 1.0) + 1) * 127.5) <= 0.5001
 
 
-@pytest.mark.parametrize("convert, value", [
-    (from_uint8, np.zeros((4, 4), np.uint8)),
-    (from_uint8, np.zeros((4, 4, 3), np.float32)),
-    (to_uint8, torch.zeros(3, 4, 4)),
-    (bhwc_to_bchw, torch.zeros(1, 3, 4, 5)),
-    (bchw_to_bhwc, torch.zeros(1, 4, 4, 3)),
-])
+@pytest.mark.parametrize(
+    "convert, value",
+    [
+        (from_uint8, np.zeros((4, 4), np.uint8)),
+        (from_uint8, np.zeros((4, 4, 3), np.float32)),
+        (to_uint8, torch.zeros(3, 4, 4)),
+        (bhwc_to_bchw, torch.zeros(1, 3, 4, 5)),
+        (bchw_to_bhwc, torch.zeros(1, 4, 4, 3)),
+    ],
+)
 def test_conversions_refuse_other_layouts(convert, value):
     with pytest.raises(StyleSwapError, match="expected"):
         convert(value)

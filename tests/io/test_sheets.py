@@ -4,54 +4,60 @@ import numpy as np
 import pytest
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.io.sheets import BACKGROUND, GAP, labelled_sheet, mask_picture
+from styleswap_core.io.sheets import BACKGROUND, GAP, labeled_sheet, mask_picture
 
 RED, GREEN, BLUE = (250, 0, 0), (0, 250, 0), (0, 0, 250)
 
 
-def _plain(colour, height=20, width=20):
-    return np.full((height, width, 3), colour, dtype=np.uint8)
+def _plain(color, height=20, width=20):
+    return np.full((height, width, 3), color, dtype=np.uint8)
 
 
 def test_pictures_stand_where_their_row_and_column_are():
     cell = 20
-    sheet = labelled_sheet([[_plain(RED), _plain(GREEN)], [_plain(BLUE)]], cell=cell)
+    sheet = labeled_sheet([[_plain(RED), _plain(GREEN)], [_plain(BLUE)]], cell=cell)
     step = cell + GAP
     assert sheet.shape == (GAP + 2 * step, GAP + 2 * step, 3)
-    assert (sheet[GAP:GAP + cell, GAP:GAP + cell] == RED).all()
-    assert (sheet[GAP:GAP + cell, GAP + step:GAP + step + cell] == GREEN).all()
-    assert (sheet[GAP + step:GAP + step + cell, GAP:GAP + cell] == BLUE).all()
+    assert (sheet[GAP : GAP + cell, GAP : GAP + cell] == RED).all()
+    assert (sheet[GAP : GAP + cell, GAP + step : GAP + step + cell] == GREEN).all()
+    assert (sheet[GAP + step : GAP + step + cell, GAP : GAP + cell] == BLUE).all()
     # The second row is shorter: its last cell stays empty.
-    assert (sheet[GAP + step:, GAP + step:] == BACKGROUND).all()
+    assert (sheet[GAP + step :, GAP + step :] == BACKGROUND).all()
 
 
 def test_a_picture_keeps_its_shape_and_its_middle():
-    sheet = labelled_sheet([[_plain(RED, height=10, width=40)]], cell=20)
+    sheet = labeled_sheet([[_plain(RED, height=10, width=40)]], cell=20)
     red = (sheet == RED).all(axis=2)
     rows, columns = np.nonzero(red)
     assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (5, 20)
     assert rows.min() - GAP in (7, 8)
 
 
-def test_grey_pictures_and_masks():
+def test_gray_pictures_and_masks():
     mask = np.array([[0.0, 0.5], [1.0, 2.0]])
     assert mask_picture(mask).tolist() == [[0, 128], [255, 255]]
-    sheet = labelled_sheet([[np.full((16, 16), 77, dtype=np.uint8)]], cell=16)
-    assert (sheet[GAP:GAP + 16, GAP:GAP + 16] == 77).all()
+    sheet = labeled_sheet([[np.full((16, 16), 77, dtype=np.uint8)]], cell=16)
+    assert (sheet[GAP : GAP + 16, GAP : GAP + 16] == 77).all()
 
 
 def test_labels_and_title_take_room_and_leave_ink():
     picture = _plain(RED, 64, 64)
-    bare = labelled_sheet([[picture]], cell=64)
-    full = labelled_sheet([[picture]], ["result"], ["first\nsecond"], cell=64, title="a title")
+    bare = labeled_sheet([[picture]], cell=64)
+    full = labeled_sheet([[picture]], ["result"], ["first\nsecond"], cell=64, title="a title")
     assert full.shape[0] > bare.shape[0] and full.shape[1] > bare.shape[1]
     outside = (full != RED).any(axis=2)
     assert (full[outside].min(axis=1) < 100).sum() > 50
 
 
-@pytest.mark.parametrize("arguments", [
-    ([],), ([[]],), ([[_plain(RED)]], ["a", "b"]), ([[_plain(RED)]], [], ["a", "b"]),
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ([],),
+        ([[]],),
+        ([[_plain(RED)]], ["a", "b"]),
+        ([[_plain(RED)]], [], ["a", "b"]),
+    ],
+)
 def test_wrong_numbers_are_named(arguments):
     with pytest.raises(StyleSwapError, match="expected"):
-        labelled_sheet(*arguments)
+        labeled_sheet(*arguments)

@@ -32,7 +32,9 @@ def test_angles_go_the_shorter_way_round():
     assert angle_distance(np.float32([179, 0, 0]), np.float32([-179, 0, 0])) == pytest.approx(2)
 
 
-@pytest.mark.parametrize(("axis", "degrees", "slack"), [("yaw", 15.0, 4.0), ("yaw", -20.0, 6.0), ("pitch", 10.0, 4.0), ("roll", 12.0, 1.0)])
+@pytest.mark.parametrize(
+    ("axis", "degrees", "slack"), [("yaw", 15.0, 4.0), ("yaw", -20.0, 6.0), ("pitch", 10.0, 4.0), ("roll", 12.0, 1.0)]
+)
 def test_five_points_see_the_head_turn(axis, degrees, slack):
     judge, blank = PointsJudge(), np.zeros((8, 8, 3), np.uint8)
     errors = judge.errors(blank, face(head()), blank, face(head(**{axis: degrees})))
@@ -42,8 +44,12 @@ def test_five_points_see_the_head_turn(axis, degrees, slack):
 
 def test_expression_distances_see_the_mouth_and_not_the_turn():
     people = Identities.from_seeds([IDENTITY_SEEDS["test"][5]])
-    closed, opened = (head_points(build_shape(people, Attributes.from_seeds([ATTRIBUTE_SEEDS["test"][5]], mouth_open=value)))[1][0].numpy()
-                      for value in (0.0, 1.0))
+    closed, opened = (
+        head_points(build_shape(people, Attributes.from_seeds([ATTRIBUTE_SEEDS["test"][5]], mouth_open=value)))[1][
+            0
+        ].numpy()
+        for value in (0.0, 1.0)
+    )
     angle = 0.6
     turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
     np.testing.assert_allclose(expression_distances(closed @ turn.T * 40), expression_distances(closed), atol=1e-5)
@@ -71,11 +77,15 @@ def landmark_pack(tmp_path_factory):
     ]
     weights = {"column": np.array([-1, 1]), "slope": slope.reshape(1, -1), "base": values.reshape(1, -1)}
     graph = helper.make_graph(
-        nodes, "landmarks", [helper.make_tensor_value_info("data", TensorProto.FLOAT, [1, 3, 192, 192])],
+        nodes,
+        "landmarks",
+        [helper.make_tensor_value_info("data", TensorProto.FLOAT, [1, 3, 192, 192])],
         [helper.make_tensor_value_info("fc1", TensorProto.FLOAT, [1, 3309])],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), folder / "1k3d68.onnx")
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), folder / "1k3d68.onnx"
+    )
     return folder
 
 
@@ -85,7 +95,7 @@ def test_a_packs_landmarks_lie_in_the_picture(landmark_pack):
     picture, box = np.full((200, 300, 3), 128, np.uint8), np.float32([100, 50, 180, 150])
     points, pose = model.read(picture, box)
     assert points.shape == (68, 3) and pose.shape == (3,)
-    # The model's unit is half of its square, 1.5 times the box's longer side, about the box's centre.
+    # The model's unit is half of its square, 1.5 times the box's longer side, about the box's center.
     people = Identities.from_seeds([IDENTITY_SEEDS["test"][0]])
     expected = head_points(build_shape(people, Attributes.from_seeds([ATTRIBUTE_SEEDS["test"][0]])))[1][0].numpy()
     np.testing.assert_allclose(points[:60, 0], 140 + 75 * 0.5 * expected[:60, 0], atol=1.0)
@@ -94,7 +104,11 @@ def test_a_packs_landmarks_lie_in_the_picture(landmark_pack):
 
 def test_the_landmark_judge_compares_two_pictures(landmark_pack):
     judge = LandmarkJudge(load_landmark_model(landmark_pack))
-    dark, bright, place = np.zeros((200, 200, 3), np.uint8), np.full((200, 200, 3), 255, np.uint8), face(head(), (40, 40, 140, 160))
+    dark, bright, place = (
+        np.zeros((200, 200, 3), np.uint8),
+        np.full((200, 200, 3), 255, np.uint8),
+        face(head(), (40, 40, 140, 160)),
+    )
     assert judge.errors(dark, place, dark, place) == {"pose_error_deg": 0.0, "landmark_expression_error": 0.0}
     errors = judge.errors(dark, place, bright, place)
     assert errors["landmark_expression_error"] > 0.01 and errors["pose_error_deg"] < 3

@@ -1,4 +1,4 @@
-"""What is judged: the pipeline with faces found, missed and mistaken, and a generator with another recogniser."""
+"""What is judged: the pipeline with faces found, missed and mistaken, and a generator with another recognizer."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ class KnownFaces:
         return self.pictures[picture.tobytes()]
 
     def embed(self, picture, points):
-        raise AssertionError("without a recogniser nobody asks for embeddings")
+        raise AssertionError("without a recognizer nobody asks for embeddings")
 
 
 def test_pipeline_swaps_what_is_found_and_leaves_the_rest():
@@ -63,7 +63,7 @@ def test_a_detection_beside_the_face_is_no_hit():
     assert not is_hit(face(POINTS + [2.6, 0]), POINTS)
 
 
-def test_another_recogniser_is_refused():
+def test_another_recognizer_is_refused():
     with pytest.raises(StyleSwapError, match="--pack"):
         check_recognizer(generator(recognizer="demo"), "other", "0" * 64)
     check_recognizer(generator(recognizer="other"), "other", "0" * 64)

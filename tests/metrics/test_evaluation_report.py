@@ -12,15 +12,24 @@ from styleswap_core.metrics.bounds import Bound
 from styleswap_core.metrics.evaluation_report import Report, check_out, markdown, sheet_path, write
 from styleswap_core.metrics.evaluation_sheet import SWAP_COLUMNS, SwapRow, best_median_worst, swap_sheet
 
-REPORT = Report({"psnr": 28.125, "psnr_floor": 21.0, "extra": math.nan}, {"suite": "synthetic", "count": 4},
-                {"psnr": Bound(">=", 27.5, "31"), "ssim": Bound(">=", 0.88, "0.94")},
-                np.zeros((8, 8, 3), np.uint8))
+REPORT = Report(
+    {"psnr": 28.125, "psnr_floor": 21.0, "extra": math.nan},
+    {"suite": "synthetic", "count": 4},
+    {"psnr": Bound(">=", 27.5, "31"), "ssim": Bound(">=", 0.88, "0.94")},
+    np.zeros((8, 8, 3), np.uint8),
+)
 
 
 def test_json_is_flat_and_holds_no_nan(tmp_path):
     out = tmp_path / "figures.json"
     write(REPORT, out)
-    assert json.loads(out.read_text()) == {"suite": "synthetic", "count": 4, "psnr": 28.125, "psnr_floor": 21.0, "extra": None}
+    assert json.loads(out.read_text()) == {
+        "suite": "synthetic",
+        "count": 4,
+        "psnr": 28.125,
+        "psnr_floor": 21.0,
+        "extra": None,
+    }
     assert sheet_path(out).is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["figures.json", "figures.png"]
 
@@ -50,8 +59,8 @@ def test_best_median_worst_are_in_order_and_never_twice():
 
 
 def test_sheet_shows_error_amplified():
-    grey, lighter = torch.zeros(3, 8, 8), torch.full((3, 8, 8), 20 / 127.5)
-    row = SwapRow("best\n1 dB", grey, grey, lighter, grey, torch.ones(1, 8, 8))
+    gray, lighter = torch.zeros(3, 8, 8), torch.full((3, 8, 8), 20 / 127.5)
+    row = SwapRow("best\n1 dB", gray, gray, lighter, gray, torch.ones(1, 8, 8))
     pictures = row.pictures()
     assert len(pictures) == len(SWAP_COLUMNS)
     # 20 levels apart, shown fourfold.

@@ -38,8 +38,11 @@ def test_masked_psnr_sees_the_mask_alone():
 
 
 def test_an_empty_region_is_left_out_of_the_mean():
-    values = fidelity.masked_psnr(flat(0.2).expand(2, -1, -1, -1), flat(0.0).expand(2, -1, -1, -1),
-                                  torch.cat([half_mask(), torch.zeros(1, 1, 16, 16)]))
+    values = fidelity.masked_psnr(
+        flat(0.2).expand(2, -1, -1, -1),
+        flat(0.0).expand(2, -1, -1, -1),
+        torch.cat([half_mask(), torch.zeros(1, 1, 16, 16)]),
+    )
     assert values[1].isnan()
     assert fidelity.mean_of(values) == pytest.approx(20.0, abs=1e-4)
 

@@ -61,7 +61,8 @@ def test_a_set_to_itself_and_too_small_a_set():
 def write_mean_network(path, channels=3):
     """Features: the mean of each channel, as the network gets it."""
     graph = helper.make_graph(
-        [helper.make_node("GlobalAveragePool", ["pixels"], ["features"])], "means",
+        [helper.make_node("GlobalAveragePool", ["pixels"], ["features"])],
+        "means",
         [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["N", channels, 32, 32])],
         [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", channels, 1, 1])],
     )
@@ -69,10 +70,15 @@ def write_mean_network(path, channels=3):
     return path
 
 
-@pytest.mark.parametrize(("pixels", "expected"), [
-    ("byte", [255.0, 51.0, 0.0]), ("unit", [1.0, 0.2, 0.0]), ("signed", [1.0, -0.6, -1.0]),
-    ("imagenet", [2.2489, -1.1429, -1.8045]),
-])
+@pytest.mark.parametrize(
+    ("pixels", "expected"),
+    [
+        ("byte", [255.0, 51.0, 0.0]),
+        ("unit", [1.0, 0.2, 0.0]),
+        ("signed", [1.0, -0.6, -1.0]),
+        ("imagenet", [2.2489, -1.1429, -1.8045]),
+    ],
+)
 def test_a_network_gets_pixels_as_it_wants_them(tmp_path, pixels, expected):
     network = FeatureNetwork(write_mean_network(tmp_path / "means.onnx"), pixels)
     picture = np.full((64, 64, 3), [255, 51, 0], dtype=np.uint8)
@@ -81,7 +87,11 @@ def test_a_network_gets_pixels_as_it_wants_them(tmp_path, pixels, expected):
 
 def test_what_is_no_feature_network_is_refused(tmp_path):
     (tmp_path / "text.onnx").write_text("no network")
-    for path in (write_mean_network(tmp_path / "grey.onnx", channels=1), tmp_path / "text.onnx", tmp_path / "absent.onnx"):
+    for path in (
+        write_mean_network(tmp_path / "gray.onnx", channels=1),
+        tmp_path / "text.onnx",
+        tmp_path / "absent.onnx",
+    ):
         with pytest.raises(StyleSwapError, match=path.name):
             FeatureNetwork(path)
 
@@ -95,4 +105,6 @@ def test_the_face_region_turns_and_grows_with_the_face():
     assert region[0, 0, 38, 32] == 1 and region[0, 0, 2, 2] == 0 and region[0, 0, 38, 79] == 0
     # Twice as large and a quarter turn, in a picture twice as large: four times the pixels.
     turned = torch.stack([128 - points[..., 1] * 2, points[..., 0] * 2], dim=-1)
-    assert float(face_region(turned, 160, 160).sum()) == pytest.approx(4 * float(face_region(points, 80, 80).sum()), rel=0.03)
+    assert float(face_region(turned, 160, 160).sum()) == pytest.approx(
+        4 * float(face_region(points, 80, 80).sum()), rel=0.03
+    )

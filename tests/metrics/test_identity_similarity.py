@@ -9,7 +9,7 @@ from styleswap_core.metrics.identity_similarity import cosine, eight_bit, retrie
 def test_cosine_ignores_length():
     first = torch.tensor([[3.0, 0.0], [1.0, 1.0], [0.0, 2.0]])
     second = torch.tensor([[5.0, 0.0], [1.0, 0.0], [0.0, -1.0]])
-    assert cosine(first, second).tolist() == pytest.approx([1.0, 2 ** -0.5, -1.0])
+    assert cosine(first, second).tolist() == pytest.approx([1.0, 2**-0.5, -1.0])
 
 
 def test_retrieval_counts_the_nearest_by_angle():

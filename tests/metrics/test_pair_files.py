@@ -21,8 +21,13 @@ def test_csv_with_odd_names(tmp_path):
 
 
 def test_json_lines(tmp_path):
-    lines = [json.dumps({"source": "s", "target": "t", "person": "Ann", "note": 3}), "{broken", "[1]",
-             json.dumps({"source": "s", "target": 5}), json.dumps({"source": "s"})]
+    lines = [
+        json.dumps({"source": "s", "target": "t", "person": "Ann", "note": 3}),
+        "{broken",
+        "[1]",
+        json.dumps({"source": "s", "target": 5}),
+        json.dumps({"source": "s"}),
+    ]
     rows, problems = read_pairs(write(tmp_path / "pairs.jsonl", "\n".join(lines)))
     assert rows == [PairRow(1, "s", "t", person="Ann")]
     assert [problem.partition(":")[0] for problem in problems] == ["row 2", "row 3", "row 4", "row 5"]
@@ -40,7 +45,9 @@ def test_bad_rows_are_told_by_number(tmp_path):
     assert problems == ["row 2: expected 2 columns, got 1", "row 3: expected source and target, source is missing"]
 
 
-@pytest.mark.parametrize("content", [b"", b"source,target\n", b"from,to\na,b\n", b"\xff\xfe\x00", b"[", b'source,target\n"a,b\n', b"[]"])
+@pytest.mark.parametrize(
+    "content", [b"", b"source,target\n", b"from,to\na,b\n", b"\xff\xfe\x00", b"[", b'source,target\n"a,b\n', b"[]"]
+)
 def test_a_file_without_a_pair_is_refused_in_one_line(tmp_path, content):
     path = tmp_path / "pairs.csv"
     path.write_bytes(content)

@@ -13,7 +13,7 @@ from styleswap_core.metrics.result_videos import read_frames, sample_frames, spr
 
 
 def write_video(path, count, side=64):
-    """Grey frames; frame i has the level 10 i."""
+    """Gray frames; frame i has the level 10 i."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (side, side))
     for level in range(count):
         writer.write(np.full((side, side, 3), 10 * level, np.uint8))
@@ -60,9 +60,13 @@ def test_what_is_no_video_is_refused(tmp_path, content):
 def test_ffmpeg_itself_says_nothing(tmp_path):
     # A process of its own: FFmpeg asks once how much to say, and the other tests have started it.
     (tmp_path / "broken.mp4").write_bytes(b"not a video" * 50)
-    code = ("import sys, pathlib\nfrom styleswap_core.metrics.result_videos import sample_frames\n"
-            "try: sample_frames([pathlib.Path(sys.argv[1])], 3)\nexcept ValueError: print('refused')")
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "broken.mp4")], capture_output=True, text=True, check=True)
+    code = (
+        "import sys, pathlib\nfrom styleswap_core.metrics.result_videos import sample_frames\n"
+        "try: sample_frames([pathlib.Path(sys.argv[1])], 3)\nexcept ValueError: print('refused')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "broken.mp4")], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "refused\n" and done.stderr == ""
 
 

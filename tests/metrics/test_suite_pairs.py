@@ -9,11 +9,11 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from rendered_swaps import PEOPLE, write_pairs  # noqa: E402
+from rendered_swaps import PEOPLE, write_pairs
 
-from styleswap_core.cli import main  # noqa: E402
-from styleswap_core.faces.packs import DEMO_PACK  # noqa: E402
-from styleswap_core.io.images import load_image, save_image  # noqa: E402
+from styleswap_core.cli import main
+from styleswap_core.faces.packs import DEMO_PACK
+from styleswap_core.io.images import load_image, save_image
 
 ROWS = range(len(PEOPLE))
 
@@ -32,7 +32,9 @@ def evaluate(folder, text, *more, name="pairs.csv"):
     out.parent.mkdir(exist_ok=True)
     for old in out.parent.iterdir():
         old.unlink()
-    code = main(["evaluate", "--suite", "pairs", str(folder / name), "--out", str(out), "--device", "cpu", *map(str, more)])
+    code = main(
+        ["evaluate", "--suite", "pairs", str(folder / name), "--out", str(out), "--device", "cpu", *map(str, more)]
+    )
     return code, json.loads(out.read_text()) if out.is_file() else None
 
 
@@ -74,15 +76,21 @@ def test_bad_rows_are_named_and_counted_and_the_rest_goes_on(folder, capsys):
     save_image(folder / "wide.png", np.full((96, 200, 3), 90, np.uint8))
     (folder / "broken.png").write_bytes((folder / "target0.png").read_bytes()[:400])
     save_image(folder / "small.png", load_image(folder / "exact0.png")[::2, ::2])
-    text = ("source,target,result\nabsent.png,target0.png,exact0.png\nsource0.png,blank.png,blank.png\n"
-            "blank.png,target0.png,exact0.png\nsource0.png,broken.png,exact0.png\nsource0.png,target0.png,wide.png\n"
-            "source0.png\nsource0.png,target0.png,blank.png\nsource0.png,target0.png,small.png\nsource1.png,target1.png,exact1.png\n")
+    text = (
+        "source,target,result\nabsent.png,target0.png,exact0.png\nsource0.png,blank.png,blank.png\n"
+        "blank.png,target0.png,exact0.png\nsource0.png,broken.png,exact0.png\nsource0.png,target0.png,wide.png\n"
+        "source0.png\nsource0.png,target0.png,blank.png\nsource0.png,target0.png,small.png\nsource1.png,target1.png,exact1.png\n"
+    )
     code, figures = evaluate(folder, text)
     assert code == 0 and figures["count"] == 3 and figures["skipped"] == 6 == len(figures["problems"])
     said = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "warning: row" in line]
     assert len(said) == 6
     told = dict(problem.split(": ", 1) for problem in figures["problems"])
-    assert "absent.png" in told["row 1"] and "no face" in told["row 2"] and "no face found in the source blank.png" in told["row 3"]
+    assert (
+        "absent.png" in told["row 1"]
+        and "no face" in told["row 2"]
+        and "no face found in the source blank.png" in told["row 3"]
+    )
     assert "truncated" in told["row 4"] and "200 x 96" in told["row 5"] and "columns" in told["row 6"]
     # A result without a face is no way out of the count, and one of half the size is enlarged.
     assert [case["result_face_found"] for case in figures["cases"]] == [0, 1, 1]
@@ -91,8 +99,10 @@ def test_bad_rows_are_named_and_counted_and_the_rest_goes_on(folder, capsys):
 
 def test_pictures_of_one_person_stand_together(folder):
     # The second source shows the first one's person in the part of another, so that the names alone decide.
-    text = ("source,target,result,person\nsource0.png,target0.png,exact0.png,Ann\nexact0.png,target0.png,source0.png,Ann\n"
-            "source1.png,target1.png,exact1.png,Bob\n")
+    text = (
+        "source,target,result,person\nsource0.png,target0.png,exact0.png,Ann\nexact0.png,target0.png,source0.png,Ann\n"
+        "source1.png,target1.png,exact1.png,Bob\n"
+    )
     _, named = evaluate(folder, text)
     assert named["id_retrieval_top1"] == 1
     _, alone = evaluate(folder, "source,target,result\nsource0.png,target0.png,exact0.png\n")
@@ -107,15 +117,18 @@ def test_a_pack_without_landmarks_gives_pose_by_five_points(folder):
     assert 0 <= figures["pose_error_deg"] < 15 and "expression_error" not in figures
 
 
-@pytest.mark.parametrize(("text", "more", "message"), [
-    ("source,target\nabsent.png,absent.png\n", (), "nothing could be judged"),
-    ("from,to\na,b\n", (), "source,target"),
-    ("source,target\nsource0.png,target0.png\n", ("--judge", DEMO_PACK), "which proves nothing"),
-    ("source,target\nsource0.png,target0.png\n", ("--attributes", "landmarks"), "no 3D landmarks"),
-    ("source,target\nsource0.png,target0.png\n", ("--judge", "absent.onnx"), "absent.onnx"),
-    ("source,target\nsource0.png,target0.png\n", ("--fid", "absent.onnx"), "absent.onnx"),
-    ("source,target\nsource0.png,target0.png\n", ("--check",), "leave --check out"),
-])
+@pytest.mark.parametrize(
+    ("text", "more", "message"),
+    [
+        ("source,target\nabsent.png,absent.png\n", (), "nothing could be judged"),
+        ("from,to\na,b\n", (), "source,target"),
+        ("source,target\nsource0.png,target0.png\n", ("--judge", DEMO_PACK), "which proves nothing"),
+        ("source,target\nsource0.png,target0.png\n", ("--attributes", "landmarks"), "no 3D landmarks"),
+        ("source,target\nsource0.png,target0.png\n", ("--judge", "absent.onnx"), "absent.onnx"),
+        ("source,target\nsource0.png,target0.png\n", ("--fid", "absent.onnx"), "absent.onnx"),
+        ("source,target\nsource0.png,target0.png\n", ("--check",), "leave --check out"),
+    ],
+)
 def test_what_cannot_work_is_one_line_and_writes_nothing(folder, text, more, message, capsys):
     assert evaluate(folder, text, *more) == (2, None)
     lines = [line for line in capsys.readouterr().err.splitlines() if "styleswap: error:" in line]

@@ -12,12 +12,12 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import estimate_similarity, template_points, transform_points
 from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.metrics.attribute_regressors import AttributeRegressor, RegressorConfig
+from styleswap_core.metrics.evaluated_swappers import aligned_swapper
 from styleswap_core.metrics.evaluation_sheet import SWAP_COLUMNS
 from styleswap_core.metrics.suite_synthetic import Panel, Settings, evaluate
-from styleswap_core.metrics.evaluated_swappers import aligned_swapper
 from styleswap_core.metrics.synthetic_cases import crop_pose, draw_cases, render_cases
-from styleswap_core.model.generator_config import GeneratorConfig
 from styleswap_core.model.generator import Generator
+from styleswap_core.model.generator_config import GeneratorConfig
 from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
 from styleswap_core.synthetic.world import five_points
 
@@ -25,7 +25,7 @@ TINY = Settings(identities=2, settings=2, seed=7, size=32, batch=3, rows=1)
 
 
 def write_recognizer(path, seed):
-    """A random recogniser of the ArcFace form: two strided convolutions and a linear layer."""
+    """A random recognizer of the ArcFace form: two strided convolutions and a linear layer."""
     random = np.random.default_rng(seed)
 
     def weight(name, *shape):
@@ -39,7 +39,8 @@ def write_recognizer(path, seed):
         helper.make_node("Gemm", ["flat", "w3"], ["embedding"], transB=1, name="gemm"),
     ]
     graph = helper.make_graph(
-        nodes, "tiny",
+        nodes,
+        "tiny",
         [helper.make_tensor_value_info("data", TensorProto.FLOAT, ["N", 3, 112, 112])],
         [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", 512])],
         [weight("w1", 8, 3, 7, 7), weight("w2", 16, 8, 4, 4), weight("w3", 512, 256)],
@@ -50,11 +51,15 @@ def write_recognizer(path, seed):
 
 @pytest.fixture(scope="module")
 def panel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("recognisers")
+    folder = tmp_path_factory.mktemp("recognizers")
     torch.manual_seed(0)
     regressor = AttributeRegressor(RegressorConfig(size=32)).eval()
-    return Panel(swapper=copy_target, recognizer=TorchRecognizer(write_recognizer(folder / "first.onnx", 1)),
-                 judge=TorchRecognizer(write_recognizer(folder / "second.onnx", 2)), regressor=regressor)
+    return Panel(
+        swapper=copy_target,
+        recognizer=TorchRecognizer(write_recognizer(folder / "first.onnx", 1)),
+        judge=TorchRecognizer(write_recognizer(folder / "second.onnx", 2)),
+        regressor=regressor,
+    )
 
 
 def copy_target(batch, id_embedding):
@@ -83,7 +88,7 @@ def test_the_seed_alone_chooses():
     assert first.identity_seeds != other.identity_seeds
 
 
-@pytest.mark.parametrize("counts", [(1, 8, 0), (2, 0, 0), (10 ** 9, 8, 0), (2, 1, -1)])
+@pytest.mark.parametrize("counts", [(1, 8, 0), (2, 0, 0), (10**9, 8, 0), (2, 1, -1)])
 def test_impossible_counts_are_refused(counts):
     with pytest.raises(StyleSwapError, match="change --identities"):
         draw_cases(*counts)
@@ -92,7 +97,7 @@ def test_impossible_counts_are_refused(counts):
 def test_points_of_the_target_lie_as_in_its_window():
     batch = render_cases(draw_cases(2, 1, seed=3), torch.arange(2), 32, "ffhq", torch.device("cpu"))
     assert batch.target.shape == batch.exact.shape == (2, 3, 32, 32)
-    # A similarity cannot meet all five template points, but it meets their centre.
+    # A similarity cannot meet all five template points, but it meets their center.
     center = template_points("ffhq", 32).mean(0).expand(2, 2)
     torch.testing.assert_close(batch.target_points.mean(1), center, atol=1e-3, rtol=0)
 

@@ -8,10 +8,10 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from rendered_swaps import PEOPLE, nods, write_video  # noqa: E402
+from rendered_swaps import PEOPLE, nods, write_video
 
-from styleswap_core.cli import main  # noqa: E402
-from styleswap_core.metrics.suite_videos import pairs_of_results  # noqa: E402
+from styleswap_core.cli import main
+from styleswap_core.metrics.suite_videos import pairs_of_results
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,9 @@ def folders(tmp_path_factory):
 def evaluate(folders, *words):
     out = folders / "figures.json"
     out.unlink(missing_ok=True)
-    code = main(["evaluate", "--suite", "videos", "--frames", "3", "--device", "cpu", "--out", str(out), *map(str, words)])
+    code = main(
+        ["evaluate", "--suite", "videos", "--frames", "3", "--device", "cpu", "--out", str(out), *map(str, words)]
+    )
     return code, json.loads(out.read_text()) if out.is_file() else None
 
 
@@ -43,8 +45,13 @@ def test_results_of_another_program_against_copies(folders, capsys):
     code, exact = evaluate(folders, folders / "results", "--originals", folders / "originals")
     assert code == 0 and exact["count"] == 3 and exact["videos"] == 1 and exact["frames"] == 3
     assert [case["frame"] for case in exact["cases"]] == [0, 2, 3]
-    assert exact["skipped"] == 3 and all(name in " ".join(exact["problems"]) for name in ("c_unknown.mp4", "c_broken", "broken_a_b"))
-    assert len([line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "styleswap: warning" in line]) == 3
+    assert exact["skipped"] == 3 and all(
+        name in " ".join(exact["problems"]) for name in ("c_unknown.mp4", "c_broken", "broken_a_b")
+    )
+    assert (
+        len([line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "styleswap: warning" in line])
+        == 3
+    )
     # The target's own frames stand in the gallery.
     assert exact["id_retrieval_top1"] == 1 and exact["id_retrieval_top1_floor"] == 0
     assert exact["id_cos_source"] > exact["id_cos_source_floor"] + 0.3
@@ -70,13 +77,16 @@ def test_names_of_originals_may_have_underscores(tmp_path):
     assert "a_b_c.mp4" in problems[0] and "2 fit" in problems[0] and "0 fit" in problems[1]
 
 
-@pytest.mark.parametrize(("words", "message"), [
-    (["results"], "give one of the two"),
-    (["results", "--originals", "absent"], "folder of videos"),
-    (["absent", "--originals", "originals"], "folder of videos"),
-    (["results", "--originals", "originals", "--frames", "0"], "--frames"),
-    (["originals", "--pairs", "none.csv"], "nothing could be judged"),
-])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["results"], "give one of the two"),
+        (["results", "--originals", "absent"], "folder of videos"),
+        (["absent", "--originals", "originals"], "folder of videos"),
+        (["results", "--originals", "originals", "--frames", "0"], "--frames"),
+        (["originals", "--pairs", "none.csv"], "nothing could be judged"),
+    ],
+)
 def test_what_cannot_work_is_one_line_and_writes_nothing(folders, words, message, monkeypatch, capsys):
     monkeypatch.chdir(folders)
     (folders / "none.csv").write_text("source,target\nbroken,c\n")

@@ -54,7 +54,7 @@ def test_mask_logits_add_up_over_the_levels(random):
 
 @settings(max_examples=20, deadline=None)
 @given(unit_maps)
-def test_sigmoid_accumulation_adds_the_normalised_mask(random):
+def test_sigmoid_accumulation_adds_the_normalized_mask(random):
     first, second = (torch.randn(2, 1, edge, edge, generator=random) for edge in (4, 8))
     logits = accumulate_mask(second, [accumulate_mask(first, [], "sigmoid")], "sigmoid")
     torch.testing.assert_close(logits, second + upsample_fir(torch.sigmoid(first)))

@@ -41,9 +41,7 @@ def test_num_ws(size, count):
 
 
 def test_demo_networks_are_small():
-    counts = {
-        name: sum(p.numel() for p in Generator(PRESETS[name]).parameters()) for name in ("demo-64", "demo-128")
-    }
+    counts = {name: sum(p.numel() for p in Generator(PRESETS[name]).parameters()) for name in ("demo-64", "demo-128")}
     assert 3e6 < counts["demo-64"] < counts["demo-128"] < 4.5e6
 
 
@@ -103,8 +101,16 @@ def test_configuration_must_be_a_table():
         GeneratorConfig.from_dict([1])
 
 
-@pytest.mark.parametrize("changes", [{}, {"encoder_blocks": 2}, {"attribute_injection": "every_conv"},
-                                     {"mask_branch": False, "attribute_masking": "none"}], ids=range(4))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"encoder_blocks": 2},
+        {"attribute_injection": "every_conv"},
+        {"mask_branch": False, "attribute_masking": "none"},
+    ],
+    ids=range(4),
+)
 def test_least_elements_is_a_bound_and_not_far_off(changes):
     config = preset("tiny", **changes)
     true = sum(parameter.numel() for parameter in Generator(config).parameters())

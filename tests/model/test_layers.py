@@ -90,7 +90,7 @@ def test_fir_and_bilinear_upsampling_differ_at_the_border_only():
     x = torch.randn(1, 2, 6, 6)
     fir, bilinear = upsample_fir(x), upsample_bilinear(x)
     torch.testing.assert_close(fir[:, :, 1:-1, 1:-1], bilinear[:, :, 1:-1, 1:-1])
-    # By hand: the outermost pixel takes 3/4 of its neighbour and 1/4 of zero, in both directions at a corner.
+    # By hand: the outermost pixel takes 3/4 of its neighbor and 1/4 of zero, in both directions at a corner.
     torch.testing.assert_close(fir[:, :, 0, 0], x[:, :, 0, 0] * 9 / 16)
     torch.testing.assert_close(bilinear[:, :, 0, 0], x[:, :, 0, 0])
 

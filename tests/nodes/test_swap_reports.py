@@ -31,8 +31,12 @@ def make(pack):
 def test_swap_report(reports, make):
     swapped, result = make
     text = reports.describe_swap(
-        result(([swapped(0, 0, 0.051, 0.712)], []), ([], ["no face found"]), ([swapped(2, 1)], ["no face 4, 2 faces found"]),
-               repaired=(2,)),
+        result(
+            ([swapped(0, 0, 0.051, 0.712)], []),
+            ([], ["no face found"]),
+            ([swapped(2, 1)], ["no face 4, 2 faces found"]),
+            repaired=(2,),
+        ),
         ["the model is for rendered faces"],
     )
     assert text.splitlines() == [

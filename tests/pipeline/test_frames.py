@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from styleswap_core.pipeline import frames as frames_module
-from styleswap_core.swappers.baked_cache import BakedCache
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import template_points
 from styleswap_core.faces.choice import FaceChoice
 from styleswap_core.faces.detected import DetectedFace, order_faces
-from styleswap_core.pipeline.frames import FrameSwapper, references_for, swap_frames
 from styleswap_core.identities.identity import Identity
 from styleswap_core.io.read_ahead import THREAD_NAME
 from styleswap_core.model import Generator, GeneratorOutput, preset
+from styleswap_core.pipeline import frames as frames_module
+from styleswap_core.pipeline.frames import FrameSwapper, references_for, swap_frames
 from styleswap_core.pipeline.swap import SwapOptions, generate_faces
+from styleswap_core.swappers.baked_cache import BakedCache
 
 SIDE = 40.0
 CONFIG = preset("tiny")
@@ -56,9 +56,9 @@ class SeesMarks:
 
 
 def paints_the_person(crops, identities, own, strength):
-    """A generator that fills the face with a grey of its own for each identity."""
-    greys = torch.tensor([float(identity.id_embedding[0]) for identity in identities]).view(-1, 1, 1, 1)
-    rgb = greys.expand_as(crops).contiguous()
+    """A generator that fills the face with a gray of its own for each identity."""
+    grays = torch.tensor([float(identity.id_embedding[0]) for identity in identities]).view(-1, 1, 1, 1)
+    rgb = grays.expand_as(crops).contiguous()
     return GeneratorOutput(rgb, rgb, torch.ones_like(crops[:, :1]))
 
 
@@ -74,7 +74,7 @@ def swapper(*identities, **options):
     return FrameSwapper(paints_the_person, CONFIG, SeesMarks(), list(identities), **options)
 
 
-def grey_at(images, row, x):
+def gray_at(images, row, x):
     """What the face at x was painted with, read beside its middle."""
     return float(images[row, 45, x, 0]) * 2 - 1
 
@@ -92,7 +92,11 @@ def test_every_frame_comes_back_in_order_with_or_without_faces():
     untouched = result.masks == 0
     assert torch.equal(result.images[untouched], batch[untouched]), "bit for bit"
     assert [(r.frame, r.faces_found, len(r.swapped)) for r in result.reports] == [
-        (0, 0, 0), (1, 1, 1), (2, 0, 0), (3, 2, 2), (4, 0, 0)
+        (0, 0, 0),
+        (1, 1, 1),
+        (2, 0, 0),
+        (3, 2, 2),
+        (4, 0, 0),
     ]
     assert [face.picture for face in result.reports[3].swapped] == [3, 3]
 
@@ -109,12 +113,12 @@ def test_a_batch_equals_its_frames_one_by_one(monkeypatch):
 def test_one_identity_for_all_and_a_list_face_by_face():
     batch = frame((40, 1), (120, 2))[None]
     one = swapper(who(9)).run(batch).images
-    assert grey_at(one, 0, 40) == pytest.approx(grey_at(one, 0, 120), abs=1e-3)
+    assert gray_at(one, 0, 40) == pytest.approx(gray_at(one, 0, 120), abs=1e-3)
     two = swapper(who(8), who(9)).run(batch).images
-    assert grey_at(two, 0, 40) == pytest.approx(float(vector(8)[0]), abs=0.01)
-    assert grey_at(two, 0, 120) == pytest.approx(float(vector(9)[0]), abs=0.01)
+    assert gray_at(two, 0, 40) == pytest.approx(float(vector(8)[0]), abs=0.01)
+    assert gray_at(two, 0, 120) == pytest.approx(float(vector(9)[0]), abs=0.01)
     turned = swapper(who(8), who(9), choice=FaceChoice("all", "right-left")).run(batch).images
-    assert grey_at(turned, 0, 40) == pytest.approx(float(vector(9)[0]), abs=0.01)
+    assert gray_at(turned, 0, 40) == pytest.approx(float(vector(9)[0]), abs=0.01)
 
 
 def test_lists_and_faces_of_different_length_are_reported():
@@ -129,8 +133,8 @@ def test_likeness_follows_people_who_change_places():
     batch = torch.stack([frame((40, 1), (120, 2)), frame((40, 2), (120, 1)), frame((40, 3))])
     choice = FaceChoice("by likeness", references=references_for([who(1), who(2)], SeesMarks()), likeness=0.5)
     result = swapper(who(8), who(9), choice=choice).run(batch)
-    assert grey_at(result.images, 0, 40) == pytest.approx(float(vector(8)[0]), abs=0.01)
-    assert grey_at(result.images, 1, 40) == pytest.approx(float(vector(9)[0]), abs=0.01)
+    assert gray_at(result.images, 0, 40) == pytest.approx(float(vector(8)[0]), abs=0.01)
+    assert gray_at(result.images, 1, 40) == pytest.approx(float(vector(9)[0]), abs=0.01)
     assert not result.reports[2].swapped and len(result.reports[2].problems) == 2
     with pytest.raises(StyleSwapError, match="one for each of the 2 references"):
         swapper(who(7), who(8), who(9), choice=choice)
@@ -177,7 +181,7 @@ def test_identities_that_do_not_fit_are_refused_before_any_work():
         swapper()
     with pytest.raises(StyleSwapError, match="'w600k_r50'"):
         FrameSwapper(paints_the_person, preset("tiny", recognizer="w600k_r50"), SeesMarks(), [who(9)])
-    with pytest.raises(StyleSwapError, match="recogniser that made"):
+    with pytest.raises(StyleSwapError, match="recognizer that made"):
         swapper(who(9, "another"), options=SwapOptions(strength=0.5))
     inverted = who(9, w_plus=torch.zeros(4, 8), generator_sha256="a" * 64)
     with pytest.raises(StyleSwapError, match="another model"):
@@ -196,18 +200,18 @@ def test_likeness_is_measured_on_a_few_frames_of_a_long_batch():
     assert made.analyzer.embedded == 32
 
 
-def test_cancelling_and_progress():
+def test_canceling_and_progress():
     seen = []
 
-    class Cancelled(Exception):
+    class Canceled(Exception):
         pass
 
     def on_frame(number):
         seen.append(number)
         if number == 2:
-            raise Cancelled
+            raise Canceled
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         swapper(who(9)).run(torch.stack([frame((40, 1))] * 5), on_frame)
     assert seen == [0, 1, 2]
 
@@ -217,7 +221,11 @@ def uint8_frames(count, faces=((40, 1),)):
 
 
 def test_a_stream_gives_uint8_frames_back_in_order_and_of_any_size():
-    frames = [*uint8_frames(3), (frame((40, 1), height=60, width=90).numpy() * 255).astype(np.uint8), *uint8_frames(1, ())]
+    frames = [
+        *uint8_frames(3),
+        (frame((40, 1), height=60, width=90).numpy() * 255).astype(np.uint8),
+        *uint8_frames(1, ()),
+    ]
     copies = [one.copy() for one in frames]
     seen = []
     done = list(swapper(who(9), options=SwapOptions(batch_size=3)).stream(iter(frames), seen.append))
@@ -287,8 +295,11 @@ def test_an_error_of_source_detector_or_callback_ends_a_stream_cleanly():
     def refuses(number):
         raise KeyboardInterrupt
 
-    for frames, on_frame, error in ((breaks(), int, OSError), (uint8_frames(3), refuses, KeyboardInterrupt),
-                                    ([np.zeros((8, 8), np.uint8)], int, StyleSwapError)):
+    for frames, on_frame, error in (
+        (breaks(), int, OSError),
+        (uint8_frames(3), refuses, KeyboardInterrupt),
+        ([np.zeros((8, 8), np.uint8)], int, StyleSwapError),
+    ):
         with pytest.raises(error):
             list(swapper(who(9), options=SwapOptions(batch_size=1)).stream(frames, on_frame))
         assert not [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_NAME)]
@@ -303,6 +314,8 @@ def test_swap_frames_bakes_and_gives_what_the_generator_gives():
     unbaked = FrameSwapper(partial(generate_faces, generator), CONFIG, SeesMarks(), [who(9)], FaceChoice("largest"))
     with torch.no_grad():
         for one, other in zip(done, unbaked.stream(frames), strict=True):
-            assert np.abs(one.image.astype(int) - other.image).max() <= 1 and torch.allclose(one.mask, other.mask, atol=1e-4)
+            assert np.abs(one.image.astype(int) - other.image).max() <= 1 and torch.allclose(
+                one.mask, other.mask, atol=1e-4
+            )
     batch = torch.stack([torch.from_numpy(one).permute(2, 0, 1) for one in frames]) / 127.5 - 1
     assert [tuple(one.image.shape) for one in swap_frames(generator, SeesMarks(), batch, who(9))] == [(3, 80, 160)] * 3

@@ -9,8 +9,8 @@ from styleswap_core.faces.alignment import template_points
 from styleswap_core.faces.detected import DetectedFace, order_faces
 from styleswap_core.identities.identity import Identity
 from styleswap_core.io.images import from_uint8, to_uint8
-from styleswap_core.model.generator_config import preset
 from styleswap_core.model.generator import Generator, GeneratorOutput
+from styleswap_core.model.generator_config import preset
 from styleswap_core.pipeline.swap import domain_notice, generate_faces, swap_faces
 
 
@@ -240,7 +240,7 @@ def test_strength_errors(generator, identity, target):
     for strength in (-0.1, 1.1, float("nan")):
         with pytest.raises(StyleSwapError, match="strength from 0 to 1"):
             swap_faces(generator, analyzer, target, identity, strength=strength)
-    with pytest.raises(StyleSwapError, match="recogniser that made"):
+    with pytest.raises(StyleSwapError, match="recognizer that made"):
         swap_faces(generator, analyzer, target, Identity(unit(1), "another"), strength=0.5)
 
 
@@ -253,9 +253,15 @@ def test_no_face_is_an_error(generator, identity, target):
         swap_faces(generator, KnownFaces((120, 80)), target, identity, "4")
 
 
-@pytest.mark.parametrize("target", [
-    np.zeros((64, 64, 3), np.float32), np.zeros((64, 64), np.uint8), torch.zeros(3, 64, 64), torch.zeros(1, 64, 64, 3),
-])
+@pytest.mark.parametrize(
+    "target",
+    [
+        np.zeros((64, 64, 3), np.float32),
+        np.zeros((64, 64), np.uint8),
+        torch.zeros(3, 64, 64),
+        torch.zeros(1, 64, 64, 3),
+    ],
+)
 def test_other_targets_are_refused(generator, identity, target):
     with pytest.raises(StyleSwapError, match="expected a target"):
         swap_faces(generator, KnownFaces((32, 32)), target, identity)

@@ -8,8 +8,8 @@ import pytest
 
 from styleswap_core.devices import one_thread
 from styleswap_core.io.images import to_uint8
-from styleswap_core.preparation.prepare import prepare
 from styleswap_core.preparation.preparation_settings import Settings
+from styleswap_core.preparation.prepare import prepare
 from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
 from styleswap_core.synthetic.world import render
 

@@ -6,8 +6,16 @@ from pathlib import Path
 from styleswap_core.preparation import prepare as preparing
 from styleswap_core.preparation.preparation_settings import Settings
 
-SETTINGS = Settings(size=64, min_side=30, shard_pictures=5, max_yaw=80, max_pitch=80, max_outside=0.5, min_score=0.5,
-                    duplicate_distance=-1)
+SETTINGS = Settings(
+    size=64,
+    min_side=30,
+    shard_pictures=5,
+    max_yaw=80,
+    max_pitch=80,
+    max_outside=0.5,
+    min_score=0.5,
+    duplicate_distance=-1,
+)
 
 if __name__ == "__main__":
     # A commit after every few pictures: the killed runs are short.

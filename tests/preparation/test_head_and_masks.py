@@ -10,9 +10,9 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import estimate_similarity, template_points, transform_points, warp
 from styleswap_core.faces.landmarks import SOLID, load_landmark_model
 from styleswap_core.io.images import to_uint8
-from styleswap_core.preparation.head import FACE, FIVE, fit_head
 from styleswap_core.preparation.face_masks import mask_from_landmarks, mask_from_points
 from styleswap_core.preparation.face_parsing import FaceParser
+from styleswap_core.preparation.head import FACE, FIVE, fit_head
 from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
 from styleswap_core.synthetic.world import five_points
 
@@ -66,7 +66,7 @@ def _iou(a, b):
     return (a & b).sum() / (a | b).sum()
 
 
-def test_a_mask_of_a_crop_without_colours_is_the_average_outline():
+def test_a_mask_of_a_crop_without_colors_is_the_average_outline():
     points = template_points("ffhq", 128).double().numpy()
     mask = mask_from_points(np.full((128, 128, 3), 128, np.uint8), fit_head(points))
     assert all(mask[int(y), int(x)] == 255 for x, y in points)
@@ -92,11 +92,17 @@ def test_flat_landmarks_of_a_pack(tmp_path):
     # Always the same 106 points of its 192 px input: a circle.
     angle = np.linspace(0, 2 * np.pi, 106, endpoint=False)
     answer = np.stack([0.5 * np.cos(angle), 0.5 * np.sin(angle)], 1).astype(np.float32).reshape(1, 212)
-    _save(tmp_path / "2d106det.onnx", [
-        helper.make_node("ReduceMean", ["input"], ["mean"], axes=[1, 2, 3], keepdims=0),
-        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
-        helper.make_node("Add", ["nothing", "answer"], ["points"]),
-    ], {"answer": answer, "zero": np.zeros((1, 1), np.float32)}, [1, 3, 192, 192], ("points", [1, 212]))
+    _save(
+        tmp_path / "2d106det.onnx",
+        [
+            helper.make_node("ReduceMean", ["input"], ["mean"], axes=[1, 2, 3], keepdims=0),
+            helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+            helper.make_node("Add", ["nothing", "answer"], ["points"]),
+        ],
+        {"answer": answer, "zero": np.zeros((1, 1), np.float32)},
+        [1, 3, 192, 192],
+        ("points", [1, 212]),
+    )
     landmarks = load_landmark_model(tmp_path, threads=1)
     found, pose = landmarks.read(np.zeros((200, 300, 3), np.uint8), np.array([100, 50, 180, 130]))
     # insightface shows the model a square of 1.5 times the box: the circle's radius is a quarter of it.
@@ -138,8 +144,11 @@ def _parser(path, classes):
 
 def _save(path, nodes, weights, shape, output):
     graph = helper.make_graph(
-        nodes, path.stem, [helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)],
+        nodes,
+        path.stem,
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info(output[0], TensorProto.FLOAT, output[1])],
-        [numpy_helper.from_array(value, name) for name, value in weights.items()])
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
     return path

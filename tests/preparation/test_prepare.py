@@ -19,14 +19,14 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))
 
-from killed_worker import SETTINGS as KILLED_SETTINGS  # noqa: E402
+from killed_worker import SETTINGS as KILLED_SETTINGS
 
-from styleswap_core.cli import main  # noqa: E402
-from styleswap_core.errors import StyleSwapError  # noqa: E402
-from styleswap_core.preparation.journal import Journal  # noqa: E402
-from styleswap_core.preparation.prepare import JOURNAL, prepare  # noqa: E402
-from styleswap_core.preparation.prepared_set import PreparedSet, ShardReader  # noqa: E402
-from styleswap_core.preparation.preparation_settings import Settings  # noqa: E402
+from styleswap_core.cli import main
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.preparation.journal import Journal
+from styleswap_core.preparation.preparation_settings import Settings
+from styleswap_core.preparation.prepare import JOURNAL, prepare
+from styleswap_core.preparation.prepared_set import PreparedSet, ShardReader
 
 ROOT = HERE.parents[1]
 KILLS = 3
@@ -114,14 +114,32 @@ def test_bad_files_are_told_and_the_rest_goes_on(pictures, tmp_path, capsys):
     os.symlink(".", folder / "loop")
     summary = prepare(folder, out, Settings(**QUICK))
     assert summary.manifest["pictures"] == 3
-    assert {meta["file"] for meta in metas(out)} == {"good name\\nwith break.jpg", "<b>markup & more.jpg", "animated.gif"}
+    assert {meta["file"] for meta in metas(out)} == {
+        "good name\\nwith break.jpg",
+        "<b>markup & more.jpg",
+        "animated.gif",
+    }
     reasons = dropped(out)
     assert {file: reason for file, (reason, _) in reasons.items()} == {
-        "broken.jpg": "unreadable", "zero.png": "unreadable", "zero.mp4": "unreadable", "notes.txt": "unreadable",
-        "tiny.png": "unreadable", "sky.png": "no face", "loop": "unreadable"}
+        "broken.jpg": "unreadable",
+        "zero.png": "unreadable",
+        "zero.mp4": "unreadable",
+        "notes.txt": "unreadable",
+        "tiny.png": "unreadable",
+        "sky.png": "no face",
+        "loop": "unreadable",
+    }
     assert "0 bytes" in reasons["zero.png"][1] and "truncated" in reasons["broken.jpg"][1]
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("styleswap: ")]
-    for name in ("broken.jpg", "zero.png", "zero.mp4", "notes.txt", "tiny.png", "loop", "animated.gif is an animation of 3"):
+    for name in (
+        "broken.jpg",
+        "zero.png",
+        "zero.mp4",
+        "notes.txt",
+        "tiny.png",
+        "loop",
+        "animated.gif is an animation of 3",
+    ):
         assert sum(line.startswith(f"styleswap: {name} ") for line in told) == 1, name
     report = (out / "report.html").read_text(encoding="utf-8")
     assert "markup" not in report and "animated.gif is an animation" in report and "zero.png: is empty" in report
@@ -139,7 +157,17 @@ def test_a_folder_with_nothing_in_it(tmp_path, capsys):
 def test_one_picture_only(pictures, tmp_path, capsys):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "one.jpg").write_bytes(cv2.imencode(".jpg", pictures[0][..., ::-1])[1].tobytes())
-    words = ["prepare", str(tmp_path / "in"), str(tmp_path / "set"), "--workers", "1", "--size", "64", "--max-outside", "1"]
+    words = [
+        "prepare",
+        str(tmp_path / "in"),
+        str(tmp_path / "set"),
+        "--workers",
+        "1",
+        "--size",
+        "64",
+        "--max-outside",
+        "1",
+    ]
     assert main([*words, "--json"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["pictures"] == 1 and "one picture only" in captured.err
@@ -148,7 +176,12 @@ def test_one_picture_only(pictures, tmp_path, capsys):
 def test_duplicates_are_dropped_and_named(pictures, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
-    copies = {"a.png": pictures[0], "b.jpg": pictures[0], "c.png": cv2.resize(pictures[0], (112, 112)), "d.png": pictures[3]}
+    copies = {
+        "a.png": pictures[0],
+        "b.jpg": pictures[0],
+        "c.png": cv2.resize(pictures[0], (112, 112)),
+        "d.png": pictures[3],
+    }
     for name, picture in copies.items():
         (folder / name).write_bytes(cv2.imencode(Path(name).suffix, picture[..., ::-1])[1].tobytes())
     prepare(folder, tmp_path / "set", Settings(**QUICK))
@@ -169,7 +202,9 @@ def test_a_video_among_pictures(pictures, tmp_path):
     prepare(folder, tmp_path / "set", Settings(**{**QUICK, "frame_seconds": 0.0}))
     kept = [(meta["file"], meta["frame"]) for meta in metas(tmp_path / "set")]
     assert kept == [*(("clip.mjpeg", frame) for frame in range(4)), ("zz.jpg", None)]
-    assert "changes its size from 128 x 128 to 144 x 144" in (tmp_path / "set" / "report.html").read_text(encoding="utf-8")
+    assert "changes its size from 128 x 128 to 144 x 144" in (tmp_path / "set" / "report.html").read_text(
+        encoding="utf-8"
+    )
 
 
 # --- cut off and gone on with
@@ -257,8 +292,12 @@ def test_killed_at_random_moments_every_picture_is_there_once(pictures, tmp_path
 
 def _start(folder, out, workers):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    return subprocess.Popen([sys.executable, str(HERE / "killed_worker.py"), str(folder), str(out), str(workers)],
-                            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [sys.executable, str(HERE / "killed_worker.py"), str(folder), str(out), str(workers)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def _bytes_written(out):

@@ -7,26 +7,42 @@ import torch
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.preparation import hashing
+from styleswap_core.preparation.face_quality import Quality, blur, fault, outside_share
 from styleswap_core.preparation.hashing import HashIndex, perceptual_hash
 from styleswap_core.preparation.people import by_folder, cluster
-from styleswap_core.preparation.face_quality import Quality, blur, fault, outside_share
 from styleswap_core.preparation.preparation_settings import Settings
 
 GOOD = {"score": 0.9, "side": 300.0, "outside": 0.0, "yaw": 5.0, "pitch": -5.0, "roll": 40.0, "blur": 0.4}
 
 
-@pytest.mark.parametrize(("change", "reason"), [
-    ({}, None), ({"score": 0.3}, "unsure"), ({"side": 100.0}, "small"), ({"outside": 0.4}, "cut off"),
-    ({"yaw": -70.0}, "turned away"), ({"pitch": 60.0}, "turned away"), ({"blur": 0.9}, "blurred"),
-])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, None),
+        ({"score": 0.3}, "unsure"),
+        ({"side": 100.0}, "small"),
+        ({"outside": 0.4}, "cut off"),
+        ({"yaw": -70.0}, "turned away"),
+        ({"pitch": 60.0}, "turned away"),
+        ({"blur": 0.9}, "blurred"),
+    ],
+)
 def test_each_limit_has_its_reason(change, reason):
     problem = fault(Quality(**{**GOOD, **change}), Settings(size=256))
     assert (problem and problem[0]) == reason
 
 
-@pytest.mark.parametrize(("name", "value"), [
-    ("size", 4), ("template", "square"), ("people", "guess"), ("likeness", 2.0), ("image_format", "gif"), ("shard_pictures", 0),
-])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("size", 4),
+        ("template", "square"),
+        ("people", "guess"),
+        ("likeness", 2.0),
+        ("image_format", "gif"),
+        ("shard_pictures", 0),
+    ],
+)
 def test_settings_out_of_range_are_named(name, value):
     with pytest.raises(StyleSwapError, match=name):
         Settings(**{name: value})

@@ -21,8 +21,14 @@ def prepared(prepared_folder):
 
 
 def source(prepared, **changes):
-    values = {"recognizer_sha256": prepared.manifest["recognizer_sha256"], "template": "ffhq", "size": SIZE, "batch": 16,
-              "seed": 3, "same_identity_share": 0.25}
+    values = {
+        "recognizer_sha256": prepared.manifest["recognizer_sha256"],
+        "template": "ffhq",
+        "size": SIZE,
+        "batch": 16,
+        "seed": 3,
+        "same_identity_share": 0.25,
+    }
     return ShardSource(prepared, **{**values, **changes})
 
 
@@ -30,7 +36,10 @@ def test_a_batch_depends_on_seed_and_step_alone(prepared):
     one, other = source(prepared), source(prepared)
     other.batch(7)
     for field in dataclasses.fields(one.batch(5)):
-        a, b = getattr(one.batch(5, source_crop=True), field.name), getattr(other.batch(5, source_crop=True), field.name)
+        a, b = (
+            getattr(one.batch(5, source_crop=True), field.name),
+            getattr(other.batch(5, source_crop=True), field.name),
+        )
         assert a is b is None or torch.equal(a, b), field.name
     assert not torch.equal(one.batch(5).target, one.batch(6).target)
     assert not torch.equal(one.batch(5).target, source(prepared, seed=4).batch(5).target)
@@ -39,10 +48,18 @@ def test_a_batch_depends_on_seed_and_step_alone(prepared):
 def test_a_batch_holds_what_the_set_does(prepared):
     data, reader = source(prepared), ShardReader(prepared)
     batch, draw = data.batch(2, source_crop=True), data.draw(2)
-    assert torch.equal(batch.truth_known, batch.same_identity) and batch.target.shape == (16, 3, SIZE, SIZE) and batch.face_mask.shape == (16, 1, SIZE, SIZE)
+    assert (
+        torch.equal(batch.truth_known, batch.same_identity)
+        and batch.target.shape == (16, 3, SIZE, SIZE)
+        and batch.face_mask.shape == (16, 1, SIZE, SIZE)
+    )
     for place, (target, photo) in enumerate(zip(draw.target, draw.photo, strict=True)):
-        assert torch.allclose((batch.target[place].permute(1, 2, 0) + 1) * 127.5, _float(reader.image(target)), atol=1e-3)
-        assert torch.allclose((batch.source_crop[place].permute(1, 2, 0) + 1) * 127.5, _float(reader.image(photo)), atol=1e-3)
+        assert torch.allclose(
+            (batch.target[place].permute(1, 2, 0) + 1) * 127.5, _float(reader.image(target)), atol=1e-3
+        )
+        assert torch.allclose(
+            (batch.source_crop[place].permute(1, 2, 0) + 1) * 127.5, _float(reader.image(photo)), atol=1e-3
+        )
         assert torch.allclose(batch.face_mask[place, 0] * 255, _float(reader.mask(target)), atol=1e-3)
         assert np.array_equal(batch.id_embedding[place].numpy(), prepared.embeddings[photo])
         assert np.array_equal(batch.points[place].numpy(), prepared.rows["points"][target])
@@ -90,10 +107,14 @@ def test_replicas_share_a_batch(prepared):
         assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"recognizer_sha256": "0" * 64}, "recogniser 'arcface_demo'"), ({"template": "gpen"}, "--template gpen"),
-    ({"size": 48}, "multiple of 48"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"recognizer_sha256": "0" * 64}, "recognizer 'arcface_demo'"),
+        ({"template": "gpen"}, "--template gpen"),
+        ({"size": 48}, "multiple of 48"),
+    ],
+)
 def test_what_does_not_fit_is_told(prepared, change, message):
     with pytest.raises(StyleSwapError, match=message):
         source(prepared, **change)
@@ -106,8 +127,17 @@ def test_one_person_is_too_few(prepared):
 
 def test_train_command_takes_a_prepared_folder(prepared_folder, tmp_path, capsys):
     words = ["train", "--out", str(tmp_path / "run"), "--device", "cpu"]
-    settings = {"model": "tiny", "data": prepared_folder, "steps": 2, "batch": 2, "precision": "fp32", "log_every": 1,
-                "sample_images": 2, "perceptual_every": 2, "weights.adversarial": 0}
+    settings = {
+        "model": "tiny",
+        "data": prepared_folder,
+        "steps": 2,
+        "batch": 2,
+        "precision": "fp32",
+        "log_every": 1,
+        "sample_images": 2,
+        "perceptual_every": 2,
+        "weights.adversarial": 0,
+    }
     words += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     assert main([*words, "--set", f"validation_data={prepared_folder}"]) == 2
     assert "exact swaps are known" in capsys.readouterr().err

@@ -8,14 +8,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from styleswap_core.swappers.baked_cache import BakedCache, BakedFaces, identity_sha256
 from styleswap_core.identities.identity import Identity
 from styleswap_core.model import Generator, preset
 from styleswap_core.pipeline.swap import generate_faces
+from styleswap_core.swappers.baked_cache import BakedCache, BakedFaces, identity_sha256
 
 
 def who(seed, **more):
-    return Identity(F.normalize(torch.randn(512, generator=torch.Generator().manual_seed(seed)), dim=0), "known", **more)
+    return Identity(
+        F.normalize(torch.randn(512, generator=torch.Generator().manual_seed(seed)), dim=0), "known", **more
+    )
 
 
 @pytest.fixture(scope="module")

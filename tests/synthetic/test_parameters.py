@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from styleswap_core.synthetic.parameters import (
-    ATTRIBUTE_SEEDS, EXPRESSION_NAMES, IDENTITY_FIELDS, IDENTITY_SEEDS, Attributes, Identities, pick_seeds,
+    ATTRIBUTE_SEEDS,
+    EXPRESSION_NAMES,
+    IDENTITY_FIELDS,
+    IDENTITY_SEEDS,
+    Attributes,
+    Identities,
+    pick_seeds,
 )
 
 

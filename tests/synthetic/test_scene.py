@@ -49,7 +49,8 @@ def test_photos_show_one_person_under_different_settings():
 
 
 @pytest.mark.parametrize(
-    "values", [{"people": 3}, {"size": 65}, {"size": 32}, {"frames": 0}, {"target_person": PEOPLE}, {"source_setting": -1}]
+    "values",
+    [{"people": 3}, {"size": 65}, {"size": 32}, {"frames": 0}, {"target_person": PEOPLE}, {"source_setting": -1}],
 )
 def test_numbers_out_of_range_are_refused(values):
     with pytest.raises(StyleSwapError):

@@ -54,7 +54,7 @@ def test_rendering_does_not_depend_on_the_batch():
 
 
 def test_a_window_shows_the_same_picture_as_the_full_frame():
-    """A window of twice the scale, averaged down by two, is the full frame's centre (sensor noise off)."""
+    """A window of twice the scale, averaged down by two, is the full frame's center (sensor noise off)."""
     people, settings = Identities.from_seeds([5]), Attributes.from_seeds([8], sensor_noise=0.0)
     window = torch.tensor([[[2.0, 0.0, -64.0], [0.0, 2.0, -64.0]]])
     large = render(people, settings, 128, window=window, frame_size=128)
@@ -72,7 +72,9 @@ def test_points_lie_where_five_points_says(pair):
 
 
 def test_points_are_in_order_and_on_the_face():
-    settings = Attributes.from_seeds(range(20), yaw=0.0, pitch=0.0, roll=0.0, occluder=0.0, glasses=0.0, frame_x=0.5, frame_y=0.46)
+    settings = Attributes.from_seeds(
+        range(20), yaw=0.0, pitch=0.0, roll=0.0, occluder=0.0, glasses=0.0, frame_x=0.5, frame_y=0.46
+    )
     shown = render(Identities.from_seeds(range(20)), settings, 64)
     left, right, nose, mouth_left, mouth_right = shown.points.unbind(1)
     assert (left[:, 0] < right[:, 0]).all() and (mouth_left[:, 0] < mouth_right[:, 0]).all()
@@ -109,7 +111,9 @@ def test_depth_is_nearest_at_the_nose():
 
 def test_glasses_and_occluder_are_not_face():
     bare = Attributes.from_seeds([3], occluder=0.0, glasses=0.0, yaw=0.0)
-    covered = Attributes.from_seeds([3], occluder=1.0, occluder_x=0.0, occluder_y=-0.2, occluder_width=0.15, glasses=1.0, yaw=0.0)
+    covered = Attributes.from_seeds(
+        [3], occluder=1.0, occluder_x=0.0, occluder_y=-0.2, occluder_width=0.15, glasses=1.0, yaw=0.0
+    )
     person = Identities.from_seeds([2])
     assert render(person, covered, 64).face_mask.sum() < 0.9 * render(person, bare, 64).face_mask.sum()
 

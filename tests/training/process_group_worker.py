@@ -17,19 +17,37 @@ from styleswap_core.cli import EXIT_BAD_INPUT
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.losses import LossWeights
-from styleswap_core.training.training_config import config_from_dict, config_to_dict, override
 from styleswap_core.training.batches import Batch
-from styleswap_core.training.training_loop import Surroundings, train
-from styleswap_core.training.run_folder import RunFolder
 from styleswap_core.training.process_group import Replica
+from styleswap_core.training.run_folder import RunFolder
+from styleswap_core.training.training_config import config_from_dict, config_to_dict, override
+from styleswap_core.training.training_loop import Surroundings, train
 
 # Everything that looks at several rows at once or draws random numbers, all within the first steps.
 # Adam: the rounding that differs between one process and two stays small there; Muon raises the weakest directions.
 CONFIG = tiny_config(
-    steps=6, batch=8, optimizer="adam", schedule="constant", log_every=1, checkpoint_every=3, adversarial_start=1,
-    adversarial_ramp=0, r1_interval=2, recognizer_rows=4, exact_swap=False, back_translated_share=0.25,
-    back_translation_start=2, hidden_share=0.25, agreeing_share=0.25, agreeing_start=1, recoloured=True, augment="ada", augment_probability=0.5, augment_ramp_images=200.0,
-    weights=LossWeights(feature_matching=1.0, truth_identity=1.0, mask_levels=0.1))
+    steps=6,
+    batch=8,
+    optimizer="adam",
+    schedule="constant",
+    log_every=1,
+    checkpoint_every=3,
+    adversarial_start=1,
+    adversarial_ramp=0,
+    r1_interval=2,
+    recognizer_rows=4,
+    exact_swap=False,
+    back_translated_share=0.25,
+    back_translation_start=2,
+    hidden_share=0.25,
+    agreeing_share=0.25,
+    agreeing_start=1,
+    recoloured=True,
+    augment="ada",
+    augment_probability=0.5,
+    augment_ramp_images=200.0,
+    weights=LossWeights(feature_matching=1.0, truth_identity=1.0, mask_levels=0.1),
+)
 
 
 class SharedSource(ToySource):

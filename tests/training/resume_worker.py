@@ -8,8 +8,8 @@ import torch
 from training_toys import ToySource, tiny_config
 
 from styleswap_core.faces.arcface import TorchRecognizer
-from styleswap_core.training.training_loop import Surroundings, train
 from styleswap_core.training.run_folder import RunFolder
+from styleswap_core.training.training_loop import Surroundings, train
 
 # Nothing may depend on the number of steps: the killed runs ask for more than they reach.
 CONFIG = tiny_config(steps=5000, schedule="constant", checkpoint_every=4, sample_every=40, log_every=2, sample_images=2)

@@ -9,21 +9,21 @@ import torch
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from training_toys import ToySource, tiny_config, write_recognizer  # noqa: E402
+from training_toys import ToySource, tiny_config, write_recognizer
 
-from styleswap_core.errors import StyleSwapError  # noqa: E402
-from styleswap_core.faces.arcface import TorchRecognizer  # noqa: E402
-from styleswap_core.training.augmentation import (  # noqa: E402
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.arcface import TorchRecognizer
+from styleswap_core.training.augmentation import (
     Augmentation,
     Purpose,
     Transforms,
     apply_transforms,
     draw_transforms,
 )
-from styleswap_core.training.training_loop import Surroundings, train  # noqa: E402
-from styleswap_core.training.run_folder import RunFolder  # noqa: E402
-from styleswap_core.training.state import create_state, newest_checkpoint, restore_state  # noqa: E402
-from styleswap_core.training.step import train_step  # noqa: E402
+from styleswap_core.training.run_folder import RunFolder
+from styleswap_core.training.state import create_state, newest_checkpoint, restore_state
+from styleswap_core.training.step import train_step
+from styleswap_core.training.training_loop import Surroundings, train
 
 CPU = torch.device("cpu")
 STILL = np.eye(2, 3)[None]
@@ -39,31 +39,35 @@ def test_probability_0_changes_nothing():
     assert torch.equal(apply_transforms(picture(count=6), drawn), picture(count=6))
 
 
-@pytest.mark.parametrize(("matrix", "expected"), [
-    ([[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], lambda x: x.flip(3)),
-    ([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]], lambda x: torch.rot90(x, -1, (2, 3))),  # y points down: clockwise
-    ([[1.0, 0.0, 0.25], [0.0, 1.0, 0.0]], lambda x: torch.cat([x[..., :2].flip(3), x[..., :6]], 3)),
-], ids=["mirrored", "a quarter turn", "moved by a quarter"])
+@pytest.mark.parametrize(
+    ("matrix", "expected"),
+    [
+        ([[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], lambda x: x.flip(3)),
+        ([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]], lambda x: torch.rot90(x, -1, (2, 3))),  # y points down: clockwise
+        ([[1.0, 0.0, 0.25], [0.0, 1.0, 0.0]], lambda x: torch.cat([x[..., :2].flip(3), x[..., :6]], 3)),
+    ],
+    ids=["mirrored", "a quarter turn", "moved by a quarter"],
+)
 def test_geometry_by_hand(matrix, expected):
     moved = apply_transforms(picture(), Transforms(np.array([matrix]), PLAIN))
     torch.testing.assert_close(moved, expected(picture()), atol=1e-5, rtol=0)
 
 
-def test_colour_by_hand():
-    grey = picture().mean(dim=1, keepdim=True).expand(1, 3, 8, 8)
+def test_color_by_hand():
+    gray = picture().mean(dim=1, keepdim=True).expand(1, 3, 8, 8)
     for seed in range(40):
         drawn = draw_transforms(1, seed, 0, Purpose.FAKE, 0.8)
-        changed = apply_transforms(grey, Transforms(STILL, drawn.colour))
-        # Grey stays grey: hue turns about it and saturation stretches away from it.
+        changed = apply_transforms(gray, Transforms(STILL, drawn.color))
+        # Gray stays gray: hue turns about it and saturation stretches away from it.
         torch.testing.assert_close(changed, changed[:, :1].expand_as(changed), atol=1e-5, rtol=0)
         # And every transform can be undone.
-        assert abs(np.linalg.det(drawn.colour[0, :, :3])) > 1e-4 and abs(np.linalg.det(drawn.geometry[0, :, :2])) > 1e-2
+        assert abs(np.linalg.det(drawn.color[0, :, :3])) > 1e-4 and abs(np.linalg.det(drawn.geometry[0, :, :2])) > 1e-2
 
 
 def test_probability_is_that_of_each_transform():
     drawn = draw_transforms(4000, 1, 1, Purpose.REAL, 0.3)
-    # Brightness is the only one that moves black's middle grey: its offset tells how often it was drawn.
-    assert (drawn.colour[:, 0, 3] != 0).mean() == pytest.approx(0.3, abs=0.03)
+    # Brightness is the only one that moves black's middle gray: its offset tells how often it was drawn.
+    assert (drawn.color[:, 0, 3] != 0).mean() == pytest.approx(0.3, abs=0.03)
 
 
 def test_rows_do_not_depend_on_who_draws_them():
@@ -126,12 +130,15 @@ def test_discriminator_sees_nothing_unchanged_and_the_generator_learns_through_i
     assert seen and not any(torch.allclose(pictures, batch.truth, atol=1e-3) for pictures in seen)
 
 
-@pytest.mark.parametrize(("settings", "message"), [
-    ({"augment": "some"}, "augment: expected one of"),
-    ({"augment_probability": 0.9}, "augment_probability: expected 0..0.8"),
-    ({"augment_target": 1.0}, "augment_target"),
-    ({"augment_ramp_images": 0.0}, "augment_ramp_images: expected more than 0"),
-])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"augment": "some"}, "augment: expected one of"),
+        ({"augment_probability": 0.9}, "augment_probability: expected 0..0.8"),
+        ({"augment_target": 1.0}, "augment_target"),
+        ({"augment_ramp_images": 0.0}, "augment_ramp_images: expected more than 0"),
+    ],
+)
 def test_wrong_settings(settings, message):
     with pytest.raises(StyleSwapError, match=message):
         tiny_config(**settings)

@@ -10,15 +10,15 @@ import torch
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from training_toys import write_recognizer  # noqa: E402
+from training_toys import write_recognizer
 
-from styleswap_core.checkpoints.native import load_generator  # noqa: E402
-from styleswap_core.cli import main  # noqa: E402
-from styleswap_core.errors import StyleSwapError  # noqa: E402
-from styleswap_core.faces.alignment import estimate_similarity, recognizer_crop, template_points  # noqa: E402
-from styleswap_core.faces.arcface import TorchRecognizer  # noqa: E402
-from styleswap_core.synthetic.columns import ColumnPlan, ColumnSet, build_columns  # noqa: E402
-from styleswap_core.training.column_source import ColumnSource, column_embeddings  # noqa: E402
+from styleswap_core.checkpoints.native import load_generator
+from styleswap_core.cli import main
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.alignment import estimate_similarity, recognizer_crop, template_points
+from styleswap_core.faces.arcface import TorchRecognizer
+from styleswap_core.synthetic.columns import ColumnPlan, ColumnSet, build_columns
+from styleswap_core.training.column_source import ColumnSource, column_embeddings
 
 SIZE = 32
 
@@ -34,7 +34,9 @@ def recognizer(tmp_path_factory) -> TorchRecognizer:
 
 @pytest.fixture(scope="module")
 def columns(tmp_path_factory) -> ColumnSet:
-    return build_columns(tmp_path_factory.mktemp("columns"), ColumnPlan(columns=12, members=3, size=SIZE, identities=9), align)
+    return build_columns(
+        tmp_path_factory.mktemp("columns"), ColumnPlan(columns=12, members=3, size=SIZE, identities=9), align
+    )
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,7 @@ def test_pairs_are_what_they_claim(columns, embeddings):
     data = source(columns, embeddings, batch=2000)
     draw = data.draw(0)
     seeds = columns.identity_seeds.reshape(-1)
-    column = lambda index: index // 3  # noqa: E731
+    column = lambda index: index // 3
     assert (column(draw.target) == column(draw.truth)).all()
     assert (seeds[draw.photo] == seeds[draw.truth]).all()
     assert (column(draw.photo) != column(draw.truth)).all(), "the embedding comes from another photo"
@@ -78,7 +80,7 @@ def test_pictures_masks_and_embeddings(columns, embeddings, recognizer):
     union = np.maximum(masks[draw.target], masks[draw.truth])
     assert torch.allclose(batch.face_mask[:, 0] * 255, torch.from_numpy(union).float(), atol=1e-3)
     assert torch.equal(batch.truth[batch.same_identity], batch.target[batch.same_identity])
-    # The embedding is that of the photo shown, cut as a recogniser wants it.
+    # The embedding is that of the photo shown, cut as a recognizer wants it.
     points = torch.from_numpy(np.asarray(columns.points).reshape(-1, 5, 2)[draw.photo])
     expected = torch.nn.functional.normalize(recognizer(recognizer_crop(batch.source_crop, points)), dim=1)
     assert torch.allclose(batch.id_embedding, expected, atol=1e-5)
@@ -128,8 +130,17 @@ def test_train_command(columns, tmp_path, capsys):
     recognizer = write_recognizer(tmp_path / "toy.onnx")
     run = tmp_path / "run"
     words = ["train", "--out", str(run), "--json", "--device", "cpu"]
-    settings = {"model": "tiny", "data": str(columns.folder), "validation_data": str(columns.folder), "steps": 3,
-                "batch": 4, "recognizer": str(recognizer), "log_every": 1, "sample_images": 2, "validation_images": 4}
+    settings = {
+        "model": "tiny",
+        "data": str(columns.folder),
+        "validation_data": str(columns.folder),
+        "steps": 3,
+        "batch": 4,
+        "recognizer": str(recognizer),
+        "log_every": 1,
+        "sample_images": 2,
+        "validation_images": 4,
+    }
     (tmp_path / "config.json").write_text(json.dumps(settings))
     assert main([*words, "--config", str(tmp_path / "config.json"), "--set", "weights.adversarial=0"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -145,13 +156,28 @@ def test_train_command(columns, tmp_path, capsys):
     assert load_generator(run / "generator_ema.safetensors")[1]["training_steps"] == 5
 
 
-@pytest.mark.parametrize(("setting", "message"), [
-    ("data=nowhere", "holds no columns"), ("recognizer=missing.onnx", "missing.onnx"), ("stepz=3", "unknown setting stepz"),
-    ("model=huge", "unknown generator preset"), ("weights.mask=much", "weights: mask: expected float"),
-])
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("data=nowhere", "holds no columns"),
+        ("recognizer=missing.onnx", "missing.onnx"),
+        ("stepz=3", "unknown setting stepz"),
+        ("model=huge", "unknown generator preset"),
+        ("weights.mask=much", "weights: mask: expected float"),
+    ],
+)
 def test_train_command_names_what_is_wrong(columns, tmp_path, capsys, setting, message):
     recognizer = write_recognizer(tmp_path / "toy.onnx")
-    words = ["--set", "model=tiny", "--set", f"data={columns.folder}", "--set", f"recognizer={recognizer}", "--set", setting]
+    words = [
+        "--set",
+        "model=tiny",
+        "--set",
+        f"data={columns.folder}",
+        "--set",
+        f"recognizer={recognizer}",
+        "--set",
+        setting,
+    ]
     assert main(["train", "--out", str(tmp_path / "run"), *words]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1

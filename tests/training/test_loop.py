@@ -10,13 +10,18 @@ import torch
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from training_toys import ToySource, losses_by_step, tiny_config, write_recognizer  # noqa: E402
+from training_toys import ToySource, losses_by_step, tiny_config, write_recognizer
 
-from styleswap_core.errors import StyleSwapError  # noqa: E402
-from styleswap_core.faces.arcface import TorchRecognizer  # noqa: E402
-from styleswap_core.io.images import load_image  # noqa: E402
-from styleswap_core.losses import LossWeights  # noqa: E402
-from styleswap_core.training.training_config import (  # noqa: E402
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.arcface import TorchRecognizer
+from styleswap_core.io.images import load_image
+from styleswap_core.losses import LossWeights
+from styleswap_core.training.batches import prefetch
+from styleswap_core.training.run_folder import RunFolder
+from styleswap_core.training.schedule import adversarial_factor, ema_decay, learning_rate_factor
+from styleswap_core.training.state import checkpoint_paths, create_state, update_ema
+from styleswap_core.training.step import train_step
+from styleswap_core.training.training_config import (
     TrainingConfig,
     config_from_dict,
     config_to_dict,
@@ -24,12 +29,7 @@ from styleswap_core.training.training_config import (  # noqa: E402
     override,
     save_config,
 )
-from styleswap_core.training.batches import prefetch  # noqa: E402
-from styleswap_core.training.training_loop import Surroundings, train  # noqa: E402
-from styleswap_core.training.run_folder import RunFolder  # noqa: E402
-from styleswap_core.training.schedule import adversarial_factor, ema_decay, learning_rate_factor  # noqa: E402
-from styleswap_core.training.state import checkpoint_paths, create_state, update_ema  # noqa: E402
-from styleswap_core.training.step import train_step  # noqa: E402
+from styleswap_core.training.training_loop import Surroundings, train
 
 CPU = torch.device("cpu")
 
@@ -42,8 +42,18 @@ def recognizer(tmp_path_factory) -> TorchRecognizer:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_loss_falls_and_everything_is_written(tmp_path, recognizer, precision):
     weights = LossWeights(adversarial=0.0)
-    config = tiny_config(steps=60, precision=precision, weights=weights, learning_rate=5e-3, perceptual_every=1,
-                         checkpoint_every=60, sample_every=60, sample_images=3, validation_images=6, log_every=10)
+    config = tiny_config(
+        steps=60,
+        precision=precision,
+        weights=weights,
+        learning_rate=5e-3,
+        perceptual_every=1,
+        checkpoint_every=60,
+        sample_every=60,
+        sample_images=3,
+        validation_images=6,
+        log_every=10,
+    )
     folder = RunFolder(tmp_path / "run")
     surroundings = Surroundings(ToySource(), CPU, recognizer, validation=ToySource())
     train(config, folder, surroundings)
@@ -72,7 +82,7 @@ def test_no_discriminator_without_its_terms(recognizer):
     assert create_state(tiny_config(weights=LossWeights(adversarial=0.0)), CPU).discriminator is None
 
 
-def test_one_generator_and_two_recogniser_passes_per_step(recognizer):
+def test_one_generator_and_two_recognizer_passes_per_step(recognizer):
     config = tiny_config(perceptual_every=1)
     state, passes = create_state(config, CPU), []
     generator_hook = state.generator.encoder.register_forward_hook(lambda *_: passes.append("generator"))
@@ -83,7 +93,7 @@ def test_one_generator_and_two_recogniser_passes_per_step(recognizer):
     assert passes == ["generator", "recognizer", "recognizer"]
 
 
-def test_recogniser_rests_between_lazy_steps(recognizer):
+def test_recognizer_rests_between_lazy_steps(recognizer):
     config = tiny_config(identity_every=3, perceptual_every=2, adversarial_start=100)
     state = create_state(config, CPU)
     names = [set(train_step(config, state, ToySource().batch(step), recognizer).scalars) for step in range(4)]
@@ -96,8 +106,10 @@ def test_a_hidden_exact_swap_teaches_nothing(recognizer):
     batch = ToySource(exact_swap=False).batch(0)
     assert 0 < batch.truth_known.sum() < len(batch.truth)
     other_truth = torch.where(batch.truth_known[:, None, None, None], batch.truth, -batch.truth)
-    reports = [train_step(config, create_state(config, CPU), dataclasses.replace(batch, truth=truth), recognizer).scalars
-               for truth in (batch.truth, other_truth)]
+    reports = [
+        train_step(config, create_state(config, CPU), dataclasses.replace(batch, truth=truth), recognizer).scalars
+        for truth in (batch.truth, other_truth)
+    ]
     assert reports[0] == reports[1]
 
 
@@ -118,8 +130,8 @@ def test_time_limit_stops_at_a_checkpoint(tmp_path, recognizer):
     assert train(config, folder, Surroundings(ToySource(), CPU, recognizer)).step == 6
 
 
-def test_missing_recogniser_is_said_at_once(tmp_path):
-    with pytest.raises(StyleSwapError, match="recogniser"):
+def test_missing_recognizer_is_said_at_once(tmp_path):
+    with pytest.raises(StyleSwapError, match="recognizer"):
         train(tiny_config(), RunFolder(tmp_path / "run"), Surroundings(ToySource(), CPU))
 
 
@@ -141,7 +153,9 @@ def test_schedules():
     assert learning_rate_factor(config, 0) == pytest.approx(0.1)
     assert learning_rate_factor(config, 500) == pytest.approx(0.5)
     assert learning_rate_factor(config, 999) < 1e-5
-    assert learning_rate_factor(TrainingConfig(steps=1000, schedule="linear", warmup_steps=0), 250) == pytest.approx(0.75)
+    assert learning_rate_factor(TrainingConfig(steps=1000, schedule="linear", warmup_steps=0), 250) == pytest.approx(
+        0.75
+    )
     assert [adversarial_factor(config, step) for step in (99, 100, 149, 199, 900)] == [0.0, 0.01, 0.5, 1.0, 1.0]
     # A young average: after 1000 images its half-life is 50 of them.
     assert ema_decay(TrainingConfig(batch=10), 100) == pytest.approx(0.5 ** (10 / 50))
@@ -173,9 +187,14 @@ def test_configuration_round_trip_and_refusals(tmp_path):
     assert load_config(tmp_path / "config.json") == config
     changed = config_from_dict(override(config_to_dict(config), ["weights.identity=5", "steps=3", "data=a folder"]))
     assert (changed.weights.identity, changed.steps, changed.data) == (5.0, 3, "a folder")
-    for values, message in (({"step": 1}, "unknown setting step"), ({"steps": "many"}, "steps: expected int"),
-                            ({"weights": {"idenity": 1}}, "unknown setting idenity"), ({"batch": 0}, "at least 1"),
-                            ({"steps": True}, "expected int"), ({"generator_betas": [0.9]}, "expected 2 numbers")):
+    for values, message in (
+        ({"step": 1}, "unknown setting step"),
+        ({"steps": "many"}, "steps: expected int"),
+        ({"weights": {"idenity": 1}}, "unknown setting idenity"),
+        ({"batch": 0}, "at least 1"),
+        ({"steps": True}, "expected int"),
+        ({"generator_betas": [0.9]}, "expected 2 numbers"),
+    ):
         with pytest.raises(StyleSwapError, match=message):
             config_from_dict(values)
     (tmp_path / "broken.json").write_text("{")

@@ -8,17 +8,23 @@ import torch
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from training_toys import ToySource, tiny_config, write_recognizer  # noqa: E402
+from training_toys import ToySource, tiny_config, write_recognizer
 
-from styleswap_core import cli  # noqa: E402
-from styleswap_core.faces.arcface import TorchRecognizer  # noqa: E402
-from styleswap_core.training import measurement  # noqa: E402
-from styleswap_core.training.training_loop import Surroundings  # noqa: E402
+from styleswap_core import cli
+from styleswap_core.faces.arcface import TorchRecognizer
+from styleswap_core.training import measurement
+from styleswap_core.training.training_loop import Surroundings
 
 
 def test_kinds_of_steps_and_how_often_they_come():
-    config = tiny_config(r1_interval=4, identity_every=1, perceptual_every=2, adversarial_start=8,
-                         adversarial_ramp=8, back_translation_start=0)
+    config = tiny_config(
+        r1_interval=4,
+        identity_every=1,
+        perceptual_every=2,
+        adversarial_start=8,
+        adversarial_ramp=8,
+        back_translation_start=0,
+    )
     assert measurement._kinds(config) == {16: 1, 17: 2, 18: 1}
 
 

@@ -6,19 +6,25 @@ import torch
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.losses import LossWeights
 from styleswap_core.model.discriminator import append_stddev, group_size
-from styleswap_core.training.training_config import TrainingConfig
 from styleswap_core.training.batches import Batch
-from styleswap_core.training.process_group import Replica
 from styleswap_core.training.micro_batches import check_shares, passes
+from styleswap_core.training.process_group import Replica
+from styleswap_core.training.training_config import TrainingConfig
 
 
 def batch_of(rows: torch.Tensor) -> Batch:
     count = len(rows)
     pictures = rows.float()[:, None, None, None].expand(count, 3, 4, 4)
     return Batch(
-        target=pictures, truth=pictures, id_embedding=torch.zeros(count, 512), own_embedding=torch.zeros(count, 512),
-        truth_known=torch.ones(count, dtype=torch.bool), face_mask=pictures[:, :1],
-        same_identity=torch.zeros(count, dtype=torch.bool), points=torch.zeros(count, 5, 2))
+        target=pictures,
+        truth=pictures,
+        id_embedding=torch.zeros(count, 512),
+        own_embedding=torch.zeros(count, 512),
+        truth_known=torch.ones(count, dtype=torch.bool),
+        face_mask=pictures[:, :1],
+        same_identity=torch.zeros(count, dtype=torch.bool),
+        points=torch.zeros(count, 5, 2),
+    )
 
 
 @pytest.mark.parametrize(("world", "accumulate"), [(1, 1), (2, 1), (1, 4), (2, 2), (3, 2)])
@@ -47,11 +53,14 @@ def test_group_size_is_the_largest_divisor_within_the_limit():
     assert [group_size(*case) for case in ((8, 4), (6, 4), (10, 4), (7, 4), (8, 2), (1, 4))] == [4, 3, 2, 1, 2, 1]
 
 
-@pytest.mark.parametrize(("settings", "world", "message"), [
-    ({"batch": 10, "accumulate": 2}, 3, "3 processes x 2 passes can share evenly, got 10"),
-    ({"batch": 8, "recognizer_rows": 3}, 2, "recognizer_rows.*got 3; take a multiple of 2"),
-    ({"batch": 8}, 4, "compares 4 pictures at a time, and shares of 2.*stddev_group to a divisor of 2"),
-])
+@pytest.mark.parametrize(
+    ("settings", "world", "message"),
+    [
+        ({"batch": 10, "accumulate": 2}, 3, "3 processes x 2 passes can share evenly, got 10"),
+        ({"batch": 8, "recognizer_rows": 3}, 2, "recognizer_rows.*got 3; take a multiple of 2"),
+        ({"batch": 8}, 4, "compares 4 pictures at a time, and shares of 2.*stddev_group to a divisor of 2"),
+    ],
+)
 def test_parts_that_do_not_add_up_are_refused(settings, world, message):
     with pytest.raises(StyleSwapError, match=message):
         check_shares(TrainingConfig(**settings), world)

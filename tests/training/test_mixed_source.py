@@ -10,7 +10,7 @@ from styleswap_core.training.mixed_source import MixedSource, world_rows
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from training_toys import ToySource  # noqa: E402
+from training_toys import ToySource
 
 
 class Part:
@@ -25,8 +25,11 @@ class Part:
 
 def mixed(share, rows=slice(None), count=24):
     places, world = np.arange(count)[rows], world_rows(count, share)[rows]
-    return MixedSource(Part(ToySource(batch=count, exact_swap=False), places[~world]),
-                       Part(ToySource(batch=count), places[world]), world)
+    return MixedSource(
+        Part(ToySource(batch=count, exact_swap=False), places[~world]),
+        Part(ToySource(batch=count), places[world]),
+        world,
+    )
 
 
 def test_the_share_is_kept_and_evenly_spread():

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.model.generator_config import preset
 from styleswap_core.model.generator import Generator
+from styleswap_core.model.generator_config import preset
 from styleswap_core.training.optimizers import SMALLEST_MATRIX_SIDE, MuonWithAdam, adam, set_learning_rate
 
 RATES = {"learning_rate": 0.002, "betas": (0.9, 0.99), "matrix_learning_rate": 0.05}
@@ -45,8 +45,11 @@ def test_every_parameter_is_trained_once_and_biases_by_adam():
     optimizer = MuonWithAdam(generator, **RATES)
     counts = [sum(parameter.numel() for parameter in group["params"]) for group in optimizer.param_groups]
     assert sum(counts) == sum(parameter.numel() for parameter in generator.parameters())
-    matrices = sum(parameter.numel() for parameter in generator.parameters()
-                   if parameter.ndim in (2, 4) and min(len(parameter), parameter[0].numel()) >= SMALLEST_MATRIX_SIDE)
+    matrices = sum(
+        parameter.numel()
+        for parameter in generator.parameters()
+        if parameter.ndim in (2, 4) and min(len(parameter), parameter[0].numel()) >= SMALLEST_MATRIX_SIDE
+    )
     assert counts[0] == matrices > counts[1]
 
 
@@ -74,7 +77,7 @@ def test_a_restored_state_goes_on_exactly():
         assert torch.equal(one, other)
 
 
-def test_the_state_of_another_optimiser_is_refused():
+def test_the_state_of_another_optimizer_is_refused():
     network = small_network()
     with pytest.raises(ValueError, match="not Muon"):
         MuonWithAdam(network, **RATES).load_state_dict(adam(network.parameters(), 0.1, (0.9, 0.99)).state_dict())
@@ -88,7 +91,9 @@ def test_a_parameter_without_gradient_stays():
     assert torch.equal(before, network[3].weight)
 
 
-@pytest.mark.parametrize("make", (lambda net: adam(net.parameters(), 0.002, (0.9, 0.99)), lambda net: MuonWithAdam(net, **RATES)))
+@pytest.mark.parametrize(
+    "make", (lambda net: adam(net.parameters(), 0.002, (0.9, 0.99)), lambda net: MuonWithAdam(net, **RATES))
+)
 def test_the_factor_scales_every_group_from_its_full_rate(make):
     optimizer = make(small_network())
     for factor in (0.5, 0.25, 1.0):

@@ -6,9 +6,9 @@ import dataclasses
 import pytest
 
 from styleswap_core.training import train_command as command
-from styleswap_core.training.training_config import TrainingConfig, config_from_dict, save_config
 from styleswap_core.training.photographs import SETTINGS, on_photographs
 from styleswap_core.training.run_folder import RunFolder
+from styleswap_core.training.training_config import TrainingConfig, config_from_dict, save_config
 
 
 def arguments(*assignments):

@@ -13,14 +13,14 @@ import torch
 
 import styleswap_core
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.training.run_folder import RunFolder
 from styleswap_core.training.process_group import Replica, check_devices
+from styleswap_core.training.run_folder import RunFolder
 from styleswap_core.training.state import checkpoint_paths, read_checkpoint
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))
 
-from training_toys import losses_by_step, write_recognizer  # noqa: E402
+from training_toys import losses_by_step, write_recognizer
 
 PATIENCE = 240
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
@@ -38,7 +38,10 @@ def start(run: RunFolder, recognizer: Path, *settings: str, processes: int = 1, 
     root = str(Path(styleswap_core.__file__).resolve().parents[1])
     return subprocess.Popen(
         [sys.executable, *launcher, str(HERE / "process_group_worker.py"), str(run.root), str(recognizer), *settings],
-        env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", **environment}, stderr=subprocess.PIPE, text=True)
+        env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", **environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def finish(process: subprocess.Popen) -> str:
@@ -136,8 +139,24 @@ def test_the_command_reports_wrong_settings_once(tmp_path, settings):
     root = str(Path(styleswap_core.__file__).resolve().parents[1])
     words = [word for setting in settings for word in ("--set", setting)]
     done = subprocess.run(
-        [sys.executable, *TORCHRUN, "2", "-m", "styleswap_core.cli", "train", "--device", "cpu", "--out", str(tmp_path / "run"), *words],
-        env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=PATIENCE)
+        [
+            sys.executable,
+            *TORCHRUN,
+            "2",
+            "-m",
+            "styleswap_core.cli",
+            "train",
+            "--device",
+            "cpu",
+            "--out",
+            str(tmp_path / "run"),
+            *words,
+        ],
+        env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
     assert done.returncode != 0 and done.stderr.count("styleswap: error: ") == 1
     assert ("share evenly" if len(settings) > 1 else "nowhere") in done.stderr
 

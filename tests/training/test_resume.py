@@ -15,15 +15,15 @@ import torch
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))
 
-from training_toys import ToySource, losses_by_step, tiny_config, write_recognizer  # noqa: E402
+from training_toys import ToySource, losses_by_step, tiny_config, write_recognizer
 
-import styleswap_core  # noqa: E402
-from styleswap_core.checkpoints.native import load_generator  # noqa: E402
-from styleswap_core.errors import StyleSwapError  # noqa: E402
-from styleswap_core.faces.arcface import TorchRecognizer  # noqa: E402
-from styleswap_core.training.training_loop import Surroundings, train  # noqa: E402
-from styleswap_core.training.run_folder import RunFolder  # noqa: E402
-from styleswap_core.training.state import checkpoint_paths, newest_checkpoint, read_checkpoint  # noqa: E402
+import styleswap_core
+from styleswap_core.checkpoints.native import load_generator
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.arcface import TorchRecognizer
+from styleswap_core.training.run_folder import RunFolder
+from styleswap_core.training.state import checkpoint_paths, newest_checkpoint, read_checkpoint
+from styleswap_core.training.training_loop import Surroundings, train
 
 CPU = torch.device("cpu")
 KILLS = 10

@@ -9,14 +9,14 @@ import torch
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.losses import LossWeights
-from styleswap_core.training.face_occlusion import draw_colours, recolour_surroundings
+from styleswap_core.training.face_occlusion import draw_colors, recolor_surroundings
 from styleswap_core.training.state import create_state
 from styleswap_core.training.step import run_generator
 from styleswap_core.training.unpaired import teach_unpaired
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from training_toys import ToySource, tiny_config  # noqa: E402
+from training_toys import ToySource, tiny_config
 
 COUNT = 24
 CONFIG = tiny_config(batch=COUNT, exact_swap=False, weights=LossWeights(adversarial=0.0, identity=0.0))
@@ -29,8 +29,14 @@ def with_rows(**changes):
 SWAPPED_BACK = with_rows(back_translated_share=0.5, back_translation_start=3)
 HIDDEN = with_rows(hidden_share=0.5)
 AGREEING = with_rows(agreeing_share=0.5, agreeing_start=3)
-ALL = with_rows(hidden_share=0.25, back_translated_share=0.25, back_translation_start=0, agreeing_share=0.25,
-                agreeing_start=0, recoloured=True)
+ALL = with_rows(
+    hidden_share=0.25,
+    back_translated_share=0.25,
+    back_translation_start=0,
+    agreeing_share=0.25,
+    agreeing_start=0,
+    recoloured=True,
+)
 
 
 def hidden_batch():
@@ -86,7 +92,7 @@ def test_an_agreeing_row_asks_for_what_is_painted_whatever_face_the_target_wore(
     assert not after.truth.requires_grad
     assert (after.truth[rows] - before.truth[rows]).abs().mean() > 0.01
     assert_others_unchanged(before, after, rows)
-    # The same people as targets, with other colours in their faces.
+    # The same people as targets, with other colors in their faces.
     other = dataclasses.replace(before, target=torch.where(before.face_mask > 0, before.target.flip(1), before.target))
     behind = (after.truth - teach_unpaired(AGREEING, 3, other, generator).truth)[rows].abs().mean()
     plain = (run_generator(generator, before).image - run_generator(generator, other).image)[rows].abs().mean()
@@ -101,7 +107,7 @@ def test_agreeing_and_swapping_back_have_their_time(generator):
         assert torch.equal(after.target, before.target)
 
 
-def test_recoloured_surroundings_are_the_same_in_target_and_truth_and_the_face_keeps_its_colour(generator):
+def test_recolored_surroundings_are_the_same_in_target_and_truth_and_the_face_keeps_its_color(generator):
     before = hidden_batch()
     after = teach_unpaired(with_rows(recoloured=True), 3, before, generator)
     assert torch.equal(after.target, after.truth)
@@ -114,7 +120,7 @@ def test_recoloured_surroundings_are_the_same_in_target_and_truth_and_the_face_k
 def test_where_all_truth_is_known_nothing_changes(generator):
     exact = ToySource(batch=COUNT).batch(0)
     after = teach_unpaired(ALL, 3, exact, generator)
-    # Same-identity rows are photographs as well and may change colour.
+    # Same-identity rows are photographs as well and may change color.
     assert_others_unchanged(exact, after, exact.same_identity)
     assert torch.equal(after.id_embedding, exact.id_embedding)
 
@@ -135,14 +141,14 @@ def test_steps_have_random_numbers_of_their_own(generator):
     assert not torch.allclose(first, other, atol=0.01)
 
 
-def test_half_precision_does_not_reach_coordinates_and_colours(generator):
+def test_half_precision_does_not_reach_coordinates_and_colors(generator):
     plain = teach_unpaired(HIDDEN, 3, hidden_batch(), generator)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = teach_unpaired(HIDDEN, 3, hidden_batch(), generator)
     assert torch.equal(plain.target, mixed.target)
     assert plain.target.abs().max() <= 1 and 0 <= plain.face_mask.min() <= plain.face_mask.max() <= 1
     batch = hidden_batch()
-    assert recolour_surroundings(batch.target, batch.face_mask, draw_colours(COUNT, 1, 0)).abs().max() <= 1
+    assert recolor_surroundings(batch.target, batch.face_mask, draw_colors(COUNT, 1, 0)).abs().max() <= 1
 
 
 @pytest.mark.parametrize("name", ["hidden_share", "agreeing_share", "back_translated_share"])

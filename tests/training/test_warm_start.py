@@ -1,4 +1,4 @@
-"""A training that starts from a finished generator: a copy, or one doubling larger with the same behaviour."""
+"""A training that starts from a finished generator: a copy, or one doubling larger with the same behavior."""
 
 import pytest
 import torch
@@ -6,11 +6,11 @@ import torch.nn.functional as F
 
 from styleswap_core.checkpoints.native import save_generator
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.model.generator_config import preset
 from styleswap_core.model.generator import Generator
-from styleswap_core.training.training_config import TrainingConfig
-from styleswap_core.training.warm_start import initialise_from
+from styleswap_core.model.generator_config import preset
 from styleswap_core.training.state import generator_config
+from styleswap_core.training.training_config import TrainingConfig
+from styleswap_core.training.warm_start import initialize_from
 
 CHANNELS = {4: 16, 8: 16, 16: 12, 32: 8, 64: 8, 128: 8}
 
@@ -33,14 +33,14 @@ def trained(tmp_path):
 def test_same_size_is_a_copy(trained):
     model, path = trained
     copy = generator(32, seed=2)
-    assert initialise_from(copy, path) == []
+    assert initialize_from(copy, path) == []
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), copy.state_dict().values(), strict=True))
 
 
 def test_doubled_generator_first_does_what_the_small_one_did(trained):
     model, path = trained
     grown = generator(64, seed=2)
-    fresh = initialise_from(grown, path)
+    fresh = initialize_from(grown, path)
     assert fresh and all(".64" in name or name.startswith("encoder.down.32") for name in fresh)
     # A smooth picture, since the encoder's blur and plain averaging halve it differently.
     crop = F.interpolate(torch.rand(2, 3, 4, 4) * 2 - 1, (64, 64), mode="bicubic")
@@ -58,7 +58,7 @@ def test_the_untrained_doubling_would_not(trained):
     """The control of the test above: without the encoder's passage the grown generator does something else."""
     model, path = trained
     grown = generator(64, seed=2)
-    initialise_from(grown, path)
+    initialize_from(grown, path)
     with torch.no_grad():
         grown.encoder.down["32"].weight.normal_()
     crop = F.interpolate(torch.rand(2, 3, 4, 4) * 2 - 1, (64, 64), mode="bicubic")
@@ -70,7 +70,7 @@ def test_the_untrained_doubling_would_not(trained):
 
 def test_two_doublings_at_once_are_refused(trained):
     with pytest.raises(StyleSwapError, match="one doubling"):
-        initialise_from(generator(128, seed=2), trained[1])
+        initialize_from(generator(128, seed=2), trained[1])
 
 
 def test_embeddings_of_another_length_give_the_same_w(tmp_path):
@@ -81,7 +81,7 @@ def test_embeddings_of_another_length_give_the_same_w(tmp_path):
     torch.nn.init.normal_(model.mapping.input.bias)
     save_generator(tmp_path / "converted.safetensors", model, {})
     copy = generator(32, seed=2)
-    assert initialise_from(copy, tmp_path / "converted.safetensors") == []
+    assert initialize_from(copy, tmp_path / "converted.safetensors") == []
     identity = F.normalize(torch.randn(2, 512))
     assert torch.allclose(copy.map_identity(identity), model.map_identity(identity), atol=1e-5)
     assert not torch.allclose(copy.map_identity(identity), model.mapping(identity), atol=1e-3)

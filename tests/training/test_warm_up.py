@@ -8,18 +8,18 @@ import torch
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from training_toys import ToySource, losses_by_step, tiny_config, write_recognizer  # noqa: E402
+from training_toys import ToySource, losses_by_step, tiny_config, write_recognizer
 
-from styleswap_core.errors import StyleSwapError  # noqa: E402
-from styleswap_core.faces.arcface import TorchRecognizer  # noqa: E402
-from styleswap_core.losses import LossWeights  # noqa: E402
-from styleswap_core.model.generator_config import preset  # noqa: E402
-from styleswap_core.model.discriminator import Discriminator  # noqa: E402
-from styleswap_core.training.warm_start import initialise_discriminator  # noqa: E402
-from styleswap_core.training.training_loop import Surroundings, train  # noqa: E402
-from styleswap_core.training.run_folder import RunFolder  # noqa: E402
-from styleswap_core.training.state import create_state  # noqa: E402
-from styleswap_core.training.step import train_step  # noqa: E402
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.arcface import TorchRecognizer
+from styleswap_core.losses import LossWeights
+from styleswap_core.model.discriminator import Discriminator
+from styleswap_core.model.generator_config import preset
+from styleswap_core.training.run_folder import RunFolder
+from styleswap_core.training.state import create_state
+from styleswap_core.training.step import train_step
+from styleswap_core.training.training_loop import Surroundings, train
+from styleswap_core.training.warm_start import initialize_discriminator
 
 CPU = torch.device("cpu")
 
@@ -69,10 +69,14 @@ def test_a_run_that_begins_with_waiting_reports_and_resumes(tmp_path, recognizer
 
 
 def test_trained_discriminator_guides_before_it_learns_and_keeps_its_first_blocks(trained, recognizer):
-    config = tiny_config(adversarial_start=0, init_discriminator_from=str(trained.root), freeze_discriminator_steps=1,
-                         freeze_discriminator_blocks=1)
+    config = tiny_config(
+        adversarial_start=0,
+        init_discriminator_from=str(trained.root),
+        freeze_discriminator_steps=1,
+        freeze_discriminator_blocks=1,
+    )
     state = create_state(config, CPU)
-    assert initialise_discriminator(state.discriminator, trained.root) == []
+    assert initialize_discriminator(state.discriminator, trained.root) == []
     before = copy_of(state.discriminator)
     scalars = train_step(config, state, ToySource().batch(0), recognizer).scalars
     assert "loss/adversarial" in scalars and not moved(state.discriminator, before)
@@ -93,16 +97,29 @@ def test_the_loop_starts_from_a_run_folder(tmp_path, trained, recognizer, capsys
 def test_doubled_discriminator_gets_a_fresh_first_block(trained):
     channels = {4: 16, 8: 16, 16: 12, 32: 8, 64: 8}
     grown = Discriminator(preset("tiny", size=64, channels=channels))
-    fresh = initialise_discriminator(grown, trained.root)
-    assert {name.split(".")[0] + "." + name.split(".")[1] for name in fresh} == {"from_rgb.weight", "from_rgb.bias", "blocks.64"}
+    fresh = initialize_discriminator(grown, trained.root)
+    assert {name.split(".")[0] + "." + name.split(".")[1] for name in fresh} == {
+        "from_rgb.weight",
+        "from_rgb.bias",
+        "blocks.64",
+    }
 
 
-@pytest.mark.parametrize(("settings", "message"), [
-    ({"freeze_discriminator_blocks": 1}, "set init_discriminator_from"),
-    ({"freeze_generator_steps": 2, "adversarial_start": 3}, "would rest until adversarial_start 3"),
-    ({"freeze_generator_steps": 2, "weights": LossWeights(adversarial=0.0)}, "freeze_generator_steps: this run has no discriminator"),
-    ({"freeze_generator_steps": 2, "freeze_discriminator_steps": 2, "init_discriminator_from": "x"}, "nothing would be trained"),
-])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"freeze_discriminator_blocks": 1}, "set init_discriminator_from"),
+        ({"freeze_generator_steps": 2, "adversarial_start": 3}, "would rest until adversarial_start 3"),
+        (
+            {"freeze_generator_steps": 2, "weights": LossWeights(adversarial=0.0)},
+            "freeze_generator_steps: this run has no discriminator",
+        ),
+        (
+            {"freeze_generator_steps": 2, "freeze_discriminator_steps": 2, "init_discriminator_from": "x"},
+            "nothing would be trained",
+        ),
+    ],
+)
 def test_settings_that_contradict_each_other(settings, message):
     with pytest.raises(StyleSwapError, match=message):
         tiny_config(**settings)
@@ -110,13 +127,15 @@ def test_settings_that_contradict_each_other(settings, message):
 
 def test_what_has_no_discriminator_is_refused(tmp_path, recognizer, trained):
     folder = RunFolder(tmp_path / "plain")
-    train(tiny_config(steps=1, weights=LossWeights(adversarial=0.0)), folder, Surroundings(ToySource(), CPU, recognizer))
+    train(
+        tiny_config(steps=1, weights=LossWeights(adversarial=0.0)), folder, Surroundings(ToySource(), CPU, recognizer)
+    )
     discriminator = Discriminator(preset("tiny"))
     with pytest.raises(StyleSwapError, match="had no discriminator"):
-        initialise_discriminator(discriminator, folder.root)
+        initialize_discriminator(discriminator, folder.root)
     with pytest.raises(StyleSwapError, match="run folder with checkpoints"):
-        initialise_discriminator(discriminator, tmp_path)
+        initialize_discriminator(discriminator, tmp_path)
     with pytest.raises(StyleSwapError, match="no block"):
-        initialise_discriminator(Discriminator(preset("tiny"), channel_scale=0.5), trained.root)
+        initialize_discriminator(Discriminator(preset("tiny"), channel_scale=0.5), trained.root)
     with pytest.raises(StyleSwapError, match="has 3 blocks, got 4"):
         discriminator.nearest_picture(4)

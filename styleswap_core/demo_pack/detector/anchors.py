@@ -1,6 +1,6 @@
 """Anchors: which of them answer for a face, and what they should say.
 
-Coordinates here are insightface's: pixels with the first pixel's centre at 0. insightface has anchor centres at
+Coordinates here are insightface's: pixels with the first pixel's center at 0. insightface has anchor centers at
 (x*s, y*s); see `center_offset` for ours.
 """
 
@@ -20,7 +20,7 @@ ANCHORS = 2
 ANCHOR_SIZES = {8: (32.0, 80.0), 16: (64.0, 160.0), 32: (128.0, 320.0)}
 # Smallest and largest face an anchor answers for, in its size: 20 to 184 px at stride 8, to 736 px at stride 32.
 _RANGES = ((1 / 1.6, 1.6), (1 / 1.6, 2.3))
-# An anchor answers for a face whose centre is nearer than this share of the face's size, or than three quarters of
+# An anchor answers for a face whose center is nearer than this share of the face's size, or than three quarters of
 # a stride: then at least one location per map does.
 _RADIUS = 0.22
 _RADIUS_STRIDES = 0.75
@@ -48,13 +48,13 @@ class AnchorGrid:
 class Faces:
     """Faces of a batch of pictures, padded to the same count.
 
-    points: (B, F, 5, 2); boxes: (B, F, 4); labelled: (B, F) bool, to be found; ignored: (B, F) bool, cut off so that
+    points: (B, F, 5, 2); boxes: (B, F, 4); labeled: (B, F) bool, to be found; ignored: (B, F) bool, cut off so that
     neither finding nor missing them is wrong. Neither: padding.
     """
 
     points: Tensor
     boxes: Tensor
-    labelled: Tensor
+    labeled: Tensor
     ignored: Tensor
 
     def to(self, device: torch.device) -> "Faces":
@@ -65,7 +65,7 @@ class Faces:
 def center_offset(stride: int) -> float:
     """How far right of and below (x*s, y*s) our anchors lie, px: where the network's own location lies in the picture.
 
-    The maps of stride s come from a picture shrunken by k = s / 8; its first pixel's centre is at (k - 1) / 2.
+    The maps of stride s come from a picture shrunken by k = s / 8; its first pixel's center is at (k - 1) / 2.
     """
     return (stride / STRIDES[0] - 1) / 2
 
@@ -99,7 +99,7 @@ def assign(grid: AnchorGrid, faces: Faces) -> tuple[Tensor, Tensor]:
     distance = offsets.norm(dim=-1) / sizes  # (B, N, F)
     fits = (sizes > grid.smallest[None, :, None]) & (sizes < grid.largest[None, :, None])
     near = distance < (_RADIUS_STRIDES * grid.strides[None, :, None] / sizes).clamp(min=_RADIUS)
-    candidate = fits & near & faces.labelled[:, None]
+    candidate = fits & near & faces.labeled[:, None]
     distance = distance.masked_fill(~candidate, float("inf"))
     nearest, face = distance.min(dim=2)
     face = face.masked_fill(nearest.isinf(), -1)

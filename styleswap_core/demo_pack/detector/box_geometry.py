@@ -16,7 +16,7 @@ _SEMI_AXES = (0.285, 0.365)
 
 
 def face_ellipses(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Centre (B, 2), semi-axes (B, 2) along the face's own x and y, and its x axis (B, 2), a unit vector.
+    """Center (B, 2), semi-axes (B, 2) along the face's own x and y, and its x axis (B, 2), a unit vector.
 
     Args:
         points: (B, 5, 2).

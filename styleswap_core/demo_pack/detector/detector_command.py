@@ -15,7 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments; `run` reads them. What is not given keeps the configuration's default."""
     parser.add_argument("--pictures", type=Path, nargs="+", required=True, help="folders of full-frame columns")
     parser.add_argument("--validation", type=Path, help="folder of such columns of unseen people")
-    parser.add_argument("--output", type=Path, default=_OUTPUT, help="ONNX file to write (default: the demo pack's own)")
+    parser.add_argument(
+        "--output", type=Path, default=_OUTPUT, help="ONNX file to write (default: the demo pack's own)"
+    )
     parser.add_argument("--steps", type=int)
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--points-weight", type=float, help="weight of the five points' loss")

@@ -32,7 +32,10 @@ class DetectorConfig:
     # insightface runs 128 and 640 px. One network looks at all scales, so most of the learning happens where it is
     # cheap; 640 px brings faces too large for the smaller canvases and much background. All cost about the same.
     canvases: tuple[Canvas, ...] = (
-        Canvas(128, 48, 0.3), Canvas(256, 14, 0.4), Canvas(384, 6, 0.15), Canvas(640, 2, 0.15),
+        Canvas(128, 48, 0.3),
+        Canvas(256, 14, 0.4),
+        Canvas(384, 6, 0.15),
+        Canvas(640, 2, 0.15),
     )
     steps: int = 3000
     learning_rate: float = 4e-3  # of Adam, which trains biases and norms

@@ -55,14 +55,16 @@ def evaluate_detector(
     return _summary(canvas, scenes, found, false)
 
 
-def _score_scene(boxes: Tensor, points: Tensor, faces: Faces, scene: int, found: list[tuple[float, bool, float]]) -> int:
-    """Append one entry per labelled face to `found`; the number of detections that belong to no face."""
+def _score_scene(
+    boxes: Tensor, points: Tensor, faces: Faces, scene: int, found: list[tuple[float, bool, float]]
+) -> int:
+    """Append one entry per labeled face to `found`; the number of detections that belong to no face."""
     free = torch.ones(len(boxes), dtype=torch.bool)
-    for face in torch.nonzero(faces.labelled[scene] | faces.ignored[scene])[:, 0].tolist():
+    for face in torch.nonzero(faces.labeled[scene] | faces.ignored[scene])[:, 0].tolist():
         truth = faces.boxes[scene, face]
         overlap = _overlap(boxes[:, :4], truth)
-        free &= overlap < (_MATCH_OVERLAP if faces.labelled[scene, face] else 0.1)
-        if not faces.labelled[scene, face]:
+        free &= overlap < (_MATCH_OVERLAP if faces.labeled[scene, face] else 0.1)
+        if not faces.labeled[scene, face]:
             continue
         size = float(box_sizes(truth))
         if not len(overlap) or overlap.max() < _MATCH_OVERLAP:

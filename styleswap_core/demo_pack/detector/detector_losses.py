@@ -24,7 +24,7 @@ def detector_losses(levels: list[LevelOutput], grid: AnchorGrid, faces: Faces) -
     """Compare the raw outputs for a batch of pictures with its faces.
 
     score: quality focal loss (Li et al., NeurIPS 2020): an anchor's score should be the overlap of its box with the
-        face, so that the best box of a face wins over its neighbours.
+        face, so that the best box of a face wins over its neighbors.
     box: 1 - DIoU (Zheng et al., AAAI 2020).
     points: L1 distance as a share of the face's size.
     """
@@ -57,7 +57,7 @@ def _rows(levels: list[LevelOutput], name: str, width: int) -> Tensor:
 
 
 def _overlaps(predicted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Intersection over union, and the same less the centres' distance penalty: (M, 4), (M, 4) -> (M,), (M,)."""
+    """Intersection over union, and the same less the centers' distance penalty: (M, 4), (M, 4) -> (M,), (M,)."""
     low, high = torch.maximum(predicted[:, :2], truth[:, :2]), torch.minimum(predicted[:, 2:], truth[:, 2:])
     shared = (high - low).clamp(min=0).prod(1)
     area = (predicted[:, 2:] - predicted[:, :2]).clamp(min=0).prod(1) + (truth[:, 2:] - truth[:, :2]).prod(1)

@@ -91,11 +91,16 @@ class Detector(nn.Module):
         super().__init__()
         half, quarter, channels = widths
         self.body = nn.Sequential(
-            _unit(3, half, 2), _unit(half, quarter, 2), _unit(quarter, channels, 2),
+            _unit(3, half, 2),
+            _unit(half, quarter, 2),
+            _unit(quarter, channels, 2),
             ResidualBlock(channels),
             # The largest faces measure 184 px at this scale: together these see 288 px.
-            WideBlock(channels, 1), WideBlock(channels, 2), WideBlock(channels, 3),
-            _unit(channels, channels), _unit(channels, channels),
+            WideBlock(channels, 1),
+            WideBlock(channels, 2),
+            WideBlock(channels, 3),
+            _unit(channels, channels),
+            _unit(channels, channels),
         )
         self.scores = nn.Conv2d(channels, ANCHORS, 1)
         self.boxes = nn.Conv2d(channels, ANCHORS * 4, 1)
@@ -148,7 +153,7 @@ _POINT_SIGNS = (-1.0,) * 10
 
 @torch.no_grad()
 def _in_strides(convolution: nn.Conv2d, stride: int, signs: tuple[float, ...]) -> nn.Conv2d:
-    """A copy whose outputs are in strides instead of anchor sizes, and from insightface's anchor centres."""
+    """A copy whose outputs are in strides instead of anchor sizes, and from insightface's anchor centers."""
     copied = copy.deepcopy(convolution)
     factors = (torch.tensor(ANCHOR_SIZES[stride]).repeat_interleave(len(signs)) / stride).to(copied.weight)
     copied.weight.mul_(factors[:, None, None, None])

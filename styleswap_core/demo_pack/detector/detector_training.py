@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ...errors import StyleSwapError
-from ...io.files import atomic_write, file_sha256
 from ...export.onnx_writer import export_onnx
+from ...io.files import atomic_write, file_sha256
 from ...training.optimizers import MuonWithAdam, set_learning_rate
 from ...training.schedule import warmup_cosine
 from .anchors import STRIDES, anchor_grid
-from .detector_config import Canvas, DetectorConfig
 from .corruption import corrupt
+from .detector_config import Canvas, DetectorConfig
 from .detector_evaluation import DetectionFigures, evaluate_detector
 from .detector_losses import detector_losses
 from .detector_network import Detector, InsightfaceDetector
@@ -85,7 +85,9 @@ def fit_detector(
         points_loss=losses[2],
         validation=figures,
     )
-    settings = {name: value for name, value in asdict(config).items() if name not in ("output", "pictures", "validation")}
+    settings = {
+        name: value for name, value in asdict(config).items() if name not in ("output", "pictures", "validation")
+    }
     with atomic_write(config.output.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps({"config": settings, "report": asdict(report)}, indent=2) + "\n")
     return report
@@ -121,9 +123,7 @@ def _optimize(
             levels = detector.levels(images)
         losses = detector_losses(levels, grid, faces)
         total = (
-            config.score_weight * losses.score
-            + config.box_weight * losses.box
-            + config.points_weight * losses.points
+            config.score_weight * losses.score + config.box_weight * losses.box + config.points_weight * losses.points
         )
         optimizer.zero_grad()
         total.backward()
@@ -133,7 +133,9 @@ def _optimize(
         optimizer.step()
         history.append([float(losses.score.detach()), float(losses.box.detach()), float(losses.points.detach())])
         if not np.isfinite(history[-1]).all():
-            raise StyleSwapError(f"training diverged at step {step}: a loss is no longer finite; lower the learning rate")
+            raise StyleSwapError(
+                f"training diverged at step {step}: a loss is no longer finite; lower the learning rate"
+            )
         if step % 20 == 0:
             score, box, points = np.mean(history[-20:], axis=0)
             progress.set_postfix(score=f"{score:.3f}", box=f"{box:.3f}", points=f"{points:.4f}")

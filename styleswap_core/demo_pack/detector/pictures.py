@@ -19,7 +19,9 @@ class PictureSet:
 
     def __init__(self, images: np.ndarray, points: np.ndarray) -> None:
         if images.ndim != 4 or images.dtype != np.uint8 or images.shape[2] % 4 or images.shape[2] != images.shape[3]:
-            raise StyleSwapError(f"expected square uint8 pictures of a multiple of 4 px, got {images.shape} {images.dtype}")
+            raise StyleSwapError(
+                f"expected square uint8 pictures of a multiple of 4 px, got {images.shape} {images.dtype}"
+            )
         if points.shape != (len(images), 5, 2):
             raise StyleSwapError(f"expected points ({len(images)}, 5, 2), got {points.shape}")
         self.points = torch.from_numpy(np.array(points, dtype=np.float32))

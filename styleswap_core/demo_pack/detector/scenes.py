@@ -79,7 +79,7 @@ def compose(
     whole = ((points > 1) & (points < size - 1)).flatten(2).all(2)
     _letterbox(canvas, boxes, present, config, generator)
     # Blending can overshoot by a rounding error.
-    return canvas.clamp_(0, 255), Faces(points - 0.5, boxes - 0.5, labelled=present & whole, ignored=present & ~whole)
+    return canvas.clamp_(0, 255), Faces(points - 0.5, boxes - 0.5, labeled=present & whole, ignored=present & ~whole)
 
 
 def _background(pictures: PictureSet, config: SceneConfig, count: int, size: int, generator: torch.Generator) -> Tensor:
@@ -118,7 +118,7 @@ def _place(
     angle = torch.randn(count, generator=generator) * config.rotation
     steep = torch.rand(count, generator=generator) < config.steep_share
     angle = torch.where(steep, (torch.rand(count, generator=generator) * 2 - 1) * 45, angle) * math.pi / 180
-    # The face's centre stays so far from the border that most of the face is in the frame.
+    # The face's center stays so far from the border that most of the face is in the frame.
     margin = (0.42 * wanted).clamp(max=0.42 * size)
     center = margin[:, None] + (size - 2 * margin)[:, None] * torch.rand(count, 2, generator=generator)
     oval = torch.rand(count, generator=generator) < 0.4
@@ -126,7 +126,7 @@ def _place(
 
 
 def _similarity(points: Tensor, scale: Tensor, angle: Tensor, center: Tensor) -> Tensor:
-    """(M, 2, 3) that turn and scale about the centres of faces with these points and move those to `center`."""
+    """(M, 2, 3) that turn and scale about the centers of faces with these points and move those to `center`."""
     linear = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2) * scale[:, None, None]
     face_center = face_ellipses(points)[0]
     shift = center - (linear @ face_center[..., None])[..., 0]
@@ -141,7 +141,9 @@ def _avoid(
     reach = ellipses[1].amax(1) * _OVAL_LARGEST  # (M,)
     tries = 8
     margin = (reach * 0.6).clamp(max=size / 2)
-    spots = margin[:, None, None] + (size - 2 * margin)[:, None, None] * torch.rand(len(reach), tries, 2, generator=generator)
+    spots = margin[:, None, None] + (size - 2 * margin)[:, None, None] * torch.rand(
+        len(reach), tries, 2, generator=generator
+    )
     taken = boxes[paste.scenes][:, None]  # (M, 1, F, 4)
     low = torch.maximum(spots[:, :, None] - reach[:, None, None, None], taken[..., :2])
     high = torch.minimum(spots[:, :, None] + reach[:, None, None, None], taken[..., 2:])
@@ -181,7 +183,7 @@ def _lay(canvas: Tensor, pictures: PictureSet, paste: _Paste, generator: torch.G
 
 
 def _picture_coordinates(matrix: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """x and y (M, S, S) in full-size picture px of every canvas pixel's centre."""
+    """x and y (M, S, S) in full-size picture px of every canvas pixel's center."""
     inverse = invert_affine(matrix)[..., None, None]  # (M, 2, 3, 1, 1)
     axis = torch.arange(size) + 0.5
     x, y = axis[None, None], axis[None, :, None]
@@ -214,7 +216,7 @@ def _edges(
 
 
 def _ellipse_radius(x: Tensor, y: Tensor, center: Tensor, axes: Tensor, direction: Tensor) -> Tensor:
-    """0 at the centre, 1 on the ellipse, at pixels x, y (M, H, W) -> (M, H, W)."""
+    """0 at the center, 1 on the ellipse, at pixels x, y (M, H, W) -> (M, H, W)."""
     x, y = x - center[:, 0, None, None], y - center[:, 1, None, None]
     cosine, sine = direction[:, 0, None, None], direction[:, 1, None, None]
     along = (x * cosine + y * sine) / axes[:, 0, None, None]

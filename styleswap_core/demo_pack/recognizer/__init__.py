@@ -1,4 +1,4 @@
-"""Face recognisers for the face world: the demo pack's `arcface`, and the judge."""
+"""Face recognizers for the face world: the demo pack's `arcface`, and the judge."""
 
 from .recognizer_command import add_arguments, run
 from .recognizer_config import RecognizerConfig, judge_config
@@ -19,5 +19,5 @@ __all__ = [
 
 
 def train_judge(config: RecognizerConfig) -> RecognizerReport:
-    """Train the judge; `config` comes from `judge_config`. The loop is the recogniser's own."""
+    """Train the judge; `config` comes from `judge_config`. The loop is the recognizer's own."""
     return train_recognizer(config)

@@ -10,7 +10,7 @@ from .recognizer_network import EMBEDDING_SIZE
 
 
 class MarginLoss(nn.Module):
-    """Softmax over cosines to one learned centre per identity, with a margin for the right one.
+    """Softmax over cosines to one learned center per identity, with a margin for the right one.
 
     kind "arcface": the margin is an angle in radians, cos(theta + m) (Deng et al., CVPR 2019).
     kind "cosface": it is taken off the cosine, cos(theta) - m (Wang et al., CVPR 2018).
@@ -24,7 +24,7 @@ class MarginLoss(nn.Module):
         self.centers = nn.Parameter(torch.randn(identities, EMBEDDING_SIZE) * 0.01)
 
     def forward(self, id_embedding: Tensor, labels: Tensor, margin_factor: float = 1.0) -> Tensor:
-        """Mean loss of (B, 512) L2-normalised embeddings with labels (B,); the factor eases the margin in."""
+        """Mean loss of (B, 512) L2-normalized embeddings with labels (B,); the factor eases the margin in."""
         cosine = F.linear(id_embedding, F.normalize(self.centers, dim=1))  # (B, identities)
         right = cosine.gather(1, labels[:, None])
         margin = self.margin * margin_factor
@@ -53,7 +53,7 @@ class IdentityRegression(nn.Module):
         self.read = nn.Linear(EMBEDDING_SIZE, parameters)
 
     def forward(self, id_embedding: Tensor) -> Tensor:
-        """(B, 512) L2-normalised -> (B, parameters) in -1..1, not clipped."""
+        """(B, 512) L2-normalized -> (B, parameters) in -1..1, not clipped."""
         return self.read(id_embedding * math.sqrt(EMBEDDING_SIZE)) / self.PARAMETER_GAIN
 
     def loss(self, id_embedding: Tensor, values: Tensor) -> Tensor:

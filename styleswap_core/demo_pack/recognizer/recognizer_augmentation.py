@@ -30,11 +30,13 @@ class CropAugmentation:
 
 
 def jitter_matrices(config: CropAugmentation, count: int, generator: torch.Generator) -> Tensor:
-    """(count, 2, 3): small similarities about the crop's centre, crop -> crop; some mirrored if `flip`."""
+    """(count, 2, 3): small similarities about the crop's center, crop -> crop; some mirrored if `flip`."""
     chosen = (torch.rand(count, generator=generator) < config.jitter_share).float()
     angle, log_scale, dx, dy = torch.randn(4, count, generator=generator) * chosen
     angle, scale = angle * torch.pi / 180 * config.rotation, (log_scale * config.scale).exp()
-    linear = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(count, 2, 2) * scale[:, None, None]
+    linear = (
+        torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(count, 2, 2) * scale[:, None, None]
+    )
     if config.flip:
         mirror = 1 - 2 * (torch.rand(count, generator=generator) < 0.5).float()
         linear = linear * torch.stack([mirror, torch.ones_like(mirror)], 1)[:, None]

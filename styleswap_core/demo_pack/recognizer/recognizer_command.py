@@ -15,11 +15,13 @@ _JUDGE_OUTPUT = _ASSETS / "judge.onnx"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments; `run` reads them. What is not given keeps the configuration's default."""
-    parser.add_argument("--judge", action="store_true", help="train the recogniser that only judges")
+    parser.add_argument("--judge", action="store_true", help="train the recognizer that only judges")
     parser.add_argument("--columns", type=Path, nargs="+", required=True, help="folders of columns to learn from")
     parser.add_argument("--validation", type=Path, help="folder of columns of unseen people")
     parser.add_argument("--output", type=Path, help="ONNX file to write (default: the demo pack's own)")
-    parser.add_argument("--identity-range", type=int, nargs=2, metavar=("FIRST", "LAST"), help="learn FIRST <= seed < LAST")
+    parser.add_argument(
+        "--identity-range", type=int, nargs=2, metavar=("FIRST", "LAST"), help="learn FIRST <= seed < LAST"
+    )
     parser.add_argument("--steps", type=int)
     parser.add_argument("--batch", type=int)
     parser.add_argument("--learning-rate", type=float)

@@ -1,4 +1,4 @@
-"""Settings of a recogniser's training, and the two trainings the demo pack needs."""
+"""Settings of a recognizer's training, and the two trainings the demo pack needs."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,10 +8,10 @@ from .recognizer_augmentation import CropAugmentation
 
 @dataclass(frozen=True)
 class RecognizerConfig:
-    """All that determines a recogniser.
+    """All that determines a recognizer.
 
     output: the ONNX file; a report of the same name with `.json` is written beside it.
-    columns: folders of `synthetic.columns` to learn from; those of 112 px are taken for recogniser crops
+    columns: folders of `synthetic.columns` to learn from; those of 112 px are taken for recognizer crops
         (rendered through `recognizer_window`), larger ones are aligned by their points.
     validation: such a folder of the validation split; None skips the figures.
     identity_range: only people with first <= seed < last are learned; None learns all.
@@ -40,9 +40,9 @@ class RecognizerConfig:
 
 
 def judge_config(output: Path, **changes: object) -> RecognizerConfig:
-    """The recogniser that only judges: another architecture, loss, seed and augmentation, and no regression.
+    """The recognizer that only judges: another architecture, loss, seed and augmentation, and no regression.
 
-    Give it another `identity_range` than the recogniser of the loss has.
+    Give it another `identity_range` than the recognizer of the loss has.
     """
     settings: dict[str, object] = {
         "architecture": "plain",
@@ -52,8 +52,18 @@ def judge_config(output: Path, **changes: object) -> RecognizerConfig:
         "identity_weight": 0.0,
         "seed": 1009,
         "augmentation": CropAugmentation(
-            jitter_share=1.0, shift=1.0, scale=0.02, rotation=1.5, low_resolution_share=0.35, low_resolution=0.45,
-            brightness=0.06, contrast=0.25, tint=0.07, noise_share=0.35, noise=0.04, erase_share=0.0,
+            jitter_share=1.0,
+            shift=1.0,
+            scale=0.02,
+            rotation=1.5,
+            low_resolution_share=0.35,
+            low_resolution=0.45,
+            brightness=0.06,
+            contrast=0.25,
+            tint=0.07,
+            noise_share=0.35,
+            noise=0.04,
+            erase_share=0.0,
         ),
     }
     return RecognizerConfig(output=output, **(settings | changes))

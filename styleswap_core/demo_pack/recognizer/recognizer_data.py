@@ -1,4 +1,4 @@
-"""Pictures of known identities, as aligned crops for a recogniser.
+"""Pictures of known identities, as aligned crops for a recognizer.
 
 Any number of column folders feed one set: those of the swapper's training (larger crops, aligned here by their five
 points) and those rendered through `recognizer_window` at 112 px (used as they are). Pictures stay on disk as
@@ -25,7 +25,7 @@ class CropSource:
 
     images: (N, 3, S, S) uint8 RGB, an array or a memory map.
     identity_seeds: (N,) int64.
-    points: (N, 5, 2) continuous pixels of the picture, or None where the pictures are recogniser crops already
+    points: (N, 5, 2) continuous pixels of the picture, or None where the pictures are recognizer crops already
         (S = 112).
     """
 
@@ -42,20 +42,22 @@ class CropSource:
         if self.points is not None and self.points.shape != (count, 5, 2):
             raise StyleSwapError(f"expected points ({count}, 5, 2), got {self.points.shape}")
         if self.points is None and self.images.shape[2:] != (CROP_SIZE, CROP_SIZE):
-            raise StyleSwapError(f"expected {CROP_SIZE} px crops where no points are given, got {self.images.shape[2:]}")
+            raise StyleSwapError(
+                f"expected {CROP_SIZE} px crops where no points are given, got {self.images.shape[2:]}"
+            )
 
 
 def recognizer_window(points: Tensor) -> Tensor:
-    """Windows (N, 2, 3) of recogniser crops for five points (N, 5, 2), by insightface's `norm_crop` convention.
+    """Windows (N, 2, 3) of recognizer crops for five points (N, 5, 2), by insightface's `norm_crop` convention.
 
     The `align` of `synthetic.columns.build_columns` for columns of 112 px.
     """
-    # insightface's template has pixel centres at 0; half a pixel leads to the continuous coordinates used here.
+    # insightface's template has pixel centers at 0; half a pixel leads to the continuous coordinates used here.
     return estimate_similarity(points, template_points("arcface_112", CROP_SIZE) + 0.5)
 
 
 def column_source(folder: str | Path) -> CropSource:
-    """All members of all columns of a `ColumnSet` folder; columns of 112 px count as recogniser crops.
+    """All members of all columns of a `ColumnSet` folder; columns of 112 px count as recognizer crops.
 
     Raises:
         StyleSwapError: the folder does not hold finished columns.
@@ -68,7 +70,7 @@ def column_source(folder: str | Path) -> CropSource:
 
 
 class RecognizerData:
-    """Several sources as one set of labelled crops.
+    """Several sources as one set of labeled crops.
 
     Args:
         sources: where the pictures are.
@@ -138,7 +140,7 @@ class RecognizerData:
 
 
 def _alignment(points: Tensor | None, count: int) -> Tensor:
-    """(B, 2, 3) picture -> recogniser crop; crops that come without points are aligned already."""
+    """(B, 2, 3) picture -> recognizer crop; crops that come without points are aligned already."""
     if points is None:
         return torch.eye(2, 3).expand(count, 2, 3)
     return recognizer_window(points)

@@ -1,6 +1,6 @@
-"""The two face recognisers: the demo pack's own, and a differently built one that only judges.
+"""The two face recognizers: the demo pack's own, and a differently built one that only judges.
 
-Both map (B, 3, 112, 112), RGB in -1..1, to (B, 512) embeddings that are not normalised. Only operators that
+Both map (B, 3, 112, 112), RGB in -1..1, to (B, 512) embeddings that are not normalized. Only operators that
 insightface's models use occur, so any loader of those reads the exported files.
 """
 
@@ -11,7 +11,7 @@ CROP_SIZE = 112
 
 
 class ConvUnit(nn.Sequential):
-    """3x3 convolution, batch normalisation, activation."""
+    """3x3 convolution, batch normalization, activation."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, groups: int = 1, kernel: int = 3) -> None:
         super().__init__(
@@ -38,7 +38,7 @@ class ResidualUnit(nn.Module):
 
 
 class ResidualRecognizer(nn.Module):
-    """The demo recogniser: a small residual network with MobileFaceNet's head.
+    """The demo recognizer: a small residual network with MobileFaceNet's head.
 
     The head weighs every place of the 7x7 map on its own (a depthwise 7x7 convolution) instead of averaging:
     in an aligned crop, where a feature lies is part of who it is.
@@ -64,13 +64,13 @@ class ResidualRecognizer(nn.Module):
         self.embedding_norm = nn.BatchNorm1d(EMBEDDING_SIZE)
 
     def forward(self, crop: Tensor) -> Tensor:
-        """crop (B, 3, 112, 112) RGB -1..1 -> embedding (B, 512), not normalised."""
+        """crop (B, 3, 112, 112) RGB -1..1 -> embedding (B, 512), not normalized."""
         pooled = self.pool_norm(self.pool(self.body(crop)))
         return self.embedding_norm(self.project(self.flatten(pooled)))
 
 
 class PlainUnit(nn.Sequential):
-    """3x3 convolution, batch normalisation, ReLU: nothing that the other recogniser's units have in common but the kernel."""
+    """3x3 convolution, batch normalization, ReLU: nothing that the other recognizer's units have in common but the kernel."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__(
@@ -83,7 +83,7 @@ class PlainUnit(nn.Sequential):
 class PlainRecognizer(nn.Module):
     """The judge: plain convolutions without shortcuts, as in VGG, and one linear layer over the flattened map.
 
-    It differs in form from the demo recogniser, so that what fools one need not fool the other. (Depthwise-separable
+    It differs in form from the demo recognizer, so that what fools one need not fool the other. (Depthwise-separable
     units were tried: at the same time of training they stayed at 94.4 % verification.)
     """
 
@@ -109,6 +109,6 @@ class PlainRecognizer(nn.Module):
         self.embedding_norm = nn.BatchNorm1d(EMBEDDING_SIZE)
 
     def forward(self, crop: Tensor) -> Tensor:
-        """crop (B, 3, 112, 112) RGB -1..1 -> embedding (B, 512), not normalised."""
+        """crop (B, 3, 112, 112) RGB -1..1 -> embedding (B, 512), not normalized."""
         features = self.body(self.stem_activation(self.stem_norm(self.stem(crop))))
         return self.embedding_norm(self.project(self.flatten(features)))

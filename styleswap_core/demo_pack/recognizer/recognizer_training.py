@@ -1,4 +1,4 @@
-"""Training a recogniser: data in, an ONNX file and a report out."""
+"""Training a recognizer: data in, an ONNX file and a report out."""
 
 import json
 import time
@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ...errors import StyleSwapError
+from ...export.onnx_writer import export_onnx
 from ...io.files import atomic_write, file_sha256
 from ...synthetic.parameters import IDENTITY_NAMES, Identities
-from ...export.onnx_writer import export_onnx
+from .margin_loss import IdentityRegression, MarginLoss
 from .recognizer_augmentation import augment, jitter_matrices
 from .recognizer_config import RecognizerConfig
 from .recognizer_data import RecognizerData, column_source
+from .recognizer_network import CROP_SIZE, EMBEDDING_SIZE, PlainRecognizer, ResidualRecognizer
 from .verification import embed, explained_variance, verification
-from .margin_loss import IdentityRegression, MarginLoss
-from .recognizer_network import CROP_SIZE, EMBEDDING_SIZE, ResidualRecognizer, PlainRecognizer
 
 # Left out of the report: where files lay says nothing about the result.
 _PATHS = ("output", "columns", "validation")
@@ -89,7 +89,7 @@ def fit_recognizer(
     loss = _optimize(config, learner, data, device)
     minutes = (time.perf_counter() - begun) / 60
     learner.modules().float().cpu()
-    export_recognizer(config.output, learner.network, description=f"styleswap face recogniser, {config.loss}")
+    export_recognizer(config.output, learner.network, description=f"styleswap face recognizer, {config.loss}")
     report = RecognizerReport(
         sha256=file_sha256(config.output),
         parameters=sum(parameter.numel() for parameter in learner.network.parameters()),
@@ -105,7 +105,7 @@ def fit_recognizer(
 
 
 def export_recognizer(path: str | Path, network: nn.Module, description: str = "") -> None:
-    """Write a recogniser as insightface wants it: one 112 px input, one output (batch, 512)."""
+    """Write a recognizer as insightface wants it: one 112 px input, one output (batch, 512)."""
     export_onnx(
         path,
         network,

@@ -28,8 +28,10 @@ class Verification:
 
 
 @torch.no_grad()
-def embed(network: nn.Module, data: RecognizerData, batch: int = 128, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
-    """(N, 512) L2-normalised embeddings and (N,) labels of all pictures of a set, on the CPU."""
+def embed(
+    network: nn.Module, data: RecognizerData, batch: int = 128, device: torch.device | None = None
+) -> tuple[Tensor, Tensor]:
+    """(N, 512) L2-normalized embeddings and (N,) labels of all pictures of a set, on the CPU."""
     network.eval()
     embeddings, labels = [], []
     for first in range(0, len(data), batch):
@@ -41,7 +43,7 @@ def embed(network: nn.Module, data: RecognizerData, batch: int = 128, device: to
 
 
 def verification(id_embedding: Tensor, labels: Tensor) -> Verification:
-    """Compare all pairs of (N, 512) L2-normalised embeddings.
+    """Compare all pairs of (N, 512) L2-normalized embeddings.
 
     Raises:
         ValueError: no identity has two pictures, or there is one identity only.

@@ -51,8 +51,13 @@ class RegressorTraining:
     bf16: bool = True
 
 
-def train_regressors(columns_folder: str | Path, out: str | Path, training: RegressorTraining = RegressorTraining(),
-                     device: torch.device = torch.device("cpu"), progress: bool = False) -> dict[str, float]:
+def train_regressors(
+    columns_folder: str | Path,
+    out: str | Path,
+    training: RegressorTraining = RegressorTraining(),
+    device: torch.device = torch.device("cpu"),
+    progress: bool = False,
+) -> dict[str, float]:
     """Train on a folder of columns and write the regressor to `out`.
 
     With `steps` the result is a function of the columns and the seed; with `minutes` also of the machine's speed.
@@ -68,18 +73,23 @@ def train_regressors(columns_folder: str | Path, out: str | Path, training: Regr
     labels = column_labels(columns)
     held = min(VALIDATION_COLUMNS, int(len(labels) * VALIDATION_SHARE))
     if held < 1:
-        raise StyleSwapError(f"expected at least {round(1 / VALIDATION_SHARE)} columns in {columns_folder}, got "
-                             f"{len(labels)}; build more with `styleswap render columns`")
+        raise StyleSwapError(
+            f"expected at least {round(1 / VALIDATION_SHARE)} columns in {columns_folder}, got "
+            f"{len(labels)}; build more with `styleswap render columns`"
+        )
     learned = len(labels) - held
     torch.manual_seed(training.seed)
     expressions = columns.expression.shape[1]
     regressor = AttributeRegressor(RegressorConfig(size=training.size, expressions=expressions)).to(device)
     regressor.mean.copy_(labels[:learned].mean(dim=0))
     regressor.spread.copy_(labels[:learned].std(dim=0).clamp(min=1e-3))
-    steps = _optimise(regressor, columns, labels[:learned], training, device, progress)
+    steps = _optimize(regressor, columns, labels[:learned], training, device, progress)
     errors = validate(regressor, columns, labels, range(learned, len(labels)), device)
-    save_regressor(out, regressor, {"training": " ".join(f"{key}={value:.4g}" for key, value in errors.items()),
-                                    "domain": "synthetic"})
+    save_regressor(
+        out,
+        regressor,
+        {"training": " ".join(f"{key}={value:.4g}" for key, value in errors.items()), "domain": "synthetic"},
+    )
     return {**errors, "steps": float(steps)}
 
 
@@ -100,8 +110,9 @@ def column_labels(columns: ColumnSet) -> Tensor:
 
 
 @torch.no_grad()
-def validate(regressor: AttributeRegressor, columns: ColumnSet, labels: Tensor, rows: range,
-             device: torch.device) -> dict[str, float]:
+def validate(
+    regressor: AttributeRegressor, columns: ColumnSet, labels: Tensor, rows: range, device: torch.device
+) -> dict[str, float]:
     """Mean errors over all members of the columns `rows`."""
     regressor.eval()
     found: dict[str, list[Tensor]] = defaultdict(list)
@@ -115,15 +126,21 @@ def validate(regressor: AttributeRegressor, columns: ColumnSet, labels: Tensor, 
     return {key: float(torch.cat(values).mean()) for key, values in found.items()}
 
 
-def _optimise(regressor: AttributeRegressor, columns: ColumnSet, labels: Tensor, training: RegressorTraining,
-              device: torch.device, progress: bool) -> int:
+def _optimize(
+    regressor: AttributeRegressor,
+    columns: ColumnSet,
+    labels: Tensor,
+    training: RegressorTraining,
+    device: torch.device,
+    progress: bool,
+) -> int:
     regressor.train().to(memory_format=torch.channels_last)
-    optimiser = AdamW(regressor.parameters(), training.learning_rate, weight_decay=training.weight_decay)
+    optimizer = AdamW(regressor.parameters(), training.learning_rate, weight_decay=training.weight_decay)
     random = np.random.default_rng([5, training.seed])
     members = columns.images.shape[1]
     done = 0
     for done, share in _schedule(training, progress):
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             # Linear warm-up over the first 3 %, then a cosine to 0.
             group["lr"] = training.learning_rate * min(share / 0.03, 0.5 + 0.5 * float(np.cos(np.pi * share)))
         rows = random.integers(len(labels), size=training.batch)
@@ -131,11 +148,11 @@ def _optimise(regressor: AttributeRegressor, columns: ColumnSet, labels: Tensor,
         pictures = pictures.contiguous(memory_format=torch.channels_last)
         wanted = (labels[torch.from_numpy(rows)].to(device) - regressor.mean) / regressor.spread
         with torch.autocast(device.type, torch.bfloat16, enabled=training.bf16):
-            found = regressor.standardised(pictures)
+            found = regressor.standardized(pictures)
         loss = F.smooth_l1_loss(found.float(), wanted, beta=0.25)
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     return done
 
 

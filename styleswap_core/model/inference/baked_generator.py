@@ -3,7 +3,7 @@
 With `w_plus` fixed, modulation and demodulation are constants, so every modulated convolution becomes an ordinary one:
 scale * style * weight * demodulation, times the gain of its leaky ReLU. What is constant by then folds on: the 4x4
 constant with its convolution and its share of the first up-sampling and of the first ToRGB, the attribute strengths,
-the equalised scales, the biases; ToRGB and ToMask of a resolution are one convolution with four channels.
+the equalized scales, the biases; ToRGB and ToMask of a resolution are one convolution with four channels.
 
 Up-sampling stays a transposed convolution and a separate filter. Folding the two into one (four 3x3 kernels, one per
 phase of the output, `upsampling="folded"`) needs four times the products, and takes two to three times as long on a CPU
@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import StyleSwapError
+from ..generator import Generator, GeneratorOutput, composite
+from ..generator_config import GeneratorConfig
 from .baked_layers import BakedBlock, BakedEncoder, PictureUpsampling
 from .baked_masks import hold_back_, raised_logit, replace_mask_, soften_mask_
-from ..generator_config import GeneratorConfig
-from .packed_conv import FoldedConv, can_pack
-from ..generator import Generator, GeneratorOutput, composite
 from .kept_memory import keep_freed_memory
+from .packed_conv import FoldedConv, can_pack
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 UPSAMPLINGS = ("separate", "folded")
@@ -157,7 +157,9 @@ class BakedGenerator(nn.Module):
         why all convolutions run from here, where no caller holds an input meanwhile.
         """
         x, picture = growth
-        for resolution, block in islice(zip(self.config.resolutions, self.blocks, strict=True), first, first + len(attributes)):
+        for resolution, block in islice(
+            zip(self.config.resolutions, self.blocks, strict=True), first, first + len(attributes)
+        ):
             maps = attributes.pop()
             if picture is not None:
                 masked = self.config.masks_attributes(resolution)

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..encoder import AttributeEncoder
-from .packed_conv import FoldedConv
 from ..generator import SynthesisBlock
 from ..layers import GAIN, EqualConv2d, StyledConv, blur_kernel, leaky_relu, upsample_fir
+from .packed_conv import FoldedConv
 
 SMALL_MAPS, SMALL_PICTURES = 2**18, 2**10
 """Up to as many numbers, plain operations take less time than a packed convolution needs to be set up, some 25 microseconds."""
@@ -103,9 +103,9 @@ class PhaseConv(nn.Module):
         super().__init__()
         out_channels, in_channels = weight.shape[:2]
         # Every output pixel sums weight over the filter's taps; composed at stride 1 on the output's grid.
-        composed = F.conv2d(
-            weight.reshape(-1, 1, 3, 3), torch.flip(kernel, (0, 1))[None, None], padding=3
-        ).reshape(out_channels, in_channels, 6, 6)
+        composed = F.conv2d(weight.reshape(-1, 1, 3, 3), torch.flip(kernel, (0, 1))[None, None], padding=3).reshape(
+            out_channels, in_channels, 6, 6
+        )
         phases = [composed[:, :, row::2, column::2] for row in (0, 1) for column in (0, 1)]  # each (out, in, 3, 3)
         stacked = torch.stack([torch.flip(phase, (2, 3)) for phase in phases], dim=1)  # (out, 4, in, 3, 3)
         self.conv = FoldedConv(stacked.reshape(4 * out_channels, in_channels, 3, 3), padding=1)
@@ -173,7 +173,9 @@ class BakedBlock(nn.Module):
         beside_to_pixels: of the attributes beside it, where they are not joined.
     """
 
-    def __init__(self, block: SynthesisBlock, ws: list[Tensor], upsampling: str, known: Tensor | None, last: bool = False) -> None:
+    def __init__(
+        self, block: SynthesisBlock, ws: list[Tensor], upsampling: str, known: Tensor | None, last: bool = False
+    ) -> None:
         super().__init__()
         self.layers = nn.ModuleList()
         self.start = self.beside_to_pixels = None

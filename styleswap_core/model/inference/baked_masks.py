@@ -51,7 +51,9 @@ def hold_back_(maps: Tensor, mask: Tensor, masking: str, repeat: int) -> Tensor:
         rows.mul_(_written_out(1 - weight, shape))
     else:
         mean = _mean_under(rows, weight, channels).to(maps.dtype)
-        rows.lerp_(mean.expand(batch, 1, 1, width, channels).reshape(batch, 1, 1, *shape[3:]), _written_out(weight, shape))
+        rows.lerp_(
+            mean.expand(batch, 1, 1, width, channels).reshape(batch, 1, 1, *shape[3:]), _written_out(weight, shape)
+        )
     return rows.reshape(batch, height, width, channels).permute(0, 3, 1, 2)
 
 

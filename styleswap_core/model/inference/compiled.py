@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import StyleSwapError
-from .baked_generator import BakedGenerator
-from ..generator_config import GeneratorConfig
-from .packed_conv import can_pack
 from ..generator import GeneratorOutput
+from ..generator_config import GeneratorConfig
+from .baked_generator import BakedGenerator
+from .packed_conv import can_pack
 
 MAX_COMPILED_BATCH = 8
 

@@ -1,4 +1,4 @@
-"""The synthesis network as a function of one `w_plus`, for optimising it: frozen weights, attributes given.
+"""The synthesis network as a function of one `w_plus`, for optimizing it: frozen weights, attributes given.
 
 All pictures of a batch show one identity here, and nothing but `w_plus` wants a gradient. That allows what
 `SynthesisNetwork` cannot do:
@@ -44,7 +44,10 @@ class FrozenSynthesis:
     """
 
     def __init__(
-        self, synthesis: SynthesisNetwork, dtype: torch.dtype = torch.float32, checkpointing: bool = False,
+        self,
+        synthesis: SynthesisNetwork,
+        dtype: torch.dtype = torch.float32,
+        checkpointing: bool = False,
         before_each: Callable[[], None] = lambda: None,
     ) -> None:
         self.config = synthesis.config
@@ -59,7 +62,9 @@ class FrozenSynthesis:
         """
         expected = (self.config.num_ws, self.config.w_dim)
         if tuple(w_plus.shape) != expected:
-            raise StyleSwapError(f"expected w_plus {expected} of one identity, got {tuple(w_plus.shape)}; optimise one at a time")
+            raise StyleSwapError(
+                f"expected w_plus {expected} of one identity, got {tuple(w_plus.shape)}; optimize one at a time"
+            )
         rows = w_plus.unbind()
 
         def step(index: int, x: Tensor | None, maps: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -97,7 +102,7 @@ class _FrozenBlock:
 
 
 class _FrozenStyle:
-    """Styles of one layer or several: w (w_dim,) -> (in,), their equalised scales folded in."""
+    """Styles of one layer or several: w (w_dim,) -> (in,), their equalized scales folded in."""
 
     def __init__(self, *layers: EqualLinear) -> None:
         self.weight = torch.cat([_weight(layer.weight) * layer.scale for layer in layers])  # (in, w_dim)
@@ -130,7 +135,9 @@ class _FrozenPixels:
     def back(self, gradient: Tensor) -> Tensor:
         """Gradient of the weight -> gradient of w (w_dim,)."""
         parts = gradient.split([len(weight) for weight in self.weights])
-        return self.style.back(torch.cat([(part * weight).sum(dim=0) for part, weight in zip(parts, self.weights, strict=True)]))
+        return self.style.back(
+            torch.cat([(part * weight).sum(dim=0) for part, weight in zip(parts, self.weights, strict=True)])
+        )
 
 
 class _FrozenConv:

@@ -114,7 +114,9 @@ class FoldedConv(nn.Module):
 
     def _added(self, x: Tensor, onto: Tensor) -> Tensor:
         if self._packed is None:
-            x = onto.add_(F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups))
+            x = onto.add_(
+                F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups)
+            )
         else:
             run = torch.ops.mkldnn._convolution_pointwise_.binary
             # No leaky ReLU can follow within the operator.

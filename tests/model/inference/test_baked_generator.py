@@ -12,7 +12,12 @@ from styleswap_core.model.inference.baked_generator import CPU_CHUNK_BYTES, bake
 from styleswap_core.model.inference.packed_conv import can_pack
 
 VARIANTS = [
-    {"attribute_injection": injection, "attribute_masking": masking, "mask_accumulation": accumulation, "rgb_bound": bound}
+    {
+        "attribute_injection": injection,
+        "attribute_masking": masking,
+        "mask_accumulation": accumulation,
+        "rgb_bound": bound,
+    }
     for injection, masking, accumulation, bound in itertools.product(
         ("per_resolution", "every_conv"), ("none", "block", "mean"), ("logits", "sigmoid"), ("none", "tanh")
     )
@@ -66,10 +71,14 @@ def psnr(one, other):
     return float(-10 * torch.log10(((one - other) / 2).square().mean()))
 
 
-needs_packing = pytest.mark.skipif(not can_pack(torch.float32), reason="this build of PyTorch has no packed convolutions")
+needs_packing = pytest.mark.skipif(
+    not can_pack(torch.float32), reason="this build of PyTorch has no packed convolutions"
+)
 
 
-@pytest.mark.parametrize("changes", VARIANTS + WITHOUT_MASK + OTHERS, ids=lambda changes: "-".join(map(str, changes.values())))
+@pytest.mark.parametrize(
+    "changes", VARIANTS + WITHOUT_MASK + OTHERS, ids=lambda changes: "-".join(map(str, changes.values()))
+)
 def test_every_form_equals_the_generator(changes):
     assert_same(*compare(preset("tiny", **changes), batch=2, packed=False))
 

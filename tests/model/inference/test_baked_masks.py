@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from styleswap_core.model.inference.baked_masks import PRODUCTS, hold_back_, raised_logit, replace_mask_, soften_mask_
 from styleswap_core.model.generator import mask_attributes, upsampled_mask
+from styleswap_core.model.inference.baked_masks import PRODUCTS, hold_back_, raised_logit, replace_mask_, soften_mask_
 
 
 def maps_and_mask(batch, edge, repeat, dtype):
@@ -43,10 +43,10 @@ def test_other_layouts_give_the_same():
 
 def test_a_picture_carries_its_mask():
     picture = torch.randn(2, 4, 8, 8).contiguous(memory_format=torch.channels_last)
-    colours, logit = picture[:, :3].clone(), picture[:, 3:].clone()
+    colors, logit = picture[:, :3].clone(), picture[:, 3:].clone()
     torch.testing.assert_close(torch.sigmoid(raised_logit(picture)), upsampled_mask([logit], "logits"))
     soft = soften_mask_(picture)
     assert soft is picture
     torch.testing.assert_close(picture[:, 3:], torch.sigmoid(logit))
     assert replace_mask_(picture, logit) is picture
-    assert torch.equal(picture[:, 3:], logit) and torch.equal(picture[:, :3], colours)
+    assert torch.equal(picture[:, 3:], logit) and torch.equal(picture[:, :3], colors)

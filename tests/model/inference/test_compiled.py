@@ -57,6 +57,8 @@ def test_a_packed_generator_is_not_compiled():
         CompiledGenerator(baked)
 
 
-@pytest.mark.parametrize(("batch", "limit", "pieces"), [(19, 8, [8, 8, 2, 1]), (3, 1, [1, 1, 1]), (7, 4, [4, 2, 1]), (8, 6, [4, 4])])
+@pytest.mark.parametrize(
+    ("batch", "limit", "pieces"), [(19, 8, [8, 8, 2, 1]), (3, 1, [1, 1, 1]), (7, 4, [4, 2, 1]), (8, 6, [4, 4])]
+)
 def test_batches_run_in_powers_of_two(batch, limit, pieces):
     assert _pieces(batch, limit) == pieces

@@ -1,4 +1,4 @@
-"""The synthesis network for optimising w_plus against the one that it stands for: results and gradients."""
+"""The synthesis network for optimizing w_plus against the one that it stands for: results and gradients."""
 
 import pytest
 import torch
@@ -9,7 +9,12 @@ from styleswap_core.model.inference.frozen import FrozenSynthesis
 
 SMALL = {"size": 16, "style_dim": 8, "w_dim": 8, "mapping_layers": 1, "channels": {4: 6, 8: 6, 16: 4}}
 KINDS = [
-    {"attribute_injection": injection, "attribute_masking": masking, "mask_accumulation": accumulation, "masking_start": 8}
+    {
+        "attribute_injection": injection,
+        "attribute_masking": masking,
+        "mask_accumulation": accumulation,
+        "masking_start": 8,
+    }
     for injection in ("every_conv", "per_resolution")
     for masking, accumulation in (("none", "logits"), ("block", "logits"), ("mean", "sigmoid"))
 ]
@@ -29,9 +34,13 @@ def make(**kind):
 
 def run_both(generator, w_plus, crops, dtype, checkpointing=False):
     """(results, gradient of w_plus) of the network itself and of its frozen form."""
-    weights = [torch.randn_like(part) for part in generator.synthesis(w_plus.expand(3, -1, -1), generator.encode(crops), crops)]
-    for run in (lambda w: generator.synthesis(w.expand(3, -1, -1), generator.encode(crops), crops),
-                lambda w: FrozenSynthesis(generator.synthesis, dtype, checkpointing)(w, generator.encode(crops), crops)):
+    weights = [
+        torch.randn_like(part) for part in generator.synthesis(w_plus.expand(3, -1, -1), generator.encode(crops), crops)
+    ]
+    for run in (
+        lambda w: generator.synthesis(w.expand(3, -1, -1), generator.encode(crops), crops),
+        lambda w: FrozenSynthesis(generator.synthesis, dtype, checkpointing)(w, generator.encode(crops), crops),
+    ):
         w = w_plus.clone().requires_grad_(True)
         output = run(w)
         sum((part * weight).sum() for part, weight in zip(output, weights, strict=True)).backward()

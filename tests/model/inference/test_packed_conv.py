@@ -8,7 +8,9 @@ from styleswap_core.model.inference.baked_layers import SMALL_MAPS, SMALL_PICTUR
 from styleswap_core.model.inference.packed_conv import FoldedConv, can_pack
 from styleswap_core.model.layers import GAIN, SLOPE, StyledConv, upsample_fir
 
-needs_packing = pytest.mark.skipif(not can_pack(torch.float32), reason="this build of PyTorch has no packed convolutions")
+needs_packing = pytest.mark.skipif(
+    not can_pack(torch.float32), reason="this build of PyTorch has no packed convolutions"
+)
 PACKED = [False, pytest.param(True, marks=needs_packing)]
 
 
