@@ -82,7 +82,7 @@ class BlendWithMask(io.ComfyNode):
         method: str,
         keep: torch.Tensor | None = None,
     ) -> io.NodeOutput:
-        """target (B, H, W, 3 or 4), swapped and mask for each or one for all -> the blended pictures, in the target's shape, and the
+        """Target (B, H, W, 3 or 4), swapped and mask for each or one for all -> the blended pictures, in the target's shape, and the
         masks that were used (B, H, W); see `compositing.blend_frames`.
 
         Raises:

@@ -63,7 +63,7 @@ class DetectFaces(io.ComfyNode):
 
     @classmethod
     def execute(cls, face_analysis: object, image: torch.Tensor, order: str, reference: object = None) -> io.NodeOutput:
-        """image (B, H, W, 3 or 4) -> the pictures with boxes and numbers drawn (B, H, W, 3), JSON of each picture's faces, how
+        """Image (B, H, W, 3 or 4) -> the pictures with boxes and numbers drawn (B, H, W, 3), JSON of each picture's faces, how
         many there are in all, and a report.
 
         Raises:

@@ -89,7 +89,7 @@ class ExtractArcFaceID(io.ComfyNode):
         outliers: str,
         **more: torch.Tensor,
     ) -> io.NodeOutput:
-        """image and `more` (B, H, W, 3 or 4) each -> one identity or a list of them, the aligned faces (N, S, S, 3), and a report.
+        """Image and `more` (B, H, W, 3 or 4) each -> one identity or a list of them, the aligned faces (N, S, S, 3), and a report.
 
         Raises:
             StyleSwapError: no picture with the face that was asked for, or a pack without a recognizer.

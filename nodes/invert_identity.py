@@ -123,7 +123,7 @@ class InvertIdentity(io.ComfyNode):
         filename: str,
         guides: torch.Tensor | None = None,
     ) -> io.NodeOutput:
-        """source and guides (B, H, W, 3 or 4) -> the identity with `w_plus`, the curve (1, h, w, 3), and a report.
+        """Source and guides (B, H, W, 3 or 4) -> the identity with `w_plus`, the curve (1, h, w, 3), and a report.
 
         Raises:
             StyleSwapError: see `inversion.invert`, or not memory enough.

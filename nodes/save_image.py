@@ -52,7 +52,7 @@ class SaveImage(io.ComfyNode):
 
     @classmethod
     def execute(cls, images: torch.Tensor, filename_prefix: str, swap_info: str | None = None) -> io.NodeOutput:
-        """images (B, H, W, 3 or 4) -> numbered PNG files in ComfyUI's output folder.
+        """Images (B, H, W, 3 or 4) -> numbered PNG files in ComfyUI's output folder.
 
         The workflow and `swap_info` go into each as text entries, the workflow unless ComfyUI runs without metadata.
         """

@@ -144,7 +144,7 @@ class SwapFace(io.ComfyNode):
         batch_size: int,
         reference: object = None,
     ) -> io.NodeOutput:
-        """image (B, H, W, 3 or 4) -> the swapped pictures in its shape, masks (B, H, W), the swapped aligned crops (N, S, S, 3; one
+        """Image (B, H, W, 3 or 4) -> the swapped pictures in its shape, masks (B, H, W), the swapped aligned crops (N, S, S, 3; one
         black where there are none), a report, and the text entry that marks a file as swapped.
 
         Raises:

@@ -58,6 +58,7 @@ def convert(
         format_name: a name of FORMATS; by default found from the names of the tensors.
         part: which state dict of the file; see `read_foreign`.
         settings: fields of GeneratorConfig that the user knows better than the format; only its `settable` ones.
+
     Raises:
         StyleSwapError: an unreadable, lying or hostile file, an unknown format, missing, surplus or misshapen tensors
             (all are listed), other blur kernels, or a setting that the format does not leave open.

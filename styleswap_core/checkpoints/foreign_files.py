@@ -71,6 +71,7 @@ def read_foreign(path: str | Path, part: str | None = None) -> ForeignFile:
     Args:
         path: the file.
         part: which of the file's state dicts, such as "g_ema" or "g"; by default the averaged generator where it has one.
+
     Raises:
         StyleSwapError: missing, empty, damaged or truncated, with sizes that its bytes do not bear out, with anything
             that would have to be run (named), without tensors, or a model of this program.

@@ -45,13 +45,13 @@ def _stated(fields: Mapping[str, object]) -> dict[str, Stated]:
 def _links(config: GeneratorConfig) -> dict[str, Link]:
     def half(ours: str, form: Form) -> Form:
         single = config.attribute_injection == "per_resolution"
-        if _INPUTS_ALREADY_ALIKE.match(ours) or single and _SECOND_CONV.match(ours):
+        if _INPUTS_ALREADY_ALIKE.match(ours) or (single and _SECOND_CONV.match(ours)):
             return form
         if form is KERNEL:
             return KERNEL_FIRST_INPUTS
         if form is PIXELS:
             return PIXELS_FIRST_INPUTS
-        if "modulation" in ours or ours.endswith(".bias") and "to_rgb" not in ours:
+        if "modulation" in ours or (ours.endswith(".bias") and "to_rgb" not in ours):
             # The first convolution of a resolution has no attributes in its output where they are injected once.
             return AS_IT_IS if single and _FIRST_CONV_BIAS.match(ours) else FIRST_ROWS
         return form

@@ -68,7 +68,7 @@ def is_embedding_layer(tensors: Tensors) -> bool:
 
 def _matches(tensors: Tensors) -> bool:
     masked = any(name.startswith("generator.to_outtermask") for name in tensors)
-    return masked or is_without_mask(tensors) and is_embedding_layer(tensors)
+    return masked or (is_without_mask(tensors) and is_embedding_layer(tensors))
 
 
 def _infer(tensors: Tensors) -> dict[str, object]:

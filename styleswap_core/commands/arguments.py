@@ -12,7 +12,7 @@ def whole_number(least: int = 1, most: int | None = None):
             value = int(word)
         except ValueError:
             value = None
-        if value is None or value < least or most is not None and value > most:
+        if value is None or value < least or (most is not None and value > most):
             raise ArgumentTypeError(f"expected a whole number {bounds}, got {word!r}")
         return value
 

@@ -78,6 +78,7 @@ def layer_for_mask(
     Args:
         rgb, aligned_crop: (B, 3, S, S) in -1..1.
         mask, wanted: (B, 1, S, S) in 0..1.
+
     Returns:
         (B, 3, S, S) in -1..1.
     """

@@ -35,8 +35,10 @@ def match_colors(
         mask: (B, 1, H, W) in 0..1, how much each pixel counts, in both pictures.
         method: one of METHODS.
         strength: 0 leaves the picture as it is, 1 matches fully.
+
     Returns:
         (B, 3, H, W) in -1..1; every pixel is mapped, those outside of the mask too.
+
     Raises:
         StyleSwapError: an unknown method, a strength out of range, or shapes that differ.
     """

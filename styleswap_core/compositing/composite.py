@@ -66,8 +66,10 @@ def blend_with_mask(
         target, changed: (B, 3, H, W) in -1..1.
         mask: (B, 1, H, W) in 0..1; 1 shows `changed`.
         keep: (B, 1, H, W) in 0..1; where it is 1 the target stays, whatever the mask says.
+
     Returns:
         the picture (B, 3, H, W), and the mask as it was used after growing, feathering and keeping.
+
     Raises:
         StyleSwapError: shapes that differ, or an unknown method.
     """
@@ -141,8 +143,10 @@ def blend_frames(
         keep: like `mask`.
         on_frame: called before each frame; what it raises ends the run.
         device: where the result lies; by default where the target lies.
+
     Returns:
         frames (B, H, W, C) and the masks as used (B, H, W), float32.
+
     Raises:
         StyleSwapError: no frames, frames of different sizes, or counts that do not go together.
     """
@@ -230,6 +234,7 @@ def harmonic_fill(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     Args:
         values: (B, C, H, W).
         known: (B, 1, H, W) bool; must be true somewhere in each row, or the row becomes 0.
+
     Returns:
         (B, C, H, W), equal to `values` where known.
     """

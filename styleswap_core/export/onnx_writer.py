@@ -34,7 +34,7 @@ class AnchorRows(nn.Module):
         self.width = width
 
     def forward(self, maps: Tensor) -> Tensor:
-        """maps (B, anchors * width, H, W) -> (B * H * W * anchors, width)."""
+        """Maps (B, anchors * width, H, W) -> (B * H * W * anchors, width)."""
         return maps.permute(0, 2, 3, 1).reshape(-1, self.width)
 
 
@@ -141,7 +141,8 @@ class GraphWriter:
 
     def emit_module(self, node: fx.Node) -> str:
         """The nodes of a layer, with a batch normalization that follows folded in; the name of their output. TypeError for a layer
-        that is not known."""
+        that is not known.
+        """
         module = self.modules[str(node.target)]
         source = node.args[0]
         norm = self._following_norm(node)

@@ -68,8 +68,10 @@ def estimate_similarity(points: torch.Tensor, template_px: torch.Tensor) -> torc
     Args:
         points: (B, N, 2) picture coordinates.
         template_px: (N, 2) or (B, N, 2) crop coordinates.
+
     Returns:
         (B, 2, 3), picture -> crop.
+
     Raises:
         StyleSwapError: other shapes, points that are not finite, or points that all coincide.
     """
@@ -133,6 +135,7 @@ def warp(
         antialias: where the crop is smaller than its part of the picture, average instead of picking single pixels.
         padding: what lies beyond the picture: "reflection", "border" (the edge goes on) or "zeros".
         mode: "bilinear" or "bicubic" (sharper when enlarging, may overshoot the range).
+
     Returns:
         (B, C, height, width) of the image's type.
     """
@@ -200,7 +203,8 @@ def _sample(
 
 def _rows_at_once(image: torch.Tensor, width: int, height: int, multiple: int) -> int:
     """On a CPU few enough rows, `multiple` of them at least, that grid and samples stay in its cache; fresh memory for all of
-    a batch's costs as much again as the sampling."""
+    a batch's costs as much again as the sampling.
+    """
     if image.device.type != "cpu":
         return height
     return max(1, _POINTS_AT_ONCE // (len(image) * width * multiple)) * multiple
@@ -208,7 +212,8 @@ def _rows_at_once(image: torch.Tensor, width: int, height: int, multiple: int) -
 
 def _block_means(image: torch.Tensor, factor: int) -> torch.Tensor:
     """(B, C, H, W) -> (B, C, H / factor, W / factor), sides that divide: whole rows add up several times as fast on a CPU as
-    `avg_pool2d` walks through them."""
+    `avg_pool2d` walks through them.
+    """
     rows = sum(image[:, :, start::factor] for start in range(1, factor))
     rows = rows + image[:, :, ::factor]
     columns = sum(rows[..., start::factor] for start in range(1, factor))
@@ -243,6 +248,7 @@ def crop_box(
         picture_size: (height, width).
         margin: pixels of the picture to add on every side.
         part: x0, y0, x1, y1 of the crop, if not all of it matters.
+
     Returns:
         (B, 4) int64 on the CPU: x0, y0, x1, y1 (exclusive). All of one width and height, so that a batch of them can be
         stacked; a box moves inwards where it would leave the picture.
@@ -276,6 +282,7 @@ def paste(
         matrix: (B, 2, 3), picture -> crop, as the crop was taken with.
         mask: (B, 1, S, S) 0..1, how much of the crop to show; None shows all of it.
         border: width of the fade at the crop's border, as a fraction of its side.
+
     Returns:
         the picture (B, C, H, W), a new tensor, and the mask in picture coordinates (B, 1, H, W).
     """
@@ -306,6 +313,7 @@ def paste_layers(
         crop, mask, border: as for `paste`.
         matrix: (B, 2, 3), box -> crop.
         extent: (height, width) of the boxes.
+
     Returns:
         color (B, C, height, width) in -1..1, weight (B, 1, height, width) in 0..1.
     """
@@ -346,8 +354,10 @@ def recognizer_crop(picture: torch.Tensor, points: torch.Tensor, size: int = REC
         picture: (B, 3, H, W) float -1..1.
         points: (B, 5, 2), continuous picture coordinates.
         size: side of the crop in pixels: a multiple of 112, or of 128 (there with 8/128 more room on each side).
+
     Returns:
         (B, 3, size, size) RGB in -1..1.
+
     Raises:
         StyleSwapError: another size, or points that coincide.
     """

@@ -50,6 +50,7 @@ def load_face_analysis(
         allow_download: let insightface download a named pack that is absent. Its published packs are for
             non-commercial research only.
         threads: of ONNX Runtime on the CPU; 0: its own choice, which is best for a process that is alone.
+
     Raises:
         StyleSwapError: insightface or the pack is missing or damaged, or an argument is out of range.
     """
@@ -116,6 +117,7 @@ class InsightFaceAnalyzer:
             picture: (H, W, 3) uint8 RGB.
             order: one of detected.FACE_ORDERS.
             embed: also compute the embeddings (needs a recognizer in the pack).
+
         Returns:
             the faces, numbered in that order; empty if there is none.
         """
@@ -142,8 +144,10 @@ class InsightFaceAnalyzer:
         Args:
             picture: (H, W, 3) uint8 RGB.
             points: (5, 2), continuous pixels.
+
         Returns:
             (512,) float32, L2-normalized.
+
         Raises:
             StyleSwapError: the pack has no recognizer.
         """
@@ -238,7 +242,8 @@ def _is_face(points: np.ndarray) -> bool:
 
 def _is_seen(points: np.ndarray, shape: tuple[int, ...]) -> bool:
     """Whether most of the five points lie in the picture: of a face that is mostly beyond its edge nothing can be made,
-    and false detections are often many times larger than the picture."""
+    and false detections are often many times larger than the picture.
+    """
     inside = (points > -1).all(1) & (points < [shape[1], shape[0]]).all(1)
     return int(inside.sum()) >= _LEAST_POINTS
 

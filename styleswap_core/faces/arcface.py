@@ -30,6 +30,7 @@ class TorchRecognizer(nn.Module):
         path: the recognizer's .onnx file.
         normalization: (mean, std) that the graph wants taken off pixels in 0..255. By default what insightface
             guesses from the file; packs with a manifest state it (see `FaceAnalyzer.torch_recognizer`).
+
     Raises:
         StyleSwapError: not an ONNX file, an unknown operator, or a graph that is no face recognizer.
     """
@@ -59,6 +60,7 @@ class TorchRecognizer(nn.Module):
 
         Args:
             crop: (B, 3, input_size, input_size) RGB -1..1, cut by `alignment.recognizer_crop`.
+
         Returns:
             (B, 512) float32, NOT normalized; divide by the norm for an `id_embedding`.
         """
@@ -70,6 +72,7 @@ class TorchRecognizer(nn.Module):
         Args:
             crop: as in forward.
             names: values of the graph; by default `levels`, one per resolution, at the end of its residual blocks.
+
         Returns:
             list of (B, C, h, w), in the order of `names`.
         """

@@ -25,6 +25,7 @@ class FaceChoice:
         indices: for "by index", numbers in that order; the k-th of them is place k.
         references: for "by likeness", embeddings (512,), L2-normalized; the k-th of them is place k.
         likeness: for "by likeness", the least cosine to a reference, -1..1.
+
     Raises:
         StyleSwapError: an unknown rule or order, or a rule without what it needs.
     """
@@ -105,6 +106,7 @@ def match_by_likeness(cosines: np.ndarray, least: float) -> dict[int, int]:
     Args:
         cosines: (references, faces).
         least: pairs below this cosine are not made.
+
     Returns:
         reference -> face, for those that found one.
     """

@@ -58,6 +58,7 @@ def order_faces(faces: Sequence[DetectedFace], order: str = "largest") -> list[D
 
     Args:
         order: one of FACE_ORDERS; "largest" and "confidence" start with the highest.
+
     Raises:
         StyleSwapError: an unknown order.
     """
@@ -84,6 +85,7 @@ def select_faces(faces: Sequence[DetectedFace], choice: str | Sequence[int] = "l
     Args:
         faces: as `FaceAnalyzer.detect` returns them.
         choice: "largest", "all", or indices as "0,2" or [0, 2].
+
     Raises:
         StyleSwapError: no faces at all, a choice that is none of these, or an index beyond the faces found.
     """

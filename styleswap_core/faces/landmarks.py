@@ -63,6 +63,7 @@ def load_landmark_model(folder: Path, files: tuple[str, ...] = (FLAT, SOLID), th
         folder: as `packs.find_pack` gives it.
         files: names to look for, the first that is there is taken; (SOLID,) for a model that knows the pose.
         threads: of ONNX Runtime on the CPU; 0: its own choice.
+
     Raises:
         StyleSwapError: insightface is missing, or the file is damaged or no landmark model of its name's kind.
     """

@@ -43,6 +43,7 @@ class OnnxGraph(nn.Module):
 
     Args:
         path: an .onnx file.
+
     Raises:
         StyleSwapError: no ONNX file, more than one input or output, or an operator that is not known here.
     """
@@ -236,7 +237,7 @@ class _FrozenPRelu(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: torch.Tensor, slopes: torch.Tensor) -> torch.Tensor:
-        """x (B, C, ...), slopes (1, C, ...) in the memory order of x -> the shape of x."""
+        """X (B, C, ...), slopes (1, C, ...) in the memory order of x -> the shape of x."""
         ctx.save_for_backward(x, slopes)
         return torch.lerp(F.relu(x), x, slopes)
 

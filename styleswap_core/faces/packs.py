@@ -31,6 +31,7 @@ def find_pack(pack: str | Path | None, root: Roots = None, allow_download: bool 
         root: insightface's root, with `models/NAME` inside, or several: the first that has the pack is taken, and a
             download goes to the first. By default ~/.insightface, then models/insightface below the working directory.
         allow_download: let insightface fetch a named pack that is not there.
+
     Raises:
         StyleSwapError: no such pack, naming what was looked for; or its download failed.
     """
@@ -76,12 +77,13 @@ def build_analysis(
     modules: Sequence[str] = ("detection", "recognition"),
     threads: int = 0,
 ) -> Any:
-    """insightface's FaceAnalysis over the pack in a folder.
+    """Insightface's FaceAnalysis over the pack in a folder.
 
     Args:
         modules: which of the pack's models to load, by insightface's names; "detection" must be among them.
         providers: ONNX Runtime's; the first of them must come to work. By default the best that is installed.
         threads: of ONNX Runtime on the CPU; 0: its own choice.
+
     Raises:
         StyleSwapError: insightface is not installed, a file is damaged, there is no detector, or ONNX Runtime cannot
             use the provider that was asked for.

@@ -58,6 +58,7 @@ class OnnxRecognizer:
         Args:
             picture: (H, W, 3) uint8 RGB.
             points: (5, 2), continuous pixels.
+
         Returns:
             (D,) float32, L2-normalized.
         """
@@ -68,7 +69,8 @@ class OnnxRecognizer:
 
 def embed_points(model: Any, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
     """L2-normalized embedding (D,) of a face in an RGB picture by insightface's `ArcFaceONNX`; points (5, 2) with pixel
-    centers at 0."""
+    centers at 0.
+    """
     # insightface's norm_crop, step by step: its own call of scikit-image is deprecated there and warns every time.
     size = int(model.input_size[0])
     matrix = estimate_similarity(torch.from_numpy(np.float64(points))[None], recognizer_points(size))

@@ -46,6 +46,7 @@ def find_source_faces(
     Args:
         pictures: (H, W, 3) uint8 RGB each.
         on_picture: called before each picture; what it raises ends the search.
+
     Raises:
         StyleSwapError: no picture shows a face that was asked for, or the pack has no recognizer.
     """

@@ -110,8 +110,10 @@ def extract_identity(
         analyzer: a face analysis with a recognizer.
         face: which face of each picture, as for `select_faces`; must name one face.
         drop_outliers: leave pictures out that differ from the rest; otherwise they only show in the reports.
+
     Returns:
         the identity, and a report for each picture in order.
+
     Raises:
         StyleSwapError: no pictures, an unreadable picture or one without a face (named), a pack without recognizer.
     """
@@ -147,6 +149,7 @@ def average_faces(
         embeddings: (512,) each, made by `analyzer`.
         sources: SHA-256 of the picture of each.
         drop_outliers: leave faces out that differ from the rest.
+
     Returns:
         the identity; for each face its cosine to the mean of the others; and whether it is an outlier.
     """

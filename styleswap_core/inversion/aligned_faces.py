@@ -56,6 +56,7 @@ def align_faces(
 
     Returns:
         the aligned faces (None if there is none), their detections, and the indices of pictures without a face.
+
     Raises:
         Canceled: `canceled`, asked before each picture, said so.
     """

@@ -54,7 +54,8 @@ def bytes_needed(
 
 def kept_elements(config: GeneratorConfig) -> int:
     """Elements per face that `FrozenSynthesis` keeps for the way back: each convolution's output, and it joined by attributes
-    where they are (which the next convolution takes in)."""
+    where they are (which the next convolution takes in).
+    """
     total = 0
     for side in config.resolutions:
         for conv in range(1 if side == 4 else 2):

@@ -103,6 +103,7 @@ def invert(
         generator_sha256: of the generator's file; the identity is bound to it.
         source_hashes: SHA-256 of the source files, to be kept in the identity.
         recognizer: the analyzer's, as `torch_recognizer` gives it, if it is at hand already.
+
     Raises:
         StyleSwapError: no source, a source without a face, guides that all lack one, another recognizer than the
             generator's, or no hash of the generator.

@@ -224,6 +224,7 @@ def look(image: Tensor, points: Tensor, draws: Tensor, size: int) -> Tensor:
 
     Args:
         image: (B, 3, S, S) -1..1; points: (B, 5, 2) pixels; draws: (B, V, VIEW_DRAWS) standard normal; size: of the crops.
+
     Returns:
         (B * V, 3, size, size), the views of each picture side by side.
     """

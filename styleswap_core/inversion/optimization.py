@@ -108,6 +108,7 @@ def optimize(
         sources: one or several pictures of the person.
         id_embedding: (512,), L2-normalized; where the search begins, and what swaps are held to.
         guides: other people, at least two; None only where `settings.guided` is false.
+
     Raises:
         StyleSwapError: no source, or fewer than two guides.
     """

@@ -39,7 +39,7 @@ def labeled_sheet(
     width = max((len(row) for row in rows), default=0)
     if width == 0:
         raise StyleSwapError("expected at least one picture for a sheet, got none")
-    if columns and len(columns) != width or row_labels and len(row_labels) != len(rows):
+    if (columns and len(columns) != width) or (row_labels and len(row_labels) != len(rows)):
         raise StyleSwapError(
             f"expected {width} column labels and {len(rows)} row labels (or none), "
             f"got {len(columns)} and {len(row_labels)}"

@@ -32,7 +32,8 @@ _HEADS = 32
 
 class AttributeJudge(Protocol):
     """Compares the attributes of two pictures of about one place. `name` is a row of this module's docstring; `note` says
-    what it is and what it knows."""
+    what it is and what it knows.
+    """
 
     name: str
     note: str

@@ -76,14 +76,15 @@ class AttributeRegressor(nn.Module):
         return self.head(self.body(crops))
 
     def forward(self, crops: Tensor) -> Estimate:
-        """crops (B, 3, H, W) RGB -1..1, aligned to the config's template -> degrees and parameters, see `Estimate`."""
+        """Crops (B, 3, H, W) RGB -1..1, aligned to the config's template -> degrees and parameters, see `Estimate`."""
         values = self.standardized(crops).float() * self.spread + self.mean
         return Estimate(*values.split((3, self.config.expressions, 2), dim=1))
 
 
 def read_attributes(regressor: AttributeRegressor, pictures: Tensor, target_points: Tensor) -> Estimate:
     """What the regressor sees in pictures (B,3,H,W) in -1..1, always through the window that aligns the target's points
-    (B,5,2) px, so that target and result are read alike."""
+    (B,5,2) px, so that target and result are read alike.
+    """
     size = regressor.config.size
     template = template_points(regressor.config.template, size).to(pictures.device)
     return regressor(warp(pictures, estimate_similarity(target_points, template), size))

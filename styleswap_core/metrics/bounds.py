@@ -11,7 +11,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Bound:
     """`relation` is ">=" or "<="; `aim` is what to hope for, in words. With `times_ceiling`, `limit` is a multiple
-    of the exact swap's figure."""
+    of the exact swap's figure.
+    """
 
     relation: str
     limit: float

@@ -71,6 +71,7 @@ class FeatureNetwork:
     Args:
         path: an .onnx file with one input (N, 3, S, S), RGB; of several outputs the first counts.
         pixels: one of PIXEL_RANGES.
+
     Raises:
         StyleSwapError: a file that is missing, damaged or of another form.
     """
@@ -85,7 +86,7 @@ class FeatureNetwork:
             self._input = self._session.get_inputs()[0]
             shape = self._input.shape
             # Free sides have names in place of numbers.
-            if len(self._session.get_inputs()) != 1 or len(shape) != 4 or isinstance(shape[1], int) and shape[1] != 3:
+            if len(self._session.get_inputs()) != 1 or len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != 3):
                 raise StyleSwapError(f"expected a feature network with one input (N, 3, S, S), {path} has {shape}")
             self._size = shape[2] if isinstance(shape[2], int) else _FREE_SIZE
             self(np.zeros((self._size, self._size, 3), np.uint8), np.float32(template_points("ffhq", self._size)))

@@ -44,6 +44,7 @@ def sample_frames(videos: Sequence[Path], count: int) -> tuple[list[int], list[l
 
     Returns:
         the frames' numbers, and for each video its pictures (H, W, 3) uint8 RGB; fewer than `count` from a shorter video.
+
     Raises:
         StyleSwapError: a video that cannot be read.
     """

@@ -68,7 +68,8 @@ class Trial:
 @dataclass(frozen=True, eq=False)
 class Judges:
     """Who finds the faces, who judges identity and attributes, who swaps where no result is given, and with what features
-    the Fréchet distance is taken (`judge`: those of the judge's embedding; None: not at all)."""
+    the Fréchet distance is taken (`judge`: those of the judge's embedding; None: not at all).
+    """
 
     analyzer: FaceAnalyzer
     judge: OnnxRecognizer
@@ -136,7 +137,8 @@ class Gallery:
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """figures: key -> mean over all trials that could be judged; cases: the record and figures of each; problems: a line for
-    each that could not; sheet: (H, W, 3) uint8 or None."""
+    each that could not; sheet: (H, W, 3) uint8 or None.
+    """
 
     figures: dict[str, float]
     cases: list[dict[str, object]]
@@ -156,6 +158,7 @@ def judge_all(
     Args:
         say: is told each problem as it is met.
         sheet_rows: best, median and worst cases on the sheet, so many of each; 0: no sheet.
+
     Raises:
         StyleSwapError: not one trial could be judged.
     """

@@ -161,7 +161,7 @@ def _load_judge(path: Path) -> OnnxRecognizer:
 
 def _load_attributes(args: argparse.Namespace) -> AttributeJudge:
     kind = args.attributes
-    if kind == "regressors" or kind == "auto" and args.pack is None:
+    if kind == "regressors" or (kind == "auto" and args.pack is None):
         device = choose_device(args.device)
         return RegressorJudge(load_regressor(args.regressors).to(device), device)
     landmarks = None if kind == "points" else load_landmark_model(find_pack(args.pack), files=(SOLID,))

@@ -89,6 +89,7 @@ def evaluate_inversion(
     Args:
         panel: its swapper is that of `w`.
         generator: what `files.model` holds, on the panel's device.
+
     Raises:
         StyleSwapError: more people or settings asked for than the test split holds.
     """
@@ -160,6 +161,7 @@ def invert_person(
     Args:
         people: crops (N, S, S, 3) uint8, points (N, 5, 2), embeddings (N, 512); guides: crops and points.
         row: (1,) which of the people.
+
     Returns:
         w_plus (1, num_ws, w_dim), and (1,) each of distance, best_step, steps, seconds.
     """

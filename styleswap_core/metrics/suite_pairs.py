@@ -21,7 +21,8 @@ from .samples import Gallery, Judges, Outcome, Pictures, Trial, judge_all
 @dataclass(frozen=True, eq=False)
 class PairSuite:
     """rows and problems as `pair_files.read_pairs` gives them; folder: what their paths are relative to; sheet_rows: best,
-    median and worst cases on the picture sheet, so many of each."""
+    median and worst cases on the picture sheet, so many of each.
+    """
 
     rows: Sequence[PairRow]
     problems: Sequence[str]

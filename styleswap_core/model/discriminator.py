@@ -28,7 +28,7 @@ class DiscriminatorBlock(nn.Module):
         self.skip = EqualConv2d(in_channels, out_channels, 1, downsample=True, activate=False, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, in, R, R) -> (B, out, R/2, R/2)."""
+        """X (B, in, R, R) -> (B, out, R/2, R/2)."""
         return (self.conv1(self.conv0(x)) + self.skip(x)) * math.sqrt(0.5)
 
 
@@ -60,7 +60,7 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, image: Tensor, return_features: bool = False) -> Tensor | tuple[Tensor, list[Tensor]]:
-        """image (B, 3, S, S) in -1..1 -> logits (B, 1), high where it takes the picture for real.
+        """Image (B, 3, S, S) in -1..1 -> logits (B, 1), high where it takes the picture for real.
 
         With `return_features` also each block's output, (B, C, S/2, S/2) ... (B, C, 4, 4).
         """

@@ -23,7 +23,7 @@ class ResidualBlock(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, C, R, R) -> (B, C, R, R)."""
+        """X (B, C, R, R) -> (B, C, R, R)."""
         out = self.conv1(self.conv0(x))
         return torch.addcmul(x, out, self.weight.to(out.dtype)[None, :, None, None])
 

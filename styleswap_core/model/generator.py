@@ -100,7 +100,7 @@ class SynthesisBlock(nn.Module):
         self.to_mask = ToMask(2 * channels, config.w_dim) if config.mask_branch else None
 
     def features(self, x: Tensor | None, ws: Tensor, attributes: Tensor) -> Tensor:
-        """x (B, C_in, R/2, R/2) or None at 4x4, ws (B, n, w_dim), attributes (B, C, R, R) -> (B, 2C, R, R)."""
+        """X (B, C_in, R/2, R/2) or None at 4x4, ws (B, n, w_dim), attributes (B, C, R, R) -> (B, 2C, R, R)."""
         if x is None:
             x = self.constant.expand(ws.shape[0], -1, -1, -1)  # (B, C, 4, 4)
             x = x.contiguous(memory_format=torch.channels_last)
@@ -109,7 +109,7 @@ class SynthesisBlock(nn.Module):
         return x
 
     def pixels(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor | None]:
-        """x (B, 2C, R, R), w (B, w_dim) -> rgb (B, 3, R, R) and mask `M'` (B, 1, R, R), in one product."""
+        """X (B, 2C, R, R), w (B, w_dim) -> rgb (B, 3, R, R) and mask `M'` (B, 1, R, R), in one product."""
         if self.to_mask is None:
             return self.to_rgb(x, w), None
         weight = torch.cat([self.to_rgb.modulated_weight(w), self.to_mask.modulated_weight(w)], dim=1)  # (B, 4, 2C)
@@ -188,7 +188,7 @@ class Generator(nn.Module):
         return self.mapping(id_embedding * self.config.embedding_norm)
 
     def broadcast(self, w: Tensor) -> Tensor:
-        """w (B, w_dim) -> w_plus (B, num_ws, w_dim), the same w for every layer."""
+        """W (B, w_dim) -> w_plus (B, num_ws, w_dim), the same w for every layer."""
         return w[:, None, :].expand(-1, self.config.num_ws, -1)
 
     def encode(self, aligned_crop: Tensor) -> list[Tensor]:
@@ -294,7 +294,7 @@ def mask_attributes(maps: Tensor, mask: Tensor, masking: str) -> Tensor:
 
 
 def _to_all_channels(mask: Tensor, maps: Tensor) -> Tensor:
-    """mask (B, 1, R, R) as (B, C, R, R), type and layout of maps.
+    """Mask (B, 1, R, R) as (B, C, R, R), type and layout of maps.
 
     Written out: a product that broadcasts over channels_last's innermost axis takes four times as long on a CPU.
     """

@@ -79,7 +79,7 @@ class EqualLinear(nn.Module):
         self.activate = activate
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (..., in) -> (..., out)."""
+        """X (..., in) -> (..., out)."""
         gain = GAIN if self.activate else 1.0
         out = F.linear(x, self.weight * (self.scale * gain), self.bias * (self.lr_mul * gain))
         return leaky_relu(out) if self.activate else out
@@ -89,7 +89,7 @@ class PixelNorm(nn.Module):
     """Scales each row of (B, C) to a mean square of 1."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, C) -> (B, C)."""
+        """X (B, C) -> (B, C)."""
         return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
@@ -119,7 +119,7 @@ class EqualConv2d(nn.Module):
         self.register_buffer("kernel", blur_kernel(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, in, H, W) -> (B, out, H, W), or (B, out, H/2, W/2) with `downsample`."""
+        """X (B, in, H, W) -> (B, out, H, W), or (B, out, H/2, W/2) with `downsample`."""
         gain = GAIN if self.activate else 1.0
         weight = self.weight * (self.scale * gain)
         bias = None if self.bias is None else self.bias * gain
@@ -149,13 +149,13 @@ class ModulatedConv2d(nn.Module):
         self.register_buffer("kernel", blur_kernel(), persistent=False)
 
     def demodulation(self, style: Tensor) -> Tensor:
-        """style (B, in) -> (B, out): one over the length of each sample's modulated kernels, float32."""
+        """Style (B, in) -> (B, out): one over the length of each sample's modulated kernels, float32."""
         with torch.autocast(device_type=style.device.type, enabled=False):
             power = (self.weight.float() * self.scale).square().sum(dim=(2, 3))  # (out, in)
             return torch.rsqrt(F.linear(style.float().square(), power) + 1e-8)
 
     def forward(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-        """x (B, in, H, W), w (B, w_dim) -> (B, out, H, W) or (B, out, 2H, 2W), and demodulation (B, out)."""
+        """X (B, in, H, W), w (B, w_dim) -> (B, out, H, W) or (B, out, 2H, 2W), and demodulation (B, out)."""
         style = self.modulation(w)  # (B, in)
         x = x * style.to(x.dtype)[:, :, None, None]
         weight = self.weight * self.scale
@@ -187,7 +187,7 @@ class StyledConv(nn.Module):
             self.attribute_weight = nn.Parameter(torch.ones(1))
 
     def forward(self, x: Tensor, w: Tensor, attributes: Tensor | None = None) -> Tensor:
-        """x (B, in, H, W), w (B, w_dim), attributes (B, out, H', W') -> (B, out or 2 out, H', W')."""
+        """X (B, in, H, W), w (B, w_dim), attributes (B, out, H', W') -> (B, out or 2 out, H', W')."""
         x, factor = self.conv(x, w)  # (B, out, H', W'), (B, out)
         if self.injects:
             # Concatenated first, so that what follows runs over one dense feature map.
@@ -213,12 +213,12 @@ class ToPixels(nn.Module):
         self.scale = 1 / math.sqrt(in_channels)
 
     def modulated_weight(self, w: Tensor) -> Tensor:
-        """w (B, w_dim) -> (B, out, in)."""
+        """W (B, w_dim) -> (B, out, in)."""
         style = self.modulation(w).to(self.weight.dtype)  # (B, in)
         return style[:, None, :] * (self.weight * self.scale)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """x (B, in, H, W), w (B, w_dim) -> (B, out, H, W) float32."""
+        """X (B, in, H, W), w (B, w_dim) -> (B, out, H, W) float32."""
         out = project(x, self.modulated_weight(w))
         return out if self.bias is None else out + self.bias[None, :, None, None]
 
@@ -238,7 +238,7 @@ class ToMask(ToPixels):
 
 
 def project(x: Tensor, weight: Tensor) -> Tensor:
-    """x (B, in, H, W), weight (B, out, in) -> (B, out, H, W) float32, each sample with its own weight."""
+    """X (B, in, H, W), weight (B, out, in) -> (B, out, H, W) float32, each sample with its own weight."""
     batch, channels, height, width = x.shape
     rows = x.permute(0, 2, 3, 1).reshape(batch, height * width, channels)  # (B, HW, in)
     out = torch.bmm(rows, weight.to(x.dtype).transpose(1, 2))  # (B, HW, out)

@@ -109,6 +109,7 @@ class FrameSwapper:
         device: where crops are cut and pasted; best the generator's.
         detect_beside: search the next frames for faces in a thread beside the generator, instead of in turn with it. None:
             where `device` is not the CPU. On a CPU the two would fight for its cores and take longer (docs/benchmarks).
+
     Raises:
         StyleSwapError: no identity, or identities, references, strength and generator that do not go together.
     """
@@ -149,6 +150,7 @@ class FrameSwapper:
             frames: (B, H, W, 3 or 4) float 0..1, on any device; not written to.
             on_frame: called before each frame is worked on; what it raises ends the run.
             device: where the result lies; by default where the frames lie.
+
         Raises:
             StyleSwapError: no frames, another shape, or, if `strict`, a frame in which something could not be swapped.
         """
@@ -199,6 +201,7 @@ class FrameSwapper:
             on_frame: called in the caller's thread before each frame is worked on; what it raises ends the run.
             measured: for which frames the report tells the faces' likeness to the source, which costs two runs of the
                 recognizer for each face.
+
         Raises:
             StyleSwapError: what is no frame, or, if `strict`, a frame in which something could not be swapped.
         """
@@ -301,6 +304,7 @@ def swap_frames(
         generator_sha256, cache, dtype, compiled: see `baking.BakedFaces`.
         strict: a wanted face that cannot be swapped is an error, instead of a line in the report.
         on_frame: called before each frame is worked on, with its number; what it raises ends the run.
+
     Raises:
         StyleSwapError: as `FrameSwapper` and its `stream`; what does not go together is told before any work.
     """

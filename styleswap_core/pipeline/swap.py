@@ -130,6 +130,7 @@ def swap_faces(
         strength, mask_grow, mask_feather, batch_size: see `SwapOptions`.
         generate: runs the generator; by default as it is. Where one identity meets many pictures, a `baking.BakedFaces` of
             this generator is several times as fast.
+
     Raises:
         StyleSwapError: no face anywhere, an index that is not there, an identity that does not fit the generator, or a
             strength that is out of range or cannot be had.
@@ -162,6 +163,7 @@ def swap_jobs(
         generate: runs the generator, wherever it is; see `generate_faces`.
         config: of that generator.
         device: where crops are cut and pasted; best the generator's.
+
     Returns:
         (len(jobs), 3, S, S) float32 -1..1 on the CPU: the swapped aligned crops, in the order of the jobs.
     """

@@ -18,6 +18,7 @@ def mask_from_landmarks(landmarks: np.ndarray, points: np.ndarray, size: int) ->
         landmarks: (N, 2) crop px, the outline from ear to ear among them.
         points: (5, 2) crop px.
         size: of the crop.
+
     Returns:
         (size, size) uint8, 255 inside.
     """
@@ -37,6 +38,7 @@ def mask_from_points(crop: np.ndarray, head: HeadFit) -> np.ndarray:
     Args:
         crop: (S, S, 3) uint8 RGB.
         head: fitted in the crop.
+
     Returns:
         (S, S) uint8, 255 on the face.
     """

@@ -83,7 +83,7 @@ class FaceParser:
         if count == 1 and not self._classes:
             return (scores[0, 0] > 0).astype(np.float32)
         classes = self._classes or CELEBA_FACE
-        if not self._classes and count != CELEBA_CLASSES or max(classes) >= count:
+        if (not self._classes and count != CELEBA_CLASSES) or max(classes) >= count:
             raise StyleSwapError(
                 f"{self.path} has {count} classes; say which of them are face with --parsing-classes 1,2,..."
             )

@@ -50,6 +50,7 @@ def walk(folder: Path, excluded: Path) -> Iterator[FoundFile | Obstacle]:
 
     Args:
         excluded: a folder that is passed over, such as the output's.
+
     Raises:
         StyleSwapError: `folder` is none, or it is `excluded` itself.
     """

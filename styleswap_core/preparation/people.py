@@ -23,6 +23,7 @@ def cluster(embeddings: np.ndarray, likeness: float, scratch: Path) -> np.ndarra
         embeddings: (N, 512) L2-normalized, may be mapped from disk.
         likeness: cosine to a person's mean, 0..1.
         scratch: a folder for temporary files, as large as the embeddings at most.
+
     Returns:
         (N,) int32, numbered from 0 in order of the first picture.
     """

@@ -33,6 +33,7 @@ class Settings:
         frame_seconds: distance between the frames of a video that are looked at.
         image_format: of the crops: "jpg" (quality 95, full color resolution) or "png".
         shard_pictures: pictures in a shard.
+
     Raises:
         StyleSwapError: a value out of range, named.
     """

@@ -50,6 +50,7 @@ def prepare(source: Path, out: Path, settings: Settings, workers: int = 1, allow
     Args:
         workers: processes that examine pictures.
         allow_download: let insightface fetch a named pack.
+
     Raises:
         StyleSwapError: no input folder, another set or settings in `out`, models that do not load, a full disk.
     """

@@ -45,6 +45,7 @@ class SetWriter:
         Args:
             place: the fields input, frame and person of its ROW.
             meta: for the JSON file beside the picture.
+
         Returns:
             its number.
         """

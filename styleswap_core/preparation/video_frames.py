@@ -27,6 +27,7 @@ def frames(path: Path, seconds: float, first: int, tell: Callable[[str], None]) 
 
     Args:
         tell: gets a sentence where the video is damaged or changes its size; reading goes on as far as it can.
+
     Raises:
         StyleSwapError: not a video that can be read, or PyAV is not installed.
     """

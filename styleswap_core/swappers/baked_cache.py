@@ -82,13 +82,12 @@ class BakedFaces:
         dtype: torch.dtype | None = None,
         compiled: bool = False,
     ) -> None:
-        """
-        Args:
-            generator: on the device where it is to run.
-            generator_sha256: of its checkpoint; with it, a cache can be shared between several of these.
-            cache: a new one by default.
-            dtype: of the convolutions; by default the fastest that the device has.
-            compiled: through torch.compile; worth its minutes for long videos.
+        """Args:
+        generator: on the device where it is to run.
+        generator_sha256: of its checkpoint; with it, a cache can be shared between several of these.
+        cache: a new one by default.
+        dtype: of the convolutions; by default the fastest that the device has.
+        compiled: through torch.compile; worth its minutes for long videos.
         """
         self.generator = generator
         self.cache = BakedCache() if cache is None else cache

@@ -78,7 +78,7 @@ def light_skin(paint: Paint, normal, view, light: Light, reach: Tensor, open_sky
 
 
 def _power(value: Tensor, doublings: int) -> Tensor:
-    """value ** (2 ** doublings), by squaring."""
+    """Value ** (2 ** doublings), by squaring."""
     for _ in range(doublings):
         value = value * value
     return value

@@ -18,12 +18,12 @@ from torch import Tensor
 
 # The one place that states which seeds belong to which split.
 IDENTITY_SEEDS = {
-    "train": range(0, 100_000),
+    "train": range(100_000),
     "validation": range(100_000, 110_000),
     "test": range(110_000, 200_000),
 }
 ATTRIBUTE_SEEDS = {
-    "train": range(0, 10_000_000),
+    "train": range(10_000_000),
     "validation": range(10_000_000, 11_000_000),
     "test": range(11_000_000, 20_000_000),
 }

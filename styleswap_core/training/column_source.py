@@ -45,6 +45,7 @@ class ColumnSource:
         exact_swap: False hides the truth of different-identity pairs.
         device: where pictures are kept; None leaves them on disk, mapped.
         rows: which rows of every batch to give, a replica's share; default all.
+
     Raises:
         StyleSwapError: the size does not divide, or too few pictures per identity.
     """

@@ -83,6 +83,7 @@ def cover_faces(pictures: Tensor, masks: Tensor, covers: Covers) -> tuple[Tensor
     Args:
         pictures: (n, 3, S, S) RGB -1..1.
         masks: (n, 1, S, S) 0..1, the faces.
+
     Returns:
         The covered pictures, and the masks of the covers.
     """

@@ -1,5 +1,6 @@
 """What `train` does differently on photographs, where no exact swap is known: found on the face world, with the exact
-swaps hidden from training and judged by them. docs/unpaired.md has the comparison."""
+swaps hidden from training and judged by them. docs/unpaired.md has the comparison.
+"""
 
 from typing import Any
 

@@ -46,6 +46,7 @@ class Replica:
 
         Args:
             device: "cpu", or "cuda" for one GPU for each process; None: GPUs where there are some.
+
         Raises:
             StyleSwapError: Accelerate is missing, the group does not come together, or processes would share a GPU.
         """
@@ -100,6 +101,7 @@ class Replica:
         Args:
             parameters: those without a gradient are left out; they must be the same ones on all replicas.
             figures: scalars of this step, under the same names on all replicas; they travel in the same message.
+
         Raises:
             StyleSwapError: another process is gone.
         """

@@ -32,7 +32,8 @@ def generator_learns(config: TrainingConfig, step: int) -> bool:
 
 def discriminator_learns(config: TrainingConfig, step: int) -> bool:
     """Whether the discriminator, where there is one, is trained at `step`: while it is listened to, and before if it has
-    to catch up with a generator that waits for it."""
+    to catch up with a generator that waits for it.
+    """
     heard = adversarial_factor(config, step) > 0 or not generator_learns(config, step)
     return heard and step >= config.freeze_discriminator_steps
 

@@ -42,6 +42,7 @@ class ShardSource:
         size: side of the crops in px; the set's own or a divisor of it (averaged down).
         same_identity_share: of the rows.
         rows: which rows of every batch to give, a replica's share; default all.
+
     Raises:
         StyleSwapError: another recognizer or template, a size that does not divide, or one person only.
     """

@@ -49,6 +49,7 @@ def initialize_discriminator(discriminator: Discriminator, path: str | Path) -> 
 
     Args:
         path: a run folder, whose newest checkpoint counts, or a checkpoint.
+
     Raises:
         StyleSwapError: no checkpoint, one without discriminator, or no layers that fit.
     """

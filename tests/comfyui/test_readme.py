@@ -12,7 +12,7 @@ SERVER = "http://127.0.0.1:8188"
 
 def test_the_script_without_the_browser_prints_what_was_saved(server):
     text = (PACK / "README.md").read_text(encoding="utf-8")
-    (script,) = [code for code in re.findall(r"```python\n(.*?)```", text, re.S) if SERVER in code]
+    (script,) = [code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if SERVER in code]
     done = subprocess.run(
         [sys.executable, "-c", script.replace(SERVER, server.url)],
         cwd=PACK,

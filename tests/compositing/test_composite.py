@@ -26,7 +26,7 @@ def test_the_target_stays_where_the_mask_does_not_reach(method, color):
     assert torch.equal(images[..., 96:, :][0], target[..., 96:, :][0]) or method == "multi-band"
     assert (images - target).abs()[:, :, 110:].max() < 0.03, "a blend reaches 64 px at most"
     assert used[far].max() == 0 and used[:, 48, 30].min() > 0.99
-    assert 0 <= images.min() and images.max() <= 1
+    assert images.min() >= 0 and images.max() <= 1
 
 
 def test_alpha_is_the_weighted_mean():

@@ -101,7 +101,7 @@ def test_forward_is_its_parts_and_every_parameter_learns(variant):
     output = generator(crop, identity, return_mask_logits=True)
     assert output.image.shape == output.rgb.shape == (2, 3, SIZE, SIZE)
     assert output.mask.shape == (2, 1, SIZE, SIZE)
-    assert 0 <= output.mask.min() and output.mask.max() <= 1
+    assert output.mask.min() >= 0 and output.mask.max() <= 1
     assert [logits.shape[-1] for logits in output.mask_logits] == [4, 8, 16, 32]
     torch.testing.assert_close(output.mask, torch.sigmoid(output.mask_logits[-1]))
     torch.testing.assert_close(output.image, output.mask * output.rgb + (1 - output.mask) * crop)

@@ -150,7 +150,7 @@ def test_alpha_stays_and_broken_values_are_clipped():
     batch[1, 0, 0, 0], batch[1, 0, 1, 1], batch[2, 0, 0, 3] = float("nan"), 3.0, 1.5
     result = swapper(who(9)).run(batch)
     assert result.images.shape == batch.shape and result.repaired == [1, 2]
-    assert torch.isfinite(result.images).all() and 0 <= result.images.min() and result.images.max() <= 1
+    assert torch.isfinite(result.images).all() and result.images.min() >= 0 and result.images.max() <= 1
     assert torch.equal(result.images[0, ..., 3], batch[0, ..., 3])
     assert [len(report.swapped) for report in result.reports] == [1, 1, 1]
 

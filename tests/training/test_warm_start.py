@@ -21,7 +21,7 @@ def generator(size: int, seed: int) -> Generator:
     return Generator(preset("tiny", size=size, channels=table))
 
 
-@pytest.fixture()
+@pytest.fixture
 def trained(tmp_path):
     model = generator(32, seed=1)
     with torch.no_grad():

@@ -46,7 +46,7 @@ class ResidualBlock(nn.Module):
         self.activation = nn.ReLU()
 
     def forward(self, features: Tensor) -> Tensor:
-        """features (B, C, H, W) -> (B, C, H, W)."""
+        """Features (B, C, H, W) -> (B, C, H, W)."""
         return self.activation(features + self.norm(self.second(self.first(features))))
 
 
@@ -58,7 +58,7 @@ class DilatedConv2d(nn.Conv2d):
     """
 
     def forward(self, features: Tensor) -> Tensor:
-        """features (B, C, H, W) of any floating type -> (B, C, H, W) float32."""
+        """Features (B, C, H, W) of any floating type -> (B, C, H, W) float32."""
         with torch.autocast(features.device.type, enabled=False):
             return super().forward(features.float())
 
@@ -79,7 +79,7 @@ class WideBlock(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """features (B, C, H, W) -> (B, C, H, W)."""
+        """Features (B, C, H, W) -> (B, C, H, W)."""
         seen = self.look_norm(self.look(features))
         return features + self.norm(self.reduce(self.expand(seen)))
 
@@ -136,7 +136,7 @@ class InsightfaceDetector(nn.Module):
         self.score_rows, self.box_rows, self.point_rows = AnchorRows(1), AnchorRows(4), AnchorRows(10)
 
     def forward(self, picture: Tensor) -> tuple[Tensor, ...]:
-        """picture (1, 3, H, W) as `Detector` takes it -> three tensors of scores, three of boxes, three of points, by stride."""
+        """Picture (1, 3, H, W) as `Detector` takes it -> three tensors of scores, three of boxes, three of points, by stride."""
         levels = self.detector.features(picture)
         return (
             *[self.sigmoid(self.score_rows(self.detector.scores(seen))) for seen in levels],

@@ -183,7 +183,7 @@ def _lay(canvas: Tensor, pictures: PictureSet, paste: _Paste, generator: torch.G
 
 
 def _picture_coordinates(matrix: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """x and y (M, S, S) in full-size picture px of every canvas pixel's center."""
+    """X and y (M, S, S) in full-size picture px of every canvas pixel's center."""
     inverse = invert_affine(matrix)[..., None, None]  # (M, 2, 3, 1, 1)
     axis = torch.arange(size) + 0.5
     x, y = axis[None, None], axis[None, :, None]

@@ -75,9 +75,11 @@ class RecognizerData:
     Args:
         sources: where the pictures are.
         identity_range: keep identities with first <= seed < last; None keeps all.
+
     Attributes:
         identity_seeds: (classes,) int64, sorted; a picture's label is its place in here.
         labels: (N,) int64.
+
     Raises:
         StyleSwapError: fewer than two identities remain.
     """
@@ -108,6 +110,7 @@ class RecognizerData:
             index: (B,) int64.
             jitter: (B, 2, 3), crop coordinates -> crop coordinates, applied after alignment; None leaves crops as
                 they are.
+
         Returns:
             crops (B, 3, 112, 112) float32 RGB -1..1, labels (B,) int64.
         """

@@ -33,7 +33,7 @@ class ResidualUnit(nn.Module):
         nn.init.zeros_(self.norm.weight)
 
     def forward(self, features: Tensor) -> Tensor:
-        """features (B, C, H, W) -> (B, C, H, W)."""
+        """Features (B, C, H, W) -> (B, C, H, W)."""
         return features + self.norm(self.second(self.first(features)))
 
 
@@ -64,7 +64,7 @@ class ResidualRecognizer(nn.Module):
         self.embedding_norm = nn.BatchNorm1d(EMBEDDING_SIZE)
 
     def forward(self, crop: Tensor) -> Tensor:
-        """crop (B, 3, 112, 112) RGB -1..1 -> embedding (B, 512), not normalized."""
+        """Crop (B, 3, 112, 112) RGB -1..1 -> embedding (B, 512), not normalized."""
         pooled = self.pool_norm(self.pool(self.body(crop)))
         return self.embedding_norm(self.project(self.flatten(pooled)))
 
@@ -109,6 +109,6 @@ class PlainRecognizer(nn.Module):
         self.embedding_norm = nn.BatchNorm1d(EMBEDDING_SIZE)
 
     def forward(self, crop: Tensor) -> Tensor:
-        """crop (B, 3, 112, 112) RGB -1..1 -> embedding (B, 512), not normalized."""
+        """Crop (B, 3, 112, 112) RGB -1..1 -> embedding (B, 512), not normalized."""
         features = self.body(self.stem_activation(self.stem_norm(self.stem(crop))))
         return self.embedding_norm(self.project(self.flatten(features)))

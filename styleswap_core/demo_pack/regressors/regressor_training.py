@@ -64,6 +64,7 @@ def train_regressors(
 
     Returns:
         the errors on columns kept away: pose_error_deg, expression_error, gaze_error_deg, and the number of steps.
+
     Raises:
         StyleSwapError: no columns in the folder, too few of them, or `out` cannot be written.
     """

@@ -112,7 +112,7 @@ class PhaseConv(nn.Module):
         self.register_buffer("constant", (constant[None, :, None, None] if constant.ndim == 1 else constant).clone())
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, in, H, W) -> (B, out, 2H, 2W)."""
+        """X (B, in, H, W) -> (B, out, 2H, 2W)."""
         return leaky_relu(F.pixel_shuffle(self.conv.run(x), 2) + self.constant)
 
     def run(self, x: Tensor) -> Tensor:
@@ -133,7 +133,7 @@ class BakedEncoder(nn.Module):
             self.residuals.append(nn.ModuleList(BakedResidual(block) for block in encoder.blocks[level]))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """x (B, 3, S, S) -1..1 -> attributes (B, C, R, R) for R = S..4."""
+        """X (B, 3, S, S) -1..1 -> attributes (B, C, R, R) for R = S..4."""
         return self.part(x, 0, len(self.levels))
 
     def part(self, x: Tensor, first: int, last: int) -> list[Tensor]:
@@ -157,7 +157,7 @@ class BakedResidual(nn.Module):
         self.strength = float(block.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, C, R, R) -> (B, C, R, R)."""
+        """X (B, C, R, R) -> (B, C, R, R)."""
         return x + self.convs(x) * self.strength
 
 

@@ -17,13 +17,13 @@ PRODUCTS = 16
 
 
 def soften_mask_(picture: Tensor) -> Tensor:
-    """picture (B, 4, R, R), RGB and mask logit -> itself, the logit through a sigmoid."""
+    """Picture (B, 4, R, R), RGB and mask logit -> itself, the logit through a sigmoid."""
     picture[:, 3:] = picture[:, 3:].contiguous().sigmoid_()
     return picture
 
 
 def replace_mask_(picture: Tensor, logit: Tensor) -> Tensor:
-    """picture (B, 4, R, R) -> itself with `logit` (B, 1, R, R) as its last channel."""
+    """Picture (B, 4, R, R) -> itself with `logit` (B, 1, R, R) as its last channel."""
     picture[:, 3:] = logit
     return picture
 

@@ -128,7 +128,7 @@ class _FrozenPixels:
         self.style = _FrozenStyle(*(layer.modulation for layer in layers))
 
     def weight_for(self, w: Tensor) -> Tensor:
-        """w (w_dim,) -> (4, 2C), or (3, 2C) without a mask."""
+        """W (w_dim,) -> (4, 2C), or (3, 2C) without a mask."""
         styles = self.style(w).chunk(len(self.weights))
         return torch.cat([weight * style for weight, style in zip(self.weights, styles, strict=True)])
 
@@ -161,12 +161,12 @@ class _FrozenConv:
             self.injection = (_weight(layer.attribute_weight) * GAIN).to(dtype), bias
 
     def injected(self, attributes: Tensor) -> Tensor:
-        """attributes (B, C, R, R) as they join the convolution's output."""
+        """Attributes (B, C, R, R) as they join the convolution's output."""
         factor, bias = self.injection
         return leaky_relu(torch.addcmul(bias, attributes, factor))
 
     def demodulation(self, style: Tensor) -> Tensor:
-        """style (in,) -> (out,), without the activation's gain."""
+        """Style (in,) -> (out,), without the activation's gain."""
         return torch.rsqrt(self.power @ style.square() + 1e-8)
 
     def folded(self, style: Tensor, demodulation: Tensor) -> Tensor:
@@ -175,7 +175,7 @@ class _FrozenConv:
         return (self.weight * factor[:, :, None, None]).to(self.dtype)
 
     def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
-        """x (B, in, H, W) -> (B, out, H', W') with a folded weight, bias and activation included."""
+        """X (B, in, H, W) -> (B, out, H', W') with a folded weight, bias and activation included."""
         self.before_each()
         if not self.upsample:
             return leaky_relu(F.conv2d(x, weight, self.bias, padding=1))
@@ -244,7 +244,8 @@ class _JoinAndProject(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, joined_gradient: Tensor | None, pixel_gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of the joined maps (None where no block follows) and of the pixels -> those of features, of injected where
-        it is wanted, of w, and None."""
+        it is wanted, of w, and None.
+        """
         joined, weight = ctx.saved_tensors
         rows = _rows(pixel_gradient.to(joined.dtype))  # (BRR, 4)
         channels = joined.shape[1] // 2

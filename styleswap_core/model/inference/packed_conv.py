@@ -89,7 +89,7 @@ class FoldedConv(nn.Module):
         return self.constant if self.constant is not None and self.constant.ndim == 4 else None
 
     def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
-        """x (B, in, H, W) -> (B, out, H', W').
+        """X (B, in, H, W) -> (B, out, H', W').
 
         onto: (B, out, H', W') to be added before the activation, overwritten with the result; not if `transposed`, nor
             where the constant is a map.
@@ -109,7 +109,8 @@ class FoldedConv(nn.Module):
 
     def run(self, x: Tensor) -> Tensor:
         """`forward` of x alone. Once packed, without the calls that lead there: between two operators they take as long as a
-        small map does."""
+        small map does.
+        """
         return self(x)
 
     def _added(self, x: Tensor, onto: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ def build(config):
     torch.manual_seed(7)
     generator = Generator(config).eval().requires_grad_(False)
     for name, parameter in generator.named_parameters():
-        if name.endswith(("bias", "attribute_weight")) or "blocks" in name and parameter.numel() == 1:
+        if name.endswith(("bias", "attribute_weight")) or ("blocks" in name and parameter.numel() == 1):
             parameter += 0.3 * torch.randn_like(parameter)
         if "to_rgb.weight" in name:
             # A picture of about -1..1, as a trained one draws it.
