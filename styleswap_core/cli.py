@@ -31,21 +31,21 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "demo": Command(".commands.demo", "render two faces, swap them and show what came out; needs no file"),
-    "swap": Command(".commands.swap", "put the face of one picture into others"),
+    "demo": Command(".commands.demo_command", "render two faces, swap them and show what came out; needs no file"),
+    "swap": Command(".commands.swap_command", "put the face of one picture into others"),
     "invert": Command(
-        ".commands.invert", "optimize one person's identity for a model, once, for a better likeness later"
+        ".commands.invert_command", "optimize one person's identity for a model, once, for a better likeness later"
     ),
-    "evaluate": Command(".metrics.command", "measure a generator against exact ground truth"),
-    "render": Command(".commands.render", "pictures, sheets and training data of the face world"),
-    "prepare": Command(".commands.prepare", "make a training set out of your own pictures and videos"),
-    "train": Command(".training.command", "train a generator"),
-    "export": Command(".commands.export", "write a trained generator as one small file"),
-    "convert": Command(".commands.convert", "turn a checkpoint of another program into a model file"),
-    "train-recognizer": Command(".training.recognizer", "train a face recognizer for the demo pack"),
-    "train-detector": Command(".training.detector", "train a face detector for the demo pack"),
-    "train-regressors": Command(".training.regressors", "train the pose, expression and gaze judges"),
-    "doctor": Command(".commands.doctor", "print what a bug report needs"),
+    "evaluate": Command(".metrics.evaluate_command", "measure a generator against exact ground truth"),
+    "render": Command(".commands.render_command", "pictures, sheets and training data of the face world"),
+    "prepare": Command(".commands.prepare_command", "make a training set out of your own pictures and videos"),
+    "train": Command(".training.train_command", "train a generator"),
+    "export": Command(".commands.export_command", "write a trained generator as one small file"),
+    "convert": Command(".commands.convert_command", "turn a checkpoint of another program into a model file"),
+    "train-recognizer": Command(".demo_pack.recognizer", "train a face recognizer for the demo pack"),
+    "train-detector": Command(".demo_pack.detector", "train a face detector for the demo pack"),
+    "train-regressors": Command(".demo_pack.regressors", "train the pose, expression and gaze judges"),
+    "doctor": Command(".commands.doctor_command", "print what a bug report needs"),
 }
 
 

@@ -7,7 +7,7 @@ import torch
 
 @pytest.fixture(scope="module")
 def reports(pack):
-    return pack("nodes.reports")
+    return pack("nodes.swap_reports")
 
 
 @pytest.fixture(scope="module")
