@@ -17,7 +17,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from styleswap_core.model import Generator, preset
 from styleswap_core.model.inference.baked_generator import bake
-from styleswap_core.model.inference.compiled import CompiledGenerator
 
 Run = Callable[[Tensor], Tensor]
 
@@ -38,9 +37,6 @@ CONTENDERS: dict[str, Contender] = {
     "baked-float32": Contender("baked, float32"),
     "baked-bfloat16": Contender("baked, bfloat16", "bfloat16"),
     "baked-float16": Contender("baked, float16", "float16", ("cuda",)),
-    "compiled-float32": Contender("baked and compiled, float32"),
-    "compiled-bfloat16": Contender("baked and compiled, bfloat16", "bfloat16"),
-    "compiled-float16": Contender("baked and compiled, float16", "float16", ("cuda",)),
     "onnx-runtime": Contender("baked, ONNX Runtime, float32", devices=("cpu",)),
 }
 
@@ -71,20 +67,8 @@ def build(contender: str, name: str, device: str, threads: int) -> Run:
     w_plus = generator.broadcast(generator.mapping(embedding))
     if contender == "onnx-runtime":
         return _onnx_session(bake(generator, w_plus, packed=False), threads)
-    kind, dtype = contender.split("-")
-    if kind == "compiled":
-        compiled = CompiledGenerator(bake(generator, w_plus, getattr(torch, dtype), packed=False))
-        return lambda crops: _only_compiled(compiled, crops)
-    baked = bake(generator, w_plus, getattr(torch, dtype))
+    baked = bake(generator, w_plus, getattr(torch, CONTENDERS[contender].dtype))
     return lambda crops: baked(crops).image
-
-
-def _only_compiled(compiled: CompiledGenerator, crops: Tensor) -> Tensor:
-    image = compiled(crops).image
-    if compiled.failed:
-        # The plain module would answer in its place, and be measured under its name.
-        raise SystemExit(f"torch.compile does not work here: {compiled.failed}")
-    return image
 
 
 def _onnx_session(baked, threads: int) -> Run:

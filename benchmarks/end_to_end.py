@@ -109,9 +109,7 @@ def measure(contender: str, name: str, faces: int, device: str, seconds: float, 
     if contender == "unbaked":
         generate = partial(generate_faces, generator)
     else:
-        generate = BakedFaces(
-            generator, dtype=getattr(torch, contender.split("-")[1]), compiled="compiled" in contender
-        )
+        generate = BakedFaces(generator, dtype=getattr(torch, contender.split("-")[1]))
     stages = Stages(device)
 
     def swap(analysis, run, beside: bool = False) -> None:

@@ -292,7 +292,6 @@ def swap_frames(
     generator_sha256: str = "",
     cache: BakedCache | None = None,
     dtype: torch.dtype | None = None,
-    compiled: bool = False,
     strict: bool = False,
     on_frame: Callable[[int], None] = lambda frame: None,
 ) -> Iterator[SwappedFrame]:
@@ -301,7 +300,7 @@ def swap_frames(
     Args:
         frames: an iterable of (H, W, 3) uint8 or (3, H, W) float -1..1, or a batch (B, 3, H, W) float -1..1.
         identity: one for all chosen faces, or several: the k-th for place k of the choice.
-        generator_sha256, cache, dtype, compiled: see `baking.BakedFaces`.
+        generator_sha256, cache, dtype: see `baking.BakedFaces`.
         strict: a wanted face that cannot be swapped is an error, instead of a line in the report.
         on_frame: called before each frame is worked on, with its number; what it raises ends the run.
 
@@ -309,7 +308,7 @@ def swap_frames(
         StyleSwapError: as `FrameSwapper` and its `stream`; what does not go together is told before any work.
     """
     identities = [identity] if isinstance(identity, Identity) else list(identity)
-    faces = BakedFaces(generator, generator_sha256, cache, dtype, compiled)
+    faces = BakedFaces(generator, generator_sha256, cache, dtype)
     swapper = FrameSwapper(
         faces, generator.config, analyzer, identities, choice, options, generator_sha256, strict, faces.device
     )

@@ -10,11 +10,9 @@ import torch
 from ..identities.identity import Identity
 from ..model import Generator, GeneratorOutput
 from ..model.inference.baked_generator import BakedGenerator
-from ..model.inference.compiled import CompiledGenerator
 from ..model.inference.packed_conv import fastest_dtype
 from ..pipeline.swap import generate_faces
 
-Baked = BakedGenerator | CompiledGenerator
 DEFAULT_CACHE_BYTES = 1 << 30
 
 
@@ -26,10 +24,10 @@ class BakedCache:
 
     def __init__(self, max_bytes: int = DEFAULT_CACHE_BYTES) -> None:
         self.max_bytes = max_bytes
-        self._entries: OrderedDict[Hashable, Baked] = OrderedDict()
+        self._entries: OrderedDict[Hashable, BakedGenerator] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, make: Callable[[], Baked]) -> Baked:
+    def get(self, key: Hashable, make: Callable[[], BakedGenerator]) -> BakedGenerator:
         """The entry under `key`; made, and older ones dropped for it, if there is none."""
         with self._lock:
             if key not in self._entries:
@@ -80,26 +78,23 @@ class BakedFaces:
         generator_sha256: str = "",
         cache: BakedCache | None = None,
         dtype: torch.dtype | None = None,
-        compiled: bool = False,
     ) -> None:
         """Args:
         generator: on the device where it is to run.
         generator_sha256: of its checkpoint; with it, a cache can be shared between several of these.
         cache: a new one by default.
         dtype: of the convolutions; by default the fastest that the device has.
-        compiled: through torch.compile; worth its minutes for long videos.
         """
         self.generator = generator
         self.cache = BakedCache() if cache is None else cache
         self.device = next(generator.parameters()).device
         self.dtype = fastest_dtype(self.device) if dtype is None else dtype
-        self.compiled = compiled
         # Without a hash nothing else may share its entries: an object equals itself alone.
         self._name: Hashable = generator_sha256 or object()
 
-    def baked(self, identity: Identity) -> Baked:
+    def baked(self, identity: Identity) -> BakedGenerator:
         """The generator for one identity, from the cache if it is there."""
-        key = (self._name, identity_sha256(identity), self.dtype, str(self.device), self.compiled)
+        key = (self._name, identity_sha256(identity), self.dtype, str(self.device))
         return self.cache.get(key, lambda: self._bake(identity))
 
     @torch.no_grad()
@@ -123,10 +118,8 @@ class BakedFaces:
         order = torch.tensor(sum(rows_of.values(), []), device=self.device).argsort()
         return GeneratorOutput(*(torch.cat(fields)[order] for fields in zip(*parts, strict=True)))
 
-    def _bake(self, identity: Identity) -> Baked:
-        if not self.compiled:
-            return bake_identity(self.generator, identity, self.dtype)
-        return CompiledGenerator(bake_identity(self.generator, identity, self.dtype, packed=False))
+    def _bake(self, identity: Identity) -> BakedGenerator:
+        return bake_identity(self.generator, identity, self.dtype)
 
 
 @torch.no_grad()

@@ -1,9 +1,5 @@
 """Baked identities: the same faces as from the generator, kept within a bound."""
 
-import platform
-import subprocess
-import sys
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -106,29 +102,3 @@ def test_a_failed_baking_leaves_nothing():
     with pytest.raises(KeyError):
         cache.get("a", lambda: {}["nothing"])
     assert len(cache) == 0 and cache.get("a", lambda: Sized(1)).size == 1
-
-
-FAULTS = """
-import resource, threading, torch
-from styleswap_core.model import Generator, preset
-torch.set_num_threads(1)
-def main():
-    generator = Generator(preset("released-256")).eval()
-    with torch.no_grad():
-        baked = generator.bake(generator.broadcast(generator.map_identity(torch.randn(1, 512)))[0])
-    crops = torch.rand(6, 3, 256, 256)
-    faults = []
-    for _ in range(4):
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        baked(crops)
-        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-    print(faults[-1])
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about the allocator of glibc")
-@pytest.mark.parametrize("start", ["main()", "thread = threading.Thread(target=main); thread.start(); thread.join()"])
-def test_batches_reuse_the_memory_of_their_maps(start):
-    """Some 45,000 new pages for a batch of six otherwise."""
-    done = subprocess.run([sys.executable, "-c", FAULTS + start], capture_output=True, text=True, check=True)
-    assert int(done.stdout.split()[-1]) < 5000

@@ -4,10 +4,6 @@ With `w_plus` fixed, modulation and demodulation are constants, so every modulat
 scale * style * weight * demodulation, times the gain of its leaky ReLU. What is constant by then folds on: the 4x4
 constant with its convolution and its share of the first up-sampling and of the first ToRGB, the attribute strengths,
 the equalized scales, the biases; ToRGB and ToMask of a resolution are one convolution with four channels.
-
-Up-sampling stays a transposed convolution and a separate filter. Folding the two into one (four 3x3 kernels, one per
-phase of the output, `upsampling="folded"`) needs four times the products, and takes two to three times as long on a CPU
-wherever the channels are many.
 """
 
 from __future__ import annotations
@@ -25,11 +21,9 @@ from ..generator import Generator, GeneratorOutput, composite
 from ..generator_config import GeneratorConfig
 from .baked_layers import BakedBlock, BakedEncoder, PictureUpsampling
 from .baked_masks import hold_back_, raised_logit, replace_mask_, soften_mask_
-from .kept_memory import keep_freed_memory
 from .packed_conv import FoldedConv, can_pack
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-UPSAMPLINGS = ("separate", "folded")
 CPU_CHUNK_BYTES = 2**17
 """As many pictures run through the network together on a CPU as have this size with one channel: at 128 px two in float32
 and four in bfloat16, at 256 px and above one."""
@@ -61,7 +55,7 @@ class BakedGenerator(nn.Module):
         packed: whether the convolutions are packed for this CPU; such a module cannot move.
     """
 
-    def __init__(self, generator: Generator, w_plus: Tensor, dtype: torch.dtype, upsampling: str) -> None:
+    def __init__(self, generator: Generator, w_plus: Tensor, dtype: torch.dtype) -> None:
         super().__init__()
         self.config: GeneratorConfig = generator.config
         self.packed = False
@@ -72,7 +66,7 @@ class BakedGenerator(nn.Module):
         for index, block in enumerate(blocks.values()):
             first = max(2 * index - 1, 0)
             ws = [w_plus[row] for row in range(first, first + len(block.convs) + 1)]
-            self.blocks.append(BakedBlock(block, ws, upsampling, known, last=index == len(blocks) - 1))
+            self.blocks.append(BakedBlock(block, ws, known, last=index == len(blocks) - 1))
             known = self.blocks[-1].known_output
         self.eval().requires_grad_(False).to(dtype=dtype)
         # The picture adds up in float32 whatever the convolutions' type, as in the unbaked generator.
@@ -236,9 +230,8 @@ def bake(
     w_plus: Tensor,
     dtype: torch.dtype = torch.float32,
     packed: bool | None = None,
-    upsampling: str = "separate",
 ) -> BakedGenerator:
-    """`Generator.bake`; `upsampling` is "separate" or "folded", see above."""
+    """`Generator.bake`."""
     expected = (generator.config.num_ws, generator.config.w_dim)
     rows = w_plus[0] if w_plus.ndim == 3 and len(w_plus) == 1 else w_plus
     if tuple(rows.shape) != expected:
@@ -248,13 +241,9 @@ def bake(
         )
     if dtype not in DTYPES:
         raise StyleSwapError(f"dtype must be one of {', '.join(map(str, DTYPES))}; got {dtype}")
-    if upsampling not in UPSAMPLINGS:
-        raise StyleSwapError(f"upsampling must be one of {', '.join(UPSAMPLINGS)}; got {upsampling!r}")
     weights = generator.encoder.from_rgb[str(generator.config.size)].weight
     with torch.no_grad():
-        baked = BakedGenerator(generator, rows.detach().to(weights), dtype, upsampling)
-    if weights.device.type == "cpu":
-        keep_freed_memory()
+        baked = BakedGenerator(generator, rows.detach().to(weights), dtype)
     if packed is None:
         packed = weights.device.type == "cpu" and can_pack(dtype)
     return baked.pack() if packed else baked

@@ -61,9 +61,7 @@ class BakedStyledConv(nn.Module):
         injection: what attributes have to go through to stand beside the output, None where they do not.
     """
 
-    def __init__(
-        self, layer: StyledConv, w: Tensor, upsampling: str, known: Tensor | None = None, parts: int = 1
-    ) -> None:
+    def __init__(self, layer: StyledConv, w: Tensor, known: Tensor | None = None, parts: int = 1) -> None:
         super().__init__()
         channels = layer.conv.weight.shape[0]
         weight = folded_weight(layer, w)
@@ -82,8 +80,6 @@ class BakedStyledConv(nn.Module):
             self.beside = FoldedConv(second, constant, padding=1, activate=True)
         elif not layer.conv.upsample:
             convs = [FoldedConv(weight, constant, padding=1, activate=True)]
-        elif upsampling == "folded":
-            convs = [PhaseConv(weight, constant, kernel)]
         else:
             convs = [
                 FoldedConv(weight.transpose(0, 1), stride=2, transposed=True),
@@ -91,33 +87,6 @@ class BakedStyledConv(nn.Module):
             ]
         self.convs = nn.ModuleList(convs)
         self.injection = BakedInjection(layer) if layer.injects else None
-
-
-class PhaseConv(nn.Module):
-    """Up-sampling convolution and filter as one: (B, in, H, W) -> (B, out, 2H, 2W), activated.
-
-    The composed 6x6 kernel of stride 2 touches 3x3 input pixels for each of the four places of an output pixel.
-    """
-
-    def __init__(self, weight: Tensor, constant: Tensor, kernel: Tensor) -> None:
-        super().__init__()
-        out_channels, in_channels = weight.shape[:2]
-        # Every output pixel sums weight over the filter's taps; composed at stride 1 on the output's grid.
-        composed = F.conv2d(weight.reshape(-1, 1, 3, 3), torch.flip(kernel, (0, 1))[None, None], padding=3).reshape(
-            out_channels, in_channels, 6, 6
-        )
-        phases = [composed[:, :, row::2, column::2] for row in (0, 1) for column in (0, 1)]  # each (out, in, 3, 3)
-        stacked = torch.stack([torch.flip(phase, (2, 3)) for phase in phases], dim=1)  # (out, 4, in, 3, 3)
-        self.conv = FoldedConv(stacked.reshape(4 * out_channels, in_channels, 3, 3), padding=1)
-        self.register_buffer("constant", (constant[None, :, None, None] if constant.ndim == 1 else constant).clone())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """X (B, in, H, W) -> (B, out, 2H, 2W)."""
-        return leaky_relu(F.pixel_shuffle(self.conv.run(x), 2) + self.constant)
-
-    def run(self, x: Tensor) -> Tensor:
-        """`forward`, by the name that it has where other convolutions stand in its place."""
-        return self(x)
 
 
 class BakedEncoder(nn.Module):
@@ -173,9 +142,7 @@ class BakedBlock(nn.Module):
         beside_to_pixels: of the attributes beside it, where they are not joined.
     """
 
-    def __init__(
-        self, block: SynthesisBlock, ws: list[Tensor], upsampling: str, known: Tensor | None, last: bool = False
-    ) -> None:
+    def __init__(self, block: SynthesisBlock, ws: list[Tensor], known: Tensor | None, last: bool = False) -> None:
         super().__init__()
         self.layers = nn.ModuleList()
         self.start = self.beside_to_pixels = None
@@ -191,7 +158,7 @@ class BakedBlock(nn.Module):
             self.start = BakedInjection(layer)
         parts = 1
         for layer, w in zip(block.convs if block.resolution > 4 else (), ws, strict=False):
-            self.layers.append(BakedStyledConv(layer, w, upsampling, known, parts))
+            self.layers.append(BakedStyledConv(layer, w, known, parts))
             known, parts = None, 2 if layer.injects and not self.joins else 1
         self.to_pixels = _folded_pixels(block, ws[-1], self.known_output)
         if parts == 2:

@@ -6,10 +6,8 @@ Maps of several megabytes are read and written from far away; so nothing here ma
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ..generator import mask_attributes
 from ..layers import upsample_bilinear
 
 PRODUCTS = 16
@@ -38,10 +36,6 @@ def hold_back_(maps: Tensor, mask: Tensor, masking: str, repeat: int) -> Tensor:
 
     mask: (B, 1, R / repeat, R / repeat) in 0..1, one value for repeat x repeat pixels.
     """
-    if torch.compiler.is_compiling():
-        # A compiler fuses the plain form, and would take these views for a layout to keep.
-        mask = F.interpolate(mask, scale_factor=float(repeat), mode="nearest") if repeat > 1 else mask
-        return mask_attributes(maps, mask, masking)
     batch, channels, height, width = maps.shape
     # Pixels that share a value lie side by side, so that no axis but an outer one has to be broadcast.
     shape = (batch, height // repeat, repeat, width // repeat, repeat * channels)

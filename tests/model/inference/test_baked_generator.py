@@ -48,7 +48,7 @@ def inputs(config, batch):
     return crop, F.normalize(torch.randn(1, config.style_dim, generator=random), dim=1)
 
 
-def compare(config, batch, packed, dtype=torch.float32, upsampling="separate"):
+def compare(config, batch, packed, dtype=torch.float32):
     """(unbaked, baked) output."""
     generator = build(config)
     crop, embedding = inputs(config, batch)
@@ -57,7 +57,7 @@ def compare(config, batch, packed, dtype=torch.float32, upsampling="separate"):
         # Different rows, as an inversion gives them: a mixed-up order of the layers would show.
         w_plus = w_plus + 0.3 * torch.randn(w_plus.shape, generator=torch.Generator().manual_seed(1))
         expected = generator.synthesis(w_plus.expand(batch, -1, -1), generator.encode(crop), crop)
-    return expected, bake(generator, w_plus, dtype, packed, upsampling)(crop)
+    return expected, bake(generator, w_plus, dtype, packed)(crop)
 
 
 def assert_same(expected, found):
@@ -104,12 +104,6 @@ def test_bfloat16_is_close(name):
 def test_float16_is_close():
     expected, found = compare(preset("tiny"), batch=1, packed=False, dtype=torch.float16)
     assert psnr(expected.image, found.image) >= 55
-
-
-@pytest.mark.parametrize("injection", ["per_resolution", "every_conv"])
-def test_folded_upsampling_is_the_same(injection):
-    config = preset("tiny", attribute_injection=injection)
-    assert_same(*compare(config, batch=2, packed=False, upsampling="folded"))
 
 
 def test_a_batch_over_the_chunk_limit_equals_its_pictures():
