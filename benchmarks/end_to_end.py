@@ -6,7 +6,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import numpy as np
 import torch
@@ -17,9 +16,9 @@ from styleswap_core.faces.analysis import load_face_analysis
 from styleswap_core.faces.choice import FaceChoice
 from styleswap_core.identities.identity import Identity
 from styleswap_core.io.images import to_uint8
-from styleswap_core.pipeline.frames import FrameSwapper
-from styleswap_core.pipeline.swap import generate_faces
-from styleswap_core.swappers.baked_cache import BakedFaces
+from styleswap_core.pipeline.swapper import Swapper
+from styleswap_core.swappers.network import SwappingNetwork
+from styleswap_core.swappers.styleswap_network import StyleSwapNetwork
 from styleswap_core.synthetic.parameters import Attributes, Identities
 from styleswap_core.synthetic.world import render
 
@@ -106,32 +105,32 @@ def measure(contender: str, name: str, faces: int, device: str, seconds: float, 
     identity = Identity(embedding[0], analyzer.recognizer_name)
     frames = make_frames(faces, count)
     found = [len(analyzer.detect(frame, embed=False)) for frame in frames]
-    if contender == "unbaked":
-        generate = partial(generate_faces, generator)
-    else:
-        generate = BakedFaces(generator, dtype=getattr(torch, contender.split("-")[1]))
+    baked = contender != "unbaked"
+    dtype = getattr(torch, contender.split("-")[1]) if baked else None
+    model = StyleSwapNetwork(generator, baked=baked, dtype=dtype)
     stages = Stages(device)
 
-    def swap(analysis, run, beside: bool = False) -> None:
-        swapper = FrameSwapper(
-            run, generator.config, analysis, [identity], FaceChoice("all"), device=device, detect_beside=beside
-        )
-        for _ in swapper.stream(frames):
+    def swap(analysis, network: SwappingNetwork, beside: bool = False) -> None:
+        swapper = Swapper(network, analysis, detect_beside=beside)
+        for _ in swapper.swap_frames(frames, identity, FaceChoice("all", "left-right")):
             pass
 
-    swap(analyzer, generate)
+    swap(analyzer, model)
     rounds, start, detect = 0, time.perf_counter(), stages.timed("detection", analyzer.detect)
     remembered = Remembered(analyzer, frames)
-    with stages.watching(Canvas, read_crops="cutting crops", paste="pasting back"):
+    with (
+        stages.watching(Canvas, read_crops="cutting crops", paste="pasting back"),
+        stages.watching(StyleSwapNetwork, swap_crops="generator"),
+    ):
         while not rounds or time.perf_counter() - start < seconds:
             for frame in frames:
                 detect(frame, embed=False)
-            stages.timed("without detection", swap)(remembered, stages.timed("generator", generate))
+            stages.timed("without detection", swap)(remembered, model)
             rounds += 1
     whole = Stages(device)
     for _ in range(rounds):
-        whole.timed("in turn", swap)(analyzer, generate)
-        whole.timed("beside", swap)(analyzer, generate, beside=True)
+        whole.timed("in turn", swap)(analyzer, model)
+        whole.timed("beside", swap)(analyzer, model, beside=True)
     split = {stage: spent / rounds / count * 1e3 for stage, spent in stages.seconds.items()}
     split["masks and copies"] = split.pop("without detection") - sum(
         split[stage] for stage in ("generator", "cutting crops", "pasting back")

@@ -11,8 +11,11 @@ from comfy.patcher_extension import CallbacksMP
 from ..styleswap_core.checkpoints import load_generator, model_sha256
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.identities.identity import Identity
-from ..styleswap_core.model import GeneratorConfig, GeneratorOutput
-from ..styleswap_core.swappers.baked_cache import BakedCache, BakedFaces
+from ..styleswap_core.model import GeneratorConfig
+from ..styleswap_core.model.inference.baked_generator import BakedGenerator
+from ..styleswap_core.swappers.baked_cache import BakedCache
+from ..styleswap_core.swappers.network import SwappedCrops
+from ..styleswap_core.swappers.styleswap_network import StyleSwapNetwork, domain_notice
 from .host import check_interrupted
 
 # Feature maps that are alive at one time at the full resolution, each of twice the resolution's channels.
@@ -20,70 +23,104 @@ _MAPS_ALIVE = 6
 
 
 class LoadedGenerator:
-    """What Load StyleSwap Model gives.
+    """Model loaded by Load StyleSwap Model: a `swappers.network.SwappingNetwork` under ComfyUI's memory manager.
 
     Attributes:
-        name: as the user chose it.
-        path: its file.
-        sha256: of that file.
-        metadata: free values of the file.
+        name: Name as the user chose it.
+        path: Its file.
+        metadata: Free-form metadata of the file.
         patcher: ComfyUI's handle, which moves the weights.
-        baked: the generator folded for the identities used last; dropped whenever ComfyUI unloads the generator.
+        baked: Generators baked for the most recent identities; cleared when ComfyUI unloads the generator.
     """
 
     def __init__(self, name: str, path: Path) -> None:
         generator, self.metadata = load_generator(path)
-        self.name, self.path, self.sha256 = name, path, model_sha256(path)
+        self.name, self.path, self._sha256 = name, path, model_sha256(path)
         generator.eval().requires_grad_(False)
         self.patcher = ModelPatcher(generator, memory.get_torch_device(), memory.unet_offload_device())
-        self.baked = BakedCache()
+        self.baked: BakedCache[BakedGenerator] = BakedCache()
         self.patcher.add_callback(CallbacksMP.ON_DETACH, lambda *_: self.baked.clear())
 
     @property
     def config(self) -> GeneratorConfig:
-        """Of the generator."""
+        """Configuration of the generator."""
         return self.patcher.model.config
 
     @property
-    def on_cpu(self) -> bool:
-        """Whether the processor runs it, not a device of its own."""
-        return self.patcher.load_device.type == "cpu"
+    def size(self) -> int:
+        """Edge length of its aligned crops in pixels."""
+        return self.config.size
 
-    def generate(
-        self, crops: torch.Tensor, identities: Sequence[Identity], own: torch.Tensor | None, strength: float
-    ) -> GeneratorOutput:
-        """What `swap.generate_faces` gives, baked, on ComfyUI's device; where memory does not suffice, in halves.
+    @property
+    def template(self) -> str:
+        """Name of its crop template."""
+        return self.config.template
+
+    @property
+    def recognizer(self) -> str:
+        """Recognizer whose embeddings it takes."""
+        return self.config.recognizer
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether the generator has a mask branch."""
+        return self.config.mask_branch
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of its file."""
+        return self._sha256
+
+    @property
+    def device(self) -> torch.device:
+        """Device on which ComfyUI runs it."""
+        return self.patcher.load_device
+
+    def notice(self, rendered: bool = False) -> str | None:
+        """Limitation of the model that a user should know, or None."""
+        return domain_notice(self.metadata, rendered)
+
+    def swap_crops(
+        self,
+        crops: torch.Tensor,
+        identities: Sequence[Identity],
+        own_embeddings: torch.Tensor | None = None,
+        strength: float = 1.0,
+    ) -> SwappedCrops:
+        """Swap aligned crops on ComfyUI's device, results on the CPU; the batch is halved when memory runs out.
 
         Raises:
-            StyleSwapError: there is not memory enough for a single face.
+            StyleSwapError: There is not enough memory for a single face.
         """
         check_interrupted()
         faces = len(crops)
         memory.load_models_gpu([self.patcher], memory_required=self._bytes_for(faces), force_full_load=True)
         try:
-            run = BakedFaces(self.patcher.model, self.sha256, self.baked)
-            return _on_cpu(run(crops, identities, own, strength))
+            network = StyleSwapNetwork(self.patcher.model, sha256=self.sha256, cache=self.baked)
+            return _to_cpu(network.swap_crops(crops, identities, own_embeddings, strength))
         except memory.OOM_EXCEPTION as error:
             if faces == 1:
                 raise StyleSwapError(
-                    f"not memory enough on {self.patcher.load_device} for one face of {self.config.size} px; close other"
-                    " programs, or start ComfyUI with --lowvram or --cpu"
+                    f"not enough memory on {self.device} for one face of {self.size} px; close other programs, or start"
+                    " ComfyUI with --lowvram or --cpu"
                 ) from error
-        # Outside of the handler, which would keep the failed run's tensors alive.
+        # Outside the handler, which would keep the tensors of the failed run alive.
         self.baked.clear()
         memory.soft_empty_cache()
         half = faces // 2
         parts = [
-            self.generate(crops[rows], identities[rows], None if own is None else own[rows], strength)
+            self.swap_crops(
+                crops[rows], identities[rows], None if own_embeddings is None else own_embeddings[rows], strength
+            )
             for rows in (slice(0, half), slice(half, faces))
         ]
-        return GeneratorOutput(*(torch.cat(pair) for pair in zip(*parts, strict=True)))
+        return SwappedCrops(torch.cat([part.rgb for part in parts]), torch.cat([part.mask for part in parts]))
 
     def _bytes_for(self, faces: int) -> int:
         # A baked generator is about as large as the generator itself.
-        size = self.config.size
-        return self.patcher.model_size() + faces * _MAPS_ALIVE * 2 * self.config.channels_at(size) * size * size * 4
+        pixels = self.size * self.size
+        return self.patcher.model_size() + faces * _MAPS_ALIVE * 2 * self.config.channels_at(self.size) * pixels * 4
 
 
-def _on_cpu(output: GeneratorOutput) -> GeneratorOutput:
-    return GeneratorOutput(*(tensor.float().cpu() for tensor in output))
+def _to_cpu(output: SwappedCrops) -> SwappedCrops:
+    return SwappedCrops(output.rgb.float().cpu(), output.mask.float().cpu())

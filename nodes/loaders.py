@@ -4,7 +4,6 @@ from comfy_api.latest import io
 
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.packs import LICENSE_NOTE
-from ..styleswap_core.pipeline.swap import domain_notice
 from .analysis import LoadedAnalysis, find_pack
 from .folders import DEMO, file_state, generator_names, generator_path, insightface_roots, pack_names
 from .loaded_generator import LoadedGenerator
@@ -61,7 +60,7 @@ class LoadModel(io.ComfyNode):
             StyleSwapError: no such file, or one that holds no generator.
         """
         model = LoadedGenerator(model_name, generator_path(model_name))
-        config, notice = model.config, domain_notice(model.metadata)
+        config, notice = model.config, model.notice()
         stated = model.metadata.get("license", "not stated in the file; ask whoever made it")
         lines = [
             f"{model.name}: {config.size} px, crop template {config.template}",

@@ -6,8 +6,8 @@ from comfy_api.latest import io
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.choice import RULES, FaceChoice
 from ..styleswap_core.identities.provenance import swap_mark
-from ..styleswap_core.pipeline.frames import FrameSwapper, references_for
-from ..styleswap_core.pipeline.swap import SwapOptions, domain_notice
+from ..styleswap_core.pipeline.face_jobs import SwapOptions
+from ..styleswap_core.pipeline.swapper import Swapper, references_for
 from .analysis import open_analysis
 from .host import frame_progress, result_device, show_text
 from .loaded_generator import LoadedGenerator
@@ -41,7 +41,7 @@ class SwapFace(io.ComfyNode):
                 io.Combo.Input(
                     "faces",
                     options=list(RULES),
-                    default="all",
+                    default="largest",
                     tooltip="Which faces: all, the largest, by index (below), or by likeness to the reference, which"
                     " follows a person through a video",
                 ),
@@ -158,19 +158,17 @@ class SwapFace(io.ComfyNode):
             else:
                 people = as_identities(reference) if faces == "by likeness" and reference is not None else []
                 choice = FaceChoice(faces, order, references=references_for(people, analyzer), likeness=likeness)
-            swapper = FrameSwapper(
-                model.generate,
-                model.config,
-                analyzer,
+            # Crops are cut and pasted where the frames are; only they travel to the model's device and back.
+            options = SwapOptions(strength, mask_grow, mask_feather, batch_size)
+            result = Swapper(model, analyzer, options, crop_device="cpu").swap_batch(
+                image,
                 identities,
                 choice,
-                SwapOptions(strength, mask_grow, mask_feather, batch_size),
-                model.sha256,
                 strict=on_missing == _ERROR,
-                detect_beside=not model.on_cpu,
+                on_frame=frame_progress(len(image)),
+                result_device=result_device(),
             )
-            result = swapper.run(image, frame_progress(len(image)), result_device())
-        notice = domain_notice(model.metadata)
+        notice = model.notice()
         notices = [notice] if notice else []
         show_text("\n".join([summarize_swap(result), *notices]))
         crops = result.crops

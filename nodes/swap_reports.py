@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..styleswap_core.identities.extraction import SourceFace
-from ..styleswap_core.pipeline.frames import FrameReport, FramesResult
+from ..styleswap_core.pipeline.results import BatchResult, FrameReport
 
 
 def describe_faces(frames: Sequence[Sequence[dict]], order: str) -> str:
@@ -51,7 +51,7 @@ def describe_separate(faces: Sequence[SourceFace], problems: Sequence[str]) -> s
     return "\n".join([*lines, *(f"{problem}, left out" for problem in problems)])
 
 
-def describe_swap(result: FramesResult, notices: Sequence[str]) -> str:
+def describe_swap(result: BatchResult, notices: Sequence[str]) -> str:
     """Swap Face: a summary, then each frame that was not swapped as wanted, then the swapped faces, then notes."""
     lines = [summarize_swap(result)]
     for report in result.reports:
@@ -67,7 +67,7 @@ def describe_swap(result: FramesResult, notices: Sequence[str]) -> str:
     return "\n".join([*lines, *(f"note: {notice}" for notice in notices)])
 
 
-def summarize_swap(result: FramesResult) -> str:
+def summarize_swap(result: BatchResult) -> str:
     """The first line of `describe_swap`."""
     faces = sum(len(report.swapped) for report in result.reports)
     frames = sum(bool(report.swapped) for report in result.reports)

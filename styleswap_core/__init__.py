@@ -1,6 +1,67 @@
 """StyleSwap: face swapping with a style-based generator (Xu et al., ECCV 2022).
 
-Importing the package is cheap on purpose: torch and insightface load with the modules that need them.
+    from styleswap_core import Swapper, extract_identity, load_face_analysis, load_image, load_model, save_image
+
+    analysis = load_face_analysis()
+    identity, _ = extract_identity(["alice.png"], analysis)
+    result = Swapper(load_model(), analysis).swap(load_image("party.png"), identity)
+    save_image("swapped.png", result.image)
+
+The names below are imported when they are first used, so that importing the package stays cheap.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+_PUBLIC = {
+    "BlendOptions": ".compositing.composite",
+    "FaceChoice": ".faces.choice",
+    "Identity": ".identities.identity",
+    "StyleSwapError": ".errors",
+    "StyleSwapNetwork": ".swappers.styleswap_network",
+    "SwapOptions": ".pipeline.face_jobs",
+    "SwapResult": ".pipeline.results",
+    "Swapper": ".pipeline.swapper",
+    "SwappingNetwork": ".swappers.network",
+    "blend_with_mask": ".compositing.composite",
+    "extract_identity": ".identities.identity",
+    "load_face_analysis": ".faces.analysis",
+    "load_identity": ".identities.identity",
+    "load_image": ".io.images",
+    "load_model": ".swappers.styleswap_network",
+    "save_identity": ".identities.identity",
+    "save_image": ".io.images",
+}
+
+if TYPE_CHECKING:
+    from .compositing.composite import BlendOptions as BlendOptions
+    from .compositing.composite import blend_with_mask as blend_with_mask
+    from .errors import StyleSwapError as StyleSwapError
+    from .faces.analysis import load_face_analysis as load_face_analysis
+    from .faces.choice import FaceChoice as FaceChoice
+    from .identities.identity import Identity as Identity
+    from .identities.identity import extract_identity as extract_identity
+    from .identities.identity import load_identity as load_identity
+    from .identities.identity import save_identity as save_identity
+    from .io.images import load_image as load_image
+    from .io.images import save_image as save_image
+    from .pipeline.face_jobs import SwapOptions as SwapOptions
+    from .pipeline.results import SwapResult as SwapResult
+    from .pipeline.swapper import Swapper as Swapper
+    from .swappers.network import SwappingNetwork as SwappingNetwork
+    from .swappers.styleswap_network import StyleSwapNetwork as StyleSwapNetwork
+    from .swappers.styleswap_network import load_model as load_model
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_PUBLIC[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

@@ -1,10 +1,12 @@
-"""Types of command-line arguments: each turns a word into a value or says in one line what it should have been."""
+"""Argument types of the command line: each converts a word, or says in one line what was expected."""
 
+import math
 from argparse import ArgumentTypeError
+from collections.abc import Callable
 
 
-def whole_number(least: int = 1, most: int | None = None):
-    """A type for argparse: a whole number of at least `least` and at most `most`."""
+def whole_number(least: int = 1, most: int | None = None) -> Callable[[str], int]:
+    """Argument type for a whole number from `least` to `most`."""
     bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
 
     def convert(word: str) -> int:
@@ -19,19 +21,27 @@ def whole_number(least: int = 1, most: int | None = None):
     return convert
 
 
-def fraction(word: str) -> float:
-    """A type for argparse: a number from 0 to 1."""
-    try:
-        value = float(word)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value <= 1.0:
-        raise ArgumentTypeError(f"expected a number from 0 to 1, got {word!r}")
-    return value
+def number(least: float, most: float) -> Callable[[str], float]:
+    """Argument type for a number from `least` to `most`."""
+
+    def convert(word: str) -> float:
+        try:
+            value = float(word)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            raise ArgumentTypeError(f"expected a number from {least:g} to {most:g}, got {word!r}")
+        return value
+
+    return convert
+
+
+fraction = number(0.0, 1.0)
+"""Argument type for a number from 0 to 1."""
 
 
 def face_choice(word: str) -> str | list[int]:
-    """A type for argparse: `largest`, `all`, or face numbers with commas between them, counted from 0."""
+    """Argument type for `largest`, `all`, or face numbers separated by commas, counted from 0."""
     if word in ("largest", "all"):
         return word
     parts = [part.strip() for part in word.split(",")]

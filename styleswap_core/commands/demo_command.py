@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .arguments import whole_number
-from .swap_command import add_model_arguments
+from .swap_command import add_model_arguments, load_swapper
 
 SIZE = 512
 """Side in pixels of the rendered pictures."""
@@ -31,10 +31,10 @@ def run(args: argparse.Namespace) -> int:
     from ..identities.provenance import MARK
     from ..io.images import load_image, save_image
     from ..io.sheets import labeled_sheet
-    from .swap_setup import Swapper, say
+    from .swap_setup import say
 
     start = time.perf_counter()
-    swapper = Swapper.load(args.model, args.pack, args.download, args.device)
+    swapper = load_swapper(args)
     args.out.mkdir(parents=True, exist_ok=True)
     paths = {name: args.out / f"{name}.png" for name in ("source", "target", "result", "mask", "sheet")}
     exact, points = _render(args.seed, paths)
@@ -42,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
     done = swapper.swap_file(identity, paths["target"], paths["result"], paths["mask"], rendered_source=True)
     pictures = [load_image(paths[name]) for name in ("source", "target", "result", "mask")]
     save_image(paths["sheet"], labeled_sheet([[*pictures, exact]], COLUMNS, cell=320), {MARK: "face swapped"})
-    if done.result.notice:
-        say(done.result.notice)
+    if done.report["notice"]:
+        say(done.report["notice"])
     face = done.report["faces"][0]
     report = {
         "files": {name: str(path) for name, path in paths.items()},

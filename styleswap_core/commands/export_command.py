@@ -78,8 +78,8 @@ def _export_native(args: argparse.Namespace, generator, metadata: dict) -> dict:
 
 def _export_baked(args: argparse.Namespace, generator, source: Path) -> dict:
     from ..checkpoints.native import model_sha256
-    from ..pipeline.swap import check_identity
-    from ..swappers.baked_cache import bake_identity, identity_sha256
+    from ..swappers.network import check_identity
+    from ..swappers.styleswap_network import StyleSwapNetwork, bake_identity, identity_sha256
 
     try:
         from ..export.baked_onnx import export_baked, onnx_difference
@@ -87,7 +87,7 @@ def _export_baked(args: argparse.Namespace, generator, source: Path) -> dict:
         raise StyleSwapError(f"writing ONNX files needs the package onnx ({error}): pip install onnx") from error
     sha256 = model_sha256(source)
     identity = _identity(args)
-    check_identity(generator.config, identity, sha256)
+    check_identity(StyleSwapNetwork(generator, sha256=sha256), identity)
     baked = bake_identity(generator.eval(), identity, packed=False)
     export_baked(args.out, baked, args.card or f"StyleSwap generator {sha256[:16]} baked for one identity")
     return {

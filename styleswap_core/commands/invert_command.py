@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import StyleSwapError
 from .arguments import fraction, whole_number
-from .swap_command import add_model_arguments, pictures_in
+from .swap_command import add_model_arguments, load_swapper, pictures_in
 
 EXIT_INTERRUPTED = 130
 
@@ -77,13 +77,13 @@ def run(args: argparse.Namespace) -> int:
     from ..inversion import Callbacks, Canceled, InversionSettings
     from ..io.files import file_sha256
     from ..io.images import load_image
-    from .swap_setup import Swapper, say
+    from .swap_setup import say
 
     chosen = {name: getattr(args, name) for name in ("steps", "trust") if getattr(args, name) is not None}
     settings = InversionSettings(seed=args.seed, precision=args.precision, low_memory=args.low_memory, **chosen)
     sources = [load_image(path) for path in args.source]
     guides = [load_image(path) for folder in args.guides for path in pictures_in(folder)]
-    swapper = Swapper.load(args.model, args.pack, args.download, args.device)
+    swapper = load_swapper(args)
     try:
         with _Display(settings.steps) as display, stop_on_ctrl_c() as canceled:
             inversion = _invert(
@@ -119,11 +119,11 @@ def _invert(swapper, sources, guides, settings, source_hashes, callbacks):
     for low_memory in dict.fromkeys((settings.low_memory, True)):
         try:
             return invert(
-                swapper.generator,
+                swapper.model.generator,
                 swapper.analyzer,
                 sources,
                 guides,
-                generator_sha256=swapper.sha256,
+                generator_sha256=swapper.model.sha256,
                 settings=replace(settings, low_memory=low_memory),
                 source_hashes=source_hashes,
                 callbacks=callbacks,
@@ -132,7 +132,7 @@ def _invert(swapper, sources, guides, settings, source_hashes, callbacks):
             if not low_memory:
                 say("not memory enough for several faces at once; going on face by face")
     raise StyleSwapError(
-        f"not memory enough on the GPU to invert an identity at {swapper.generator.config.size} px; close other "
+        f"not memory enough on the GPU to invert an identity at {swapper.model.generator.config.size} px; close other "
         "programs, or use --device cpu"
     )
 

@@ -4,6 +4,7 @@ Masks are (B, 1, H, W) float in 0..1; lengths are in the mask's own pixels.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from ..faces.alignment import edge_window
 _PART_GRID = 128  # cells along the longer side in which regions of a mask are told apart
 
 
-def resize_mask(mask: torch.Tensor, size: int | tuple[int, int]) -> torch.Tensor:
+def resize_mask(mask: torch.Tensor, size: int | Sequence[int]) -> torch.Tensor:
     """(B, 1, H, W) -> (B, 1, h, w), bilinear, averaging where it shrinks.
 
     Args:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..faces.alignment import crop_box, matrix_scale, paste_layers, shift_origin, warp
-from .pixels import Box, Picture, Uint8Pixels, pixels_of, result_pixels, unfit
+from .pixels import Box, Picture, pixels_of, result_pixels
 
 _BOX_STEP = 32
 
@@ -20,25 +20,17 @@ _BOX_STEP = 32
 class Canvas:
     """The target pictures and the result that grows on a copy of them; crops always come from the target."""
 
-    def __init__(self, target: np.ndarray | torch.Tensor) -> None:
-        """target: (H, W, 3) uint8 RGB, or (B, 3, H, W) float -1..1; StyleSwapError for anything else."""
-        single = isinstance(target, np.ndarray)
-        if not single and target.ndim != 4:
-            raise unfit(target)
-        self._start([target] if single else list(target.detach()))
-        self._whole = target.copy() if single else target.detach().clone()
-        self._results = [pixels_of(result) for result in ([self._whole] if single else self._whole)]
+    def __init__(self, targets: Sequence[Picture]) -> None:
+        """Start with the targets themselves as results.
 
-    @classmethod
-    def of_frames(cls, frames: Sequence[Picture]) -> "Canvas":
-        """Frames that come one by one, each of its own kind and size; `result` gives them back."""
-        canvas = cls.__new__(cls)
-        canvas._start(frames)
-        canvas._results = [result_pixels(frame) for frame in frames]
-        return canvas
+        Args:
+            targets: Pictures, each of any kind and size; not modified.
 
-    def _start(self, targets: Sequence[Picture]) -> None:
+        Raises:
+            StyleSwapError: Something that is not a picture.
+        """
         self._targets = [pixels_of(target) for target in targets]
+        self._results = [result_pixels(target) for target in targets]
         self._masks = [torch.zeros(1, *target.size) for target in self._targets]
 
     @property
@@ -50,17 +42,9 @@ class Canvas:
         """(H, W, 3) uint8 of the target, or of the result so far."""
         return (self._results if result else self._targets)[picture].uint8()
 
-    def image(self) -> np.ndarray | torch.Tensor:
-        """The result so far, as the target came."""
-        return self._whole
-
     def result(self, picture: int) -> tuple[np.ndarray | torch.Tensor, torch.Tensor]:
         """One picture's result so far, as it came, and its mask (H, W) float32 0..1: how much of each pixel is new."""
         return self._results[picture].values, self._masks[picture][0]
-
-    def result_mask(self) -> torch.Tensor:
-        """(1, H, W) for one uint8 picture, else (B, 1, H, W)."""
-        return self._masks[0] if isinstance(self._targets[0], Uint8Pixels) else torch.stack(self._masks)
 
     def read_crops(
         self, pictures: Sequence[int], matrices: torch.Tensor, size: int, device: torch.device | str = "cpu"

@@ -51,6 +51,18 @@ class FaceChoice:
         """From what a user wrote: "0" or "0,2"; a number that is written twice counts once."""
         return cls("by index", order, tuple(dict.fromkeys(parse_indices(text))))
 
+    @classmethod
+    def parse(cls, faces: str | Sequence[int], order: str = "largest") -> "FaceChoice":
+        """Choice from its short form: "largest", "all", "0,2", or [0, 2].
+
+        Raises:
+            StyleSwapError: Anything else.
+        """
+        if isinstance(faces, str) and faces in ("largest", "all"):
+            return cls(faces, order)
+        indices = parse_indices(faces) if isinstance(faces, str) else list(faces)
+        return cls("by index", order, tuple(dict.fromkeys(int(index) for index in indices)))
+
     @property
     def needs_embeddings(self) -> bool:
         """Whether the faces must come with `id_embedding`."""

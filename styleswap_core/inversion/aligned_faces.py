@@ -12,7 +12,7 @@ from ..errors import StyleSwapError
 from ..faces.alignment import transform_points
 from ..faces.detected import DetectedFace, FaceAnalyzer, select_faces
 from ..model import GeneratorConfig
-from ..pipeline.swap import crop_matrices
+from ..pipeline.face_jobs import crop_matrices
 
 
 class Canceled(Exception):
@@ -69,8 +69,8 @@ def align_faces(
             missing.append(index)
             continue
         (face,) = select_faces(faces)
-        matrix = crop_matrices([face], config)
-        crops.append(Canvas(picture).read_crops([0], matrix, config.size))
+        matrix = crop_matrices([face], config.template, config.size)
+        crops.append(Canvas([picture]).read_crops([0], matrix, config.size))
         points.append(transform_points(matrix, torch.from_numpy(face.points).float()[None]))
         found.append(face)
     return AlignedFaces(torch.cat(crops), torch.cat(points)) if found else None, found, missing

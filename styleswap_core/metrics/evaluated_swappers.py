@@ -1,19 +1,18 @@
 """What a suite judges: the generator alone on aligned crops, or the whole pipeline on whole pictures."""
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..compositing.canvas import Canvas
 from ..errors import StyleSwapError
 from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..identities.identity import Identity, recognizer_words
 from ..io.images import from_uint8, to_uint8
 from ..model import Generator
-from ..pipeline.swap import FaceJob, SwapOptions, check_identity, generate_faces, swap_faces, swap_jobs
+from ..pipeline.swapper import Swapper as Pipeline
+from ..swappers.styleswap_network import StyleSwapNetwork
 from .identity_similarity import eight_bit
 from .synthetic_cases import CaseBatch
 
@@ -42,6 +41,7 @@ def pipeline_swapper(generator: Generator, analyzer: FaceAnalyzer) -> Swapper:
 
     Where the largest face is not the true one it counts as not found; where there is none the target stays.
     """
+    pipeline = Pipeline(StyleSwapNetwork(generator, baked=False), analyzer)
 
     def swap(batch: CaseBatch, id_embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         results, masks, found = [], [], []
@@ -49,13 +49,13 @@ def pipeline_swapper(generator: Generator, analyzer: FaceAnalyzer) -> Swapper:
             to_uint8(batch.target), batch.target_points.cpu(), id_embedding, strict=True
         ):
             faces = analyzer.detect(picture)
-            result, mask = picture, torch.zeros(1, *picture.shape[:2])
+            result, mask = picture, torch.zeros(picture.shape[:2])
             if faces:
                 identity = Identity(embedding, analyzer.recognizer_name, analyzer.recognizer_sha256)
-                swapped = swap_faces(generator, analyzer, picture, identity, rendered=True)
-                result, mask = swapped.image, swapped.mask
+                swapped = pipeline.swap(picture, identity)
+                result, mask = np.asarray(swapped.image), swapped.mask
             results.append(result)
-            masks.append(mask)
+            masks.append(mask[None])
             found.append(bool(faces) and is_hit(faces[0], points.numpy()))
         device = batch.target.device
         return from_uint8(np.stack(results)).to(device), torch.stack(masks).to(device), torch.tensor(found)
@@ -65,15 +65,10 @@ def pipeline_swapper(generator: Generator, analyzer: FaceAnalyzer) -> Swapper:
 
 def face_swapper(generator: Generator, analyzer: FaceAnalyzer) -> FaceSwapper:
     """The program as users run it, on a face that is found already: align, swap, paste back."""
-    device = next(generator.parameters()).device
-    generate = partial(generate_faces, generator)
+    pipeline = Pipeline(StyleSwapNetwork(generator, baked=False), analyzer)
 
-    @torch.no_grad()
     def swap(picture: np.ndarray, face: DetectedFace, identity: Identity) -> np.ndarray:
-        check_identity(generator.config, identity, "")
-        canvas = Canvas(picture)
-        swap_jobs(canvas, [FaceJob(0, face, identity)], generate, generator.config, analyzer, SwapOptions(), device)
-        return canvas.image()
+        return np.asarray(pipeline.swap_detected(picture, [(face, identity)]).image)
 
     return swap
 

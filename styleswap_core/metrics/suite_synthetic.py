@@ -12,7 +12,7 @@ Protocol "aligned" (the default; nothing but the generator is judged):
 - Face region: the visible face of the exact swap (> 0.5). Union: visible face of target or exact swap.
 
 Protocol "pipeline" (the whole program is judged): targets are whole pictures of 256 px; faces are found by the
-detector, swapped and pasted back by `swap.swap_faces`. Where no face is found the target stays as it is and counts.
+detector, swapped and pasted back by `pipeline.swapper.Swapper`. Where no face is found the target stays as it is and counts.
 All figures are then taken over whole pictures, and `detector_recall` stands with them.
 
 Every figure stands for the result; with `_floor` for the target passed off as the result, with `_ceiling` for the

@@ -19,7 +19,7 @@ from styleswap_core.checkpoints import load_generator, save_generator
 from styleswap_core.checkpoints.convert import FORMATS, convert, training_command
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.model import Generator, GeneratorConfig, preset
-from styleswap_core.pipeline.swap import domain_notice
+from styleswap_core.swappers.styleswap_network import domain_notice
 from styleswap_core.training.warm_start import initialize_from
 
 SMALL = {4: 8, 8: 8, 16: 6, 32: 4}

@@ -34,15 +34,15 @@ torch.manual_seed(0)
 crops = torch.rand(5, 3, loaded.config.size, loaded.config.size) * 2 - 1
 people = [core["identity"].Identity(torch.randn(512), loaded.config.recognizer) for _ in crops]
 own = torch.nn.functional.normalize(torch.randn(5, 512), dim=1)
-whole = loaded.generate(crops, people, own, 0.7)
+whole = loaded.swap_crops(crops, people, own, 0.7)
 managed = loaded.patcher in [entry.model for entry in memory.current_loaded_models]
-loaded.generate(crops[:2], people[:2], None, 1.0)
+loaded.swap_crops(crops[:2], people[:2], None, 1.0)
 baked = [len(loaded.baked)]
 memory.unload_all_models()
 baked.append(len(loaded.baked))
 
 attempts, room = [], 2
-real = module.BakedFaces.__call__
+real = module.StyleSwapNetwork.swap_crops
 
 
 def needs_room(run, part, *rest):
@@ -52,12 +52,12 @@ def needs_room(run, part, *rest):
     return real(run, part, *rest)
 
 
-module.BakedFaces.__call__ = needs_room
-halved = loaded.generate(crops, people, own, 0.7)
+module.StyleSwapNetwork.swap_crops = needs_room
+halved = loaded.swap_crops(crops, people, own, 0.7)
 difference = max(float((one - other).abs().max()) for one, other in zip(whole, halved, strict=True))
 room = 0
 try:
-    loaded.generate(crops[:2], people[:2], None, 1.0)
+    loaded.swap_crops(crops[:2], people[:2], None, 1.0)
     message = ""
 except core["errors"].StyleSwapError as error:
     message = str(error)

@@ -40,7 +40,7 @@ class PaintedFaces:
 
     recognizer_name, recognizer_sha256 = "painted", "b" * 64
 
-    def detect(self, picture, order="largest"):
+    def detect(self, picture, order="largest", embed=True):
         count, person, variation = (int(value) for value in picture[0, 0])
         embedding = vector(1000 + variation, near=vector(person))
         box = np.float32([0, 0, 16, 16])

@@ -12,7 +12,8 @@ from styleswap_core.faces.detected import DetectedFace
 from styleswap_core.identities.identity import load_identity, save_identity
 from styleswap_core.inversion import Callbacks, Canceled, InversionSettings, invert
 from styleswap_core.model import Generator
-from styleswap_core.pipeline.swap import swap_faces
+from styleswap_core.pipeline.swapper import Swapper
+from styleswap_core.swappers.styleswap_network import StyleSwapNetwork
 
 SETTINGS = InversionSettings(steps=2, check_every=1, guide_batch=2, views=1, rendered_guides=2, precision="float32")
 SHA = "c" * 64
@@ -74,7 +75,7 @@ def test_a_saved_identity_swaps_the_same_pixels(run, generator, tmp_path):
     identity = run([picture(1)], [picture(2), picture(3)]).identity
     save_identity(tmp_path / "id.safetensors", identity)
     results = [
-        swap_faces(generator, CenteredFace(), picture(4), who, generator_sha256=SHA).image
+        Swapper(StyleSwapNetwork(generator, sha256=SHA, baked=False), CenteredFace()).swap(picture(4), who).image
         for who in (identity, load_identity(tmp_path / "id.safetensors"))
     ]
     assert np.array_equal(*results)
@@ -83,7 +84,7 @@ def test_a_saved_identity_swaps_the_same_pixels(run, generator, tmp_path):
 def test_an_identity_of_another_generator_is_refused(run, generator):
     identity = run([picture(1)], [picture(2), picture(3)]).identity
     with pytest.raises(StyleSwapError, match="another model"):
-        swap_faces(generator, CenteredFace(), picture(4), identity, generator_sha256="d" * 64)
+        Swapper(StyleSwapNetwork(generator, sha256="d" * 64), CenteredFace()).swap(picture(4), identity)
 
 
 def test_guides_without_a_face_are_skipped_and_counted(run):

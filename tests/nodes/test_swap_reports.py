@@ -13,17 +13,17 @@ def reports(pack):
 @pytest.fixture(scope="module")
 def make(pack):
     """Builders for what reports are made from."""
-    swap, frames = pack("styleswap_core.pipeline.swap"), pack("styleswap_core.pipeline.frames")
+    results = pack("styleswap_core.pipeline.results")
     detected = pack("styleswap_core.faces.detected")
 
     def swapped(frame, index, before=None, after=None):
         face = detected.DetectedFace(index, 0.9, np.zeros(4, np.float32), np.zeros((5, 2), np.float32))
-        return swap.SwappedFace(frame, face, torch.eye(3)[:2], 1.0, before, after)
+        return results.SwappedFace(frame, face, torch.eye(3)[:2], 1.0, before, after)
 
     def result(*told, repaired=()):
-        told = [frames.FrameReport(i, len(faces), faces, problems) for i, (faces, problems) in enumerate(told)]
+        told = [results.FrameReport(i, len(faces), faces, problems) for i, (faces, problems) in enumerate(told)]
         empty = torch.zeros(0)
-        return frames.FramesResult(empty, empty, empty, told, list(repaired))
+        return results.BatchResult(empty, empty, empty, told, list(repaired))
 
     return swapped, result
 

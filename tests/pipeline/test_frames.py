@@ -1,8 +1,6 @@
 """Batches of frames: nothing is lost, nothing moves, and what was not swapped is named."""
 
 import threading
-from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -14,13 +12,16 @@ from styleswap_core.faces.choice import FaceChoice
 from styleswap_core.faces.detected import DetectedFace, order_faces
 from styleswap_core.identities.identity import Identity
 from styleswap_core.io.read_ahead import THREAD_NAME
-from styleswap_core.model import Generator, GeneratorOutput, preset
-from styleswap_core.pipeline import frames as frames_module
-from styleswap_core.pipeline.frames import FrameSwapper, references_for, swap_frames
-from styleswap_core.pipeline.swap import SwapOptions, generate_faces
+from styleswap_core.model import Generator, preset
+from styleswap_core.pipeline import swapper as swapper_module
+from styleswap_core.pipeline.face_jobs import SwapOptions
+from styleswap_core.pipeline.swapper import Swapper, references_for
 from styleswap_core.swappers.baked_cache import BakedCache
+from styleswap_core.swappers.network import SwappedCrops
+from styleswap_core.swappers.styleswap_network import StyleSwapNetwork
 
 SIDE = 40.0
+ALL = FaceChoice("all", "left-right")
 CONFIG = preset("tiny")
 
 
@@ -55,11 +56,22 @@ class SeesMarks:
         return vector(int(points[0, 0]))
 
 
-def paints_the_person(crops, identities, own, strength):
-    """A generator that fills the face with a gray of its own for each identity."""
-    grays = torch.tensor([float(identity.id_embedding[0]) for identity in identities]).view(-1, 1, 1, 1)
-    rgb = grays.expand_as(crops).contiguous()
-    return GeneratorOutput(rgb, rgb, torch.ones_like(crops[:, :1]))
+class PaintsThePerson:
+    """A network that fills the face with a gray of its own for each identity."""
+
+    template, has_mask, device = "ffhq", True, torch.device("cpu")
+
+    def __init__(self, recognizer="", sha256="", size=32):
+        self.recognizer, self.sha256, self.size = recognizer, sha256, size
+        self.batches = []
+
+    def notice(self, rendered=False):
+        return None
+
+    def swap_crops(self, crops, identities, own_embeddings=None, strength=1.0):
+        self.batches.append(len(crops))
+        grays = torch.tensor([float(identity.id_embedding[0]) for identity in identities]).view(-1, 1, 1, 1)
+        return SwappedCrops(grays.expand_as(crops).contiguous(), torch.ones_like(crops[:, :1]))
 
 
 def frame(*faces, height=80, width=160):
@@ -70,8 +82,9 @@ def frame(*faces, height=80, width=160):
     return picture
 
 
-def swapper(*identities, **options):
-    return FrameSwapper(paints_the_person, CONFIG, SeesMarks(), list(identities), **options)
+def swapper(model=None, analysis=None, **options):
+    beside = options.pop("detect_beside", None)
+    return Swapper(model or PaintsThePerson(), analysis or SeesMarks(), SwapOptions(**options), detect_beside=beside)
 
 
 def gray_at(images, row, x):
@@ -82,7 +95,7 @@ def gray_at(images, row, x):
 def test_every_frame_comes_back_in_order_with_or_without_faces():
     batch = torch.stack([frame(), frame((40, 1)), frame(), frame((40, 1), (120, 2)), frame()])
     before = batch.clone()
-    result = swapper(who(9), options=SwapOptions(batch_size=2)).run(batch)
+    result = swapper(batch_size=2).swap_batch(batch, who(9), ALL)
     assert torch.equal(batch, before), "the input is not written to"
     assert result.images.shape == batch.shape and result.masks.shape == batch.shape[:3]
     assert result.images.dtype == torch.float32 and result.crops.shape == (3, CONFIG.size, CONFIG.size, 3)
@@ -103,27 +116,27 @@ def test_every_frame_comes_back_in_order_with_or_without_faces():
 
 def test_a_batch_equals_its_frames_one_by_one(monkeypatch):
     batch = torch.stack([frame((30 + 10 * i, i)) for i in range(5)])
-    together = swapper(who(9)).run(batch)
-    monkeypatch.setattr(frames_module, "MAX_PIXELS_AT_ONCE", 1)
-    apart = swapper(who(9)).run(batch)
+    together = swapper().swap_batch(batch, who(9), ALL)
+    monkeypatch.setattr(swapper_module, "MAX_BUFFERED_PIXELS", 1)
+    apart = swapper().swap_batch(batch, who(9), ALL)
     assert torch.equal(together.images, apart.images) and torch.equal(together.masks, apart.masks)
     assert torch.equal(together.crops, apart.crops)
 
 
 def test_one_identity_for_all_and_a_list_face_by_face():
     batch = frame((40, 1), (120, 2))[None]
-    one = swapper(who(9)).run(batch).images
+    one = swapper().swap_batch(batch, who(9), ALL).images
     assert gray_at(one, 0, 40) == pytest.approx(gray_at(one, 0, 120), abs=1e-3)
-    two = swapper(who(8), who(9)).run(batch).images
+    two = swapper().swap_batch(batch, [who(8), who(9)], ALL).images
     assert gray_at(two, 0, 40) == pytest.approx(float(vector(8)[0]), abs=0.01)
     assert gray_at(two, 0, 120) == pytest.approx(float(vector(9)[0]), abs=0.01)
-    turned = swapper(who(8), who(9), choice=FaceChoice("all", "right-left")).run(batch).images
+    turned = swapper().swap_batch(batch, [who(8), who(9)], FaceChoice("all", "right-left")).images
     assert gray_at(turned, 0, 40) == pytest.approx(float(vector(9)[0]), abs=0.01)
 
 
 def test_lists_and_faces_of_different_length_are_reported():
     batch = torch.stack([frame((30, 1), (80, 2), (130, 3)), frame((30, 1))])
-    result = swapper(who(8), who(9)).run(batch)
+    result = swapper().swap_batch(batch, [who(8), who(9)], ALL)
     assert len(result.reports[0].swapped) == 2 and "face 2 stays" in result.reports[0].problems[0]
     assert result.reports[1].problems == ["no face for identity 1"]
     assert torch.equal(result.images[0, :, 115:], batch[0, :, 115:])
@@ -132,23 +145,23 @@ def test_lists_and_faces_of_different_length_are_reported():
 def test_likeness_follows_people_who_change_places():
     batch = torch.stack([frame((40, 1), (120, 2)), frame((40, 2), (120, 1)), frame((40, 3))])
     choice = FaceChoice("by likeness", references=references_for([who(1), who(2)], SeesMarks()), likeness=0.5)
-    result = swapper(who(8), who(9), choice=choice).run(batch)
+    result = swapper().swap_batch(batch, [who(8), who(9)], choice)
     assert gray_at(result.images, 0, 40) == pytest.approx(float(vector(8)[0]), abs=0.01)
     assert gray_at(result.images, 1, 40) == pytest.approx(float(vector(9)[0]), abs=0.01)
     assert not result.reports[2].swapped and len(result.reports[2].problems) == 2
     with pytest.raises(StyleSwapError, match="one for each of the 2 references"):
-        swapper(who(7), who(8), who(9), choice=choice)
+        swapper().swap_batch(batch, [who(7), who(8), who(9)], choice)
 
 
 def test_strict_names_the_frame():
     with pytest.raises(StyleSwapError, match="frame 1: no face found"):
-        swapper(who(9), strict=True).run(torch.stack([frame((40, 1)), frame()]))
+        swapper().swap_batch(torch.stack([frame((40, 1)), frame()]), who(9), ALL, strict=True)
 
 
 def test_alpha_stays_and_broken_values_are_clipped():
     batch = torch.cat([torch.stack([frame((40, 1))] * 3), torch.full((3, 80, 160, 1), 0.9)], dim=3)
     batch[1, 0, 0, 0], batch[1, 0, 1, 1], batch[2, 0, 0, 3] = float("nan"), 3.0, 1.5
-    result = swapper(who(9)).run(batch)
+    result = swapper().swap_batch(batch, who(9), ALL)
     assert result.images.shape == batch.shape and result.repaired == [1, 2]
     assert torch.isfinite(result.images).all() and result.images.min() >= 0 and result.images.max() <= 1
     assert torch.equal(result.images[0, ..., 3], batch[0, ..., 3])
@@ -159,45 +172,49 @@ def test_a_batch_is_not_written_to_and_stays_the_same_to_the_last_bit_where_noth
     batch = torch.rand(2, 80, 160, 3, generator=torch.Generator().manual_seed(0)) * 0.9
     batch[0, 40, 40, 0] = 1.0
     before = batch.clone()
-    result = swapper(who(9)).run(batch)
+    result = swapper().swap_batch(batch, who(9), ALL)
     assert torch.equal(batch, before) and torch.equal(result.images[1], before[1])
     untouched = result.masks[0] == 0
     assert torch.equal(result.images[0][untouched], before[0][untouched])
     assert not torch.equal(result.images[0], before[0])
     for beside in (False, True):
         with torch.inference_mode():
-            again = replace(swapper(who(9)), detect_beside=beside).run(before.clone())
+            again = swapper(detect_beside=beside).swap_batch(before.clone(), who(9), ALL)
         assert torch.equal(again.images, result.images) and torch.equal(again.masks, result.masks)
 
 
 @pytest.mark.parametrize("shape", [(0, 80, 160, 3), (1, 80, 160, 2), (80, 160, 3), (1, 0, 160, 3)])
 def test_what_is_no_batch_of_frames_is_refused(shape):
     with pytest.raises(StyleSwapError, match="expected frames"):
-        swapper(who(9)).run(torch.zeros(shape))
+        swapper().swap_batch(torch.zeros(shape), who(9))
 
 
 def test_identities_that_do_not_fit_are_refused_before_any_work():
+    def request(identity, model=None, **options):
+        # Not consumed: an error must not wait for the first frame.
+        swapper(model, **options).swap_frames([], identity, ALL)
+
     with pytest.raises(StyleSwapError, match="at least one"):
-        swapper()
+        request([])
     with pytest.raises(StyleSwapError, match="'w600k_r50'"):
-        FrameSwapper(paints_the_person, preset("tiny", recognizer="w600k_r50"), SeesMarks(), [who(9)])
+        request(who(9), PaintsThePerson("w600k_r50"))
     with pytest.raises(StyleSwapError, match="recognizer that made"):
-        swapper(who(9, "another"), options=SwapOptions(strength=0.5))
+        request(who(9, "another"), strength=0.5)
     inverted = who(9, w_plus=torch.zeros(4, 8), generator_sha256="a" * 64)
     with pytest.raises(StyleSwapError, match="another model"):
-        swapper(inverted, generator_sha256="b" * 64)
-    swapper(inverted, generator_sha256="a" * 64)
+        request(inverted, PaintsThePerson(sha256="b" * 64))
+    request(inverted, PaintsThePerson(sha256="a" * 64))
     with pytest.raises(StyleSwapError, match="reference was made with"):
         references_for([who(9, "another")], SeesMarks())
 
 
 def test_likeness_is_measured_on_a_few_frames_of_a_long_batch():
     batch = torch.stack([frame((40, 1))] * 40)
-    made = swapper(who(9))
-    result = made.run(batch)
+    made = swapper()
+    result = made.swap_batch(batch, who(9), ALL)
     measured = [report.frame for report in result.reports if report.swapped[0].similarity is not None]
     assert len(measured) == 16 and measured[0] == 0 and measured[-1] == 39
-    assert made.analyzer.embedded == 32
+    assert made.analysis.embedded == 32
 
 
 def test_canceling_and_progress():
@@ -212,7 +229,7 @@ def test_canceling_and_progress():
             raise Canceled
 
     with pytest.raises(Canceled):
-        swapper(who(9)).run(torch.stack([frame((40, 1))] * 5), on_frame)
+        swapper().swap_batch(torch.stack([frame((40, 1))] * 5), who(9), ALL, on_frame=on_frame)
     assert seen == [0, 1, 2]
 
 
@@ -228,7 +245,7 @@ def test_a_stream_gives_uint8_frames_back_in_order_and_of_any_size():
     ]
     copies = [one.copy() for one in frames]
     seen = []
-    done = list(swapper(who(9), options=SwapOptions(batch_size=3)).stream(iter(frames), seen.append))
+    done = list(swapper(batch_size=3).swap_frames(iter(frames), who(9), ALL, on_frame=seen.append))
     assert seen == [one.report.frame for one in done] == [0, 1, 2, 3, 4]
     for before, after, copy in zip(frames, done, copies, strict=True):
         assert np.array_equal(before, copy) and after.image.dtype == np.uint8 and after.image.shape == before.shape
@@ -239,17 +256,12 @@ def test_a_stream_gives_uint8_frames_back_in_order_and_of_any_size():
 
 
 def test_faces_of_several_frames_run_through_the_generator_together():
-    batches = []
-
-    def counts(crops, identities, own, strength):
-        batches.append(len(crops))
-        return paints_the_person(crops, identities, own, strength)
-
-    one = FrameSwapper(counts, CONFIG, SeesMarks(), [who(9)], options=SwapOptions(batch_size=4))
-    assert len(list(one.stream(uint8_frames(10)))) == 10 and batches == [4, 4, 2]
-    batches.clear()
-    list(one.stream(uint8_frames(3, ((40, 1), (120, 2)))))
-    assert batches == [4, 2]
+    model = PaintsThePerson()
+    one = swapper(model, batch_size=4)
+    assert len(list(one.swap_frames(uint8_frames(10), who(9), ALL))) == 10 and model.batches == [4, 4, 2]
+    model.batches.clear()
+    list(one.swap_frames(uint8_frames(3, ((40, 1), (120, 2))), who(9), ALL))
+    assert model.batches == [4, 2]
 
 
 @pytest.mark.parametrize("beside", [False, True])
@@ -262,8 +274,8 @@ def test_frames_are_searched_in_the_callers_thread_or_beside_it_with_the_same_re
             return super().detect(*args, **options)
 
     frames = uint8_frames(5, ((40, 1), (120, 2)))
-    expected = list(swapper(who(9)).stream(frames))
-    done = list(replace(swapper(who(9)), analyzer=Watched(), detect_beside=beside).stream(frames))
+    expected = list(swapper().swap_frames(frames, who(9), ALL))
+    done = list(swapper(analysis=Watched(), detect_beside=beside).swap_frames(frames, who(9), ALL))
     assert all(np.array_equal(one.image, other.image) for one, other in zip(done, expected, strict=True))
     assert len(threads) == 1 and threads.pop().startswith(THREAD_NAME) == beside
 
@@ -276,7 +288,7 @@ def test_a_long_stream_holds_few_frames_at_once():
             made.append(number)
             yield uint8_frames(1)[0]
 
-    stream = swapper(who(9), options=SwapOptions(batch_size=2)).stream(endless())
+    stream = swapper(batch_size=2).swap_frames(endless(), who(9), ALL)
     for done in stream:
         taken.append(done.report.frame)
         # Two wait or are worked on, two are made or being made.
@@ -301,21 +313,34 @@ def test_an_error_of_source_detector_or_callback_ends_a_stream_cleanly():
         ([np.zeros((8, 8), np.uint8)], int, StyleSwapError),
     ):
         with pytest.raises(error):
-            list(swapper(who(9), options=SwapOptions(batch_size=1)).stream(frames, on_frame))
+            list(swapper(batch_size=1).swap_frames(frames, who(9), ALL, on_frame=on_frame))
         assert not [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_NAME)]
 
 
-def test_swap_frames_bakes_and_gives_what_the_generator_gives():
+def test_frames_are_baked_and_equal_to_the_unbaked_generator():
     torch.manual_seed(0)
     generator = Generator(CONFIG).eval().requires_grad_(False)
     frames, cache = uint8_frames(3), BakedCache()
-    done = list(swap_frames(generator, SeesMarks(), frames, who(9), cache=cache, dtype=torch.float32))
+    baked = Swapper(StyleSwapNetwork(generator, cache=cache, dtype=torch.float32), SeesMarks())
+    unbaked = Swapper(StyleSwapNetwork(generator, baked=False), SeesMarks())
+    done = list(baked.swap_frames(frames, who(9)))
     assert len(cache) == 1
-    unbaked = FrameSwapper(partial(generate_faces, generator), CONFIG, SeesMarks(), [who(9)], FaceChoice("largest"))
-    with torch.no_grad():
-        for one, other in zip(done, unbaked.stream(frames), strict=True):
-            assert np.abs(one.image.astype(int) - other.image).max() <= 1 and torch.allclose(
-                one.mask, other.mask, atol=1e-4
-            )
+    for one, other in zip(done, unbaked.swap_frames(frames, who(9)), strict=True):
+        assert np.abs(one.image.astype(int) - other.image).max() <= 1 and torch.allclose(
+            one.mask, other.mask, atol=1e-4
+        )
     batch = torch.stack([torch.from_numpy(one).permute(2, 0, 1) for one in frames]) / 127.5 - 1
-    assert [tuple(one.image.shape) for one in swap_frames(generator, SeesMarks(), batch, who(9))] == [(3, 80, 160)] * 3
+    assert [tuple(one.image.shape) for one in baked.swap_frames(batch, who(9))] == [(3, 80, 160)] * 3
+
+
+def test_a_picture_a_batch_and_a_stream_are_one_pipeline():
+    picture = uint8_frames(1, ((40, 1), (120, 2)))[0]
+    one = swapper().swap(picture, who(9), "all")
+    (streamed,) = swapper().swap_frames([picture], who(9), "all")
+    batch = swapper().swap_batch(torch.from_numpy(picture)[None] / 255, who(9), "all")
+    assert np.array_equal(one.image, streamed.image) and torch.equal(one.mask, streamed.mask)
+    assert torch.equal(one.mask, batch.masks[0])
+    assert np.abs(batch.images[0].numpy() * 255 - one.image).max() <= 1
+    assert [face.similarity is None for face in (*one.faces, *streamed.faces)] == [False, False, True, True]
+    known = [(face.face, who(9)) for face in one.faces]
+    assert np.array_equal(swapper().swap_detected(picture, known).image, one.image)

@@ -6,16 +6,24 @@ import torch
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import template_points
+from styleswap_core.faces.choice import FaceChoice
 from styleswap_core.faces.detected import DetectedFace, order_faces
 from styleswap_core.identities.identity import Identity
 from styleswap_core.io.images import from_uint8, to_uint8
 from styleswap_core.model.generator import Generator, GeneratorOutput
 from styleswap_core.model.generator_config import preset
-from styleswap_core.pipeline.swap import domain_notice, generate_faces, swap_faces
+from styleswap_core.pipeline.face_jobs import SwapOptions
+from styleswap_core.pipeline.swapper import Swapper
+from styleswap_core.swappers.styleswap_network import StyleSwapNetwork, domain_notice, run_generator
 
 
 def unit(seed):
     return torch.nn.functional.normalize(torch.randn(512, generator=torch.Generator().manual_seed(seed)), dim=0)
+
+
+def swap(generator, analysis, picture, identity, faces="largest", sha256="", **options):
+    model = StyleSwapNetwork(generator, sha256=sha256, baked=False)
+    return Swapper(model, analysis, SwapOptions(**options)).swap(picture, identity, faces)
 
 
 class KnownFaces:
@@ -33,7 +41,7 @@ class KnownFaces:
         box = np.float32([x - self.side / 3, y - self.side / 3, x + self.side / 3, y + self.side / 2])
         return DetectedFace(0, 0.9, box, points.astype(np.float32))
 
-    def detect(self, picture, order="largest"):
+    def detect(self, picture, order="largest", embed=True):
         # Frames that are all black have no faces.
         return order_faces(self.faces, order) if picture.any() else []
 
@@ -80,11 +88,11 @@ def target():
 
 def test_only_the_face_changes(generator, identity, target):
     before = target.copy()
-    result = swap_faces(generator, KnownFaces((120, 80)), target, identity)
+    result = swap(generator, KnownFaces((120, 80)), target, identity)
     assert np.array_equal(target, before), "the caller's picture is not written to"
     assert result.image.dtype == np.uint8 and result.image.shape == target.shape
-    assert tuple(result.mask.shape) == (1, 160, 240) and result.mask.max() > 0.9
-    untouched = (result.mask[0] == 0).numpy()
+    assert tuple(result.mask.shape) == (160, 240) and result.mask.max() > 0.9
+    untouched = (result.mask == 0).numpy()
     assert np.array_equal(result.image[untouched], target[untouched]) and untouched.mean() > 0.7
     assert not np.array_equal(result.image, target)
 
@@ -114,64 +122,66 @@ def test_an_exact_generator_leaves_the_picture_as_it_is(identity):
     y, x = np.mgrid[0:300, 0:300]
     picture = np.stack([x * 0.8, y * 0.8, 120 + 60 * np.sin(x / 20) * np.sin(y / 17)], -1).astype(np.uint8)
     for side in (90.0, 128.0, 240.0):
-        result = swap_faces(Mirror(), KnownFaces((150.3, 149.6), side=side), picture, identity)
+        result = swap(Mirror(), KnownFaces((150.3, 149.6), side=side), picture, identity)
         difference = np.abs(result.image.astype(int) - picture)
         assert result.mask.max() == 1.0 and difference.max() <= 2 and difference.mean() < 0.5
 
 
 def test_float_and_uint8_targets_agree(generator, identity, target):
     analyzer = KnownFaces((120, 80))
-    as_array = swap_faces(generator, analyzer, target, identity)
-    as_tensor = swap_faces(generator, analyzer, from_uint8(target), identity)
-    assert as_tensor.image.shape == (1, 3, 160, 240) and as_tensor.mask.shape == (1, 1, 160, 240)
-    assert np.abs(to_uint8(as_tensor.image)[0].astype(int) - as_array.image).max() <= 1
-    assert torch.allclose(as_tensor.mask[0], as_array.mask)
-    untouched = (as_tensor.mask == 0).expand(-1, 3, -1, -1)
-    assert torch.equal(as_tensor.image[untouched], from_uint8(target)[untouched])
+    as_array = swap(generator, analyzer, target, identity)
+    as_tensor = swap(generator, analyzer, from_uint8(target)[0], identity)
+    assert as_tensor.image.shape == (3, 160, 240) and as_tensor.mask.shape == (160, 240)
+    assert np.abs(to_uint8(as_tensor.image[None])[0].astype(int) - as_array.image).max() <= 1
+    assert torch.allclose(as_tensor.mask, as_array.mask)
+    untouched = (as_tensor.mask == 0).expand(3, -1, -1)
+    assert torch.equal(as_tensor.image[untouched], from_uint8(target)[0][untouched])
 
 
 def test_a_batch_equals_its_pictures_one_by_one(generator, identity, target):
     frames = torch.cat([from_uint8(target), torch.full((1, 3, 160, 240), -1.0), from_uint8(target[::-1])])
     analyzer = KnownFaces((60, 80), (180, 80))
-    together = swap_faces(generator, analyzer, frames, identity, "all", batch_size=3)
+    swapper = Swapper(StyleSwapNetwork(generator, baked=False), analyzer, SwapOptions(batch_size=3))
+    together = list(swapper.swap_frames(frames, identity, "all"))
     for i in (0, 2):
-        alone = swap_faces(generator, analyzer, frames[i : i + 1], identity, "all")
-        assert torch.allclose(together.image[i], alone.image[0], atol=1e-4)
-    assert torch.equal(together.image[1], frames[1]), "a frame without a face stays as it is"
-    assert [(swapped.picture, swapped.face.index) for swapped in together.faces] == [(0, 0), (0, 1), (2, 0), (2, 1)]
+        alone = swap(generator, analyzer, frames[i], identity, "all")
+        assert torch.allclose(together[i].image, alone.image, atol=1e-4)
+    assert torch.equal(together[1].image, frames[1]), "a frame without a face stays as it is"
+    faces = [(face.picture, face.face.index) for result in together for face in result.faces]
+    assert faces == [(0, 0), (0, 1), (2, 0), (2, 1)]
 
 
 def test_chosen_faces_alone_are_swapped(generator, identity, target):
     analyzer = KnownFaces((60, 80), (180, 80))
-    result = swap_faces(generator, analyzer, target, identity, "1", order="left-right")
+    result = swap(generator, analyzer, target, identity, FaceChoice.parse("1", "left-right"))
     assert [swapped.face.index for swapped in result.faces] == [1]
     assert result.mask[..., :120].max() == 0 and result.mask[..., 120:].max() > 0.9
-    both = swap_faces(generator, analyzer, target, identity, [0, 1], order="left-right")
+    both = swap(generator, analyzer, target, identity, FaceChoice.parse([0, 1], "left-right"))
     assert both.mask[..., :120].max() > 0.9 and np.array_equal(both.image[:, 140:], result.image[:, 140:])
 
 
 def test_report(generator, identity, target):
-    result = swap_faces(generator, KnownFaces((120, 80), side=64), target, identity)
+    result = swap(generator, KnownFaces((120, 80), side=64), target, identity)
     (swapped,) = result.faces
     assert swapped.scale == pytest.approx(32 / 64, rel=1e-3)
     assert -1 <= swapped.similarity <= 1 and swapped.similarity != swapped.similarity_before
     expected = KnownFaces((120, 80)).embed(result.image, swapped.face.points) @ identity.id_embedding.numpy()
     assert swapped.similarity == pytest.approx(float(expected), abs=1e-5)
     foreign = Identity(unit(1), "another", "b" * 64)
-    assert swap_faces(generator, KnownFaces((120, 80)), target, foreign).faces[0].similarity is None
+    assert swap(generator, KnownFaces((120, 80)), target, foreign).faces[0].similarity is None
 
 
 def test_faces_at_the_picture_edge(generator, identity, target):
     for center in ((0, 0), (240, 160), (-10, 80), (120, 155)):
-        result = swap_faces(generator, KnownFaces(center), target, identity)
+        result = swap(generator, KnownFaces(center), target, identity)
         assert result.image.shape == target.shape
 
 
 def test_a_picture_of_12000_px_is_no_problem(generator, identity):
     picture = np.zeros((12000, 3000, 3), dtype=np.uint8)
     picture[5600:6400, 1000:2000] = 90
-    result = swap_faces(generator, KnownFaces((1500, 6000), side=700), picture, identity)
-    assert result.mask[0, 6000, 1500] > 0.9 and not np.array_equal(result.image[6000, 1500], picture[6000, 1500])
+    result = swap(generator, KnownFaces((1500, 6000), side=700), picture, identity)
+    assert result.mask[6000, 1500] > 0.9 and not np.array_equal(result.image[6000, 1500], picture[6000, 1500])
 
 
 def test_w_plus_is_used_and_bound_to_its_generator(generator, identity, target):
@@ -179,30 +189,30 @@ def test_w_plus_is_used_and_bound_to_its_generator(generator, identity, target):
     with torch.no_grad():
         w_plus = generator.inner.broadcast(generator.inner.mapping(identity.id_embedding[None]))[0]
     inverted = Identity(unit(5), "projection", "a" * 64, w_plus=w_plus, generator_sha256="c" * 64)
-    result = swap_faces(generator, analyzer, target, inverted, generator_sha256="c" * 64)
-    plain = swap_faces(generator, analyzer, target, identity)
+    result = swap(generator, analyzer, target, inverted, sha256="c" * 64)
+    plain = swap(generator, analyzer, target, identity)
     assert np.abs(result.image.astype(int) - plain.image).max() <= 1
     with pytest.raises(StyleSwapError, match="another model"):
-        swap_faces(generator, analyzer, target, inverted, generator_sha256="d" * 64)
+        swap(generator, analyzer, target, inverted, sha256="d" * 64)
 
 
 def test_the_identity_must_fit_the_generator(target):
     torch.manual_seed(0)
     generator = Generator(preset("tiny", recognizer="projection")).eval()
     analyzer = KnownFaces((120, 80))
-    swap_faces(generator, analyzer, target, Identity(unit(1), "projection"))
+    swap(generator, analyzer, target, Identity(unit(1), "projection"))
     with pytest.raises(StyleSwapError, match="'projection'.*'w600k_r50'"):
-        swap_faces(generator, analyzer, target, Identity(unit(1), "w600k_r50"))
+        swap(generator, analyzer, target, Identity(unit(1), "w600k_r50"))
 
 
 def test_mask_options(generator, identity, target):
     analyzer = KnownFaces((120, 80))
-    plain = swap_faces(generator, analyzer, target, identity).mask.sum()
-    assert swap_faces(generator, analyzer, target, identity, mask_grow=3).mask.sum() > plain
-    assert swap_faces(generator, analyzer, target, identity, mask_grow=-3).mask.sum() < plain
-    soft = swap_faces(generator, analyzer, target, identity, mask_feather=6.0)
-    sharp = swap_faces(generator, analyzer, target, identity)
-    assert soft.mask.diff(dim=1).abs().max() < sharp.mask.diff(dim=1).abs().max()
+    plain = swap(generator, analyzer, target, identity).mask.sum()
+    assert swap(generator, analyzer, target, identity, mask_grow=3).mask.sum() > plain
+    assert swap(generator, analyzer, target, identity, mask_grow=-3).mask.sum() < plain
+    soft = swap(generator, analyzer, target, identity, mask_feather=6.0)
+    sharp = swap(generator, analyzer, target, identity)
+    assert soft.mask.diff(dim=0).abs().max() < sharp.mask.diff(dim=0).abs().max()
 
 
 @pytest.mark.parametrize("inverted", [False, True])
@@ -214,21 +224,21 @@ def test_strength_goes_from_the_target_to_the_source(generator, identity, target
             w_plus = generator.broadcast(generator.map_identity(identity.id_embedding[None]))[0]
         identity = Identity(identity.id_embedding, "projection", "a" * 64, w_plus=w_plus, generator_sha256="c" * 64)
 
-    def swap(who, strength):
+    def swapped(who, strength):
         sha = who.generator_sha256
-        return swap_faces(generator, analyzer, target, who, strength=strength, generator_sha256=sha).image.astype(int)
+        return swap(generator, analyzer, target, who, strength=strength, sha256=sha).image.astype(int)
 
-    assert np.abs(swap(identity, 0.0) - swap(own, 1.0)).max() <= 1
-    half = swap(identity, 0.5)
-    to_source, to_own = (np.abs(half - swap(who, 1.0)).mean() for who in (identity, own))
-    assert 0 < to_source < np.abs(swap(own, 1.0) - swap(identity, 1.0)).mean() and to_own > 0
+    assert np.abs(swapped(identity, 0.0) - swapped(own, 1.0)).max() <= 1
+    half = swapped(identity, 0.5)
+    to_source, to_own = (np.abs(half - swapped(who, 1.0)).mean() for who in (identity, own))
+    assert 0 < to_source < np.abs(swapped(own, 1.0) - swapped(identity, 1.0)).mean() and to_own > 0
 
 
 def test_strength_mixes_in_w(generator, identity):
     crops, own = torch.rand(2, 3, 32, 32) * 2 - 1, torch.stack([unit(7), unit(8)])
     people = [identity, Identity(unit(3), "projection", "a" * 64)]
     with torch.no_grad():
-        mixed = generate_faces(generator, crops, people, own, 0.25)
+        mixed = run_generator(generator, crops, people, own, 0.25)
         source = generator.map_identity(torch.stack([who.id_embedding for who in people]))
         w = 0.75 * generator.map_identity(own) + 0.25 * source
         expected = generator.synthesis(generator.broadcast(w), generator.encode(crops), crops)
@@ -239,18 +249,16 @@ def test_strength_errors(generator, identity, target):
     analyzer = KnownFaces((120, 80))
     for strength in (-0.1, 1.1, float("nan")):
         with pytest.raises(StyleSwapError, match="strength from 0 to 1"):
-            swap_faces(generator, analyzer, target, identity, strength=strength)
+            swap(generator, analyzer, target, identity, strength=strength)
     with pytest.raises(StyleSwapError, match="recognizer that made"):
-        swap_faces(generator, analyzer, target, Identity(unit(1), "another"), strength=0.5)
+        swap(generator, analyzer, target, Identity(unit(1), "another"), strength=0.5)
 
 
 def test_no_face_is_an_error(generator, identity, target):
     with pytest.raises(StyleSwapError, match="no face found"):
-        swap_faces(generator, KnownFaces(), target, identity)
-    with pytest.raises(StyleSwapError, match="no face found"):
-        swap_faces(generator, KnownFaces((120, 80)), torch.zeros(0, 3, 64, 64), identity)
-    with pytest.raises(StyleSwapError, match="only 1 face"):
-        swap_faces(generator, KnownFaces((120, 80)), target, identity, "4")
+        swap(generator, KnownFaces(), target, identity)
+    with pytest.raises(StyleSwapError, match="no face 4, 1 face found"):
+        swap(generator, KnownFaces((120, 80)), target, identity, "4")
 
 
 @pytest.mark.parametrize(
@@ -258,13 +266,13 @@ def test_no_face_is_an_error(generator, identity, target):
     [
         np.zeros((64, 64, 3), np.float32),
         np.zeros((64, 64), np.uint8),
-        torch.zeros(3, 64, 64),
-        torch.zeros(1, 64, 64, 3),
+        torch.zeros(1, 3, 64, 64),
+        torch.zeros(64, 64, 3),
     ],
 )
 def test_other_targets_are_refused(generator, identity, target):
     with pytest.raises(StyleSwapError, match="expected a target"):
-        swap_faces(generator, KnownFaces((32, 32)), target, identity)
+        swap(generator, KnownFaces((32, 32)), target, identity)
 
 
 def test_a_synthetic_model_says_so_unless_the_picture_is_rendered():

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from styleswap_core.checkpoints import load_generator
-from styleswap_core.commands.swap_setup import DEMO_MODEL
 from styleswap_core.faces.analysis import load_face_analysis
 from styleswap_core.faces.packs import DEMO_PACK
 from styleswap_core.identities.identity import extract_identity
 from styleswap_core.io.images import save_image, to_uint8
-from styleswap_core.pipeline.swap import SYNTHETIC_NOTICE, swap_faces
+from styleswap_core.pipeline.swapper import Swapper
+from styleswap_core.swappers.styleswap_network import SYNTHETIC_NOTICE, load_model
 from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
 from styleswap_core.synthetic.world import render
 
@@ -65,17 +64,16 @@ def test_faces_are_found_where_they_are(analyzer, scenes):
 
 
 def test_the_demo_swap_gives_the_sources_face(analyzer, scenes, tmp_path):
-    generator, metadata = load_generator(DEMO_MODEL)
-    generator.eval()
-    assert metadata["domain"] == "synthetic"
+    model = load_model(device="cpu", baked=False)
+    assert model.metadata["domain"] == "synthetic" and model.notice() == SYNTHETIC_NOTICE
+    swapper = Swapper(model, analyzer)
     source, target, exact = (to_uint8(rendered.image) for rendered in scenes)
     closer, error_before, error_after = 0, [], []
     for i in range(PEOPLE):
         save_image(tmp_path / f"{i}.png", source[i])
         identity, _ = extract_identity([tmp_path / f"{i}.png"], analyzer)
-        result = swap_faces(generator, analyzer, target[i], identity, metadata=metadata)
-        assert result.notice == SYNTHETIC_NOTICE
-        untouched = (result.mask[0] == 0).numpy()
+        result = swapper.swap(target[i], identity)
+        untouched = (result.mask == 0).numpy()
         assert np.array_equal(result.image[untouched], target[i][untouched]) and untouched.mean() > 0.3
         closer += result.faces[0].similarity > result.faces[0].similarity_before + 0.1
         error_before.append(np.abs(target[i].astype(int) - exact[i]).mean())

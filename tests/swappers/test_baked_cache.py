@@ -6,8 +6,8 @@ import torch.nn.functional as F
 
 from styleswap_core.identities.identity import Identity
 from styleswap_core.model import Generator, preset
-from styleswap_core.pipeline.swap import generate_faces
-from styleswap_core.swappers.baked_cache import BakedCache, BakedFaces, identity_sha256
+from styleswap_core.swappers.baked_cache import BakedCache
+from styleswap_core.swappers.styleswap_network import StyleSwapNetwork, identity_sha256, run_generator
 
 
 def who(seed, **more):
@@ -30,13 +30,13 @@ def inverted(generator, seed):
 def test_each_face_becomes_its_own_identity(generator):
     people = [who(1), inverted(generator, 2), who(1), who(3)]
     crops = torch.rand(4, 3, 32, 32) * 2 - 1
-    faces = BakedFaces(generator, dtype=torch.float32)
-    expected = generate_faces(generator, crops, people)
-    for one, other in zip(expected, faces(crops, people), strict=True):
+    faces = StyleSwapNetwork(generator, dtype=torch.float32)
+    expected = run_generator(generator, crops, people)
+    for one, other in zip(expected, faces.swap_crops(crops, people), strict=True):
         assert (one - other).abs().max() < 1e-4
     assert len(faces.cache) == 3
-    alone = faces(crops[:2], [who(3)] * 2)
-    assert (alone.image - generate_faces(generator, crops[:2], [who(3)] * 2).image).abs().max() < 1e-4
+    alone = faces.swap_crops(crops[:2], [who(3)] * 2)
+    assert (alone.rgb - run_generator(generator, crops[:2], [who(3)] * 2).rgb).abs().max() < 1e-4
 
 
 def test_weights_for_longer_embeddings_get_them_baked_or_not():
@@ -45,17 +45,19 @@ def test_weights_for_longer_embeddings_get_them_baked_or_not():
     # Without a bias the norm after this layer would hide every length.
     torch.nn.init.normal_(generator.mapping.input.bias)
     crops, person = torch.rand(1, 3, 32, 32) * 2 - 1, who(1)
-    expected = generator(crops, 20 * person.id_embedding[None]).image
-    assert (expected - generator(crops, person.id_embedding[None]).image).abs().max() > 1e-2
-    assert (generate_faces(generator, crops, [person]).image - expected).abs().max() < 1e-5
-    assert (BakedFaces(generator, dtype=torch.float32)(crops, [person]).image - expected).abs().max() < 1e-4
+    expected = generator(crops, 20 * person.id_embedding[None]).rgb
+    assert (expected - generator(crops, person.id_embedding[None]).rgb).abs().max() > 1e-2
+    assert (run_generator(generator, crops, [person]).rgb - expected).abs().max() < 1e-5
+    assert (
+        StyleSwapNetwork(generator, dtype=torch.float32).swap_crops(crops, [person]).rgb - expected
+    ).abs().max() < 1e-4
 
 
 def test_a_strength_below_1_runs_unbaked(generator):
     crops, own = torch.rand(2, 3, 32, 32) * 2 - 1, torch.stack([who(8).id_embedding, who(9).id_embedding])
-    faces = BakedFaces(generator)
-    expected = generate_faces(generator, crops, [who(1)] * 2, own, 0.5)
-    assert torch.equal(faces(crops, [who(1)] * 2, own, 0.5).image, expected.image) and len(faces.cache) == 0
+    faces = StyleSwapNetwork(generator)
+    expected = run_generator(generator, crops, [who(1)] * 2, own, 0.5)
+    assert torch.equal(faces.swap_crops(crops, [who(1)] * 2, own, 0.5).rgb, expected.rgb) and len(faces.cache) == 0
 
 
 def test_an_identity_is_known_by_what_the_generator_sees_of_it(generator):
@@ -66,11 +68,13 @@ def test_an_identity_is_known_by_what_the_generator_sees_of_it(generator):
 def test_a_cache_is_shared_by_generators_of_one_hash_alone(generator):
     cache = BakedCache()
     first, again, other, nameless, nameless2 = (
-        BakedFaces(generator, sha, cache, torch.float32) for sha in ("a", "a", "b", "", "")
+        StyleSwapNetwork(generator, sha256=sha, cache=cache, dtype=torch.float32) for sha in ("a", "a", "b", "", "")
     )
-    assert first.baked(who(1)) is again.baked(who(1)) is not other.baked(who(1))
-    assert nameless.baked(who(1)) is nameless.baked(who(1)) is not nameless2.baked(who(1))
-    assert BakedFaces(generator, "a", cache, torch.bfloat16).baked(who(1)) is not first.baked(who(1))
+    assert first.baked_for(who(1)) is again.baked_for(who(1)) is not other.baked_for(who(1))
+    assert nameless.baked_for(who(1)) is nameless.baked_for(who(1)) is not nameless2.baked_for(who(1))
+    assert StyleSwapNetwork(generator, sha256="a", cache=cache, dtype=torch.bfloat16).baked_for(
+        who(1)
+    ) is not first.baked_for(who(1))
     assert len(cache) == 5
 
 

@@ -1,0 +1,139 @@
+"""Swapping of known faces: cut aligned crops, run the network, shape the mask, paste.
+
+The pipeline's steps after detection, for any number of faces in any number of pictures.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..compositing.blending import feather_mask, grow_mask, layer_for_mask
+from ..compositing.canvas import Canvas
+from ..errors import StyleSwapError
+from ..faces.alignment import estimate_similarity, matrix_scale, template_points
+from ..faces.detected import DetectedFace, FaceAnalyzer
+from ..identities.identity import Identity, is_recognizer
+from ..swappers.network import SwappingNetwork
+from .results import SwappedFace
+
+
+@dataclass(frozen=True)
+class SwapOptions:
+    """Options for swapping a face.
+
+    Attributes:
+        strength: 1 gives the source's identity, 0 the target's own (the face as the network draws it); values between
+            interpolate. Below 1 the face analysis must have the recognizer that made the identity.
+        mask_grow: Pixels of the aligned crop by which the swapped region grows; negative values shrink it.
+        mask_feather: Pixels of the aligned crop over which its outline softens.
+        batch_size: Maximum number of faces that run through the network together.
+    """
+
+    strength: float = 1.0
+    mask_grow: int = 0
+    mask_feather: float = 0.0
+    batch_size: int = 8
+
+
+@dataclass(frozen=True, eq=False)
+class FaceJob:
+    """A face of one of the canvas's pictures, and the identity it gets."""
+
+    picture: int
+    face: DetectedFace
+    identity: Identity
+
+
+@torch.no_grad()
+def swap_jobs(
+    canvas: Canvas,
+    jobs: Sequence[FaceJob],
+    model: SwappingNetwork,
+    analysis: FaceAnalyzer,
+    options: SwapOptions,
+    crop_device: torch.device | str,
+) -> torch.Tensor:
+    """Swap faces into the canvas's result, `options.batch_size` at a time.
+
+    Args:
+        canvas: Holds the pictures that the jobs refer to.
+        jobs: Faces to swap.
+        model: The swapping network.
+        analysis: Embeds the targets' own faces where `options.strength` is below 1.
+        options: How to swap.
+        crop_device: Device on which crops are cut and pasted, ideally the network's.
+
+    Returns:
+        (len(jobs), 3, S, S) float32, -1..1, on the CPU: the swapped aligned crops in the order of the jobs.
+    """
+    if not jobs:
+        return torch.zeros(0, 3, model.size, model.size)
+    matrices = crop_matrices([job.face for job in jobs], model.template, model.size)
+    swapped = []
+    for start in range(0, len(jobs), options.batch_size):
+        part = jobs[start : start + options.batch_size]
+        pictures, part_matrices = [job.picture for job in part], matrices[start : start + len(part)]
+        crops = canvas.read_crops(pictures, part_matrices, model.size, crop_device)
+        own = None if options.strength == 1.0 else _own_embeddings(canvas, analysis, part)
+        output = model.swap_crops(crops, [job.identity for job in part], own, options.strength)
+        rgb, mask, crops = output.rgb.float(), output.mask.float(), crops.to(output.rgb.device)
+        wanted = feather_mask(grow_mask(mask, options.mask_grow), options.mask_feather)
+        layers = layer_for_mask(rgb, crops, mask, wanted)
+        canvas.paste(pictures, layers, wanted, part_matrices)
+        swapped.append(torch.lerp(crops, layers, wanted).clamp(-1.0, 1.0).cpu())
+    return torch.cat(swapped)
+
+
+def crop_matrices(faces: Sequence[DetectedFace], template: str, size: int) -> torch.Tensor:
+    """(len(faces), 2, 3), picture -> aligned crop of `size` pixels on a crop template."""
+    points = torch.from_numpy(np.stack([face.points for face in faces])).float()
+    return estimate_similarity(points, template_points(template, size))
+
+
+def report_face(
+    canvas: Canvas, analysis: FaceAnalyzer, job: FaceJob, model: SwappingNetwork, frame: int, measure: bool
+) -> SwappedFace:
+    """Report on a face after `swap_jobs`.
+
+    Args:
+        canvas: Holds the target and the result.
+        analysis: Measures the similarities.
+        job: The face.
+        model: The network that swapped it.
+        frame: Number of its frame, for the report.
+        measure: Measure the similarity to the source before and after, at two runs of the recognizer.
+    """
+    before = after = None
+    if measure and is_recognizer(job.identity, analysis):
+        source = job.identity.id_embedding.numpy()
+        before = float(_own_embedding(canvas, analysis, job) @ source)
+        after = float(analysis.embed(canvas.pixels(job.picture, result=True), job.face.points) @ source)
+    matrix = crop_matrices([job.face], model.template, model.size)
+    return SwappedFace(frame, job.face, matrix[0], float(matrix_scale(matrix)), before, after)
+
+
+def check_strength(strength: float, analysis: FaceAnalyzer, identity: Identity) -> None:
+    """Check a strength.
+
+    Raises:
+        StyleSwapError: It is out of range, or needs embeddings that the face analysis cannot make.
+    """
+    if not 0.0 <= strength <= 1.0:
+        raise StyleSwapError(f"expected a strength from 0 to 1, got {strength}")
+    if strength < 1.0 and not is_recognizer(identity, analysis):
+        raise StyleSwapError(
+            f"a strength below 1 needs the recognizer that made the identity ({identity.recognizer!r}), the face"
+            f" analysis has {analysis.recognizer_name!r}; use the pack that the identity was extracted with"
+        )
+
+
+def _own_embeddings(canvas: Canvas, analysis: FaceAnalyzer, jobs: Sequence[FaceJob]) -> torch.Tensor:
+    """(len(jobs), 512): embeddings of the target's unswapped faces."""
+    return torch.from_numpy(np.stack([_own_embedding(canvas, analysis, job) for job in jobs])).float()
+
+
+def _own_embedding(canvas: Canvas, analysis: FaceAnalyzer, job: FaceJob) -> np.ndarray:
+    known = job.face.id_embedding
+    return analysis.embed(canvas.pixels(job.picture), job.face.points) if known is None else known

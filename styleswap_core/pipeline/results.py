@@ -1,0 +1,89 @@
+"""Results of the pipeline."""
+
+from dataclasses import dataclass
+
+import torch
+
+from ..compositing.pixels import Picture
+from ..faces.detected import DetectedFace
+
+
+@dataclass(frozen=True, eq=False)
+class SwappedFace:
+    """Report on one swapped face.
+
+    Attributes:
+        picture: Number of its frame; 0 for a single picture.
+        face: The detection; its `index` counts within the frame.
+        matrix: (2, 3), picture -> aligned crop.
+        scale: Pixels of the aligned crop per pixel of the picture; above 1 the face is smaller than the network's crop.
+        similarity_before: Cosine similarity of the target's face to the source identity; None if it was not measured,
+            or if the face analysis has another recognizer than the identity.
+        similarity: The same for the face in the result.
+    """
+
+    picture: int
+    face: DetectedFace
+    matrix: torch.Tensor
+    scale: float
+    similarity_before: float | None
+    similarity: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class FrameReport:
+    """Report on one frame.
+
+    Attributes:
+        frame: Its number, counted from 0.
+        faces_found: Number of faces that the detector found.
+        swapped: The faces that were swapped.
+        problems: One sentence per face that was asked for and not swapped.
+    """
+
+    frame: int
+    faces_found: int
+    swapped: list[SwappedFace]
+    problems: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class SwapResult:
+    """One picture or frame after swapping.
+
+    Attributes:
+        image: In the form of the input: (H, W, 3) uint8, or (3, H, W) float -1..1, or (H, W, 3) float 0..1 for a
+            `NodeFrame`. Pixels outside swapped faces keep their exact values.
+        mask: (H, W) float32, 0..1: the share of each pixel that was replaced.
+        crops: (N, 3, S, S) float32, -1..1: the swapped aligned crops; N may be 0.
+        report: What happened.
+    """
+
+    image: Picture
+    mask: torch.Tensor
+    crops: torch.Tensor
+    report: FrameReport
+
+    @property
+    def faces(self) -> list[SwappedFace]:
+        """The swapped faces."""
+        return self.report.swapped
+
+
+@dataclass(frozen=True, eq=False)
+class BatchResult:
+    """A batch of frames after swapping.
+
+    Attributes:
+        images: (B, H, W, C) float32, 0..1, with the input's C; a fourth channel is untouched.
+        masks: (B, H, W) float32, 0..1: the share of each pixel that was replaced.
+        crops: (N, S, S, 3) float32, 0..1: the swapped aligned crops of all frames in order; N may be 0.
+        reports: One per frame, in order.
+        repaired: Numbers of the frames with values outside 0..1 or NaN, which were clipped.
+    """
+
+    images: torch.Tensor
+    masks: torch.Tensor
+    crops: torch.Tensor
+    reports: list[FrameReport]
+    repaired: list[int]

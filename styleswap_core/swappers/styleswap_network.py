@@ -1,0 +1,217 @@
+"""StyleSwap's generator as a swapping network, baked for each identity it meets."""
+
+import hashlib
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..checkpoints import DEMO_MODEL, load_generator, model_sha256
+from ..devices import choose_device
+from ..errors import StyleSwapError
+from ..identities.identity import Identity
+from ..model import Generator
+from ..model.inference.baked_generator import BakedGenerator
+from ..model.inference.packed_conv import fastest_dtype
+from .baked_cache import BakedCache
+from .network import SwappedCrops
+
+SYNTHETIC_NOTICE = (
+    "this demo model knows rendered faces only: on a photograph the result will not look like the source person;"
+    " for photographs train on your own pictures (styleswap train) or use a model made from photographs"
+)
+STARTING_POINT_NOTICE = (
+    "this model was converted as a starting point for training (styleswap train) and cannot swap yet"
+)
+
+
+class StyleSwapNetwork:
+    """A `Generator` behind the interface of `network.SwappingNetwork`.
+
+    By default each identity is baked into a copy of the generator (`model.inference`), which is several times faster
+    but takes about as long to make as one or two swaps. A strength below 1 depends on each target's own identity, which
+    cannot be baked; such crops run through the generator itself.
+
+    Attributes:
+        generator: The generator, on the device where it runs.
+        metadata: Free-form metadata of its checkpoint.
+        baked: Whether identities are baked.
+        cache: Baked generators, shared if passed in.
+        dtype: Precision of the baked convolutions.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        *,
+        sha256: str = "",
+        metadata: Mapping[str, object] | None = None,
+        baked: bool = True,
+        cache: BakedCache[BakedGenerator] | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """Wrap a generator.
+
+        Args:
+            generator: On the device where it is to run, in evaluation mode.
+            sha256: SHA-256 of its checkpoint; required for identities with `w_plus` and for sharing a cache.
+            metadata: Metadata of its checkpoint; decides on `notice`.
+            baked: Bake identities; turn off where each identity meets only one or two pictures.
+            cache: Cache to use; a new one by default.
+            dtype: Precision of the baked convolutions; by default the fastest that the device has.
+        """
+        self.generator = generator
+        self.metadata = dict(metadata or {})
+        self.baked = baked
+        self.cache: BakedCache[BakedGenerator] = BakedCache() if cache is None else cache
+        self.dtype = fastest_dtype(self.device) if dtype is None else dtype
+        self._sha256 = sha256
+        # Without a hash its entries must not be shared: an object equals only itself.
+        self._key: Hashable = sha256 or object()
+
+    @property
+    def size(self) -> int:
+        """Edge length of its aligned crops in pixels."""
+        return self.generator.config.size
+
+    @property
+    def template(self) -> str:
+        """Name of its crop template."""
+        return self.generator.config.template
+
+    @property
+    def recognizer(self) -> str:
+        """Recognizer whose embeddings it takes."""
+        return self.generator.config.recognizer
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether the generator has a mask branch."""
+        return self.generator.config.mask_branch
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the checkpoint, or an empty string."""
+        return self._sha256
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the generator."""
+        return next(self.generator.parameters()).device
+
+    def notice(self, rendered: bool = False) -> str | None:
+        """Limitation of the model that a user should know, see `domain_notice`."""
+        return domain_notice(self.metadata, rendered)
+
+    @torch.no_grad()
+    def swap_crops(
+        self,
+        crops: Tensor,
+        identities: Sequence[Identity],
+        own_embeddings: Tensor | None = None,
+        strength: float = 1.0,
+    ) -> SwappedCrops:
+        """Swap aligned crops (B, 3, S, S), -1..1, for B identities; see `SwappingNetwork.swap_crops`."""
+        if own_embeddings is not None or not self.baked:
+            return run_generator(self.generator, crops, identities, own_embeddings, strength)
+        crops = crops.to(self.device, torch.float32)
+        rows_by_identity: dict[str, list[int]] = {}
+        for row, identity in enumerate(identities):
+            rows_by_identity.setdefault(identity_sha256(identity), []).append(row)
+        if len(rows_by_identity) == 1:
+            output = self.baked_for(identities[0])(crops)
+            return SwappedCrops(output.rgb, output.mask)
+        parts = [self.baked_for(identities[rows[0]])(crops[rows]) for rows in rows_by_identity.values()]
+        order = torch.tensor([row for rows in rows_by_identity.values() for row in rows], device=self.device).argsort()
+        return SwappedCrops(
+            torch.cat([part.rgb for part in parts])[order], torch.cat([part.mask for part in parts])[order]
+        )
+
+    def baked_for(self, identity: Identity) -> BakedGenerator:
+        """The generator baked for an identity, from the cache if it is there."""
+        key = (self._key, identity_sha256(identity), self.dtype, str(self.device))
+        return self.cache.get(key, lambda: bake_identity(self.generator, identity, self.dtype))
+
+
+def load_model(
+    path: str | Path | None = None, device: str | torch.device | None = None, *, baked: bool = True
+) -> StyleSwapNetwork:
+    """Model from a checkpoint, ready to swap.
+
+    Args:
+        path: A `.safetensors` file of this project; the demo model by default.
+        device: `cpu`, `cuda`, ...; by default CUDA if there is one, otherwise the CPU.
+        baked: See `StyleSwapNetwork`.
+
+    Raises:
+        StyleSwapError: The file is missing or damaged, or the device does not exist.
+    """
+    if path is None and not DEMO_MODEL.is_file():
+        raise StyleSwapError(f"the demo model {DEMO_MODEL} is missing; reinstall the package, or name a model file")
+    file = Path(path) if path is not None else DEMO_MODEL
+    place = device if isinstance(device, torch.device) else choose_device(device)
+    generator, metadata = load_generator(file)
+    generator = generator.eval().requires_grad_(False).to(place)
+    return StyleSwapNetwork(generator, sha256=model_sha256(file), metadata=metadata, baked=baked)
+
+
+@torch.no_grad()
+def run_generator(
+    generator: Generator,
+    crops: Tensor,
+    identities: Sequence[Identity],
+    own_embeddings: Tensor | None = None,
+    strength: float = 1.0,
+) -> SwappedCrops:
+    """Output of the unbaked generator, on its device; arguments as for `SwappingNetwork.swap_crops`.
+
+    `strength` interpolates in W: 0 is `FC_w` of the target's own embedding, 1 the source.
+    """
+    weight = next(generator.parameters())
+    crops = crops.to(weight)
+    embeddings = torch.stack([identity.id_embedding for identity in identities]).to(weight)
+    w_plus = generator.broadcast(generator.map_identity(embeddings))
+    if any(identity.w_plus is not None for identity in identities):
+        w_plus = torch.stack(
+            [
+                row if identity.w_plus is None else identity.w_plus.to(weight)
+                for row, identity in zip(w_plus, identities, strict=True)
+            ]
+        )
+    if own_embeddings is not None:
+        w_plus = torch.lerp(generator.broadcast(generator.map_identity(own_embeddings.to(weight))), w_plus, strength)
+    output = generator.synthesis(w_plus, generator.encode(crops), crops)
+    return SwappedCrops(output.rgb, output.mask)
+
+
+@torch.no_grad()
+def bake_identity(
+    generator: Generator, identity: Identity, dtype: torch.dtype = torch.float32, packed: bool | None = None
+) -> BakedGenerator:
+    """Generator baked for an identity: for its `w_plus` if it has one, otherwise for its embedding."""
+    if identity.w_plus is not None:
+        return generator.bake(identity.w_plus, dtype, packed)
+    embedding = identity.id_embedding[None].to(next(generator.parameters()))
+    return generator.bake(generator.broadcast(generator.map_identity(embedding)), dtype, packed)
+
+
+def identity_sha256(identity: Identity) -> str:
+    """Hexadecimal SHA-256 of the part of an identity that reaches the generator."""
+    tensor = identity.id_embedding if identity.w_plus is None else identity.w_plus
+    kind = b"id_embedding" if identity.w_plus is None else b"w_plus"
+    return hashlib.sha256(kind + tensor.contiguous().numpy().tobytes()).hexdigest()
+
+
+def domain_notice(metadata: Mapping[str, object] | None, rendered: bool = False) -> str | None:
+    """Notice for a model that knows rendered faces only, or that is not trained yet; None for others.
+
+    Args:
+        metadata: Metadata of the checkpoint; `domain: synthetic` or `starting_point: true` marks such a model.
+        rendered: The picture is known to be rendered as well.
+    """
+    if metadata is None:
+        return None
+    if metadata.get("starting_point"):
+        return STARTING_POINT_NOTICE
+    return SYNTHETIC_NOTICE if metadata.get("domain") == "synthetic" and not rendered else None
