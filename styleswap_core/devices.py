@@ -1,18 +1,45 @@
-"""Where torch works: which device the user means, and with how many threads."""
+"""Device, precision and thread selection."""
 
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal, NamedTuple
 
 import torch
 
 from .errors import StyleSwapError
 
+Task = Literal["training", "inversion", "inference"]
+
+PRECISION_NAMES = {
+    "fp32": torch.float32,
+    "float32": torch.float32,
+    "bf16": torch.bfloat16,
+    "bfloat16": torch.bfloat16,
+    "fp16": torch.float16,
+    "float16": torch.float16,
+}
+# Compute capability from which NVIDIA GPUs have bfloat16 matrix units (Ampere); before, bfloat16 is emulated.
+_AMPERE = (8, 0)
+
+
+class Precision(NamedTuple):
+    """Data type of convolutions and matrix products, and a phrase that says why it was chosen."""
+
+    dtype: torch.dtype
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """Name of the data type, such as `bfloat16`."""
+        return str(self.dtype).removeprefix("torch.")
+
 
 def choose_device(name: str | None = None) -> torch.device:
-    """The device `name`; without a name, CUDA where torch finds it and the CPU elsewhere.
+    """Device of this name; without a name, CUDA if there is one, otherwise the CPU.
 
     Raises:
-        StyleSwapError: torch does not know the name, or has no such device on this machine.
+        StyleSwapError: torch does not know the name, or this machine has no such device.
     """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -25,12 +52,65 @@ def choose_device(name: str | None = None) -> torch.device:
     return device
 
 
+def choose_precision(device: torch.device, task: Task, requested: str = "auto") -> Precision:
+    """Precision of the networks on a device: the one rule for training, inversion and inference.
+
+    "auto" takes bfloat16 where the hardware has instructions for it, since it is emulated elsewhere and slower than
+    float32. Its range is that of float32, so that nothing overflows and no loss scaling is needed. float16 serves
+    inference on older NVIDIA GPUs only.
+
+    Args:
+        device: Where the networks run.
+        task: What they do there.
+        requested: "auto", or a key of PRECISION_NAMES, which is taken as it is.
+
+    Raises:
+        StyleSwapError: An unknown name.
+    """
+    if requested != "auto":
+        if requested not in PRECISION_NAMES:
+            raise StyleSwapError(f"expected a precision out of auto, {', '.join(PRECISION_NAMES)}, got {requested!r}")
+        return Precision(PRECISION_NAMES[requested], "as requested")
+    if device.type == "cuda":
+        return _cuda_precision(device, task)
+    if device.type == "xpu":
+        return Precision(torch.bfloat16, "this XPU has bfloat16 instructions")
+    if device.type == "cpu" and _cpu_has_bfloat16():
+        return Precision(torch.bfloat16, "this CPU has bfloat16 instructions")
+    if device.type == "cpu":
+        return Precision(torch.float32, "this CPU has no bfloat16 instructions")
+    return Precision(torch.float32, f"whether bfloat16 pays on {device.type} depends on chip and system")
+
+
+def _cuda_precision(device: torch.device, task: Task) -> Precision:
+    # torch.cuda.is_bf16_supported() is true for emulation as well.
+    major, minor = torch.cuda.get_device_capability(device)
+    capability = f"compute capability {major}.{minor}"
+    if (major, minor) >= _AMPERE:
+        return Precision(torch.bfloat16, f"this GPU has bfloat16 instructions ({capability})")
+    if task == "inference":
+        return Precision(torch.float16, f"this GPU has float16 but no bfloat16 instructions ({capability})")
+    return Precision(torch.float32, f"this GPU has no bfloat16 instructions ({capability})")
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether this CPU has bfloat16 instructions and this build of PyTorch uses them, through oneDNN."""
+    if not torch.backends.mkldnn.is_available() or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    # torch has no public function for this; where it has none of these, float32 is the safe answer. oneDNN counts
+    # AVX-512 without its bfloat16 extension as support, hence both questions. On ARM, oneDNN's answer is exact.
+    if platform.machine().lower() in ("aarch64", "arm64"):
+        return True
+    probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(probe() for probe in probes if probe is not None)
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch's CPU operations inside run in one thread.
+    """Context in which torch's CPU operations run in one thread.
 
-    For many small operations one after another, such as rendering: threads that wait for each other at each of them
-    cost more than they bring, and on a machine that is busy with something else they cost many times more.
+    For many small operations in sequence, such as rendering: synchronizing threads after each of them costs more than
+    they gain, and many times more on a machine that is busy with something else.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,9 +1,11 @@
 """Choosing a device by name, and the number of threads."""
 
+import platform
+
 import pytest
 import torch
 
-from styleswap_core.devices import choose_device, one_thread
+from styleswap_core.devices import choose_device, choose_precision, one_thread
 from styleswap_core.errors import StyleSwapError
 
 
@@ -24,3 +26,54 @@ def test_threads_are_given_back_whatever_happens():
         assert torch.get_num_threads() == 1
         raise KeyError
     assert torch.get_num_threads() == before
+
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("avx512_bf16", "amx", "machine", "dtype"),
+    [
+        (False, False, "x86_64", torch.float32),
+        (True, False, "x86_64", torch.bfloat16),
+        (False, True, "x86_64", torch.bfloat16),
+        (False, False, "aarch64", torch.bfloat16),
+    ],
+)
+def test_a_cpu_runs_bfloat16_where_it_has_instructions(monkeypatch, avx512_bf16, amx, machine, dtype):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    for task in ("training", "inversion", "inference"):
+        precision = choose_precision(CPU, task)
+        assert precision.dtype == dtype and "bfloat16 instructions" in precision.reason
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    assert choose_precision(CPU, "inference").dtype == torch.float32, "oneDNN must know them too"
+
+
+@pytest.mark.parametrize(
+    ("capability", "training", "inference"),
+    [
+        ((7, 5), torch.float32, torch.float16),
+        ((8, 0), torch.bfloat16, torch.bfloat16),
+        ((9, 0), torch.bfloat16, torch.bfloat16),
+    ],
+)
+def test_a_gpu_runs_bfloat16_from_ampere_on(monkeypatch, capability, training, inference):
+    # Emulation counts as support here, and must not decide.
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *args, **options: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    cuda = torch.device("cuda")
+    assert choose_precision(cuda, "training").dtype == choose_precision(cuda, "inversion").dtype == training
+    assert choose_precision(cuda, "inference").dtype == inference
+    assert f"{capability[0]}.{capability[1]}" in choose_precision(cuda, "training").reason
+
+
+def test_other_devices_and_requests():
+    assert choose_precision(torch.device("mps"), "training").dtype == torch.float32
+    assert choose_precision(torch.device("xpu"), "training").dtype == torch.bfloat16
+    assert choose_precision(CPU, "training", "bf16") == (torch.bfloat16, "as requested")
+    assert choose_precision(CPU, "training", "fp32").name == "float32"
+    with pytest.raises(StyleSwapError, match="expected a precision out of auto"):
+        choose_precision(CPU, "training", "fp8")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from ..devices import choose_precision
 from ..errors import StyleSwapError
 
 PRECISIONS = ("auto", "bf16", "float32")
@@ -84,19 +85,7 @@ class InversionSettings:
 
     def runs_bf16(self, device: torch.device) -> bool:
         """Whether the networks run in bfloat16 on a device. A function of the machine alone, so that a seed repeats."""
-        if self.precision != "auto":
-            return self.precision == "bf16"
-        return _fast_bf16(device)
-
-
-def _fast_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type != "cpu":
-        return False
-    # torch has no public question for this; where it knows none of these, float32 is the safe answer.
-    questions = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return any(question() for question in questions if question is not None)
+        return choose_precision(device, "inversion", self.precision).dtype == torch.bfloat16
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:

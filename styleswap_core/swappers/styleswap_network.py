@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from ..checkpoints import DEMO_MODEL, load_generator, model_sha256
-from ..devices import choose_device
+from ..devices import choose_device, choose_precision
 from ..errors import StyleSwapError
 from ..identities.identity import Identity
 from ..model import Generator
 from ..model.inference.baked_generator import BakedGenerator
-from ..model.inference.packed_conv import fastest_dtype
 from .baked_cache import BakedCache
 from .network import SwappedCrops
 
@@ -65,7 +64,7 @@ class StyleSwapNetwork:
         self.metadata = dict(metadata or {})
         self.baked = baked
         self.cache: BakedCache[BakedGenerator] = BakedCache() if cache is None else cache
-        self.dtype = fastest_dtype(self.device) if dtype is None else dtype
+        self.dtype = choose_precision(self.device, "inference").dtype if dtype is None else dtype
         self._sha256 = sha256
         # Without a hash its entries must not be shared: an object equals only itself.
         self._key: Hashable = sha256 or object()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import losses
+from ..devices import choose_precision
 from ..faces.arcface import TorchRecognizer
 from .augmentation import Purpose
 from .batches import Batch
@@ -15,7 +16,7 @@ from .optimizers import Optimizer, set_learning_rate
 from .process_group import Replica
 from .schedule import adversarial_factor, discriminator_learns, due, ema_decay, generator_learns, learning_rate_factor
 from .state import TrainingState, update_ema
-from .terms import Output, critic_terms, pixel_terms, recognizer_terms, weighted_sum
+from .terms import Output, critic_terms, has_terms, pixel_terms, recognizer_terms, weighted_sum
 from .training_config import TrainingConfig
 from .unpaired import teach_unpaired
 
@@ -29,8 +30,9 @@ class StepReport:
 
 
 def autocast(config: TrainingConfig, device: torch.device) -> torch.autocast:
-    """The precision of forward passes: bfloat16 convolutions, or everything in float32."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16")
+    """Precision of forward passes: bfloat16 convolutions, or everything in float32."""
+    dtype = choose_precision(device, "training", config.precision).dtype
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
 
 
 def run_generator(generator: Callable, batch: Batch) -> Output:
@@ -54,7 +56,8 @@ def train_step(
 ) -> StepReport:
     """Advance `state` by one step, in place.
 
-    The generator runs once; the discriminator is not run at all before `adversarial_start`, unless the generator waits
+    A step at which no term of the generator's loss is due (lazy terms alone, or the adversarial term before its start)
+    leaves its weights as they are. The generator runs once; the discriminator is not run at all before `adversarial_start`, unless the generator waits
     for it.
 
     Args:
@@ -65,17 +68,18 @@ def train_step(
     """
     step, shares = state.step, passes(config, batch, replica)
     forward = state.generator if forward is None else forward
-    if generator_learns(config, step):
+    learns = generator_learns(config, step)
+    if learns and has_terms(config, step, state.generator.config.mask_branch, recognizer is not None):
         scalars, fakes = _generator_step(config, state, shares, recognizer, forward, replica)
     else:
         scalars, fakes = {}, _paint(config, shares, forward)
     if state.discriminator is not None and discriminator_learns(config, step):
         scalars |= _discriminator_step(config, state, shares, fakes, replica)
-    if generator_learns(config, step):
+    if learns:
         update_ema(state, ema_decay(config, step))
     state.step = step + 1
-    finite = torch.isfinite(torch.stack([value.float() for value in scalars.values()])).all()
-    return StepReport(scalars=scalars, finite=finite)
+    values = [value.float() for value in scalars.values()] or [torch.zeros((), device=batch.target.device)]
+    return StepReport(scalars=scalars, finite=torch.isfinite(torch.stack(values)).all())
 
 
 def _generator_step(
@@ -103,8 +107,6 @@ def _generator_step(
             if critic is not None:
                 seen = _seen(config, state, Purpose.GENERATOR, rows)
                 terms += critic_terms(config, step, batch, output.image, critic, seen)
-        if not terms:
-            raise ValueError(f"no loss term applies at step {step}: all weights are 0")
         total = weighted_sum(terms)
         (total / len(shares)).backward()
         figures.append({f"loss/{term.name}": term.value.detach() for term in terms} | {"loss/total": total.detach()})

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import losses
+from ..errors import StyleSwapError
 from ..faces.alignment import recognizer_crop
 from ..faces.arcface import TorchRecognizer
 from .batches import Batch
@@ -32,6 +33,43 @@ class Output(NamedTuple):
     rgb: Tensor  # (B, 3, S, S), before blending
     mask: Tensor  # (B, 1, S, S) 0..1; ones without mask branch
     mask_logits: list[Tensor]  # lowest resolution first; empty without mask branch
+
+
+_PIXEL_TERMS = ("reconstruction", "swap_pixels", "swap_rgb", "swap_gradients", "swap_laplacian", "swap_sharpness")
+_MASK_TERMS = ("mask", "mask_levels")
+
+
+def has_terms(config: TrainingConfig, step: int, mask_branch: bool, recognizer: bool = True) -> bool:
+    """Whether any term of the generator's loss is due at `step`.
+
+    Args:
+        config: The run's configuration.
+        step: Counted from 0.
+        mask_branch: Whether the generator predicts masks.
+        recognizer: Whether the run has a recognizer.
+    """
+    weights = config.weights
+    names = _PIXEL_TERMS + (_MASK_TERMS if mask_branch else ())
+    if any(getattr(weights, name) for name in names):
+        return True
+    identity = due(step, config.identity_every) and (weights.identity or weights.truth_identity)
+    features = due(step, config.perceptual_every) and (weights.perceptual or weights.swap_perceptual)
+    if recognizer and (identity or features):
+        return True
+    return config.uses_discriminator and adversarial_factor(config, step) > 0
+
+
+def check_terms(config: TrainingConfig, mask_branch: bool) -> None:
+    """Check that the run trains its generator at all: that some step has a term of its loss.
+
+    Raises:
+        StyleSwapError: No step has one.
+    """
+    # Lazy terms are due at step 0, and the adversarial term, once it has started, at the last step.
+    if not any(has_terms(config, step, mask_branch) for step in (0, config.steps - 1)):
+        late = f", or an adversarial_start before the last of {config.steps} steps" if config.uses_discriminator else ""
+        masks = "" if mask_branch else " (this generator has no mask branch: mask terms do not count)"
+        raise StyleSwapError(f"weights: expected a term of the generator's loss above 0{late}, got none{masks}")
 
 
 def weighted_sum(terms: Iterable[Term]) -> Tensor:

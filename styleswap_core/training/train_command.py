@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..devices import choose_device
+from ..devices import choose_device, choose_precision
 from ..errors import StyleSwapError
 from ..faces.arcface import TorchRecognizer
 from ..faces.packs import DEMO_PACK
@@ -70,10 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train. Returns the exit code.
+    """Train, or measure; returns the exit code.
 
     Raises:
-        StyleSwapError: wrong settings, missing data, a folder in use, or a training that diverged.
+        StyleSwapError: Wrong settings, missing data, a folder in use, or a training that diverged.
     """
     replica = Replica.from_environment(args.device)
     if args.out is None and args.measure is None:
@@ -87,10 +87,30 @@ def run(args: argparse.Namespace) -> int:
         raise StyleSwapError(
             "expected a folder of columns or prepared photographs to train on, got none; add --set data=FOLDER"
         )
+    config, surroundings = _surroundings(args, config, device, replica)
+    if replica.is_main:
+        precision = choose_precision(device, "training", config.precision)
+        print(f"precision on {device}: {precision.name}, {precision.reason}", file=sys.stderr)
+    if folder is None:
+        measured = measure(config, surroundings, args.measure)
+        summary = json.dumps(measured.as_dict()) if args.json else measured.lines()
+    else:
+        train(config, folder, surroundings)
+        summary = f"generator: {folder.generator}"
+    replica.leave()
+    if replica.is_main:
+        print(summary, file=sys.stderr if folder else sys.stdout)
+    return 0
+
+
+def _surroundings(
+    args: argparse.Namespace, config: TrainingConfig, device: torch.device, replica: Replica
+) -> tuple[TrainingConfig, Surroundings]:
+    """Data, recognizer and metadata of a run, and its configuration with the recognizer filled in."""
     recognizer = TorchRecognizer(config.recognizer or DEMO_RECOGNIZER).to(device)
     sha256 = recognizer.sha256
     if "recognizer" not in config.model_overrides:
-        # The model works with these embeddings alone, and its file says so.
+        # The model works with the embeddings of this recognizer only, and its file says so.
         config = dataclasses.replace(config, model_overrides={**config.model_overrides, "recognizer": sha256})
     size = generator_config(config).size
     with replica.main_first():
@@ -112,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
         "recognizer_sha256": sha256,
         "training": _portable(config),
     }
-    surroundings = Surroundings(
+    return config, Surroundings(
         source=source,
         device=device,
         recognizer=recognizer,
@@ -122,16 +142,6 @@ def run(args: argparse.Namespace) -> int:
         echo=args.json,
         max_minutes=args.max_minutes,
     )
-    if folder is None:
-        measured = measure(config, surroundings, args.measure)
-        said = json.dumps(measured.as_dict()) if args.json else measured.lines()
-    else:
-        train(config, folder, surroundings)
-        said = f"generator: {folder.generator}"
-    replica.leave()
-    if replica.is_main:
-        print(said, file=sys.stderr if folder else sys.stdout)
-    return 0
 
 
 def _portable(config: TrainingConfig) -> dict:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -12,12 +13,72 @@ from ..errors import StyleSwapError
 from ..io.files import atomic_write
 from ..losses import LossWeights
 
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16")
 OPTIMIZERS = ("muon", "adam")
 SCHEDULES = ("cosine", "linear", "constant")
 AUGMENTATIONS = ("none", "ada", "fixed")
 # Beyond about this probability the transforms may leak into what is generated (Karras et al. 2020, section 2.2).
 HIGHEST_AUGMENTATION = 0.8
+
+
+# Rules that several fields share, by field.
+_CHOICES = {"precision": PRECISIONS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "augment": AUGMENTATIONS}
+_LEAST = {
+    **dict.fromkeys(
+        (
+            "steps",
+            "batch",
+            "accumulate",
+            "stddev_group",
+            "r1_interval",
+            "identity_every",
+            "perceptual_every",
+            "log_every",
+            "checkpoint_every",
+            "sample_every",
+        ),
+        1,
+    ),
+    **dict.fromkeys(
+        (
+            "seed",
+            "warmup_steps",
+            "adversarial_start",
+            "adversarial_ramp",
+            "back_translation_start",
+            "agreeing_start",
+            "recognizer_rows",
+            "gradient_clip",
+            "sample_images",
+            "validation_images",
+            "freeze_generator_steps",
+            "freeze_discriminator_steps",
+            "freeze_discriminator_blocks",
+            "face_weight",
+            "ema_ramp_up",
+        ),
+        0,
+    ),
+}
+# Seeds and counts are used as 64-bit numbers.
+_MOST = 2**53
+_POSITIVE = (
+    "learning_rate",
+    "matrix_learning_rate",
+    "discriminator_learning_rate",
+    "ema_half_life_images",
+    "feature_weight",
+    "discriminator_channel_scale",
+    "augment_ramp_images",
+)
+_SHARES = (
+    "same_identity_share",
+    "owner_share",
+    "hidden_share",
+    "back_translated_share",
+    "agreeing_share",
+    "world_share",
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +119,9 @@ class TrainingConfig:
     gradient_clip: float = 50.0  # norm over all of the generator, for outliers (10 to 20 are usual); 0: none
     ema_half_life_images: float = 10_000.0
     ema_ramp_up: float = 0.05  # the half-life is at most this share of the images seen: a young average forgets fast
-    precision: str = "bf16"  # of convolutions; weights, losses and optimizer are always float32
+    # Of convolutions: "fp32", "bf16", or "auto", what the hardware does well (devices.choose_precision). Weights, losses
+    # and optimizer are always float32.
+    precision: str = "auto"
 
     # Pairs and terms.
     same_identity_share: float = 0.2
@@ -75,7 +138,7 @@ class TrainingConfig:
     feature_weight: float = 1.0  # of pixels near eyes and mouth against the rest of the face
     weights: LossWeights = field(default_factory=LossWeights)
     adversarial_start: int = 0  # the discriminator is neither run nor trained before
-    adversarial_ramp: int = 2_000  # steps from 0 to the full weight: at full strength at once it blows up
+    adversarial_ramp: int = 2_000  # steps from 0 to the full weight; ramped, since starting at full weight diverges
     r1_interval: int = 16
     stddev_group: int = 4  # pictures that the discriminator compares; a share of the batch must hold whole groups
     freeze_generator_steps: int = 0  # at the start: a fresh discriminator first catches up with a trained generator
@@ -97,63 +160,36 @@ class TrainingConfig:
     validation_images: int = 128
     compile: bool = False  # torch.compile of the generator; needs a compiler at run time
 
-    def __post_init__(self):
-        _check(self.precision in PRECISIONS, f"precision: expected one of {PRECISIONS}, got {self.precision!r}")
-        _check(self.optimizer in OPTIMIZERS, f"optimizer: expected one of {OPTIMIZERS}, got {self.optimizer!r}")
-        _check(self.schedule in SCHEDULES, f"schedule: expected one of {SCHEDULES}, got {self.schedule!r}")
-        _check(self.augment in AUGMENTATIONS, f"augment: expected one of {AUGMENTATIONS}, got {self.augment!r}")
-        for name in (
-            "steps",
-            "batch",
-            "accumulate",
-            "stddev_group",
-            "r1_interval",
-            "identity_every",
-            "perceptual_every",
-            "log_every",
-            "checkpoint_every",
-            "sample_every",
-        ):
-            _check(getattr(self, name) >= 1, f"{name}: expected at least 1, got {getattr(self, name)}")
-        for name in (
-            "warmup_steps",
-            "adversarial_start",
-            "adversarial_ramp",
-            "back_translation_start",
-            "agreeing_start",
-            "recognizer_rows",
-            "gradient_clip",
-            "sample_images",
-            "validation_images",
-            "freeze_generator_steps",
-            "freeze_discriminator_steps",
-            "freeze_discriminator_blocks",
-        ):
-            _check(getattr(self, name) >= 0, f"{name}: expected 0 or more, got {getattr(self, name)}")
-        for name in (
-            "same_identity_share",
-            "owner_share",
-            "hidden_share",
-            "back_translated_share",
-            "agreeing_share",
-            "world_share",
-        ):
-            _check(0 <= getattr(self, name) <= 1, f"{name}: expected a share in 0..1, got {getattr(self, name)}")
-        shares = self.hidden_share + self.back_translated_share + self.agreeing_share
-        _check(
-            shares <= 1,
-            f"hidden_share, back_translated_share and agreeing_share: expected at most 1 together, got {shares:g}",
-        )
-        for name in (
-            "learning_rate",
-            "matrix_learning_rate",
-            "discriminator_learning_rate",
-            "ema_half_life_images",
-            "feature_weight",
-            "discriminator_channel_scale",
-            "augment_ramp_images",
-        ):
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            _check(value in choices, f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+        _check_finite(self)
+        _check_finite(self.weights, "weights.")
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            bound = f"at least {least}" if value < least else f"at most {_MOST}"
+            _check(least <= value <= _MOST, f"{name}: expected {bound}, got {value}")
+        for name in _POSITIVE:
             _check(getattr(self, name) > 0, f"{name}: expected more than 0, got {getattr(self, name)}")
+        for name in _SHARES:
+            _check(0 <= getattr(self, name) <= 1, f"{name}: expected a share in 0..1, got {getattr(self, name)}")
+        for entry in dataclasses.fields(self.weights):
+            value = getattr(self.weights, entry.name)
+            _check(value >= 0, f"weights.{entry.name}: expected 0 or more, got {value}")
+        self._check_ranges()
+        self._check_discriminator()
+
+    def _check_ranges(self) -> None:
+        for name in ("generator_betas", "discriminator_betas"):
+            values = getattr(self, name)
+            _check(all(0 <= value < 1 for value in values), f"{name}: expected two numbers in 0..1, got {values}")
+        unknown_truth = self.hidden_share + self.back_translated_share + self.agreeing_share
+        _check(
+            unknown_truth <= 1,
+            "hidden_share, back_translated_share and agreeing_share: expected at most 1 together, got"
+            f" {unknown_truth:g}",
+        )
         _check(
             0 <= self.augment_probability <= HIGHEST_AUGMENTATION,
             f"augment_probability: expected 0..{HIGHEST_AUGMENTATION}, got {self.augment_probability}",
@@ -161,7 +197,6 @@ class TrainingConfig:
         _check(
             -1 < self.augment_target < 1, f"augment_target: expected a mean sign in -1..1, got {self.augment_target}"
         )
-        self._check_discriminator()
 
     @property
     def uses_discriminator(self) -> bool:
@@ -251,26 +286,34 @@ def save_config(config: TrainingConfig, path: str | Path) -> None:
 def override(values: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
     """Values with `key=value` assignments applied; `weights.identity=5` reaches into a table.
 
-    The value is read as JSON, and as plain text where it is not JSON.
+    The value of a text field is taken literally. Other values are read as JSON, then as Python would read them (`.002`,
+    `True`), and otherwise taken as text.
 
     Raises:
-        StyleSwapError: an assignment without "=".
+        StyleSwapError: An assignment without "=".
     """
     values = json.loads(json.dumps(values))
+    texts = {name for name, hint in typing.get_type_hints(TrainingConfig).items() if hint is str}
     for assignment in assignments:
         key, sign, text = assignment.partition("=")
         _check(bool(key and sign), f"--set: expected key=value, got {assignment!r}")
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
-            value = text
         table = values
         *parents, last = key.split(".")
         for parent in parents:
             table = table.setdefault(parent, {})
             _check(isinstance(table, dict), f"--set {assignment}: {parent} is a single value, not a table")
-        table[last] = value
+        table[last] = text.strip('"') if key in texts else _parse_value(text)
     return values
+
+
+def _parse_value(text: str) -> Any:
+    for parse in (json.loads, int, float):
+        try:
+            return parse(text)
+        # RecursionError: brackets nested thousands deep.
+        except (ValueError, RecursionError):
+            continue
+    return {"True": True, "False": False}.get(text, text)
 
 
 def _parse_toml(text: str, path: Path) -> dict[str, Any]:
@@ -303,10 +346,20 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return tuple(_convert(item, kind, where) for item, kind in zip(value, hint.__args__, strict=True))
     plain = getattr(hint, "__origin__", hint)
     if plain is float and isinstance(value, int) and not isinstance(value, bool):
+        _check(abs(value) <= _MOST, f"{where}: expected a number up to {_MOST}, got {str(value)[:40]}")
         value = float(value)
     fits = isinstance(value, plain) and not (plain is int and isinstance(value, bool))
     _check(fits, f"{where}: expected {plain.__name__}, got {value!r}")
     return value
+
+
+def _check_finite(table: Any, prefix: str = "") -> None:
+    for entry in dataclasses.fields(table):
+        value = getattr(table, entry.name)
+        numbers = value if isinstance(value, tuple) else (value,)
+        for number in numbers:
+            finite = not isinstance(number, float) or math.isfinite(number)
+            _check(finite, f"{prefix}{entry.name}: expected a finite number, got {value}")
 
 
 def _check(condition: bool, message: str) -> None:

@@ -17,9 +17,9 @@ from .micro_batches import check_shares
 from .process_group import Replica
 from .run_folder import Averages, Clock, Recorder, RunFolder
 from .schedule import due, learning_rate_factor
-from .state import TrainingState, create_state, newest_checkpoint, restore_state, save_checkpoint
+from .state import TrainingState, create_state, generator_config, newest_checkpoint, restore_state, save_checkpoint
 from .step import train_step
-from .terms import uses_recognizer
+from .terms import check_terms, uses_recognizer
 from .training_config import TrainingConfig, save_config
 from .validation import sample_sheet, validate
 from .warm_start import initialize_discriminator, initialize_from
@@ -56,6 +56,7 @@ def train(config: TrainingConfig, folder: RunFolder, surroundings: Surroundings)
         raise StyleSwapError(
             "expected a recognizer for the identity and perceptual terms, got none; name its ONNX file as `recognizer`"
         )
+    check_terms(config, generator_config(config).mask_branch)
     check_shares(config, surroundings.replica.world)
     if surroundings.replica.is_main:
         folder.create()
@@ -191,7 +192,9 @@ class _Run:
             return
         step = self.state.step
         # While the generator waits for the discriminator there is no loss but the discriminator's.
-        progress.set_postfix_str(f"loss {figures.get('loss/total', figures.get('discriminator/loss')):.3f}")
+        loss = figures.get("loss/total", figures.get("discriminator/loss"))
+        if loss is not None:
+            progress.set_postfix_str(f"loss {loss:.3f}")
         if self.surroundings.replica.is_main:
             figures["learning_rate"] = self.config.learning_rate * learning_rate_factor(self.config, step - 1)
             self.recorder.scalars(step, {**figures, "images_per_second": round(self.clock.rate(step), 2)})

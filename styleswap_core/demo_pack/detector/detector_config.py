@@ -49,6 +49,6 @@ class DetectorConfig:
     evaluation_canvases: tuple[int, ...] = (128, 320, 640)
     evaluation_scenes: int = 200
     seed: int = 1
-    bf16: bool = True
+    bf16: bool | None = None  # None: where the hardware has instructions for it
     threads: int | None = None  # None leaves torch's own choice
     device: str = "cpu"

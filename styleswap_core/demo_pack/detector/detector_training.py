@@ -17,6 +17,7 @@ from ...export.onnx_writer import export_onnx
 from ...io.files import atomic_write, file_sha256
 from ...training.optimizers import MuonWithAdam, set_learning_rate
 from ...training.schedule import warmup_cosine
+from ..mixed_precision import runs_bf16
 from .anchors import STRIDES, anchor_grid
 from .corruption import corrupt
 from .detector_config import Canvas, DetectorConfig
@@ -119,7 +120,7 @@ def _optimize(
         images = normalize(corrupt(config.corruption, images, generator))
         faces, grid = faces.to(device), anchor_grid(canvas.size, canvas.size).to(device)
         images = images.to(device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=runs_bf16(device, config.bf16)):
             levels = detector.levels(images)
         losses = detector_losses(levels, grid, faces)
         total = (

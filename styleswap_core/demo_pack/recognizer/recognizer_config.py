@@ -34,7 +34,7 @@ class RecognizerConfig:
     margin_share: float = 0.2  # of the steps, over which the margin grows to its value
     augmentation: CropAugmentation = field(default_factory=CropAugmentation)
     seed: int = 1
-    bf16: bool = True
+    bf16: bool | None = None  # None: where the hardware has instructions for it
     threads: int | None = None  # None leaves torch's own choice
     device: str = "cpu"
 

@@ -15,6 +15,7 @@ from ...errors import StyleSwapError
 from ...export.onnx_writer import export_onnx
 from ...io.files import atomic_write, file_sha256
 from ...synthetic.parameters import IDENTITY_NAMES, Identities
+from ..mixed_precision import runs_bf16
 from .margin_loss import IdentityRegression, MarginLoss
 from .recognizer_augmentation import augment, jitter_matrices
 from .recognizer_config import RecognizerConfig
@@ -140,7 +141,7 @@ def _optimize(config: RecognizerConfig, learner: _Learner, data: RecognizerData,
         crops = augment(config.augmentation, crops, generator)
         crops = crops.to(device).contiguous(memory_format=torch.channels_last)
         labels = labels.to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=runs_bf16(device, config.bf16)):
             embedding = learner.network(crops)
         id_embedding = F.normalize(embedding.float(), dim=1)
         margin_factor = min(1.0, step / max(1.0, config.margin_share * config.steps))

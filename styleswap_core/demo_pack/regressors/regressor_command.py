@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     if args.steps < 1 or args.batch < 2 or (args.minutes is not None and args.minutes <= 0):
         raise StyleSwapError("expected --steps of 1 or more, --minutes above 0 and --batch of 2 or more; change them")
     training = RegressorTraining(
-        steps=args.steps, minutes=args.minutes, batch=args.batch, seed=args.seed, bf16=not args.no_bf16
+        steps=args.steps, minutes=args.minutes, batch=args.batch, seed=args.seed, bf16=False if args.no_bf16 else None
     )
     errors = train_regressors(args.columns, args.out, training, choose_device(args.device), sys.stderr.isatty())
     if args.json:

@@ -28,6 +28,7 @@ from ...metrics.synthetic_cases import crop_pose
 from ...synthetic.columns import ColumnSet
 from ...synthetic.parameters import Attributes, Identities
 from ...synthetic.world import five_points
+from ..mixed_precision import runs_bf16
 
 # Columns kept away from training, to state the error: a share, and at most so many.
 VALIDATION_SHARE = 0.05
@@ -48,7 +49,7 @@ class RegressorTraining:
     weight_decay: float = 1e-2
     size: int = 128
     seed: int = 20261122
-    bf16: bool = True
+    bf16: bool | None = None  # None: where the hardware has instructions for it
 
 
 def train_regressors(
@@ -148,7 +149,7 @@ def _optimize(
         pictures = _soften(_pictures(columns, rows, random.integers(members, size=training.batch), device))
         pictures = pictures.contiguous(memory_format=torch.channels_last)
         wanted = (labels[torch.from_numpy(rows)].to(device) - regressor.mean) / regressor.spread
-        with torch.autocast(device.type, torch.bfloat16, enabled=training.bf16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=runs_bf16(device, training.bf16)):
             found = regressor.standardized(pictures)
         loss = F.smooth_l1_loss(found.float(), wanted, beta=0.25)
         optimizer.zero_grad(set_to_none=True)

@@ -35,19 +35,6 @@ def can_pack(dtype: torch.dtype) -> bool:
     return test is not None and hasattr(operators, test) and bool(getattr(operators, test)())
 
 
-def fastest_dtype(device: torch.device) -> torch.dtype:
-    """The type in which convolutions run fastest on a device without a visible loss.
-
-    bfloat16 where there are instructions for it, which no feature map can overflow; float16 on older GPUs; else float32.
-    """
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    # Without such instructions bfloat16 is emulated, and slower than float32.
-    probes = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
-    native = device.type == "cpu" and any(probe is not None and probe() for probe in probes)
-    return torch.bfloat16 if native and can_pack(torch.bfloat16) else torch.float32
-
-
 class FoldedConv(nn.Module):
     """(B, in, H, W) -> (B, out, H', W'): convolution, constant, leaky ReLU of slope 0.2 if `activate`.
 
