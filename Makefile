@@ -1,5 +1,7 @@
 # make demo   set up .venv and swap a face: source, target, result and mask on one sheet
 # make test   set up .venv and run all tests that need no ComfyUI
+# make lint   ruff and mypy
+# make docs   build the documentation into site/; a broken link is an error
 # make test-comfyui  run the pack in a real ComfyUI and a real browser (COMFYUI_PATH; screenshots go to SCREENSHOTS);
 #                    with -j2 in two ComfyUIs side by side
 # make thumbnails | help-pictures | readme-pictures | golden   draw the pack's pictures anew in a real ComfyUI
@@ -17,6 +19,8 @@ DEMO_OUT ?= demo-output
 PYTEST_ARGS ?= -q
 # The tests' networks are tiny, and threads that wait for each other slow a busy machine down many times over.
 TEST_THREADS ?= 1
+# Processes that share the tests, which run in random order: pytest prints the seed, and PYTEST_ARGS="--randomly-seed=N" repeats an order.
+TEST_WORKERS ?= 2
 SCREENSHOTS ?= comfyui-screenshots
 
 VENV_PYTHON = $(VENV)/bin/python
@@ -26,13 +30,21 @@ PIP = "$(VENV_PYTHON)" -m pip
 STAMPS = $(VENV)/stamps
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-comfyui test-comfyui-templates test-comfyui-nodes venv clean assets bench thumbnails help-pictures readme-pictures golden
+.PHONY: demo test lint docs test-comfyui test-comfyui-templates test-comfyui-nodes venv clean assets bench thumbnails help-pictures readme-pictures golden
 
 demo: $(STAMPS)/core
 	OMP_WAIT_POLICY=PASSIVE "$(VENV)/bin/styleswap" demo --out "$(DEMO_OUT)"
 
 test: $(STAMPS)/test
-	OMP_NUM_THREADS=$(TEST_THREADS) "$(VENV_PYTHON)" -m pytest -m "not comfyui" $(PYTEST_ARGS)
+	OMP_NUM_THREADS=$(TEST_THREADS) "$(VENV_PYTHON)" -m pytest -m "not comfyui" -n $(TEST_WORKERS) $(PYTEST_ARGS)
+
+lint: $(STAMPS)/lint
+	"$(VENV)/bin/ruff" check
+	"$(VENV)/bin/ruff" format --check
+	"$(VENV)/bin/mypy"
+
+docs: $(STAMPS)/docs
+	"$(VENV)/bin/mkdocs" build --strict
 
 # Without ComfyUI its tests are skipped; -rs prints how to get it. Those of the templates share what they ran.
 TEMPLATE_TESTS = $(addprefix tests/comfyui/, test_browser.py test_templates.py)
@@ -79,6 +91,15 @@ $(STAMPS)/test: $(STAMPS)/core
 	$(PIP) install -e ".[train,test]"
 	touch "$@"
 
+# mypy reads the types of what the core imports, so lint needs the core's dependencies too.
+$(STAMPS)/lint: $(STAMPS)/test
+	$(PIP) install -e ".[lint]"
+	touch "$@"
+
+$(STAMPS)/docs: $(STAMPS)/core
+	$(PIP) install -e ".[docs]"
+	touch "$@"
+
 # playwright is only the driver; the browser is the machine's own Chromium.
 $(STAMPS)/browser: $(STAMPS)/test
 	$(PIP) install -e ".[browser]"
@@ -95,5 +116,5 @@ assets: $(ASSETS)/generator.safetensors $(ASSETS)/judge.onnx $(ASSETS)/regressor
 include assets.mk
 
 clean:
-	rm -rf "$(VENV)" "$(DEMO_OUT)" "$(SCREENSHOTS)" build styleswap.egg-info .pytest_cache .hypothesis
+	rm -rf "$(VENV)" "$(DEMO_OUT)" "$(SCREENSHOTS)" site build styleswap.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find styleswap_core nodes tests -name __pycache__ -type d -prune -exec rm -rf {} +
