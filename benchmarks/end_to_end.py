@@ -86,7 +86,7 @@ class Remembered:
     """A face analysis that has seen all frames already: what remains is the work after detection."""
 
     def __init__(self, analyzer, frames: list[np.ndarray]) -> None:
-        self.recognizer_name, self.recognizer_sha256 = analyzer.recognizer_name, analyzer.recognizer_sha256
+        self.recognizer = analyzer.recognizer
         # By object: uint8 frames reach the analysis as they are, and the caller keeps them alive.
         self._found = {id(frame): analyzer.detect(frame, embed=False) for frame in frames}
 
@@ -102,7 +102,7 @@ def measure(contender: str, name: str, faces: int, device: str, seconds: float, 
     generator = generator.to(device)
     # As many threads as the generator: ONNX Runtime would take all processors.
     analyzer = load_face_analysis(providers=["CPUExecutionProvider"], threads=torch.get_num_threads())
-    identity = Identity(embedding[0], analyzer.recognizer_name)
+    identity = Identity(embedding[0], analyzer.recognizer)
     frames = make_frames(faces, count)
     found = [len(analyzer.detect(frame, embed=False)) for frame in frames]
     baked = contender != "unbaked"

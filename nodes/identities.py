@@ -4,8 +4,8 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..styleswap_core.faces.choice import FaceChoice
+from ..styleswap_core.identities.averaging import blend_identities, cosine_similarity
 from ..styleswap_core.identities.extraction import average_sources, find_source_faces, separate_sources
-from ..styleswap_core.identities.identity import blend_identities, cosine_similarity
 from ..styleswap_core.io.images import bchw_to_bhwc
 from .analysis import open_analysis
 from .detect_faces import PREVIEWS

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from comfy_api.latest import io
 
 from ..styleswap_core.errors import StyleSwapError
-from ..styleswap_core.identities.identity import save_identity
+from ..styleswap_core.identities.identity_format import save_identity
 from ..styleswap_core.identities.reactor_files import load_any_identity, save_face_model
 from .folders import NO_IDENTITY, file_state, identity_folder, identity_names, identity_path, reactor_folder
 from .sockets import Identity, identity_input, make_schema, unknown_choice
@@ -136,7 +136,7 @@ class LoadIdentity(io.ComfyNode):
         path = identity_path(file or identity_file)
         identity = load_any_identity(path)
         lines = [
-            f"{path.name}: recognizer {identity.recognizer or 'unknown'}",
+            f"{path.name}: recognizer {identity.recognizer}",
             f"pictures it was made from: {len(identity.sources) or 'no record'}",
             f"identity {identity.fingerprint}",
         ]

@@ -14,7 +14,7 @@ from comfy_api.latest import io, ui
 from PIL import Image
 
 from ..styleswap_core.errors import StyleSwapError
-from ..styleswap_core.identities.identity import save_identity
+from ..styleswap_core.identities.identity_format import save_identity
 from ..styleswap_core.io.images import bchw_to_bhwc, from_uint8, to_uint8
 from .analysis import open_analysis
 from .folders import identity_folder

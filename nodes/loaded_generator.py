@@ -10,12 +10,13 @@ from comfy.patcher_extension import CallbacksMP
 
 from ..styleswap_core.checkpoints import load_generator, model_sha256
 from ..styleswap_core.errors import StyleSwapError
+from ..styleswap_core.faces.recognizer_id import RecognizerId
 from ..styleswap_core.identities.identity import Identity
 from ..styleswap_core.model import GeneratorConfig
 from ..styleswap_core.model.inference.baked_generator import BakedGenerator
 from ..styleswap_core.swappers.baked_cache import BakedCache
 from ..styleswap_core.swappers.network import SwappedCrops
-from ..styleswap_core.swappers.styleswap_network import StyleSwapNetwork, domain_notice
+from ..styleswap_core.swappers.styleswap_network import StyleSwapNetwork, domain_notice, required_recognizer
 from .host import check_interrupted
 
 # Feature maps that are alive at one time at the full resolution, each of twice the resolution's channels.
@@ -57,9 +58,9 @@ class LoadedGenerator:
         return self.config.template
 
     @property
-    def recognizer(self) -> str:
+    def recognizer(self) -> RecognizerId:
         """Recognizer whose embeddings it takes."""
-        return self.config.recognizer
+        return required_recognizer(self.config)
 
     @property
     def has_mask(self) -> bool:

@@ -65,7 +65,7 @@ class LoadModel(io.ComfyNode):
         lines = [
             f"{model.name}: {config.size} px, crop template {config.template}",
             f"sha256: {model.sha256}",
-            f"recognizer: {_recognizer_of(model)}",
+            f"recognizer: {model.recognizer or 'any'}",
             _OWN_LICENSE if model_name == DEMO else f"license: {stated}",
         ]
         return io.NodeOutput(model, "\n".join(lines + ([f"note: {notice}"] if notice else [])))
@@ -156,21 +156,13 @@ class LoadFaceAnalysis(io.ComfyNode):
         size = None if detection_size == _AUTOMATIC else int(detection_size)
         analysis = LoadedAnalysis(_pack_folder(pack, download), size, detection_threshold, run_on)
         with analysis.open() as analyzer:
-            recognizer = f"{analyzer.recognizer_name or 'none'} (sha256 {analyzer.recognizer_sha256[:16] or '-'})"
+            recognizer = analyzer.recognizer or "none"
         lines = [
             f"{pack} on {run_on}: {', '.join(file.name for file in sorted(analysis.folder.glob('*.onnx')))}",
             f"recognizer: {recognizer}",
             _OWN_LICENSE if pack == DEMO else f"license: {LICENSE_NOTE}",
         ]
         return io.NodeOutput(analysis, "\n".join(lines))
-
-
-def _recognizer_of(model: LoadedGenerator) -> str:
-    """The recognizer that a generator wants, named as Load Face Analysis names the one that it has."""
-    wanted, name = model.config.recognizer, model.metadata.get("recognizer")
-    if wanted and name and wanted == model.metadata.get("recognizer_sha256"):
-        return f"{name} (sha256 {wanted[:16]})"
-    return wanted or "any"
 
 
 def _pack_folder(pack: str, download: bool):

@@ -19,6 +19,7 @@ _PUBLIC = {
     "BlendOptions": ".compositing.composite",
     "FaceChoice": ".faces.choice",
     "Identity": ".identities.identity",
+    "RecognizerId": ".faces.recognizer_id",
     "StyleSwapError": ".errors",
     "StyleSwapNetwork": ".swappers.styleswap_network",
     "SwapOptions": ".pipeline.face_jobs",
@@ -26,12 +27,12 @@ _PUBLIC = {
     "Swapper": ".pipeline.swapper",
     "SwappingNetwork": ".swappers.network",
     "blend_with_mask": ".compositing.composite",
-    "extract_identity": ".identities.identity",
+    "extract_identity": ".identities.extraction",
     "load_face_analysis": ".faces.analysis",
-    "load_identity": ".identities.identity",
+    "load_identity": ".identities.identity_format",
     "load_image": ".io.images",
     "load_model": ".swappers.styleswap_network",
-    "save_identity": ".identities.identity",
+    "save_identity": ".identities.identity_format",
     "save_image": ".io.images",
 }
 
@@ -41,10 +42,11 @@ if TYPE_CHECKING:
     from .errors import StyleSwapError as StyleSwapError
     from .faces.analysis import load_face_analysis as load_face_analysis
     from .faces.choice import FaceChoice as FaceChoice
+    from .faces.recognizer_id import RecognizerId as RecognizerId
+    from .identities.extraction import extract_identity as extract_identity
     from .identities.identity import Identity as Identity
-    from .identities.identity import extract_identity as extract_identity
-    from .identities.identity import load_identity as load_identity
-    from .identities.identity import save_identity as save_identity
+    from .identities.identity_format import load_identity as load_identity
+    from .identities.identity_format import save_identity as save_identity
     from .io.images import load_image as load_image
     from .io.images import save_image as save_image
     from .pipeline.face_jobs import SwapOptions as SwapOptions

@@ -103,6 +103,7 @@ def training_command(config: GeneratorConfig, model_file: str | Path) -> str:
     for fields in differences.values():
         # Training itself says which recognizer it is for, and always feeds L2-normalized embeddings.
         fields.pop("recognizer", None)
+        fields.pop("recognizer_sha256", None)
         fields.pop("embedding_norm", None)
     nearest = min(differences, key=lambda name: len(differences[name]))
     words = [
@@ -239,6 +240,7 @@ def _metadata(
         + ("; a starting point for training, no swapper" if foreign.starting_point else ""),
         "license": foreign.license,
         "recognizer": config.recognizer,
+        "recognizer_sha256": config.recognizer_sha256,
         "converted_from": {
             "format": foreign.name,
             "file": path.name,

@@ -81,7 +81,7 @@ def load_generator(path: str | Path) -> tuple[Generator, dict[str, object]]:
     if not isinstance(metadata, dict):
         raise StyleSwapError(f"{path} is damaged: its metadata is not a table; get or save the file again")
     try:
-        config = GeneratorConfig.from_dict(config_values)
+        config = _with_recognizer_name(GeneratorConfig.from_dict(config_values), metadata)
     except StyleSwapError as error:
         raise StyleSwapError(f"cannot build the model of {path}: {error}") from error
     _check_claims(path, config, tensors)
@@ -91,6 +91,15 @@ def load_generator(path: str | Path) -> tuple[Generator, dict[str, object]]:
     _check_tensors(path, generator.state_dict(), tensors)
     generator.load_state_dict(tensors)
     return generator, metadata
+
+
+def _with_recognizer_name(config: GeneratorConfig, metadata: Mapping[str, object]) -> GeneratorConfig:
+    """The configuration with the recognizer's name, which older files have in the metadata only."""
+    name = metadata.get("recognizer")
+    is_same = config.recognizer_sha256 and config.recognizer_sha256 == metadata.get("recognizer_sha256")
+    if config.recognizer or not is_same or not isinstance(name, str):
+        return config
+    return config.replace(recognizer=name)
 
 
 def model_sha256(path: str | Path) -> str:

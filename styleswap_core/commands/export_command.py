@@ -99,7 +99,8 @@ def _export_baked(args: argparse.Namespace, generator, source: Path) -> dict:
 
 
 def _identity(args: argparse.Namespace):
-    from ..identities.identity import extract_identity, load_identity
+    from ..identities.extraction import extract_identity
+    from ..identities.identity_format import load_identity
 
     if len(args.baked) == 1 and args.baked[0].suffix == ".safetensors":
         return load_identity(args.baked[0])

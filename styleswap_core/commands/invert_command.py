@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Invert, write, report; 0, or 130 where Ctrl-C ended it early and what was found by then is written."""
     check_outputs(args.out, args.curve, args.preview)
-    from ..identities.identity import save_identity
+    from ..identities.identity_format import save_identity
     from ..inversion import Callbacks, Canceled, InversionSettings
     from ..io.files import file_sha256
     from ..io.images import load_image

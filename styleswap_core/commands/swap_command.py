@@ -165,7 +165,7 @@ def load_swapper(args: argparse.Namespace) -> "FileSwapper":
 def run(args: argparse.Namespace) -> int:
     """Swap the targets; 0, or 2 if any of several failed."""
     jobs = plan(args.target, args.out, args.mask_out)
-    from ..identities.identity import load_identity
+    from ..identities.identity_format import load_identity
     from .swap_setup import is_rendered, say
 
     swapper = load_swapper(args)
@@ -198,7 +198,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _choice(args: argparse.Namespace, swapper: "FileSwapper") -> "FaceChoice":
     from ..faces.choice import FaceChoice
-    from ..identities.identity import load_identity
+    from ..identities.identity_format import load_identity
     from ..pipeline.swapper import references_for
 
     if args.reference is None:

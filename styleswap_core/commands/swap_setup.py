@@ -15,7 +15,8 @@ from ..compositing.blending import resize_mask
 from ..compositing.composite import BlendOptions, blend_with_mask
 from ..faces.analysis import InsightFaceAnalyzer, load_face_analysis
 from ..faces.packs import LICENSE_NOTE
-from ..identities.identity import Identity, SourceReport, extract_identity
+from ..identities.extraction import SourceReport, extract_identity
+from ..identities.identity import Identity
 from ..identities.provenance import MARK, swap_mark
 from ..io.images import (
     PROVENANCE_KEY,
@@ -125,7 +126,7 @@ class FileSwapper:
             "sha256": self.model.sha256,
             "size": self.model.size,
             "domain": self.model.metadata.get("domain"),
-            "recognizer": self.analyzer.recognizer_name,
+            "recognizer": self.analyzer.recognizer.name,
         }
 
     def identify(self, sources: Sequence[Path]) -> tuple[Identity, list[SourceReport]]:

@@ -14,9 +14,10 @@ import numpy as np
 from ..errors import StyleSwapError
 from ..io.files import file_sha256
 from .arcface import TorchRecognizer
-from .detected import DetectedFace, order_faces
+from .detected import NO_RECOGNIZER, DetectedFace, order_faces
 from .packs import Roots, build_analysis, find_pack, stdout_to_stderr
 from .recognition import check_picture, embed_points, reduced
+from .recognizer_id import RecognizerId
 
 # Large faces are found in the small pass: a detector trained on photographs sees too few frame-filling faces.
 DETECTION_SIZES = (640, 256)
@@ -81,9 +82,8 @@ class InsightFaceAnalyzer:
     """A FaceAnalyzer over insightface's `FaceAnalysis`.
 
     Attributes:
-        recognizer_name: stem of the recognizer's file, "" if the pack has none.
-        recognizer_sha256: of that file, "" if there is none.
-        recognizer_path: that file, or None.
+        recognizer: The pack's recognizer by name and hash of its file; falsy if it has none.
+        recognizer_path: That file, or None.
     """
 
     def __init__(
@@ -103,8 +103,9 @@ class InsightFaceAnalyzer:
         self._fit = fit
         self._sizes = tuple(sizes)
         self.recognizer_path = Path(self._recognizer.model_file) if self._recognizer else None
-        self.recognizer_name = self.recognizer_path.stem if self.recognizer_path else ""
-        self.recognizer_sha256 = file_sha256(self.recognizer_path) if self.recognizer_path else ""
+        self.recognizer = RecognizerId()
+        if self.recognizer_path is not None:
+            self.recognizer = RecognizerId(self.recognizer_path.stem, file_sha256(self.recognizer_path))
 
     def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True) -> list[DetectedFace]:
         """Find the faces of a picture.
@@ -153,7 +154,7 @@ class InsightFaceAnalyzer:
         """
         check_picture(picture)
         if self._recognizer is None:
-            raise StyleSwapError("this face analysis pack has no recognizer (such as w600k_r50.onnx); use another pack")
+            raise StyleSwapError(NO_RECOGNIZER)
         shown, scale = reduced(picture)
         return self._embed(shown, np.asarray(points, dtype=np.float32) / scale - 0.5)
 
@@ -164,7 +165,7 @@ class InsightFaceAnalyzer:
             StyleSwapError: the pack has no recognizer, or it has operators that are not known.
         """
         if self._recognizer is None:
-            raise StyleSwapError("this face analysis pack has no recognizer (such as w600k_r50.onnx); use another pack")
+            raise StyleSwapError(NO_RECOGNIZER)
         normalization = (float(self._recognizer.input_mean), float(self._recognizer.input_std))
         return TorchRecognizer(self.recognizer_path, normalization)
 

@@ -13,6 +13,7 @@ from torch import nn
 from ..errors import StyleSwapError
 from ..io.files import file_sha256
 from .onnx_graph import OnnxGraph
+from .recognizer_id import RecognizerId
 
 
 class TorchRecognizer(nn.Module):
@@ -21,6 +22,7 @@ class TorchRecognizer(nn.Module):
     Attributes:
         name: the file's name without suffix, such as "w600k_r50". Embeddings compare only within one recognizer.
         sha256: of the file.
+        recognizer_id: both of them, for comparisons.
         input_size: side of the crop it wants, pixels.
         normalization: (mean, std) that are taken off pixels in 0..255.
         levels: names of the graph's values that `features` returns by default, from fine to coarse.
@@ -40,6 +42,7 @@ class TorchRecognizer(nn.Module):
         self.name = Path(path).stem
         self.graph = OnnxGraph(path)
         self.sha256 = file_sha256(path)
+        self.recognizer_id = RecognizerId(self.name, self.sha256)
         shape = self.graph.input_shape
         if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3] or not shape[2]:
             raise StyleSwapError(

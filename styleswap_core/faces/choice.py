@@ -1,16 +1,17 @@
-"""Which faces of a picture are meant, and which of several people each of them becomes.
+"""Choice of faces: which faces of a picture are swapped, and which of several identities each one gets.
 
-Every rule gives *places*: place 0, 1, ... of the list of source identities. A place whose face is not in the picture
-is named in words instead, so that a report can say what happened to it.
+Every rule assigns *places*: place k stands for the k-th source identity. If there is no face for a place, a sentence
+says so, for the report.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import SupportsIndex
 
 import numpy as np
 
 from ..errors import StyleSwapError
-from .detected import FACE_ORDERS, DetectedFace, parse_indices
+from .detected import FACE_ORDERS, DetectedFace
 
 RULES = ("all", "largest", "by index", "by likeness")
 
@@ -20,18 +21,18 @@ class FaceChoice:
     """A user's choice of faces.
 
     Attributes:
-        rule: one of RULES.
-        order: how the faces of a picture are numbered, one of `FACE_ORDERS`.
-        indices: for "by index", numbers in that order; the k-th of them is place k.
-        references: for "by likeness", embeddings (512,), L2-normalized; the k-th of them is place k.
-        likeness: for "by likeness", the least cosine to a reference, -1..1.
+        rule: One of RULES.
+        order: How the faces of a picture are numbered, one of `FACE_ORDERS`.
+        indices: For "by index": face numbers in that order; the k-th is place k.
+        references: For "by likeness": embeddings (512,), L2-normalized; the k-th is place k.
+        likeness: For "by likeness": minimum cosine similarity to a reference, -1..1.
 
     Raises:
-        StyleSwapError: an unknown rule or order, or a rule without what it needs.
+        StyleSwapError: An unknown rule or order, or a rule without what it needs.
     """
 
     rule: str = "all"
-    order: str = "left-right"
+    order: str = "largest"
     indices: tuple[int, ...] = ()
     references: tuple[np.ndarray, ...] = ()
     likeness: float = 0.3
@@ -47,12 +48,16 @@ class FaceChoice:
             raise StyleSwapError("a choice by likeness needs a reference identity; connect one to reference")
 
     @classmethod
-    def by_index(cls, text: str, order: str = "left-right") -> "FaceChoice":
-        """From what a user wrote: "0" or "0,2"; a number that is written twice counts once."""
-        return cls("by index", order, tuple(dict.fromkeys(parse_indices(text))))
+    def by_index(cls, faces: str | Sequence[SupportsIndex], order: str = "largest") -> "FaceChoice":
+        """Choice from face numbers: "0", "0,2" or [0, 2]; a number that occurs twice counts once.
+
+        Raises:
+            StyleSwapError: Anything else.
+        """
+        return cls("by index", order, _parse_indices(faces))
 
     @classmethod
-    def parse(cls, faces: str | Sequence[int], order: str = "largest") -> "FaceChoice":
+    def parse(cls, faces: str | Sequence[SupportsIndex], order: str = "largest") -> "FaceChoice":
         """Choice from its short form: "largest", "all", "0,2", or [0, 2].
 
         Raises:
@@ -60,8 +65,7 @@ class FaceChoice:
         """
         if isinstance(faces, str) and faces in ("largest", "all"):
             return cls(faces, order)
-        indices = parse_indices(faces) if isinstance(faces, str) else list(faces)
-        return cls("by index", order, tuple(dict.fromkeys(int(index) for index in indices)))
+        return cls.by_index(faces, order)
 
     @property
     def needs_embeddings(self) -> bool:
@@ -69,10 +73,10 @@ class FaceChoice:
         return self.rule == "by likeness"
 
     def pick(self, faces: Sequence[DetectedFace]) -> tuple[list[tuple[int, DetectedFace]], list[str]]:
-        """(place, face) of each chosen face, and a sentence for each wanted face that is not there.
+        """Place and face of each chosen face, and one sentence per place without a face.
 
         Args:
-            faces: of one picture, numbered in `order`.
+            faces: The faces of one picture, numbered in `order`.
         """
         if not faces:
             return [], ["no face found"]
@@ -101,29 +105,47 @@ class FaceChoice:
         return [(place, faces[row]) for place, row in sorted(pairs.items())], missing
 
 
-def likeness_table(faces: Sequence[DetectedFace], references: Sequence[np.ndarray]) -> np.ndarray:
-    """Cosines (references, faces).
+def select_faces(
+    faces: Sequence[DetectedFace], choice: str | Sequence[SupportsIndex] = "largest"
+) -> list[DetectedFace]:
+    """Faces in the order of a choice in its short form, all of which must be there.
+
+    Args:
+        faces: The faces of one picture, as `FaceAnalyzer.detect` returns them.
+        choice: See `FaceChoice.parse`.
 
     Raises:
-        StyleSwapError: the faces come without embeddings.
+        StyleSwapError: No faces, a choice that is none of these, or an index beyond the faces found.
     """
-    if any(face.id_embedding is None for face in faces):
-        raise StyleSwapError("likeness needs a face analysis pack with a recognizer (such as w600k_r50.onnx)")
-    return np.stack(references) @ np.stack([face.id_embedding for face in faces]).T
+    if not faces:
+        raise StyleSwapError("no face found; use a picture with a visible face, or lower the detection threshold")
+    picked, problems = FaceChoice.parse(choice).pick(faces)
+    if problems:
+        raise StyleSwapError(f"{problems[0]}; use indices 0..{len(faces) - 1}")
+    return [face for _, face in picked]
+
+
+def likeness_table(faces: Sequence[DetectedFace], references: Sequence[np.ndarray]) -> np.ndarray:
+    """Cosine similarities (references, faces).
+
+    Raises:
+        StyleSwapError: The faces have no embeddings.
+    """
+    return np.stack(references) @ np.stack([face.require_embedding() for face in faces]).T
 
 
 def match_by_likeness(cosines: np.ndarray, least: float) -> dict[int, int]:
-    """Pair references with faces, the most alike pair first; nobody is in two pairs.
+    """Greedy assignment of faces to references, most similar pair first; each is used at most once.
 
     Args:
         cosines: (references, faces).
-        least: pairs below this cosine are not made.
+        least: Minimum cosine similarity of a pair.
 
     Returns:
-        reference -> face, for those that found one.
+        Reference -> face, for the references that have one.
     """
     pairs: dict[int, int] = {}
-    # A stable sort: equal cosines go to the lower reference, then to the lower face.
+    # The sort is stable: equal similarities go to the lower reference, then to the lower face.
     for flat in np.argsort(-cosines, axis=None, kind="stable"):
         reference, face = divmod(int(flat), cosines.shape[1])
         if cosines[reference, face] < least:
@@ -131,3 +153,19 @@ def match_by_likeness(cosines: np.ndarray, least: float) -> dict[int, int]:
         if reference not in pairs and face not in pairs.values():
             pairs[reference] = face
     return pairs
+
+
+def _parse_indices(faces: str | Sequence[SupportsIndex]) -> tuple[int, ...]:
+    error = StyleSwapError(f"expected faces as largest, all, or indices such as 0,2; got {faces!r}")
+    if isinstance(faces, str):
+        parts = [part.strip() for part in faces.split(",") if part.strip()]
+        if not all(part.isascii() and part.isdigit() for part in parts):
+            raise error
+        indices = [int(part) for part in parts]
+    else:
+        if not all(isinstance(index, int | np.integer) and not isinstance(index, bool) for index in faces):
+            raise error
+        indices = [int(index) for index in faces]
+    if not indices:
+        raise error
+    return tuple(dict.fromkeys(indices))

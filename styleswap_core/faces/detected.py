@@ -1,14 +1,24 @@
-"""What a face analysis finds, in which order, and how users pick from it."""
+"""Detected faces, their order, and the interface of a face analysis."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from ..errors import StyleSwapError
+from .recognizer_id import RecognizerId
 
-FACE_ORDERS = ("largest", "left-right", "right-left", "top-bottom", "bottom-top", "confidence")
+_SORT_KEYS: dict[str, Callable[["DetectedFace"], float]] = {
+    "largest": lambda face: -face.area,
+    "left-right": lambda face: float(face.box[0] + face.box[2]),
+    "right-left": lambda face: -float(face.box[0] + face.box[2]),
+    "top-bottom": lambda face: float(face.box[1] + face.box[3]),
+    "bottom-top": lambda face: -float(face.box[1] + face.box[3]),
+    "confidence": lambda face: -face.score,
+}
+FACE_ORDERS = tuple(_SORT_KEYS)
+NO_RECOGNIZER = "this face analysis pack has no recognizer (such as w600k_r50.onnx); use another pack"
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,11 +26,11 @@ class DetectedFace:
     """One face of a picture.
 
     Attributes:
-        index: its place in the order in which the faces were asked for; `select_faces` counts by it.
-        score: the detector's confidence, 0..1.
-        box: (4,) float32 x0, y0, x1, y1 in continuous picture pixels.
-        points: (5, 2) float32, left eye, right eye, nose tip, left and right mouth corner, continuous pixels.
-        id_embedding: (512,) float32, L2-normalized; None if the pack has no recognizer.
+        index: Position in the order that was asked for; users choose faces by it.
+        score: The detector's confidence, 0..1.
+        box: (4,) float32, x0, y0, x1, y1 in continuous picture pixels.
+        points: (5, 2) float32, continuous pixels: left eye, right eye, nose tip, left and right mouth corner.
+        id_embedding: (512,) float32, L2-normalized; None if it was not computed.
     """
 
     index: int
@@ -31,95 +41,58 @@ class DetectedFace:
 
     @property
     def area(self) -> float:
-        """Of the box, in square pixels."""
+        """Area of the box in square pixels."""
         return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
+
+    def require_embedding(self) -> np.ndarray:
+        """The embedding.
+
+        Raises:
+            StyleSwapError: There is none, because the pack has no recognizer.
+        """
+        if self.id_embedding is None:
+            raise StyleSwapError(NO_RECOGNIZER)
+        return self.id_embedding
 
 
 class FaceAnalyzer(Protocol):
-    """What the pipeline needs of a face analysis; `load_face_analysis` gives insightface's."""
+    """A face detector and a recognizer; `load_face_analysis` returns insightface's."""
 
-    recognizer_name: str
-    recognizer_sha256: str
+    @property
+    def recognizer(self) -> RecognizerId:
+        """The recognizer that makes the embeddings; falsy if there is none."""
+        ...
 
     def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True) -> list[DetectedFace]:
-        """Find the faces of a (H, W, 3) uint8 RGB picture; an empty list if there are none.
+        """The faces of a picture, numbered in an order.
 
-        Without `embed` they may come without `id_embedding`, which saves a run of the recognizer for each.
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            order: One of FACE_ORDERS.
+            embed: Compute the embeddings, at one run of the recognizer per face.
         """
         ...
 
     def embed(self, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """L2-normalized embedding (512,) of the face whose five points (5, 2) are known."""
+        """L2-normalized embedding (512,) of the face with the five points (5, 2)."""
         ...
 
 
 def order_faces(faces: Sequence[DetectedFace], order: str = "largest") -> list[DetectedFace]:
-    """Sort faces and number them anew; ties fall the same way whatever order they came in.
+    """Faces sorted and renumbered; the result does not depend on the order they come in, even if there are ties.
 
     Args:
-        order: one of FACE_ORDERS; "largest" and "confidence" start with the highest.
+        faces: The faces of one picture.
+        order: One of FACE_ORDERS; "largest" and "confidence" are descending.
 
     Raises:
-        StyleSwapError: an unknown order.
+        StyleSwapError: An unknown order.
     """
-    keys = {
-        "largest": lambda face: -face.area,
-        "left-right": lambda face: float(face.box[0] + face.box[2]),
-        "right-left": lambda face: -float(face.box[0] + face.box[2]),
-        "top-bottom": lambda face: float(face.box[1] + face.box[3]),
-        "bottom-top": lambda face: -float(face.box[1] + face.box[3]),
-        "confidence": lambda face: -face.score,
-    }
-    if order not in keys:
+    if order not in _SORT_KEYS:
         raise StyleSwapError(f"expected a face order out of {', '.join(FACE_ORDERS)}, got {order!r}")
+    first = _SORT_KEYS[order]
 
-    def key(face: DetectedFace) -> tuple:
-        return (keys[order](face), *face.box.tolist(), -face.score, *face.points.ravel().tolist())
+    def key(face: DetectedFace) -> tuple[float, ...]:
+        return (first(face), *face.box.tolist(), -face.score, *face.points.ravel().tolist())
 
     return [replace(face, index=index) for index, face in enumerate(sorted(faces, key=key))]
-
-
-def select_faces(faces: Sequence[DetectedFace], choice: str | Sequence[int] = "largest") -> list[DetectedFace]:
-    """Pick faces by what the user wrote.
-
-    Args:
-        faces: as `FaceAnalyzer.detect` returns them.
-        choice: "largest", "all", or indices as "0,2" or [0, 2].
-
-    Raises:
-        StyleSwapError: no faces at all, a choice that is none of these, or an index beyond the faces found.
-    """
-    if not faces:
-        raise StyleSwapError("no face found; use a picture with a visible face, or lower the detection threshold")
-    if isinstance(choice, str):
-        if choice == "all":
-            return list(faces)
-        if choice == "largest":
-            return [min(faces, key=lambda face: (-face.area, face.index))]
-        indices = parse_indices(choice)
-    else:
-        indices = list(choice)
-    if not indices or not all(isinstance(index, int) and not isinstance(index, bool) for index in indices):
-        raise StyleSwapError(f"expected faces as largest, all, or indices such as 0,2; got {choice!r}")
-    by_index = {face.index: face for face in faces}
-    if missing := [index for index in indices if index not in by_index]:
-        raise StyleSwapError(
-            f"face {missing[0]} was asked for, but {_count(len(faces))} found; use indices 0..{len(faces) - 1}"
-        )
-    return [by_index[index] for index in dict.fromkeys(indices)]
-
-
-def parse_indices(text: str) -> list[int]:
-    """Face numbers as users write them: "0" or "0, 2".
-
-    Raises:
-        StyleSwapError: anything else.
-    """
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or not all(part.isascii() and part.isdigit() for part in parts):
-        raise StyleSwapError(f"expected faces as largest, all, or indices such as 0,2; got {text!r}")
-    return [int(part) for part in parts]
-
-
-def _count(number: int) -> str:
-    return "only 1 face was" if number == 1 else f"only {number} faces were"

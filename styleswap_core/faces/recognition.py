@@ -11,6 +11,7 @@ from ..errors import StyleSwapError
 from ..io.files import file_sha256
 from .alignment import estimate_similarity, recognizer_points
 from .packs import default_providers, load_errors, stdout_to_stderr
+from .recognizer_id import RecognizerId
 
 # The largest picture that is analyzed as it is; beyond, memory and the detector's plain subsampling do harm.
 MAX_ANALYZED_SIDE = 2048
@@ -33,6 +34,7 @@ class OnnxRecognizer:
     def __init__(self, path: str | Path) -> None:
         path = Path(path)
         self.name, self.sha256 = path.stem, file_sha256(path)
+        self.recognizer_id = RecognizerId(self.name, self.sha256)
         with stdout_to_stderr():
             import onnxruntime
             from insightface.model_zoo.arcface_onnx import ArcFaceONNX

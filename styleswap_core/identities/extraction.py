@@ -1,32 +1,52 @@
-"""From pictures to identities: which faces were found in them, and what they are put together to."""
+"""Extraction of identities from picture files and from pictures in memory."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from ..errors import StyleSwapError
 from ..faces.alignment import recognizer_crop
-from ..faces.choice import FaceChoice
+from ..faces.choice import FaceChoice, select_faces
 from ..faces.detected import DetectedFace, FaceAnalyzer
-from ..io.images import from_uint8
-from .identity import Identity, average_faces
+from ..io.files import file_sha256
+from ..io.images import from_uint8, load_image
+from .averaging import average_faces
+from .identity import Identity
 
 CROP_SIZE = 224
-"""Side in pixels of the crops that are shown to the user: twice the recognizer's."""
+"""Edge length in pixels of the crops that are shown to the user: twice the recognizer's."""
+
+
+@dataclass(frozen=True)
+class SourceReport:
+    """Report on one source picture of an identity.
+
+    Attributes:
+        path: The file.
+        similarity: Cosine similarity of its embedding to the mean of the others; 1 if it is the only one.
+        outlier: Whether it differs so much that it may show another person.
+        faces_found: Number of faces in the picture, one of which was chosen.
+    """
+
+    path: str
+    similarity: float
+    outlier: bool
+    faces_found: int
 
 
 @dataclass(frozen=True, eq=False)
 class SourceFace:
-    """A face that can become an identity, or a part of one.
+    """A face that can become an identity, alone or averaged with others.
 
     Attributes:
-        picture: number of its picture.
-        face: the detection, with its embedding.
-        sha256: of the picture's pixels.
-        crop: (3, CROP_SIZE, CROP_SIZE) -1..1, what the recognizer sees.
+        picture: Number of its picture.
+        face: The detection, with its embedding.
+        sha256: SHA-256 of the picture's pixels.
+        crop: (3, CROP_SIZE, CROP_SIZE), -1..1: what the recognizer sees.
     """
 
     picture: int
@@ -35,34 +55,73 @@ class SourceFace:
     crop: torch.Tensor
 
 
+def extract_identity(
+    paths: Sequence[str | Path],
+    analyzer: FaceAnalyzer,
+    face: str | Sequence[int] = "largest",
+    drop_outliers: bool = False,
+) -> tuple[Identity, list[SourceReport]]:
+    """Identity from one or more pictures of a person: the normalized mean of their embeddings.
+
+    Args:
+        paths: Picture files.
+        analyzer: A face analysis with a recognizer.
+        face: Which face of each picture: "largest" or one index, as for `select_faces`.
+        drop_outliers: Leave out pictures that may show another person; by default they are only reported.
+
+    Returns:
+        The identity, and one report per picture.
+
+    Raises:
+        StyleSwapError: No pictures, a picture that cannot be read or shows no face (named), or no recognizer.
+    """
+    if not paths:
+        raise StyleSwapError("expected at least one source picture, got none")
+    embeddings, hashes, counts = [], [], []
+    for path in paths:
+        faces = analyzer.detect(load_image(path))
+        try:
+            chosen = select_faces(faces, face)
+        except StyleSwapError as error:
+            raise StyleSwapError(f"{path}: {error}") from error
+        if len(chosen) != 1:
+            raise StyleSwapError(f"{path}: expected one source face, got {len(chosen)}; choose largest or one index")
+        embeddings.append(chosen[0].require_embedding())
+        hashes.append(file_sha256(path))
+        counts.append(len(faces))
+    identity, similarities, outliers = average_faces(embeddings, hashes, analyzer.recognizer, drop_outliers)
+    rows = zip(paths, similarities, outliers, counts, strict=True)
+    return identity, [SourceReport(str(path), *row) for path, *row in rows]
+
+
 def find_source_faces(
     pictures: Iterable[np.ndarray],
     analyzer: FaceAnalyzer,
     choice: FaceChoice,
     on_picture: Callable[[int], None] = lambda picture: None,
 ) -> tuple[list[SourceFace], list[str]]:
-    """The chosen faces of all pictures in order, and a sentence for each picture that lacks one.
+    """The chosen faces of all pictures in order, and one sentence per face that is missing.
 
     Args:
         pictures: (H, W, 3) uint8 RGB each.
-        on_picture: called before each picture; what it raises ends the search.
+        analyzer: A face analysis with a recognizer.
+        choice: Which faces of each picture.
+        on_picture: Called with each picture's number before it is analyzed; an exception ends the search.
 
     Raises:
-        StyleSwapError: no picture shows a face that was asked for, or the pack has no recognizer.
+        StyleSwapError: No picture shows a face that was asked for, or there is no recognizer.
     """
-    faces, problems = [], []
+    faces: list[SourceFace] = []
+    problems: list[str] = []
     for number, picture in enumerate(pictures):
         on_picture(number)
         picked, missing = choice.pick(analyzer.detect(picture, choice.order))
         problems += [f"picture {number}: {problem}" for problem in missing]
         digest = hashlib.sha256(f"{picture.shape}".encode() + picture.tobytes()).hexdigest()
         for _, face in picked:
-            if face.id_embedding is None:
-                raise StyleSwapError(
-                    "this face analysis pack has no recognizer (such as w600k_r50.onnx); use another pack"
-                )
-            points = torch.from_numpy(face.points)[None]
-            faces.append(SourceFace(number, face, digest, recognizer_crop(from_uint8(picture), points, CROP_SIZE)[0]))
+            face.require_embedding()  # reported here, not when the identity is made
+            crop = recognizer_crop(from_uint8(picture), torch.from_numpy(face.points)[None], CROP_SIZE)[0]
+            faces.append(SourceFace(number, face, digest, crop))
     if not faces:
         reason = problems[0] if problems else "there is no picture"
         raise StyleSwapError(
@@ -75,11 +134,11 @@ def find_source_faces(
 def average_sources(
     faces: Sequence[SourceFace], analyzer: FaceAnalyzer, drop_outliers: bool = False
 ) -> tuple[Identity, list[float], list[bool]]:
-    """One identity out of all faces; see `identity.average_faces`."""
-    embeddings, hashes = [source.face.id_embedding for source in faces], [source.sha256 for source in faces]
-    return average_faces(embeddings, hashes, analyzer, drop_outliers)
+    """One identity from all faces; see `averaging.average_faces`."""
+    embeddings, hashes = [source.face.require_embedding() for source in faces], [source.sha256 for source in faces]
+    return average_faces(embeddings, hashes, analyzer.recognizer, drop_outliers)
 
 
 def separate_sources(faces: Sequence[SourceFace], analyzer: FaceAnalyzer) -> list[Identity]:
-    """One identity for each face, in order."""
+    """One identity per face, in order."""
     return [average_sources([source], analyzer)[0] for source in faces]

@@ -14,10 +14,12 @@ from safetensors.torch import save
 
 from ..errors import StyleSwapError
 from ..faces.alignment import template_points
+from ..faces.recognizer_id import RecognizerId
 from ..io.files import atomic_write
-from .identity import EMBEDDING_SIZE, Identity, load_identity
+from .identity import EMBEDDING_SIZE, Identity
+from .identity_format import load_identity
 
-RECOGNIZER = "w600k_r50"
+RECOGNIZER = RecognizerId("w600k_r50")
 """The recognizer that made every face model."""
 
 FIELDS = {
@@ -80,10 +82,10 @@ def save_face_model(path: str | Path, identity: Identity) -> None:
     path = Path(path)
     if path.suffix != ".safetensors":
         raise StyleSwapError(f"expected a file name ending in .safetensors, got {str(path)!r}; rename it")
-    if identity.recognizer != RECOGNIZER:
+    if not identity.recognizer.matches(RECOGNIZER):
         raise StyleSwapError(
-            f"a ReActor face model needs an embedding of {RECOGNIZER} (in insightface's buffalo_l), this identity was"
-            f" made with {identity.recognizer!r}; extract it with that pack, or save it as a StyleSwap identity"
+            f"a ReActor face model needs an embedding of {RECOGNIZER.name} (in insightface's buffalo_l), this identity was"
+            f" made with {identity.recognizer}; extract it with that pack, or save it as a StyleSwap identity"
         )
     points = template_points("ffhq", _PICTURE)
     known = {

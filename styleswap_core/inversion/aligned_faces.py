@@ -10,7 +10,8 @@ from torch import Tensor
 from ..compositing.canvas import Canvas
 from ..errors import StyleSwapError
 from ..faces.alignment import transform_points
-from ..faces.detected import DetectedFace, FaceAnalyzer, select_faces
+from ..faces.choice import select_faces
+from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..model import GeneratorConfig
 from ..pipeline.face_jobs import crop_matrices
 

@@ -11,8 +11,11 @@ from ..errors import StyleSwapError
 from ..faces.analysis import InsightFaceAnalyzer
 from ..faces.arcface import TorchRecognizer
 from ..faces.detected import DetectedFace
-from ..identities.identity import Identity, average_embeddings, find_outliers, recognizer_words
+from ..faces.recognizer_id import check_recognizer
+from ..identities.averaging import average_embeddings, find_outliers
+from ..identities.identity import Identity
 from ..model import Generator
+from ..swappers.styleswap_network import required_recognizer
 from .aligned_faces import AlignedFaces, align_faces
 from .guides import render_guides
 from .inversion_settings import LEAST_GUIDES, InversionSettings
@@ -123,8 +126,7 @@ def invert(
     outcome = optimize(generator, recognizer.to(device), aligned, embedding, others, settings, callbacks)
     identity = Identity(
         embedding,
-        analyzer.recognizer_name,
-        analyzer.recognizer_sha256,
+        analyzer.recognizer,
         tuple(source_hashes),
         outcome.w_plus,
         generator_sha256,
@@ -137,19 +139,17 @@ def _check(generator: Generator, analyzer: InsightFaceAnalyzer, sources: Sequenc
         raise StyleSwapError("expected at least one source picture, got none")
     if not sha256:
         raise StyleSwapError("an inverted identity is bound to its generator; give the SHA-256 of the generator's file")
-    wanted = generator.config.recognizer
-    if wanted and wanted not in (analyzer.recognizer_name, analyzer.recognizer_sha256):
-        raise StyleSwapError(
-            f"this model was trained with the recognizer {recognizer_words(wanted)}, the face analysis has "
-            f"{analyzer.recognizer_name!r}; use the face analysis pack that belongs to the model"
-        )
+    check_recognizer(
+        required_recognizer(generator.config),
+        analyzer.recognizer,
+        "the face analysis has",
+        "use the face analysis pack that belongs to the model",
+    )
 
 
 def _identity_of(faces: Sequence[DetectedFace]) -> tuple[torch.Tensor, list[int]]:
     """Mean embedding (512,), and which faces fall away from the rest."""
-    embeddings = [face.id_embedding for face in faces]
-    if any(embedding is None for embedding in embeddings):
-        raise StyleSwapError("this face analysis pack has no recognizer (such as w600k_r50.onnx); use another pack")
+    embeddings = [face.require_embedding() for face in faces]
     _, outliers = find_outliers(embeddings)
     return average_embeddings(embeddings), [index for index, outlier in enumerate(outliers) if outlier]
 

@@ -20,7 +20,7 @@ from ..io.images import PROVENANCE_KEY, PROVENANCE_SYNTHETIC
 from ..model import Generator
 from .attribute_regressors import load_regressor
 from .bounds import INVERSION_BOUNDS, SYNTHETIC_BOUNDS
-from .evaluated_swappers import aligned_swapper, check_recognizer, pipeline_swapper
+from .evaluated_swappers import aligned_swapper, check_pack, pipeline_swapper
 from .evaluation_report import Report, check_out, markdown, sheet_path, write
 from .evaluation_sheet import swap_sheet
 from .inversion_table import inversion_table
@@ -167,7 +167,7 @@ def _load(args: argparse.Namespace) -> tuple[Generator, InsightFaceAnalyzer, Pan
     generator = generator.eval().to(device)
     analyzer = load_face_analysis(args.pack)
     recognizer, judge = analyzer.torch_recognizer().to(device), TorchRecognizer(args.judge).to(device)
-    check_recognizer(generator, recognizer.name, recognizer.sha256)
+    check_pack(generator, recognizer.recognizer_id)
     workers = default_workers(device) if args.workers is None else args.workers
     regressor = load_regressor(args.regressors).to(device)
     return generator, analyzer, Panel(aligned_swapper(generator), recognizer, judge, regressor, device, workers)

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import StyleSwapError
 from ..faces.detected import DetectedFace, FaceAnalyzer
-from ..identities.identity import Identity, recognizer_words
+from ..faces.recognizer_id import RecognizerId, check_recognizer
+from ..identities.identity import Identity
 from ..io.images import from_uint8, to_uint8
 from ..model import Generator
 from ..pipeline.swapper import Swapper as Pipeline
-from ..swappers.styleswap_network import StyleSwapNetwork
+from ..swappers.styleswap_network import StyleSwapNetwork, required_recognizer
 from .identity_similarity import eight_bit
 from .synthetic_cases import CaseBatch
 
@@ -51,7 +51,7 @@ def pipeline_swapper(generator: Generator, analyzer: FaceAnalyzer) -> Swapper:
             faces = analyzer.detect(picture)
             result, mask = picture, torch.zeros(picture.shape[:2])
             if faces:
-                identity = Identity(embedding, analyzer.recognizer_name, analyzer.recognizer_sha256)
+                identity = Identity(embedding, analyzer.recognizer)
                 swapped = pipeline.swap(picture, identity)
                 result, mask = np.asarray(swapped.image), swapped.mask
             results.append(result)
@@ -79,11 +79,11 @@ def is_hit(face: DetectedFace, points: np.ndarray) -> bool:
     return bool(np.linalg.norm(face.points - points, axis=1).mean() < HIT_RADIUS * size)
 
 
-def check_recognizer(generator: Generator, name: str, sha256: str) -> None:
-    """Raise StyleSwapError where the generator was trained with another recognizer than the one of this name and file."""
-    wanted = generator.config.recognizer
-    if wanted and wanted not in (name, sha256):
-        raise StyleSwapError(
-            f"this model was trained with the recognizer {recognizer_words(wanted)}, the pack has {name!r};"
-            " name the pack that belongs to the model with --pack"
-        )
+def check_pack(generator: Generator, recognizer: RecognizerId) -> None:
+    """Check that a generator was trained with a pack's recognizer.
+
+    Raises:
+        StyleSwapError: It was trained with another.
+    """
+    advice = "name the pack that belongs to the model with --pack"
+    check_recognizer(required_recognizer(generator.config), recognizer, "the pack has", advice)

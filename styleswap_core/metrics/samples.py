@@ -26,7 +26,8 @@ from torch import Tensor
 from ..errors import StyleSwapError
 from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..faces.recognition import OnnxRecognizer
-from ..identities.identity import Identity, average_embeddings
+from ..identities.averaging import average_embeddings
+from ..identities.identity import Identity
 from ..io.images import from_uint8
 from ..io.sheets import labeled_sheet
 from . import fidelity
@@ -113,9 +114,7 @@ class Gallery:
         number = self.names.setdefault(person, len(self.names))
         identity = None
         if judges.swapper is not None:
-            identity = Identity(
-                average_embeddings(own), judges.analyzer.recognizer_name, judges.analyzer.recognizer_sha256
-            )
+            identity = Identity(average_embeddings(own), judges.analyzer.recognizer)
         self.embeddings += seen
         self.people += [number] * len(seen)
         self.sources[key] = SourceFaces(number, torch.stack(seen).mean(dim=0)[None], identity)

@@ -15,7 +15,7 @@ from ..faces.recognition import SHIPPED_JUDGE, OnnxRecognizer
 from ..io.files import file_sha256
 from .attribute_evaluators import AttributeJudge, LandmarkJudge, PointsJudge, RegressorJudge
 from .attribute_regressors import load_regressor
-from .evaluated_swappers import FaceSwapper, check_recognizer, face_swapper
+from .evaluated_swappers import FaceSwapper, check_pack, face_swapper
 from .evaluation_report import Report, number
 from .frechet import PIXEL_RANGES, FeatureNetwork
 from .pair_files import read_pairs
@@ -134,8 +134,8 @@ def _load(args: argparse.Namespace, swaps: bool) -> tuple[Judges, dict[str, obje
         swapper = _load_swapper(args, analyzer, judge)
         facts |= {
             "model_sha256": file_sha256(args.model),
-            "recognizer": analyzer.recognizer_name,
-            "recognizer_sha256": analyzer.recognizer_sha256,
+            "recognizer": analyzer.recognizer.name,
+            "recognizer_sha256": analyzer.recognizer.sha256,
         }
     if features is not None:
         named, what = (
@@ -177,15 +177,15 @@ def _load_attributes(args: argparse.Namespace) -> AttributeJudge:
 
 def _load_swapper(args: argparse.Namespace, analyzer: InsightFaceAnalyzer, judge: OnnxRecognizer) -> FaceSwapper:
     if analyzer.recognizer_path is None:
-        raise StyleSwapError("this face analysis pack has no recognizer (such as w600k_r50.onnx); use another pack")
-    if judge.sha256 == analyzer.recognizer_sha256:
+        raise StyleSwapError(NO_RECOGNIZER)
+    if judge.recognizer_id.matches(analyzer.recognizer):
         raise StyleSwapError(
             f"the judge {judge.name!r} is the recognizer that the swap itself goes by, which proves nothing;"
             " name another --judge"
         )
     generator, _ = load_generator(args.model)
     generator = generator.eval().to(choose_device(args.device))
-    check_recognizer(generator, analyzer.recognizer_name, analyzer.recognizer_sha256)
+    check_pack(generator, analyzer.recognizer)
     return face_swapper(generator, analyzer)
 
 

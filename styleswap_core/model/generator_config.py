@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ ATTRIBUTE_MASKINGS = ("none", "block", "mean")
 MASK_ACCUMULATIONS = ("logits", "sigmoid")
 RGB_BOUNDS = ("none", "tanh")
 MAX_SIZE = 1024
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,9 @@ class GeneratorConfig:
     # How targets are cropped (a name of faces.alignment.TEMPLATES) and which recognizer makes
     # the embeddings: both belong to the weights, which work with no other.
     template: str = "ffhq"
+    # Name and SHA-256 of the recognizer's file; either may be unknown. Older files have the hash as `recognizer`.
     recognizer: str = ""
+    recognizer_sha256: str = ""
     # Length of the embeddings that the mapping was trained on: 1, or that of a recognizer's raw
     # output. What uses identities, which are L2-normalized, goes through Generator.map_identity.
     embedding_norm: float = 1.0
@@ -75,9 +79,12 @@ class GeneratorConfig:
             value = getattr(self, name)
             if value not in allowed:
                 raise StyleSwapError(f"{name} must be one of {', '.join(allowed)}; got {value!r}")
-        for name in ("template", "recognizer"):
+        for name in ("template", "recognizer", "recognizer_sha256"):
             if not isinstance(getattr(self, name), str):
                 raise StyleSwapError(f"{name} must be a name; got {getattr(self, name)!r}")
+        if _SHA256.fullmatch(self.recognizer):
+            object.__setattr__(self, "recognizer_sha256", self.recognizer)
+            object.__setattr__(self, "recognizer", "")
         if not isinstance(self.mask_branch, bool):
             raise StyleSwapError(f"mask_branch must be true or false; got {self.mask_branch!r}")
         if not self.mask_branch and self.attribute_masking != "none":

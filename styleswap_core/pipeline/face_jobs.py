@@ -14,7 +14,7 @@ from ..compositing.canvas import Canvas
 from ..errors import StyleSwapError
 from ..faces.alignment import estimate_similarity, matrix_scale, template_points
 from ..faces.detected import DetectedFace, FaceAnalyzer
-from ..identities.identity import Identity, is_recognizer
+from ..identities.identity import Identity
 from ..swappers.network import SwappingNetwork
 from .results import SwappedFace
 
@@ -106,7 +106,7 @@ def report_face(
         measure: Measure the similarity to the source before and after, at two runs of the recognizer.
     """
     before = after = None
-    if measure and is_recognizer(job.identity, analysis):
+    if measure and job.identity.recognizer.matches(analysis.recognizer):
         source = job.identity.id_embedding.numpy()
         before = float(_own_embedding(canvas, analysis, job) @ source)
         after = float(analysis.embed(canvas.pixels(job.picture, result=True), job.face.points) @ source)
@@ -122,10 +122,10 @@ def check_strength(strength: float, analysis: FaceAnalyzer, identity: Identity) 
     """
     if not 0.0 <= strength <= 1.0:
         raise StyleSwapError(f"expected a strength from 0 to 1, got {strength}")
-    if strength < 1.0 and not is_recognizer(identity, analysis):
+    if strength < 1.0 and not identity.recognizer.matches(analysis.recognizer):
         raise StyleSwapError(
-            f"a strength below 1 needs the recognizer that made the identity ({identity.recognizer!r}), the face"
-            f" analysis has {analysis.recognizer_name!r}; use the pack that the identity was extracted with"
+            f"a strength below 1 needs the recognizer that made the identity ({identity.recognizer}), the face"
+            f" analysis has {analysis.recognizer}; use the pack that the identity was extracted with"
         )
 
 

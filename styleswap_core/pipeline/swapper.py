@@ -16,7 +16,7 @@ from ..compositing.pixels import NodeFrame, Picture, pixels_of
 from ..errors import StyleSwapError
 from ..faces.choice import FaceChoice
 from ..faces.detected import DetectedFace, FaceAnalyzer
-from ..identities.identity import Identity, is_recognizer
+from ..identities.identity import Identity
 from ..io.images import bchw_to_bhwc, over_white, repair
 from ..io.read_ahead import lookahead
 from ..swappers.network import SwappingNetwork, check_identity
@@ -264,7 +264,7 @@ class Swapper:
         return _Request(identities, choice, options, strict)
 
     def _check(self, identity: Identity, options: SwapOptions) -> None:
-        check_identity(self.model, identity)
+        check_identity(self.model, identity, self.analysis.recognizer)
         check_strength(options.strength, self.analysis, identity)
 
     def _stream(
@@ -337,10 +337,10 @@ def references_for(identities: Sequence[Identity], analysis: FaceAnalyzer) -> tu
         StyleSwapError: One was made with another recognizer than the face analysis has.
     """
     for identity in identities:
-        if not is_recognizer(identity, analysis):
+        if not identity.recognizer.matches(analysis.recognizer):
             raise StyleSwapError(
-                f"the reference was made with the recognizer {identity.recognizer!r}, the face analysis has"
-                f" {analysis.recognizer_name!r}; extract the reference with this face analysis"
+                f"the reference was made with the recognizer {identity.recognizer}, the face analysis has"
+                f" {analysis.recognizer}; extract the reference with this face analysis"
             )
     return tuple(identity.id_embedding.numpy() for identity in identities)
 

@@ -19,7 +19,8 @@ from ..faces.alignment import (
     warp,
 )
 from ..faces.analysis import load_face_analysis
-from ..faces.detected import DetectedFace, select_faces
+from ..faces.choice import select_faces
+from ..faces.detected import NO_RECOGNIZER, DetectedFace
 from ..faces.landmarks import load_landmark_model
 from ..faces.packs import find_pack
 from ..io.images import from_uint8, load_image, to_uint8
@@ -80,8 +81,8 @@ class Examiner:
         threshold = min(_DETECTOR_THRESHOLD, settings.min_score)
         pack = settings.pack or None
         self.analyzer = load_face_analysis(pack, det_thresh=threshold, allow_download=allow_download, threads=threads)
-        if not self.analyzer.recognizer_name:
-            raise StyleSwapError("this face analysis pack has no recognizer (such as w600k_r50.onnx); use another pack")
+        if not self.analyzer.recognizer:
+            raise StyleSwapError(NO_RECOGNIZER)
         self._parser = FaceParser(settings.parsing, settings.parsing_classes, threads) if settings.parsing else None
         self._landmarks = None if self._parser else load_landmark_model(find_pack(pack), threads=threads)
         self._template = template_points(settings.template, settings.size)

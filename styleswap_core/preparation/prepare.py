@@ -73,7 +73,7 @@ def prepare(source: Path, out: Path, settings: Settings, workers: int = 1, allow
 def _check_settings(journal: Journal, source: Path, settings: Settings, examiner: Examiner) -> None:
     now = settings.to_dict() | {
         "input": str(source.resolve()),
-        "recognizer_sha256": examiner.analyzer.recognizer_sha256,
+        "recognizer_sha256": examiner.analyzer.recognizer.sha256,
         "parsing_sha256": file_sha256(settings.parsing) if settings.parsing else "",
         "masks": examiner.mask_origin,
     }
@@ -274,8 +274,8 @@ def _finish(journal: Journal, out: Path, settings: Settings, examiner: Examiner)
         "files": {"pictures": journal.input_count(videos=False), "videos": journal.input_count(videos=True)},
         "dropped": journal.counts(),
         "masks": examiner.mask_origin,
-        "recognizer": examiner.analyzer.recognizer_name,
-        "recognizer_sha256": examiner.analyzer.recognizer_sha256,
+        "recognizer": examiner.analyzer.recognizer.name,
+        "recognizer_sha256": examiner.analyzer.recognizer.sha256,
         "settings": settings.to_dict(),
     }
     with atomic_write(out / "dropped.tsv") as temporary, open(temporary, "w", encoding="utf-8") as file:

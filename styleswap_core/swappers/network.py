@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ..errors import StyleSwapError
-from ..identities.identity import Identity, recognizer_words
+from ..faces.recognizer_id import RecognizerId, check_recognizer
+from ..identities.identity import Identity
 
 
 class SwappedCrops(NamedTuple):
@@ -35,8 +36,8 @@ class SwappingNetwork(Protocol):
         ...
 
     @property
-    def recognizer(self) -> str:
-        """Recognizer whose embeddings it takes, by name or SHA-256; empty if any will do."""
+    def recognizer(self) -> RecognizerId:
+        """Recognizer whose embeddings it takes; falsy if any will do."""
         ...
 
     @property
@@ -80,18 +81,25 @@ class SwappingNetwork(Protocol):
         ...
 
 
-def check_identity(network: SwappingNetwork, identity: Identity) -> None:
+def check_identity(network: SwappingNetwork, identity: Identity, analysis: RecognizerId | None = None) -> None:
     """Check that a network can take an identity: made by its recognizer, and inverted, if at all, for this network.
+
+    Args:
+        network: The network.
+        identity: The identity.
+        analysis: Recognizer of the face analysis in use, if there is one: tells whether a recognizer known by name only
+            is the one known by hash only.
 
     Raises:
         StyleSwapError: It cannot.
     """
-    wanted = network.recognizer
-    if wanted and wanted not in (identity.recognizer, identity.recognizer_sha256):
-        raise StyleSwapError(
-            f"this model was trained with the recognizer {recognizer_words(wanted)}, the identity was made with"
-            f" {identity.recognizer!r}; extract it with the face analysis pack that belongs to the model"
-        )
+    check_recognizer(
+        network.recognizer,
+        identity.recognizer,
+        "the identity was made with",
+        "extract it with the face analysis pack that belongs to the model",
+        bridge=analysis,
+    )
     if identity.w_plus is not None and identity.generator_sha256 != network.sha256:
         raise StyleSwapError(
             "this identity was inverted for another model; load that one, or extract the identity anew"

@@ -10,8 +10,9 @@ from torch import Tensor
 from ..checkpoints import DEMO_MODEL, load_generator, model_sha256
 from ..devices import choose_device, choose_precision
 from ..errors import StyleSwapError
+from ..faces.recognizer_id import RecognizerId
 from ..identities.identity import Identity
-from ..model import Generator
+from ..model import Generator, GeneratorConfig
 from ..model.inference.baked_generator import BakedGenerator
 from .baked_cache import BakedCache
 from .network import SwappedCrops
@@ -80,9 +81,9 @@ class StyleSwapNetwork:
         return self.generator.config.template
 
     @property
-    def recognizer(self) -> str:
+    def recognizer(self) -> RecognizerId:
         """Recognizer whose embeddings it takes."""
-        return self.generator.config.recognizer
+        return required_recognizer(self.generator.config)
 
     @property
     def has_mask(self) -> bool:
@@ -153,6 +154,11 @@ def load_model(
     generator, metadata = load_generator(file)
     generator = generator.eval().requires_grad_(False).to(place)
     return StyleSwapNetwork(generator, sha256=model_sha256(file), metadata=metadata, baked=baked)
+
+
+def required_recognizer(config: GeneratorConfig) -> RecognizerId:
+    """The recognizer that a generator was trained with; falsy if its file does not say."""
+    return RecognizerId(config.recognizer, config.recognizer_sha256, config.style_dim)
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import StyleSwapError
+from ..faces.recognizer_id import RecognizerId
 from ..preparation.prepared_set import PreparedSet, ShardReader
 from .batches import Batch, Rows, random_of_step
 
@@ -37,7 +38,7 @@ class ShardSource:
 
     Args:
         prepared: the pictures.
-        recognizer_sha256: of the recognizer that is trained with; the set's embeddings must come from it.
+        recognizer: the recognizer that is trained with; the set's embeddings must come from it.
         template: of the generator; the set's crops must have it.
         size: side of the crops in px; the set's own or a divisor of it (averaged down).
         same_identity_share: of the rows.
@@ -51,7 +52,7 @@ class ShardSource:
         self,
         prepared: PreparedSet,
         *,
-        recognizer_sha256: str,
+        recognizer: RecognizerId,
         template: str,
         size: int,
         batch: int,
@@ -60,9 +61,10 @@ class ShardSource:
         rows: Rows = slice(None),
     ) -> None:
         manifest = prepared.manifest
-        if manifest["recognizer_sha256"] != recognizer_sha256:
+        made_by = RecognizerId(manifest["recognizer"], manifest["recognizer_sha256"])
+        if not made_by.matches(recognizer):
             raise StyleSwapError(
-                f"{prepared.folder} was prepared with the recognizer {manifest['recognizer']!r}, and the training uses another; "
+                f"{prepared.folder} was prepared with the recognizer {made_by}, and the training uses {recognizer}; "
                 "name its file with --set recognizer=FILE.onnx, or prepare the pictures with the other pack"
             )
         if manifest["template"] != template:

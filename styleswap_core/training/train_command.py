@@ -13,8 +13,10 @@ from ..devices import choose_device, choose_precision
 from ..errors import StyleSwapError
 from ..faces.arcface import TorchRecognizer
 from ..faces.packs import DEMO_PACK
+from ..faces.recognizer_id import RecognizerId
 from ..io.files import file_sha256
 from ..preparation.prepared_set import PreparedSet, is_prepared
+from ..swappers.styleswap_network import required_recognizer
 from ..synthetic.columns import ColumnSet
 from .batches import DataSource, Rows
 from .column_source import ColumnSource, column_embeddings
@@ -109,9 +111,7 @@ def _surroundings(
     """Data, recognizer and metadata of a run, and its configuration with the recognizer filled in."""
     recognizer = TorchRecognizer(config.recognizer or DEMO_RECOGNIZER).to(device)
     sha256 = recognizer.sha256
-    if "recognizer" not in config.model_overrides:
-        # The model works with the embeddings of this recognizer only, and its file says so.
-        config = dataclasses.replace(config, model_overrides={**config.model_overrides, "recognizer": sha256})
+    config = _with_recognizer(config, recognizer.recognizer_id)
     size = generator_config(config).size
     with replica.main_first():
         source = _source(config, size, recognizer, sha256, device, args.resident, replica.share(config.batch))
@@ -172,6 +172,15 @@ def _configuration(args: argparse.Namespace, folder: RunFolder | None) -> Traini
     return config
 
 
+def _with_recognizer(config: TrainingConfig, recognizer: RecognizerId) -> TrainingConfig:
+    """The configuration with the recognizer that the model is trained with, unless the user stated another."""
+    stated = required_recognizer(generator_config(config))
+    if stated and not (stated.sha256 and stated.matches(recognizer)):
+        return config
+    names = {"recognizer": recognizer.name, "recognizer_sha256": recognizer.sha256}
+    return dataclasses.replace(config, model_overrides={**config.model_overrides, **names})
+
+
 def _stored_values(folder: RunFolder) -> dict:
     content = newest_checkpoint(folder.checkpoints)
     return dict(content["config"]) if content is not None else read_values(folder.config)
@@ -224,7 +233,7 @@ def _own_source(
         )
     return ShardSource(
         PreparedSet.open(config.data),
-        recognizer_sha256=sha256,
+        recognizer=recognizer.recognizer_id,
         template=generator_config(config).template,
         size=size,
         batch=config.batch,

@@ -32,7 +32,7 @@ core = {
 loaded = module.LoadedGenerator("demo", core["checkpoints"].DEMO_MODEL)
 torch.manual_seed(0)
 crops = torch.rand(5, 3, loaded.config.size, loaded.config.size) * 2 - 1
-people = [core["identity"].Identity(torch.randn(512), loaded.config.recognizer) for _ in crops]
+people = [core["identity"].Identity(torch.randn(512), loaded.recognizer) for _ in crops]
 own = torch.nn.functional.normalize(torch.randn(5, 512), dim=1)
 whole = loaded.swap_crops(crops, people, own, 0.7)
 managed = loaded.patcher in [entry.model for entry in memory.current_loaded_models]

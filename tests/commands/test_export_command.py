@@ -7,7 +7,9 @@ import torch
 
 from styleswap_core.checkpoints.native import load_generator, save_generator
 from styleswap_core.cli import main
-from styleswap_core.identities.identity import Identity, save_identity
+from styleswap_core.faces.recognizer_id import RecognizerId
+from styleswap_core.identities.identity import Identity
+from styleswap_core.identities.identity_format import save_identity
 from styleswap_core.model import Generator
 from styleswap_core.model.generator_config import PRESETS
 
@@ -36,7 +38,7 @@ def test_exported_generator_is_the_same_in_half_the_bytes(tmp_path, capsys):
 
 def test_one_identity_is_written_as_onnx(tmp_path, capsys):
     folder, generator = run_folder(tmp_path)
-    identity = Identity(torch.nn.functional.normalize(torch.randn(512), dim=0), "known")
+    identity = Identity(torch.nn.functional.normalize(torch.randn(512), dim=0), RecognizerId("known"))
     save_identity(tmp_path / "someone.safetensors", identity)
     out = tmp_path / "someone.onnx"
     assert main(["export", str(folder), str(out), "--baked", str(tmp_path / "someone.safetensors"), "--json"]) == 0

@@ -15,7 +15,7 @@ from PIL import Image
 from styleswap_core import cli
 from styleswap_core.checkpoints import model_sha256, save_generator
 from styleswap_core.commands.invert_command import _Display, stop_on_ctrl_c
-from styleswap_core.identities.identity import load_identity
+from styleswap_core.identities.identity_format import load_identity
 from styleswap_core.io.files import file_sha256
 from styleswap_core.io.images import load_image, save_image, to_uint8
 from styleswap_core.model import Generator, GeneratorConfig

@@ -66,7 +66,7 @@ def test_torch_recognizer_gives_the_same_embedding(analyzer):
     crop = recognizer_crop(from_uint8(picture), torch.from_numpy(points)[None])
     embedding = torch.nn.functional.normalize(analyzer.torch_recognizer()(crop))[0].numpy()
     assert float(embedding @ analyzer.embed(picture, points)) > 0.9999
-    assert analyzer.torch_recognizer().sha256 == analyzer.recognizer_sha256 and analyzer.recognizer_name == "rec"
+    assert analyzer.torch_recognizer().sha256 == analyzer.recognizer.sha256 and analyzer.recognizer.name == "rec"
 
 
 def test_a_face_that_fills_the_frame_is_found_by_padding(edge_pack, box_and_points):
@@ -215,7 +215,7 @@ def test_pack_by_name_nested_or_not(tiny_pack, tmp_path):
     shutil.copytree(tiny_pack, tmp_path / "models" / "plain")
     shutil.copytree(tiny_pack, tmp_path / "models" / "nested" / "nested")
     for name in ("plain", "nested"):
-        assert load_face_analysis(name, root=tmp_path).recognizer_name == "rec"
+        assert load_face_analysis(name, root=tmp_path).recognizer.name == "rec"
 
 
 def test_absent_pack_is_not_downloaded_unasked(tmp_path):
@@ -270,7 +270,7 @@ def test_pack_without_recognizer_detects_but_does_not_embed(tiny_pack, tmp_path)
     analyzer = load_face_analysis(folder, det_size=640)
     picture = blocks(640, 640, (256, 320))
     (face,) = analyzer.detect(picture)
-    assert face.id_embedding is None and analyzer.recognizer_name == "" and analyzer.recognizer_path is None
+    assert face.id_embedding is None and not analyzer.recognizer and analyzer.recognizer_path is None
     for ask in (lambda: analyzer.embed(picture, face.points), analyzer.torch_recognizer):
         with pytest.raises(StyleSwapError, match="recognizer"):
             ask()

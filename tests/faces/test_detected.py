@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.faces.detected import FACE_ORDERS, DetectedFace, order_faces, select_faces
+from styleswap_core.faces.choice import select_faces
+from styleswap_core.faces.detected import FACE_ORDERS, DetectedFace, order_faces
 
 
 def face(x, y, side, score=0.9, index=0):
@@ -56,6 +57,8 @@ def test_unknown_order():
         ("0,2", [10, 200]),
         (" 2 , 0,", [200, 10]),
         ([1], [60]),
+        (np.array([2, 0]), [200, 10]),
+        ((np.uint8(1), 2), [60, 200]),
         ("1,1", [60]),
     ],
 )
@@ -66,13 +69,15 @@ def test_selection(choice, expected):
 @pytest.mark.parametrize(
     "choice, words",
     [
-        ("3", "only 3 faces were found"),
-        ([-1], "only 3 faces were found"),
+        ("3", "no face 3, 3 faces found; use indices 0..2"),
+        ([-1], "no face -1, 3 faces found"),
         ("biggest", "largest, all, or indices"),
         ("", "largest, all, or indices"),
         ("1.5", "largest, all, or indices"),
         ("-1", "largest, all, or indices"),
         ([], "largest, all, or indices"),
+        ([np.True_], "largest, all, or indices"),
+        ([1.0], "largest, all, or indices"),
         ([True], "largest, all, or indices"),
     ],
 )

@@ -15,7 +15,7 @@ def test_a_file_embeds_as_its_pack_does():
     pack, alone = load_face_analysis(), OnnxRecognizer(DEMO_PACK / "arcface_demo.onnx")
     picture = np.random.default_rng(0).integers(0, 256, (256, 240, 3), dtype=np.uint8)
     np.testing.assert_array_equal(alone.embed(picture, POINTS), pack.embed(picture, POINTS))
-    assert (alone.name, alone.sha256) == (pack.recognizer_name, pack.recognizer_sha256)
+    assert (alone.name, alone.sha256) == (pack.recognizer.name, pack.recognizer.sha256)
     other = OnnxRecognizer(SHIPPED_JUDGE).embed(picture, POINTS)
     assert np.linalg.norm(other) == pytest.approx(1, abs=1e-5) and not np.allclose(other, alone.embed(picture, POINTS))
 

@@ -7,6 +7,7 @@ import torch
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.choice import FaceChoice
 from styleswap_core.faces.detected import DetectedFace, order_faces
+from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.extraction import CROP_SIZE, average_sources, find_source_faces, separate_sources
 
 
@@ -19,7 +20,7 @@ def vector(*weights):
 class Knows:
     """A face analysis that finds the faces it was told, picture by picture; a picture's first pixel is its number."""
 
-    recognizer_name, recognizer_sha256 = "known", "b" * 64
+    recognizer = RecognizerId("known", "b" * 64)
 
     def __init__(self, *pictures):
         self.pictures = pictures
@@ -55,7 +56,11 @@ def test_average_of_several_pictures():
     assert all(source.crop.shape == (3, CROP_SIZE, CROP_SIZE) for source in faces)
     identity, similarities, outliers = average_sources(faces, analyzer)
     assert torch.allclose(identity.id_embedding, torch.from_numpy(vector(1)), atol=1e-6)
-    assert identity.recognizer == "known" and len(identity.sources) == 2 and outliers == [False, False]
+    assert (
+        identity.recognizer == RecognizerId("known", "b" * 64)
+        and len(identity.sources) == 2
+        and outliers == [False, False]
+    )
     assert similarities[0] == pytest.approx(float(ANNA @ ANNA_TOO), abs=1e-5)
 
 

@@ -2,13 +2,14 @@
 
 import torch
 
+from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.identity import Identity
 from styleswap_core.identities.provenance import swap_mark
 
 
 def test_the_mark_names_model_people_and_strength():
     torch.manual_seed(0)
-    anna, bert = (Identity(torch.randn(512), "any") for _ in range(2))
+    anna, bert = (Identity(torch.randn(512), RecognizerId("any")) for _ in range(2))
     mark = swap_mark("0123456789abcdef" + "0" * 48, [anna, bert, anna], 0.5)
     assert (
         mark == f"face swapped; model 0123456789abcdef; identity {anna.fingerprint}, {bert.fingerprint}; strength 0.5"
@@ -19,4 +20,7 @@ def test_the_mark_names_model_people_and_strength():
 def test_the_fingerprint_is_that_of_the_face_alone():
     torch.manual_seed(0)
     values = torch.randn(512)
-    assert Identity(values, "any").fingerprint == Identity(3 * values, "other", "a" * 64, ("b" * 64,)).fingerprint
+    assert (
+        Identity(values, RecognizerId("any")).fingerprint
+        == Identity(3 * values, RecognizerId("other", "a" * 64), ("b" * 64,)).fingerprint
+    )

@@ -7,7 +7,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.identities.identity import Identity, save_identity
+from styleswap_core.faces.recognizer_id import RecognizerId
+from styleswap_core.identities.identity import Identity
+from styleswap_core.identities.identity_format import save_identity
 from styleswap_core.identities.reactor_files import FIELDS, identity_of_face, load_any_identity, save_face_model
 
 
@@ -23,13 +25,13 @@ def test_a_face_model_of_reactor_loads(tmp_path):
     }
     save_file({**tensors, "embedding": 22 * embedding()}, path)
     identity = load_any_identity(path)
-    assert identity.recognizer == "w600k_r50" and identity.recognizer_sha256 == ""
+    assert identity.recognizer == RecognizerId("w600k_r50")
     assert torch.allclose(identity.id_embedding, torch.nn.functional.normalize(embedding(), dim=0), atol=1e-6)
 
 
 def test_what_is_written_has_all_that_reactor_reads(tmp_path):
     path = tmp_path / "anna.safetensors"
-    identity = Identity(embedding(), "w600k_r50", "c" * 64)
+    identity = Identity(embedding(), RecognizerId("w600k_r50", "c" * 64))
     save_face_model(path, identity)
     with safe_open(path, "pt") as stream:
         assert stream.metadata() is None
@@ -41,7 +43,7 @@ def test_what_is_written_has_all_that_reactor_reads(tmp_path):
 
 def test_own_identities_load_through_the_same_call(tmp_path):
     path = tmp_path / "anna.safetensors"
-    identity = Identity(embedding(), "any", "d" * 64, ("e" * 64,))
+    identity = Identity(embedding(), RecognizerId("any", "d" * 64), ("e" * 64,))
     save_identity(path, identity)
     loaded = load_any_identity(path)
     assert torch.equal(loaded.id_embedding, identity.id_embedding) and loaded.sources == identity.sources
@@ -49,7 +51,7 @@ def test_own_identities_load_through_the_same_call(tmp_path):
 
 def test_faces_that_other_nodes_hand_over():
     face = {"embedding": embedding().numpy(), "bbox": np.zeros(4)}
-    assert identity_of_face(face).recognizer == "w600k_r50"
+    assert identity_of_face(face).recognizer == RecognizerId("w600k_r50")
     for wrong in ({}, {"embedding": None}, "anna", None, torch.zeros(3)):
         with pytest.raises(StyleSwapError, match="face model"):
             identity_of_face(wrong)
@@ -58,10 +60,10 @@ def test_faces_that_other_nodes_hand_over():
 
 
 def test_what_cannot_be_written_or_read(tmp_path):
-    with pytest.raises(StyleSwapError, match="buffalo_l.*'arcface_demo'"):
-        save_face_model(tmp_path / "anna.safetensors", Identity(embedding(), "arcface_demo"))
+    with pytest.raises(StyleSwapError, match="buffalo_l.*arcface_demo"):
+        save_face_model(tmp_path / "anna.safetensors", Identity(embedding(), RecognizerId("arcface_demo")))
     with pytest.raises(StyleSwapError, match=".safetensors"):
-        save_face_model(tmp_path / "anna.pt", Identity(embedding(), "w600k_r50"))
+        save_face_model(tmp_path / "anna.pt", Identity(embedding(), RecognizerId("w600k_r50")))
     assert not list(tmp_path.iterdir())
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
     with pytest.raises(StyleSwapError, match="damaged"):

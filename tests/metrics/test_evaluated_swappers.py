@@ -6,8 +6,9 @@ import torch
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.detected import DetectedFace
+from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.io.images import to_uint8
-from styleswap_core.metrics.evaluated_swappers import check_recognizer, is_hit, pipeline_swapper
+from styleswap_core.metrics.evaluated_swappers import check_pack, is_hit, pipeline_swapper
 from styleswap_core.metrics.synthetic_cases import draw_cases, render_cases
 from styleswap_core.model import Generator, GeneratorConfig
 
@@ -27,8 +28,7 @@ def face(points):
 class KnownFaces:
     """A face analysis that finds what it is told to, picture after picture."""
 
-    recognizer_name = ""
-    recognizer_sha256 = ""
+    recognizer = RecognizerId()
 
     def __init__(self, pictures):
         self.pictures = {picture.tobytes(): faces for picture, faces in pictures}
@@ -65,6 +65,6 @@ def test_a_detection_beside_the_face_is_no_hit():
 
 def test_another_recognizer_is_refused():
     with pytest.raises(StyleSwapError, match="--pack"):
-        check_recognizer(generator(recognizer="demo"), "other", "0" * 64)
-    check_recognizer(generator(recognizer="other"), "other", "0" * 64)
-    check_recognizer(generator(), "other", "0" * 64)
+        check_pack(generator(recognizer="demo"), RecognizerId("other", "0" * 64))
+    check_pack(generator(recognizer="other"), RecognizerId("other", "0" * 64))
+    check_pack(generator(), RecognizerId("other", "0" * 64))

@@ -18,13 +18,14 @@ def error(pack):
 @pytest.fixture
 def anna(pack):
     torch.manual_seed(0)
-    return pack("styleswap_core.identities.identity").Identity(torch.randn(512), "any")
+    recognizer = pack("styleswap_core.faces.recognizer_id").RecognizerId("any")
+    return pack("styleswap_core.identities.identity").Identity(torch.randn(512), recognizer)
 
 
 def test_identities_lists_and_foreign_face_models(values, error, anna):
     face = {"embedding": np.ones(512, np.float32)}
     assert values.as_identities(anna) == [anna]
-    assert [one.recognizer for one in values.as_identities([anna, face])] == ["any", "w600k_r50"]
+    assert [one.recognizer.name for one in values.as_identities([anna, face])] == ["any", "w600k_r50"]
     assert values.as_identity([anna], "identity") is anna
     with pytest.raises(error, match="one identity as identity_a, got a list of 2"):
         values.as_identity([anna, anna], "identity_a")
@@ -70,7 +71,7 @@ def test_the_demo_pack_opens_and_stays_open_on_the_cpu(pack):
     analysis = pack("nodes.analysis")
     loaded = analysis.LoadedAnalysis(analysis.find_pack(None, [], False))
     with analysis.open_analysis(loaded) as first, analysis.open_analysis(loaded) as second:
-        assert first is second and first.recognizer_name == "arcface_demo"
+        assert first is second and first.recognizer.name == "arcface_demo"
 
 
 def test_a_face_analysis_of_another_pack_is_used_as_it_is(pack, error):
@@ -80,7 +81,7 @@ def test_a_face_analysis_of_another_pack_is_used_as_it_is(pack, error):
     foreign = FaceAnalysis(name=str(analysis.find_pack(None, [], False)), providers=["CPUExecutionProvider"])
     foreign.prepare(ctx_id=0, det_thresh=0.31, det_size=(320, 320))
     with analysis.open_analysis(foreign) as analyzer:
-        assert analyzer.recognizer_name == "arcface_demo"
+        assert analyzer.recognizer.name == "arcface_demo"
         assert analyzer.detect(np.zeros((64, 64, 3), np.uint8)) == []
     assert foreign.det_size == (320, 320) and foreign.det_model.det_thresh == 0.31, "nothing in it was changed"
     with pytest.raises(error, match="FaceAnalysis, got str"), analysis.open_analysis("a wire from elsewhere"):

@@ -10,6 +10,7 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import template_points
 from styleswap_core.faces.choice import FaceChoice
 from styleswap_core.faces.detected import DetectedFace, order_faces
+from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.identity import Identity
 from styleswap_core.io.read_ahead import THREAD_NAME
 from styleswap_core.model import Generator, preset
@@ -31,13 +32,13 @@ def vector(seed):
 
 
 def who(seed, recognizer="known", **more):
-    return Identity(torch.from_numpy(vector(seed)), recognizer, "", **more)
+    return Identity(torch.from_numpy(vector(seed)), RecognizerId(recognizer), **more)
 
 
 class SeesMarks:
     """A face analysis for frames in which a face is a red pixel whose green value is the number of the person."""
 
-    recognizer_name, recognizer_sha256 = "known", ""
+    recognizer = RecognizerId("known")
 
     def __init__(self):
         self.embedded = 0
@@ -62,7 +63,7 @@ class PaintsThePerson:
     template, has_mask, device = "ffhq", True, torch.device("cpu")
 
     def __init__(self, recognizer="", sha256="", size=32):
-        self.recognizer, self.sha256, self.size = recognizer, sha256, size
+        self.recognizer, self.sha256, self.size = RecognizerId(recognizer), sha256, size
         self.batches = []
 
     def notice(self, rendered=False):
@@ -196,7 +197,7 @@ def test_identities_that_do_not_fit_are_refused_before_any_work():
 
     with pytest.raises(StyleSwapError, match="at least one"):
         request([])
-    with pytest.raises(StyleSwapError, match="'w600k_r50'"):
+    with pytest.raises(StyleSwapError, match="w600k_r50"):
         request(who(9), PaintsThePerson("w600k_r50"))
     with pytest.raises(StyleSwapError, match="recognizer that made"):
         request(who(9, "another"), strength=0.5)

@@ -8,6 +8,7 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import template_points
 from styleswap_core.faces.choice import FaceChoice
 from styleswap_core.faces.detected import DetectedFace, order_faces
+from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.identity import Identity
 from styleswap_core.io.images import from_uint8, to_uint8
 from styleswap_core.model.generator import Generator, GeneratorOutput
@@ -29,7 +30,7 @@ def swap(generator, analysis, picture, identity, faces="largest", sha256="", **o
 class KnownFaces:
     """A face analysis that is told where the faces are; its embedding is a projection of the pixels there."""
 
-    recognizer_name, recognizer_sha256 = "projection", "a" * 64
+    recognizer = RecognizerId("projection", "a" * 64)
 
     def __init__(self, *centers, side=80.0):
         self.side = side
@@ -78,7 +79,7 @@ def generator():
 
 @pytest.fixture
 def identity():
-    return Identity(unit(1), "projection", "a" * 64)
+    return Identity(unit(1), RecognizerId("projection", "a" * 64))
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +168,7 @@ def test_report(generator, identity, target):
     assert -1 <= swapped.similarity <= 1 and swapped.similarity != swapped.similarity_before
     expected = KnownFaces((120, 80)).embed(result.image, swapped.face.points) @ identity.id_embedding.numpy()
     assert swapped.similarity == pytest.approx(float(expected), abs=1e-5)
-    foreign = Identity(unit(1), "another", "b" * 64)
+    foreign = Identity(unit(1), RecognizerId("another", "b" * 64))
     assert swap(generator, KnownFaces((120, 80)), target, foreign).faces[0].similarity is None
 
 
@@ -188,7 +189,7 @@ def test_w_plus_is_used_and_bound_to_its_generator(generator, identity, target):
     analyzer = KnownFaces((120, 80))
     with torch.no_grad():
         w_plus = generator.inner.broadcast(generator.inner.mapping(identity.id_embedding[None]))[0]
-    inverted = Identity(unit(5), "projection", "a" * 64, w_plus=w_plus, generator_sha256="c" * 64)
+    inverted = Identity(unit(5), RecognizerId("projection", "a" * 64), w_plus=w_plus, generator_sha256="c" * 64)
     result = swap(generator, analyzer, target, inverted, sha256="c" * 64)
     plain = swap(generator, analyzer, target, identity)
     assert np.abs(result.image.astype(int) - plain.image).max() <= 1
@@ -200,9 +201,9 @@ def test_the_identity_must_fit_the_generator(target):
     torch.manual_seed(0)
     generator = Generator(preset("tiny", recognizer="projection")).eval()
     analyzer = KnownFaces((120, 80))
-    swap(generator, analyzer, target, Identity(unit(1), "projection"))
-    with pytest.raises(StyleSwapError, match="'projection'.*'w600k_r50'"):
-        swap(generator, analyzer, target, Identity(unit(1), "w600k_r50"))
+    swap(generator, analyzer, target, Identity(unit(1), RecognizerId("projection")))
+    with pytest.raises(StyleSwapError, match="projection.*w600k_r50"):
+        swap(generator, analyzer, target, Identity(unit(1), RecognizerId("w600k_r50")))
 
 
 def test_mask_options(generator, identity, target):
@@ -218,11 +219,15 @@ def test_mask_options(generator, identity, target):
 @pytest.mark.parametrize("inverted", [False, True])
 def test_strength_goes_from_the_target_to_the_source(generator, identity, target, inverted):
     analyzer = KnownFaces((120, 80))
-    own = Identity(torch.from_numpy(analyzer.embed(target, analyzer.faces[0].points)), "projection", "a" * 64)
+    own = Identity(
+        torch.from_numpy(analyzer.embed(target, analyzer.faces[0].points)), RecognizerId("projection", "a" * 64)
+    )
     if inverted:
         with torch.no_grad():
             w_plus = generator.broadcast(generator.map_identity(identity.id_embedding[None]))[0]
-        identity = Identity(identity.id_embedding, "projection", "a" * 64, w_plus=w_plus, generator_sha256="c" * 64)
+        identity = Identity(
+            identity.id_embedding, RecognizerId("projection", "a" * 64), w_plus=w_plus, generator_sha256="c" * 64
+        )
 
     def swapped(who, strength):
         sha = who.generator_sha256
@@ -236,7 +241,7 @@ def test_strength_goes_from_the_target_to_the_source(generator, identity, target
 
 def test_strength_mixes_in_w(generator, identity):
     crops, own = torch.rand(2, 3, 32, 32) * 2 - 1, torch.stack([unit(7), unit(8)])
-    people = [identity, Identity(unit(3), "projection", "a" * 64)]
+    people = [identity, Identity(unit(3), RecognizerId("projection", "a" * 64))]
     with torch.no_grad():
         mixed = run_generator(generator, crops, people, own, 0.25)
         source = generator.map_identity(torch.stack([who.id_embedding for who in people]))
@@ -251,7 +256,7 @@ def test_strength_errors(generator, identity, target):
         with pytest.raises(StyleSwapError, match="strength from 0 to 1"):
             swap(generator, analyzer, target, identity, strength=strength)
     with pytest.raises(StyleSwapError, match="recognizer that made"):
-        swap(generator, analyzer, target, Identity(unit(1), "another"), strength=0.5)
+        swap(generator, analyzer, target, Identity(unit(1), RecognizerId("another")), strength=0.5)
 
 
 def test_no_face_is_an_error(generator, identity, target):

@@ -6,7 +6,7 @@ import torch
 
 from styleswap_core.faces.analysis import load_face_analysis
 from styleswap_core.faces.packs import DEMO_PACK
-from styleswap_core.identities.identity import extract_identity
+from styleswap_core.identities.extraction import extract_identity
 from styleswap_core.io.images import save_image, to_uint8
 from styleswap_core.pipeline.swapper import Swapper
 from styleswap_core.swappers.styleswap_network import SYNTHETIC_NOTICE, load_model

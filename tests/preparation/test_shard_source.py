@@ -9,6 +9,7 @@ import torch
 from styleswap_core.checkpoints.native import load_generator
 from styleswap_core.cli import main
 from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.preparation.prepared_set import PreparedSet, ShardReader
 from styleswap_core.training.shard_source import ShardSource
 
@@ -22,7 +23,7 @@ def prepared(prepared_folder):
 
 def source(prepared, **changes):
     values = {
-        "recognizer_sha256": prepared.manifest["recognizer_sha256"],
+        "recognizer": RecognizerId("arcface_demo", prepared.manifest["recognizer_sha256"]),
         "template": "ffhq",
         "size": SIZE,
         "batch": 16,
@@ -110,7 +111,7 @@ def test_replicas_share_a_batch(prepared):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"recognizer_sha256": "0" * 64}, "recognizer 'arcface_demo'"),
+        ({"recognizer": RecognizerId("arcface_demo", "0" * 64)}, "recognizer arcface_demo"),
         ({"template": "gpen"}, "--template gpen"),
         ({"size": 48}, "multiple of 48"),
     ],

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.identity import Identity
 from styleswap_core.model import Generator, preset
 from styleswap_core.swappers.baked_cache import BakedCache
@@ -12,7 +13,9 @@ from styleswap_core.swappers.styleswap_network import StyleSwapNetwork, identity
 
 def who(seed, **more):
     return Identity(
-        F.normalize(torch.randn(512, generator=torch.Generator().manual_seed(seed)), dim=0), "known", **more
+        F.normalize(torch.randn(512, generator=torch.Generator().manual_seed(seed)), dim=0),
+        RecognizerId("known"),
+        **more,
     )
 
 

@@ -146,7 +146,7 @@ def test_train_command(columns, tmp_path, capsys):
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["step"] for line in lines if "loss/total" in line] == [1, 2, 3]
     generator, metadata = load_generator(run / "generator_ema.safetensors")
-    assert generator.config.size == 32 and generator.config.recognizer == metadata["recognizer_sha256"]
+    assert generator.config.size == 32 and generator.config.recognizer_sha256 == metadata["recognizer_sha256"]
     assert metadata["domain"] == "synthetic" and metadata["training"]["weights"]["adversarial"] == 0
     # A folder in use is not overwritten; resuming takes the stored settings, and says what is changed.
     assert main(words) == 2

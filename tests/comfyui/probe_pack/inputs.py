@@ -28,7 +28,9 @@ MASKS = {
 }
 IDENTITIES = {
     "as it is": lambda identity: identity,
-    "of another recognizer": lambda identity: replace(identity, recognizer="another", recognizer_sha256="0" * 64),
+    "of another recognizer": lambda identity: replace(
+        identity, recognizer=replace(identity.recognizer, name="another", sha256="0" * 64)
+    ),
     "inverted for another model": lambda identity: replace(
         identity, w_plus=torch.zeros(8, 512), generator_sha256="0" * 64
     ),

@@ -1,0 +1,81 @@
+"""The file format of identities: a safetensors file with `id_embedding`, `w_plus` if there is one, and metadata."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from ..errors import StyleSwapError
+from ..faces.recognizer_id import RecognizerId
+from ..io.files import atomic_write
+from .identity import Identity
+
+FORMAT = "styleswap-identity"
+FORMAT_VERSION = 1
+
+
+def save_identity(path: str | Path, identity: Identity) -> None:
+    """Write an identity atomically.
+
+    Raises:
+        StyleSwapError: The suffix is not .safetensors, or the folder is missing.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise StyleSwapError(f"expected a file name ending in .safetensors, got {str(path)!r}; rename it")
+    tensors = {"id_embedding": identity.id_embedding}
+    if identity.w_plus is not None:
+        tensors["w_plus"] = identity.w_plus
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "recognizer": identity.recognizer.name,
+        "recognizer_sha256": identity.recognizer.sha256,
+        "sources": json.dumps(identity.sources),
+        "generator_sha256": identity.generator_sha256,
+    }
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata))
+
+
+def load_identity(path: str | Path) -> Identity:
+    """Identity from a file that `save_identity` wrote.
+
+    Raises:
+        StyleSwapError: The file is missing, damaged, of another kind, or of a newer version.
+    """
+    if not Path(path).is_file():
+        raise StyleSwapError(f"expected an identity file, but {path} does not exist; check the path")
+    try:
+        with safe_open(str(path), "pt") as stream:
+            metadata = stream.metadata() or {}
+            _check_format(path, metadata)
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}
+    except (SafetensorError, OSError) as error:
+        raise StyleSwapError(f"{path} is not a safetensors file or is damaged; extract the identity again") from error
+    if "id_embedding" not in tensors:
+        raise StyleSwapError(f"{path} holds no id_embedding; extract the identity again")
+    return Identity(
+        tensors["id_embedding"],
+        RecognizerId(metadata.get("recognizer", ""), metadata.get("recognizer_sha256", "")),
+        _sources(path, metadata),
+        tensors.get("w_plus"),
+        metadata.get("generator_sha256", ""),
+    )
+
+
+def _check_format(path: str | Path, metadata: Mapping[str, str]) -> None:
+    if metadata.get("format") != FORMAT:
+        raise StyleSwapError(f"{path} is not an identity file (format {metadata.get('format')!r}); extract one")
+    version = metadata.get("format_version", "")
+    if not version.isdecimal() or int(version) > FORMAT_VERSION:
+        raise StyleSwapError(f"{path} has identity format {version!r}, this program reads {FORMAT_VERSION}; update it")
+
+
+def _sources(path: str | Path, metadata: Mapping[str, str]) -> tuple[str, ...]:
+    try:
+        return tuple(str(source) for source in json.loads(metadata.get("sources", "[]")))
+    except (json.JSONDecodeError, TypeError) as error:
+        raise StyleSwapError(f"{path} has unreadable metadata; extract the identity again") from error

@@ -1,0 +1,88 @@
+"""The file format of identities: exact round trips, damaged files, and a full disk."""
+
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from toy_identities import identity
+
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.recognizer_id import RecognizerId
+from styleswap_core.identities.identity import Identity
+from styleswap_core.identities.identity_format import load_identity, save_identity
+
+
+@pytest.mark.parametrize("with_w_plus", [False, True])
+def test_file_round_trip_is_exact(tmp_path, with_w_plus):
+    more = {"w_plus": torch.randn(6, 32), "generator_sha256": "c" * 64} if with_w_plus else {}
+    made = identity(sources=("d" * 64, "e" * 64), **more)
+    save_identity(tmp_path / "a.safetensors", made)
+    loaded = load_identity(tmp_path / "a.safetensors")
+    assert torch.equal(loaded.id_embedding, made.id_embedding)
+    assert (loaded.w_plus is None) == (not with_w_plus)
+    assert not with_w_plus or torch.equal(loaded.w_plus, made.w_plus)
+    for field in ("recognizer", "sources", "generator_sha256"):
+        assert getattr(loaded, field) == getattr(made, field)
+
+
+def _spoil(change):
+    def write(path):
+        save_identity(path, identity())
+        with safe_open(str(path), "pt") as stream:
+            metadata = dict(stream.metadata())
+        tensors = load_file(path)
+        change(tensors, metadata)
+        save_file(tensors, path, metadata)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "write, words",
+    [
+        (lambda path: None, "does not exist"),
+        (lambda path: path.write_bytes(b"nothing"), "damaged"),
+        (lambda path: path.write_bytes(b""), "damaged"),
+        (lambda path: (save_identity(path, identity()), path.write_bytes(path.read_bytes()[:-9])), "damaged"),
+        (lambda path: save_file({"x": torch.zeros(1)}, path), "not an identity"),
+        (_spoil(lambda tensors, metadata: metadata.update(format_version="2")), "format '2'"),
+        (_spoil(lambda tensors, metadata: metadata.update(format_version="x")), "format 'x'"),
+        (_spoil(lambda tensors, metadata: metadata.update(sources="{")), "metadata"),
+        (_spoil(lambda tensors, metadata: tensors.update(id_embedding=torch.ones(64))), "embedding"),
+        (_spoil(lambda tensors, metadata: tensors.update(other=tensors.pop("id_embedding"))), "no id_embedding"),
+    ],
+)
+def test_bad_files(tmp_path, write, words):
+    path = tmp_path / "a.safetensors"
+    write(path)
+    with pytest.raises(StyleSwapError, match=words) as caught:
+        load_identity(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_saving_wants_its_suffix(tmp_path):
+    with pytest.raises(StyleSwapError, match="safetensors"):
+        save_identity(tmp_path / "a.bin", identity())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_metadata_is_plain_json(tmp_path):
+    save_identity(tmp_path / "a.safetensors", identity(sources=("d" * 64,)))
+    with safe_open(str(tmp_path / "a.safetensors"), "pt") as stream:
+        metadata = stream.metadata()
+    assert metadata["format"] == "styleswap-identity" and json.loads(metadata["sources"]) == ["d" * 64]
+
+
+def test_a_full_disk_leaves_no_half_file_and_says_so(tmp_path, monkeypatch):
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "anna.safetensors"
+    save_identity(path, Identity(torch.ones(512), RecognizerId("any")))
+    before = path.read_bytes()
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(StyleSwapError, match="anna.safetensors: No space left on device; make room"):
+        save_identity(path, Identity(torch.arange(512.0), RecognizerId("any")))
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
