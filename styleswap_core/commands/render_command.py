@@ -34,6 +34,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pictures.set_defaults(render=_render_pictures)
 
     columns = forms.add_parser("columns", help="training data: attribute settings, each with several identities")
+    _add_column_arguments(columns)
+
+    for form, out, size in ((sheet, "FILE", 192), (pictures, "FOLDER", 256), (columns, "FOLDER", 128)):
+        form.add_argument("--out", type=Path, required=True, metavar=out, help="where to write")
+        form.add_argument(
+            "--size",
+            type=whole_number(16, MAX_SIDE),
+            default=size,
+            metavar="PX",
+            help=f"side of a picture, an even number ({size})",
+        )
+        form.add_argument(
+            "--split",
+            choices=SPLITS,
+            default="train" if form is columns else "test",
+            help="which people and settings are drawn from (disjoint ranges of seeds)",
+        )
+        form.add_argument(
+            "--seed",
+            type=whole_number(0),
+            default=0,
+            metavar="N",
+            help="which of them; the same seed gives the same pictures (0)",
+        )
+
+
+def _add_column_arguments(columns: argparse.ArgumentParser) -> None:
     columns.add_argument("--columns", type=whole_number(), default=2000, metavar="N", help="attribute settings (2000)")
     columns.add_argument("--members", type=whole_number(), default=5, metavar="N", help="people per setting (5)")
     columns.add_argument(
@@ -70,29 +97,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compile the renderer first (needs a C++ compiler; pays from some hundred pictures on)",
     )
     columns.set_defaults(render=_render_columns)
-
-    for form, out, size in ((sheet, "FILE", 192), (pictures, "FOLDER", 256), (columns, "FOLDER", 128)):
-        form.add_argument("--out", type=Path, required=True, metavar=out, help="where to write")
-        form.add_argument(
-            "--size",
-            type=whole_number(16, MAX_SIDE),
-            default=size,
-            metavar="PX",
-            help=f"side of a picture, an even number ({size})",
-        )
-        form.add_argument(
-            "--split",
-            choices=SPLITS,
-            default="train" if form is columns else "test",
-            help="which people and settings are drawn from (disjoint ranges of seeds)",
-        )
-        form.add_argument(
-            "--seed",
-            type=whole_number(0),
-            default=0,
-            metavar="N",
-            help="which of them; the same seed gives the same pictures (0)",
-        )
 
 
 def run(args: argparse.Namespace) -> int:
