@@ -94,8 +94,8 @@ class GroupedReference(nn.Module):
         if self.config.rgb_bound == "tanh":
             rgb = torch.tanh(rgb)
         if mask is None:
-            return GeneratorOutput(rgb, rgb, torch.ones_like(rgb[:, :1]))
-        return GeneratorOutput(mask * rgb + (1 - mask) * aligned_crop, rgb, mask)
+            return GeneratorOutput(rgb, rgb, torch.ones_like(rgb[:, :1]), [])
+        return GeneratorOutput(mask * rgb + (1 - mask) * aligned_crop, rgb, mask, [])
 
     def _mapping(self, id_embedding: Tensor) -> Tensor:
         mapping = self.generator.mapping
@@ -106,9 +106,9 @@ class GroupedReference(nn.Module):
 
     def _encode(self, x: Tensor) -> list[Tensor]:
         encoder, maps = self.generator.encoder, []
-        for level in encoder.levels:
-            x = self._conv(encoder.down[level] if level in encoder.down else encoder.from_rgb[level], x)
-            for block in encoder.blocks[level]:
+        for resolution in encoder.resolutions:
+            x = self._conv(encoder.conv_to(resolution), x)
+            for block in encoder.residual_blocks(resolution):
                 x = x + block.weight * self._conv(block.conv1, self._conv(block.conv0, x))
             maps.append(x)
         return maps[::-1]

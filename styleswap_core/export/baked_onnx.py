@@ -1,57 +1,54 @@
-"""A baked generator as an ONNX file: one identity, any batch, any runtime.
+"""Export of a baked generator as an ONNX file, for one identity and any batch size.
 
-Input `input` (batch, 3, S, S) in -1..1, an aligned crop; outputs `image` and `rgb` of the same shape and `mask`
-(batch, 1, S, S), as the generator gives them. Without a mask branch there is `image` alone.
+Input: `input` (batch, 3, S, S) in -1..1, an aligned crop. Outputs: `image` and `rgb` of the same shape and `mask`
+(batch, 1, S, S), as in GeneratorOutput; without a mask branch `image` only.
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import fx
 
 from ..errors import StyleSwapError
-from ..model.inference.baked_generator import (
-    BakedGenerator,
-    composite,
-    hold_back_,
-    raised_logit,
-    replace_mask_,
-    soften_mask_,
-)
+from ..model.generator_output import generator_output
+from ..model.inference.baked_generator import BakedGenerator
+from ..model.inference.baked_masks import apply_mask_sigmoid_, replace_mask_, upsample_mask_logits
 from ..model.inference.packed_conv import FoldedConv
 from ..model.layers import SLOPE
-from .onnx_writer import GraphWriter, write_graph
+from ..model.masks import mask_attributes_
+from .onnx_writer import GraphWriter, Shape, source_node, write_graph
 
-# What the masks need, as functions of the generator: one node each in the trace, several in the ONNX graph.
-_FUNCTIONS = (composite, hold_back_, raised_logit, replace_mask_, soften_mask_)
+# Functions of the generator that are one node each in the trace and become several in the ONNX graph.
+_FUNCTIONS = (generator_output, mask_attributes_, upsample_mask_logits, replace_mask_, apply_mask_sigmoid_)
 _MASK, _COLORS = slice(3, None), slice(None, 3)
-# Types and layouts of memory mean nothing in the file, where everything is float32.
+# Conversions of type and memory format, which do not exist in the file: everything in it is float32.
 _LAYOUT_METHODS = ("to", "float", "contiguous")
 
 
 def export_baked(path: str | Path, baked: BakedGenerator, description: str = "") -> None:
-    """Write a baked generator to `path`, atomically.
+    """Write a baked generator to an ONNX file, atomically.
 
     Raises:
-        StyleSwapError: it is packed or not float32; bake with packed=False.
+        StyleSwapError: it is packed or not float32.
     """
     if baked.packed or baked.dtype != torch.float32:
         raise StyleSwapError(
-            "only a float32 generator that is not packed can be written as ONNX; bake with packed=False"
+            f"expected an unpacked float32 generator, got {baked.dtype}, packed={baked.packed}; bake with packed=False"
         )
     graph = _BakedWriter(baked).run()
     size = baked.config.size
-    shapes = {"image": ("batch", 3, size, size)}
+    shapes: dict[str, Shape] = {"image": ("batch", 3, size, size)}
     if baked.config.mask_branch:
         shapes |= {"rgb": ("batch", 3, size, size), "mask": ("batch", 1, size, size)}
     write_graph(path, graph, "StyleSwap", ("batch", 3, size, size), shapes, description)
 
 
 def onnx_difference(path: str | Path, baked: BakedGenerator) -> float:
-    """The largest difference between what ONNX Runtime makes of the file and what `baked` gives, over two random crops."""
-    # Only this check needs it; writing the file does not.
+    """Largest difference between the outputs of the file in ONNX Runtime and those of `baked`, for two random crops."""
+    # Not needed for writing the file.
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -73,15 +70,17 @@ class _BakedTracer(fx.Tracer):
         super().__init__(autowrap_functions=_FUNCTIONS)
 
     def is_leaf_module(self, module: torch.nn.Module, qualified_name: str) -> bool:
-        """Folded convolutions are written whole, everything else by its operations."""
+        """Folded convolutions become one node, everything else is traced."""
         return isinstance(module, FoldedConv)
 
 
 class _BakedWriter(GraphWriter):
-    """Knows the operators of a baked generator."""
+    """Graph writer with the operators of a baked generator."""
 
     def __init__(self, baked: BakedGenerator) -> None:
         super().__init__(baked, _BakedTracer())
+        self._results: list[str] = []
+        self._mask_accumulation = baked.config.mask_accumulation
         self._calls: dict[object, Callable[..., str]] = {
             operator.add: lambda a, b: self.node("Add", [a, b]),
             operator.iadd: lambda a, b: self.node("Add", [a, b]),
@@ -90,16 +89,17 @@ class _BakedWriter(GraphWriter):
             torch.cat: lambda parts, dim: self.node("Concat", parts, axis=dim),
             torch.sigmoid: self._sigmoid,
             torch.tanh: lambda x: self.node("Tanh", [x]),
-            hold_back_: self._held_back,
-            raised_logit: lambda picture: self._resized(self._part(picture, _MASK), "linear"),
-            replace_mask_: self._with_mask,
-            soften_mask_: lambda picture: self._with_mask(picture, self._sigmoid(self._part(picture, _MASK))),
+            mask_attributes_: self._mask_attributes,
+            upsample_mask_logits: lambda pixels: self._resize(self._slice(pixels, _MASK), "linear"),
+            replace_mask_: self._replace_mask,
+            apply_mask_sigmoid_: lambda pixels: self._replace_mask(pixels, self._sigmoid(self._slice(pixels, _MASK))),
         }
 
     def emit_module(self, node: fx.Node) -> str:
-        """The nodes of a folded convolution with its constant and activation; the name of their output."""
+        """Append a folded convolution with its constant and activation; returns the name of the output."""
         conv = self.modules[str(node.target)]
-        inputs = [self.names[node.args[0]], self.weight(conv.weight)]
+        assert isinstance(conv, FoldedConv)
+        inputs = [self.names[source_node(node.args[0])], self.weight(conv.weight)]
         if conv.bias is not None:
             inputs.append(self.weight(conv.bias))
         name = self.node(
@@ -113,28 +113,33 @@ class _BakedWriter(GraphWriter):
         if conv.map is not None:
             name = self.node("Add", [name, self.weight(conv.map)])
         if "onto" in node.kwargs:
-            name = self.node("Add", [name, self.names[node.kwargs["onto"]]])
+            name = self.node("Add", [name, self.names[source_node(node.kwargs["onto"])]])
         return self.node("LeakyRelu", [name], alpha=SLOPE) if conv.activate else name
 
     def emit_call(self, node: fx.Node) -> str:
-        """The nodes of a function or method that a baked generator calls; the name of their output. TypeError for any other."""
-        arguments = fx.map_arg((node.args, node.kwargs), self.names.__getitem__)
+        """Append a function or method that a baked generator calls; returns the name of the output.
+
+        Raises:
+            TypeError: the function is not supported.
+        """
+        args = cast(tuple[Any, ...], fx.map_arg(node.args, self._name_of))
+        kwargs = cast(dict[str, Any], fx.map_arg(node.kwargs, self._name_of))
         if node.op == "call_method" and node.target in _LAYOUT_METHODS:
-            return arguments[0][0]
+            return args[0]
         if node.op == "call_function" and node.target in self._calls:
-            return self._calls[node.target](*arguments[0], **arguments[1])
-        if node.op == "call_function" and node.target is composite:
-            return self._composited(*arguments[0])
+            return self._calls[node.target](*args, **kwargs)
+        if node.op == "call_function" and node.target is generator_output:
+            return self._composite(*args)
         raise TypeError(f"cannot write {node.op} {node.target} as ONNX")
 
     def run(self) -> GraphWriter:
-        """As `GraphWriter.run`; `outputs` are image, rgb and mask, or rgb alone of a generator without a mask."""
+        """See `GraphWriter.run`; `outputs` are image, rgb and mask, or rgb only for a generator without a mask."""
         super().run()
-        # The last node of the trace gives three results; they stand here by name.
+        # The last node of the trace has several results.
         self.outputs = self._results
         return self
 
-    def _composited(self, rgb: str, mask: str | None, crop: str) -> str:
+    def _composite(self, rgb: str, mask: str | None, crop: str, mask_logits: Sequence[str]) -> str:
         if mask is None:
             self._results = [rgb]
             return rgb
@@ -146,19 +151,20 @@ class _BakedWriter(GraphWriter):
         everything, channels = index
         if everything != slice(None) or channels.step is not None:
             raise TypeError(f"cannot write the index {index} as ONNX")
-        return self._part(x, channels)
+        return self._slice(x, channels)
 
-    def _part(self, x: str, channels: slice) -> str:
+    def _slice(self, x: str, channels: slice) -> str:
         end = channels.stop if channels.stop is not None else torch.iinfo(torch.int64).max
         bounds = [self._integers(value) for value in (channels.start or 0, end, 1)]
         return self.node("Slice", [x, *bounds])
 
-    def _with_mask(self, picture: str, mask: str) -> str:
-        return self.node("Concat", [self._part(picture, _COLORS), mask], axis=1)
+    def _replace_mask(self, pixels: str, mask: str) -> str:
+        return self.node("Concat", [self._slice(pixels, _COLORS), mask], axis=1)
 
-    def _held_back(self, maps: str, mask: str, masking: str, repeat: int) -> str:
-        if repeat > 1:
-            mask = self._resized(mask, "nearest", repeat)
+    def _mask_attributes(self, maps: str, mask: str, masking: str) -> str:
+        if self._mask_accumulation == "sigmoid":
+            # The mask has half the resolution of the maps, see masks.mask_for_next_attributes.
+            mask = self._resize(mask, "nearest")
         if masking == "block":
             return self.node("Mul", [maps, self.node("Sub", [self._operand(1.0), mask])])
         axes = self._integers(2, 3)
@@ -167,11 +173,11 @@ class _BakedWriter(GraphWriter):
         mean = self.node("Div", [total, weight])
         return self.node("Add", [maps, self.node("Mul", [mask, self.node("Sub", [mean, maps])])])
 
-    def _resized(self, x: str, mode: str, factor: int = 2) -> str:
-        placed = "asymmetric" if mode == "nearest" else "half_pixel"
+    def _resize(self, x: str, mode: str) -> str:
+        coordinates = "asymmetric" if mode == "nearest" else "half_pixel"
         rounding = {"nearest_mode": "floor"} if mode == "nearest" else {}
-        scales = self.weight(torch.tensor([1.0, 1.0, factor, factor]))
-        return self.node("Resize", [x, "", scales], mode=mode, coordinate_transformation_mode=placed, **rounding)
+        scales = self.weight(torch.tensor([1.0, 1.0, 2.0, 2.0]))
+        return self.node("Resize", [x, "", scales], mode=mode, coordinate_transformation_mode=coordinates, **rounding)
 
     def _sigmoid(self, x: str) -> str:
         return self.node("Sigmoid", [x])

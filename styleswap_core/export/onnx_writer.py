@@ -1,14 +1,17 @@
-"""Writing small torch networks as ONNX files, with nothing but `onnx` itself.
+"""ONNX export of small torch networks.
 
-The torch exporters need extra packages or are on their way out, and both choose node names freely, while
-insightface's router reads the names of the first nodes to guess the input normalization. Here the graph is
-traced with `torch.fx` and each module becomes one node, named after its operator; batch normalization is
-folded into the convolution or linear layer before it.
+PyTorch's exporters need further packages or are deprecated, and they choose node names freely, while insightface infers
+the input normalization from the names of the first nodes. Here the network is traced with `torch.fx` and each module
+becomes one node, named after its operator; batch normalization is folded into the preceding convolution or linear
+layer.
 """
 
+from __future__ import annotations
+
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,14 +23,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 from ..io.files import atomic_write
 
 OPSET = 13
-# The oldest format version that knows this opset: older runtimes read it too.
+# The oldest format version with this opset, for older runtimes.
 IR_VERSION = 7
 
 Shape = Sequence[int | str]
 
 
 class AnchorRows(nn.Module):
-    """(B, anchors*width, H, W) -> (B*H*W*anchors, width): rows ordered by y, x, anchor."""
+    """(B, anchors*width, H, W) -> (B*H*W*anchors, width), with rows ordered by y, x, anchor."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -42,19 +45,24 @@ def export_onnx(
     path: str | Path,
     module: nn.Module,
     input_shape: Shape,
-    output_shapes: dict[str, Shape],
+    output_shapes: Mapping[str, Shape],
     description: str = "",
 ) -> None:
-    """Write `module` in evaluation form to `path`, atomically.
+    """Write `module` in evaluation mode to an ONNX file, atomically.
 
-    `module` takes one tensor and returns one tensor or a flat tuple of them. The graph's one input is called
-    `input`; `output_shapes` names the outputs in order. In shapes, a string is a dimension that varies.
-    Supported: Conv2d, Linear, BatchNorm after either, PReLU, ReLU, Sigmoid, Flatten, average pooling without
-    padding, global average pooling, nearest upsampling, AnchorRows, addition. A module may be called several times;
-    its weights are written once.
+    Supported: Conv2d, Linear, BatchNorm after either, PReLU, ReLU, Sigmoid, Flatten, average pooling without padding,
+    global average pooling, nearest upsampling, AnchorRows, addition. A module may be called several times; its weights
+    are written once.
+
+    Args:
+        path: the file.
+        module: takes one tensor, the graph's `input`, and returns one tensor or a flat tuple of tensors.
+        input_shape: of the input; a string is a variable dimension.
+        output_shapes: names and shapes of the outputs, in order.
+        description: stored in the file.
 
     Raises:
-        TypeError: the module uses something this writer does not know.
+        TypeError: the module uses an unsupported operator.
         ValueError: the number of outputs differs from `output_shapes`.
     """
     was_training = module.training
@@ -65,16 +73,16 @@ def export_onnx(
 
 def write_graph(
     path: str | Path,
-    graph: "GraphWriter",
+    graph: GraphWriter,
     name: str,
     input_shape: Shape,
-    output_shapes: dict[str, Shape],
+    output_shapes: Mapping[str, Shape],
     description: str = "",
 ) -> None:
-    """Check a finished graph and write it; arguments and errors as for export_onnx."""
+    """Check a finished graph and write it; for arguments and errors see `export_onnx`."""
     if len(graph.outputs) != len(output_shapes):
-        raise ValueError(f"the module returns {len(graph.outputs)} tensors, {len(output_shapes)} outputs are named")
-    # Renaming the producing node's output spares an Identity node.
+        raise ValueError(f"the module returns {len(graph.outputs)} tensors, but {len(output_shapes)} outputs are named")
+    # Renaming the output of the producing node avoids an Identity node.
     renamed = dict(zip(graph.outputs, output_shapes, strict=True))
     for node in graph.nodes:
         node.output[0] = renamed.get(node.output[0], node.output[0])
@@ -103,12 +111,19 @@ def write_graph(
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
-        """Convolutions and `AnchorRows` are written whole, as are torch's own layers."""
+        """Convolutions, `AnchorRows` and torch's layers become one node each."""
         return isinstance(module, (AnchorRows, nn.Conv2d)) or super().is_leaf_module(module, qualified_name)
 
 
+def source_node(argument: object) -> fx.Node:
+    """The node that computes an argument; TypeError for a constant."""
+    if not isinstance(argument, fx.Node):
+        raise TypeError(f"cannot write the constant {argument!r} as ONNX")
+    return argument
+
+
 class GraphWriter:
-    """Walks a traced module and collects ONNX nodes and weights; subclasses know more operators."""
+    """Converter of a traced module to ONNX nodes and weights; subclasses add operators."""
 
     def __init__(self, module: nn.Module, tracer: fx.Tracer | None = None) -> None:
         self.trace = (tracer or _Tracer()).trace(module)
@@ -119,14 +134,14 @@ class GraphWriter:
         self.names: dict[fx.Node, str] = {}
         self.written: dict[tuple[nn.Module, str], str] = {}
 
-    def run(self) -> "GraphWriter":
-        """Fill `nodes`, `initializers` and `outputs`; TypeError for an operator that is not known."""
+    def run(self) -> GraphWriter:
+        """Fill `nodes`, `initializers` and `outputs`; TypeError for an unsupported operator."""
         for node in self.trace.nodes:
             if node.op == "placeholder":
                 self.names[node] = "input"
             elif node.op == "output":
                 results = node.args[0] if isinstance(node.args[0], (tuple, list)) else (node.args[0],)
-                self.outputs = [self.names[result] for result in results]
+                self.outputs = [self._name_of(result) for result in results]
             elif node.op == "call_module":
                 self.names[node] = self.emit_module(node)
             else:
@@ -134,34 +149,39 @@ class GraphWriter:
         return self
 
     def emit_call(self, node: fx.Node) -> str:
-        """The node of a call that is not a module's; the name of its output."""
+        """Append a call of a function or method; returns the name of the output."""
         if node.op == "call_function" and node.target in (operator.add, torch.add):
-            return self.node("Add", [self.names[argument] for argument in node.args])
+            return self.node("Add", [self._name_of(argument) for argument in node.args])
         raise TypeError(f"cannot write {node.op} {node.target} as ONNX")
 
     def emit_module(self, node: fx.Node) -> str:
-        """The nodes of a layer, with a batch normalization that follows folded in; the name of their output. TypeError for a layer
-        that is not known.
+        """Append a layer, with a following batch normalization folded in; returns the name of the output.
+
+        Raises:
+            TypeError: the layer is not supported.
         """
         module = self.modules[str(node.target)]
-        source = node.args[0]
+        source = source_node(node.args[0])
         norm = self._following_norm(node)
         if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm1d)):
             if self._following_norm(source) is not module:
-                raise TypeError("batch normalization must directly follow a convolution or linear layer of its own")
+                raise TypeError(
+                    "batch normalization must directly follow a convolution or linear layer that nothing else reads"
+                )
             return self.names[source]
         if isinstance(module, nn.Conv2d):
             return self._conv(module, norm, self.names[source])
-        emit: Callable[..., str] | None = {
+        emitters: dict[type[nn.Module], Callable[..., str]] = {
             nn.Linear: self._linear,
             nn.PReLU: self._prelu,
             nn.Upsample: self._upsample,
             nn.AvgPool2d: self._average_pool,
             AnchorRows: self._rows,
-        }.get(type(module))
+        }
+        emit = emitters.get(type(module))
         if emit is not None:
             return emit(module, norm, self.names[source])
-        simple = {
+        simple: dict[type[nn.Module], str] = {
             nn.ReLU: "Relu",
             nn.Sigmoid: "Sigmoid",
             nn.Flatten: "Flatten",
@@ -171,8 +191,11 @@ class GraphWriter:
             raise TypeError(f"cannot write a {type(module).__name__} as ONNX")
         return self.node(simple[type(module)], [self.names[source]])
 
+    def _name_of(self, argument: object) -> str:
+        return self.names[source_node(argument)]
+
     def _following_norm(self, node: fx.Node) -> nn.Module | None:
-        """The batch normalization that alone reads this convolution or linear layer, if there is one."""
+        """The batch normalization that is the only reader of this convolution or linear layer, if there is one."""
         if node.op != "call_module" or not isinstance(self.modules[str(node.target)], (nn.Conv2d, nn.Linear)):
             return None
         users = list(node.users)
@@ -182,6 +205,8 @@ class GraphWriter:
         return module if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm1d)) else None
 
     def _conv(self, module: nn.Conv2d, norm: nn.Module | None, source: str) -> str:
+        if isinstance(module.padding, str):
+            raise TypeError(f"cannot write the padding {module.padding!r} as ONNX; give it as a number")
         pad_y, pad_x = module.padding
         return self.node(
             "Conv",
@@ -200,6 +225,8 @@ class GraphWriter:
         return self.node("PRelu", [source, self.weight(module.weight.reshape(-1, 1, 1))])
 
     def _upsample(self, module: nn.Upsample, norm: None, source: str) -> str:
+        if not isinstance(module.scale_factor, (int, float)):
+            raise TypeError("upsampling must have one scale factor for both axes")
         factor = float(module.scale_factor)
         scales = self.weight(torch.tensor([1.0, 1.0, factor, factor]))
         return self.node(
@@ -213,28 +240,28 @@ class GraphWriter:
     def _average_pool(self, module: nn.AvgPool2d, norm: None, source: str) -> str:
         kernel, stride = [module.kernel_size] * 2, [module.stride] * 2
         if not isinstance(module.kernel_size, int) or not isinstance(module.stride, int) or module.padding != 0:
-            raise TypeError("average pooling is written for square kernels and strides without padding alone")
+            raise TypeError("average pooling must have a square kernel, one stride and no padding")
         return self.node("AveragePool", [source], kernel_shape=kernel, strides=stride)
 
     def _rows(self, module: AnchorRows, norm: None, source: str) -> str:
         last = self.node("Transpose", [source], perm=[0, 2, 3, 1])
         return self.node("Reshape", [last, self.weight(torch.tensor([-1, module.width]))])
 
-    def node(self, operation: str, inputs: list[str], **attributes: object) -> str:
-        """Append a node with one output; the output's name."""
+    def node(self, operation: str, inputs: list[str], **attributes: Any) -> str:
+        """Append a node with one output; returns the name of the output."""
         name = f"{operation}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(operation, inputs, [f"{name}_output"], name=name, **attributes))
         return f"{name}_output"
 
     def _folded(self, module: nn.Conv2d | nn.Linear, norm: nn.Module | None, fuse: Callable) -> list[str]:
-        """Names of weight and bias, written at the module's first call."""
+        """Names of weight and bias, which are written at the first call of the module."""
         if (module, "weight") not in self.written:
             weight, bias = _folded(module, norm, fuse)
             self.written[module, "weight"], self.written[module, "bias"] = self.weight(weight), self.weight(bias)
         return [self.written[module, "weight"], self.written[module, "bias"]]
 
     def weight(self, tensor: Tensor) -> str:
-        """Append a constant; its name."""
+        """Append a constant; returns its name."""
         name = f"weight_{len(self.initializers)}"
         values = np.ascontiguousarray(tensor.detach().cpu().numpy())
         self.initializers.append(numpy_helper.from_array(values, name))
@@ -242,7 +269,7 @@ class GraphWriter:
 
 
 def _folded(module: nn.Conv2d | nn.Linear, norm: nn.Module | None, fuse: Callable) -> tuple[Tensor, Tensor]:
-    """Weight and bias (float32), with the batch normalization that follows folded in."""
+    """Weight and bias (float32), with a following batch normalization folded in."""
     weight = module.weight.detach().float()
     bias = module.bias.detach().float() if module.bias is not None else torch.zeros(weight.shape[0])
     if norm is not None:

@@ -165,7 +165,7 @@ class Objective:
 
     def _reconstruction(self, w_plus: Tensor, rows: list[int]) -> tuple[Tensor, Tensor]:
         weights = self.settings.weights
-        (image, rgb, _), points = self._run(w_plus, self.sources, rows)
+        (image, rgb, *_), points = self._run(w_plus, self.sources, rows)
         truth = self.sources.faces.crops[rows].to(self.device)
         loss = weights.reconstruction * pixel_loss(rgb, truth, self._face[rows])
         if weights.perceptual:

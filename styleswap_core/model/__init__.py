@@ -1,9 +1,10 @@
-"""The networks: generator, its parts, its discriminator and their configuration."""
+"""The networks: generator, discriminator, their configuration, and the forms of the generator for inference."""
 
 from .discriminator import Discriminator
-from .generator import Generator, GeneratorOutput, GeneratorOutputWithLogits
+from .generator import Generator
 from .generator_config import PRESETS, GeneratorConfig, preset
-from .inference.baked_generator import BakedGenerator
+from .generator_output import GeneratorOutput
+from .inference.baked_generator import BakedGenerator, bake
 from .inference.frozen import FrozenSynthesis
 from .progressive_growing import grow, unmatched
 
@@ -15,7 +16,7 @@ __all__ = [
     "Generator",
     "GeneratorConfig",
     "GeneratorOutput",
-    "GeneratorOutputWithLogits",
+    "bake",
     "grow",
     "preset",
     "unmatched",

@@ -1,12 +1,13 @@
 """StyleGAN2's residual discriminator; its features serve feature matching.
 
-Source: StyleGAN2 (Karras et al. 2020, section 4.1): blurred down-sampling residual blocks,
-minibatch standard deviation before the last convolution. Feature matching as in GPEN.
+Source: StyleGAN2 (Karras et al. 2020, section 4.1): residual blocks with blurred downsampling, minibatch standard
+deviation before the last convolution. Feature matching as in GPEN.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,15 @@ from .layers import EqualConv2d, EqualLinear
 STDDEV_GROUP = 4
 
 
+class DiscriminatorOutput(NamedTuple):
+    """Verdict on a batch of pictures."""
+
+    logits: Tensor  # (B, 1), high for pictures judged real
+    features: list[Tensor]  # output of every block, (B, C, S/2, S/2) ... (B, C, 4, 4)
+
+
 class DiscriminatorBlock(nn.Module):
-    """(B, in, R, R) -> (B, out, R/2, R/2), residual, variance kept by the factor 1 / sqrt 2."""
+    """(B, in, R, R) -> (B, out, R/2, R/2), residual, with the variance preserved by the factor 1 / sqrt 2."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -33,9 +41,9 @@ class DiscriminatorBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Judges pictures of a generator's size, with the generator's channels times `channel_scale`.
+    """Discriminator for pictures of a generator's size, with the generator's channels times `channel_scale`.
 
-    Blocks are keyed by the resolution that they read: `blocks.64`.
+    Blocks are keyed by the resolution of their input: `blocks.64`.
     """
 
     def __init__(self, config: GeneratorConfig, channel_scale: float = 1.0, stddev_group: int = STDDEV_GROUP) -> None:
@@ -59,15 +67,16 @@ class Discriminator(nn.Module):
             EqualLinear(channels[4] * 4 * 4, channels[4], activate=True), EqualLinear(channels[4], 1)
         )
 
-    def forward(self, image: Tensor, return_features: bool = False) -> Tensor | tuple[Tensor, list[Tensor]]:
-        """Image (B, 3, S, S) in -1..1 -> logits (B, 1), high where it takes the picture for real.
+    def forward(self, image: Tensor) -> DiscriminatorOutput:
+        """Logits and features of image (B, 3, S, S) in -1..1.
 
-        With `return_features` also each block's output, (B, C, S/2, S/2) ... (B, C, 4, 4).
+        Raises:
+            StyleSwapError: the shape is different.
         """
         if image.ndim != 4 or tuple(image.shape[1:]) != (3, self.size, self.size):
             raise StyleSwapError(
                 f"image must have shape (batch, 3, {self.size}, {self.size}); got {tuple(image.shape)}; "
-                "build the discriminator for the size of the pictures"
+                "build the discriminator for the size of these pictures"
             )
         x = self.from_rgb(image.contiguous(memory_format=torch.channels_last))
         features: list[Tensor] = []
@@ -76,30 +85,30 @@ class Discriminator(nn.Module):
             features.append(x)
         x = self.final_conv(append_stddev(x, self.stddev_group))  # (B, C, 4, 4)
         logits = self.final_linear(x.flatten(1)).float()  # (B, 16 C) -> (B, 1)
-        return (logits, features) if return_features else logits
+        return DiscriminatorOutput(logits, features)
 
     def nearest_picture(self, blocks: int) -> list[nn.Module]:
-        """The layers up to and with that many blocks, counted from the picture; none for 0.
+        """The first layers, up to and including this number of blocks; empty for 0.
 
         Raises:
             StyleSwapError: there are fewer blocks.
         """
         if blocks > len(self.blocks):
             raise StyleSwapError(
-                f"a discriminator of {self.size} px has {len(self.blocks)} blocks, got {blocks}; take fewer"
+                f"a discriminator of {self.size} px has {len(self.blocks)} blocks, got {blocks}; choose fewer"
             )
         return [self.from_rgb, *list(self.blocks.values())[:blocks]] if blocks else []
 
 
 def group_size(batch: int, limit: int = STDDEV_GROUP) -> int:
-    """How many pictures of a batch are compared: `limit`, or the largest divisor of the batch below that."""
+    """Size of the groups whose standard deviation is taken: the largest divisor of the batch up to `limit`."""
     return max(size for size in range(1, min(limit, batch) + 1) if batch % size == 0)
 
 
 def append_stddev(x: Tensor, limit: int = STDDEV_GROUP) -> Tensor:
-    """(B, C, H, W) -> (B, C + 1, H, W): one more channel, how much the pictures of a group differ.
+    """(B, C, H, W) -> (B, C + 1, H, W): with a channel that holds the mean standard deviation within each group.
 
-    Of the B / G groups of `group_size` G, number n has the pictures n, n + B / G, n + 2 B / G, ...
+    Of the B / G groups of `group_size` G, group n consists of samples n, n + B / G, n + 2 B / G, ...
     """
     batch, _, height, width = x.shape
     group = group_size(batch, limit)

@@ -1,8 +1,7 @@
-"""What a generator is made of, as plain data that travels inside its checkpoint.
+"""Configuration of a generator, stored inside its checkpoint.
 
-Sources: paper section 3.1 (arXiv 2209.13514) and the released test code, whose 256 and 512
-pixel networks are the `released-*` presets. The `demo-*` presets are ours: small enough to be
-trained on four CPU cores.
+Sources: StyleSwap section 3.1 (arXiv 2209.13514) and the released test code, whose networks for 256 and 512 pixels are
+the `released-*` presets. The `demo-*` presets are small enough to be trained on four CPU cores.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeGuard, cast
 
 from ..errors import StyleSwapError
 
@@ -27,45 +27,46 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 class GeneratorConfig:
     """Every choice that changes the generator's shape or its mathematics.
 
-    Checked on construction: StyleSwapError for a value outside of its set.
+    Raises:
+        StyleSwapError: a value is not allowed.
     """
 
-    # Edge of the square picture in pixels: a power of two, 8..1024.
+    # Side of the square picture in pixels: a power of two, 8..1024.
     size: int = 256
     # Length of `id_embedding`; 512 in every ArcFace network in use.
     style_dim: int = 512
-    # Length of `w`. The paper has w_dim = style_dim; the demo is narrower, because a face world
-    # with few identity parameters does not fill 512.
+    # Length of `w`. In the paper w_dim = style_dim; the demo is narrower, since the synthetic faces have few identity
+    # parameters.
     w_dim: int = 512
     mapping_layers: int = 8
-    # StyleGAN2 trains its mapping a hundred times slower than the synthesis.
+    # Learning rate of the mapping relative to the synthesis; 0.01 in StyleGAN2.
     mapping_lr_mul: float = 0.01
     channel_multiplier: float = 2
     narrow: float = 1.0
     # {resolution: channels}, 4..size; None: StyleGAN2's table from channel_multiplier and narrow.
     channels: Mapping[int, int] | None = field(default=None, hash=False)
-    # Where attributes are concatenated: after the last StyledConv of each resolution (paper) or
-    # after every StyledConv (released code, GPEN).
+    # Where attributes are concatenated: after the last StyledConv of each resolution (paper) or after every StyledConv
+    # (released code, GPEN).
     attribute_injection: str = "per_resolution"
-    # What the learned mask does to the next resolution's attribute map.
+    # Effect of the learned mask on the attribute map of the next resolution, see masks.mask_attributes.
     attribute_masking: str = "block"
-    # First resolution whose attribute map is masked; the 4x4 map never is, so 8 means "all".
+    # First resolution whose attribute map is masked. The 4x4 map never is, so 8 means all.
     masking_start: int = 8
     mask_branch: bool = True
-    # "logits": the paper's sum of unnormalized masks. "sigmoid": the released code's way.
+    # "logits": sum of unnormalized masks (paper). "sigmoid": of normalized masks (released code).
     mask_accumulation: str = "logits"
     # Extra residual 3x3 blocks per resolution of the attribute encoder; the paper has none.
     encoder_blocks: int = 0
     # "tanh" softly bounds I'_g to -1..1; the paper leaves it unbounded.
     rgb_bound: str = "none"
-    # How targets are cropped (a name of faces.alignment.TEMPLATES) and which recognizer makes
-    # the embeddings: both belong to the weights, which work with no other.
+    # Alignment of the target crop (a name in faces.alignment.TEMPLATES) and recognizer of the embeddings. The weights
+    # work with no other.
     template: str = "ffhq"
     # Name and SHA-256 of the recognizer's file; either may be unknown. Older files have the hash as `recognizer`.
     recognizer: str = ""
     recognizer_sha256: str = ""
-    # Length of the embeddings that the mapping was trained on: 1, or that of a recognizer's raw
-    # output. What uses identities, which are L2-normalized, goes through Generator.map_identity.
+    # L2 norm of the embeddings that the mapping was trained with: 1, or that of a recognizer's raw output. Identities
+    # are L2-normalized, so they are mapped with Generator.map_identity.
     embedding_norm: float = 1.0
 
     def __post_init__(self) -> None:
@@ -93,7 +94,7 @@ class GeneratorConfig:
                 "set mask_branch to true or attribute_masking to 'none'"
             )
         if self.channels is not None:
-            object.__setattr__(self, "channels", self._checked_channels())
+            object.__setattr__(self, "channels", self._checked_channels(self.channels))
 
     def _check_numbers(self) -> None:
         if not _is_power_of_two(self.size) or not 8 <= self.size <= MAX_SIZE:
@@ -113,12 +114,12 @@ class GeneratorConfig:
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
                 raise StyleSwapError(f"{name} must be a number above 0; got {value!r}")
 
-    def _checked_channels(self) -> dict[int, int]:
-        """The explicit table with whole-number keys in order, also when it came from JSON."""
+    def _checked_channels(self, channels: Mapping[int, int]) -> dict[int, int]:
+        """The explicit table, ordered, with integer keys (JSON has strings)."""
         try:
-            table = {int(resolution): count for resolution, count in self.channels.items()}
+            table = {int(resolution): count for resolution, count in channels.items()}
         except (AttributeError, TypeError, ValueError) as error:
-            raise StyleSwapError(f"channels must map resolutions to channel counts; got {self.channels!r}") from error
+            raise StyleSwapError(f"channels must map resolutions to channel counts; got {channels!r}") from error
         if sorted(table) != list(self.resolutions):
             raise StyleSwapError(f"channels must name the resolutions {self.resolutions}; got {sorted(table)}")
         if not all(_is_integer(count) and count > 0 for count in table.values()):
@@ -132,12 +133,21 @@ class GeneratorConfig:
 
     @property
     def num_ws(self) -> int:
-        """Rows of `w_plus`: 2 * log2(size) - 2."""
+        """Number of rows of `w_plus`: 2 * log2(size) - 2."""
         return 2 * int(math.log2(self.size)) - 2
+
+    def w_rows(self, resolution: int) -> slice:
+        """Rows of `w_plus` that modulate a resolution: one per StyledConv, then one for ToRGB and ToMask together.
+
+        Order of the released code: 4x4 uses rows 0 and 1, resolution 8 * 2^k rows 2k+1, 2k+2 and 2k+3. The last row of
+        a resolution is also the first of the next one.
+        """
+        level = int(math.log2(resolution)) - 2
+        return slice(max(2 * level - 1, 0), 2 * level + 2)
 
     @property
     def least_elements(self) -> int:
-        """No generator of this configuration has fewer weights: tells what a file claims, before memory is taken for it."""
+        """Lower bound of the number of weights, to check what a file claims before memory is allocated for it."""
         squares = sum(self.channels_at(resolution) ** 2 for resolution in self.resolutions)
         mapping = self.w_dim * (self.style_dim + self.mapping_layers * self.w_dim)
         return mapping + 9 * squares * (1 + 2 * self.encoder_blocks)
@@ -148,36 +158,40 @@ class GeneratorConfig:
             return self.channels[resolution]
         if resolution <= 32:
             return int(512 * self.narrow)
-        # 256, 128, 64, 32, 16 at 64, 128, 256, 512, 1024 px, times multiplier and narrowing.
+        # 256, 128, 64, 32, 16 at 64, 128, 256, 512, 1024 px, times channel_multiplier and narrow.
         return int(16384 // resolution * self.channel_multiplier * self.narrow)
 
     def injects(self, resolution: int, conv_index: int) -> bool:
-        """Whether StyledConv `conv_index` (0 or 1; 4x4 has 0 alone) of a resolution gets attributes."""
+        """Whether attributes are concatenated after StyledConv `conv_index` (0 or 1; only 0 at 4x4) of a resolution."""
         last = resolution == 4 or conv_index == 1
         return last or self.attribute_injection == "every_conv"
 
     def feature_channels(self, resolution: int, conv_index: int) -> int:
-        """Channels that leave StyledConv `conv_index`: doubled where attributes are concatenated."""
+        """Output channels of StyledConv `conv_index`: doubled where attributes are concatenated."""
         return self.channels_at(resolution) * (2 if self.injects(resolution, conv_index) else 1)
 
     def masks_attributes(self, resolution: int) -> bool:
-        """Whether the learned mask acts on this resolution's attribute map."""
+        """Whether the learned mask modifies the attribute map of this resolution."""
         return self.attribute_masking != "none" and resolution >= max(self.masking_start, 8)
 
     def replace(self, **changes: object) -> GeneratorConfig:
-        """A copy with fields changed; StyleSwapError for an unknown field."""
+        """A copy with some fields changed; StyleSwapError for an unknown field."""
         return self.from_dict({**self.to_dict(), **changes})
 
     def to_dict(self) -> dict[str, object]:
-        """JSON-ready fields (JSON turns the resolutions of `channels` into text; from_dict turns them back)."""
-        values = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
+        """All fields, for JSON (which turns the keys of `channels` into strings; from_dict turns them back)."""
+        values: dict[str, object] = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
         if self.channels is not None:
             values["channels"] = dict(self.channels)
         return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> GeneratorConfig:
-        """The inverse of to_dict. StyleSwapError for an unknown field: it may come from a newer version."""
+        """The inverse of to_dict.
+
+        Raises:
+            StyleSwapError: a field is unknown, perhaps of a newer version, or its value is not allowed.
+        """
         if not isinstance(values, Mapping):
             raise StyleSwapError(f"a generator configuration must be a table of fields; got {type(values).__name__}")
         known = [entry.name for entry in dataclasses.fields(cls)]
@@ -187,30 +201,30 @@ class GeneratorConfig:
                 f"unknown generator setting {', '.join(unknown)}; known are {', '.join(known)}; "
                 "if the file is newer than this program, update the program"
             )
-        return cls(**values)
+        return cls(**cast(Mapping[str, Any], values))  # the constructor checks the types
 
 
-def _is_integer(value: object) -> bool:
+def _is_integer(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_power_of_two(value: object) -> bool:
+def _is_power_of_two(value: object) -> TypeGuard[int]:
     return _is_integer(value) and value > 0 and value & (value - 1) == 0
 
 
-# Explicit so that the demo presets agree wherever their resolutions do: a small model grows into the next.
+# Explicit, so that the demo presets agree at common resolutions and a small model can be grown into the next one.
 _DEMO_CHANNELS = {4: 128, 8: 128, 16: 128, 32: 128, 64: 64, 128: 32}
 
 
 def _demo(size: int) -> GeneratorConfig:
     table = {resolution: count for resolution, count in _DEMO_CHANNELS.items() if resolution <= size}
-    # A short training needs a mapping that learns as fast as the rest: at StyleGAN2's hundredth it hardly moves.
+    # In a short training, a mapping at a hundredth of the learning rate hardly changes.
     return GeneratorConfig(size=size, w_dim=256, channels=table, mapping_layers=4, mapping_lr_mul=1.0)
 
 
 PRESETS: dict[str, GeneratorConfig] = {
-    # The released test code: attributes after every convolution, sigmoid at every level, mean
-    # masking above 128 px only.
+    # The released test code: attributes after every convolution, sigmoid at every resolution, mean masking above 128 px
+    # only.
     "released-256": GeneratorConfig(
         size=256,
         channel_multiplier=1,
@@ -239,7 +253,7 @@ PRESETS: dict[str, GeneratorConfig] = {
 
 
 def preset(name: str, **changes: object) -> GeneratorConfig:
-    """A named configuration, with fields changed if wanted; StyleSwapError for an unknown name or field."""
+    """The named configuration, with some fields changed; StyleSwapError for an unknown name or field."""
     if name not in PRESETS:
         raise StyleSwapError(f"unknown generator preset {name!r}; known are {', '.join(PRESETS)}")
     return PRESETS[name].replace(**changes)

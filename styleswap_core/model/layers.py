@@ -1,18 +1,20 @@
-"""The layers of StyleGAN2, in plain PyTorch, with attributes where StyleGAN2 has its noise.
+"""StyleGAN2's layers in plain PyTorch, with attributes in place of StyleGAN2's noise.
 
-Sources: StyleGAN2 (Karras et al. 2020, sections 2 and 4, skip generator), StyleSwap section 3.1.
+Sources: StyleGAN2 (Karras et al. 2020): modulation and demodulation, section 2.2, equations 1 to 3; skip generator with
+ToRGB, section 4.1. Attributes in place of noise: StyleSwap section 3.1.
 
-Form, all equal to the textbook mathematics (tests hold each against its naive form):
-- A modulated convolution scales its input by the style, convolves the whole batch once with the
-  shared weight, and scales its output by the demodulation coefficients. No weight per sample.
-- Up-sampling is a transposed convolution followed by the blur, down-sampling the blur followed by
-  a strided convolution. On the CPUs measured, composing blur and weight into one larger kernel, or
-  interpolating before the convolution, was slower forward and backward.
-- Leaky ReLU commutes with positive factors, so its gain of sqrt 2 is folded into the factors
-  before it, which saves a pass over each feature map.
+Implementation choices, mathematically equal to the textbook form (tests compare each with its naive form):
 
-All feature maps are (B, C, H, W); they run in channels_last and in the dtype that autocast gives
-the convolutions. Demodulation is computed in float32.
+- A modulated convolution scales its input by the style, convolves the whole batch with the shared weight, and scales
+  its output by the demodulation coefficients, instead of building a weight per sample.
+- Upsampling is a transposed convolution followed by the blur, downsampling the blur followed by a strided convolution.
+  Composing blur and weight into one larger kernel, or interpolating before the convolution, was slower on CPUs, forward
+  and backward.
+- Leaky ReLU commutes with positive factors, so its gain of sqrt 2 is folded into the factors before it, which saves a
+  pass over each feature map.
+
+All feature maps are (B, C, H, W) in channels_last, in the dtype that autocast chooses for convolutions. Demodulation is
+computed in float32.
 """
 
 from __future__ import annotations
@@ -29,43 +31,42 @@ _BLUR = (1.0, 3.0, 3.0, 1.0)
 
 
 def blur_kernel() -> Tensor:
-    """(4, 4) StyleGAN2's [1, 3, 3, 1] low-pass filter, sum 1."""
+    """StyleGAN2's low-pass filter [1, 3, 3, 1] as a (4, 4) kernel of sum 1."""
     taps = torch.tensor(_BLUR)
     kernel = torch.outer(taps, taps)
     return kernel / kernel.sum()
 
 
 def blur(x: Tensor, kernel: Tensor, padding: int, stride: int = 1) -> Tensor:
-    """Filters each channel of x (B, C, H, W) with kernel (4, 4), zeros beyond the border."""
+    """X (B, C, H, W), each channel filtered with kernel (4, 4), zeros beyond the border."""
     channels = x.shape[1]
     weight = kernel.to(x.dtype).expand(channels, 1, 4, 4)  # (C, 1, 4, 4)
     return F.conv2d(x, weight, padding=padding, stride=stride, groups=channels)
 
 
 def upsample_fir(x: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, C, 2H, 2W): StyleGAN2's up-sampling of RGB, zeros beyond the border.
+    """(B, C, H, W) -> (B, C, 2H, 2W): StyleGAN2's upsampling of RGB, zeros beyond the border.
 
-    The filter [1, 3, 3, 1] takes 3/4 of the nearest and 1/4 of the next pixel, as bilinear
-    interpolation does. Only the border differs: StyleGAN2 sees zeros there, and so does the
-    interpolation of a picture with a ring of zeros.
+    The filter [1, 3, 3, 1] weights the nearest pixel by 3/4 and the next one by 1/4, as bilinear interpolation does.
+    The two differ at the border alone, hence the interpolation of a picture padded with zeros.
     """
     return upsample_bilinear(F.pad(x, (1, 1, 1, 1)))[:, :, 2:-2, 2:-2]
 
 
 def upsample_bilinear(x: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, C, 2H, 2W): bilinear, the border pixel repeated beyond the border."""
+    """(B, C, H, W) -> (B, C, 2H, 2W): bilinear, with the border pixels repeated beyond the border."""
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def leaky_relu(x: Tensor) -> Tensor:
-    """Slope 0.2 without the gain, which the caller has folded into x; overwrites x."""
+    """Leaky ReLU of slope 0.2, in place; the caller has folded the gain into x."""
     return F.leaky_relu(x, SLOPE, inplace=True)
 
 
 class EqualLinear(nn.Module):
     """Linear layer with equalized learning rate: (..., in) -> (..., out).
 
-    weight is stored with standard deviation 1 / lr_mul and used at lr_mul / sqrt(in).
+    The weight is initialized with standard deviation 1 / lr_mul and multiplied by lr_mul / sqrt(in).
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class EqualLinear(nn.Module):
 
 
 class PixelNorm(nn.Module):
-    """Scales each row of (B, C) to a mean square of 1."""
+    """Rows of (B, C) scaled to a mean square of 1."""
 
     def forward(self, x: Tensor) -> Tensor:
         """X (B, C) -> (B, C)."""
@@ -94,11 +95,12 @@ class PixelNorm(nn.Module):
 
 
 class EqualConv2d(nn.Module):
-    """Convolution with equalized learning rate, (B, in, H, W) -> (B, out, H, W) or half of that.
+    """Convolution with equalized learning rate, (B, in, H, W) -> (B, out, H, W), or half that size.
 
-    kernel_size 1 or 3; `downsample` blurs first and then strides by 2. `activate` adds leaky ReLU
-    with gain sqrt 2.
+    kernel_size is 1 or 3; `downsample` blurs and then strides by 2; `activate` appends leaky ReLU with gain sqrt 2.
     """
+
+    kernel: Tensor
 
     def __init__(
         self,
@@ -126,7 +128,7 @@ class EqualConv2d(nn.Module):
         if not self.downsample:
             x = F.conv2d(x, weight, bias, padding=self.kernel_size // 2)
         elif self.kernel_size == 1:
-            # The 1x1 kernel looks at every second blurred pixel only: blur just those.
+            # The 1x1 kernel reads every second blurred pixel only: blur just those.
             x = F.conv2d(blur(x, self.kernel, padding=1, stride=2), weight, bias)
         else:
             x = F.conv2d(blur(x, self.kernel, padding=2), weight, bias, stride=2)
@@ -134,11 +136,13 @@ class EqualConv2d(nn.Module):
 
 
 class ModulatedConv2d(nn.Module):
-    """StyleGAN2's modulated 3x3 convolution with the weight shared by the whole batch.
+    """StyleGAN2's modulated 3x3 convolution with one weight shared by the whole batch.
 
-    `upsample` doubles height and width. The demodulation coefficients are returned beside the
-    convolution, for the caller to multiply together with what else scales the feature map.
+    `upsample` doubles height and width. The demodulation coefficients are returned separately, so that the caller can
+    combine them with other factors of the feature map.
     """
+
+    kernel: Tensor
 
     def __init__(self, in_channels: int, out_channels: int, w_dim: int, upsample: bool = False) -> None:
         super().__init__()
@@ -149,7 +153,7 @@ class ModulatedConv2d(nn.Module):
         self.register_buffer("kernel", blur_kernel(), persistent=False)
 
     def demodulation(self, style: Tensor) -> Tensor:
-        """Style (B, in) -> (B, out): one over the length of each sample's modulated kernels, float32."""
+        """Style (B, in) -> (B, out) float32: the reciprocal L2 norm of each sample's modulated kernels."""
         with torch.autocast(device_type=style.device.type, enabled=False):
             power = (self.weight.float() * self.scale).square().sum(dim=(2, 3))  # (out, in)
             return torch.rsqrt(F.linear(style.float().square(), power) + 1e-8)
@@ -170,8 +174,8 @@ class ModulatedConv2d(nn.Module):
 class StyledConv(nn.Module):
     """Modulated convolution, attributes concatenated, bias and leaky ReLU over both.
 
-    `injects`: the output has 2 * out_channels, the convolution's first and then the attributes
-    times a learned scalar (StyleGAN2's noise strength; there the noise is added instead).
+    With `injects` the output has 2 * out_channels: those of the convolution, then the attributes times a learned scalar
+    (in StyleGAN2 the strength of the noise, which is added instead).
     """
 
     def __init__(
@@ -182,15 +186,16 @@ class StyledConv(nn.Module):
         self.conv = ModulatedConv2d(in_channels, out_channels, w_dim, upsample)
         self.bias = nn.Parameter(torch.zeros(out_channels * (2 if injects else 1)))
         if injects:
-            # StyleGAN2 starts its noise at 0. Here the maps carry the whole target, and a zero
-            # would also keep every gradient from the encoder.
+            # StyleGAN2 initializes the noise strength with 0. Here the maps carry the whole target, and a zero would
+            # block every gradient to the encoder.
             self.attribute_weight = nn.Parameter(torch.ones(1))
 
     def forward(self, x: Tensor, w: Tensor, attributes: Tensor | None = None) -> Tensor:
         """X (B, in, H, W), w (B, w_dim), attributes (B, out, H', W') -> (B, out or 2 out, H', W')."""
         x, factor = self.conv(x, w)  # (B, out, H', W'), (B, out)
         if self.injects:
-            # Concatenated first, so that what follows runs over one dense feature map.
+            assert attributes is not None
+            # Concatenated first, so that the following operations run over one dense feature map.
             x = torch.cat([x, attributes.to(x.dtype)], dim=1)  # (B, 2 out, H', W')
             factor = torch.cat([factor, self.attribute_weight.expand_as(factor)], dim=1)  # (B, 2 out)
         x = x * (factor * GAIN).to(x.dtype)[:, :, None, None]
@@ -201,8 +206,8 @@ class StyledConv(nn.Module):
 class ToPixels(nn.Module):
     """1x1 modulated convolution without demodulation, no activation: the form of ToRGB and ToMask.
 
-    With so few output channels the modulated weight is smaller than the modulated feature map, so
-    here the weight is the side that is scaled: one batched matrix product.
+    With so few output channels the modulated weight is smaller than the modulated feature map, so the weight is scaled
+    instead: one batched matrix product.
     """
 
     def __init__(self, in_channels: int, out_channels: int, w_dim: int, bias: bool) -> None:
@@ -224,14 +229,14 @@ class ToPixels(nn.Module):
 
 
 class ToRGB(ToPixels):
-    """Three channels with a bias."""
+    """Three output channels, with a bias."""
 
     def __init__(self, in_channels: int, w_dim: int) -> None:
         super().__init__(in_channels, 3, w_dim, bias=True)
 
 
 class ToMask(ToPixels):
-    """One channel, `M'(l)` of the paper; the released code gives it no bias."""
+    """One output channel, `M'(l)` of the paper; without a bias, as in the released code."""
 
     def __init__(self, in_channels: int, w_dim: int) -> None:
         super().__init__(in_channels, 1, w_dim, bias=False)

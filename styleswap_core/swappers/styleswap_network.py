@@ -13,7 +13,7 @@ from ..errors import StyleSwapError
 from ..faces.recognizer_id import RecognizerId
 from ..identities.identity import Identity
 from ..model import Generator, GeneratorConfig
-from ..model.inference.baked_generator import BakedGenerator
+from ..model.inference.baked_generator import BakedGenerator, bake
 from .baked_cache import BakedCache
 from .network import SwappedCrops
 
@@ -196,9 +196,9 @@ def bake_identity(
 ) -> BakedGenerator:
     """Generator baked for an identity: for its `w_plus` if it has one, otherwise for its embedding."""
     if identity.w_plus is not None:
-        return generator.bake(identity.w_plus, dtype, packed)
+        return bake(generator, identity.w_plus, dtype, packed)
     embedding = identity.id_embedding[None].to(next(generator.parameters()))
-    return generator.bake(generator.broadcast(generator.map_identity(embedding)), dtype, packed)
+    return bake(generator, generator.broadcast(generator.map_identity(embedding)), dtype, packed)
 
 
 def identity_sha256(identity: Identity) -> str:

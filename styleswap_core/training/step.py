@@ -37,7 +37,7 @@ def autocast(config: TrainingConfig, device: torch.device) -> torch.autocast:
 
 def run_generator(generator: Callable, batch: Batch) -> Output:
     """One forward pass with mask logits, its pictures in float32."""
-    result = generator(batch.target, batch.id_embedding, return_mask_logits=True)
+    result = generator(batch.target, batch.id_embedding)
     return Output(
         image=result.image.float(),
         rgb=result.rgb.float(),
@@ -142,7 +142,7 @@ def _discriminator_step(
         real = _seen(config, state, Purpose.REAL, rows)(batch.truth)
         fake = _seen(config, state, Purpose.FAKE, rows)(fake)
         with autocast(config, real.device):
-            real_logits, fake_logits = discriminator(real), discriminator(fake)
+            real_logits, fake_logits = discriminator(real).logits, discriminator(fake).logits
         total = losses.discriminator_loss(real_logits, fake_logits)
         scalars = {
             "discriminator/loss": total.detach(),
@@ -155,7 +155,7 @@ def _discriminator_step(
             # In float32: a gradient of a gradient loses too much in half precision. At what the discriminator sees:
             # a resampling has no second derivative.
             watched = real.detach().clone().requires_grad_(True)
-            penalty = losses.r1_penalty(discriminator(watched), watched)
+            penalty = losses.r1_penalty(discriminator(watched).logits, watched)
             total = total + config.weights.r1 * config.r1_interval * penalty
             scalars["discriminator/r1"] = penalty.detach()
         (total / len(shares)).backward()

@@ -165,12 +165,12 @@ def critic_terms(
     if factor == 0:
         return []
     terms = []
-    logits, features = discriminator(transform(image), return_features=True)
+    logits, features = discriminator(transform(image))
     if weights.adversarial:
         terms.append(Term("adversarial", factor * weights.adversarial, losses.adversarial_loss(logits)))
     if weights.feature_matching:
         with torch.no_grad():
-            _, reference_features = discriminator(transform(batch.truth), return_features=True)
+            reference_features = discriminator(transform(batch.truth)).features
         value = losses.feature_matching_loss(features, reference_features, batch.truth_known)
         terms.append(Term("feature_matching", factor * weights.feature_matching, value))
     return terms

@@ -18,7 +18,7 @@ import foreign_networks as foreign
 from styleswap_core.checkpoints import load_generator, save_generator
 from styleswap_core.checkpoints.convert import FORMATS, convert, training_command
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.model import Generator, GeneratorConfig, preset
+from styleswap_core.model import Generator, GeneratorConfig, bake, preset
 from styleswap_core.swappers.styleswap_network import domain_notice
 from styleswap_core.training.warm_start import initialize_from
 
@@ -97,7 +97,7 @@ def test_reimplementation_draws_the_same_baked_too(tmp_path):
     picture, embedding = inputs(256, batch=1)
     image, _, mask = foreign.styleswap(weights, picture, embedding, MASK)
     assert_close(generator(picture, embedding).image, image)
-    baked = generator.bake(generator.broadcast(generator.mapping(embedding)))(picture)
+    baked = bake(generator, generator.broadcast(generator.mapping(embedding)))(picture)
     assert_close(baked.image, image)
     assert_close(baked.mask, mask)
 

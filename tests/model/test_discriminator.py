@@ -11,10 +11,10 @@ from styleswap_core.model.discriminator import append_stddev
 def test_logits_and_features():
     discriminator = Discriminator(preset("tiny"))
     image = torch.randn(4, 3, 32, 32)
-    logits, features = discriminator(image, return_features=True)
+    logits, features = discriminator(image)
     assert logits.shape == (4, 1)
     assert [tuple(f.shape[1:]) for f in features] == [(12, 16, 16), (16, 8, 8), (16, 4, 4)]
-    assert torch.equal(logits, discriminator(image))
+    assert torch.equal(logits, discriminator(image).logits)
 
 
 def test_channel_scale():
@@ -26,7 +26,7 @@ def test_channel_scale():
 def test_r1_penalty_reaches_every_weight():
     discriminator = Discriminator(preset("tiny"))
     image = torch.randn(2, 3, 32, 32, requires_grad=True)
-    (gradient,) = torch.autograd.grad(discriminator(image).sum(), image, create_graph=True)
+    (gradient,) = torch.autograd.grad(discriminator(image).logits.sum(), image, create_graph=True)
     gradient.square().sum().backward()
     # A bias moves the penalty only where it moves a kink, which no derivative sees.
     idle = [n for n, p in discriminator.named_parameters() if "weight" in n and (p.grad is None or not p.grad.any())]
@@ -43,7 +43,7 @@ def test_stddev_channel_by_hand():
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 5, 6])
 def test_any_batch_size(batch):
-    assert Discriminator(preset("tiny"))(torch.randn(batch, 3, 32, 32)).shape == (batch, 1)
+    assert Discriminator(preset("tiny"))(torch.randn(batch, 3, 32, 32)).logits.shape == (batch, 1)
 
 
 def test_wrong_arguments():

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.model import Generator, preset
-from styleswap_core.model.generator import accumulate_mask, composite, mask_attributes
+from styleswap_core.model.generator_output import composite
 from styleswap_core.model.layers import upsample_fir
+from styleswap_core.model.masks import accumulate_mask, mask_attributes
 
 SIZE = 32
 VARIANTS = [
@@ -42,7 +43,7 @@ def test_mask_logits_add_up_over_the_levels(random):
     maps = [torch.randn(2, 1, edge, edge, generator=random) for edge in (4, 8, 16)]
     logits = []
     for own in maps:
-        logits.append(accumulate_mask(own, logits, "logits"))
+        logits.append(accumulate_mask(own, logits[-1] if logits else None, "logits"))
     # Bilinear up-sampling is linear: the last level is the sum of all own maps, each carried up.
     total = maps[2]
     for own in maps[:2]:
@@ -56,7 +57,7 @@ def test_mask_logits_add_up_over_the_levels(random):
 @given(unit_maps)
 def test_sigmoid_accumulation_adds_the_normalized_mask(random):
     first, second = (torch.randn(2, 1, edge, edge, generator=random) for edge in (4, 8))
-    logits = accumulate_mask(second, [accumulate_mask(first, [], "sigmoid")], "sigmoid")
+    logits = accumulate_mask(second, accumulate_mask(first, None, "sigmoid"), "sigmoid")
     torch.testing.assert_close(logits, second + upsample_fir(torch.sigmoid(first)))
 
 
@@ -65,10 +66,9 @@ def test_sigmoid_accumulation_adds_the_normalized_mask(random):
 def test_image_is_the_mask_weighted_sum(random):
     rgb, target = (torch.randn(2, 3, 8, 8, generator=random) for _ in range(2))
     mask = torch.rand(2, 1, 8, 8, generator=random)
-    output = composite(rgb, mask, target)
-    torch.testing.assert_close(output.image, mask * rgb + (1 - mask) * target)
-    assert torch.equal(composite(rgb, torch.zeros_like(mask), target).image, target)
-    assert torch.equal(composite(rgb, torch.ones_like(mask), target).image, rgb)
+    torch.testing.assert_close(composite(rgb, mask, target), mask * rgb + (1 - mask) * target)
+    assert torch.equal(composite(rgb, torch.zeros_like(mask), target), target)
+    assert torch.equal(composite(rgb, torch.ones_like(mask), target), rgb)
 
 
 @settings(max_examples=20, deadline=None)
@@ -98,7 +98,7 @@ def test_forward_is_its_parts_and_every_parameter_learns(variant):
     for block in generator.encoder.blocks.values():
         torch.nn.init.ones_(block[0].weight)
     crop, identity = inputs()
-    output = generator(crop, identity, return_mask_logits=True)
+    output = generator(crop, identity)
     assert output.image.shape == output.rgb.shape == (2, 3, SIZE, SIZE)
     assert output.mask.shape == (2, 1, SIZE, SIZE)
     assert output.mask.min() >= 0 and output.mask.max() <= 1
@@ -108,7 +108,7 @@ def test_forward_is_its_parts_and_every_parameter_learns(variant):
 
     w_plus = generator.broadcast(generator.mapping(identity))
     assert w_plus.shape == (2, generator.num_ws, 32)
-    image, rgb, mask = generator.synthesis(w_plus, generator.encode(crop), crop)
+    image, rgb, mask, _ = generator.synthesis(w_plus, generator.encode(crop), crop)
     assert torch.equal(image, output.image) and torch.equal(rgb, output.rgb) and torch.equal(mask, output.mask)
 
     (output.image.square().mean() + output.mask.mean()).backward()
@@ -127,7 +127,7 @@ def test_samples_of_a_batch_do_not_see_each_other():
 def test_without_mask_branch_the_image_is_the_rgb():
     generator = build(mask_branch=False, attribute_masking="none")
     crop, identity = inputs()
-    output = generator(crop, identity, return_mask_logits=True)
+    output = generator(crop, identity)
     assert torch.equal(output.image, output.rgb)
     assert torch.equal(output.mask, torch.ones(2, 1, SIZE, SIZE))
     assert output.mask_logits == []
@@ -167,7 +167,7 @@ def test_w_plus_rows_reach_the_layers_in_the_order_of_the_released_code():
     assert max(rows.values()) == generator.num_ws - 1
 
 
-@pytest.mark.parametrize("injection, expected", [("per_resolution", 4), ("every_conv", 7)])
+@pytest.mark.parametrize(("injection", "expected"), [("per_resolution", 4), ("every_conv", 7)])
 def test_number_and_place_of_injections(injection, expected):
     generator = build(attribute_injection=injection)
     injecting = [
@@ -208,7 +208,7 @@ def test_the_mask_of_a_level_acts_on_the_next_level_up():
     seen = {}
     for resolution, block in generator.synthesis.blocks.items():
         block.convs[-1].register_forward_pre_hook(lambda _, args, key=int(resolution): seen.update({key: args[2]}))
-    output = generator(crop, identity, return_mask_logits=True)
+    output = generator(crop, identity)
     for level, maps in enumerate(generator.encode(crop)[1:], start=1):
         below = F.interpolate(output.mask_logits[level - 1], scale_factor=2, mode="bilinear", align_corners=False)
         torch.testing.assert_close(seen[2 ** (level + 2)], maps * (1 - torch.sigmoid(below)))
@@ -220,13 +220,13 @@ def test_bfloat16_autocast_stays_near_and_returns_float32():
     exact = generator(crop, identity)
     with torch.autocast("cpu", torch.bfloat16):
         rough = generator(crop, identity)
-    for one, other in zip(exact, rough, strict=True):
+    for one, other in zip(exact[:3], rough[:3], strict=True):
         assert other.dtype == torch.float32
         assert (one - other).abs().mean() < 0.03
 
 
 @pytest.mark.parametrize(
-    "call, words",
+    ("call", "words"),
     [
         (lambda g, c, e: g(c[:, :, :16, :16], e), "aligned_crop must have shape (batch, 3, 32, 32)"),
         (lambda g, c, e: g(c[:, :1], e), "got (2, 1, 32, 32)"),

@@ -9,7 +9,7 @@ from styleswap_core.model import PRESETS, Generator, GeneratorConfig, preset
 
 
 @pytest.mark.parametrize(
-    "name, table",
+    ("name", "table"),
     [
         ("released-256", {4: 256, 8: 256, 16: 256, 32: 256, 64: 128, 128: 64, 256: 32}),
         ("released-512", {4: 512, 8: 512, 16: 512, 32: 512, 64: 512, 128: 256, 256: 128, 512: 64}),
@@ -35,7 +35,7 @@ def test_released_settings():
     assert (small.w_dim, small.style_dim, small.mapping_layers) == (512, 512, 8)
 
 
-@pytest.mark.parametrize("size, count", [(32, 8), (64, 10), (128, 12), (256, 14), (512, 16), (1024, 18)])
+@pytest.mark.parametrize(("size", "count"), [(32, 8), (64, 10), (128, 12), (256, 14), (512, 16), (1024, 18)])
 def test_num_ws(size, count):
     assert GeneratorConfig(size=size).num_ws == count
 
@@ -60,7 +60,7 @@ def test_channels_are_copied_and_ordered():
 
 
 @pytest.mark.parametrize(
-    "changes, words",
+    ("changes", "words"),
     [
         ({"size": 100}, "size must be a power of two from 8 to 1024; got 100"),
         ({"size": 2048, "channels": None}, "got 2048"),
@@ -92,7 +92,7 @@ def test_wrong_settings_are_named_in_one_line(changes, words):
 
 
 def test_unknown_preset_names_the_known_ones():
-    with pytest.raises(StyleSwapError, match="unknown generator preset 'demo-96'; known are .*demo-128"):
+    with pytest.raises(StyleSwapError, match=r"unknown generator preset 'demo-96'; known are .*demo-128"):
         preset("demo-96")
 
 

@@ -30,7 +30,7 @@ def test_grown_generator_begins_as_the_small_one_upsampled(table):
     halved = crop
     while halved.shape[-1] > 16:
         halved = blur(halved, blur_kernel(), padding=1, stride=2)
-    before, after = small(halved, identity, True), large(crop, identity, True)
+    before, after = small(halved, identity), large(crop, identity)
     rgb, logits = before.rgb, before.mask_logits[-1]
     while rgb.shape[-1] < size:
         rgb, logits = upsample_fir(rgb), upsample_bilinear(logits)
@@ -76,7 +76,7 @@ def _shapes(name):
 
 
 @pytest.mark.parametrize(
-    "changes, words",
+    ("changes", "words"),
     [
         ({"size": 16, "channels": dict(SMALL.channels)}, "must be larger than 16 px; got size 16"),
         ({"channels": {4: 16, 8: 16, 16: 12, 32: 5}}, "growing needs 6 channels or more at 32 px; got 5"),

@@ -11,7 +11,7 @@ from styleswap_core.faces.detected import DetectedFace, order_faces
 from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.identity import Identity
 from styleswap_core.io.images import from_uint8, to_uint8
-from styleswap_core.model.generator import Generator, GeneratorOutput
+from styleswap_core.model import Generator, GeneratorOutput
 from styleswap_core.model.generator_config import preset
 from styleswap_core.pipeline.face_jobs import SwapOptions
 from styleswap_core.pipeline.swapper import Swapper
@@ -118,7 +118,7 @@ def test_an_exact_generator_leaves_the_picture_as_it_is(identity):
             return []
 
         def synthesis(self, w_plus, attributes, crop):
-            return GeneratorOutput(crop, crop, torch.ones_like(crop[:, :1]))
+            return GeneratorOutput(crop, crop, torch.ones_like(crop[:, :1]), [])
 
     y, x = np.mgrid[0:300, 0:300]
     picture = np.stack([x * 0.8, y * 0.8, 120 + 60 * np.sin(x / 20) * np.sin(y / 17)], -1).astype(np.uint8)

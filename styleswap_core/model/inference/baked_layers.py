@@ -1,4 +1,4 @@
-"""The parts of a baked generator: convolutions with one identity's weights, see baked.py."""
+"""Parts of a baked generator: convolutions with the weights of one identity, see `baked_generator`."""
 
 from __future__ import annotations
 
@@ -9,83 +9,95 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..encoder import AttributeEncoder
+from ..encoder import AttributeEncoder, ResidualBlock
 from ..generator import SynthesisBlock
 from ..layers import GAIN, EqualConv2d, StyledConv, blur_kernel, leaky_relu, upsample_fir
 from .packed_conv import FoldedConv
 
-SMALL_MAPS, SMALL_PICTURES = 2**18, 2**10
-"""Up to as many numbers, plain operations take less time than a packed convolution needs to be set up, some 25 microseconds."""
+SMALL_MAPS, SMALL_PIXELS = 2**18, 2**10
+"""Number of values up to which plain operators are faster than setting up a packed convolution (some 25 us)."""
 
 
 class BakedInjection(FoldedConv):
-    """Attributes as the next convolution sees them: strength, bias, leaky ReLU; (B, C, R, R) -> the same."""
+    """Attributes as they are concatenated: strength, bias and leaky ReLU; (B, C, R, R) -> the same shape."""
 
     def __init__(self, layer: StyledConv) -> None:
         channels = layer.bias.shape[0] // 2
         strength = (layer.attribute_weight.detach() * GAIN).reshape(1, 1, 1, 1)
         bias = layer.bias.detach()[channels:] * GAIN
-        # A 1x1 convolution per channel: multiplying, adding and activating in one pass.
+        # As a depthwise 1x1 convolution it multiplies, adds and activates in one pass.
         super().__init__(strength.expand(channels, 1, 1, 1).clone(), bias, groups=channels, activate=True)
         self._strength = float(strength)
 
     def _packed_operator(self) -> Callable[[Tensor], Tensor]:
-        wide, bias, strength = super()._packed_operator(), self.constant[None, :, None, None], self._strength
+        assert self.bias is not None
+        packed, bias, strength = super()._packed_operator(), self.bias[None, :, None, None], self._strength
 
         def run(x: Tensor) -> Tensor:
-            return wide(x) if x.numel() > SMALL_MAPS else leaky_relu(torch.add(bias, x, alpha=strength))
+            return packed(x) if x.numel() > SMALL_MAPS else leaky_relu(torch.add(bias, x, alpha=strength))
 
         return run
 
 
-class PictureUpsampling(FoldedConv):
-    """`upsample_fir`: (B, channels, R, R) -> (B, channels, 2R, 2R), zeros beyond the border."""
+class PixelUpsampling(FoldedConv):
+    """`upsample_fir` as a convolution: (B, channels, R, R) -> (B, channels, 2R, 2R), zeros beyond the border."""
 
     def __init__(self, channels: int) -> None:
-        weight = _per_channel(blur_kernel() * 4, channels)
+        weight = _depthwise(blur_kernel() * 4, channels)
         super().__init__(weight, stride=2, padding=1, groups=channels, transposed=True)
 
     def _packed_operator(self) -> Callable[[Tensor], Tensor]:
-        wide = super()._packed_operator()
-        return lambda x: wide(x) if x.numel() > SMALL_PICTURES else upsample_fir(x)
+        packed = super()._packed_operator()
+        return lambda x: packed(x) if x.numel() > SMALL_PIXELS else upsample_fir(x)
 
 
 class BakedStyledConv(nn.Module):
-    """StyledConv of one identity: (B, in, H, W), attributes (B, C, H', W') -> (B, out or 2 out, H', W').
+    """The convolutions of a StyledConv for one identity: (B, in, H, W), attributes (B, C, H', W') -> (B, out, H', W').
 
-    Whoever runs it runs its parts, so that no input is held longer than it is needed, see `BakedGenerator`.
+    It has no `forward`: `BakedGenerator` runs the parts itself, so that no input is held longer than necessary.
 
     Attributes:
-        convs: one after the other.
-        beside: of a layer whose input is in two parts, which were not joined: for the second part, onto what `convs` give.
-        injection: what attributes have to go through to stand beside the output, None where they do not.
+        sequence: run one after the other on the features, or on features and attributes if those are concatenated.
+        attribute_conv: if features and attributes are not concatenated, the convolution of the attributes, added onto
+            the result of `sequence`.
+        injection: what the attributes pass through before they are concatenated to the output; None without injection.
     """
 
-    def __init__(self, layer: StyledConv, w: Tensor, known: Tensor | None = None, parts: int = 1) -> None:
+    def __init__(
+        self, layer: StyledConv, w: Tensor, constant_input: Tensor | None = None, split_input: bool = False
+    ) -> None:
+        """Fold one identity into a layer.
+
+        Args:
+            layer: the layer.
+            w: (w_dim,), which modulates it.
+            constant_input: (1, n, H, W), the first n channels of the input if they do not depend on the picture. Their
+                contribution becomes part of the bias.
+            split_input: features and attributes are not concatenated.
+        """
         super().__init__()
         channels = layer.conv.weight.shape[0]
         weight = folded_weight(layer, w)
-        bias = layer.bias.detach()[:channels] * GAIN
+        constant = bias = layer.bias.detach()[:channels] * GAIN
         kernel = layer.conv.kernel * 4
-        constant = bias
-        self.beside: FoldedConv | None = None
-        if known is not None:
-            # The first channels of the input are the same in every picture: what they give is part of the constant.
-            constant = _convolve(known, weight[:, : known.shape[1]], layer.conv.upsample, kernel)
+        if constant_input is not None:
+            known = constant_input.shape[1]
+            constant = _convolve(constant_input, weight[:, :known], layer.conv.upsample, kernel)
             constant = constant + bias[None, :, None, None]
-            weight = weight[:, known.shape[1] :]
-        if parts == 2:
-            first, second = weight.chunk(2, dim=1)
-            convs = [FoldedConv(first, padding=1)]
-            self.beside = FoldedConv(second, constant, padding=1, activate=True)
+            weight = weight[:, known:]
+        self.attribute_conv: FoldedConv | None = None
+        if split_input:
+            of_features, of_attributes = weight.chunk(2, dim=1)
+            self.sequence = [FoldedConv(of_features, padding=1)]
+            self.attribute_conv = FoldedConv(of_attributes, constant, padding=1, activate=True)
         elif not layer.conv.upsample:
-            convs = [FoldedConv(weight, constant, padding=1, activate=True)]
+            self.sequence = [FoldedConv(weight, constant, padding=1, activate=True)]
         else:
-            convs = [
+            self.sequence = [
                 FoldedConv(weight.transpose(0, 1), stride=2, transposed=True),
-                FoldedConv(_per_channel(kernel, channels), constant, padding=1, groups=channels, activate=True),
+                FoldedConv(_depthwise(kernel, channels), constant, padding=1, groups=channels, activate=True),
             ]
-        self.convs = nn.ModuleList(convs)
+        self.convs = nn.ModuleList(self.sequence)
         self.injection = BakedInjection(layer) if layer.injects else None
 
 
@@ -94,22 +106,27 @@ class BakedEncoder(nn.Module):
 
     def __init__(self, encoder: AttributeEncoder) -> None:
         super().__init__()
-        self.levels = nn.ModuleList()
-        self.residuals = nn.ModuleList()
-        for level in encoder.levels:
-            layer = encoder.down[level] if level in encoder.down else encoder.from_rgb[level]
-            self.levels.append(nn.ModuleList(_folded_equal_conv(layer)))
-            self.residuals.append(nn.ModuleList(BakedResidual(block) for block in encoder.blocks[level]))
+        self._levels: list[tuple[list[FoldedConv], list[BakedResidual]]] = []
+        for resolution in encoder.resolutions:
+            residuals = [BakedResidual(block) for block in encoder.residual_blocks(resolution)]
+            self._levels.append((_folded_equal_conv(encoder.conv_to(resolution)), residuals))
+        self.levels = nn.ModuleList(nn.ModuleList(convs) for convs, _ in self._levels)
+        self.residuals = nn.ModuleList(nn.ModuleList(residuals) for _, residuals in self._levels)
+
+    @property
+    def first_conv(self) -> FoldedConv:
+        """The convolution that reads the crop."""
+        return self._levels[0][0][0]
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """X (B, 3, S, S) -1..1 -> attributes (B, C, R, R) for R = S..4."""
-        return self.part(x, 0, len(self.levels))
+        """Attributes (B, C, R, R) for R = S..4 of x (B, 3, S, S) in -1..1."""
+        return self.encode_levels(x, 0)
 
-    def part(self, x: Tensor, first: int, last: int) -> list[Tensor]:
-        """Levels first..last-1, the widest being 0; x: what the level before gave. Attributes, the widest first."""
+    def encode_levels(self, x: Tensor, first: int, last: int | None = None) -> list[Tensor]:
+        """Attributes of levels first..last-1 (level 0 is S) of x, the crop or the result of the level before `first`."""
         attributes = []
-        for level, residuals in islice(zip(self.levels, self.residuals, strict=True), first, last):
-            for conv in level:
+        for convs, residuals in islice(self._levels, first, last):
+            for conv in convs:
                 x = conv.run(x)
             for residual in residuals:
                 x = residual(x)
@@ -120,7 +137,7 @@ class BakedEncoder(nn.Module):
 class BakedResidual(nn.Module):
     """x + strength * conv(conv(x))."""
 
-    def __init__(self, block: nn.Module) -> None:
+    def __init__(self, block: ResidualBlock) -> None:
         super().__init__()
         self.convs = nn.Sequential(*_folded_equal_conv(block.conv0), *_folded_equal_conv(block.conv1))
         self.strength = float(block.weight)
@@ -131,44 +148,54 @@ class BakedResidual(nn.Module):
 
 
 class BakedBlock(nn.Module):
-    """One resolution of the synthesis: its layers, and the convolutions that make RGB with mask (B, 3 or 4, R, R) of them.
+    """One resolution of the synthesis: its layers, and the convolutions to RGB and mask logits (B, 3 or 4, R, R).
 
     Attributes:
-        start: at 4x4 alone, where attributes are all that is not known: (B, C, 4, 4) -> the same.
-        layers: above 4x4, see `BakedStyledConv`.
-        joins: whether attributes are joined to the channels beside them. Not so at the last resolution: a copy of the
-            widest maps takes longer than convolutions of one part and then of the other.
-        to_pixels: of what the layers give.
-        beside_to_pixels: of the attributes beside it, where they are not joined.
+        start: at 4x4 only, where the attributes are the only input: (B, C, 4, 4) -> the same shape.
+        styled_convs: above 4x4.
+        concatenates: whether features and attributes are concatenated. Not at the last resolution, where copying the
+            widest maps takes longer than convolving the two inputs separately.
+        to_pixels: reads the output of the layers.
+        attributes_to_pixels: reads the attributes if they are not concatenated.
+        constant_output: (1, C, 4, 4), at 4x4 only: the output channels that are the same for every picture.
     """
 
-    def __init__(self, block: SynthesisBlock, ws: list[Tensor], known: Tensor | None, last: bool = False) -> None:
+    def __init__(
+        self, block: SynthesisBlock, ws: list[Tensor], constant_input: Tensor | None, last: bool = False
+    ) -> None:
+        """Fold one identity into a resolution.
+
+        Args:
+            block: the resolution.
+            ws: the rows of w_plus that modulate it, each (w_dim,).
+            constant_input: the `constant_output` of the block below.
+            last: whether it is the last resolution.
+        """
         super().__init__()
-        self.layers = nn.ModuleList()
-        self.start = self.beside_to_pixels = None
-        self.joins = not last or block.resolution == 4
-        self.known_output: Tensor | None = None
+        self.start: BakedInjection | None = None
+        self.attributes_to_pixels: FoldedConv | None = None
+        self.constant_output: Tensor | None = None
+        self.styled_convs: list[BakedStyledConv] = []
+        self.concatenates = not last
+        layers = block.styled_convs
+        split_input = False
         if block.resolution == 4:
-            layer = block.convs[0]
-            channels = layer.conv.weight.shape[0]
-            self.known_output = leaky_relu(
-                _convolve(block.constant, folded_weight(layer, ws[0]), False, None)
-                + (layer.bias[:channels] * GAIN)[None, :, None, None]
-            ).detach()
-            self.start = BakedInjection(layer)
-        parts = 1
-        for layer, w in zip(block.convs if block.resolution > 4 else (), ws, strict=False):
-            self.layers.append(BakedStyledConv(layer, w, known, parts))
-            known, parts = None, 2 if layer.injects and not self.joins else 1
-        self.to_pixels = _folded_pixels(block, ws[-1], self.known_output)
-        if parts == 2:
-            first, second = self.to_pixels.weight.chunk(2, dim=1)
-            self.to_pixels = FoldedConv(first, self.to_pixels.constant)
-            self.beside_to_pixels = FoldedConv(second)
+            self.constant_output = _constant_features(block, ws[0])
+            self.start = BakedInjection(layers[0])
+        else:
+            for layer, w in zip(layers, ws[:-1], strict=True):
+                self.styled_convs.append(BakedStyledConv(layer, w, constant_input, split_input))
+                constant_input, split_input = None, layer.injects and not self.concatenates
+        self.layers = nn.ModuleList(self.styled_convs)
+        weight, constant = _folded_pixels(block, ws[-1], self.constant_output)
+        if split_input:
+            weight, of_attributes = weight.chunk(2, dim=1)
+            self.attributes_to_pixels = FoldedConv(of_attributes)
+        self.to_pixels = FoldedConv(weight, constant)
 
 
 def folded_weight(layer: StyledConv, w: Tensor) -> Tensor:
-    """(out, in, 3, 3) of a StyledConv under one w (w_dim,): modulated, demodulated, with the activation's gain."""
+    """Weight (out, in, 3, 3) of a StyledConv for one w (w_dim,): modulated, demodulated, times the activation gain."""
     conv = layer.conv
     style = conv.modulation(w[None])  # (1, in)
     demodulation = conv.demodulation(style)[0]  # (out,)
@@ -176,22 +203,32 @@ def folded_weight(layer: StyledConv, w: Tensor) -> Tensor:
     return weight * (demodulation * GAIN)[:, None, None, None]
 
 
-def _folded_pixels(block: SynthesisBlock, w: Tensor, known: Tensor | None) -> FoldedConv:
-    """ToRGB and ToMask as one 1x1 convolution with four channels (three without a mask branch)."""
-    weight = block.to_rgb.modulated_weight(w[None])[0]  # (3, in)
+def _constant_features(block: SynthesisBlock, w: Tensor) -> Tensor:
+    """(1, C, 4, 4): the 4x4 block's features, which depend on the identity alone."""
+    layer = block.styled_convs[0]
+    channels = layer.conv.weight.shape[0]
+    features = F.conv2d(block.constant, folded_weight(layer, w), padding=1)
+    return leaky_relu(features + (layer.bias[:channels] * GAIN)[None, :, None, None]).detach()
+
+
+def _folded_pixels(block: SynthesisBlock, w: Tensor, constant_input: Tensor | None) -> tuple[Tensor, Tensor]:
+    """ToRGB and ToMask as one 1x1 convolution with four outputs (three without a mask branch): weight and constant."""
     bias = block.to_rgb.bias
+    assert bias is not None
+    weight = block.to_rgb.modulated_weight(w[None])[0]  # (3, in)
+    constant: Tensor = bias
     if block.to_mask is not None:
         weight = torch.cat([weight, block.to_mask.modulated_weight(w[None])[0]])  # (4, in)
-        bias = torch.cat([bias, bias.new_zeros(1)])
+        constant = torch.cat([bias, bias.new_zeros(1)])
     weight = weight[:, :, None, None]
-    if known is None:
-        return FoldedConv(weight, bias)
-    constant = F.conv2d(known, weight[:, : known.shape[1]], bias)  # (1, 4, 4, 4)
-    return FoldedConv(weight[:, known.shape[1] :], constant)
+    if constant_input is None:
+        return weight, constant
+    known = constant_input.shape[1]
+    return weight[:, known:], F.conv2d(constant_input, weight[:, :known], constant)  # (1, 4, 4, 4)
 
 
 def _folded_equal_conv(layer: EqualConv2d) -> list[FoldedConv]:
-    """The layer as one convolution, or two that run one after the other."""
+    """The layer as one convolution, or as filter and convolution."""
     gain = GAIN if layer.activate else 1.0
     weight = layer.weight * (layer.scale * gain)
     bias = None if layer.bias is None else layer.bias * gain
@@ -199,19 +236,19 @@ def _folded_equal_conv(layer: EqualConv2d) -> list[FoldedConv]:
         return [FoldedConv(weight, bias, padding=layer.kernel_size // 2, activate=layer.activate)]
     channels = weight.shape[1]
     return [
-        FoldedConv(_per_channel(layer.kernel, channels), padding=2, groups=channels),
+        FoldedConv(_depthwise(layer.kernel, channels), padding=2, groups=channels),
         FoldedConv(weight, bias, stride=2, activate=layer.activate),
     ]
 
 
-def _convolve(x: Tensor, weight: Tensor, upsample: bool, kernel: Tensor | None) -> Tensor:
-    """The unbaked convolution of x (1, in, H, W) with weight (out, in, 3, 3), up-sampling if wanted."""
+def _convolve(x: Tensor, weight: Tensor, upsample: bool, kernel: Tensor) -> Tensor:
+    """Convolution of x (1, in, H, W) with weight (out, in, 3, 3); with `upsample`, upsampled and filtered."""
     if not upsample:
         return F.conv2d(x, weight, padding=1)
     x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
-    return F.conv2d(x, _per_channel(kernel, x.shape[1]), padding=1, groups=x.shape[1])
+    return F.conv2d(x, _depthwise(kernel, x.shape[1]), padding=1, groups=x.shape[1])
 
 
-def _per_channel(kernel: Tensor, channels: int) -> Tensor:
+def _depthwise(kernel: Tensor, channels: int) -> Tensor:
     """(4, 4) -> (C, 1, 4, 4), the same filter for every channel."""
     return kernel.expand(channels, 1, 4, 4).clone()

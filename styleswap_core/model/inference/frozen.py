@@ -22,8 +22,10 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ...errors import StyleSwapError
-from ..generator import GeneratorOutput, SynthesisBlock, SynthesisNetwork, run_blocks
+from ..generator import SynthesisBlock, SynthesisNetwork
+from ..generator_output import GeneratorOutput
 from ..layers import GAIN, SLOPE, EqualLinear, StyledConv, leaky_relu
+from ..synthesis_walk import synthesize
 
 # A style so close to zero is taken as this: gradients of styles are divided by them.
 _LEAST_STYLE = 1e-6
@@ -68,13 +70,13 @@ class FrozenSynthesis:
         rows = w_plus.unbind()
 
         def step(index: int, x: Tensor | None, maps: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-            block, first = self._blocks[index], max(2 * index - 1, 0)
-            arguments = (x, maps.to(self.dtype), *rows[first : first + len(block.convs) + 1])
+            block = self._blocks[index]
+            arguments = (x, maps.to(self.dtype), *rows[self.config.w_rows(self.config.resolutions[index])])
             if self.checkpointing and torch.is_grad_enabled():
                 return checkpoint(block, *arguments, use_reentrant=False)
             return block(*arguments)
 
-        return GeneratorOutput(*run_blocks(self.config, step, attributes, aligned_crop)[:3])
+        return synthesize(self.config, step, attributes, aligned_crop)
 
 
 class _FrozenBlock:

@@ -1,7 +1,7 @@
-"""One convolution as inference runs it: plain weights, with everything constant folded in.
+"""A convolution for inference, with everything constant folded into weight and bias.
 
-On CPUs with oneDNN a `FoldedConv` can be packed: its weight is laid out for the processor once instead of at every
-call, and bias and leaky ReLU run inside the convolution. Elsewhere it is an ordinary PyTorch convolution.
+On CPUs with oneDNN a `FoldedConv` can be packed: its weight is reordered for the processor once instead of in every
+call, and bias and leaky ReLU are fused into the convolution. Elsewhere it is an ordinary PyTorch convolution.
 """
 
 from __future__ import annotations
@@ -38,9 +38,13 @@ def can_pack(dtype: torch.dtype) -> bool:
 class FoldedConv(nn.Module):
     """(B, in, H, W) -> (B, out, H', W'): convolution, constant, leaky ReLU of slope 0.2 if `activate`.
 
-    weight: (out, in / groups, k, k), or (in, out, k, k) if `transposed`.
-    constant: (out,) a bias, (1, out, H', W') a map, or None.
+    Attributes:
+        weight: (out, in / groups, k, k), or (in, out, k, k) if `transposed`.
+        constant: (out,), a bias; (1, out, H', W'), a map; or None.
     """
+
+    weight: Tensor
+    constant: Tensor | None
 
     def __init__(
         self,
@@ -54,67 +58,69 @@ class FoldedConv(nn.Module):
         activate: bool = False,
     ) -> None:
         super().__init__()
-        # Demodulated weights may come out of an autograd graph that must not live on here.
+        # Detached: demodulated weights may belong to an autograd graph, which would be kept alive.
         self.register_buffer("weight", weight.detach().contiguous(memory_format=torch.channels_last))
         self.register_buffer("constant", None if constant is None else constant.detach().clone())
         self.stride, self.padding, self.groups = stride, padding, groups
         self.transposed, self.activate = transposed, activate
         self._adds_map = self.map is not None
         self._packed: Tensor | None = None
-        # What the packed operator takes after its input, and both in one: put together once, since small maps take no longer.
+        # The packed operator's arguments after its input, and both combined: created once, since calls on small maps
+        # take no longer than creating them.
         self._arguments: tuple = ()
         self._run_packed: Callable[[Tensor], Tensor] | None = None
 
     @property
     def bias(self) -> Tensor | None:
-        """The constant where it is one number per channel, else None."""
+        """The constant if it is a bias."""
         return self.constant if self.constant is not None and self.constant.ndim == 1 else None
 
     @property
     def map(self) -> Tensor | None:
-        """The constant where it differs from place to place, else None."""
+        """The constant if it is a map."""
         return self.constant if self.constant is not None and self.constant.ndim == 4 else None
 
     def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
         """X (B, in, H, W) -> (B, out, H', W').
 
-        onto: (B, out, H', W') to be added before the activation, overwritten with the result; not if `transposed`, nor
-            where the constant is a map.
+        onto: (B, out, H', W'), added before the activation and overwritten with the result. Not supported if
+            `transposed` or if the constant is a map.
         """
         if onto is not None:
-            return self._added(x, onto)
+            return self._add_onto(x, onto)
         if self._run_packed is not None:
             x = self._run_packed(x)
         else:
-            run = F.conv_transpose2d if self.transposed else F.conv2d
-            x = run(x, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups)
+            convolve = F.conv_transpose2d if self.transposed else F.conv2d
+            x = convolve(x, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups)
             x = F.leaky_relu_(x, SLOPE) if self.activate and not self._adds_map else x
         if self._adds_map:
+            assert self.constant is not None
             x = x + self.constant
             x = F.leaky_relu_(x, SLOPE) if self.activate else x
         return x
 
     def run(self, x: Tensor) -> Tensor:
-        """`forward` of x alone. Once packed, without the calls that lead there: between two operators they take as long as a
-        small map does.
-        """
-        return self(x)
+        """`forward` of x alone. Once packed it bypasses nn.Module's call, whose overhead is that of a small map."""
+        if self._run_packed is None or self._adds_map:
+            return self(x)
+        return self._run_packed(x)
 
-    def _added(self, x: Tensor, onto: Tensor) -> Tensor:
+    def _add_onto(self, x: Tensor, onto: Tensor) -> Tensor:
         if self._packed is None:
             x = onto.add_(
                 F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups)
             )
         else:
-            run = torch.ops.mkldnn._convolution_pointwise_.binary
-            # No leaky ReLU can follow within the operator.
-            x = run(onto, x, *self._arguments[:6], "add", 1.0, None, [], None)
+            convolve = torch.ops.mkldnn._convolution_pointwise_.binary
+            # This operator cannot fuse a leaky ReLU after the addition.
+            x = convolve(onto, x, *self._arguments[:6], "add", 1.0, None, [], None)
         return F.leaky_relu_(x, SLOPE) if self.activate else x
 
-    def pack(self, input_size: tuple[int, int, int, int]) -> None:
-        """Lays the weight out for inputs like `input_size` (B, in, H, W); other sizes work too. CPU only.
+    def pack(self, input_size: tuple[int, ...]) -> None:
+        """Reorder the weight for inputs like `input_size` (B, in, H, W); other sizes work too. CPU only.
 
-        The plain weight is given up: the module can no longer move or change its type.
+        The plain weight is freed: the module can no longer move or change its type.
         """
         if self._packed is not None:
             return
@@ -133,18 +139,16 @@ class FoldedConv(nn.Module):
         geometry = (padding, (0, 0), stride, dilation) if self.transposed else (padding, stride, dilation)
         self._arguments = (self._packed, self.bias, *geometry, self.groups, *after)
         self._run_packed = self._packed_operator()
-        if not self._adds_map:
-            self.run = self._run_packed
-        # Its shape and type go on being asked for; its values take no memory any more.
+        # Shape and type are still read, the values are not.
         self.weight = self.weight.to("meta")
 
     def _packed_operator(self) -> Callable[[Tensor], Tensor]:
-        """What runs in place of `forward` once all is packed, but for a constant that is a map."""
+        """Replacement of `forward` after packing, except for the addition of a map."""
         operators, arguments = torch.ops.mkldnn, self._arguments
-        run = operators._convolution_transpose_pointwise if self.transposed else operators._convolution_pointwise
-        run = run.default
+        operator = operators._convolution_transpose_pointwise if self.transposed else operators._convolution_pointwise
+        run = operator.default
         return lambda x: run(x, *arguments)
 
     def packed_bytes(self) -> int:
-        """Memory of the packed weight; 0 for one that is not packed."""
+        """Memory of the packed weight; 0 if it is not packed."""
         return 0 if self._packed is None else self._packed.numel() * self._packed.element_size()

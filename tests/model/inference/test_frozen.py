@@ -35,7 +35,8 @@ def make(**kind):
 def run_both(generator, w_plus, crops, dtype, checkpointing=False):
     """(results, gradient of w_plus) of the network itself and of its frozen form."""
     weights = [
-        torch.randn_like(part) for part in generator.synthesis(w_plus.expand(3, -1, -1), generator.encode(crops), crops)
+        torch.randn_like(part)
+        for part in generator.synthesis(w_plus.expand(3, -1, -1), generator.encode(crops), crops)[:3]
     ]
     for run in (
         lambda w: generator.synthesis(w.expand(3, -1, -1), generator.encode(crops), crops),
@@ -43,7 +44,7 @@ def run_both(generator, w_plus, crops, dtype, checkpointing=False):
     ):
         w = w_plus.clone().requires_grad_(True)
         output = run(w)
-        sum((part * weight).sum() for part, weight in zip(output, weights, strict=True)).backward()
+        sum((part * weight).sum() for part, weight in zip(output[:3], weights, strict=True)).backward()
         yield output, w.grad
 
 
@@ -51,7 +52,7 @@ def run_both(generator, w_plus, crops, dtype, checkpointing=False):
 @pytest.mark.parametrize("kind", [*KINDS, {"mask_branch": False, "attribute_masking": "none"}, {"rgb_bound": "tanh"}])
 def test_results_and_gradients_are_the_networks_own(kind, checkpointing):
     (usual, usual_gradient), (frozen, gradient) = run_both(*make(**kind), torch.float32, checkpointing)
-    for expected, part in zip(usual, frozen, strict=True):
+    for expected, part in zip(usual[:3], frozen[:3], strict=True):
         torch.testing.assert_close(part, expected, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(gradient, usual_gradient, atol=1e-3, rtol=1e-3)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from styleswap_core.model.inference.baked_layers import SMALL_MAPS, SMALL_PICTURES, BakedInjection, PictureUpsampling
+from styleswap_core.model.inference.baked_layers import SMALL_MAPS, SMALL_PIXELS, BakedInjection, PixelUpsampling
 from styleswap_core.model.inference.packed_conv import FoldedConv, can_pack
 from styleswap_core.model.layers import GAIN, SLOPE, StyledConv, upsample_fir
 
@@ -63,6 +63,6 @@ def test_injection_is_strength_bias_and_activation_at_every_size(wanted, edge):
 @pytest.mark.parametrize("edge", [4, 32])
 def test_a_picture_is_upsampled_alike_at_every_size(wanted, edge):
     x = numbers(1, 4, edge, edge)
-    assert (x.numel() <= SMALL_PICTURES) == (edge == 4)
-    found = packed(PictureUpsampling(4), x, wanted)(x)
+    assert (x.numel() <= SMALL_PIXELS) == (edge == 4)
+    found = packed(PixelUpsampling(4), x, wanted)(x)
     torch.testing.assert_close(found, upsample_fir(x), rtol=1e-4, atol=1e-5)
