@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..errors import StyleSwapError
 from .native import FORMAT, is_pickle_or_archive
-from .restricted_pickle import ForbiddenName, PickledArray, names_in_pickle, read_plain_pickle
+from .restricted_pickle import ForbiddenPickleError, PickledArray, names_in_pickle, read_plain_pickle
 
 # Where training programs keep the weights that are meant for use; the first one found is read.
 PARTS = ("g_ema", "generator_ema", "params_ema", "g", "generator", "params", "state_dict", "model")
@@ -118,7 +118,7 @@ def _read_paddle(path: Path) -> dict[str, object]:
             raise StyleSwapError(f"holds a {type(content).__name__}; expected a table of arrays")
         content.pop(NAME_TABLE, None)
         return {name: _tensor(name, value) for name, value in content.items()}
-    except ForbiddenName as error:
+    except ForbiddenPickleError as error:
         raise StyleSwapError(
             f"{path} {error}; it is refused and nothing of it was run: get it from who made it"
         ) from error

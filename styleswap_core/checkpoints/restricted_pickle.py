@@ -1,20 +1,23 @@
-"""Pickles read without unpickling: a small machine that knows plain values and NumPy arrays, and nothing else.
+"""Pickles of NumPy arrays and plain values, read without running anything that they name.
 
-Python's own unpickler calls whatever a file names. Here a name is looked up in a table of four constructors that this
-file implements itself; any other name ends the reading, and the error says which it was. Attributes are never set,
-nothing is imported, and what a file claims about its sizes is checked before memory is taken for it.
+The unpickler knows only the opcodes that build values, and `find_class` returns stand-ins from this file for the few
+names that files of arrays need. Nothing is imported, attributes are never set, and memory stays within a small multiple
+of the file's size.
 
-Sources: the opcodes as `pickletools` documents them; the constructors as NumPy's arrays and dtypes pickle themselves.
+Sources: `pickletools` for the opcodes; NumPy's `__reduce__` of arrays and dtypes for the names.
 """
 
 from __future__ import annotations
 
 import io
+import pickle
 import pickletools
 import re
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
+from typing import ClassVar, NoReturn
 
 import numpy as np
 
@@ -22,51 +25,67 @@ from ..errors import StyleSwapError
 
 MAX_DIMENSIONS = 8
 _DTYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
-_MARK = object()
-_STRINGS = ("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE")
-_VALUES = (
-    *_STRINGS,
-    "BININT",
-    "BININT1",
-    "BININT2",
-    "INT",
-    "LONG",
-    "LONG1",
-    "LONG4",
-    "FLOAT",
-    "BINFLOAT",
-    "BINBYTES",
-    "SHORT_BINBYTES",
-    "BINBYTES8",
-    "BYTEARRAY8",
-)
-_CONSTANTS: dict[str, Callable[[], object]] = {
-    "NONE": lambda: None,
-    "NEWTRUE": lambda: True,
-    "NEWFALSE": lambda: False,
-    "EMPTY_LIST": list,
-    "EMPTY_TUPLE": tuple,
-    "EMPTY_DICT": dict,
-    "MARK": lambda: _MARK,
+_TEXT = ("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE")
+# Left out: opcodes that make objects of classes, sets, and anything by number or by persistent id.
+_OPCODES = {
+    *_TEXT,
+    *("PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE"),
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
+    *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+    *("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "LIST", "APPEND", "APPENDS"),
+    *("EMPTY_DICT", "DICT", "SETITEM", "SETITEMS"),
+    *("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET"),
+    *("GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD"),
 }
-_WITHOUT_EFFECT = ("PROTO", "FRAME", "STOP")
+# What the unpickler raises for opcodes that are cut off, misplaced or lack operands.
+_DAMAGED = (
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    MemoryError,
+    OverflowError,
+    struct.error,
+)
 
 
-class ForbiddenName(StyleSwapError):
-    """The pickle names something that is no part of a file of arrays."""
+class ForbiddenPickleError(StyleSwapError):
+    """The pickle uses something that files of arrays do not need."""
 
 
 @dataclass
 class PickledArray:
-    """What a pickle says about one array: shape, dtype (such as "<f4"), memory order and the bytes, unchecked."""
+    """An array as a pickle describes it, unchecked.
+
+    Attributes:
+        shape: Its shape.
+        dtype: Byte order and type code, such as "<f4".
+        fortran: Whether memory is in column-major order.
+        data: Its bytes.
+    """
 
     shape: tuple[int, ...] = ()
     dtype: str = ""
     fortran: bool = False
     data: bytes | bytearray = b""
 
+    def __setstate__(self, state: object) -> None:
+        if not isinstance(state, tuple) or len(state) != 5:
+            raise ValueError("an array of a form that NumPy does not write")
+        _, shape, dtype, fortran, data = state
+        if not _is_shape(shape) or not isinstance(dtype, _PickledDtype) or not isinstance(data, bytes | bytearray):
+            raise ValueError("an array that holds no plain numbers")
+        self.shape, self.dtype, self.fortran, self.data = shape, dtype.order + dtype.code, bool(fortran), data
+
     def array(self) -> np.ndarray:
-        """The array, a copy. StyleSwapError where its bytes are not those of its shape and dtype."""
+        """The array, a copy.
+
+        Raises:
+            StyleSwapError: Its bytes do not match its shape and dtype.
+        """
         if self.dtype.lstrip("<>|=") not in _DTYPES:
             raise StyleSwapError(f"holds {self.dtype or 'nothing'}; expected numbers")
         claimed = prod(self.shape) * np.dtype(self.dtype).itemsize
@@ -81,40 +100,144 @@ class _PickledDtype:
     code: str
     order: str = "="
 
+    def __setstate__(self, state: object) -> None:
+        if not isinstance(state, tuple) or len(state) < 2 or state[1] not in ("<", ">", "|", "="):
+            raise ValueError("a dtype of a form that NumPy does not write")
+        self.order = state[1]
+
 
 @dataclass(frozen=True)
-class _Name:
-    text: str
+class _StandIn:
+    """Stand-in for a name in a pickle. An instance, since a class or function could be altered by the pickle."""
+
+    make: Callable[..., object]
+
+    def __call__(self, *arguments: object) -> object:
+        return self.make(*arguments)
+
+    def __setstate__(self, state: object) -> NoReturn:
+        raise ForbiddenPickleError("changes something that no file of arrays changes")
+
+
+class _Opcodes(dict[int, Callable[..., None]]):
+    """Dispatch table that names the opcode it lacks."""
+
+    def __missing__(self, code: int) -> NoReturn:
+        opcode = pickletools.code2op.get(chr(code))
+        if opcode is None:
+            raise ValueError(f"unknown opcode {code}")
+        raise ForbiddenPickleError(f"uses the pickle operation {opcode.name}, which no file of arrays needs")
+
+
+# Python's own implementation rather than the one in C: it takes a dispatch table, and its memo is a dict, so a huge
+# memo index costs nothing.
+class _PlainUnpickler(pickle._Unpickler):
+    """Unpickler of dicts with text keys, lists, tuples, numbers, text, bytes and `PickledArray`."""
+
+    dispatch: ClassVar[dict[int, Callable[..., None]]]
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data))
+        self._size = len(data)
+        self._encoded = 0
+        self._names = {
+            "numpy.core.multiarray._reconstruct": _StandIn(self._empty_array),
+            "numpy.core.numeric._frombuffer": _StandIn(_array_from_buffer),
+            "numpy.dtype": _StandIn(_dtype),
+            "_codecs.encode": _StandIn(self._encode),
+            "collections.OrderedDict": _StandIn(lambda: {}),
+            "numpy.ndarray": _StandIn(_no_call),
+        }
+
+    def find_class(self, module: str, name: str) -> object:
+        """The stand-in for a name.
+
+        Raises:
+            ForbiddenPickleError: Files of arrays do not need it.
+        """
+        # NumPy 2 renamed numpy.core to numpy._core.
+        plain = re.sub(r"^numpy\._core\.", "numpy.core.", f"{module}.{name}")
+        if plain not in self._names:
+            raise ForbiddenPickleError(f"tries to use {module}.{name}, which no file of arrays needs")
+        return self._names[plain]
+
+    def load_dict(self) -> None:
+        """DICT."""
+        items = self.pop_mark()
+        self.append({})
+        self._update(items)
+
+    def load_setitem(self) -> None:
+        """SETITEM."""
+        value, key = self.stack.pop(), self.stack.pop()
+        self._update([key, value])
+
+    def load_setitems(self) -> None:
+        """SETITEMS."""
+        self._update(self.pop_mark())
+
+    def load_bytearray8(self) -> None:
+        """BYTEARRAY8; Python's own allocates the claimed length first."""
+        (length,) = struct.unpack("<Q", self.read(8))
+        if length > self._size:
+            raise ValueError(f"{length} bytes claimed")
+        self.append(bytearray(self.read(length)))
+
+    def _update(self, items: list[object]) -> None:
+        target, keys = self.stack[-1], items[::2]
+        # Text only: other keys would have to be hashed, and hashing a deep tuple overflows the C stack.
+        if not isinstance(target, dict) or len(items) % 2 or not all(isinstance(key, str) for key in keys):
+            raise ValueError("a table with other keys than names")
+        target.update(zip(keys, items[1::2], strict=True))
+
+    def _empty_array(self, kind: object = None, *_: object) -> PickledArray:
+        """numpy.core.multiarray._reconstruct(ndarray, (0,), b"b"); the BUILD that follows fills the array."""
+        if kind is not self._names["numpy.ndarray"]:
+            raise ForbiddenPickleError("makes an array of a type that is not numpy.ndarray")
+        return PickledArray()
+
+    def _encode(self, text: object, encoding: object) -> bytes:
+        """_codecs.encode(text, "latin1"): bytes in protocol 2, each text used once."""
+        if not isinstance(text, str) or encoding != "latin1":
+            raise ForbiddenPickleError("encodes text in another way than arrays are written")
+        self._encoded += len(text)
+        if self._encoded > self._size:
+            raise ValueError("more bytes than the file has")
+        return text.encode("latin1")
+
+
+_PlainUnpickler.dispatch = _Opcodes(
+    {
+        code: getattr(_PlainUnpickler, load.__name__)
+        for code, load in pickle._Unpickler.dispatch.items()
+        if pickletools.code2op[chr(code)].name in _OPCODES
+    }
+)
 
 
 def read_plain_pickle(data: bytes) -> object:
-    """The value of a pickle: dicts with text keys, lists, tuples, numbers, text, bytes and PickledArray.
+    """The value of a pickle: dicts with text keys, lists, tuples, numbers, text, bytes and `PickledArray`.
 
     Raises:
-        ForbiddenName: it names anything but NumPy's array constructors; the message gives the name.
-        StyleSwapError: it is truncated, damaged or has other contents.
+        ForbiddenPickleError: It names anything but NumPy's array constructors; the message has the name.
+        StyleSwapError: It is truncated, damaged or has other contents.
     """
-    machine = _Machine()
     try:
-        for opcode, argument, _ in pickletools.genops(io.BytesIO(data)):
-            machine.step(opcode.name, argument)
-        return machine.pop()
+        return _PlainUnpickler(data).load()
     except StyleSwapError:
         raise
-    # What pickletools and the machine's stack raise where opcodes are cut off, misplaced or lack what they work on.
-    except (ValueError, IndexError, KeyError, MemoryError, OverflowError) as error:
-        raise StyleSwapError(
-            f"is damaged or truncated ({' '.join(str(error).split()) or type(error).__name__})"
-        ) from error
+    except _DAMAGED as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise StyleSwapError(f"is damaged or truncated ({reason})") from error
 
 
 def names_in_pickle(data: bytes) -> Iterator[str]:
-    """Every name that a pickle would have imported, in order, as "module.name"; stops where it is damaged."""
+    """Every name that a pickle would import, in order, as "module.name"; stops where the pickle is damaged."""
     recent: list[str] = []
     memo: dict[int, str] = {}
     try:
         for opcode, argument, _ in pickletools.genops(io.BytesIO(data)):
-            if opcode.name in _STRINGS:
+            if opcode.name in _TEXT:
                 recent.append(argument)
             elif opcode.name in ("GLOBAL", "INST"):
                 yield argument.replace(" ", ".")
@@ -130,182 +253,25 @@ def names_in_pickle(data: bytes) -> Iterator[str]:
         return
 
 
-class _Machine:
-    """Stack and memo of a pickle; `step` runs one opcode."""
-
-    def __init__(self) -> None:
-        self.stack: list[object] = []
-        self.memo: dict[int, object] = {}
-
-    def step(self, name: str, argument: object) -> None:
-        """Run the opcode `name` of pickletools on its argument.
-
-        Raises:
-            ForbiddenName: an opcode that could do more than build values.
-        """
-        if name in _VALUES:
-            self.stack.append(argument)
-        elif name in _CONSTANTS:
-            self.stack.append(_CONSTANTS[name]())
-        elif name == "MEMOIZE":
-            self.memo[len(self.memo)] = self.stack[-1]
-        elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
-            self.memo[argument] = self.stack[-1]
-        elif name in ("GET", "BINGET", "LONG_BINGET"):
-            self.stack.append(self.memo[argument])
-        elif hasattr(self, f"_{name.lower()}"):
-            getattr(self, f"_{name.lower()}")(argument)
-        elif name not in _WITHOUT_EFFECT:
-            raise ForbiddenName(f"uses the pickle operation {name}, which no file of arrays needs")
-
-    def pop(self) -> object:
-        """Take the topmost value off the stack; ValueError where a mark is in its place, IndexError where nothing is."""
-        value = self.stack.pop()
-        if value is _MARK:
-            raise ValueError("a mark where a value was expected")
-        return value
-
-    def _since_mark(self) -> list[object]:
-        values = []
-        while (value := self.stack.pop()) is not _MARK:
-            values.append(value)
-        return values[::-1]
-
-    def _tuple(self, _) -> None:
-        self.stack.append(tuple(self._since_mark()))
-
-    def _tuple1(self, _) -> None:
-        self.stack.append((self.pop(),))
-
-    def _tuple2(self, _) -> None:
-        last = self.pop()
-        self.stack.append((self.pop(), last))
-
-    def _tuple3(self, _) -> None:
-        last, middle = self.pop(), self.pop()
-        self.stack.append((self.pop(), middle, last))
-
-    def _list(self, _) -> None:
-        self.stack.append(self._since_mark())
-
-    def _dict(self, _) -> None:
-        items = self._since_mark()
-        self.stack.append({})
-        self._update(items)
-
-    def _append(self, _) -> None:
-        self._extend([self.pop()])
-
-    def _appends(self, _) -> None:
-        self._extend(self._since_mark())
-
-    def _extend(self, values: list[object]) -> None:
-        target = self.stack[-1]
-        if not isinstance(target, list):
-            raise ValueError("something is appended that has no list to go to")
-        target.extend(values)
-
-    def _setitem(self, _) -> None:
-        value = self.pop()
-        self._update([self.pop(), value])
-
-    def _setitems(self, _) -> None:
-        self._update(self._since_mark())
-
-    def _update(self, items: list[object]) -> None:
-        target = self.stack[-1]
-        keys = items[::2]
-        # Text alone: other keys would have to be hashed, and hashing a deep tuple can overflow the C stack.
-        if not isinstance(target, dict) or len(items) % 2 or not all(isinstance(key, str) for key in keys):
-            raise ValueError("a table with other keys than names")
-        target.update(zip(keys, items[1::2], strict=True))
-
-    def _global(self, argument: str) -> None:
-        self._look_up(argument.replace(" ", "."))
-
-    def _stack_global(self, _) -> None:
-        name, module = self.pop(), self.pop()
-        self._look_up(f"{module}.{name}")
-
-    def _look_up(self, name: str) -> None:
-        # NumPy 2 moved numpy.core to numpy._core.
-        plain = re.sub(r"^numpy\._core\.", "numpy.core.", name)
-        if plain not in _CONSTRUCTORS and plain != _ARRAY_TYPE:
-            raise ForbiddenName(f"tries to use {name}, which no file of arrays needs")
-        self.stack.append(_Name(plain))
-
-    def _reduce(self, _) -> None:
-        arguments, name = self.pop(), self.pop()
-        if not isinstance(name, _Name) or name.text not in _CONSTRUCTORS or not isinstance(arguments, tuple):
-            raise ForbiddenName("calls something that no file of arrays calls")
-        self.stack.append(_CONSTRUCTORS[name.text](arguments))
-
-    def _build(self, _) -> None:
-        state, target = self.pop(), self.stack[-1]
-        if isinstance(target, PickledArray):
-            _fill_array(target, state)
-        elif isinstance(target, _PickledDtype):
-            _fill_dtype(target, state)
-        else:
-            raise ForbiddenName("changes something that no file of arrays changes")
-
-
 def _is_shape(value: object) -> bool:
     whole = isinstance(value, tuple) and all(type(edge) is int and edge >= 0 for edge in value)
     return whole and len(value) <= MAX_DIMENSIONS
 
 
-def _empty_array(arguments: tuple) -> PickledArray:
-    """numpy.core.multiarray._reconstruct(ndarray, (0,), b"b"): filled by the BUILD that follows."""
-    if not arguments or arguments[0] != _Name(_ARRAY_TYPE):
-        raise ForbiddenName("makes an array of a type that is not numpy.ndarray")
-    return PickledArray()
-
-
-def _fill_array(array: PickledArray, state: object) -> None:
-    if not isinstance(state, tuple) or len(state) != 5:
-        raise ValueError("an array of a form that NumPy does not write")
-    _, shape, dtype, fortran, data = state
-    if not _is_shape(shape) or not isinstance(dtype, _PickledDtype) or not isinstance(data, bytes | bytearray):
-        raise ValueError("an array that holds no plain numbers")
-    array.shape, array.dtype, array.fortran, array.data = shape, dtype.order + dtype.code, bool(fortran), data
-
-
-def _array_from_buffer(arguments: tuple) -> PickledArray:
-    """numpy.core.numeric._frombuffer(data, dtype, shape, order), which pickle protocol 5 uses."""
+def _array_from_buffer(data: object, dtype: object, shape: object, order: object) -> PickledArray:
+    """numpy.core.numeric._frombuffer, which pickle protocol 5 uses."""
     array = PickledArray()
-    if len(arguments) != 4:
-        raise ValueError("an array of a form that NumPy does not write")
-    data, dtype, shape, order = arguments
-    _fill_array(array, (1, shape, dtype, order == "F", data))
+    array.__setstate__((1, shape, dtype, order == "F", data))
     return array
 
 
-def _dtype(arguments: tuple) -> _PickledDtype:
-    """numpy.dtype("f4", False, True); the BUILD that follows gives the byte order."""
-    if not arguments or not isinstance(arguments[0], str):
+def _dtype(name: object, *_: object) -> _PickledDtype:
+    """numpy.dtype("f4", False, True); the BUILD that follows sets the byte order."""
+    if not isinstance(name, str):
         raise ValueError("a dtype without a name")
-    code = arguments[0].lstrip("<>|=")
-    return _PickledDtype(code, arguments[0][0] if code != arguments[0] else "=")
+    code = name.lstrip("<>|=")
+    return _PickledDtype(code, name[0] if code != name else "=")
 
 
-def _fill_dtype(dtype: _PickledDtype, state: object) -> None:
-    if not isinstance(state, tuple) or len(state) < 2 or state[1] not in ("<", ">", "|", "="):
-        raise ValueError("a dtype of a form that NumPy does not write")
-    dtype.order = state[1]
-
-
-def _latin1(arguments: tuple) -> bytes:
-    """_codecs.encode(text, "latin1"): how protocol 2 writes bytes."""
-    if len(arguments) != 2 or not isinstance(arguments[0], str) or arguments[1] != "latin1":
-        raise ForbiddenName("encodes text in another way than arrays are written")
-    return arguments[0].encode("latin1")
-
-
-_ARRAY_TYPE = "numpy.ndarray"
-_CONSTRUCTORS: dict[str, Callable[[tuple], object]] = {
-    "numpy.core.multiarray._reconstruct": _empty_array,
-    "numpy.core.numeric._frombuffer": _array_from_buffer,
-    "numpy.dtype": _dtype,
-    "_codecs.encode": _latin1,
-}
+def _no_call(*_: object) -> NoReturn:
+    raise ForbiddenPickleError("calls something that no file of arrays calls")
