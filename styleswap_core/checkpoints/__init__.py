@@ -1,4 +1,4 @@
-"""Model files: this project's own format."""
+"""Model files of this project, and importers of foreign checkpoints."""
 
 from .native import DEMO_MODEL, load_generator, model_sha256, save_generator
 

@@ -1,8 +1,7 @@
-"""A foreign checkpoint -> a generator of ours, whole or not at all."""
+"""Conversion of a foreign checkpoint to one of our generators, completely or not at all."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shlex
 from collections.abc import Mapping
@@ -18,26 +17,30 @@ from ..model import PRESETS, Generator, GeneratorConfig
 from ..model.layers import blur_kernel
 from . import gpen, stylegan2, styleswap_paddle, styleswap_pytorch
 from .foreign_files import ForeignFile, read_foreign
-from .foreign_format import ForeignFormat, Link, Tensors
+from .foreign_format import ForeignFormat, InferredFields, Link, Statement, Tensors
 from .stylegan_names import as_pytorch_writes
 
 FORMATS: dict[str, ForeignFormat] = {
     module.FORMAT.name: module.FORMAT for module in (styleswap_paddle, styleswap_pytorch, gpen, stylegan2)
 }
-_FRESH_SEED = 20261122  # what starts fresh is drawn alike in every conversion
+_FRESH_SEED = 20261122  # every conversion initializes missing tensors alike
 _KERNEL_TOLERANCE = 1e-5
-# A checkpoint with much missing still gets its list of what is; a network far beyond its tensors is never built.
+# An incomplete checkpoint gets a list of what is missing; a network far beyond its tensors is not built.
 _MOST_PER_ELEMENT = 8
 _MOST_FRESH = 100_000_000
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """A converted generator, what its file says about itself, and the account of where each part comes from.
+    """A converted generator.
 
-    report: JSON values. `format`, `part`, `not_read` (other parts of the file), `config`, `inferred` (fields from the
-        shapes), `stated` ({field: {value, why}}), `fresh` and `partly_fresh` (our tensors that keep their initial values, and
-        those of which a part does or is zero), `unused` (theirs that have no place here), `starting_point`.
+    Attributes:
+        generator: The generator.
+        metadata: Metadata for its file.
+        report: JSON values that say where everything comes from: `format`, `part`, `not_read` (other parts of the file),
+            `config`, `inferred` (fields from shapes), `stated` ({field: {value, why}}), `fresh` (our tensors that keep
+            their initial values), `partly_fresh` (those of which a part does, or is zero), `unused` (foreign tensors
+            without a counterpart) and `starting_point`.
     """
 
     generator: Generator
@@ -55,13 +58,13 @@ def convert(
 
     Args:
         path: .pdparams, .pt, .pth or .safetensors.
-        format_name: a name of FORMATS; by default found from the names of the tensors.
-        part: which state dict of the file; see `read_foreign`.
-        settings: fields of GeneratorConfig that the user knows better than the format; only its `settable` ones.
+        format_name: A name of FORMATS; by default detected from the names of the tensors.
+        part: Which state dict of the file; see `read_foreign`.
+        settings: Fields of GeneratorConfig that override the format's; only its `settable` ones.
 
     Raises:
-        StyleSwapError: an unreadable, lying or hostile file, an unknown format, missing, surplus or misshapen tensors
-            (all are listed), other blur kernels, or a setting that the format does not leave open.
+        StyleSwapError: The file is unreadable, hostile or claims false sizes; its format is unknown; tensors are
+            missing, surplus or misshapen (all are listed); blur kernels differ; or a setting cannot be overridden.
     """
     path = Path(path)
     file = read_foreign(path, part)
@@ -69,7 +72,7 @@ def convert(
     foreign = _format(path, format_name, tensors)
     inferred = _inferred(path, foreign, tensors)
     stated = _stated(foreign, inferred, settings or {})
-    config = GeneratorConfig(**{**inferred, **{name: entry["value"] for name, entry in stated.items()}})
+    config = GeneratorConfig.from_dict({**inferred, **{name: entry["value"] for name, entry in stated.items()}})
     links = foreign.links(config)
     generator = _fresh_generator(path, config, tensors)
     _check(path, foreign, generator, links, tensors, file.others)
@@ -94,14 +97,14 @@ def convert(
 
 
 def training_command(config: GeneratorConfig, model_file: str | Path) -> str:
-    """How to start a training from a converted file: the nearest preset, and what is different about this one."""
+    """Command that starts training from a converted file: the nearest preset, and the fields that differ from it."""
     ours = config.to_dict()
     presets = {name: preset.to_dict() for name, preset in PRESETS.items()}
     differences = {
         name: {key: value for key, value in ours.items() if value != fields[key]} for name, fields in presets.items()
     }
     for fields in differences.values():
-        # Training itself says which recognizer it is for, and always feeds L2-normalized embeddings.
+        # Training states its own recognizer, and always feeds L2-normalized embeddings.
         fields.pop("recognizer", None)
         fields.pop("recognizer_sha256", None)
         fields.pop("embedding_norm", None)
@@ -138,33 +141,35 @@ def _format(path: Path, name: str | None, tensors: Tensors) -> ForeignFormat:
     )
 
 
-def _inferred(path: Path, foreign: ForeignFormat, tensors: Tensors) -> dict[str, object]:
+def _inferred(path: Path, foreign: ForeignFormat, tensors: Tensors) -> InferredFields:
     try:
         return foreign.infer(tensors)
     except StyleSwapError as error:
         raise StyleSwapError(f"{path}: {error}") from error
 
 
-def _stated(
-    foreign: ForeignFormat, inferred: Mapping[str, object], settings: Mapping[str, object]
-) -> dict[str, dict[str, object]]:
-    """{field: {value, why}} of what shapes cannot say, the user's word first."""
+def _stated(foreign: ForeignFormat, inferred: InferredFields, settings: Mapping[str, object]) -> dict[str, Statement]:
+    """Fields that do not follow from shapes, with their reasons; the user's settings take precedence."""
     closed = sorted(set(settings) - set(foreign.settable))
     if closed:
         raise StyleSwapError(
             f"{', '.join(closed)} cannot be set for {foreign.name}: shapes or the format say it; "
             f"free to set are {', '.join(foreign.settable)}"
         )
-    stated = {name: dataclasses.asdict(entry) for name, entry in foreign.stated(inferred).items()}
-    return stated | {name: {"value": value, "why": "as you said"} for name, value in settings.items()}
+    stated: dict[str, Statement] = {
+        name: {"value": entry.value, "why": entry.why} for name, entry in foreign.stated(inferred).items()
+    }
+    for name, value in settings.items():
+        stated[name] = {"value": value, "why": "as you said"}
+    return stated
 
 
 def _fresh_generator(path: Path, config: GeneratorConfig, tensors: Tensors) -> Generator:
     there = sum(tensor.numel() for tensor in tensors.values())
     if config.least_elements > _MOST_PER_ELEMENT * there + _MOST_FRESH:
         raise StyleSwapError(
-            f"{path} lies: single tensors claim a network of {config.least_elements} weights or more, and all together have "
-            f"{there}; get the file again"
+            f"{path} lies: single tensors claim a network of {config.least_elements} weights or more, and all together"
+            f" have {there}; get the file again"
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_FRESH_SEED)
@@ -179,7 +184,7 @@ def _check(
     tensors: Tensors,
     others: tuple[str, ...],
 ) -> None:
-    """Raise StyleSwapError with every tensor that is missing, surplus, misshapen or of another type."""
+    """Raise a StyleSwapError that lists every tensor that is missing, surplus, misshapen or of another type."""
     config = generator.config
     ours = {name: tuple(tensor.shape) for name, tensor in generator.state_dict().items()}
     expected = {link.theirs: link.form.shape(ours[name]) for name, link in links.items()}
@@ -204,10 +209,11 @@ def _check(
         "of another shape": misshapen,
         "no numbers with a fraction": mistyped,
     }
-    told = [f"{len(entries)} {problem}: {', '.join(entries)}" for problem, entries in problems.items() if entries]
-    if told:
+    listed = [f"{len(entries)} {problem}: {', '.join(entries)}" for problem, entries in problems.items() if entries]
+    if listed:
         raise StyleSwapError(
-            f"{path} is not a whole {foreign.name} checkpoint of {config.size} px, and is not converted in part; {'; '.join(told)}"
+            f"{path} is not a whole {foreign.name} checkpoint of {config.size} px, and is not converted in part;"
+            f" {'; '.join(listed)}"
         )
     for name, total in kernels.items():
         if name in tensors and not _is_our_blur(tensors[name], total):
@@ -222,7 +228,7 @@ def _is_our_blur(kernel: Tensor, total: float) -> bool:
 
 
 def _fill(generator: Generator, links: Mapping[str, Link], tensors: Tensors) -> tuple[list[str], list[str]]:
-    """Copy everything over; the names of our tensors that stay fresh, and of those that do in part."""
+    """Copy all tensors; returns the names of ours that keep their initial values, and of those that do in part."""
     state = generator.state_dict()
     with torch.no_grad():
         for name, link in links.items():

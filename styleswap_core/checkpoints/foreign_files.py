@@ -1,7 +1,7 @@
-"""Files of other programs -> named tensors, without running anything that is in them.
+"""Named tensors from checkpoints of other programs, without running anything that is in them.
 
-PyTorch's .pt and .pth (zip archives and the older form) through `torch.load(weights_only=True)`, Paddle's .pdparams
-through `plain_pickle`, and .safetensors, into which such weights are often rewritten.
+PyTorch's .pt and .pth (zip archives and the older format) are read by `torch.load(weights_only=True)`, Paddle's
+.pdparams by `restricted_pickle`, and .safetensors, to which such weights are often converted, by its own library.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import re
 import struct
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,13 +25,13 @@ from ..errors import StyleSwapError
 from .native import FORMAT, is_pickle_or_archive
 from .restricted_pickle import ForbiddenPickleError, PickledArray, names_in_pickle, read_plain_pickle
 
-# Where training programs keep the weights that are meant for use; the first one found is read.
+# Where training programs store the weights for inference; the first one found is read.
 PARTS = ("g_ema", "generator_ema", "params_ema", "g", "generator", "params", "state_dict", "model")
 NAME_TABLE = "StructuredToParameterName@@"
-"""Paddle's table of its internal names, which stands among the tensors."""
-# The first of the pickles that PyTorch wrote one after another before version 1.6: a number, 0x1950a86a20f9469cfc6c.
+"""Paddle's table of its internal names, which it stores among the tensors."""
+# The first of the consecutive pickles that PyTorch wrote before version 1.6: the number 0x1950a86a20f9469cfc6c.
 _OLD_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
-# What torch.load is known to raise for files with wrong bytes, wherever they are.
+# What torch.load raises for corrupted files, depending on where they are corrupted.
 _DAMAGED = (
     RuntimeError,
     EOFError,
@@ -48,14 +49,14 @@ _DAMAGED = (
 
 @dataclass(frozen=True)
 class ForeignFile:
-    """What a checkpoint holds.
+    """Contents of a checkpoint.
 
     Attributes:
         container: "paddle", "pytorch" or "safetensors".
-        tensors: of the part that was read, under their own names; on the CPU.
-        part: the name of that part, "" where the file is one state dict.
-        other_parts: what else the file has, not read.
-        others: names in the part that are no tensors.
+        tensors: Tensors of the part that was read, by their own names; on the CPU.
+        part: Name of that part; empty if the file is one state dict.
+        other_parts: Names of the other parts, which were not read.
+        others: Names of the part's entries that are not tensors.
     """
 
     container: str
@@ -66,15 +67,15 @@ class ForeignFile:
 
 
 def read_foreign(path: str | Path, part: str | None = None) -> ForeignFile:
-    """Read the tensors of a foreign checkpoint.
+    """Tensors of a foreign checkpoint.
 
     Args:
-        path: the file.
-        part: which of the file's state dicts, such as "g_ema" or "g"; by default the averaged generator where it has one.
+        path: The file.
+        part: Which of the file's state dicts, such as "g_ema" or "g"; by default the averaged generator, if any.
 
     Raises:
-        StyleSwapError: missing, empty, damaged or truncated, with sizes that its bytes do not bear out, with anything
-            that would have to be run (named), without tensors, or a model of this program.
+        StyleSwapError: The file is missing, empty, damaged or truncated, claims sizes that its bytes do not have, needs
+            code to be run (named), has no tensors, or is a model of this program.
     """
     path = Path(path)
     try:
@@ -87,7 +88,7 @@ def read_foreign(path: str | Path, part: str | None = None) -> ForeignFile:
         raise StyleSwapError(f"{path} is empty; get the file again")
     if not is_pickle_or_archive(start):
         return _choose(path, "safetensors", _read_safetensors(path), part)
-    if start.startswith(b"PK") or start.startswith(_OLD_TORCH):
+    if start.startswith((b"PK", _OLD_TORCH)):
         content = _read_torch(path, size)
         container = "pytorch"
     else:
@@ -100,14 +101,15 @@ def read_foreign(path: str | Path, part: str | None = None) -> ForeignFile:
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        # It checks the header's offsets and shapes against each other and against the file's length.
+        # The library checks the header's offsets and shapes against each other and against the file's length.
         with safe_open(path, framework="pt") as file:
             if (file.metadata() or {}).get("format") == FORMAT:
                 raise StyleSwapError(f"{path} is a StyleSwap model already; use it as it is")
-            return {name: file.get_tensor(name) for name in file.keys()}
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not iterable
     except (SafetensorError, OSError) as error:
         raise StyleSwapError(
-            f"{path} is damaged, truncated or no checkpoint ({error}); expected a .pdparams, .pt, .pth or .safetensors file"
+            f"{path} is damaged, truncated or no checkpoint ({error});"
+            " expected a .pdparams, .pt, .pth or .safetensors file"
         ) from error
 
 
@@ -116,42 +118,71 @@ def _read_paddle(path: Path) -> dict[str, object]:
         content = read_plain_pickle(path.read_bytes())
         if not isinstance(content, dict):
             raise StyleSwapError(f"holds a {type(content).__name__}; expected a table of arrays")
-        content.pop(NAME_TABLE, None)
-        return {name: _tensor(name, value) for name, value in content.items()}
+        tensors: dict[int, Tensor] = {}
+        return {name: _with_tensors(name, value, tensors) for name, value in content.items() if name != NAME_TABLE}
     except ForbiddenPickleError as error:
-        raise StyleSwapError(
-            f"{path} {error}; it is refused and nothing of it was run: get it from who made it"
-        ) from error
+        raise StyleSwapError(f"{path} {error}; it is refused and nothing of it was run: ask its author") from error
     except StyleSwapError as error:
         raise StyleSwapError(f"{path} {error}; get the file again") from error
 
 
-def _tensor(name: str, value: object) -> object:
+def _with_tensors(name: str, value: object, tensors: dict[int, Tensor]) -> object:
+    """A value of a Paddle file with its arrays, directly or one level down, as tensors.
+
+    Args:
+        name: Name of the value, for errors.
+        value: The value.
+        tensors: Tensors made so far, by the array's `id`. A file may contain an array many times, which must not take
+            memory each time.
+    """
     if isinstance(value, dict):
-        return {key: _tensor(f"{name}.{key}", inner) for key, inner in value.items() if key != NAME_TABLE}
-    if not isinstance(value, PickledArray):
-        return value
+        return {
+            key: _tensor(f"{name}.{key}", inner, tensors) if isinstance(inner, PickledArray) else inner
+            for key, inner in value.items()
+            if key != NAME_TABLE
+        }
+    return _tensor(name, value, tensors) if isinstance(value, PickledArray) else value
+
+
+def _tensor(name: str, pickled: PickledArray, tensors: dict[int, Tensor]) -> Tensor:
+    if id(pickled) not in tensors:
+        try:
+            array = pickled.array()
+        except StyleSwapError as error:
+            raise StyleSwapError(f"lies: {name} {error}") from error
+        # PyTorch supports only the machine's byte order.
+        tensors[id(pickled)] = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+    return tensors[id(pickled)]
+
+
+@contextmanager
+def _allow_in_pickles(kind: type) -> Iterator[None]:
+    """Let `torch.load(weights_only=True)` make objects of a class, inside this context only."""
+    if hasattr(torch.serialization, "safe_globals"):  # PyTorch 2.5 and later
+        with torch.serialization.safe_globals([kind]):
+            yield
+        return
+    before = torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals([kind])
     try:
-        array = value.array()
-    except StyleSwapError as error:
-        raise StyleSwapError(f"lies: {name} {error}") from error
-    # PyTorch knows this machine's byte order alone.
-    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
 
 
 def _read_torch(path: Path, size: int) -> object:
     _check_archive(path, size)
-    # Training programs put their command line beside the weights: a record of names and values, which runs nothing.
-    torch.serialization.add_safe_globals([argparse.Namespace])
     try:
-        with warnings.catch_warnings():
-            # On pickle protocols that it may not know; where it does not, that becomes an error below.
+        # Training programs store their command line beside the weights: names and values, which run nothing.
+        with _allow_in_pickles(argparse.Namespace), warnings.catch_warnings():
+            # About pickle protocols that torch.load may not support; if it does not, it raises an error.
             warnings.simplefilter("ignore", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise StyleSwapError(
             f"{path} {_what_it_tried(path, str(error))}; it is refused and nothing of it was run: "
-            "get it again from who made it, as tensors alone"
+            "ask its author for a file of tensors only"
         ) from error
     except _DAMAGED as error:
         reason = " ".join(str(error).split())[:120]
@@ -159,7 +190,7 @@ def _read_torch(path: Path, size: int) -> object:
 
 
 def _check_archive(path: Path, size: int) -> None:
-    """Refuse a zip archive that unpacks to more than it is: PyTorch stores tensors as they are."""
+    """Refuse a zip archive that is larger unpacked than packed: PyTorch stores tensors uncompressed."""
     if not _is_archive(path):
         return
     try:
@@ -182,7 +213,7 @@ def _what_it_tried(path: Path, message: str) -> str:
     named = re.search(r"GLOBAL (\S+)", message)
     if named:
         return f"tries to use {named.group(1)}"
-    # An unknown operation came before the name; PyTorch's own weights name only these packages.
+    # An unknown operation came before the name. PyTorch's own checkpoints name only these packages.
     known = ("torch.", "collections.OrderedDict", "numpy.", "argparse.Namespace")
     names = [name for data in _pickles_in(path) for name in names_in_pickle(data) if not name.startswith(known)]
     if names:
@@ -193,18 +224,19 @@ def _what_it_tried(path: Path, message: str) -> str:
 def _pickles_in(path: Path) -> list[bytes]:
     if not _is_archive(path):
         data = path.read_bytes()
-        # The old form is several pickles in a row: the magic number, a version, the system, the contents.
+        # The old format consists of consecutive pickles: a magic number, a version, the system, and the contents.
         starts = [match.start() for match in re.finditer(rb"\x80[\x02-\x05]", data[: 1 << 20])]
         return [data[start:] for start in starts[:8]]
     try:
         with zipfile.ZipFile(path) as archive:
             return [archive.read(name) for name in archive.namelist() if name.endswith("data.pkl")]
     except (zipfile.BadZipFile, OSError, ValueError, RuntimeError):
-        # Damaged besides, so that its names cannot be told.
+        # Damaged as well, so its names are unknown.
         return []
 
 
 def _choose(path: Path, container: str, content: object, part: str | None) -> ForeignFile:
+    """The named part of a checkpoint, by default the first one of PARTS, or the file itself if it has no parts."""
     if not isinstance(content, Mapping):
         raise StyleSwapError(f"{path} holds a {type(content).__name__}; expected a table of tensors, a state dict")
     nested = [name for name, value in content.items() if isinstance(value, Mapping) and _has_tensors(value)]
@@ -217,22 +249,22 @@ def _choose(path: Path, container: str, content: object, part: str | None) -> Fo
         raise StyleSwapError(
             f"{path} has no tensors of a generator; it has {there}: choose a checkpoint of a generator"
         )
-    table = content[chosen] if chosen else content
+    table: Mapping[object, object] = content[chosen] if chosen else content
     tensors = {str(name): value for name, value in table.items() if isinstance(value, Tensor)}
     if all(name.startswith("module.") for name in tensors):
-        # Saved from inside PyTorch's wrapper for several processes.
+        # Saved from inside DistributedDataParallel.
         tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
     others = tuple(str(name) for name, value in table.items() if not isinstance(value, Tensor))
     other_parts = tuple(str(name) for name in content if name != chosen) if chosen else ()
     return ForeignFile(container, tensors, chosen, other_parts, others)
 
 
-def _has_tensors(table: Mapping) -> bool:
+def _has_tensors(table: Mapping[object, object]) -> bool:
     return any(isinstance(value, Tensor) for value in table.values())
 
 
 def _check_bytes(path: Path, size: int, tensors: Mapping[str, Tensor]) -> None:
-    """No tensor may be larger than the file: one that is repeats or claims what is not there."""
+    """Refuse tensors larger than the file: they repeat values, or claim bytes that are not there."""
     for name, tensor in tensors.items():
         if tensor.layout != torch.strided or tensor.is_quantized:
             raise StyleSwapError(f"{path}: {name} is sparse or quantized; expected plain tensors, export them as such")

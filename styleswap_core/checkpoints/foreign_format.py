@@ -1,4 +1,4 @@
-"""What an importer is made of: how a foreign format is recognized, read into a configuration and into our tensors."""
+"""Building blocks of importers: recognition of a foreign format, its configuration, and the mapping of its tensors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -16,14 +17,34 @@ Shape = tuple[int, ...]
 Tensors = Mapping[str, Tensor]
 
 
+class InferredFields(TypedDict, total=False):
+    """Fields of GeneratorConfig that follow from the shapes of tensors."""
+
+    size: int
+    style_dim: int
+    w_dim: int
+    mapping_layers: int
+    channel_multiplier: float
+    narrow: float
+    channels: dict[int, int] | None
+    mask_branch: bool
+
+
+class Statement(TypedDict):
+    """JSON form of a `Stated`."""
+
+    value: object
+    why: str
+
+
 @dataclass(frozen=True)
 class Form:
-    """How one of our tensors stands in a foreign file.
+    """Conversion of a tensor between a foreign layout and ours.
 
     Attributes:
-        shape: our shape -> theirs.
-        value: (their tensor float32, our tensor as freshly drawn) -> ours.
-        partial: whether they have nothing for a part of ours, which stays as it was drawn or is zero.
+        shape: Our shape -> theirs.
+        value: (Their tensor, float32; our freshly initialized tensor) -> ours.
+        partial: Whether theirs covers only a part of ours; the rest keeps its initial value or is zero.
     """
 
     shape: Callable[[Shape], Shape]
@@ -34,7 +55,7 @@ class Form:
 def _first_inputs(theirs: Tensor, fresh: Tensor) -> Tensor:
     """Weight (1, out, in / 2, k, k) -> (out, in, ...), zero for the second half of the inputs, the attributes.
 
-    Equalized weights are divided by the root of their inputs, of which there are twice as many now.
+    The equalized learning rate divides weights by the root of the number of inputs, which doubles.
     """
     value = torch.zeros_like(fresh)
     value[:, : theirs.shape[2]] = theirs.reshape(*theirs.shape[1:3], *fresh.shape[2:]) * math.sqrt(2)
@@ -42,13 +63,14 @@ def _first_inputs(theirs: Tensor, fresh: Tensor) -> Tensor:
 
 
 def _first_rows(theirs: Tensor, fresh: Tensor) -> Tensor:
+    """Rows from theirs, followed by initial values."""
     value = fresh.clone()
     value[: len(theirs)] = theirs
     return value
 
 
 AS_IT_IS = Form(lambda shape: shape, lambda theirs, fresh: theirs)
-# Modulated convolutions keep a place for the batch.
+# Modulated convolutions have a leading dimension for the batch.
 KERNEL = Form(lambda shape: (1, *shape), lambda theirs, fresh: theirs[0])
 PIXELS = Form(lambda shape: (1, *shape, 1, 1), lambda theirs, fresh: theirs[0, :, :, 0, 0])
 PLANE = Form(lambda shape: (1, *shape, 1, 1), lambda theirs, fresh: theirs.flatten())
@@ -59,7 +81,7 @@ FIRST_ROWS = Form(lambda shape: (shape[0] // 2, *shape[1:]), _first_rows, partia
 
 @dataclass(frozen=True)
 class Link:
-    """One of our tensors: their name of it, and its form there."""
+    """Source of one of our tensors: its foreign name, and its layout there."""
 
     theirs: str
     form: Form
@@ -67,7 +89,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Stated:
-    """A setting that shapes cannot say: its value in this format, and where that is known from."""
+    """A setting that does not follow from shapes: its value in this format, and how that is known."""
 
     value: object
     why: str
@@ -75,32 +97,32 @@ class Stated:
 
 @dataclass(frozen=True)
 class ForeignFormat:
-    """One importer.
+    """An importer.
 
     Attributes:
-        name: for `--format`.
-        title: what it is, for people.
-        matches: whether a file's tensors are of this format, by their names and shapes.
-        infer: fields of GeneratorConfig that the shapes say.
-        stated: (inferred fields) -> those that they cannot say.
-        links: configuration -> {our name: Link}; names absent from it start fresh.
-        kernels: configuration -> {name of a blur buffer: what its taps add up to}. Files may lack them.
-        unused: names that the format has and our generator has no place for.
-        settable: fields that a user may know better than the format.
-        starting_point: whether training has to follow before it swaps.
-        license: for the model file.
+        name: For `--format`.
+        title: Name for people.
+        matches: Whether tensors are of this format, by names and shapes.
+        infer: Fields of GeneratorConfig from the shapes.
+        stated: Inferred fields -> the fields that do not follow from shapes.
+        links: Configuration -> {our name: source}; tensors without a source keep their initial values.
+        kernels: Configuration -> {name of a blur buffer: sum of its taps}. Files may lack these buffers.
+        unused: Names in the format that our generator has no tensor for.
+        settable: Fields that a user may override.
+        starting_point: Whether the generator needs training before it can swap.
+        license: License for the model file.
     """
 
     name: str
     title: str
     matches: Callable[[Tensors], bool]
-    infer: Callable[[Tensors], dict[str, object]]
-    stated: Callable[[Mapping[str, object]], dict[str, Stated]]
+    infer: Callable[[Tensors], InferredFields]
+    stated: Callable[[InferredFields], dict[str, Stated]]
     links: Callable[[GeneratorConfig], dict[str, Link]]
     kernels: Callable[[GeneratorConfig], dict[str, float]]
     license: str
     starting_point: bool = False
-    unused: re.Pattern = field(default_factory=lambda: re.compile(r"(?!)"))
+    unused: re.Pattern[str] = field(default_factory=lambda: re.compile(r"(?!)"))
     settable: tuple[str, ...] = (
         "template",
         "recognizer",

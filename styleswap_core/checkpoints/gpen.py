@@ -1,40 +1,39 @@
-"""GPEN (face restoration): StyleSwap's generator without masks and without a source, a prior to start training from."""
+"""Importer of GPEN (face restoration): StyleSwap's generator without masks and source identity, as a training prior."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from ..errors import StyleSwapError
 from ..model import GeneratorConfig
 from . import stylegan_names as names
-from .foreign_format import ForeignFormat, Link, Stated, Tensors
+from .foreign_format import ForeignFormat, InferredFields, Link, Stated, Tensors
 from .styleswap_paddle import PREFIX, is_embedding_layer, is_without_mask
 
 PRIOR_SETTABLE = ("template", "recognizer", "attribute_masking", "masking_start", "mask_accumulation", "mask_branch")
 
 
 def prior_statements() -> dict[str, Stated]:
-    """What is chosen for a prior, which has neither a source nor a mask."""
+    """Settings for a prior, which has neither a source identity nor a mask."""
     return {
-        "style_dim": Stated(512, "the length of ArcFace embeddings; the layer that reads them starts fresh"),
-        "mask_branch": Stated(True, "it has none; ToMask starts fresh"),
+        "style_dim": Stated(512, "the length of ArcFace embeddings; the layer that reads them is initialized randomly"),
+        "mask_branch": Stated(True, "it has none; ToMask is initialized randomly"),
         "attribute_masking": Stated("none", "a mask that is not trained yet would spoil what the prior draws"),
         "masking_start": Stated(8, "no effect without masking"),
         "mask_accumulation": Stated("logits", "the paper's"),
         "mapping_lr_mul": Stated(0.01, "StyleGAN2's, fixed in its code"),
         "rgb_bound": Stated("none", "the picture is not bounded"),
-        "embedding_norm": Stated(1.0, "the layer that reads embeddings starts fresh"),
-        "recognizer": Stated("", "any; training decides"),
+        "embedding_norm": Stated(1.0, "the layer that reads embeddings is initialized randomly"),
+        "recognizer": Stated("", "any; decided by training"),
     }
 
 
-def _infer(tensors: Tensors) -> dict[str, object]:
+def _infer(tensors: Tensors) -> InferredFields:
     fields = names.infer_synthesis(tensors, PREFIX, doubled=True)
     size, reads = fields["size"], names.infer_encoder_size(tensors)
     first = tensors.get("ecd0.0.0.weight")
-    # With a level merely missing, the first one would still have the generator's last number of channels.
-    if reads < size and first is not None and len(first) != GeneratorConfig(**fields).channels_at(size):
+    # If only a level were missing, the first one would still have as many channels as the generator's last.
+    if reads < size and first is not None and len(first) != GeneratorConfig.from_dict(fields).channels_at(size):
         raise StyleSwapError(
             f"the encoder reads {reads} px and the generator draws {size} px, GPEN's form for super-resolution; "
             "use a checkpoint that restores at its own size, such as GPEN-BFR-512"
@@ -42,7 +41,7 @@ def _infer(tensors: Tensors) -> dict[str, object]:
     return fields
 
 
-def _stated(fields: Mapping[str, object]) -> dict[str, Stated]:
+def _stated(_: InferredFields) -> dict[str, Stated]:
     return prior_statements() | {
         "attribute_injection": Stated("every_conv", "features of the encoder are concatenated after every convolution"),
         "template": Stated("gpen", "GPEN's own crop"),
@@ -65,7 +64,7 @@ FORMAT = ForeignFormat(
     stated=_stated,
     links=_links,
     kernels=lambda config: names.kernel_sums(config, PREFIX, None, encoder=True),
-    # Takes the encoder's last feature map, where our mapping takes an embedding.
+    # It takes the encoder's last feature map; our mapping takes an embedding.
     unused=re.compile(r"final_linear\.0\.(weight|bias)$"),
     settable=PRIOR_SETTABLE,
     starting_point=True,

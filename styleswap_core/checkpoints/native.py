@@ -1,11 +1,11 @@
-"""The project's own model file: one safetensors file that carries its configuration.
+"""The project's model file format: a safetensors file that contains its configuration.
 
-Metadata of the file, all text as safetensors wants it:
+Metadata of the file, all of it text, as safetensors requires:
     format    "styleswap-generator"
     version   "1"
-    config    JSON, the fields of GeneratorConfig
-    metadata  JSON, free: domain, model card, training configuration, the recognizer's SHA-256 ...
-Nothing in it is ever unpickled.
+    config    JSON: the fields of GeneratorConfig
+    metadata  JSON, free-form: domain, model card, training configuration, ...
+Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..model import Generator, GeneratorConfig
 FORMAT = "styleswap-generator"
 VERSION = 1
 DEMO_MODEL = Path(__file__).resolve().parents[1] / "assets" / "generator.safetensors"
-"""The generator that comes with the package; it knows rendered faces."""
+"""The generator that is part of the package; it was trained on rendered faces."""
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
@@ -35,10 +35,17 @@ _DTYPES = {"float32": torch.float32, "float16": torch.float16}
 def save_generator(
     path: str | Path, generator: Generator, metadata: Mapping[str, object], dtype: str = "float32"
 ) -> None:
-    """Writes weights, configuration and free `metadata` (JSON values) in one step.
+    """Write a generator atomically.
 
-    dtype "float16" halves the file; it is read back to float32. StyleSwapError for an unknown
-    dtype, metadata that JSON cannot hold, weights beyond float16, or a folder that cannot be written.
+    Args:
+        path: The file.
+        generator: Its weights and configuration are written.
+        metadata: Free-form JSON values.
+        dtype: "float32", or "float16", which halves the file; weights are converted back to float32 on loading.
+
+    Raises:
+        StyleSwapError: An unknown dtype, metadata that is not JSON, weights that are not finite in the dtype, or a
+            folder that cannot be written to.
     """
     path = Path(path)
     if dtype not in _DTYPES:
@@ -52,7 +59,7 @@ def save_generator(
     }
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
-            raise StyleSwapError(f"{name} must be finite in {dtype}; it is not: save as float32 or mend the training")
+            raise StyleSwapError(f"{name} must be finite in {dtype}; it is not: save as float32 or fix the training")
     header = {
         "format": FORMAT,
         "version": str(VERSION),
@@ -65,10 +72,11 @@ def save_generator(
 
 
 def load_generator(path: str | Path) -> tuple[Generator, dict[str, object]]:
-    """Reads a file of save_generator: the generator, float32 on the CPU, and its free metadata.
+    """Generator, float32 on the CPU, and free-form metadata of a file that `save_generator` wrote.
 
-    StyleSwapError, in one line, for a file that is missing, damaged, truncated, of another kind or
-    of a newer version, or whose tensors are not exactly those of its configuration.
+    Raises:
+        StyleSwapError: The file is missing, damaged, truncated, of another kind or of a newer version, or its tensors
+            are not exactly those of its configuration.
     """
     path = Path(path)
     _refuse_other_kinds(path)
@@ -85,7 +93,7 @@ def load_generator(path: str | Path) -> tuple[Generator, dict[str, object]]:
     except StyleSwapError as error:
         raise StyleSwapError(f"cannot build the model of {path}: {error}") from error
     _check_claims(path, config, tensors)
-    # The weights drawn here are overwritten at once: leave the caller's random numbers alone.
+    # The initial weights are overwritten; drawing them must not change the caller's random state.
     with torch.random.fork_rng(devices=[]):
         generator = Generator(config)
     _check_tensors(path, generator.state_dict(), tensors)
@@ -103,24 +111,23 @@ def _with_recognizer_name(config: GeneratorConfig, metadata: Mapping[str, object
 
 
 def model_sha256(path: str | Path) -> str:
-    """SHA-256 of a model file, hexadecimal: what a result names as the model that made it."""
+    """Hexadecimal SHA-256 of a model file, by which results refer to the model."""
     return file_sha256(path)
 
 
 def _with_ordered_header(data: bytes) -> bytes:
-    """The same file with its header's entries in order: safetensors orders the metadata anew each time.
+    """The same file with sorted header entries, so that a model always has the same SHA-256.
 
-    So the same model always has the same SHA-256. Tensors keep their place, as their offsets count
-    from the header's end.
+    safetensors writes metadata in random order. Tensors need not move, since offsets count from the end of the header.
     """
     length = int.from_bytes(data[:8], "little")
     text = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the format aligns tensors to 8 bytes
+    text += b" " * (-len(text) % 8)  # tensors are aligned to 8 bytes
     return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
 def _refuse_other_kinds(path: Path) -> None:
-    """Names files that are easily taken for a model file, before anything tries to parse them."""
+    """Refuse files of kinds that are often mistaken for a model file, before anything parses them."""
     expected = "expected a StyleSwap model file (.safetensors)"
     try:
         with open(path, "rb") as stream:
@@ -131,16 +138,16 @@ def _refuse_other_kinds(path: Path) -> None:
         raise StyleSwapError(f"{path} is empty; {expected}, get or save the file again")
     if is_pickle_or_archive(start):
         raise StyleSwapError(
-            f"{path} is a PyTorch or Paddle checkpoint; {expected}: it must be converted first, which runs nothing "
-            f"of what is in it: {_conversion(path)}"
+            f"{path} is a PyTorch or Paddle checkpoint; {expected}: it must be converted first, which runs no code "
+            f"in it: {_conversion(path)}"
         )
 
 
 def is_pickle_or_archive(start: bytes) -> bool:
-    """Whether a file that begins with these 8 bytes or more is one of PyTorch's or Paddle's.
+    """Whether the first 8 bytes or more of a file are those of a PyTorch or Paddle checkpoint.
 
-    Torch saves zip archives, Paddle and old torch pickles: protocol 2 and up start with 0x80 and the protocol's number.
-    A safetensors file starts with the length of its header.
+    PyTorch saves zip archives; Paddle and old versions of PyTorch save pickles, which start with 0x80 and the protocol
+    number from protocol 2 on. A safetensors file starts with the length of its header.
     """
     return start.startswith(b"PK") or (
         start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05" and start[2:8] != bytes(6)
@@ -157,7 +164,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
                 return header, {}
-            return header, {name: file.get_tensor(name) for name in file.keys()}
+            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not iterable
     except (SafetensorError, OSError) as error:
         raise StyleSwapError(
             f"{path} is damaged, truncated or no model file at all; "
@@ -182,12 +189,12 @@ def _check_header(path: Path, header: Mapping[str, str]) -> None:
 
 
 def _check_claims(path: Path, config: GeneratorConfig, found: Mapping[str, Tensor]) -> None:
-    """Refuse a configuration of more weights or layers than there are, before one of its size is built."""
+    """Refuse a configuration with more weights or layers than the file has, before the network is built."""
     elements = sum(tensor.numel() for tensor in found.values())
     if config.least_elements > elements or max(config.mapping_layers, config.encoder_blocks) > len(found):
         raise StyleSwapError(
-            f"{path} claims a size that its tensors do not have; its tensors must be exactly those of its configuration, "
-            "get or save the file again"
+            f"{path} claims a size that its tensors do not have; its tensors must be exactly those of its"
+            " configuration, get or save the file again"
         )
 
 

@@ -119,14 +119,16 @@ class _StandIn:
         raise ForbiddenPickleError("changes something that no file of arrays changes")
 
 
+_OPCODE_NAMES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
+
+
 class _Opcodes(dict[int, Callable[..., None]]):
     """Dispatch table that names the opcode it lacks."""
 
     def __missing__(self, code: int) -> NoReturn:
-        opcode = pickletools.code2op.get(chr(code))
-        if opcode is None:
+        if code not in _OPCODE_NAMES:
             raise ValueError(f"unknown opcode {code}")
-        raise ForbiddenPickleError(f"uses the pickle operation {opcode.name}, which no file of arrays needs")
+        raise ForbiddenPickleError(f"uses the pickle operation {_OPCODE_NAMES[code]}, which no file of arrays needs")
 
 
 # Python's own implementation rather than the one in C: it takes a dispatch table, and its memo is a dict, so a huge
@@ -134,7 +136,12 @@ class _Opcodes(dict[int, Callable[..., None]]):
 class _PlainUnpickler(pickle._Unpickler):
     """Unpickler of dicts with text keys, lists, tuples, numbers, text, bytes and `PickledArray`."""
 
+    # Members of Python's implementation that its type stubs lack.
     dispatch: ClassVar[dict[int, Callable[..., None]]]
+    stack: list[object]
+    append: Callable[[object], None]
+    pop_mark: Callable[[], list[object]]
+    read: Callable[[int], bytes]
 
     def __init__(self, data: bytes) -> None:
         super().__init__(io.BytesIO(data))
@@ -145,7 +152,7 @@ class _PlainUnpickler(pickle._Unpickler):
             "numpy.core.numeric._frombuffer": _StandIn(_array_from_buffer),
             "numpy.dtype": _StandIn(_dtype),
             "_codecs.encode": _StandIn(self._encode),
-            "collections.OrderedDict": _StandIn(lambda: {}),
+            "collections.OrderedDict": _StandIn(_empty_dict),
             "numpy.ndarray": _StandIn(_no_call),
         }
 
@@ -210,7 +217,7 @@ _PlainUnpickler.dispatch = _Opcodes(
     {
         code: getattr(_PlainUnpickler, load.__name__)
         for code, load in pickle._Unpickler.dispatch.items()
-        if pickletools.code2op[chr(code)].name in _OPCODES
+        if _OPCODE_NAMES[code] in _OPCODES
     }
 )
 
@@ -238,24 +245,25 @@ def names_in_pickle(data: bytes) -> Iterator[str]:
     try:
         for opcode, argument, _ in pickletools.genops(io.BytesIO(data)):
             if opcode.name in _TEXT:
-                recent.append(argument)
+                recent.append(str(argument))
             elif opcode.name in ("GLOBAL", "INST"):
-                yield argument.replace(" ", ".")
+                yield str(argument).replace(" ", ".")
             elif opcode.name == "STACK_GLOBAL":
                 yield ".".join(recent[-2:])
             elif opcode.name == "MEMOIZE":
                 memo[len(memo)] = recent[-1] if recent else ""
             elif "GET" in opcode.name:
-                recent.append(memo.get(argument, ""))
+                recent.append(memo.get(int(argument or 0), ""))
             elif "PUT" in opcode.name:
-                memo[argument] = recent[-1] if recent else ""
+                memo[int(argument or 0)] = recent[-1] if recent else ""
     except ValueError:
         return
 
 
 def _is_shape(value: object) -> bool:
-    whole = isinstance(value, tuple) and all(type(edge) is int and edge >= 0 for edge in value)
-    return whole and len(value) <= MAX_DIMENSIONS
+    if not isinstance(value, tuple) or len(value) > MAX_DIMENSIONS:
+        return False
+    return all(type(edge) is int and edge >= 0 for edge in value)
 
 
 def _array_from_buffer(data: object, dtype: object, shape: object, order: object) -> PickledArray:
@@ -271,6 +279,11 @@ def _dtype(name: object, *_: object) -> _PickledDtype:
         raise ValueError("a dtype without a name")
     code = name.lstrip("<>|=")
     return _PickledDtype(code, name[0] if code != name else "=")
+
+
+def _empty_dict() -> dict[str, object]:
+    """collections.OrderedDict(); not `dict` itself, which could be given keys of any kind."""
+    return {}
 
 
 def _no_call(*_: object) -> NoReturn:

@@ -1,13 +1,12 @@
-"""StyleGAN2 in rosinality's PyTorch form (`.pt` with `g_ema`): a prior of faces to start training from.
+"""Importer of StyleGAN2 in rosinality's PyTorch implementation (`.pt` with `g_ema`), as a training prior of faces.
 
-Its convolutions see features alone. Ours see attributes beside them, through weights that begin at zero: until training
-moves them, the converted network draws for a w what StyleGAN2 draws without its noise.
+Its convolutions take only features. Ours also take attributes, through weights that are initialized to zero: before
+training, the converted network generates for a `w` what StyleGAN2 generates without noise.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from ..model import GeneratorConfig
 from . import stylegan_names as names
@@ -20,6 +19,7 @@ from .foreign_format import (
     PIXELS_FIRST_INPUTS,
     ForeignFormat,
     Form,
+    InferredFields,
     Link,
     Stated,
     Tensors,
@@ -35,7 +35,7 @@ def _matches(tensors: Tensors) -> bool:
     return "conv1.conv.weight" in tensors and "to_rgb1.conv.weight" in tensors and "ecd0.0.0.weight" not in tensors
 
 
-def _stated(fields: Mapping[str, object]) -> dict[str, Stated]:
+def _stated(_: InferredFields) -> dict[str, Stated]:
     return prior_statements() | {
         "attribute_injection": Stated("per_resolution", "it has no attributes; the paper's, once at each resolution"),
         "template": Stated("ffhq", "the public face networks are trained on FFHQ's crops"),
@@ -52,7 +52,7 @@ def _links(config: GeneratorConfig) -> dict[str, Link]:
         if form is PIXELS:
             return PIXELS_FIRST_INPUTS
         if "modulation" in ours or (ours.endswith(".bias") and "to_rgb" not in ours):
-            # The first convolution of a resolution has no attributes in its output where they are injected once.
+            # If attributes are injected once per resolution, the output of its first convolution has none.
             return AS_IT_IS if single and _FIRST_CONV_BIAS.match(ours) else FIRST_ROWS
         return form
 
@@ -60,7 +60,7 @@ def _links(config: GeneratorConfig) -> dict[str, Link]:
         **names.mapping_links(config, ""),
         **names.synthesis_links(config, "", mask=None, half=half),
     }
-    # Their noise.weight scales noise and says nothing about attributes.
+    # Their noise.weight scales noise, not attributes.
     return {ours: link for ours, link in links.items() if not ours.endswith("attribute_weight")}
 
 

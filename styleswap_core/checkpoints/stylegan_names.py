@@ -1,7 +1,7 @@
-"""The names that rosinality's StyleGAN2 gave its tensors and all that descend from it kept.
+"""Tensor names of rosinality's StyleGAN2, which all networks derived from it kept.
 
-GPEN put `generator.` before them and an encoder (`ecd0`, `ecd1`, ...) beside them; StyleSwap's code added mask layers,
-which are called differently in its two versions.
+GPEN added the prefix `generator.` and an encoder (`ecd0`, `ecd1`, ...); StyleSwap's code added mask layers, whose names
+differ between its two versions.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from collections.abc import Callable
 from torch import Tensor
 
 from ..model import GeneratorConfig
-from .foreign_format import AS_IT_IS, KERNEL, PIXELS, PLANE, Form, Link, Tensors
+from .foreign_format import AS_IT_IS, KERNEL, PIXELS, PLANE, Form, InferredFields, Link, Tensors
 
 MAX_LEVELS = 8  # up to 1024 px
 _LINEAR = re.compile(r"(modulation|style\.\d+|final_linear\.0)\.weight$")
 
 
 def as_pytorch_writes(tensors: Tensors, container: str) -> dict[str, Tensor]:
-    """The tensors with linear weights (out, in), as PyTorch has them; Paddle's are (in, out)."""
+    """Tensors with linear weights as (out, in), as in PyTorch; Paddle's are (in, out)."""
     if not _linear_is_transposed(tensors, container):
         return dict(tensors)
     return {name: value.t() if value.ndim == 2 and _LINEAR.search(name) else value for name, value in tensors.items()}
 
 
 def _linear_is_transposed(tensors: Tensors, container: str) -> bool:
-    """By the lengths of their biases, where a weight is not square; else by the kind of file."""
+    """Whether linear weights are (in, out): from a non-square weight and its bias, otherwise from the kind of file."""
     for name, weight in tensors.items():
         bias = tensors.get(re.sub(r"weight$", "bias", name))
         if name.endswith("modulation.weight") and bias is not None and weight.ndim == 2:
@@ -37,11 +37,15 @@ def _linear_is_transposed(tensors: Tensors, container: str) -> bool:
     return container == "paddle"
 
 
-def infer_synthesis(tensors: Tensors, prefix: str, doubled: bool) -> dict[str, object]:
-    """size, channels, w_dim and mapping_layers from the shapes of what is there.
+def infer_synthesis(tensors: Tensors, prefix: str, doubled: bool) -> InferredFields:
+    """Size, channels, w_dim and mapping_layers from the shapes of the tensors.
 
-    doubled: activations have the attributes beside the features.
-    Where a resolution is missing altogether, 1 stands for its channels: comparing the names tells what is missing.
+    A resolution that is missing altogether gets one channel; the comparison of names then reports what is missing.
+
+    Args:
+        tensors: Tensors of a checkpoint.
+        prefix: Prefix of the generator's names.
+        doubled: Activations consist of features and attributes, rather than features only.
     """
     levels = 1 + max([0, *(_number(name, rf"{prefix}to_rgbs\.(\d+)\.") for name in tensors)])
     levels = min(levels, MAX_LEVELS)
@@ -53,12 +57,11 @@ def infer_synthesis(tensors: Tensors, prefix: str, doubled: bool) -> dict[str, o
         if channels[8 << level] == 1 and bias is not None and bias.ndim == 1:
             channels[8 << level] = max(1, len(bias) // (2 if doubled else 1))
     layers = [_number(name, rf"{prefix}style\.(\d+)\.(weight|bias)$") for name in tensors]
-    return {
-        "size": 4 << levels,
-        "w_dim": _edge(tensors, [(f"{prefix}style.1.bias", 1, 0)]),
-        "mapping_layers": max(1, min(max(layers, default=1), len(tensors))),
-        **_channel_fields(4 << levels, channels),
-    }
+    fields = _channel_fields(4 << levels, channels)
+    fields["size"] = 4 << levels
+    fields["w_dim"] = _edge(tensors, [(f"{prefix}style.1.bias", 1, 0)])
+    fields["mapping_layers"] = max(1, min(max(layers, default=1), len(tensors)))
+    return fields
 
 
 def _number(name: str, pattern: str) -> int:
@@ -67,31 +70,31 @@ def _number(name: str, pattern: str) -> int:
 
 
 def _edge(tensors: Tensors, candidates: list[tuple[str, int, int]]) -> int:
-    """The length of a tensor's dimension: of the first (name, number of dimensions, dimension) that is there; else 1."""
+    """Length of a dimension of the first tensor found, of candidates (name, number of dimensions, dimension); or 1."""
     for name, dimensions, dimension in candidates:
         if name in tensors and tensors[name].ndim == dimensions:
             return max(1, tensors[name].shape[dimension])
     return 1
 
 
-def _channel_fields(size: int, channels: dict[int, int]) -> dict[str, object]:
-    """The multiplier and narrowing of StyleGAN2's table where the channels follow it, else the table itself."""
+def _channel_fields(size: int, channels: dict[int, int]) -> InferredFields:
+    """Multiplier and narrowing of StyleGAN2's channel table if the channels follow it, otherwise the channels."""
     narrow = channels[4] / 512
     multiplier = channels.get(64, 0) / (256 * narrow) or 1.0
-    fields = {"channel_multiplier": multiplier, "narrow": narrow, "channels": None}
-    table = GeneratorConfig(size=size, **fields)
+    fields: InferredFields = {"channel_multiplier": multiplier, "narrow": narrow, "channels": None}
+    table = GeneratorConfig(size=size, channel_multiplier=multiplier, narrow=narrow)
     follows = all(table.channels_at(resolution) == count for resolution, count in channels.items())
     return fields if follows else {"channels": channels}
 
 
 def infer_encoder_size(tensors: Tensors) -> int:
-    """Edge of the pictures that the encoder reads, from how many levels it has."""
+    """Edge length of the encoder's input, from the number of its levels."""
     return 4 << max([0, *(_number(name, r"ecd(\d+)\.") for name in tensors)])
 
 
 def mapping_links(config: GeneratorConfig, prefix: str) -> dict[str, Link]:
-    """StyleGAN2's mapping network; index 0 of theirs is PixelNorm."""
-    links = {}
+    """Sources of StyleGAN2's mapping network; its layer 0 is PixelNorm."""
+    links: dict[str, Link] = {}
     for index in range(config.mapping_layers):
         links[f"mapping.layers.{index}.weight"] = Link(f"{prefix}style.{index + 1}.weight", AS_IT_IS)
         links[f"mapping.layers.{index}.bias"] = Link(f"{prefix}style.{index + 1}.bias", AS_IT_IS)
@@ -99,7 +102,7 @@ def mapping_links(config: GeneratorConfig, prefix: str) -> dict[str, Link]:
 
 
 def identity_links() -> dict[str, Link]:
-    """The layer between the embedding and the mapping network."""
+    """Source of the layer between the embedding and the mapping network."""
     return {
         "mapping.input.weight": Link("final_linear.0.weight", AS_IT_IS),
         "mapping.input.bias": Link("final_linear.0.bias", AS_IT_IS),
@@ -107,8 +110,8 @@ def identity_links() -> dict[str, Link]:
 
 
 def encoder_links(config: GeneratorConfig) -> dict[str, Link]:
-    """GPEN's encoder: 1x1 convolution and activation; then for each level blur, convolution, activation."""
-    links = {}
+    """Sources of GPEN's encoder: 1x1 convolution and activation; then per level blur, convolution and activation."""
+    links: dict[str, Link] = {}
     for index, resolution in enumerate(reversed(config.resolutions)):
         ours = f"encoder.from_rgb.{resolution}" if index == 0 else f"encoder.down.{resolution}"
         conv = 0 if index == 0 else 1
@@ -123,10 +126,13 @@ def synthesis_links(
     mask: tuple[str, str] | None,
     half: Callable[[str, Form], Form] = lambda ours, form: form,
 ) -> dict[str, Link]:
-    """Constant, styled convolutions, ToRGB and ToMask.
+    """Sources of the constant, the styled convolutions, ToRGB and ToMask.
 
-    mask: their names of ToMask, at 4x4 and from 8x8 on (a list), or None.
-    half: (our name, the usual form) -> its form where the foreign network has features without attributes.
+    Args:
+        config: Our configuration.
+        prefix: Prefix of the generator's names.
+        mask: Foreign names of ToMask at 4x4 and from 8x8 on (a list), or None.
+        half: (Our name, the usual form) -> its form in a network that has features without attributes.
     """
     links = {"synthesis.blocks.4.constant": Link(f"{prefix}input.input", AS_IT_IS)}
     forms = {
@@ -156,8 +162,8 @@ def synthesis_links(
 
 
 def kernel_sums(config: GeneratorConfig, prefix: str, mask: tuple[str, str] | None, encoder: bool) -> dict[str, float]:
-    """{name of a blur buffer: what its taps add up to}; all are the outer product of [1, 3, 3, 1] with itself."""
-    sums = {}
+    """Sum of the taps of each blur buffer, by name; each is a multiple of the outer square of [1, 3, 3, 1]."""
+    sums: dict[str, float] = {}
     for level in range(int(math.log2(config.size)) - 2):
         sums[f"{prefix}convs.{2 * level}.conv.blur.kernel"] = 4.0
         sums[f"{prefix}to_rgbs.{level}.upsample.kernel"] = 4.0

@@ -1,39 +1,39 @@
-"""StyleSwap's released test code (Paddle): 256 px with a mask branch, 512 px without."""
+"""Importer of StyleSwap's released test code (Paddle): 256 px with a mask branch, 512 px without."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 
 from ..model import GeneratorConfig
 from . import stylegan_names as names
-from .foreign_format import ForeignFormat, Link, Stated, Tensors
+from .foreign_format import ForeignFormat, InferredFields, Link, Stated, Tensors
 
 PREFIX = "generator."
 MASK = ("to_outtermask1", "to_outtermasks")
-# Both recognizers in use end in a batch normalization over 512 numbers, and nobody normalizes what comes out of it.
+# Both recognizers in use end in a batch normalization over 512 values, and their output is not L2-normalized.
 RAW_EMBEDDING_NORM = round(math.sqrt(512), 3)
 RAW_EMBEDDING_WHY = (
-    "it reads the recognizer's raw output, 512 numbers out of a batch normalization, whose length is about sqrt(512); "
-    "an estimate"
+    "it takes the recognizer's raw output, 512 batch-normalized values, whose norm is about sqrt(512); an estimate"
 )
 
 
-def infer_swapper(tensors: Tensors) -> dict[str, object]:
-    """What the shapes of either StyleSwap network say."""
+def infer_swapper(tensors: Tensors) -> InferredFields:
+    """Fields of either StyleSwap network from its shapes."""
     fields = names.infer_synthesis(tensors, PREFIX, doubled=True)
     # Its final_linear is square.
-    return fields | {"style_dim": fields["w_dim"]}
+    fields["style_dim"] = fields["w_dim"]
+    return fields
 
 
-def common_statements(fields: Mapping[str, object]) -> dict[str, Stated]:
-    """What both StyleSwap networks do alike."""
-    masked = bool(fields["mask_branch"])
+def common_statements(fields: InferredFields) -> dict[str, Stated]:
+    """Settings that both StyleSwap networks share."""
+    masked = fields["mask_branch"]
     return {
         "attribute_injection": Stated("every_conv", "attributes are concatenated after every convolution"),
         "attribute_masking": Stated(
-            "mean" if masked else "none", "inside the mask the maps become their mean" if masked else "there is no mask"
+            "mean" if masked else "none",
+            "inside the mask, maps are replaced by their mean" if masked else "there is no mask",
         ),
         "masking_start": Stated(
             256 if masked else 8, "maps are masked above 128 px only" if masked else "no effect without a mask"
@@ -46,7 +46,7 @@ def common_statements(fields: Mapping[str, object]) -> dict[str, Stated]:
 
 
 def swapper_links(config: GeneratorConfig, mask: tuple[str, str]) -> dict[str, Link]:
-    """Every tensor of a StyleSwap network."""
+    """Sources of all tensors of a StyleSwap network."""
     return {
         **names.identity_links(),
         **names.mapping_links(config, PREFIX),
@@ -56,7 +56,7 @@ def swapper_links(config: GeneratorConfig, mask: tuple[str, str]) -> dict[str, L
 
 
 def is_without_mask(tensors: Tensors) -> bool:
-    """An encoder, no mask layers of any name."""
+    """Whether there is an encoder, and no mask layer of any name."""
     return "ecd0.0.0.weight" in tensors and not any(re.match(r"generator\.to_\w*mask", name) for name in tensors)
 
 
@@ -71,12 +71,13 @@ def _matches(tensors: Tensors) -> bool:
     return masked or (is_without_mask(tensors) and is_embedding_layer(tensors))
 
 
-def _infer(tensors: Tensors) -> dict[str, object]:
-    masked = any(name.startswith("generator.to_outtermask") for name in tensors)
-    return infer_swapper(tensors) | {"mask_branch": masked}
+def _infer(tensors: Tensors) -> InferredFields:
+    fields = infer_swapper(tensors)
+    fields["mask_branch"] = any(name.startswith("generator.to_outtermask") for name in tensors)
+    return fields
 
 
-def _stated(fields: Mapping[str, object]) -> dict[str, Stated]:
+def _stated(fields: InferredFields) -> dict[str, Stated]:
     return common_statements(fields) | {
         "template": Stated("arcface_128", "a guess: the released code does not say how targets were cropped"),
         "recognizer": Stated("arcface_ir_se50", "the IR-SE50 ArcFace network that is released beside it"),

@@ -1,11 +1,9 @@
-"""StyleSwap's public re-implementation in PyTorch (MingtaoGuo/StyleSwap), which builds on GPEN's code."""
+"""Importer of StyleSwap's public reimplementation in PyTorch (MingtaoGuo/StyleSwap), which is based on GPEN's code."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from . import stylegan_names as names
-from .foreign_format import ForeignFormat, Stated, Tensors
+from .foreign_format import ForeignFormat, InferredFields, Stated, Tensors
 from .styleswap_paddle import PREFIX, common_statements, infer_swapper, swapper_links
 
 MASK = ("to_mask1", "to_masks")
@@ -15,7 +13,13 @@ def _matches(tensors: Tensors) -> bool:
     return any(name.startswith(("generator.to_mask1.", "generator.to_masks.")) for name in tensors)
 
 
-def _stated(fields: Mapping[str, object]) -> dict[str, Stated]:
+def _infer(tensors: Tensors) -> InferredFields:
+    fields = infer_swapper(tensors)
+    fields["mask_branch"] = True
+    return fields
+
+
+def _stated(fields: InferredFields) -> dict[str, Stated]:
     return common_statements(fields) | {
         "template": Stated("ffhq", "it is trained on FFHQ's crops"),
         "recognizer": Stated(
@@ -29,7 +33,7 @@ FORMAT = ForeignFormat(
     name="styleswap-pytorch",
     title="StyleSwap, the public re-implementation in PyTorch",
     matches=_matches,
-    infer=lambda tensors: infer_swapper(tensors) | {"mask_branch": True},
+    infer=_infer,
     stated=_stated,
     links=lambda config: swapper_links(config, MASK),
     kernels=lambda config: names.kernel_sums(config, PREFIX, MASK, encoder=True),

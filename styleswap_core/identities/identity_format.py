@@ -52,7 +52,7 @@ def load_identity(path: str | Path) -> Identity:
         with safe_open(str(path), "pt") as stream:
             metadata = stream.metadata() or {}
             _check_format(path, metadata)
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not iterable
     except (SafetensorError, OSError) as error:
         raise StyleSwapError(f"{path} is not a safetensors file or is damaged; extract the identity again") from error
     if "id_embedding" not in tensors:

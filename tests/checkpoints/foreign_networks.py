@@ -1,4 +1,4 @@
-"""Foreign networks for the tests: weights under their own names, and forward passes written from the formats' description.
+"""Foreign networks for the tests: weights by their own names, and forward passes written from format descriptions.
 
 Slow and plain on purpose, and nothing of the package in it: a kernel for each sample, zeros put between the pixels,
 filters as convolutions. Weights are a dict {name: tensor} with linear weights (out, in).
@@ -137,7 +137,7 @@ def upsampled(x):
 def modulated(weights, name, x, w, demodulate, up=False):
     """Each sample by itself, with a kernel of its own."""
     kernel = weights[f"{name}.weight"][0]
-    outputs, inputs, size, _ = kernel.shape
+    inputs, size = kernel.shape[1:3]
     product, bias = linear(weights, f"{name}.modulation", w)
     results = []
     for sample, style in zip(x, product + bias, strict=True):

@@ -81,7 +81,7 @@ def test_a_channels_last_model_is_saved_too(tmp_path, generator):
 def rewrite(path, change_header=lambda header: header, change_tensors=lambda tensors: tensors):
     with safe_open(path, framework="pt") as file:
         header = dict(file.metadata())
-        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not iterable
     save_file(change_tensors(tensors), path, metadata=change_header(header))
 
 
@@ -172,7 +172,7 @@ def missing(path):
 
 
 @pytest.mark.parametrize(
-    "spoil, words",
+    ("spoil", "words"),
     [
         (truncate, "damaged, truncated or no model file"),
         (truncate_header, "damaged, truncated or no model file"),
@@ -214,7 +214,7 @@ def test_a_folder_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments, words",
+    ("arguments", "words"),
     [
         ({"dtype": "int8"}, "dtype must be one of float32, float16; got 'int8'"),
         ({"metadata": {"picture": torch.zeros(1)}}, "plain JSON values"),
@@ -227,11 +227,11 @@ def test_what_cannot_be_saved_leaves_nothing(tmp_path, generator, arguments, wor
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("value, dtype", [(float("nan"), "float32"), (1e6, "float16")])
+@pytest.mark.parametrize(("value", "dtype"), [(float("nan"), "float32"), (1e6, "float16")])
 def test_weights_that_the_file_cannot_hold(tmp_path, value, dtype):
     broken = build()
     torch.nn.init.constant_(broken.mapping.input.weight, value)
-    with pytest.raises(StyleSwapError, match="mapping.input.weight must be finite"):
+    with pytest.raises(StyleSwapError, match=r"mapping.input.weight must be finite"):
         save_generator(tmp_path / "model.safetensors", broken, {}, dtype=dtype)
     assert list(tmp_path.iterdir()) == []
 

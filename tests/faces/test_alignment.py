@@ -120,7 +120,7 @@ def test_inverse_and_origin():
     assert float(matrix_scale(matrix)) == pytest.approx(0.7)
 
 
-@pytest.mark.parametrize("angle, scale", [(0, 1), (0, 2), (0, 0.5), (20, 1.7), (-35, 0.6), (10, 0.31), (45, 0.12)])
+@pytest.mark.parametrize(("angle", "scale"), [(0, 1), (0, 2), (0, 0.5), (20, 1.7), (-35, 0.6), (10, 0.31), (45, 0.12)])
 def test_warp_samples_where_the_matrix_points(angle, scale):
     """A picture of its own coordinates shows any drift: half a pixel is 50 times the tolerance."""
     picture = ramp(400, 400)
@@ -219,7 +219,7 @@ def test_paste_respects_the_mask():
     assert result[0, 0, 10, 10] == 0.0 and result[0, 0, 70, 70] == 0.0
 
 
-@pytest.mark.parametrize("x, y", [(-40, -40), (60, 10), (500, 500), (-500, 20)])
+@pytest.mark.parametrize(("x", "y"), [(-40, -40), (60, 10), (500, 500), (-500, 20)])
 def test_crops_beyond_the_picture(x, y):
     picture = smooth_picture(80, 70)
     matrix = similarity(5, 1.0, -x, -y)
@@ -260,7 +260,7 @@ def test_recognizer_crop_is_differentiable_and_checks_its_size():
         recognizer_crop(picture, POINTS, 100)
 
 
-@pytest.mark.parametrize("shrink, mode", [(1.0, "bicubic"), (1.4, "bilinear"), (3.3, "bilinear")])
+@pytest.mark.parametrize(("shrink", "mode"), [(1.0, "bicubic"), (1.4, "bilinear"), (3.3, "bilinear")])
 def test_a_crop_is_the_same_however_few_rows_are_sampled_at_once(monkeypatch, shrink, mode):
     picture = torch.rand(2, 3, 90, 110, generator=torch.Generator().manual_seed(0), requires_grad=True)
     matrix = torch.tensor([[0.9, 0.2, 3.0], [-0.2, 0.9, 9.0]]).expand(2, 2, 3) / shrink

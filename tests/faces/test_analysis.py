@@ -103,7 +103,7 @@ def canvases(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "width, height, expected",
+    ("width", "height", "expected"),
     [
         (1920, 1080, (640, 384)),
         (1080, 1920, (384, 640)),
@@ -120,7 +120,7 @@ def test_the_detector_looks_at_the_pictures_own_shape(analyzer, canvases, width,
     assert set(analyzer._detector.resolution_sessions.values()) == {analyzer._detector.session}
 
 
-@pytest.mark.parametrize("height, width", [(360, 640), (640, 352), (160, 640)])
+@pytest.mark.parametrize(("height", "width"), [(360, 640), (640, 352), (160, 640)])
 def test_positions_in_pictures_of_any_shape(analyzer, box_and_points, height, width):
     (face,) = analyzer.detect(blocks(height, width, (256, 96)))
     np.testing.assert_allclose(face.points, box_and_points[1] * 32 + [256, 96] + 0.5, atol=1e-3)
@@ -130,7 +130,7 @@ def test_positions_in_pictures_of_any_shape(analyzer, box_and_points, height, wi
 
 
 @pytest.mark.parametrize(
-    "width, height", [(1920, 1080), (1080, 1920), (1307, 731), (999, 1003), (2000, 330), (700, 400)]
+    ("width", "height"), [(1920, 1080), (1080, 1920), (1307, 731), (999, 1003), (2000, 330), (700, 400)]
 )
 def test_a_picture_shrunk_beforehand_is_found_as_insightface_finds_the_whole(width, height):
     analyzer = load_face_analysis(det_size=640)
@@ -228,7 +228,7 @@ def test_failed_download_is_explained(tmp_path, monkeypatch):
     # A proxy nobody listens on is what "no network" looks like to the downloader.
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    with pytest.raises(StyleSwapError, match="could not download.*buffalo_l") as caught:
+    with pytest.raises(StyleSwapError, match=r"could not download.*buffalo_l") as caught:
         load_face_analysis("buffalo_l", root=tmp_path, allow_download=True)
     assert "\n" not in str(caught.value)
 
@@ -247,7 +247,7 @@ def _emptied(folder):
 
 
 @pytest.mark.parametrize(
-    "spoil, words",
+    ("spoil", "words"),
     [
         (_without("det.onnx"), "no face detector"),
         (_damaged, "rec.onnx"),
@@ -277,7 +277,7 @@ def test_pack_without_recognizer_detects_but_does_not_embed(tiny_pack, tmp_path)
 
 
 @pytest.mark.parametrize(
-    "arguments, words",
+    ("arguments", "words"),
     [
         ({"det_thresh": 0.0}, "threshold"),
         ({"det_size": 100}, "divisible by 32"),

@@ -52,7 +52,7 @@ def test_a_picture_without_faces():
 
 
 @pytest.mark.parametrize(
-    "make, message",
+    ("make", "message"),
     [
         (lambda: FaceChoice("everyone"), "out of all, largest"),
         (lambda: FaceChoice("all", order="by age"), "face order"),

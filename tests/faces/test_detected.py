@@ -18,7 +18,7 @@ FACES = [face(10, 50, 20, 0.7), face(60, 5, 40, 0.8), face(200, 90, 30, 0.95)]
 
 
 @pytest.mark.parametrize(
-    "order, expected",
+    ("order", "expected"),
     [
         ("largest", [60, 200, 10]),
         ("left-right", [10, 60, 200]),
@@ -50,7 +50,7 @@ def test_unknown_order():
 
 
 @pytest.mark.parametrize(
-    "choice, expected",
+    ("choice", "expected"),
     [
         ("largest", [60]),
         ("all", [10, 60, 200]),
@@ -67,7 +67,7 @@ def test_selection(choice, expected):
 
 
 @pytest.mark.parametrize(
-    "choice, words",
+    ("choice", "words"),
     [
         ("3", "no face 3, 3 faces found; use indices 0..2"),
         ([-1], "no face -1, 3 faces found"),

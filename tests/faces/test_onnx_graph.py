@@ -154,7 +154,7 @@ def test_an_unknown_operator_is_named_with_its_node(tmp_path):
 
 def test_a_foreign_domain_is_unknown(tmp_path):
     write(tmp_path / "a.onnx", [helper.make_node("Relu", ["x"], ["y"], domain="com.example")])
-    with pytest.raises(StyleSwapError, match="com.example::Relu"):
+    with pytest.raises(StyleSwapError, match=r"com.example::Relu"):
         OnnxGraph(tmp_path / "a.onnx")
 
 

@@ -33,7 +33,7 @@ def test_a_large_picture_is_reduced_and_its_points_with_it():
 def test_what_is_no_network_is_refused(tmp_path, content):
     path = tmp_path / "bad.onnx"
     path.write_bytes(content)
-    with pytest.raises(StyleSwapError, match="bad.onnx"):
+    with pytest.raises(StyleSwapError, match=r"bad.onnx"):
         OnnxRecognizer(path)
 
 

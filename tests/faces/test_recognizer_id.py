@@ -12,7 +12,7 @@ FULL, NAME, HASH = RecognizerId("w600k_r50", A), RecognizerId("w600k_r50"), Reco
 
 
 @pytest.mark.parametrize(
-    "one, other, same",
+    ("one", "other", "same"),
     [
         (FULL, FULL, True),
         (FULL, RecognizerId("renamed", A), True),
@@ -46,7 +46,7 @@ def test_text():
 def test_a_model_without_a_recognizer_takes_any():
     check_recognizer(RecognizerId(), FULL, "the identity was made with", "extract it again")
     check_recognizer(HASH, NAME, "the identity was made with", "extract it again", bridge=FULL)
-    with pytest.raises(StyleSwapError, match="sha256 a+, the identity was made with w600k_r50; extract it again"):
+    with pytest.raises(StyleSwapError, match=r"sha256 a+, the identity was made with w600k_r50; extract it again"):
         check_recognizer(HASH, NAME, "the identity was made with", "extract it again")
 
 
@@ -57,5 +57,5 @@ def test_common_recognizer_knows_all_that_any_knows(ids):
 
 @pytest.mark.parametrize("ids", list(itertools.permutations([FULL, NAME, RecognizerId("w600k_r50", B)])))
 def test_two_files_of_one_name_have_no_common_recognizer(ids):
-    with pytest.raises(StyleSwapError, match="do not mix: w600k_r50 .sha256 a+. and w600k_r50 .sha256 b+."):
+    with pytest.raises(StyleSwapError, match=r"do not mix: w600k_r50 .sha256 a+. and w600k_r50 .sha256 b+."):
         common_recognizer(ids)

@@ -40,7 +40,7 @@ def _spoil(change):
 
 
 @pytest.mark.parametrize(
-    "write, words",
+    ("write", "words"),
     [
         (lambda path: None, "does not exist"),
         (lambda path: path.write_bytes(b"nothing"), "damaged"),
@@ -83,6 +83,6 @@ def test_a_full_disk_leaves_no_half_file_and_says_so(tmp_path, monkeypatch):
     save_identity(path, Identity(torch.ones(512), RecognizerId("any")))
     before = path.read_bytes()
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
-    with pytest.raises(StyleSwapError, match="anna.safetensors: No space left on device; make room"):
+    with pytest.raises(StyleSwapError, match=r"anna.safetensors: No space left on device; make room"):
         save_identity(path, Identity(torch.arange(512.0), RecognizerId("any")))
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

@@ -35,7 +35,7 @@ def test_what_is_written_has_all_that_reactor_reads(tmp_path):
     save_face_model(path, identity)
     with safe_open(path, "pt") as stream:
         assert stream.metadata() is None
-        read = {name: stream.get_tensor(name) for name in stream.keys()}
+        read = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not iterable
     assert {name: tuple(value.shape) for name, value in read.items()} == FIELDS
     assert read["gender"].dtype == torch.int64 and read["embedding"].dtype == torch.float32
     assert torch.allclose(load_any_identity(path).id_embedding, identity.id_embedding, atol=1e-6)
@@ -60,9 +60,9 @@ def test_faces_that_other_nodes_hand_over():
 
 
 def test_what_cannot_be_written_or_read(tmp_path):
-    with pytest.raises(StyleSwapError, match="buffalo_l.*arcface_demo"):
+    with pytest.raises(StyleSwapError, match=r"buffalo_l.*arcface_demo"):
         save_face_model(tmp_path / "anna.safetensors", Identity(embedding(), RecognizerId("arcface_demo")))
-    with pytest.raises(StyleSwapError, match=".safetensors"):
+    with pytest.raises(StyleSwapError, match=r".safetensors"):
         save_face_model(tmp_path / "anna.pt", Identity(embedding(), RecognizerId("w600k_r50")))
     assert not list(tmp_path.iterdir())
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
