@@ -10,7 +10,8 @@ def test_boxes_and_points_are_drawn_where_the_faces_are():
     picture = np.zeros((200, 300, 3), np.uint8)
     points = np.float32([[60, 60], [90, 60], [75, 80], [65, 95], [85, 95]])
     faces = [
-        DetectedFace(i, 0.9, np.float32([40 + 120 * i, 30, 110 + 120 * i, 120]), [*points, 120 * i, 0]) for i in (0, 1)
+        DetectedFace(i, 0.9, np.float32([40 + 120 * i, 30, 110 + 120 * i, 120]), points + np.float32([120 * i, 0]))
+        for i in (0, 1)
     ]
     drawn = draw_faces(picture, faces)
     assert not picture.any(), "the picture itself stays as it is"

@@ -28,7 +28,7 @@ class Knows:
     def detect(self, picture, order="largest", embed=True):
         faces = []
         for place, embedding in enumerate(self.pictures[picture[0, 0, 0]]):
-            points = [*np.float32([[20, 20], [40, 20], [30, 30], [22, 42], [38, 42]]), 60 * place, 0]
+            points = np.float32([[20, 20], [40, 20], [30, 30], [22, 42], [38, 42]]) + np.float32([60 * place, 0])
             box = np.float32([10 + 60 * place, 10, 50 + 60 * place, 50 - place])
             faces.append(DetectedFace(0, 0.9, box, np.float32(points), embedding))
         return order_faces(faces, order)
