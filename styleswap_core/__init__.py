@@ -13,7 +13,7 @@ The names below are imported when they are first used, so that importing the pac
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PUBLIC = {
     "BlendOptions": ".compositing.composite",

@@ -1,11 +1,15 @@
-"""The form of the source: what may import what, how long a file may be, what must not be in one."""
+"""Structure of the source: allowed imports, lengths of files and functions, forbidden constructs."""
 
 import ast
 import re
+import subprocess
+import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+import styleswap_core
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "styleswap_core"
@@ -14,7 +18,7 @@ PACK_FILES = [ROOT / "__init__.py", *sorted((ROOT / "nodes").rglob("*.py"))]
 
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
-# A table of inputs and outputs, not a procedure.
+# For `define_schema`, which is a table of inputs and outputs rather than a procedure.
 MAX_SCHEMA_LINES = 120
 HOST_PROGRAM = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "nodes", "server"}
 
@@ -22,7 +26,7 @@ ROOM_TABLE = ROOT / "docs" / "architecture.md"
 
 
 def _read_rooms() -> dict[str, set[str]]:
-    """Room -> rooms it stands on, from the table in docs/architecture.md."""
+    """Rooms and the rooms that each of them stands on, from the table in docs/architecture.md."""
     rows = re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|$", ROOM_TABLE.read_text(encoding="utf-8"), re.MULTILINE)
     return {room: set(re.findall(r"`(\w+)`", below)) for room, below in rows}
 
@@ -31,7 +35,7 @@ ROOMS = _read_rooms()
 
 
 def _reach(room: str) -> set[str]:
-    """The room itself and everything below it."""
+    """Rooms that a room may import: itself and everything below it."""
     reached = {room, "errors"}
     for below in ROOMS[room]:
         reached |= _reach(below)
@@ -46,14 +50,14 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
-def _part(path: Path) -> str:
-    """First name below the package: `model` for model/layers.py, `swap` for swap.py."""
+def _room(path: Path) -> str:
+    """Room of a core file: `model` for model/layers.py, `losses` for losses.py."""
     relative = path.relative_to(CORE)
     return relative.parts[0] if len(relative.parts) > 1 else relative.stem
 
 
 def _modules_imported(path: Path) -> set[Path]:
-    """Core files that a core file imports, wherever in it the imports stand."""
+    """Core files that a core file imports, inside functions too."""
     imported = set()
     for node in ast.walk(_tree(path)):
         if not isinstance(node, ast.ImportFrom) or node.level == 0:
@@ -69,16 +73,16 @@ def _modules_imported(path: Path) -> set[Path]:
 
 @pytest.mark.parametrize("path", CORE_FILES, ids=_name)
 def test_imports_point_down(path):
-    room = _part(path)
+    room = _room(path)
     if room == "__init__":
         return
-    assert room in ROOMS, f"{_name(path)}: a new room; give it a row in {_name(ROOM_TABLE)}"
-    upward = {_part(file) for file in _modules_imported(path)} - _reach(room) - {"__init__"}
-    assert not upward, f"{_name(path)} ({room}) imports {sorted(upward)}, which stands above or beside it"
+    assert room in ROOMS, f"{_name(path)}: a new room needs a row in {_name(ROOM_TABLE)}"
+    upward = {_room(file) for file in _modules_imported(path)} - _reach(room) - {"__init__"}
+    assert not upward, f"{_name(path)} ({room}) imports {sorted(upward)}, which it does not stand on"
 
 
-def test_no_import_circles():
-    # The root package imports its public names lazily, so it is not a node of the graph.
+def test_no_import_cycles():
+    # The root package imports its public names lazily, so it is not part of the graph.
     root = CORE / "__init__.py"
     graph = {path: _modules_imported(path) - {path, root} for path in CORE_FILES if path != root}
     try:
@@ -88,13 +92,21 @@ def test_no_import_circles():
 
 
 def test_importing_the_package_is_cheap():
-    top = [node for node in _tree(CORE / "__init__.py").body if isinstance(node, ast.Import | ast.ImportFrom)]
-    heavy = [ast.unparse(node) for node in top if isinstance(node, ast.ImportFrom) and node.level]
-    assert not heavy, "names of the public API are imported when they are first used"
+    code = (
+        "import sys, styleswap_core; heavy = {'torch', 'numpy', 'cv2', 'onnxruntime', 'insightface', 'kornia'};"
+        " print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "[]", done.stderr or "names of the public API must be imported on first use"
+
+
+def test_public_names_exist():
+    missing = [name for name in dir(styleswap_core) if not hasattr(styleswap_core, name)]
+    assert not missing
 
 
 @pytest.mark.parametrize("path", CORE_FILES, ids=_name)
-def test_core_imports_itself_relatively_and_never_the_host_program(path):
+def test_core_imports_itself_relatively_and_never_comfyui(path):
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
@@ -105,17 +117,17 @@ def test_core_imports_itself_relatively_and_never_the_host_program(path):
         for module in modules:
             top = module.split(".")[0]
             assert top != "styleswap_core", f"{_name(path)}:{node.lineno} must import relatively"
-            assert top not in HOST_PROGRAM, f"{_name(path)}:{node.lineno} imports {module}; the core knows no host"
+            assert top not in HOST_PROGRAM, f"{_name(path)}:{node.lineno} imports {module}, which belongs to ComfyUI"
 
 
-# Importable where there is no ComfyUI: the door, the list of nodes, and what has tests of its own.
+# Importable without ComfyUI: the entry point, the list of nodes, and modules with unit tests.
 WITHOUT_COMFYUI = {"__init__.py", "nodes/__init__.py", "nodes/analysis.py", "nodes/reports.py", "nodes/values.py"}
-# What needs packages that ComfyUI does not bring; without them the pack must load all the same.
+# Packages that ComfyUI does not install; the pack must load without them.
 NOT_BROUGHT = {"cv2", "insightface", "onnxruntime"}
 
 
 def _imports_at_the_top(path: Path) -> list[tuple[int, int, str]]:
-    """(line, level, module) of each import statement outside of functions."""
+    """(line, level, module) of each import statement at module level."""
     found = []
     for node in _tree(path).body:
         if isinstance(node, ast.Import):
@@ -130,21 +142,21 @@ def test_pack_imports(path):
     for line, level, module in _imports_at_the_top(path):
         top = module.split(".")[0]
         if level == 0:
-            # `nodes` and `styleswap_core` as top-level names would be ComfyUI's own, and not there at all.
+            # As top-level names, `nodes` is ComfyUI's own module and `styleswap_core` does not exist.
             assert top not in {"nodes", "styleswap_core"} | NOT_BROUGHT, f"{_name(path)}:{line} imports {module}"
             assert _name(path) not in WITHOUT_COMFYUI or top not in HOST_PROGRAM, (
                 f"{_name(path)}:{line} imports {module}"
             )
         else:
             assert not module.endswith("faces.analysis"), (
-                f"{_name(path)}:{line}: without opencv the pack would not load"
+                f"{_name(path)}:{line}: the pack would not load without OpenCV"
             )
-            for part in ("training", "commands", "metrics"):
-                assert f"styleswap_core.{part}" not in module, f"{_name(path)}:{line}: nodes do not stand on {part}"
+            for room in ("training", "demo_pack", "commands", "metrics"):
+                assert f"styleswap_core.{room}" not in module, f"{_name(path)}:{line}: nodes must not import {room}"
 
 
-def test_nodes_load_only_what_comfyui_brings():
-    """The core modules that nodes import, and what those import, need nothing of requirements.txt."""
+def test_nodes_load_without_the_packages_of_requirements_txt():
+    """Module-level imports of the nodes, followed through the core, need none of the packages in requirements.txt."""
     seen: set[Path] = set()
     waiting = [path for path in PACK_FILES if path.parent.name == "nodes"]
     while waiting:
@@ -179,29 +191,38 @@ def test_no_broad_except(path):
         assert node.type is not None, f"{_name(path)}:{node.lineno} bare except"
         names = {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)}
         broad = names & {"Exception", "BaseException"}
-        # Cleaning up and passing the same exception on hides nothing.
+        # Cleaning up and re-raising hides nothing.
         reraises = any(isinstance(step, ast.Raise) and step.exc is None for step in node.body)
         assert not broad or reraises, f"{_name(path)}:{node.lineno} catches {sorted(broad)}"
 
 
 @pytest.mark.parametrize("path", CORE_FILES + PACK_FILES, ids=_name)
-def test_nothing_unfinished_and_nothing_that_waits(path):
+def test_no_unfinished_code_no_sleep_and_no_utils(path):
     text = path.read_text(encoding="utf-8")
     marks = re.findall(r"\bTODO\b|\bFIXME\b|\bXXX\b|NotImplementedError|\bsleep\(", text)
     assert not marks, f"{_name(path)}: {marks}"
     assert path.name not in ("utils.py", "helpers.py", "misc.py"), f"{_name(path)}: name the subject"
 
 
-def test_public_modules_say_what_they_are():
-    silent = [_name(path) for path in CORE_FILES + PACK_FILES if not ast.get_docstring(_tree(path))]
-    assert not silent
+def test_every_module_has_a_docstring():
+    missing = [_name(path) for path in CORE_FILES + PACK_FILES if not ast.get_docstring(_tree(path))]
+    assert not missing
 
 
 def test_every_folder_of_the_core_is_a_package():
     folders = {path.parent for path in CORE_FILES}
     missing = [_name(folder) for folder in folders if not (folder / "__init__.py").is_file()]
-    assert not missing, "pip would leave these out"
+    assert not missing, "pip would not install these"
 
 
 def test_room_table_has_no_dead_rows():
-    assert set(ROOMS) == {_part(path) for path in CORE_FILES} - {"__init__"}
+    assert set(ROOMS) == {_room(path) for path in CORE_FILES} - {"__init__"}
+
+
+def test_file_names_are_unique_across_folders():
+    """A file name says what is in the file without its folder; `__init__.py` and `__main__.py` aside."""
+    by_name: dict[str, list[str]] = {}
+    for path in CORE_FILES:
+        if not path.name.startswith("__"):
+            by_name.setdefault(path.name, []).append(_name(path))
+    assert {name: paths for name, paths in by_name.items() if len(paths) > 1} == {}

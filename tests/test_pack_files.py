@@ -1,4 +1,4 @@
-"""What ships beside the code for ComfyUI belongs together: templates, thumbnails, help pages, translations, README."""
+"""Files that ship with the node pack: templates, thumbnails, help pages, translations, README."""
 
 import json
 import re
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WORKFLOWS, DOCS, LOCALES = ROOT / "workflows", ROOT / "web" / "docs", ROOT / "locales"
 LANGUAGES = ("en", "ko", "zh", "ja")
 TEMPLATES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
-# Folders in which ComfyUI looks for templates; with two of them a template would be listed twice.
+# Folders that ComfyUI searches for templates; a second one would list templates twice.
 TEMPLATE_FOLDERS = ("example_workflows", "example", "examples", "workflow", "workflows")
 MAX_PICTURE_BYTES = 300_000
 
@@ -20,13 +20,13 @@ def _load(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_one_folder_of_templates():
+def test_there_is_one_template_folder():
     assert [name for name in TEMPLATE_FOLDERS if (ROOT / name).is_dir()] == ["workflows"]
     assert len(TEMPLATES) >= 6
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_every_template_has_a_thumbnail_and_an_api_twin(name):
+def test_every_template_has_a_thumbnail_and_an_api_workflow(name):
     with Image.open(WORKFLOWS / f"{name}.jpg") as picture:
         assert picture.size == (512, 512)
     workflow, prompt = _load(WORKFLOWS / f"{name}.json"), _load(WORKFLOWS / "api" / f"{name}.json")
@@ -34,15 +34,15 @@ def test_every_template_has_a_thumbnail_and_an_api_twin(name):
     assert all(node["class_type"] for node in prompt.values())
 
 
-def test_nothing_is_left_over_in_the_template_folder():
+def test_template_folder_has_no_leftovers():
     files = {path.name for path in WORKFLOWS.iterdir() if path.is_file()}
     assert files == {f"{name}.{suffix}" for name in TEMPLATES for suffix in ("json", "jpg")}
     assert {path.stem for path in (WORKFLOWS / "api").iterdir()} == set(TEMPLATES)
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_own_nodes_in_templates_name_their_pack(name):
-    """The page tells people by this which pack to install."""
+def test_nodes_in_templates_name_their_pack(name):
+    """ComfyUI uses the name to suggest the pack to people who do not have it."""
     for node in _load(WORKFLOWS / f"{name}.json")["nodes"]:
         if node["type"].startswith("StyleSwap_"):
             assert node["properties"]["cnr_id"] == "styleswap"
@@ -67,7 +67,7 @@ def test_every_node_has_help_in_every_language_with_a_picture(node):
         text = page.read_text(encoding="utf-8")
         assert text.startswith("# ") and len(text) > 200
         for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
-            # The page looks for pictures beside the English help, whatever the language.
+            # Paths are relative to the English page, whatever the language.
             assert (DOCS / picture).is_file(), f"{page.relative_to(ROOT)}: {picture}"
 
 
@@ -78,7 +78,7 @@ def test_pictures_are_small():
     assert not large
 
 
-def test_readme_knows_every_template_and_shows_pictures_that_exist():
+def test_readme_lists_every_template_and_its_pictures_exist():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in TEMPLATES:
         assert f"`{name}`" in text
@@ -88,9 +88,9 @@ def test_readme_knows_every_template_and_shows_pictures_that_exist():
         assert (ROOT / picture).is_file(), picture
 
 
-def test_the_registry_package_keeps_what_users_need():
+def test_registry_package_contains_what_users_need():
     patterns = (ROOT / ".comfyignore").read_text(encoding="utf-8").splitlines()
     ignored = {line.strip("/").split("/")[0] for line in patterns if line and not line.startswith("#")}
     needed = {"__init__.py", "nodes", "styleswap_core", "workflows", "web", "locales", "requirements.txt", "LICENSE"}
     assert not ignored & needed
-    assert {"tests", "benchmarks"} <= ignored
+    assert {".*", "tests", "benchmarks", "docs", "mkdocs.yml", "CONTRIBUTING.md"} <= ignored

@@ -1,9 +1,11 @@
-"""What pip and ComfyUI are told about this project fits what is in it."""
+"""Metadata for pip and ComfyUI, and the contents of the packages."""
 
+import ast
 import asyncio
 import importlib
 import importlib.util
 import inspect
+import itertools
 import re
 import shutil
 import subprocess
@@ -36,8 +38,12 @@ def _requirement_names(lines):
 
 
 def test_version_is_the_same_everywhere(pyproject):
-    assert pyproject["project"]["version"] == styleswap_core.__version__
-    assert re.fullmatch(r"\d+\.\d+\.\d+", styleswap_core.__version__)
+    version = styleswap_core.__version__
+    assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+    assert pyproject["project"]["version"] == version
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    newest = re.search(r"^## \[(\d+\.\d+\.\d+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest is not None and newest[1] == version
 
 
 def test_metadata_for_the_registries(pyproject):
@@ -52,20 +58,48 @@ def test_metadata_for_the_registries(pyproject):
 
 def test_no_dependency_is_pinned(pyproject):
     project = pyproject["project"]
-    for line in [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]:
+    for line in itertools.chain(project["dependencies"], *project["optional-dependencies"].values()):
         assert not re.search(r"==|~=|<(?!=?\s*'3)", line.split(";")[0]), line
 
 
-def test_requirements_are_a_part_of_the_dependencies(pyproject):
+def test_requirements_are_a_subset_of_the_dependencies(pyproject):
     needed_in_comfyui = _requirement_names((ROOT / "requirements.txt").read_text().splitlines())
     assert needed_in_comfyui
     assert needed_in_comfyui <= _requirement_names(pyproject["project"]["dependencies"])
 
 
-def test_the_command_names_a_function(pyproject):
+def test_command_names_a_function(pyproject):
     module_name, function = pyproject["project"]["scripts"]["styleswap"].split(":")
     module = importlib.import_module(module_name)
     assert callable(getattr(module, function))
+
+
+def test_package_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "styleswap_core", "--version"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"styleswap {styleswap_core.__version__}"
+
+
+def test_imported_packages_are_declared(pyproject):
+    """Every third-party package that the core imports is a dependency or belongs to an extra of the package."""
+    project = pyproject["project"]
+    lines = itertools.chain(project["dependencies"], project["optional-dependencies"]["train"])
+    modules = {"opencv-python": "cv2", "pillow": "PIL"}
+    declared = {modules.get(name, name) for name in _requirement_names(lines)}
+    imported = {}
+    for path in (ROOT / "styleswap_core").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            else:
+                continue
+            imported |= {name.split(".")[0]: path.relative_to(ROOT).as_posix() for name in names}
+    foreign = {name: path for name, path in imported.items() if name not in sys.stdlib_module_names}
+    assert {name: path for name, path in foreign.items() if name not in declared} == {}
 
 
 def test_assets_are_present_and_small():
@@ -76,7 +110,7 @@ def test_assets_are_present_and_small():
 
 
 def _build_wheel(tmp_path):
-    """Build in a copy, so that no build folder is left in the source; return the wheel and the copy."""
+    """Wheel and source tree; built from a copy, so that no build folder is left in the repository."""
     source = tmp_path / "source tree"
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE", "__init__.py"):
@@ -91,7 +125,7 @@ def _build_wheel(tmp_path):
     return tmp_path / done.stdout.split()[-1], source
 
 
-def test_wheel_holds_the_whole_core_and_nothing_else(tmp_path):
+def test_wheel_contains_the_whole_core_and_nothing_else(tmp_path):
     wheel_path, source = _build_wheel(tmp_path)
     with zipfile.ZipFile(wheel_path) as wheel:
         packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
@@ -105,7 +139,7 @@ def test_wheel_holds_the_whole_core_and_nothing_else(tmp_path):
 
 
 def test_pack_imports_under_any_name_without_comfyui(monkeypatch):
-    """ComfyUI imports the folder under a name made from its path; test collection has no ComfyUI at all."""
+    """ComfyUI imports the folder under a name derived from its path; other tools import it without ComfyUI."""
     name = "/somewhere/custom nodes/style_x_swap"
     spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
     pack = importlib.util.module_from_spec(spec)
@@ -114,7 +148,7 @@ def test_pack_imports_under_any_name_without_comfyui(monkeypatch):
     spec.loader.exec_module(pack)
     nodes = importlib.import_module(f"{name}.nodes")
     assert inspect.iscoroutinefunction(pack.comfy_entrypoint)
-    assert not hasattr(pack, "NODE_CLASS_MAPPINGS"), "it would silently win over the entry point"
+    assert not hasattr(pack, "NODE_CLASS_MAPPINGS"), "ComfyUI would ignore the entry point"
     assert sys.path == paths
     if importlib.util.find_spec("comfy_api") is None:
         for call in (nodes.node_classes, lambda: asyncio.run(pack.comfy_entrypoint())):
