@@ -123,7 +123,7 @@ def test_core_imports_itself_relatively_and_never_comfyui(path):
 # Importable without ComfyUI: the entry point, the list of nodes, and modules with unit tests.
 WITHOUT_COMFYUI = {"__init__.py", "nodes/__init__.py", "nodes/analysis.py", "nodes/reports.py", "nodes/values.py"}
 # Packages that ComfyUI does not install; the pack must load without them.
-NOT_BROUGHT = {"cv2", "insightface", "onnxruntime"}
+NOT_BROUGHT = {"cv2", "insightface", "onnx", "onnxruntime"}
 
 
 def _imports_at_the_top(path: Path) -> list[tuple[int, int, str]]:

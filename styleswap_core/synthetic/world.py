@@ -18,7 +18,7 @@ from . import lighting, march, skin, textures
 from .camera import View, head_rotation, project, turn, view_pixels
 from .geometry import build_shape
 from .kernels import BODY, EAGER, GLASSES, HAIR, OCCLUDER, SKIN, Kernels
-from .landmarks import head_points
+from .exact_landmarks import head_points
 from .march import Scene
 from .parameters import Attributes, Identities
 
