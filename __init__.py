@@ -8,7 +8,7 @@ WEB_DIRECTORY = "./web"
 """Help pages of the nodes (`web/docs`), served by ComfyUI."""
 
 
-async def comfy_entrypoint():
+async def comfy_entrypoint() -> object:
     """Return the pack's `ComfyExtension`, which lists the nodes.
 
     Raises:

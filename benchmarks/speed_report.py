@@ -26,9 +26,11 @@ def write_report(folder: Path, record: dict) -> str:
         "\n\n".join(
             [
                 f"# Speed on {machine_name(record['device'])}",
-                f"{record['threads']} threads, PyTorch {torch.__version__}; medians over up to {record['rounds']} rounds in which the"
-                " contenders take turns, each in a process of its own; the slowest take part in fewer. A timing is the mean over at least"
-                " eight frames. Made by `make bench`.",
+                (
+                    f"{record['threads']} threads, PyTorch {torch.__version__}; medians over up to {record['rounds']} rounds in which the"
+                    " contenders take turns, each in a process of its own; the slowest take part in fewer. A timing is the mean over at least"
+                    " eight frames. Made by `make bench`."
+                ),
                 f"![time per frame]({stem}.svg)",
                 generator_tables(rows, record),
                 checks(rows, record),
@@ -180,8 +182,10 @@ def frames_table(record: dict) -> str:
     lines = [
         "## 1080p frames from end to end",
         "",
-        "Milliseconds per frame, each stage alone. *In turn* is the whole stream with detection in turn with the generator, as"
-        " users run it on a CPU; *beside*, with detection of the next frames beside the generator, as they run it on a GPU.",
+        (
+            "Milliseconds per frame, each stage alone. *In turn* is the whole stream with detection in turn with the generator, as"
+            " users run it on a CPU; *beside*, with detection of the next frames beside the generator, as they run it on a GPU."
+        ),
         "",
         "| preset | contender | faces (found) | " + " | ".join(stages) + " | in turn | beside | frames/s |",
         "| --- | --- | ---: |" + " ---: |" * (len(stages) + 3),

@@ -187,8 +187,10 @@ def write(args: argparse.Namespace, prepared: list[Preparation], trained: list[t
     }
     (args.out / "training.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     parts = [
-        f"# Preparing data, and training\n\nMeasured by `benchmarks/training.py` on {record['machine']},"
-        f" {record['cores']} cores.\n"
+        (
+            f"# Preparing data, and training\n\nMeasured by `benchmarks/training.py` on {record['machine']},"
+            f" {record['cores']} cores.\n"
+        )
     ]
     if prepared:
         parts.append(

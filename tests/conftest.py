@@ -1,6 +1,5 @@
 """Fixtures and hooks of all tests."""
 
-import os
 from collections.abc import Iterator
 
 import pytest

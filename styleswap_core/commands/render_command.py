@@ -159,7 +159,7 @@ def _render_pictures(args: argparse.Namespace) -> int:
     people, settings = _draw(args, args.count, args.count)
     args.out.mkdir(parents=True, exist_ok=True)
     known = []
-    for index, (person, setting) in enumerate(zip(tqdm(people, desc="render", unit="picture"), settings)):
+    for index, (person, setting) in enumerate(zip(tqdm(people, desc="render", unit="picture"), settings, strict=False)):
         with one_thread():
             rendered = render(Identities.from_seeds([person]), Attributes.from_seeds([setting]), size=args.size)
         name = f"{index:05d}"

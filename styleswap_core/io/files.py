@@ -62,7 +62,7 @@ def file_sha256(path: str | Path) -> str:
 
 
 def user_cache_folder() -> Path | None:
-    """Where to keep what could be computed again; it need not exist yet. None: keep nothing.
+    r"""Where to keep what could be computed again; it need not exist yet. None: keep nothing.
 
     The folder that STYLESWAP_CACHE names (empty: none), or the system's usual place: $XDG_CACHE_HOME/styleswap or
     ~/.cache/styleswap, %LOCALAPPDATA%\\styleswap on Windows, ~/Library/Caches/styleswap on macOS.

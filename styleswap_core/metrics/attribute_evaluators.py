@@ -15,8 +15,8 @@ import torch
 from ..faces.detected import DetectedFace
 from ..faces.landmarks import LandmarkModel
 from ..io.images import from_uint8
-from ..synthetic.geometry import build_shape
 from ..synthetic.exact_landmarks import head_points
+from ..synthetic.geometry import build_shape
 from ..synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
 from .attribute_regressors import AttributeRegressor, expression_error, gaze_error_deg, pose_error_deg, read_attributes
 

@@ -43,7 +43,7 @@ class Moments:
         self._products = self._products + np.outer(row, row)
 
     def mean(self) -> np.ndarray:
-        """(D,)"""
+        """(D,)."""
         return self._sum / self.count
 
     def covariance(self) -> np.ndarray:

@@ -28,8 +28,10 @@ def inversion_table(figures: Mapping[str, float]) -> str:
     lines.append(f"| *the exact swap* | {ceiling} |")
     lines += [
         "",
-        f"Two photos of one person: {figures['two_photos_id_cos']:.3f}. Gain of the guided inversion: "
-        f"{figures['id_gain']:.3f}, wanted: {figures['id_gain_wanted']:.3f}.",
+        (
+            f"Two photos of one person: {figures['two_photos_id_cos']:.3f}. Gain of the guided inversion: "
+            f"{figures['id_gain']:.3f}, wanted: {figures['id_gain_wanted']:.3f}."
+        ),
         "",
         "| key | value | must reach | |",
         "| --- | ---: | --- | --- |",

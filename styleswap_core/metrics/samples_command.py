@@ -9,6 +9,7 @@ from ..checkpoints.native import load_generator
 from ..devices import choose_device
 from ..errors import StyleSwapError
 from ..faces.analysis import InsightFaceAnalyzer, load_face_analysis
+from ..faces.detected import NO_RECOGNIZER
 from ..faces.landmarks import SOLID, load_landmark_model
 from ..faces.packs import find_pack
 from ..faces.recognition import SHIPPED_JUDGE, OnnxRecognizer

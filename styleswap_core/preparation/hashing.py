@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-_BITS_16 = np.array([bin(value).count("1") for value in range(1 << 16)], dtype=np.uint8)
+_BITS_16 = np.array([(value).bit_count() for value in range(1 << 16)], dtype=np.uint8)
 
 
 def perceptual_hash(crop: np.ndarray) -> int:

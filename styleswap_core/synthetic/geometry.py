@@ -218,7 +218,7 @@ def _mirrored(x: Tensor) -> Tensor:
 
 
 def _skull(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-    cx, cy, cz, rx, ry, rz = CRANIUM
+    _cx, cy, cz, rx, ry, rz = CRANIUM
     return ellipsoid(x, y - cy, z - cz, rx, ry, rz, 0.78)
 
 

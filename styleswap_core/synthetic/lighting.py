@@ -106,7 +106,7 @@ def light_hair(point, normal, view, light: Light, a: Attributes) -> Tensor:
 
 def light_body(point, normal, light: Light, tone: Tensor, a: Attributes, s: Shape) -> Tensor:
     """Color of neck and clothes, (3, B, P); world frame. `tone` (3, B, 1) is the skin of the body."""
-    x, y, z = point
+    x, y, _z = point
     cut = -1.28 - 0.30 * a.neckline + 0.35 * x.abs() * (1.0 - 0.5 * a.neckline)
     cloth = step(0.012, -0.012, y - cut)
     weave = 0.08 * textures.sample(textures.GRAIN, x * 2.0, y * 2.0) + 0.10 * textures.sample(

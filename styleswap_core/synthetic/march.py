@@ -126,13 +126,13 @@ def finish_stragglers(scene: Scene, parts: list[Hits], footprint: Tensor) -> Non
 def _advance_late(scene: Scene, parts: list[Hits], footprint: Tensor, steps: int, stride: float) -> None:
     late = [
         part.valid & (part.d > 0.4 * footprint[row : row + part.t.shape[0]]) & (part.t < FAR)
-        for row, part in zip(_row_starts(parts), parts)
+        for row, part in zip(_row_starts(parts), parts, strict=False)
     ]
     chosen = [compact(mask) for mask in late]
     width = max(index.shape[1] for index, _ in chosen)
 
     def gather(values: list[Tensor]) -> Tensor:
-        picked = [v.gather(1, index) for v, (index, _) in zip(values, chosen)]
+        picked = [v.gather(1, index) for v, (index, _) in zip(values, chosen, strict=False)]
         return torch.cat([torch.nn.functional.pad(v, (0, width - v.shape[1])) for v in picked])
 
     t = gather([p.t for p in parts])
@@ -140,7 +140,7 @@ def _advance_late(scene: Scene, parts: list[Hits], footprint: Tensor, steps: int
         t.long(), t.bool(), tuple(gather([p.direction[i] for p in parts]) for i in range(3)), t, t, t.long()
     )
     _advance(scene, together, footprint, steps, RELAXATION, stride)
-    for row, part, (index, valid) in zip(_row_starts(parts), parts, chosen):
+    for row, part, (index, valid) in zip(_row_starts(parts), parts, chosen, strict=False):
         rows, columns = valid.nonzero(as_tuple=True)
         for name in ("t", "d", "material"):
             getattr(part, name)[rows, index[rows, columns]] = getattr(together, name)[row + rows, columns]
@@ -160,7 +160,7 @@ def light_reach(scene: Scene, point, normal, light: Tensor, steps: int = 6) -> T
     point, normal: head frame, three (B, P) each; light: (B, 3) unit vector to the light, head frame.
     """
     lx, ly, lz = (light[:, i].unsqueeze(1) for i in range(3))
-    x, y, z = (p + 0.02 * n for p, n in zip(point, normal))
+    x, y, z = (p + 0.02 * n for p, n in zip(point, normal, strict=False))
     reach = torch.ones_like(x)
     t = torch.full_like(x, 0.05)
     for _ in range(steps):
@@ -174,6 +174,6 @@ def openness(scene: Scene, point, normal) -> Tensor:
     """Ambient occlusion of points of the face, (B, P), 1 where the sky is open; head frame."""
     total = torch.zeros_like(point[0])
     for reach, weight in ((0.06, 0.9), (0.20, 0.7)):
-        d = scene.face_distance(*(p + reach * n for p, n in zip(point, normal)))
+        d = scene.face_distance(*(p + reach * n for p, n in zip(point, normal, strict=False)))
         total += weight * ((reach - d) / reach).clamp(0.0, 1.0)
     return (1.0 - 0.62 * total).clamp_(0.15, 1.0)

@@ -233,8 +233,8 @@ def _draw_eyes(ids, a, s: Shape, p: Surface, ax: Tensor, front: Tensor, paint: P
     high, low = lid_curves(u, s, lid)
     e = p.edge * 0.8
     inside = step(-e, e, high - rise) * step(-e, e, rise - low) * step(1.02, 0.97, u.abs()) * front
-    ball, direction = _eyeball(s, p, left)
-    paint.normal = tuple(n + (b - n) * inside for n, b in zip(paint.normal, direction))
+    _ball, direction = _eyeball(s, p, left)
+    paint.normal = tuple(n + (b - n) * inside for n, b in zip(paint.normal, direction, strict=False))
     color = _eye_color(ids, a, s, direction)
     paint.albedo = mix(paint.albedo, color, inside)
     lid_shadow = 0.45 + 0.55 * step(0.0, 0.05, high - rise)

@@ -16,9 +16,9 @@ from torch import Tensor
 from ..errors import StyleSwapError
 from . import lighting, march, skin, textures
 from .camera import View, head_rotation, project, turn, view_pixels
+from .exact_landmarks import head_points
 from .geometry import build_shape
 from .kernels import BODY, EAGER, GLASSES, HAIR, OCCLUDER, SKIN, Kernels
-from .exact_landmarks import head_points
 from .march import Scene
 from .parameters import Attributes, Identities
 
@@ -144,8 +144,8 @@ def _render_chunk(
             )
         )
     march.finish_stragglers(scene, hits, fine.footprint)
-    layers = [_draw(*part, hit, grid, supersample) for part, hit in zip(parts, hits)]
-    image, mask, depth = (torch.cat(parts) for parts in zip(*layers))
+    layers = [_draw(*part, hit, grid, supersample) for part, hit in zip(parts, hits, strict=False)]
+    image, mask, depth = (torch.cat(parts) for parts in zip(*layers, strict=False))
     image = (image * 2.0 - 1.0 + sensor_noise(a, size)).clamp(-1.0, 1.0)
     points, dense = _frame_points(ids, a, frame_size)
     to_crop = window.transpose(1, 2)  # (N, 3, 2)

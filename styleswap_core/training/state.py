@@ -86,7 +86,7 @@ def create_state(config: TrainingConfig, device: torch.device) -> TrainingState:
 
 @torch.no_grad()
 def update_ema(state: TrainingState, decay: float) -> None:
-    """generator_ema = decay * generator_ema + (1 - decay) * generator. (Its buffers are constants.)"""
+    """generator_ema = decay * generator_ema + (1 - decay) * generator. (Its buffers are constants.)."""
     averaged, current = list(state.generator_ema.parameters()), list(state.generator.parameters())
     torch._foreach_lerp_(averaged, current, 1 - decay)
 

@@ -163,11 +163,10 @@ class _Run:
                 self._show()
             if save:
                 self._save()
-        if out_of_time:
-            if around.replica.is_main:
-                progress.write(
-                    f"stopped at step {step} of {config.steps}: the time is up; resume to go on", file=sys.stderr
-                )
+        if out_of_time and around.replica.is_main:
+            progress.write(
+                f"stopped at step {step} of {config.steps}: the time is up; resume to go on", file=sys.stderr
+            )
         return out_of_time
 
     def _out_of_time(self) -> bool:

@@ -49,7 +49,7 @@ def test_wrong_numbers_are_refused(server, own_nodes):
 def test_wrong_choices_are_refused(server, own_nodes):
     tried = 0
     for name, info in own_nodes.items():
-        for key, (kind, *options) in info["input"].get("required", {}).items():
+        for key, (kind, *_options) in info["input"].get("required", {}).items():
             if not (isinstance(kind, list) or kind == "COMBO"):
                 continue
             status, answer = server.post("/prompt", {"prompt": _alone(name, info, {key: "no such choice"})})

@@ -20,7 +20,7 @@ def square(size=64, low=24, high=40):
     return mask
 
 
-@pytest.mark.parametrize("pixels, side", [(0, 16), (5, 26), (-5, 6), (-9, 0), (100, 64)])
+@pytest.mark.parametrize(("pixels", "side"), [(0, 16), (5, 26), (-5, 6), (-9, 0), (100, 64)])
 def test_growing_moves_every_side(pixels, side):
     assert float(grow_mask(square(), pixels).sum()) == side**2
 

@@ -123,7 +123,7 @@ def test_values_out_of_range_are_clipped():
 
 
 @pytest.mark.parametrize(
-    "target, changed, mask, message",
+    ("target", "changed", "mask", "message"),
     [
         (torch.zeros(0, 8, 8, 3), torch.zeros(1, 8, 8, 3), torch.zeros(1, 8, 8), "at least one frame"),
         (torch.zeros(2, 8, 8, 3), torch.zeros(2, 8, 9, 3), torch.zeros(1, 8, 8), "8 x 8.*9 x 8"),

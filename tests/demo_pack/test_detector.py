@@ -225,7 +225,7 @@ def test_insightface_decodes_a_hand_set_detector(tmp_path):
     boxes, points = scrfd.detect(np.zeros((96, 64, 3), dtype=np.uint8))
     assert len(boxes) == 8 * 12 + 4 * 6 + 2 * 3
     assert boxes[:, 4] == pytest.approx(1 / (1 + np.exp(-3.0)), abs=1e-4)
-    for stride, size, offset, count in ((8, 80, 0.0, 96), (16, 160, 0.5, 24), (32, 320, 1.5, 6)):
+    for _stride, size, offset, count in ((8, 80, 0.0, 96), (16, 160, 0.5, 24), (32, 320, 1.5, 6)):
         mine = np.isclose(boxes[:, 2] - boxes[:, 0], 0.2 * size, atol=1e-2)
         assert mine.sum() == count
         first = np.flatnonzero(mine)[np.lexsort((boxes[mine, 0], boxes[mine, 1]))[0]]

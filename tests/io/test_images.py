@@ -39,7 +39,7 @@ def test_other_formats_come_back_similar(tmp_path, suffix):
 
 
 @pytest.mark.parametrize(
-    "orientation, undo",
+    ("orientation", "undo"),
     [
         (1, lambda a: a),
         (2, lambda a: a[:, ::-1]),
@@ -95,7 +95,7 @@ def test_palette_with_transparency(tmp_path):
     assert np.array_equal(loaded[3, 3], (255, 255, 255)) and np.array_equal(loaded[3, 15], (10, 20, 30))
 
 
-@pytest.mark.parametrize("mode, value", [("CMYK", (0, 255, 255, 0)), ("1", 1), ("YCbCr", (128, 128, 128))])
+@pytest.mark.parametrize(("mode", "value"), [("CMYK", (0, 255, 255, 0)), ("1", 1), ("YCbCr", (128, 128, 128))])
 def test_other_modes_become_rgb(tmp_path, mode, value):
     suffix = ".tif" if mode in ("CMYK", "YCbCr") else ".png"
     Image.new(mode, (20, 20), value).save(tmp_path / f"a{suffix}")
@@ -124,7 +124,7 @@ def _floating(path):
 
 
 @pytest.mark.parametrize(
-    "name, make, words",
+    ("name", "make", "words"),
     [
         ("a.png", lambda path: None, "does not exist"),
         ("a.png", lambda path: path.mkdir(), "folder"),
@@ -189,7 +189,7 @@ def test_values_out_of_range_are_clipped(value):
 
 
 @pytest.mark.parametrize(
-    "convert, value",
+    ("convert", "value"),
     [
         (from_uint8, np.zeros((4, 4), np.uint8)),
         (from_uint8, np.zeros((4, 4, 3), np.float32)),

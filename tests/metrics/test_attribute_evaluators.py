@@ -11,8 +11,8 @@ from styleswap_core.faces.detected import DetectedFace
 from styleswap_core.faces.landmarks import SOLID, load_landmark_model
 from styleswap_core.faces.packs import DEMO_PACK
 from styleswap_core.metrics.attribute_evaluators import LandmarkJudge, PointsJudge, angle_distance, expression_distances
-from styleswap_core.synthetic.geometry import build_shape
 from styleswap_core.synthetic.exact_landmarks import head_points
+from styleswap_core.synthetic.geometry import build_shape
 from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
 from styleswap_core.synthetic.world import five_points
 

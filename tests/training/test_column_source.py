@@ -62,7 +62,10 @@ def test_pairs_are_what_they_claim(columns, embeddings):
     data = source(columns, embeddings, batch=2000)
     draw = data.draw(0)
     seeds = columns.identity_seeds.reshape(-1)
-    column = lambda index: index // 3
+
+    def column(index):
+        return index // 3
+
     assert (column(draw.target) == column(draw.truth)).all()
     assert (seeds[draw.photo] == seeds[draw.truth]).all()
     assert (column(draw.photo) != column(draw.truth)).all(), "the embedding comes from another photo"

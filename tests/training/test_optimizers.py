@@ -92,7 +92,7 @@ def test_a_parameter_without_gradient_stays():
 
 
 @pytest.mark.parametrize(
-    "make", (lambda net: adam(net.parameters(), 0.002, (0.9, 0.99)), lambda net: MuonWithAdam(net, **RATES))
+    "make", [lambda net: adam(net.parameters(), 0.002, (0.9, 0.99)), lambda net: MuonWithAdam(net, **RATES)]
 )
 def test_the_factor_scales_every_group_from_its_full_rate(make):
     optimizer = make(small_network())

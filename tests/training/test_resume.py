@@ -84,7 +84,7 @@ def test_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, recogn
     config = tiny_config(steps=4, checkpoint_every=2)
     surroundings = Surroundings(ToySource(), CPU, recognizer)
     train(config, folder, surroundings)
-    newest, before = checkpoint_paths(folder.checkpoints)
+    newest, _before = checkpoint_paths(folder.checkpoints)
     expected = losses_by_step(folder)
     newest.write_bytes(newest.read_bytes()[:2000])
     assert train(config, folder, surroundings).step == 4

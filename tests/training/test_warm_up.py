@@ -89,7 +89,7 @@ def test_trained_discriminator_guides_before_it_learns_and_keeps_its_first_block
 def test_the_loop_starts_from_a_run_folder(tmp_path, trained, recognizer, capsys):
     config = tiny_config(steps=1, adversarial_start=1, init_discriminator_from=str(trained.root))
     state = train(config, RunFolder(tmp_path / "run"), Surroundings(ToySource(), CPU, recognizer))
-    source = torch.load(sorted(trained.checkpoints.glob("*.pt"))[-1], weights_only=True)["discriminator"]
+    source = torch.load(max(trained.checkpoints.glob("*.pt")), weights_only=True)["discriminator"]
     assert all(torch.equal(value, source[name]) for name, value in state.discriminator.state_dict().items())
     assert f"come from {trained.root}" in capsys.readouterr().err
 

@@ -1,5 +1,6 @@
 """How well an exported detector finds faces, decoded by insightface itself."""
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def _summary(canvas: int, scenes: int, found: list[tuple[float, bool, float]], f
     sizes, matched, errors = table[:, 0], table[:, 1], table[:, 2]
     required = sizes >= _SIZE_LIMITS[1]
     by_size = {}
-    for low, high in zip(_SIZE_LIMITS[:-1], _SIZE_LIMITS[1:], strict=True):
+    for low, high in itertools.pairwise(_SIZE_LIMITS):
         inside = (sizes >= low) & (sizes < high)
         if inside.any():
             by_size[f"{low:g}-{high:g}"] = round(float(matched[inside].mean()), 4)
