@@ -48,7 +48,7 @@ def load_any_identity(path: str | Path) -> Identity:
     path = Path(path)
     try:
         with safe_open(str(path), "pt") as stream:
-            foreign = not (stream.metadata() or {}).get("format") and "embedding" in stream
+            foreign = not (stream.metadata() or {}).get("format") and "embedding" in stream.keys()  # noqa: SIM118
             embedding = stream.get_tensor("embedding") if foreign else None
     except (SafetensorError, OSError):
         foreign, embedding = False, None

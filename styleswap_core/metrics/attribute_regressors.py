@@ -127,7 +127,7 @@ def load_regressor(path: str | Path) -> AttributeRegressor:
     try:
         with safe_open(str(path), framework="pt") as stream:
             header = stream.metadata() or {}
-            tensors = {name: stream.get_tensor(name) for name in stream}
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not iterable
     except (OSError, SafetensorError) as error:
         raise StyleSwapError(f"{path} is not a readable regressor file; {advice}") from error
     if header.get("format") != FORMAT:

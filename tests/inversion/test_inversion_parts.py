@@ -42,7 +42,7 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing():
     settings = InversionSettings(steps=50, warmup=0.2)
     factors = [settings.learning_rate_factor(step) for step in range(51)]
     assert 0 < factors[0] < factors[5] < factors[9] < factors[10] == 1.0
-    assert all(a > b for a, b in itertools.pairwise(factors))
+    assert all(a > b for a, b in itertools.pairwise(factors[10:]))
     assert factors[30] == pytest.approx(0.5) and factors[50] == pytest.approx(0.0)
 
 

@@ -59,8 +59,8 @@ def test_pipeline_swaps_what_is_found_and_leaves_the_rest():
 
 def test_a_detection_beside_the_face_is_no_hit():
     # Eyes to mouth are 10 px apart: a quarter of that is the limit.
-    assert is_hit(face([*POINTS, 2.4, 0]), POINTS)
-    assert not is_hit(face([*POINTS, 2.6, 0]), POINTS)
+    assert is_hit(face(POINTS + np.array([2.4, 0])), POINTS)
+    assert not is_hit(face(POINTS + np.array([2.6, 0])), POINTS)
 
 
 def test_another_recognizer_is_refused():
