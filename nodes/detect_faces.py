@@ -9,7 +9,7 @@ from comfy_api.latest import io, ui
 from ..styleswap_core.faces.choice import likeness_table
 from ..styleswap_core.faces.overlay import draw_faces
 from ..styleswap_core.io.images import bchw_to_bhwc, from_uint8
-from ..styleswap_core.pipeline.frames import references_for
+from ..styleswap_core.pipeline.swapper import references_for
 from .analysis import open_analysis
 from .host import frame_progress, result_device
 from .sockets import face_analysis_input, identity_input, make_schema, order_input, unknown_choice

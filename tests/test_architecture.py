@@ -81,6 +81,35 @@ def test_imports_point_down(path):
     assert not upward, f"{_name(path)} ({room}) imports {sorted(upward)}, which it does not stand on"
 
 
+@pytest.mark.parametrize("path", [*CORE_FILES, *PACK_FILES], ids=_name)
+def test_relative_imports_exist(path):
+    """Nodes import inside functions and inside ComfyUI only, where no other test without ComfyUI would see a misspelled name."""
+    for node in ast.walk(_tree(path)):
+        if not isinstance(node, ast.ImportFrom) or node.level == 0:
+            continue
+        package = path.parents[node.level - 1]
+        module = package.joinpath(*node.module.split(".")) if node.module else package
+        source = next((file for file in (module.with_suffix(".py"), module / "__init__.py") if file.is_file()), None)
+        assert source, f"{_name(path)}:{node.lineno} imports {node.module}, which does not exist"
+        missing = {alias.name for alias in node.names if not (module / f"{alias.name}.py").is_file()}
+        missing -= _names_bound(source) | {file.name for file in module.glob("*/__init__.py")}
+        assert not missing, f"{_name(path)}:{node.lineno} imports {sorted(missing)}, which {_name(source)} lacks"
+
+
+def _names_bound(path: Path) -> set[str]:
+    """Names at the top level of a module."""
+    bound = set()
+    for node in _tree(path).body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            bound.add(node.name)
+        else:
+            bound |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+            bound |= {
+                (part.asname or part.name).split(".")[0] for part in ast.walk(node) if isinstance(part, ast.alias)
+            }
+    return bound
+
+
 def test_no_import_cycles():
     # The root package imports its public names lazily, so it is not part of the graph.
     root = CORE / "__init__.py"
