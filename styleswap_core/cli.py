@@ -36,7 +36,7 @@ COMMANDS = {
     "invert": Command(
         ".commands.invert_command", "optimize one person's identity for a model, once, for a better likeness later"
     ),
-    "evaluate": Command(".metrics.evaluate_command", "measure a generator against exact ground truth"),
+    "evaluate": Command(".commands.evaluate_command", "measure a generator against exact ground truth"),
     "render": Command(".commands.render_command", "pictures, sheets and training data of the face world"),
     "prepare": Command(".commands.prepare_command", "make a training set out of your own pictures and videos"),
     "train": Command(".training.train_command", "train a generator"),

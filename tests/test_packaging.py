@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import styleswap_core
+from styleswap_core.io.assets import ASSETS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,7 +24,6 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
-ASSETS = ROOT / "styleswap_core" / "assets"
 MAX_ASSET_BYTES = 40 * 1000 * 1000
 
 

@@ -21,12 +21,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import StyleSwapError
+from ..io.assets import ASSETS
 from ..io.files import atomic_write, file_sha256
 from ..model import Generator, GeneratorConfig
 
 FORMAT = "styleswap-generator"
 VERSION = 1
-DEMO_MODEL = Path(__file__).resolve().parents[1] / "assets" / "generator.safetensors"
+DEMO_MODEL = ASSETS / "generator.safetensors"
 """The generator that is part of the package; it was trained on rendered faces."""
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..faces.packs import DEMO_PACK, LICENSE_NOTE
+from ..io.assets import ASSETS
 
 PACKAGES = (
     "torch",
@@ -32,7 +33,6 @@ STAND_INS = {
     "onnxruntime": ("onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-silicon"),
     "opencv-python": ("opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
 }
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
 PACK_FOLDERS = (Path("~/.insightface/models").expanduser(), Path("models/insightface/models"))
 # Of ComfyUI's folder, where this package lies in custom_nodes/NAME.
 _ABOVE_CUSTOM_NODES = ASSETS.parents[2:4]

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StyleSwapError
+from ..io.assets import ASSETS
 
-DEMO_PACK = Path(__file__).resolve().parent.parent / "assets" / "demo_pack"
+DEMO_PACK = ASSETS / "demo_pack"
 """The detector and the recognizer that come with the package; they know rendered faces."""
 
 LICENSE_NOTE = "insightface's pretrained packs, buffalo_l among them, are licensed for non-commercial research only"

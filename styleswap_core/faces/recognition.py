@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..errors import StyleSwapError
+from ..io.assets import ASSETS
 from ..io.files import file_sha256
 from .alignment import estimate_similarity, recognizer_points
 from .packs import default_providers, load_errors, stdout_to_stderr
@@ -16,7 +17,7 @@ from .recognizer_id import RecognizerId
 # The largest picture that is analyzed as it is; beyond, memory and the detector's plain subsampling do harm.
 MAX_ANALYZED_SIDE = 2048
 
-SHIPPED_JUDGE = Path(__file__).resolve().parent.parent / "assets" / "judge.onnx"
+SHIPPED_JUDGE = ASSETS / "judge.onnx"
 """The second recognizer that comes with the package, for evaluation alone; it knows rendered faces."""
 
 

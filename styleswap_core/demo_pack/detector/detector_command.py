@@ -5,10 +5,11 @@ import dataclasses
 import json
 from pathlib import Path
 
+from ...io.assets import ASSETS
 from .detector_config import DetectorConfig
 from .detector_training import train_detector
 
-_OUTPUT = Path(__file__).resolve().parents[2] / "assets" / "demo_pack" / "det_demo.onnx"
+_OUTPUT = ASSETS / "demo_pack" / "det_demo.onnx"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

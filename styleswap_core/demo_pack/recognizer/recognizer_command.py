@@ -5,12 +5,12 @@ import dataclasses
 import json
 from pathlib import Path
 
+from ...io.assets import ASSETS
 from .recognizer_config import RecognizerConfig, judge_config
 from .recognizer_training import train_recognizer
 
-_ASSETS = Path(__file__).resolve().parents[2] / "assets"
-_OUTPUT = _ASSETS / "demo_pack" / "arcface_demo.onnx"
-_JUDGE_OUTPUT = _ASSETS / "judge.onnx"
+_OUTPUT = ASSETS / "demo_pack" / "arcface_demo.onnx"
+_JUDGE_OUTPUT = ASSETS / "judge.onnx"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,21 +15,21 @@ from ..faces.analysis import InsightFaceAnalyzer, load_face_analysis
 from ..faces.arcface import TorchRecognizer
 from ..faces.recognition import SHIPPED_JUDGE
 from ..inversion import InversionSettings
+from ..io.assets import ASSETS
 from ..io.files import file_sha256
 from ..io.images import PROVENANCE_KEY, PROVENANCE_SYNTHETIC
+from ..metrics.attribute_regressors import load_regressor
+from ..metrics.bounds import INVERSION_BOUNDS, SYNTHETIC_BOUNDS
+from ..metrics.evaluated_swappers import aligned_swapper, check_pack, pipeline_swapper
+from ..metrics.evaluation_report import Report, check_out, markdown, sheet_path, write
+from ..metrics.evaluation_sheet import swap_sheet
+from ..metrics.inversion_table import inversion_table
+from ..metrics.streams import default_workers
+from ..metrics.suite_inversion import Files, InversionSuite, evaluate_inversion
+from ..metrics.suite_synthetic import DEFAULT_SEED, Panel, Settings, evaluate
 from ..model import Generator
-from .attribute_regressors import load_regressor
-from .bounds import INVERSION_BOUNDS, SYNTHETIC_BOUNDS
-from .evaluated_swappers import aligned_swapper, check_pack, pipeline_swapper
-from .evaluation_report import Report, check_out, markdown, sheet_path, write
-from .evaluation_sheet import swap_sheet
-from .inversion_table import inversion_table
-from .samples_command import add_trial_arguments, run_pairs, run_videos
-from .streams import default_workers
-from .suite_inversion import Files, InversionSuite, evaluate_inversion
-from .suite_synthetic import DEFAULT_SEED, Panel, Settings, evaluate
+from .evaluate_samples import add_trial_arguments, run_pairs, run_videos
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
 EXIT_MISSED = 1
 
 

@@ -14,16 +14,16 @@ from ..faces.landmarks import SOLID, load_landmark_model
 from ..faces.packs import find_pack
 from ..faces.recognition import SHIPPED_JUDGE, OnnxRecognizer
 from ..io.files import file_sha256
-from .attribute_evaluators import AttributeJudge, LandmarkJudge, PointsJudge, RegressorJudge
-from .attribute_regressors import load_regressor
-from .evaluated_swappers import FaceSwapper, check_pack, face_swapper
-from .evaluation_report import Report, number
-from .frechet import PIXEL_RANGES, FeatureNetwork
-from .pair_files import read_pairs
-from .result_videos import videos_in
-from .samples import Judges, Outcome
-from .suite_pairs import PairSuite, evaluate_pairs
-from .suite_videos import VideoSuite, evaluate_videos, pairs_of_results, pairs_of_rows
+from ..metrics.attribute_evaluators import AttributeJudge, LandmarkJudge, PointsJudge, RegressorJudge
+from ..metrics.attribute_regressors import load_regressor
+from ..metrics.evaluated_swappers import FaceSwapper, check_pack, face_swapper
+from ..metrics.evaluation_report import Report, number
+from ..metrics.frechet import PIXEL_RANGES, FeatureNetwork
+from ..metrics.pair_files import read_pairs
+from ..metrics.result_videos import videos_in
+from ..metrics.samples import Judges, Outcome
+from ..metrics.suite_pairs import PairSuite, evaluate_pairs
+from ..metrics.suite_videos import VideoSuite, evaluate_videos, pairs_of_results, pairs_of_rows
 
 SHEET_ROWS = 3
 _FEATURES_OF_JUDGE = "judge"
