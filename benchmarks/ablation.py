@@ -70,24 +70,22 @@ def _flat(settings: dict) -> dict:
 
 _PHOTOGRAPHS = _flat(photographs.SETTINGS)
 _UNPAIRED: dict[str, dict] = {
-    "exact swaps shown": {"weights.swap_sharpness": 2.0},
+    "with exact swaps": {"weights.swap_sharpness": 2.0},
     "the paper's own terms": _PAPER,
-    "swapped back alone": {
+    "back-translation alone": {
         **_PHOTOGRAPHS,
         "hidden_share": 0.0,
         "agreeing_share": 0.0,
-        "recoloured": False,
         "back_translated_share": 0.5,
     },
-    "hidden and swapped back, no agreement": {**_PHOTOGRAPHS, "agreeing_share": 0.0},
-    "surroundings in their own colors": {**_PHOTOGRAPHS, "recoloured": False},
+    "covered faces and back-translation, no agreement": {**_PHOTOGRAPHS, "agreeing_share": 0.0},
     "default for photographs": _PHOTOGRAPHS,
-    "the same, a quarter of each batch from the face world": {**_PHOTOGRAPHS, "world_share": 0.25},
+    "the default, with a quarter of each batch from the face world": {**_PHOTOGRAPHS, "world_share": 0.25},
 }
 TITLES = {
-    "architecture": "Ablation\n\nEvery variant differs from the first in what its name says, and is trained and measured alike:",
-    "unpaired": "Training without exact swaps\n\nThe face world knows every exact swap. Here it is hidden from training, as it is in "
-    "photographs, and judges the result:",
+    "architecture": "Ablation\n\nEvery variant differs from the first as its name states; all are trained and evaluated in the same way:",
+    "unpaired": "Training without exact swaps\n\nThe face world has the exact result of every swap. In this study, as with "
+    "photographs, training does not see it; only the evaluation does:",
 }
 STUDIES = {"architecture": _ARCHITECTURE, "unpaired": _UNPAIRED}
 KEYS = (

@@ -1,4 +1,4 @@
-"""Faces hidden behind a cover, and surroundings in other colors: pictures from which a face cannot be copied.
+"""Faces hidden behind a cover: pictures from which a face cannot be copied.
 
 Inside the face a cover leaves the course of the light, blurred and gray, about a random color, and bends the outline:
 features and skin are gone. Bending faces is how autoencoders learn the swaps of two people (the open face-swapping programs);
@@ -17,18 +17,14 @@ from torch import Tensor
 
 from .batches import random_of_step
 
-# Streams of random numbers, beyond those of augmentation.Purpose.
-_COVERS, _COLORS = 16, 17
+# Stream of random numbers, beyond those of augmentation.Purpose.
+_COVERS = 16
 
 _SIZES = 0.1  # standard deviation of the logarithm of the face's width and height
 _BENDS = ((3, 0.03), (6, 0.015))  # points of a grid's side, standard deviation as a share of the picture's side
 _BLUR = 10  # the picture's side to the radius of the blur
 _LEVEL = 0.3  # standard deviation of a cover's mean brightness, RGB -1..1
 _TINTS = ((1, 0.08), (4, 0.08))  # as bends, for color added smoothly, RGB -1..1
-
-# Skin is dark or pale by the source and not by the neck below: surroundings get far from where they were.
-_AROUND_GAIN, _AROUND_BALANCE, _AROUND_OFFSET = 0.45, 0.2, 0.1
-_AROUND_SHARE = 0.5  # of the rows; the others stay as photographs are
 
 
 class Covers(NamedTuple):
@@ -49,17 +45,6 @@ class Covers(NamedTuple):
                 for entry in self
             )
         )
-
-
-class Colors(NamedTuple):
-    """Of n pictures: black stays black but for the offset. float32."""
-
-    gain: Tensor  # (n, 3, 1, 1)
-    offset: Tensor  # (n, 3, 1, 1) RGB -1..1
-
-    def rows(self, chosen: Tensor) -> "Colors":
-        """Some of them."""
-        return Colors(*(entry[chosen.cpu()] for entry in self))
 
 
 def draw_covers(count: int, seed: int, step: int, rows: slice = slice(None)) -> Covers:
@@ -101,28 +86,6 @@ def cover_faces(pictures: Tensor, masks: Tensor, covers: Covers) -> tuple[Tensor
         cover = (light + covers.level + sum(_smooth(grid, side) for grid in covers.tints)).clamp(-1, 1)
         covered = torch.lerp(pictures, cover, smoothed(mask, _edge(side)))
     return covered.contiguous(memory_format=torch.channels_last), mask
-
-
-def draw_colors(count: int, seed: int, step: int, rows: slice = slice(None)) -> Colors:
-    """Random colors for the surroundings of `rows` of a batch of `count`; in a part of them none change."""
-    random = random_of_step(seed, step, _COLORS)
-    gain = np.exp(
-        _AROUND_GAIN * random.standard_normal((count, 1, 1, 1))
-        + _AROUND_BALANCE * random.standard_normal((count, 3, 1, 1))
-    )
-    offset = _AROUND_OFFSET * random.standard_normal((count, 3, 1, 1))
-    changed = random.random((count, 1, 1, 1)) < _AROUND_SHARE
-    drawn = np.where(changed, gain, 1.0), np.where(changed, offset, 0.0)
-    return Colors(*(torch.from_numpy(values.astype(np.float32)[rows]) for values in drawn))
-
-
-def recolor_surroundings(pictures: Tensor, masks: Tensor, colors: Colors) -> Tensor:
-    """Other colors around the faces, (B, 3, S, S) RGB -1..1 -> the same shape; the faces (masks > 0) keep theirs."""
-    gain, offset = (entry.to(pictures.device) for entry in colors)
-    with torch.autocast(pictures.device.type, enabled=False):
-        others = ((pictures + 1) * gain - 1 + offset).clamp(-1, 1)
-        recoloured = torch.lerp(others, pictures, smoothed(masks, _edge(pictures.shape[-1])))
-    return recoloured.contiguous(memory_format=torch.channels_last)
 
 
 def _bent(pictures: Tensor, masks: Tensor, covers: Covers) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,6 @@ SETTINGS: dict[str, Any] = {
     "hidden_share": 0.35,
     "back_translated_share": 0.25,
     "agreeing_share": 0.25,
-    "recoloured": True,
     "weights": {
         "adversarial": 0.0,
         "identity": 2.0,

@@ -27,7 +27,14 @@ from .process_group import Replica
 from .run_folder import RunFolder
 from .shard_source import ShardSource
 from .state import checkpoint_paths, generator_config, newest_checkpoint
-from .training_config import TrainingConfig, config_from_dict, config_to_dict, override, read_values
+from .training_config import (
+    REMOVED_SETTINGS,
+    TrainingConfig,
+    config_from_dict,
+    config_to_dict,
+    override,
+    read_values,
+)
 from .training_loop import Surroundings, train
 
 DEMO_RECOGNIZER = DEMO_PACK / "arcface_demo.onnx"
@@ -165,6 +172,8 @@ def _configuration(args: argparse.Namespace, folder: RunFolder | None) -> Traini
     if not begun and is_prepared(Path(str(values.get("data", "")) or ".")):
         values = on_photographs(values)
     config = config_from_dict(values, args.config or "--set")
+    for name in sorted(REMOVED_SETTINGS & values.keys()):
+        print(f"note: the setting {name} no longer exists and is ignored", file=sys.stderr)
     if begun:
         now = config_to_dict(config)
         for name in sorted(name for name in now if stored.get(name) != now[name]):

@@ -79,6 +79,8 @@ _SHARES = (
     "agreeing_share",
     "world_share",
 )
+# Settings of earlier versions that no longer exist. They are ignored, so that old configurations and runs still load.
+REMOVED_SETTINGS = frozenset({"recoloured"})
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,6 @@ class TrainingConfig:
     back_translation_start: int = 300  # steps: of a network that knows nothing there is nothing to learn
     agreeing_share: float = 0.0
     agreeing_start: int = 150
-    recoloured: bool = False  # surroundings, in half of the rows
     face_weight: float = 3.0  # of pixels inside the face against those outside
     feature_weight: float = 1.0  # of pixels near eyes and mouth against the rest of the face
     weights: LossWeights = field(default_factory=LossWeights)
@@ -241,12 +242,13 @@ def config_to_dict(config: TrainingConfig) -> dict[str, Any]:
 
 
 def config_from_dict(values: dict[str, Any], origin: str = "training configuration") -> TrainingConfig:
-    """The configuration from plain values; absent keys take their defaults.
+    """The configuration from plain values; absent keys take their defaults, `REMOVED_SETTINGS` are ignored.
 
     Raises:
         StyleSwapError: an unknown key or a value of the wrong type, named with `origin`.
     """
-    return _build(TrainingConfig, values, origin)
+    kept = {name: value for name, value in values.items() if name not in REMOVED_SETTINGS}
+    return _build(TrainingConfig, kept, origin)
 
 
 def load_config(path: str | Path) -> TrainingConfig:

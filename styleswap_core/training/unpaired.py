@@ -2,7 +2,7 @@
 
 Photographs show no one with another's face, so the paper's losses judge a swap by likeness and realism alone. A network
 that copies the target's features through its attributes is hardly contradicted: it learns to copy, and to please the
-recognizer by blotches. Four kinds of rows contradict it, each with a picture as its truth:
+recognizer by blotches. Three kinds of rows contradict it, each with a picture as its truth:
 
 - *Hidden*: the target's face is covered (hiding.py), the source is the target's own person, the truth is the photograph.
   What a face looks like can come from the embedding alone.
@@ -13,10 +13,8 @@ recognizer by blotches. Four kinds of rows contradict it, each with a picture as
   2018). The target is the network's own swap, without gradient, the source is the target's own person, the truth is the
   photograph, with its expression, pixel by pixel. Alone, this teaches a network that copies to go on copying; it begins
   when the first two have made swaps that differ from their targets.
-- *Recoloured*: in half of the rows the surroundings change their colors, in target and truth alike. In every
-  photograph the neck has the face's skin; in a swap it has not.
 
-Rows of which the truth is known stay as they are: same identity, but for the colors around, and the face world.
+Rows of which the truth is known stay as they are: same identity, and the face world.
 """
 
 import dataclasses
@@ -26,7 +24,7 @@ import torch
 from torch import Tensor
 
 from .batches import Batch
-from .face_occlusion import cover_faces, draw_colors, draw_covers, recolor_surroundings, smoothed
+from .face_occlusion import cover_faces, draw_covers, smoothed
 from .training_config import TrainingConfig
 
 # The picture's side to the radius of the blur that keeps what rows agree upon.
@@ -57,8 +55,6 @@ def teach_unpaired(
         with torch.no_grad():
             return generator(target, id_embedding).image.float()
 
-    if config.recoloured:
-        batch = recolor(config, step, batch, rows)
     if step >= config.agreeing_start:
         batch = agree(config, step, batch, _unknown(batch, 0, agreeing, rows), paint, rows)
     if step >= config.back_translation_start:
@@ -108,19 +104,6 @@ def agree(
     own = paint(batch.target[chosen], id_embedding)
     truth = own + smoothed(paint(covered, id_embedding) - own, own.shape[-1] // _COARSE)
     return _replace(batch, chosen, truth=truth)
-
-
-def recolor(config: TrainingConfig, step: int, batch: Batch, rows: slice = slice(None)) -> Batch:
-    """All rows but those that show an exact swap, with other colors around the face in target and truth."""
-    chosen = (batch.same_identity | ~batch.truth_known).nonzero().flatten()
-    if not len(chosen):
-        return batch
-    drawn = draw_colors(config.batch, config.seed, step, rows).rows(chosen)
-    # The truth of these rows is the target, or fills the place.
-    pictures = recolor_surroundings(batch.target[chosen], batch.face_mask[chosen], drawn)
-    return dataclasses.replace(
-        batch, target=batch.target.index_copy(0, chosen, pictures), truth=batch.truth.index_copy(0, chosen, pictures)
-    )
 
 
 def _unknown(batch: Batch, first: int, last: int, rows: slice) -> Tensor:

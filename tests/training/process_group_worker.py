@@ -42,7 +42,6 @@ CONFIG = tiny_config(
     hidden_share=0.25,
     agreeing_share=0.25,
     agreeing_start=1,
-    recoloured=True,
     augment="ada",
     augment_probability=0.5,
     augment_ramp_images=200.0,

@@ -154,8 +154,10 @@ def test_train_command(columns, tmp_path, capsys):
     # A folder in use is not overwritten; resuming takes the stored settings, and says what is changed.
     assert main(words) == 2
     assert "holds a run already" in capsys.readouterr().err
-    assert main([*words, "--resume", "--set", "steps=5"]) == 0
-    assert "steps 3 -> 5" in capsys.readouterr().err
+    assert main([*words, "--resume", "--set", "steps=5", "--set", "recoloured=true"]) == 0
+    notices = capsys.readouterr().err
+    assert "steps 3 -> 5" in notices
+    assert "note: the setting recoloured no longer exists and is ignored\n" in notices
     assert load_generator(run / "generator_ema.safetensors")[1]["training_steps"] == 5
 
 

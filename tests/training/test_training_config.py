@@ -61,6 +61,10 @@ def test_unknown_settings_and_malformed_tables(values):
     refuse(values)
 
 
+def test_settings_of_earlier_versions_are_ignored():
+    assert config_from_dict({"recoloured": True, "steps": 7}) == TrainingConfig(steps=7)
+
+
 @pytest.mark.parametrize(
     ("assignment", "name", "value"),
     [
