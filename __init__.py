@@ -1,18 +1,18 @@
-"""StyleSwap for ComfyUI: the pack's door.
+"""Entry point of the node pack.
 
-ComfyUI calls `comfy_entrypoint` once when it loads the pack. Everything is imported inside it, so that test
+ComfyUI calls `comfy_entrypoint` once, when it loads the pack. Everything is imported inside that function, so that test
 collection and other tools can import this folder without ComfyUI.
 """
 
 WEB_DIRECTORY = "./web"
-"""Help pages of the nodes (`web/docs`), served by ComfyUI."""
+"""Folder that ComfyUI serves: the help pages of the nodes (`web/docs`)."""
 
 
 async def comfy_entrypoint() -> object:
-    """Return the pack's `ComfyExtension`, which lists the nodes.
+    """The pack's `ComfyExtension`, which lists the nodes.
 
     Raises:
-        ImportError: called outside ComfyUI (there is no `comfy_api`).
+        ImportError: Called outside ComfyUI, where there is no `comfy_api`.
     """
     from .nodes import create_extension
 

@@ -1,65 +1,58 @@
-"""ComfyUI's side of the pack: the list of nodes. `comfy_api` is imported only when ComfyUI asks for it."""
+"""ComfyUI side of the pack: the list of nodes. `comfy_api` is imported only when ComfyUI asks for the nodes."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from comfy_api.latest import ComfyExtension
 
 
 def node_classes() -> list[type]:
     """Classes of the pack's nodes, in menu order.
 
     Raises:
-        ImportError: called outside ComfyUI (there is no `comfy_api`).
+        ImportError: Called outside ComfyUI, where there is no `comfy_api`.
     """
     from . import (
-        blend_with_mask as blend,
-    )
-    from . import (
-        detect_faces as detect,
-    )
-    from . import (
-        identities as identity,
-    )
-    from . import (
+        blend_with_mask,
+        detect_faces,
+        identities,
         identity_files,
         invert_identity,
         loaders,
-    )
-    from . import (
-        save_image as save,
-    )
-    from . import (
-        swap_face as swap,
-    )
-    from . import (
-        synthetic_face as synthetic,
+        save_image,
+        swap_face,
+        synthetic_face,
     )
 
     return [
         loaders.LoadModel,
         loaders.LoadFaceAnalysis,
-        detect.DetectFaces,
-        swap.SwapFace,
-        identity.ExtractArcFaceID,
-        identity.IdentityList,
-        identity.BlendIdentities,
-        identity.CompareIdentity,
+        detect_faces.DetectFaces,
+        swap_face.SwapFace,
+        identities.ExtractArcFaceID,
+        identities.IdentityList,
+        identities.BlendIdentities,
+        identities.CompareIdentity,
         invert_identity.InvertIdentity,
         identity_files.SaveIdentity,
         identity_files.LoadIdentity,
-        blend.BlendWithMask,
-        synthetic.SyntheticFace,
-        save.SaveImage,
+        blend_with_mask.BlendWithMask,
+        synthetic_face.SyntheticFace,
+        save_image.SaveImage,
     ]
 
 
-def create_extension():
-    """Register the pack's model folders and build the `ComfyExtension` that `comfy_entrypoint` hands to ComfyUI.
+def create_extension() -> "ComfyExtension":
+    """Register the pack's model folders and build its `ComfyExtension`.
 
     Raises:
-        ImportError: called outside ComfyUI (there is no `comfy_api`).
+        ImportError: Called outside ComfyUI, where there is no `comfy_api`.
     """
     from comfy_api.latest import ComfyExtension
 
     from .folders import register_folders
 
-    # Not in the extension's `on_load`: ComfyUI 0.3.64 does not call it.
+    # Not in the extension's `on_load`, which ComfyUI 0.3.64 does not call.
     register_folders()
 
     class StyleSwapExtension(ComfyExtension):

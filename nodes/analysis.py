@@ -1,12 +1,12 @@
-"""The face analysis that travels between nodes. Imports insightface only when faces are looked for."""
+"""The face analysis that travels between nodes. Imports insightface only when faces are detected."""
 
 import importlib.util
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..styleswap_core.errors import StyleSwapError
 
@@ -14,75 +14,77 @@ if TYPE_CHECKING:
     from ..styleswap_core.faces.analysis import InsightFaceAnalyzer
 
 PROVIDERS = {"CPU": ("CPUExecutionProvider",), "CUDA": ("CUDAExecutionProvider", "CPUExecutionProvider")}
-# Package -> the module that it brings.
-_NEEDED = {"insightface": "insightface", "opencv-python": "cv2", "onnxruntime": "onnxruntime"}
+# Package -> module that it provides.
+_REQUIRED = {"insightface": "insightface", "opencv-python": "cv2", "onnxruntime": "onnxruntime"}
 _REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"
 
 
 @dataclass(eq=False)
 class LoadedAnalysis:
-    """A pack and how it runs; what Load Face Analysis gives.
+    """An insightface pack and how it runs; output of Load Face Analysis.
 
-    ONNX Runtime's sessions are outside of ComfyUI's memory management: on the CPU they stay, on the GPU they are
-    given back whenever a node is done with them.
+    ComfyUI does not manage the memory of ONNX Runtime's sessions: on the CPU they are kept, on the GPU each node frees
+    them when it is done.
+
+    Attributes:
+        folder: Folder of the pack.
+        det_size: Edge length of the detector's input in pixels; None for automatic.
+        det_thresh: Minimum confidence of a face, 0..1.
+        run_on: Key of PROVIDERS.
     """
 
     folder: Path
     det_size: int | None = None
     det_thresh: float = 0.5
     run_on: str = "CPU"
-    _kept: Any = field(default=None, repr=False)
+    _kept: "InsightFaceAnalyzer | None" = field(default=None, init=False, repr=False)
 
     @contextmanager
     def open(self) -> Iterator["InsightFaceAnalyzer"]:
-        """The analyzer, for the time of a `with` block.
+        """Context manager for the analyzer.
 
         Raises:
-            StyleSwapError: the pack does not load, or cannot run where it should.
+            StyleSwapError: The pack does not load, or cannot run on `run_on`.
         """
-        analyzer = self._kept
-        if analyzer is None:
-            analyzer = _analysis_module().load_face_analysis(
-                self.folder, providers=PROVIDERS[self.run_on], det_size=self.det_size, det_thresh=self.det_thresh
-            )
+        analyzer = self._kept or self._load()
         if self.run_on == "CPU":
             self._kept = analyzer
         yield analyzer
 
+    def _load(self) -> "InsightFaceAnalyzer":
+        _check_packages()
+        from ..styleswap_core.faces.analysis import load_face_analysis
+
+        return load_face_analysis(
+            self.folder, providers=PROVIDERS[self.run_on], det_size=self.det_size, det_thresh=self.det_thresh
+        )
+
 
 @contextmanager
-def open_analysis(value: Any) -> Iterator["InsightFaceAnalyzer"]:
-    """The analyzer of a face-analysis socket: this pack's, or an insightface `FaceAnalysis` of another pack.
+def open_analysis(value: object) -> Iterator["InsightFaceAnalyzer"]:
+    """Context manager for the analyzer in a face-analysis socket: this pack's, or another pack's `FaceAnalysis`.
 
     Raises:
-        StyleSwapError: neither of the two, or it does not load.
+        StyleSwapError: Another kind of value, or an analysis that does not load.
     """
     if isinstance(value, LoadedAnalysis):
         with value.open() as analyzer:
             yield analyzer
         return
-    yield _analysis_module().adopt_face_analysis(value)
+    _check_packages()
+    from ..styleswap_core.faces.analysis import adopt_face_analysis
 
-
-def find_pack(pack: str | None, roots: Sequence[str], allow_download: bool) -> Path:
-    """The folder of a pack: see `styleswap_core.faces.packs.find_pack`."""
-    from ..styleswap_core.faces.packs import find_pack as find
-
-    return find(pack, roots, allow_download)
+    yield adopt_face_analysis(value)
 
 
 def missing_packages() -> list[str]:
-    """Names of the packages of requirements.txt that are not installed; nothing is imported to find out."""
-    return [name for name, module in _NEEDED.items() if importlib.util.find_spec(module) is None]
+    """Required packages that are not installed, found without importing any."""
+    return [name for name, module in _REQUIRED.items() if importlib.util.find_spec(module) is None]
 
 
-def _analysis_module() -> Any:
-    """The core's module, whose import needs packages that ComfyUI does not bring."""
+def _check_packages() -> None:
     if missing := missing_packages():
         raise StyleSwapError(
-            f"finding faces needs {', '.join(missing)}, not installed here; run"
-            f' "{sys.executable}" -m pip install -r "{_REQUIREMENTS}" and start ComfyUI again'
+            f"face detection needs {', '.join(missing)}, not installed here; run"
+            f' "{sys.executable}" -m pip install -r "{_REQUIREMENTS}" and restart ComfyUI'
         )
-    from ..styleswap_core.faces import analysis
-
-    return analysis

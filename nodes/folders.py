@@ -1,4 +1,4 @@
-"""Where the pack's files lie among ComfyUI's model folders, and what is in them."""
+"""The pack's model folders in ComfyUI, and the files in them."""
 
 import os
 from pathlib import Path
@@ -10,21 +10,22 @@ from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.packs import PUBLISHED, list_packs
 
 DEMO = "demo (built in)"
-"""Choice of what ships with the pack."""
+"""Choice of the model and the pack that are part of this repository."""
 
 NO_IDENTITY = "(none saved yet)"
+"""Only choice of Load Identity while there is no identity file."""
 
 _GENERATORS = "styleswap"
 _IDENTITIES = "styleswap_identities"
 _INSIGHTFACE = "insightface"
 _IDENTITY_SUBFOLDER = "identities"
-# Checkpoints of other programs are listed, so that choosing one says how to convert it.
+# Checkpoints of other programs are listed too: choosing one raises an error that says how to convert it.
 _GENERATOR_SUFFIXES = {".safetensors", ".pth", ".pt", ".ckpt", ".pdparams"}
 _IDENTITY_SUFFIXES = {".safetensors"}
 
 
 def register_folders() -> None:
-    """Tell ComfyUI about the folders, adding to what `extra_model_paths.yaml` named; no file is touched."""
+    """Register the folders with ComfyUI, in addition to those of `extra_model_paths.yaml`; no file is touched."""
     models = Path(folder_paths.models_dir)
     folder_paths.add_model_folder_path(_GENERATORS, str(models / "styleswap"), is_default=True)
     _set_suffixes(_GENERATORS, _GENERATOR_SUFFIXES)
@@ -36,7 +37,7 @@ def register_folders() -> None:
 
 
 def _set_suffixes(name: str, suffixes: set[str]) -> None:
-    """Without a set of its own, ComfyUI would list every file of a folder that it does not know."""
+    """Limit a folder to some suffixes; ComfyUI lists every file of a folder that it does not know."""
     paths, _ = folder_paths.folder_names_and_paths[name]
     folder_paths.folder_names_and_paths[name] = (paths, suffixes)
 
@@ -48,10 +49,10 @@ def generator_names() -> list[str]:
 
 
 def generator_path(name: str) -> Path:
-    """File of a choice.
+    """File behind a choice of Load StyleSwap Model.
 
     Raises:
-        StyleSwapError: it is not there any more.
+        StyleSwapError: The file does not exist any more.
     """
     if name == DEMO:
         return DEMO_MODEL
@@ -59,12 +60,12 @@ def generator_path(name: str) -> Path:
 
 
 def pack_names() -> list[str]:
-    """Choices of Load Face Analysis: what is on disk, then what insightface publishes."""
+    """Choices of Load Face Analysis: the packs on disk, then those that insightface publishes."""
     return list(dict.fromkeys([DEMO, *list_packs(insightface_roots()), *PUBLISHED]))
 
 
 def insightface_roots() -> list[str]:
-    """Folders with `models/PACK` inside; a download goes to the first."""
+    """Folders that hold packs as `models/NAME`; downloads go to the first."""
     return [*folder_paths.get_folder_paths(_INSIGHTFACE), str(Path("~/.insightface").expanduser())]
 
 
@@ -74,28 +75,28 @@ def identity_names() -> list[str]:
 
 
 def identity_path(name: str) -> Path:
-    """File of a choice.
+    """File behind a choice of Load Identity.
 
     Raises:
-        StyleSwapError: there is none of that name.
+        StyleSwapError: There is no such file.
     """
     if name == NO_IDENTITY:
-        raise StyleSwapError("there is no saved identity yet; save one with Save Identity, then press R to see it here")
+        raise StyleSwapError("no identity has been saved yet; save one with Save Identity, then press R to refresh")
     return _existing(_IDENTITIES, name, "identity")
 
 
 def identity_folder() -> Path:
-    """Where identities are saved."""
+    """Folder in which identities are saved."""
     return Path(folder_paths.get_folder_paths(_IDENTITIES)[0])
 
 
 def reactor_folder() -> Path:
-    """Where ReActor keeps its face models."""
+    """Folder in which ReActor keeps its face models."""
     return Path(folder_paths.models_dir) / "reactor" / "faces"
 
 
 def file_state(path: Path) -> str:
-    """What changes when a file does: its path, size and time of modification."""
+    """Path, size and modification time of a file, which change when the file does."""
     try:
         stat = os.stat(path)
     except OSError:
@@ -108,6 +109,6 @@ def _existing(folder: str, name: str, kind: str) -> Path:
     if path is None:
         places = " or ".join(folder_paths.get_folder_paths(folder))
         raise StyleSwapError(
-            f"the {kind} {name!r} is not in {places} any more; put it back, or choose another (R refreshes)"
+            f"the {kind} {name!r} is not in {places}; restore the file, or choose another one (R refreshes the list)"
         )
     return Path(path)

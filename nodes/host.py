@@ -1,7 +1,8 @@
-"""ComfyUI's services for long work: progress, canceling, where results lie, a line of text in the node."""
+"""ComfyUI's services for long-running nodes: device of results, progress, cancellation, and text shown in a node."""
 
 import sys
 from collections.abc import Callable
+from typing import Protocol
 
 import comfy.model_management
 import comfy.utils
@@ -9,18 +10,26 @@ import torch
 from comfy_execution.utils import get_executing_context
 
 
+class _PromptServer(Protocol):
+    """Members of ComfyUI's `PromptServer` that are used here; older versions lack `send_progress_text`."""
+
+    client_id: str | None
+
+    def send_progress_text(self, text: str, node_id: str, sid: str) -> None: ...
+
+
 def result_device() -> torch.device:
-    """Where outputs belong."""
+    """Device on which ComfyUI expects the outputs of nodes."""
     return comfy.model_management.intermediate_device()
 
 
 def check_interrupted() -> None:
-    """Raise ComfyUI's InterruptProcessingException if the user has canceled."""
+    """Raise ComfyUI's `InterruptProcessingException` if the user has canceled."""
     comfy.model_management.throw_exception_if_processing_interrupted()
 
 
 def frame_progress(total: int) -> Callable[[int], None]:
-    """A function to call before step 0, 1, ... of `total`: it checks for canceling and moves the node's bar."""
+    """Callback for the start of step 0, 1, ... of `total`: checks for cancellation and moves the progress bar."""
     bar = comfy.utils.ProgressBar(total)
 
     def on_step(step: int) -> None:
@@ -31,10 +40,14 @@ def frame_progress(total: int) -> Callable[[int], None]:
 
 
 def show_text(text: str) -> None:
-    """Show a text in the node that runs, where there is a page to show it and this version of ComfyUI can."""
-    # Looked up, not imported: outside of a running server (in tests) there is no such module.
-    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    """Show text in the running node, if a browser is connected and this version of ComfyUI supports it."""
+    server = _prompt_server()
     context = get_executing_context()
-    if context is None or getattr(server, "client_id", None) is None or not hasattr(server, "send_progress_text"):
+    if server is None or context is None or server.client_id is None or not hasattr(server, "send_progress_text"):
         return
     server.send_progress_text(text, context.node_id, server.client_id)
+
+
+def _prompt_server() -> _PromptServer | None:
+    """The running server; looked up instead of imported, because tests of the nodes run without that module."""
+    return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)

@@ -8,73 +8,80 @@ from ..styleswap_core.identities.averaging import blend_identities, cosine_simil
 from ..styleswap_core.identities.extraction import average_sources, find_source_faces, separate_sources
 from ..styleswap_core.io.images import bchw_to_bhwc
 from .analysis import open_analysis
-from .detect_faces import PREVIEWS
+from .detect_faces import MAX_PREVIEWS
 from .host import frame_progress, result_device
 from .sockets import Identity, face_analysis_input, identity_input, make_schema, order_input, unknown_choice
 from .swap_reports import describe_separate, describe_sources
-from .values import as_identities, as_identity, count_pictures, picture_arrays
+from .values import as_identities, as_identity, count_images, image_arrays
 
-MORE_PICTURES = tuple(f"image_{number}" for number in range(2, 6))
-LIST_LENGTH = 8
-BLENDED = 4
+_MORE_IMAGES = tuple(f"image_{number}" for number in range(2, 6))
+_LIST_INPUTS = tuple(f"identity_{number}" for number in range(1, 9))
+_BLEND_INPUTS = tuple(f"identity_{number}" for number in range(1, 5))
+_BLEND_WEIGHTS = tuple(f"weight_{number}" for number in range(1, 5))
 
 
 class ExtractArcFaceID(io.ComfyNode):
-    """Pictures of a person -> identity."""
+    """Extracts identities from images."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Name, inputs and outputs, as ComfyUI shows them."""
+        """Schema of the node."""
         return make_schema(
             node_id="StyleSwap_ExtractArcFaceID",
             display_name="Extract ArcFace ID",
             category="StyleSwap/identity",
-            description="Makes an identity out of the faces in one or more pictures. Several faces of one person are averaged,"
-            " which is steadier than one picture; or each face gives an identity of its own.",
+            description="Extracts an identity from the faces in one or more images. Averaging several images of a"
+            " person is more robust than using one; alternatively, each face gives an identity of its own.",
             search_aliases=["face embedding", "source face", "arcface"],
             inputs=[
                 face_analysis_input(),
-                io.Image.Input("image", tooltip="Pictures of the source person; every picture of a batch is used"),
+                io.Image.Input("image", tooltip="Images of the source person; every image of a batch is used."),
                 io.Combo.Input(
                     "faces",
                     options=["largest", "all", "by index"],
                     default="largest",
-                    tooltip="Which faces of each picture",
+                    tooltip="Which faces of each image to use.",
                 ),
                 io.Int.Input(
-                    "index", default=0, min=0, max=99, tooltip="Number of the face, for by index; see Detect Faces"
+                    "index",
+                    default=0,
+                    min=0,
+                    max=99,
+                    tooltip="For by index: the number of the face, as shown by Detect Faces.",
                 ),
-                order_input("How the faces of each picture are numbered"),
+                order_input("How the faces in each image are numbered. largest: face 0 is the largest."),
                 io.Combo.Input(
                     "combine",
                     options=["average", "one per face"],
                     default="average",
-                    tooltip="average: one identity out of all faces. one per face: a list, for several people",
+                    tooltip="average: one identity from all faces. one per face: a list, for several people.",
                 ),
                 io.Combo.Input(
                     "outliers",
                     options=["keep", "leave out"],
                     default="keep",
-                    tooltip="Faces that look like another person than the rest are reported; leave them out of the"
-                    " average, or keep them",
+                    tooltip="Faces that look like a different person than the others: keep them in the average or leave"
+                    " them out. They are reported either way.",
                 ),
                 *(
-                    io.Image.Input(name, optional=True, tooltip="More pictures of the person, of any size")
-                    for name in MORE_PICTURES
+                    io.Image.Input(name, optional=True, tooltip="More images of the person, of any size.")
+                    for name in _MORE_IMAGES
                 ),
             ],
             outputs=[
-                Identity.Output("identity", display_name="identity", tooltip="For Swap Face"),
-                io.Image.Output("crops", display_name="crops", tooltip="The faces as the recognizer sees them"),
+                Identity.Output("identity", display_name="identity", tooltip="For Swap Face."),
+                io.Image.Output(
+                    "crops", display_name="crops", tooltip="The aligned faces as the recognizer sees them."
+                ),
                 io.String.Output(
-                    "report", display_name="report", tooltip="Which faces were used, and how well they agree"
+                    "report", display_name="report", tooltip="Which faces were used, and how well they agree."
                 ),
             ],
         )
 
     @classmethod
     def validate_inputs(cls, faces: str, order: str, combine: str, outliers: str) -> bool | str:
-        """True, or a sentence about a choice that is not offered."""
+        """True, or a message about the first unknown choice."""
         return unknown_choice(cls, faces=faces, order=order, combine=combine, outliers=outliers) or True
 
     @classmethod
@@ -89,16 +96,20 @@ class ExtractArcFaceID(io.ComfyNode):
         outliers: str,
         **more: torch.Tensor,
     ) -> io.NodeOutput:
-        """Image and `more` (B, H, W, 3 or 4) each -> one identity or a list of them, the aligned faces (N, S, S, 3), and a report.
+        """Extract identities from `image` and `more`, each (B, H, W, 3 or 4).
+
+        Returns:
+            One identity or a list of them, the aligned faces (N, S, S, 3), and a report.
 
         Raises:
-            StyleSwapError: no picture with the face that was asked for, or a pack without a recognizer.
+            StyleSwapError: No image shows a face that was asked for, or the pack has no recognizer.
         """
-        batches = [image, *(more.get(name) for name in MORE_PICTURES)]
+        batches = [image, *(more.get(name) for name in _MORE_IMAGES)]
         choice = FaceChoice(faces, order, (index,))
-        on_picture = frame_progress(count_pictures(*batches))
+        on_image = frame_progress(count_images(*batches))
+        identity: object
         with open_analysis(face_analysis) as analyzer:
-            found, problems = find_source_faces(picture_arrays(*batches), analyzer, choice, on_picture)
+            found, problems = find_source_faces(image_arrays(*batches), analyzer, choice, on_image)
             if combine == "one per face":
                 identity, report = separate_sources(found, analyzer), describe_separate(found, problems)
             else:
@@ -106,138 +117,162 @@ class ExtractArcFaceID(io.ComfyNode):
                 identity, similarities, outlying = average_sources(found, analyzer, left_out)
                 report = describe_sources(found, similarities, outlying, left_out, problems)
         crops = bchw_to_bhwc(torch.stack([source.crop for source in found])).to(result_device())
-        return io.NodeOutput(identity, crops, report, ui=ui.PreviewImage(crops[:PREVIEWS], cls=cls))
+        return io.NodeOutput(identity, crops, report, ui=ui.PreviewImage(crops[:MAX_PREVIEWS], cls=cls))
 
 
 class IdentityList(io.ComfyNode):
-    """Several identities on one wire."""
+    """Combines identities into a list."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Name, inputs and outputs, as ComfyUI shows them."""
+        """Schema of the node."""
         return make_schema(
             node_id="StyleSwap_IdentityList",
             display_name="Identity List",
             category="StyleSwap/identity",
-            description="Puts identities on one wire. Swap Face gives the first to the first chosen face, the second to the"
-            " second, and so on; as its reference, each goes to the face that looks most like it.",
+            description="Combines identities into a list. Swap Face gives the first identity to the first chosen face,"
+            " the second to the second, and so on; as a reference, each identity selects the face most like it.",
             search_aliases=["several faces", "multiple identities"],
             inputs=[
                 identity_input(
-                    f"identity_{number}", f"Number {number} of the list; a list is joined on", optional=number > 1
+                    name, f"Identity {number} of the list; a list is inserted as a whole.", optional=number > 1
                 )
-                for number in range(1, LIST_LENGTH + 1)
+                for number, name in enumerate(_LIST_INPUTS, start=1)
             ],
             outputs=[
                 Identity.Output(
-                    "identities", display_name="identities", tooltip="For identity or reference of Swap Face"
+                    "identities", display_name="identities", tooltip="For identity or reference of Swap Face."
                 )
             ],
         )
 
     @classmethod
     def execute(cls, **identities: object) -> io.NodeOutput:
-        """The identities of all connected sockets in their order, lists among them flattened.
+        """List the identities of all connected inputs in order; lists among them are flattened.
 
         Raises:
-            StyleSwapError: a value that is no identity.
+            StyleSwapError: A value that is not an identity.
         """
-        given = [
-            identities["identity_1"],
-            *(identities.get(f"identity_{number}") for number in range(2, LIST_LENGTH + 1)),
-        ]
-        # Some loaders of other packs give None where nothing was chosen: on an optional socket that is as if unconnected.
-        wanted = [value for place, value in enumerate(given) if place == 0 or value is not None]
-        return io.NodeOutput([one for value in wanted for one in as_identities(value)])
+        first, *others = (identities.get(name) for name in _LIST_INPUTS)
+        # Some loaders of other packs return None if nothing is chosen: on an optional input it counts as unconnected.
+        given = [first, *(value for value in others if value is not None)]
+        return io.NodeOutput([one for value in given for one in as_identities(value)])
 
 
 class BlendIdentities(io.ComfyNode):
-    """A person between persons."""
+    """Blends identities by weight."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Name, inputs and outputs, as ComfyUI shows them."""
+        """Schema of the node."""
         sockets = [
-            identity_input(f"identity_{number}", "An identity to mix; a list is averaged first", optional=number > 2)
-            for number in range(1, BLENDED + 1)
+            identity_input(name, "An identity to blend; a list is averaged first.", optional=number > 2)
+            for number, name in enumerate(_BLEND_INPUTS, start=1)
         ]
         weights = [
             io.Float.Input(
-                f"weight_{number}",
+                weight,
                 default=1.0,
                 min=0.0,
                 max=10.0,
                 step=0.05,
-                tooltip=f"Share of identity_{number}, relative to the other weights",
+                tooltip=f"Weight of {identity}, relative to the other weights.",
             )
-            for number in range(1, BLENDED + 1)
+            for weight, identity in zip(_BLEND_WEIGHTS, _BLEND_INPUTS, strict=True)
         ]
         return make_schema(
             node_id="StyleSwap_BlendIdentities",
             display_name="Blend Identities",
             category="StyleSwap/identity",
-            description="Mixes identities by weight into a face between them. All must come from one recognizer.",
+            description="Blends up to four identities by weight into a new one. All must come from the same"
+            " recognizer.",
             search_aliases=["mix faces", "average faces"],
             inputs=[*sockets[:2], *weights, *sockets[2:]],
             outputs=[
-                Identity.Output("identity", display_name="identity", tooltip="For Swap Face"),
-                io.String.Output("report", display_name="report", tooltip="How much the mix resembles each part"),
+                Identity.Output("identity", display_name="identity", tooltip="For Swap Face."),
+                io.String.Output(
+                    "report", display_name="report", tooltip="How much the blend resembles each identity."
+                ),
             ],
         )
 
     @classmethod
-    def execute(cls, **values: object) -> io.NodeOutput:
-        """The weighted mean of the connected identities, a list counting as its mean, and a report of the likeness to each.
+    def execute(
+        cls,
+        identity_1: object,
+        identity_2: object,
+        weight_1: float,
+        weight_2: float,
+        weight_3: float,
+        weight_4: float,
+        identity_3: object = None,
+        identity_4: object = None,
+    ) -> io.NodeOutput:
+        """Blend the connected identities; a list counts as its mean.
+
+        Returns:
+            The weighted mean, and a report of its similarity to each of them.
 
         Raises:
-            StyleSwapError: values that are no identities, or of different recognizers.
+            StyleSwapError: Values that are not identities, or identities of different recognizers.
         """
-        numbers = [1, 2, *(number for number in range(3, BLENDED + 1) if values.get(f"identity_{number}") is not None)]
-        parts = [blend_identities(as_identities(values[f"identity_{number}"])) for number in numbers]
-        weights = [float(values[f"weight_{number}"]) for number in numbers]
-        mixed = blend_identities(parts, weights)
-        lines = [f"mix of {len(parts)} identities, recognizer {mixed.recognizer}"]
-        lines += [
-            f"identity_{number}: weight {weight:g}, likeness of the mix {cosine_similarity(mixed, part):.2f}"
-            for number, weight, part in zip(numbers, weights, parts, strict=True)
+        inputs = zip(
+            _BLEND_INPUTS,
+            (identity_1, identity_2, identity_3, identity_4),
+            (weight_1, weight_2, weight_3, weight_4),
+            strict=True,
+        )
+        connected = [
+            (name, blend_identities(as_identities(value)), weight)
+            for name, value, weight in inputs
+            if value is not None or name in _BLEND_INPUTS[:2]
         ]
-        if mixed.w_plus is None and any(part.w_plus is not None for part in parts):
-            lines.append(
-                "note: the inversion (w_plus) of a part was dropped, because not all parts have one of the same model"
-            )
-        return io.NodeOutput(mixed, "\n".join(lines))
+        parts = [part for _, part, _ in connected]
+        blend = blend_identities(parts, [weight for _, _, weight in connected])
+        lines = [f"blend of {len(parts)} identities, recognizer {blend.recognizer}"]
+        lines += [
+            f"{name}: weight {weight:g}, likeness to the blend {cosine_similarity(blend, part):.2f}"
+            for name, part, weight in connected
+        ]
+        if blend.w_plus is None and any(part.w_plus is not None for part in parts):
+            lines.append("note: w_plus was dropped, because not all identities were inverted for the same model")
+        return io.NodeOutput(blend, "\n".join(lines))
 
 
 class CompareIdentity(io.ComfyNode):
-    """How alike two identities are."""
+    """Compares two identities."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Name, inputs and outputs, as ComfyUI shows them."""
+        """Schema of the node."""
         return make_schema(
             node_id="StyleSwap_CompareIdentity",
             display_name="Compare Identity",
             category="StyleSwap/identity",
-            description="The cosine between two identities of one recognizer: 1 is the same face, about 0 are strangers.",
+            description="Computes the cosine similarity of two identities from the same recognizer: 1 for identical"
+            " faces, about 0 for strangers.",
             search_aliases=["face similarity", "likeness"],
-            inputs=[identity_input("identity_a", "The one identity"), identity_input("identity_b", "The other")],
+            inputs=[identity_input("identity_a", "First identity."), identity_input("identity_b", "Second identity.")],
             outputs=[
-                io.Float.Output("similarity", display_name="similarity", tooltip="Cosine, -1..1"),
-                io.String.Output("report", display_name="report", tooltip="The same in words"),
+                io.Float.Output("similarity", display_name="similarity", tooltip="Cosine similarity, -1 to 1."),
+                io.String.Output("report", display_name="report", tooltip="The same as text."),
             ],
         )
 
     @classmethod
     def execute(cls, identity_a: object, identity_b: object) -> io.NodeOutput:
-        """The cosine of two identities, -1..1, and a sentence about it.
+        """Compare two identities.
+
+        Returns:
+            Their cosine similarity, -1..1, and a report.
 
         Raises:
-            StyleSwapError: a value that is no single identity, or different recognizers.
+            StyleSwapError: A value that is not a single identity, or identities of different recognizers.
         """
         first, second = as_identity(identity_a, "identity_a"), as_identity(identity_b, "identity_b")
         cosine = cosine_similarity(first, second)
         report = (
-            f"likeness {cosine:.3f} (1 is the same face, about 0 are strangers), by the recognizer {first.recognizer};"
-            " two photos of one person lie between"
+            f"likeness {cosine:.3f} by the recognizer {first.recognizer} (1: identical faces, about 0: strangers;"
+            " photographs of one person are in between)"
         )
         return io.NodeOutput(cosine, report)

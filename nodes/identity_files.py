@@ -14,62 +14,64 @@ from .values import as_identity
 _OWN, _REACTOR = "StyleSwap identity", "ReActor face model"
 _NUMBER, _OVERWRITE, _STOP = "add a number", "overwrite", "stop"
 _SUFFIX = ".safetensors"
-# What Windows does not allow in a file name; a workflow should run everywhere.
+# Characters that Windows forbids in file names; refused everywhere, so that a workflow runs on every system.
 _FORBIDDEN = set('<>:"|?*\\')
 
 
 class SaveIdentity(io.ComfyNode):
-    """Identity -> file."""
+    """Saves an identity to a file."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Name, inputs and outputs, as ComfyUI shows them."""
+        """Schema of the node."""
         return make_schema(
             node_id="StyleSwap_SaveIdentity",
             display_name="Save Identity",
             category="StyleSwap/identity",
-            description="Saves an identity as a small safetensors file in models/styleswap/identities, or as a ReActor face"
-            " model. A face embedding is personal data: keep it as you would keep a photo.",
+            description="Saves an identity as a small safetensors file in models/styleswap/identities, or as a ReActor"
+            " face model. A face embedding is personal data: treat it like a photograph.",
             search_aliases=["save face", "face model"],
             is_output_node=True,
             inputs=[
-                identity_input("identity", "What to save"),
+                identity_input("identity", "The identity to save."),
                 io.String.Input(
-                    "filename", default="person", tooltip="Name without suffix; folders are allowed: friends/anna"
+                    "filename",
+                    default="person",
+                    tooltip="File name without suffix; subfolders are allowed, for example friends/anna.",
                 ),
                 io.Combo.Input(
                     "file_format",
                     options=[_OWN, _REACTOR],
                     default=_OWN,
-                    tooltip="ReActor's format takes identities of the recognizer w600k_r50 (buffalo_l) only and goes"
-                    " to models/reactor/faces",
+                    tooltip="A ReActor face model requires an identity from the recognizer w600k_r50 (buffalo_l) and is"
+                    " saved to models/reactor/faces.",
                 ),
                 io.Combo.Input(
                     "if_exists",
                     options=[_NUMBER, _OVERWRITE, _STOP],
                     default=_NUMBER,
-                    tooltip="What to do where a file of that name is there already",
+                    tooltip="What to do if the file already exists.",
                 ),
             ],
-            outputs=[io.String.Output("file", display_name="file", tooltip="Name of the file, for Load Identity")],
+            outputs=[io.String.Output("file", display_name="file", tooltip="Name of the file, for Load Identity.")],
         )
 
     @classmethod
-    def validate_inputs(cls, filename: str, file_format: str, if_exists: str) -> bool | str:
-        """True, or a sentence about a choice that is not offered or a name that leads out of the folder."""
+    def validate_inputs(cls, filename: str | None, file_format: str, if_exists: str) -> bool | str:
+        """True, or a message about the first unknown choice or an invalid file name."""
         if problem := unknown_choice(cls, file_format=file_format, if_exists=if_exists):
             return problem
-        try:
-            return True if filename is None else bool(relative_name(filename))
-        except StyleSwapError as error:
-            return str(error)
+        return check_filename(filename)
 
     @classmethod
     def execute(cls, identity: object, filename: str, file_format: str, if_exists: str) -> io.NodeOutput:
-        """Write the file; its name within the folder, with / between folders.
+        """Write the file.
+
+        Returns:
+            Its path relative to the folder, with forward slashes.
 
         Raises:
-            StyleSwapError: no single identity, a bad name, or a file that is there already and may not be replaced.
+            StyleSwapError: Not a single identity, an invalid name, or a file that exists and may not be replaced.
         """
         folder = reactor_folder() if file_format == _REACTOR else identity_folder()
         name = prepare_file(folder, filename, if_exists)
@@ -79,38 +81,39 @@ class SaveIdentity(io.ComfyNode):
 
 
 class LoadIdentity(io.ComfyNode):
-    """File -> identity."""
+    """Loads an identity from a file."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Name, inputs and outputs, as ComfyUI shows them."""
+        """Schema of the node."""
         return make_schema(
             node_id="StyleSwap_LoadIdentity",
             display_name="Load Identity",
             category="StyleSwap/identity",
-            description="Loads an identity from models/styleswap/identities, or a face model of ReActor from models/reactor/faces.",
+            description="Loads an identity from models/styleswap/identities, or a ReActor face model from"
+            " models/reactor/faces.",
             search_aliases=["load face", "face model"],
             inputs=[
                 io.Combo.Input(
-                    "identity_file", options=identity_names(), tooltip="A saved identity; press R to see new files"
+                    "identity_file", options=identity_names(), tooltip="A saved identity. Press R to refresh the list."
                 ),
                 io.String.Input(
                     "file",
                     optional=True,
                     force_input=True,
-                    tooltip="Takes the place of the choice above: from Save Identity, to save and load in one go",
+                    tooltip="Overrides identity_file: connect Save Identity to save and load in one run.",
                 ),
             ],
             outputs=[
-                Identity.Output("identity", display_name="identity", tooltip="For Swap Face"),
-                io.String.Output("info", display_name="info", tooltip="Where it comes from"),
+                Identity.Output("identity", display_name="identity", tooltip="For Swap Face."),
+                io.String.Output("info", display_name="info", tooltip="Where the identity comes from."),
             ],
         )
 
     @classmethod
-    def validate_inputs(cls, identity_file: str, file: str = NO_IDENTITY) -> bool | str:
-        """True, or a sentence about a file that is not there."""
-        # A connected file has no value yet (None), and is looked for when the node runs.
+    def validate_inputs(cls, identity_file: str | None, file: str | None = NO_IDENTITY) -> bool | str:
+        """True, or a message about a missing file."""
+        # The value of a connected input is not known yet (None); its file is looked up when the node runs.
         if file is None or identity_file is None:
             return True
         try:
@@ -120,69 +123,88 @@ class LoadIdentity(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, identity_file: str, file: str = NO_IDENTITY) -> str:
-        """What changes with the chosen file's content, so that the node runs again; empty where another node names the file."""
+    def fingerprint_inputs(cls, identity_file: str, file: str | None = NO_IDENTITY) -> str:
+        """State of the chosen file, so that the node runs again if it changes; empty if another node names the file."""
         if file is None or identity_file == NO_IDENTITY:
             return ""
         return file_state(identity_path(identity_file))
 
     @classmethod
     def execute(cls, identity_file: str, file: str | None = None) -> io.NodeOutput:
-        """The identity, and a report; `file` goes before the chosen one.
+        """Load `file`, or `identity_file` if it is not connected.
+
+        Returns:
+            The identity, and a report.
 
         Raises:
-            StyleSwapError: no such file, or one that holds no identity.
+            StyleSwapError: The file does not exist, or does not hold an identity.
         """
         path = identity_path(file or identity_file)
         identity = load_any_identity(path)
         lines = [
             f"{path.name}: recognizer {identity.recognizer}",
-            f"pictures it was made from: {len(identity.sources) or 'no record'}",
+            f"source images: {len(identity.sources) or 'not recorded'}",
             f"identity {identity.fingerprint}",
         ]
         if identity.w_plus is not None:
-            lines.append(f"with an inversion for the model {identity.generator_sha256[:16]}")
+            lines.append(f"inverted for the model {identity.generator_sha256[:16]}")
         return io.NodeOutput(identity, "\n".join(lines))
 
 
-def relative_name(filename: str) -> Path:
-    """The file below its folder.
+def check_filename(filename: str | None) -> bool | str:
+    """Result for ComfyUI's validation: True, or a message about an invalid file name.
+
+    A name of None comes from another node and is not known yet.
+    """
+    try:
+        return True if filename is None else bool(relative_path(filename))
+    except StyleSwapError as error:
+        return str(error)
+
+
+def relative_path(filename: str) -> Path:
+    """Path of an identity file relative to its folder.
+
+    Args:
+        filename: Name as the user wrote it, with or without suffix and subfolders.
 
     Raises:
-        StyleSwapError: a name that is empty, absolute, leads out of the folder, or is not allowed everywhere.
+        StyleSwapError: The name is empty, absolute, leads out of the folder, or is invalid on some system.
     """
     text = filename.strip().replace("\\", "/").removesuffix(_SUFFIX)
     parts = PurePosixPath(text).parts
-    bad = not parts or text.startswith("/") or any(part in (".", "..") or part.endswith((" ", ".")) for part in parts)
-    if bad or any(character in _FORBIDDEN or ord(character) < 32 for character in text):
-        raise StyleSwapError(f"expected a file name such as anna or friends/anna, got {filename!r}; choose another")
+    invalid = (
+        not parts or text.startswith("/") or any(part in (".", "..") or part.endswith((" ", ".")) for part in parts)
+    )
+    if invalid or any(character in _FORBIDDEN or ord(character) < 32 for character in text):
+        raise StyleSwapError(f"expected a file name such as anna or friends/anna, got {filename!r}; choose another one")
     return Path(*parts[:-1], parts[-1] + _SUFFIX)
 
 
 def prepare_file(folder: Path, filename: str, if_exists: str = _NUMBER) -> Path:
-    """The name below `folder` that a file is saved under, where one of that name may be there; its folder is made.
+    """Choose the path of a new identity file, relative to `folder`, and create its subfolder.
 
     Raises:
-        StyleSwapError: a name that `relative_name` refuses, one that is taken where `if_exists` says to stop, or a folder
-            that cannot be made.
+        StyleSwapError: `relative_path` refuses the name, the file exists and `if_exists` is "stop", or the subfolder
+            cannot be created.
     """
-    name = _free_name(folder, relative_name(filename), if_exists)
-    place = (folder / name).parent
+    path = _resolve_existing(folder, relative_path(filename), if_exists)
+    parent = (folder / path).parent
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StyleSwapError(f"cannot make the folder {place}: {error.strerror}; choose another name") from error
-    return name
+        raise StyleSwapError(f"cannot create the folder {parent}: {error.strerror}; choose another name") from error
+    return path
 
 
-def _free_name(folder: Path, name: Path, if_exists: str) -> Path:
-    if if_exists == _OVERWRITE or not (folder / name).exists():
-        return name
+def _resolve_existing(folder: Path, path: Path, if_exists: str) -> Path:
+    if if_exists == _OVERWRITE or not (folder / path).exists():
+        return path
     if if_exists == _STOP:
         raise StyleSwapError(
-            f"{folder / name} exists already; choose another name, or let the node number or overwrite it"
+            f"{folder / path} already exists; choose another name, or set if_exists to add a number or overwrite"
         )
     number = 2
-    while (folder / name.with_stem(f"{name.stem}_{number}")).exists():
+    while (folder / path.with_stem(f"{path.stem}_{number}")).exists():
         number += 1
-    return name.with_stem(f"{name.stem}_{number}")
+    return path.with_stem(f"{path.stem}_{number}")

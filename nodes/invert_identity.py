@@ -19,10 +19,10 @@ from ..styleswap_core.io.images import bchw_to_bhwc, from_uint8, to_uint8
 from .analysis import open_analysis
 from .folders import identity_folder
 from .host import check_interrupted, result_device, show_text
-from .identity_files import prepare_file, relative_name
+from .identity_files import check_filename, prepare_file
 from .loaded_generator import LoadedGenerator
 from .sockets import Identity, Model, face_analysis_input, make_schema
-from .values import picture_arrays
+from .values import image_arrays
 
 if TYPE_CHECKING:
     from ..styleswap_core.faces.analysis import InsightFaceAnalyzer
@@ -30,32 +30,32 @@ if TYPE_CHECKING:
 
 
 class InvertIdentity(io.ComfyNode):
-    """Optimizes one person's identity for one model."""
+    """Optimizes the identity of one person for one model."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Name, inputs and outputs, as ComfyUI shows them."""
+        """Schema of the node."""
         return make_schema(
             node_id="StyleSwap_InvertIdentity",
             display_name="Invert Identity",
             category="StyleSwap/identity",
-            description="Takes half a minute once, for a better likeness in every later swap: optimizes the identity of the"
-            " person in the source pictures for this model, by reconstructing them and by swapping onto other faces in turn."
-            " The result goes wherever an identity goes, with this model alone.",
+            description="Optimizes a person's identity for one model: half a minute, once, for a better likeness in"
+            " every later swap. Steps alternate between reconstructing the source images and swapping onto other"
+            " faces. The result is used like any identity, but only with this model.",
             search_aliases=["inversion", "optimize identity", "better likeness", "w+"],
             inputs=[
-                Model.Input("model", tooltip="From Load StyleSwap Model; the result fits this model alone"),
+                Model.Input("model", tooltip="From Load StyleSwap Model; the result works with this model only."),
                 face_analysis_input(),
                 io.Image.Input(
-                    "source", tooltip="One or several pictures of one person; the largest face of each counts"
+                    "source", tooltip="One or more images of one person; the largest face of each image is used."
                 ),
                 io.Int.Input(
                     "steps",
                     default=60,
                     min=0,
                     max=2000,
-                    tooltip="At most so many; it stops by itself when the likeness on held-out guides grows no more."
-                    " 0 gives the identity as the model maps it",
+                    tooltip="Maximum number of steps; stops early when the likeness on held-out guides no longer"
+                    " improves. 0 returns the plain identity as the model maps it.",
                 ),
                 io.Float.Input(
                     "trust",
@@ -63,51 +63,54 @@ class InvertIdentity(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="Strength of the trust region. 1: stay with the plain identity. 0: unbound. Lower it for"
-                    " more likeness, at the cost of pose and expression",
+                    tooltip="Strength of the trust region. 1: stay at the plain identity. 0: unconstrained. Lower"
+                    " values allow a better likeness at the cost of pose and expression.",
                 ),
-                # Not a random number that changes after each run: the frontend would do so to a widget of this name.
+                # The frontend randomizes a widget of this name after each run unless this is turned off.
                 io.Int.Input(
                     "seed",
                     default=0,
                     min=0,
                     max=2**53 - 1,
                     control_after_generate=False,
-                    tooltip="The same seed gives the same identity",
+                    tooltip="The same seed gives the same identity.",
                 ),
                 io.Boolean.Input(
                     "low_memory",
                     default=False,
-                    tooltip="One face at a time, and parts computed twice: slower, for a fraction of the memory."
-                    " Done by itself where memory does not suffice",
+                    tooltip="Processes one face at a time and recomputes activations: slower, but with a fraction of"
+                    " the memory. Used automatically if memory runs out.",
                 ),
                 io.Boolean.Input(
                     "keep_on_cancel",
                     default=True,
-                    tooltip="On canceling, save what was found so far among the identities, under the name below",
+                    tooltip="When canceled, saves the best result so far as an identity named filename.",
                 ),
-                io.String.Input("filename", default="inversion", tooltip="For keep_on_cancel: name without suffix"),
+                io.String.Input(
+                    "filename", default="inversion", tooltip="For keep_on_cancel: file name without suffix."
+                ),
                 io.Image.Input(
                     "guides",
                     optional=True,
-                    tooltip="Other people's pictures to swap onto meanwhile, such as some frames of the video to come;"
-                    " without any, rendered faces serve",
+                    tooltip="Images of other people to swap onto during the optimization, for example frames of the"
+                    " target video. Without any, rendered faces are used.",
                 ),
             ],
             outputs=[
-                Identity.Output("identity", display_name="identity", tooltip="For Swap Face and Save Identity"),
-                io.Image.Output("curve", display_name="curve", tooltip="Likeness on held-out guides over the steps"),
-                io.String.Output("report", display_name="report", tooltip="What was gained, and how far it went"),
+                Identity.Output("identity", display_name="identity", tooltip="For Swap Face and Save Identity."),
+                io.Image.Output("curve", display_name="curve", tooltip="Likeness on held-out guides over the steps."),
+                io.String.Output(
+                    "report",
+                    display_name="report",
+                    tooltip="Likeness before and after, and how the optimization ended.",
+                ),
             ],
         )
 
     @classmethod
-    def validate_inputs(cls, filename: str) -> bool | str:
-        """True, or a sentence about a file name that leads out of the folder of identities."""
-        try:
-            return True if filename is None else bool(relative_name(filename))
-        except StyleSwapError as error:
-            return str(error)
+    def validate_inputs(cls, filename: str | None) -> bool | str:
+        """True, or a message about an invalid file name."""
+        return check_filename(filename)
 
     @classmethod
     def execute(
@@ -123,33 +126,37 @@ class InvertIdentity(io.ComfyNode):
         filename: str,
         guides: torch.Tensor | None = None,
     ) -> io.NodeOutput:
-        """Source and guides (B, H, W, 3 or 4) -> the identity with `w_plus`, the curve (1, h, w, 3), and a report.
+        """Invert the person in `source`; `source` and `guides` are (B, H, W, 3 or 4).
+
+        Returns:
+            The identity with `w_plus`, the curve (1, h, w, 3), and a report.
 
         Raises:
-            StyleSwapError: see `inversion.invert`, or not memory enough.
-            InterruptProcessingException: canceled, after what was found is saved.
+            StyleSwapError: As for `inversion.invert`, or not enough memory.
+            InterruptProcessingException: Canceled; raised after the best result has been saved if `keep_on_cancel`.
         """
-        # Not at the top: finding faces needs packages that ComfyUI does not bring, and the pack loads without them.
+        # Imported here, because the pack must also load without the packages that the inversion needs.
         with open_analysis(face_analysis) as analyzer:
             from ..styleswap_core.inversion import InversionSettings
             from ..styleswap_core.inversion.curve import curve_picture
 
             settings = InversionSettings(steps=steps, trust=trust, seed=seed, low_memory=low_memory)
-            pictures = list(picture_arrays(source)), list(picture_arrays(guides))
             display = _Display(steps)
-            inversion = _invert(model, analyzer, *pictures, settings, display)
+            inversion = _invert(
+                model, analyzer, list(image_arrays(source)), list(image_arrays(guides)), settings, display
+            )
         if inversion.canceled:
             if keep_on_cancel:
-                _keep(inversion, filename)
+                _save_canceled(inversion, filename)
             _stop()
         display.show_result(inversion.outcome.pictures)
         outcome, notes = inversion.outcome, [f"note: {note}" for note in inversion.notes()]
         report = "\n".join([*inversion.summary(), *notes])
-        # The node has room for a line or two.
+        # The node has room for a line or two only.
         gain = f"likeness {outcome.likeness_before:.3f} -> {outcome.likeness:.3f}, {outcome.steps_done} steps"
         show_text("\n".join([gain, *notes]))
         curve = bchw_to_bhwc(from_uint8(curve_picture(outcome))).to(result_device())
-        # What the node showed last goes with the run's end; this stays, and comes back with the workflow's history.
+        # Progress previews disappear when the run ends; this one stays, and is part of the history.
         shown = bchw_to_bhwc(_strip(outcome.pictures).cpu())
         return io.NodeOutput(inversion.identity, curve, report, ui=ui.PreviewImage(shown, cls=cls))
 
@@ -162,27 +169,28 @@ def _invert(
     settings: "InversionSettings",
     display: "_Display",
 ) -> "Inversion":
-    """Invert on ComfyUI's device; where memory does not suffice, once more with little of it.
+    """Invert on ComfyUI's device; if memory runs out, start again with `low_memory`.
 
     Raises:
-        StyleSwapError: not even that little memory is there.
+        StyleSwapError: There is not enough memory even for that.
     """
-    if settings.low_memory:
-        return _attempt(model, analyzer, sources, guides, settings, display)
+    if not settings.low_memory:
+        try:
+            return _attempt(model, analyzer, sources, guides, settings, display)
+        except memory.OOM_EXCEPTION:
+            logging.info(
+                "StyleSwap: not enough memory to invert %d faces at once; starting again face by face",
+                settings.guide_batch,
+            )
+        # Outside the handler, which would keep the tensors of the failed run alive.
+        memory.soft_empty_cache()
+        settings = replace(settings, low_memory=True)
     try:
         return _attempt(model, analyzer, sources, guides, settings, display)
-    except memory.OOM_EXCEPTION:
-        logging.info(
-            "StyleSwap: not memory enough to invert %d faces at once; going on face by face", settings.guide_batch
-        )
-    # Outside of the handler, which would keep the failed run's tensors alive.
-    memory.soft_empty_cache()
-    try:
-        return _attempt(model, analyzer, sources, guides, replace(settings, low_memory=True), display)
     except memory.OOM_EXCEPTION as error:
         raise StyleSwapError(
-            f"not memory enough on {memory.get_torch_device()} to invert an identity at {model.config.size} px; close other"
-            " programs, or start ComfyUI with --lowvram or --cpu"
+            f"not enough memory on {memory.get_torch_device()} to invert an identity at {model.config.size} px; close"
+            " other programs, or start ComfyUI with --lowvram or --cpu"
         ) from error
 
 
@@ -197,7 +205,7 @@ def _attempt(
     from ..styleswap_core.inversion import Callbacks, Canceled, bytes_needed, invert
 
     device = memory.get_torch_device()
-    # ComfyUI runs nodes in inference mode. What is made in it never gets gradients, so the networks are made again.
+    # ComfyUI runs nodes in inference mode, and tensors created there can never require gradients: copy the networks.
     with torch.inference_mode(False):
         networks = deepcopy(model.patcher.model), analyzer.torch_recognizer()
         patchers = [ModelPatcher(network, device, memory.unet_offload_device()) for network in networks]
@@ -219,13 +227,13 @@ def _attempt(
 
 
 def _stop() -> NoReturn:
-    """End the run as ComfyUI ends a canceled one, whether or not its bar has taken the user's wish down already."""
+    """End the run as canceled, even if ComfyUI's progress bar has already cleared the interrupt flag."""
     check_interrupted()
     raise memory.InterruptProcessingException
 
 
 class _Display:
-    """Moves the node's bar, says how long it will take, and shows source, reconstruction and a swap side by side."""
+    """Progress bar, remaining time, and a preview of source, reconstruction and swap side by side."""
 
     def __init__(self, steps: int) -> None:
         self.steps = max(steps, 1)
@@ -233,20 +241,20 @@ class _Display:
         self.interrupted = False
 
     def show(self, progress: "Progress") -> None:
-        """After a step: move the bar, and say how it goes where there are new pictures."""
+        """Show the state after a step; text and preview change only when there are new images."""
         if progress.pictures is not None:
             show_text(
                 f"step {progress.step} of {progress.steps}, likeness {progress.likeness:.3f}, at most"
-                f" {progress.seconds_left:.0f} s to go"
+                f" {progress.seconds_left:.0f} s left"
             )
         self._move(progress.step, progress.pictures)
 
     def show_result(self, pictures: tuple[torch.Tensor, ...]) -> None:
-        """The best state, which the last step need not be."""
+        """Show the best state, which is not necessarily that of the last step."""
         self._move(self.steps, pictures)
 
     def canceled(self) -> bool:
-        """Whether the user wants the run to end."""
+        """Whether the user has canceled."""
         return self.interrupted or memory.processing_interrupted()
 
     def _move(self, step: int, pictures: tuple[torch.Tensor, ...] | None) -> None:
@@ -256,23 +264,23 @@ class _Display:
         try:
             self.bar.update_absolute(step, self.steps, preview)
         except memory.InterruptProcessingException:
-            # ComfyUI's bar looks for canceling by itself. What was found is kept first, and then the run ends.
+            # ComfyUI's progress bar checks for cancellation; the inversion must end first, so that its result is kept.
             self.interrupted = True
 
 
 def _strip(pictures: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    """(3, S, S) each -> one picture (1, 3, S, n S), side by side."""
+    """N images (3, S, S) side by side, (1, 3, S, N * S)."""
     return torch.cat(pictures, dim=2)[None]
 
 
-def _keep(inversion: "Inversion", filename: str) -> None:
-    """Save what a canceled inversion had found, and say where."""
+def _save_canceled(inversion: "Inversion", filename: str) -> None:
+    """Save the result of a canceled inversion, and say where."""
     folder = identity_folder()
-    name = prepare_file(folder, filename)
-    save_identity(folder / name, inversion.identity)
+    path = prepare_file(folder, filename)
+    save_identity(folder / path, inversion.identity)
     message = (
-        f"canceled after {inversion.outcome.steps_done} steps; what was found by then is saved as"
-        f" {name.as_posix()}, for Load Identity"
+        f"canceled after {inversion.outcome.steps_done} steps; the best result so far is saved as {path.as_posix()},"
+        " for Load Identity"
     )
     logging.info("StyleSwap: %s", message)
     show_text(message)

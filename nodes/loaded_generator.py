@@ -1,4 +1,4 @@
-"""A generator under ComfyUI's memory manager: loaded when it is needed, moved away when others need the room."""
+"""A generator under ComfyUI's memory manager: loaded on demand, unloaded when other models need the memory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,18 +19,18 @@ from ..styleswap_core.swappers.network import SwappedCrops
 from ..styleswap_core.swappers.styleswap_network import StyleSwapNetwork, domain_notice, required_recognizer
 from .host import check_interrupted
 
-# Feature maps that are alive at one time at the full resolution, each of twice the resolution's channels.
+# Estimated number of feature maps alive at once at full resolution, each with twice the channels of that resolution.
 _MAPS_ALIVE = 6
 
 
 class LoadedGenerator:
-    """Model loaded by Load StyleSwap Model: a `swappers.network.SwappingNetwork` under ComfyUI's memory manager.
+    """Model that Load StyleSwap Model has loaded: a `swappers.network.SwappingNetwork` under ComfyUI's memory manager.
 
     Attributes:
-        name: Name as the user chose it.
-        path: Its file.
+        name: Name of the file, or of the demo model, as shown in the menu.
+        path: Path of the file.
         metadata: Free-form metadata of the file.
-        patcher: ComfyUI's handle, which moves the weights.
+        patcher: ComfyUI's handle on the weights, which moves them between devices.
         baked: Generators baked for the most recent identities; cleared when ComfyUI unloads the generator.
     """
 
@@ -88,7 +88,9 @@ class LoadedGenerator:
         own_embeddings: torch.Tensor | None = None,
         strength: float = 1.0,
     ) -> SwappedCrops:
-        """Swap aligned crops on ComfyUI's device, results on the CPU; the batch is halved when memory runs out.
+        """Swap aligned crops on ComfyUI's device; the batch is halved when memory runs out.
+
+        Arguments as for `SwappingNetwork.swap_crops`; the result is on the CPU.
 
         Raises:
             StyleSwapError: There is not enough memory for a single face.

@@ -1,67 +1,73 @@
 """Load StyleSwap Model, Load Face Analysis."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 from comfy_api.latest import io
 
 from ..styleswap_core.errors import StyleSwapError
-from ..styleswap_core.faces.packs import LICENSE_NOTE
-from .analysis import LoadedAnalysis, find_pack
+from ..styleswap_core.faces.packs import LICENSE_NOTE, find_pack
+from .analysis import PROVIDERS, LoadedAnalysis
 from .folders import DEMO, file_state, generator_names, generator_path, insightface_roots, pack_names
 from .loaded_generator import LoadedGenerator
 from .sockets import FaceAnalysis, Model, make_schema, unknown_choice
 
-_OWN_LICENSE = "license: MIT, trained on rendered pictures alone"
+_OWN_LICENSE = "license: MIT, trained only on rendered images"
 _AUTOMATIC = "automatic"
 _SIZES = ("160", "256", "320", "480", "640", "800", "1024", "1280")
 
 
 class LoadModel(io.ComfyNode):
-    """A generator for Swap Face."""
+    """Loads a generator for Swap Face."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Name, inputs and outputs, as ComfyUI shows them."""
+        """Schema of the node."""
         return make_schema(
             node_id="StyleSwap_LoadModel",
             display_name="Load StyleSwap Model",
             category="StyleSwap/loaders",
-            description="Loads the generator that swaps faces: the demo model that comes with the pack (it knows rendered"
-            " faces only), or a file in models/styleswap.",
+            description="Loads the generator that swaps faces: the built-in demo model, which knows rendered faces"
+            " only, or a file from models/styleswap.",
             search_aliases=["face swap model", "styleswap"],
             inputs=[
                 io.Combo.Input(
                     "model_name",
                     options=generator_names(),
                     default=DEMO,
-                    tooltip="The built-in demo model knows rendered faces only; models made from photographs go into"
-                    " models/styleswap. Converted weights keep the license of their makers",
+                    tooltip="The built-in demo model knows rendered faces only; put models trained on photographs into"
+                    " models/styleswap. Converted weights keep the license of their authors.",
                 ),
             ],
             outputs=[
-                Model.Output("model", display_name="model", tooltip="For Swap Face"),
-                io.String.Output("info", display_name="info", tooltip="What was loaded, and its license"),
+                Model.Output("model", display_name="model", tooltip="For Swap Face and Invert Identity."),
+                io.String.Output("info", display_name="info", tooltip="What was loaded, and its license."),
             ],
         )
 
     @classmethod
-    def validate_inputs(cls, model_name: str) -> bool | str:
-        """True, or a sentence about a model that is not there."""
-        return True if model_name is None else _problem(lambda: generator_path(model_name))
+    def validate_inputs(cls, model_name: str | None) -> bool | str:
+        """True, or a message about a missing model."""
+        return True if model_name is None else _validate(lambda: generator_path(model_name))
 
     @classmethod
     def fingerprint_inputs(cls, model_name: str) -> str:
-        """What changes with the file's content, so that the node runs again."""
+        """State of the file, so that the node runs again if it changes."""
         return file_state(generator_path(model_name))
 
     @classmethod
     def execute(cls, model_name: str) -> io.NodeOutput:
-        """The generator, ready to be moved by ComfyUI, and a report with its hash, recognizer and license.
+        """Load a generator.
+
+        Returns:
+            The generator under ComfyUI's memory manager, and a report with its hash, recognizer and license.
 
         Raises:
-            StyleSwapError: no such file, or one that holds no generator.
+            StyleSwapError: The file does not exist, or does not hold a generator.
         """
         model = LoadedGenerator(model_name, generator_path(model_name))
         config, notice = model.config, model.notice()
-        stated = model.metadata.get("license", "not stated in the file; ask whoever made it")
+        stated = model.metadata.get("license", "not stated in the file; ask its author")
         lines = [
             f"{model.name}: {config.size} px, crop template {config.template}",
             f"sha256: {model.sha256}",
@@ -72,31 +78,32 @@ class LoadModel(io.ComfyNode):
 
 
 class LoadFaceAnalysis(io.ComfyNode):
-    """Detector and recognizer."""
+    """Loads a face detector and a recognizer."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Name, inputs and outputs, as ComfyUI shows them."""
+        """Schema of the node."""
         return make_schema(
             node_id="StyleSwap_LoadFaceAnalysis",
             display_name="Load Face Analysis",
             category="StyleSwap/loaders",
-            description="Loads a face detector and recognizer: the demo pack (it knows rendered faces), or an insightface"
-            " pack in models/insightface/models. A StyleSwap model works with the recognizer that it was trained with.",
+            description="Loads a face detector and a recognizer: the built-in demo pack, which knows rendered faces"
+            " only, or an insightface pack from models/insightface/models. Choose the pack whose recognizer the"
+            " StyleSwap model was trained with.",
             search_aliases=["insightface", "arcface", "face detector", "buffalo_l"],
             inputs=[
                 io.Combo.Input(
                     "pack",
                     options=pack_names(),
                     default=DEMO,
-                    tooltip=f"The built-in pack goes with the demo model ({_OWN_LICENSE}). Note: {LICENSE_NOTE}",
+                    tooltip=f"The built-in pack belongs to the demo model ({_OWN_LICENSE}). Note: {LICENSE_NOTE}.",
                 ),
                 io.Combo.Input(
                     "detection_size",
                     options=[_AUTOMATIC, *_SIZES],
                     default=_AUTOMATIC,
-                    tooltip="Side in pixels at which the detector looks; automatic looks twice, at 640 and 256, and never"
-                    " enlarges. Larger finds smaller faces and takes longer",
+                    tooltip="Input size of the detector in pixels. automatic runs it at 640 and 256, and never enlarges"
+                    " the image. Larger sizes find smaller faces but take longer.",
                 ),
                 io.Float.Input(
                     "detection_threshold",
@@ -104,40 +111,41 @@ class LoadFaceAnalysis(io.ComfyNode):
                     min=0.05,
                     max=0.95,
                     step=0.05,
-                    tooltip="How sure the detector must be; lower finds more faces, and more that are none",
+                    tooltip="Minimum confidence of the detector. Lower values find more faces, but also more false"
+                    " positives.",
                 ),
                 io.Combo.Input(
                     "run_on",
-                    options=["CPU", "CUDA"],
+                    options=list(PROVIDERS),
                     default="CPU",
-                    tooltip="CUDA needs the onnxruntime-gpu package and says so where it cannot run; its memory is given"
-                    " back after each node",
+                    tooltip="CUDA needs the onnxruntime-gpu package and reports an error if it cannot run; its memory"
+                    " is freed after each node.",
                 ),
                 io.Boolean.Input(
                     "download",
                     default=False,
-                    tooltip=f"Let insightface download the pack if it is not there. {LICENSE_NOTE.capitalize()}",
+                    tooltip=f"Lets insightface download the pack if it is missing. {LICENSE_NOTE.capitalize()}.",
                 ),
             ],
             outputs=[
                 FaceAnalysis.Output(
-                    "face_analysis", display_name="face_analysis", tooltip="For all nodes that look for faces"
+                    "face_analysis", display_name="face_analysis", tooltip="For all nodes that detect faces."
                 ),
-                io.String.Output("info", display_name="info", tooltip="What was loaded, and its license"),
+                io.String.Output("info", display_name="info", tooltip="What was loaded, and its license."),
             ],
         )
 
     @classmethod
-    def validate_inputs(cls, pack: str, detection_size: str, run_on: str, download: bool) -> bool | str:
-        """True, or a sentence about a choice that is not offered or a pack that is not there and may not be downloaded."""
+    def validate_inputs(cls, pack: str | None, detection_size: str, run_on: str, download: bool | None) -> bool | str:
+        """True, or a message about the first unknown choice or a missing pack that may not be downloaded."""
         if problem := unknown_choice(cls, detection_size=detection_size, run_on=run_on):
             return problem
-        # What is to be downloaded is looked for when the node runs.
-        return True if pack is None or download is not False else _problem(lambda: _pack_folder(pack, False))
+        # A pack that may be downloaded is looked up when the node runs.
+        return True if pack is None or download is not False else _validate(lambda: _pack_folder(pack, False))
 
     @classmethod
     def fingerprint_inputs(cls, pack: str, download: bool, **_others: object) -> str:
-        """What changes with the pack's files, so that the node runs again."""
+        """State of the pack's files, so that the node runs again if they change."""
         try:
             folder = _pack_folder(pack, False)
         except StyleSwapError:
@@ -148,10 +156,13 @@ class LoadFaceAnalysis(io.ComfyNode):
     def execute(
         cls, pack: str, detection_size: str, detection_threshold: float, run_on: str, download: bool
     ) -> io.NodeOutput:
-        """The face analysis, opened once to see that it works, and a report with its files, recognizer and license.
+        """Load a pack, and open it once to check that it works.
+
+        Returns:
+            The face analysis, and a report with its files, recognizer and license.
 
         Raises:
-            StyleSwapError: a pack that is missing or damaged, a failed download, or a device that ONNX Runtime cannot use.
+            StyleSwapError: A missing or damaged pack, a failed download, or a device that ONNX Runtime cannot use.
         """
         size = None if detection_size == _AUTOMATIC else int(detection_size)
         analysis = LoadedAnalysis(_pack_folder(pack, download), size, detection_threshold, run_on)
@@ -165,12 +176,12 @@ class LoadFaceAnalysis(io.ComfyNode):
         return io.NodeOutput(analysis, "\n".join(lines))
 
 
-def _pack_folder(pack: str, download: bool):
+def _pack_folder(pack: str, download: bool) -> Path:
     return find_pack(None if pack == DEMO else pack, insightface_roots(), download)
 
 
-def _problem(check) -> bool | str:
-    """What ComfyUI's validation wants: True, or the sentence of the error that `check` raises."""
+def _validate(check: Callable[[], Path]) -> bool | str:
+    """Result for ComfyUI's validation: True, or the message of the error that `check` raises."""
     try:
         check()
     except StyleSwapError as error:

@@ -1,7 +1,7 @@
 """Save Swapped Image.
 
-ComfyUI's own Save Image cannot say that a picture is a swap: what a node adds to the graph's metadata goes into every
-picture that the graph saves, and is missing where the swap comes from the cache.
+ComfyUI's own Save Image cannot mark images as swapped: what a node adds to the metadata of the graph ends up in every
+image that the graph saves, and is missing if the swap comes from the cache.
 """
 
 import json
@@ -16,35 +16,35 @@ from ..styleswap_core.identities.provenance import MARK
 from ..styleswap_core.io.images import save_image
 from .host import check_interrupted
 from .sockets import make_schema
-from .values import picture_arrays
+from .values import image_arrays
 
 
 class SaveImage(io.ComfyNode):
-    """Save Image with a label."""
+    """Saves images that state that they are swapped."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Name, inputs and outputs, as ComfyUI shows them."""
+        """Schema of the node."""
         return make_schema(
             node_id="StyleSwap_SaveImage",
             display_name="Save Swapped Image",
             category="StyleSwap/image",
-            description="Saves PNG files like Save Image, workflow included, and adds a plain text entry that says that a face was"
-            " swapped, by which model.",
+            description="Saves PNG files like Save Image, workflow included, with a text entry that states that a face"
+            " was swapped, and by which model.",
             search_aliases=["save image", "metadata", "label"],
             is_output_node=True,
             inputs=[
-                io.Image.Input("images", tooltip="What to save"),
+                io.Image.Input("images", tooltip="The images to save."),
                 io.String.Input(
                     "filename_prefix",
                     default="styleswap/swapped",
-                    tooltip="As in Save Image; folders and %date:yyyy-MM-dd% are allowed",
+                    tooltip="As in Save Image; subfolders and %date:yyyy-MM-dd% are allowed.",
                 ),
                 io.String.Input(
                     "swap_info",
                     optional=True,
                     force_input=True,
-                    tooltip="From Swap Face; without it the pictures carry no label",
+                    tooltip="From Swap Face. Without it, the images carry no such entry.",
                 ),
             ],
             outputs=[],
@@ -52,16 +52,16 @@ class SaveImage(io.ComfyNode):
 
     @classmethod
     def execute(cls, images: torch.Tensor, filename_prefix: str, swap_info: str | None = None) -> io.NodeOutput:
-        """Images (B, H, W, 3 or 4) -> numbered PNG files in ComfyUI's output folder.
+        """Save images (B, H, W, 3 or 4) as numbered PNG files in ComfyUI's output folder.
 
-        The workflow and `swap_info` go into each as text entries, the workflow unless ComfyUI runs without metadata.
+        Each file holds `swap_info` and the workflow as text entries; the latter unless ComfyUI runs without metadata.
         """
         folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
             filename_prefix, folder_paths.get_output_directory(), images.shape[2], images.shape[1]
         )
         metadata = cls._metadata(swap_info)
         saved = []
-        for row, picture in enumerate(picture_arrays(images)):
+        for row, picture in enumerate(image_arrays(images)):
             check_interrupted()
             file = f"{name.replace('%batch_num%', str(row))}_{counter + row:05}_.png"
             save_image(Path(folder) / file, picture, metadata)
@@ -70,7 +70,7 @@ class SaveImage(io.ComfyNode):
 
     @classmethod
     def _metadata(cls, swap_info: str | None) -> dict[str, str]:
-        """PNG text entries. Whoever runs ComfyUI without metadata hides the workflow, not that the picture is a swap."""
+        """PNG text entries. `--disable-metadata` drops the workflow, but not the statement that the image is a swap."""
         entries = {}
         if not args.disable_metadata:
             values = {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}

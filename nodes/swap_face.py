@@ -19,43 +19,50 @@ _PASS, _ERROR = "pass through", "error"
 
 
 class SwapFace(io.ComfyNode):
-    """Gives faces of pictures or frames another identity."""
+    """Gives faces in images or frames another identity."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Name, inputs and outputs, as ComfyUI shows them."""
+        """Schema of the node."""
         return make_schema(
             node_id="StyleSwap_SwapFace",
             display_name="Swap Face",
             category="StyleSwap/faces",
-            description="Gives faces in pictures or video frames the identity of the source, and keeps pose, expression, light"
-            " and everything around. As many frames come out as went in; what could not be swapped stands in the report.",
+            description="Gives faces in images or video frames the identity of the source and keeps pose, expression,"
+            " lighting and background. Returns as many frames as it receives; the report lists what could not be"
+            " swapped.",
             search_aliases=["face swap", "swap", "deepfake", "reactor"],
             inputs=[
-                Model.Input("model", tooltip="From Load StyleSwap Model"),
+                Model.Input("model", tooltip="From Load StyleSwap Model."),
                 face_analysis_input(),
                 identity_input(
-                    "identity", "Whose face to give: one for all chosen faces, or a list, one for each face"
+                    "identity", "The source: one identity for all chosen faces, or a list with one identity per face."
                 ),
-                io.Image.Input("image", tooltip="The target: one picture or the frames of a video"),
+                io.Image.Input("image", tooltip="The target: one image, or the frames of a video."),
                 io.Combo.Input(
                     "faces",
                     options=list(RULES),
                     default="largest",
-                    tooltip="Which faces: all, the largest, by index (below), or by likeness to the reference, which"
-                    " follows a person through a video",
+                    tooltip="Which faces to swap: all, the largest, by index (see index), or by likeness to the"
+                    " reference, which follows a person through a video.",
                 ),
                 io.String.Input(
-                    "index", default="0", tooltip="For by index: numbers such as 0 or 0,2; see Detect Faces"
+                    "index",
+                    default="0",
+                    tooltip="For by index: face numbers such as 0 or 0,2, as shown by Detect Faces.",
                 ),
-                order_input("How the faces of each frame are numbered, and which identity of a list each gets"),
+                order_input(
+                    "How the faces in each frame are numbered, and so which face gets which identity of a list."
+                    " largest: face 0 is the largest."
+                ),
                 io.Float.Input(
                     "likeness",
                     default=0.3,
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="For by likeness: least cosine between a face and the reference; Detect Faces shows them",
+                    tooltip="For by likeness: minimum cosine similarity between a face and the reference. Detect Faces"
+                    " reports it for each face.",
                 ),
                 io.Float.Input(
                     "strength",
@@ -63,14 +70,15 @@ class SwapFace(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="1: the source's identity. 0: the target's own, as the model draws it. Between: a mix",
+                    tooltip="1: the identity of the source. 0: the target's own, as rendered by the model. Values"
+                    " between interpolate.",
                 ),
                 io.Int.Input(
                     "mask_grow",
                     default=0,
                     min=-64,
                     max=64,
-                    tooltip="Grow (or shrink) the swapped region, in pixels of the aligned crop",
+                    tooltip="Grows the swapped region by this many pixels of the aligned crop; negative shrinks it.",
                 ),
                 io.Float.Input(
                     "mask_feather",
@@ -78,45 +86,46 @@ class SwapFace(io.ComfyNode):
                     min=0.0,
                     max=64.0,
                     step=0.5,
-                    tooltip="Soften its outline, in pixels of the aligned crop",
+                    tooltip="Width over which the edge of the swapped region fades, in pixels of the aligned crop.",
                 ),
                 io.Combo.Input(
                     "on_missing",
                     options=[_PASS, _ERROR],
                     default=_PASS,
-                    tooltip="A frame in which a wanted face is not found comes back as it was, or stops the run",
+                    tooltip="If a chosen face is missing from a frame: pass through continues and reports it, error"
+                    " stops the run.",
                 ),
                 io.Int.Input(
                     "batch_size",
                     default=8,
                     min=1,
                     max=64,
-                    tooltip="Faces at once; halved by itself where memory does not suffice",
+                    tooltip="Number of faces per forward pass; halved automatically if memory runs out.",
                 ),
                 identity_input(
                     "reference",
-                    "For by likeness: who is to be replaced. A list goes with a list of identities",
+                    "For by likeness: the person to replace, or a list that matches the list of identities.",
                     optional=True,
                 ),
             ],
             outputs=[
-                io.Image.Output("swapped_image", display_name="image", tooltip="The frames, swapped"),
-                io.Mask.Output("mask", display_name="mask", tooltip="How much of each pixel is new"),
+                io.Image.Output("swapped_image", display_name="image", tooltip="The swapped frames."),
+                io.Mask.Output("mask", display_name="mask", tooltip="The share of each pixel that was replaced."),
                 io.Image.Output(
-                    "crops", display_name="crops", tooltip="The swapped faces as the model drew them, one after another"
+                    "crops", display_name="crops", tooltip="The swapped aligned crops as rendered by the model."
                 ),
-                io.String.Output("report", display_name="report", tooltip="What happened in each frame"),
+                io.String.Output("report", display_name="report", tooltip="What was swapped in each frame."),
                 io.String.Output(
                     "swap_info",
                     display_name="swap_info",
-                    tooltip="For Save Swapped Image: says that a face was swapped, by which model",
+                    tooltip="For Save Swapped Image: states that a face was swapped, and by which model.",
                 ),
             ],
         )
 
     @classmethod
-    def validate_inputs(cls, faces: str, index: str, order: str, on_missing: str) -> bool | str:
-        """True, or a sentence about a choice that is not offered or an index that is no list of numbers."""
+    def validate_inputs(cls, faces: str, index: str | None, order: str, on_missing: str) -> bool | str:
+        """True, or a message about the first unknown choice or an invalid index."""
         if problem := unknown_choice(cls, faces=faces, order=order, on_missing=on_missing):
             return problem
         try:
@@ -144,12 +153,14 @@ class SwapFace(io.ComfyNode):
         batch_size: int,
         reference: object = None,
     ) -> io.NodeOutput:
-        """Image (B, H, W, 3 or 4) -> the swapped pictures in its shape, masks (B, H, W), the swapped aligned crops (N, S, S, 3; one
-        black where there are none), a report, and the text entry that marks a file as swapped.
+        """Swap faces in a batch of images (B, H, W, 3 or 4).
+
+        Returns:
+            The swapped images in the shape of `image`, masks (B, H, W), the swapped aligned crops (N, S, S, 3; a single
+            black one if there are none), a report, and the text that marks a file as swapped.
 
         Raises:
-            StyleSwapError: identities of another recognizer or model, or a picture without the face and `on_missing` says to
-                stop.
+            StyleSwapError: Identities of another recognizer or model, or a missing face if `on_missing` is "error".
         """
         identities = as_identities(identity)
         with open_analysis(face_analysis) as analyzer:
@@ -158,7 +169,7 @@ class SwapFace(io.ComfyNode):
             else:
                 people = as_identities(reference) if faces == "by likeness" and reference is not None else []
                 choice = FaceChoice(faces, order, references=references_for(people, analyzer), likeness=likeness)
-            # Crops are cut and pasted where the frames are; only they travel to the model's device and back.
+            # Frames are on the CPU, where crops are cut and pasted; only crops travel to the model's device and back.
             options = SwapOptions(strength, mask_grow, mask_feather, batch_size)
             result = Swapper(model, analyzer, options, crop_device="cpu").swap_batch(
                 image,
@@ -173,7 +184,7 @@ class SwapFace(io.ComfyNode):
         show_text("\n".join([summarize_swap(result), *notices]))
         crops = result.crops
         if not len(crops):
-            # Nodes that show pictures cannot show none.
-            crops = torch.zeros(1, model.config.size, model.config.size, 3, device=crops.device)
+            # Preview Image fails on an empty batch.
+            crops = torch.zeros(1, model.size, model.size, 3, device=crops.device)
         mark = swap_mark(model.sha256, identities, strength)
         return io.NodeOutput(result.images, result.masks, crops, describe_swap(result, notices), mark)

@@ -14,30 +14,34 @@ from .sockets import make_schema
 
 
 class SyntheticFace(io.ComfyNode):
-    """Pictures of people who do not exist, with the exact swap."""
+    """Renders people who do not exist, and the ground-truth swap."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Name, inputs and outputs, as ComfyUI shows them."""
+        """Schema of the node."""
         return make_schema(
             node_id="StyleSwap_SyntheticFace",
             display_name="Synthetic Face",
             category="StyleSwap/image",
-            description="Renders a source person and a target, which may move and have somebody beside it, together with the face"
-            " mask and the exact swap: a test picture without a file. The same numbers give the same pictures.",
+            description="Renders a source person and a target, optionally moving or with a second person, with the"
+            " face mask and the ground-truth swap: test images without any file. The same numbers always give the same"
+            " images.",
             search_aliases=["test image", "example face", "render face"],
             inputs=[
-                _number("source_person", 0, PEOPLE, "Who the source is"),
-                _number("target_person", 1, PEOPLE, "Who the target is"),
+                _number("source_person", 0, PEOPLE, "Number of the source person."),
+                _number("target_person", 1, PEOPLE, "Number of the target person."),
                 _number(
-                    "source_setting", 0, SETTINGS, "Pose, expression, light, hair, clothes and background of the source"
+                    "source_setting",
+                    0,
+                    SETTINGS,
+                    "Pose, expression, lighting, hair, clothes and background of the source.",
                 ),
-                _number("target_setting", 1, SETTINGS, "The same of the target"),
+                _number("target_setting", 1, SETTINGS, "The same for the target."),
                 _number(
                     "motion_setting",
                     2,
                     SETTINGS,
-                    "With several frames: pose, expression and gaze that the target moves to, and back",
+                    "With several frames: pose, expression and gaze that the target moves to and returns from.",
                 ),
                 io.Int.Input(
                     "size",
@@ -45,49 +49,54 @@ class SyntheticFace(io.ComfyNode):
                     min=128,
                     max=1024,
                     step=64,
-                    tooltip="Height in pixels; rendering takes about a second for each picture of 256 px on a CPU",
+                    tooltip="Image height in pixels. On a CPU, an image of 256 px takes about one second to render.",
                 ),
-                io.Int.Input("frames", default=1, min=1, max=1000, tooltip="Pictures of the target"),
-                io.Int.Input("people", default=1, min=1, max=2, tooltip="2: somebody else stands right of the target"),
+                io.Int.Input("frames", default=1, min=1, max=1000, tooltip="Number of target frames."),
+                io.Int.Input(
+                    "people", default=1, min=1, max=2, tooltip="2 adds a second person to the right of the target."
+                ),
                 io.Int.Input(
                     "photos",
                     default=1,
                     min=1,
                     max=MAX_PHOTOS,
-                    tooltip="Pictures of the source, under different settings",
+                    tooltip="Number of images of each source person, all with different settings.",
                 ),
                 io.Boolean.Input(
                     "exact",
                     default=True,
-                    tooltip="Also render the exact swap; off saves half of the time, and exact_swap is black",
+                    tooltip="Also renders the ground-truth swap. Off halves the rendering time and leaves exact_swap"
+                    " black.",
                 ),
             ],
             outputs=[
-                io.Image.Output("source", display_name="source", tooltip="The source person"),
-                io.Image.Output("target", display_name="target", tooltip="The target's frames"),
+                io.Image.Output("source", display_name="source", tooltip="The source person."),
+                io.Image.Output("target", display_name="target", tooltip="The target frames."),
                 io.Mask.Output(
-                    "face_mask", display_name="face_mask", tooltip="Visible skin and features of the target's faces"
+                    "face_mask", display_name="face_mask", tooltip="Visible skin and facial features of the target."
                 ),
                 io.Image.Output(
-                    "exact_swap", display_name="exact_swap", tooltip="What a perfect swap of the target gives"
+                    "exact_swap", display_name="exact_swap", tooltip="The result of a perfect swap: the ground truth."
                 ),
                 io.Image.Output(
                     "source_2",
                     display_name="source_2",
-                    tooltip="With 2 people: the source for the right face; else the same as source",
+                    tooltip="With two people: the source for the face on the right; otherwise the same as source.",
                 ),
                 io.String.Output(
-                    "parameters", display_name="parameters", tooltip="The numbers, as JSON: for a bug report"
+                    "parameters", display_name="parameters", tooltip="All numbers as JSON, for bug reports."
                 ),
             ],
         )
 
     @classmethod
     def execute(cls, exact: bool, **numbers: int) -> io.NodeOutput:
-        """Photos of the first person (P, S, S, 3), target frames (F, S, W, 3), face masks (F, S, W), the exact swap in the shape of
-        the frames (black unless `exact`), photos of the last person, and the scene as JSON.
+        """Render a `SyntheticScene`, whose fields are `numbers`.
 
-        `numbers`: the fields of `SyntheticScene`.
+        Returns:
+            Photos of the first source person (P, S, S, 3), target frames (F, S, W, 3), face masks (F, S, W), the
+            ground-truth swap in the shape of the frames (black unless `exact`), photos of the last source person, and
+            the scene as JSON.
         """
         scene = SyntheticScene(**numbers)
         photos = scene.photos * scene.people

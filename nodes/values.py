@@ -1,7 +1,6 @@
-"""What travels through sockets, made into what the core takes. Knows nothing of ComfyUI's modules."""
+"""Conversion of socket values to the core's types. Does not import ComfyUI."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,15 +10,15 @@ from ..styleswap_core.identities.identity import Identity
 from ..styleswap_core.identities.reactor_files import identity_of_face
 from ..styleswap_core.io.images import bhwc_to_bchw, repair, to_uint8
 
-# What Load Image gives for a picture without transparency.
+# Height and width of the mask that Load Image returns for an image without transparency.
 _NO_MASK_SIZE = (64, 64)
 
 
-def as_identities(value: Any) -> list[Identity]:
-    """The identities of a socket's value: one, or a list; face models of ReActor are converted.
+def as_identities(value: object) -> list[Identity]:
+    """The identities in a socket value, which is one or a list; ReActor's face models are converted.
 
     Raises:
-        StyleSwapError: something else, or an empty list.
+        StyleSwapError: Another kind of value, or an empty list.
     """
     values = list(value) if isinstance(value, list | tuple) else [value]
     if not values:
@@ -27,49 +26,59 @@ def as_identities(value: Any) -> list[Identity]:
     return [one if isinstance(one, Identity) else identity_of_face(one) for one in values]
 
 
-def as_identity(value: Any, name: str) -> Identity:
-    """The one identity of a socket's value.
+def as_identity(value: object, name: str) -> Identity:
+    """The only identity in a socket value.
+
+    Args:
+        value: The socket value.
+        name: Name of the input, for the error message.
 
     Raises:
-        StyleSwapError: something else, or a list of several.
+        StyleSwapError: Another kind of value, or a list of several.
     """
     identities = as_identities(value)
     if len(identities) > 1:
         raise StyleSwapError(
-            f"expected one identity as {name}, got a list of {len(identities)}; choose one, or mix them with Blend Identities"
+            f"expected one identity for {name}, got a list of {len(identities)}; connect a single one, or combine them"
+            " with Blend Identities"
         )
     return identities[0]
 
 
-def picture_arrays(*batches: torch.Tensor | None) -> Iterator[np.ndarray]:
-    """All pictures of IMAGE batches (B, H, W, 3 or 4) as (H, W, 3) uint8; transparency is taken over white.
+def image_arrays(*batches: torch.Tensor | None) -> Iterator[np.ndarray]:
+    """All images of IMAGE batches (B, H, W, 3 or 4) as (H, W, 3) uint8 RGB; transparency shows white.
 
     Raises:
-        StyleSwapError: a value that is no batch of pictures, or one without a picture.
+        StyleSwapError: A tensor that is no batch of images, or an empty batch.
     """
     for batch in batches:
         if batch is None:
             continue
         if batch.ndim != 4 or 0 in batch.shape or batch.shape[3] not in (3, 4):
             raise StyleSwapError(
-                f"expected pictures (B, H, W, 3 or 4) with at least one picture, got {tuple(batch.shape)}"
+                f"expected a batch of images (B, H, W, 3 or 4), got {tuple(batch.shape)}; connect at least one RGB or"
+                " RGBA image"
             )
         for row in range(len(batch)):
             yield to_uint8(bhwc_to_bchw(repair(batch[row : row + 1])[0]))[0]
 
 
-def count_pictures(*batches: torch.Tensor | None) -> int:
-    """How many pictures `picture_arrays` will give."""
+def count_images(*batches: torch.Tensor | None) -> int:
+    """Number of images that `image_arrays` yields."""
     return sum(len(batch) for batch in batches if batch is not None)
 
 
-def meant_mask(mask: torch.Tensor, picture_size: tuple[int, int]) -> torch.Tensor:
-    """A mask (B, h, w) as its user meant it.
+def resolve_mask(mask: torch.Tensor, image_size: tuple[int, int]) -> torch.Tensor:
+    """A mask (B, h, w), or ones (1, h, w) if it is the placeholder that stands for no mask.
 
-    Load Image gives an all-zero mask of 64 x 64 for a picture that has no transparency. On pictures of another size
-    that is taken as no mask at all, which means everywhere; an empty mask of the pictures' own size stays empty.
+    Load Image returns an all-zero mask of 64 x 64 for an image without transparency, which here means everywhere. An
+    empty mask of the images' own size stays empty.
+
+    Args:
+        mask: (B, h, w), 0..1.
+        image_size: Height and width of the images it belongs to.
     """
     size = tuple(mask.shape[-2:])
-    if size == _NO_MASK_SIZE and tuple(picture_size) != size and not bool(mask.any()):
+    if size == _NO_MASK_SIZE and image_size != size and not bool(mask.any()):
         return torch.ones_like(mask[:1])
     return mask

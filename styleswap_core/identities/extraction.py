@@ -116,7 +116,7 @@ def find_source_faces(
     for number, picture in enumerate(pictures):
         on_picture(number)
         picked, missing = choice.pick(analyzer.detect(picture, choice.order))
-        problems += [f"picture {number}: {problem}" for problem in missing]
+        problems += [f"image {number}: {problem}" for problem in missing]
         digest = hashlib.sha256(f"{picture.shape}".encode() + picture.tobytes()).hexdigest()
         for _, face in picked:
             face.require_embedding()  # reported here, not when the identity is made

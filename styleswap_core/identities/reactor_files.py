@@ -56,7 +56,7 @@ def load_any_identity(path: str | Path) -> Identity:
     return _identity(embedding, path.name) if foreign else load_identity(path)
 
 
-def identity_of_face(face: Mapping[str, object]) -> Identity:
+def identity_of_face(face: object) -> Identity:
     """The identity in a face model that another node hands over: an insightface `Face`, or a mapping like it.
 
     Raises:

@@ -108,7 +108,7 @@ def test_odd_pictures_are_used_as_they_are_meant(server, entry_of, node, spoiled
         assert run.pixels("picture-0").shape[:3] == (2, 192, 192)
     if node == SWAP:
         clipped = kind in ("not a number", "out of range")
-        assert ("values outside 0..1 or not numbers were clipped in frames 0, 1" in run.texts("text-3")[0]) == clipped
+        assert ("values outside 0..1 or NaN were replaced in frames 0, 1" in run.texts("text-3")[0]) == clipped
 
 
 @pytest.mark.parametrize(

@@ -42,4 +42,4 @@ def test_a_batch_is_halved_until_it_fits_and_nothing_changes(told):
 
 
 def test_not_even_one_face_is_said_in_a_sentence(told):
-    assert told["attempts"][5:] == [2, 1] and "not memory enough" in told["message"]
+    assert told["attempts"][5:] == [2, 1] and "not enough memory" in told["message"]

@@ -51,7 +51,7 @@ def test_average_of_several_pictures():
     analyzer = Knows([ANNA], [], [ANNA_TOO, BERT])
     seen = []
     faces, problems = find_source_faces(pictures(3), analyzer, FaceChoice("largest"), seen.append)
-    assert seen == [0, 1, 2] and problems == ["picture 1: no face found"]
+    assert seen == [0, 1, 2] and problems == ["image 1: no face found"]
     assert [(source.picture, source.face.index) for source in faces] == [(0, 0), (2, 0)]
     assert all(source.crop.shape == (3, CROP_SIZE, CROP_SIZE) for source in faces)
     identity, similarities, outliers = average_sources(faces, analyzer)
@@ -81,7 +81,7 @@ def test_one_identity_for_each_face():
 
 
 def test_no_face_anywhere_and_no_recognizer():
-    with pytest.raises(StyleSwapError, match="picture 0: no face found"):
+    with pytest.raises(StyleSwapError, match="image 0: no face found"):
         find_source_faces(pictures(2), Knows([], []), FaceChoice("all"))
     with pytest.raises(StyleSwapError, match="there is no picture"):
         find_source_faces([], Knows(), FaceChoice("all"))

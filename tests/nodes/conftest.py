@@ -1,4 +1,4 @@
-"""The pack as ComfyUI imports it: under a name made from its path, without the pack on `sys.path`."""
+"""The pack as ComfyUI imports it: under a name derived from its path, and without its folder on `sys.path`."""
 
 import importlib
 import importlib.util
@@ -13,9 +13,9 @@ NAME = "/some folder/custom_nodes/style_x_swap"
 
 @pytest.fixture(scope="session")
 def pack():
-    """A function: name of a module below the pack -> the module."""
+    """Function that imports a module of the pack by its name within the pack."""
     spec = importlib.util.spec_from_file_location(NAME, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
-    door = importlib.util.module_from_spec(spec)
-    sys.modules[NAME] = door
-    spec.loader.exec_module(door)
+    root = importlib.util.module_from_spec(spec)
+    sys.modules[NAME] = root
+    spec.loader.exec_module(root)
     return lambda module: importlib.import_module(f"{NAME}.{module}")

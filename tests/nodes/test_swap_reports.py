@@ -1,4 +1,4 @@
-"""The texts that users read, and that other tests look for."""
+"""Reports of the nodes."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def reports(pack):
 
 @pytest.fixture(scope="module")
 def make(pack):
-    """Builders for what reports are made from."""
+    """Builders of a swapped face and of the result of a batch."""
     results = pack("styleswap_core.pipeline.results")
     detected = pack("styleswap_core.faces.detected")
 
@@ -20,10 +20,10 @@ def make(pack):
         face = detected.DetectedFace(index, 0.9, np.zeros(4, np.float32), np.zeros((5, 2), np.float32))
         return results.SwappedFace(frame, face, torch.eye(3)[:2], 1.0, before, after)
 
-    def result(*told, repaired=()):
-        told = [results.FrameReport(i, len(faces), faces, problems) for i, (faces, problems) in enumerate(told)]
+    def result(*frames, repaired=()):
+        reports = [results.FrameReport(i, len(faces), faces, problems) for i, (faces, problems) in enumerate(frames)]
         empty = torch.zeros(0)
-        return results.BatchResult(empty, empty, empty, told, list(repaired))
+        return results.BatchResult(empty, empty, empty, reports, list(repaired))
 
     return swapped, result
 
@@ -43,10 +43,10 @@ def test_swap_report(reports, make):
         "swapped 2 faces in 2 of 3 frames",
         "frame 1: no face found, passed through",
         "frame 2: no face 4, 2 faces found, the other faces were swapped",
-        "frame 0: face 0 likeness 0.05 -> 0.71",
+        "frame 0: face 0, likeness 0.05 -> 0.71",
         "frame 2: face 1",
-        "note: likeness was measured in 1 frames",
-        "note: values outside 0..1 or not numbers were clipped in frames 2",
+        "note: likeness was measured in 1 of 2 swapped frames",
+        "note: values outside 0..1 or NaN were replaced in frames 2",
         "note: the model is for rendered faces",
     ]
     assert reports.summarize_swap(result(([swapped(0, 0)], []))) == "swapped 1 face in 1 of 1 frame"
@@ -55,9 +55,9 @@ def test_swap_report(reports, make):
 def test_face_report(reports):
     rows = [[], [{"index": 0, "score": 0.914, "box": [10.2, 20.0, 40.0, 60.4], "points": [], "likeness": 0.333}]]
     assert reports.describe_faces(rows, "left-right").splitlines() == [
-        "1 face in 2 pictures, numbered left-right",
-        "picture 0: no face found",
-        "picture 1: face 0, 30 x 40 px at (10, 20), confidence 0.91, likeness 0.33",
+        "1 face in 2 images (order: left-right)",
+        "image 0: no face found",
+        "image 1: face 0, 30 x 40 px at (10, 20), confidence 0.91, likeness 0.33",
     ]
 
 
@@ -67,12 +67,12 @@ def test_source_report(pack, reports):
         extraction.SourceFace(i, detected.DetectedFace(0, 0.9, np.zeros(4), np.zeros((5, 2))), "", torch.zeros(1))
         for i in range(3)
     ]
-    text = reports.describe_sources(faces, [0.8, 0.79, 0.1], [False, False, True], True, ["picture 3: no face found"])
+    text = reports.describe_sources(faces, [0.8, 0.79, 0.1], [False, False, True], True, ["image 3: no face found"])
     assert text.splitlines() == [
-        "1 identity out of 2 faces",
-        "picture 0: face 0, likeness to the others 0.80",
-        "picture 1: face 0, likeness to the others 0.79",
-        "picture 2: face 0, likeness to the others 0.10: an outlier, perhaps another person, left out",
-        "picture 3: no face found, left out",
+        "1 identity from 2 faces",
+        "image 0: face 0, likeness to the others 0.80",
+        "image 1: face 0, likeness to the others 0.79",
+        "image 2: face 0, likeness to the others 0.10, outlier (possibly another person), left out",
+        "image 3: no face found, skipped",
     ]
     assert reports.describe_separate(faces[:2], []).splitlines()[0] == "2 identities"

@@ -1,0 +1,56 @@
+"""The face analysis that travels between nodes."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="module")
+def analysis(pack):
+    return pack("nodes.analysis")
+
+
+@pytest.fixture(scope="module")
+def error(pack):
+    return pack("styleswap_core.errors").StyleSwapError
+
+
+@pytest.fixture(scope="module")
+def demo_pack(pack):
+    return pack("styleswap_core.faces.packs").DEMO_PACK
+
+
+def test_an_error_names_missing_packages_and_how_to_install_them(analysis, error, demo_pack, monkeypatch):
+    monkeypatch.setitem(analysis._REQUIRED, "some-package", "no_such_module")
+    assert analysis.missing_packages() == ["some-package"]
+    loaded = analysis.LoadedAnalysis(demo_pack)
+    with pytest.raises(error, match=r"some-package.*-m pip install -r .*requirements\.txt"), loaded.open():
+        pass
+
+
+def test_on_the_cpu_the_analyzer_is_loaded_once(analysis, demo_pack):
+    loaded = analysis.LoadedAnalysis(demo_pack)
+    with analysis.open_analysis(loaded) as first, analysis.open_analysis(loaded) as second:
+        assert first is second and first.recognizer.name == "arcface_demo"
+
+
+def test_the_face_analysis_of_another_pack_is_used_unchanged(analysis, error, demo_pack):
+    from insightface.app import FaceAnalysis
+
+    foreign = FaceAnalysis(name=str(demo_pack), providers=["CPUExecutionProvider"])
+    foreign.prepare(ctx_id=0, det_thresh=0.31, det_size=(320, 320))
+    with analysis.open_analysis(foreign) as analyzer:
+        assert analyzer.recognizer.name == "arcface_demo"
+        assert analyzer.detect(np.zeros((64, 64, 3), np.uint8)) == []
+    assert foreign.det_size == (320, 320) and foreign.det_model.det_thresh == 0.31
+    with pytest.raises(error, match="FaceAnalysis, got str"), analysis.open_analysis("a value from elsewhere"):
+        pass
+
+
+def test_unavailable_cuda_is_an_error_instead_of_a_silent_fallback(analysis, error, demo_pack):
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("ONNX Runtime has CUDA on this machine")
+    loaded = analysis.LoadedAnalysis(demo_pack, run_on="CUDA")
+    with pytest.raises(error, match="onnxruntime-gpu"), loaded.open():
+        pass
