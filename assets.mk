@@ -46,7 +46,7 @@ $(ASSETS)/regressors.safetensors: | $(DATA)/columns/finished
 # Geometry is learned at 32 px, where a picture costs a twentieth of one at 128; then the generator grows. One process of
 # one thread per core is the quickest way on a CPU; batches divide by their number.
 PROCESSES ?= 3
-TRAIN = OMP_NUM_THREADS=1 "$(VENV)/bin/torchrun" --nproc-per-node $(PROCESSES) -m styleswap_core.cli train --resume --threads 1 \
+TRAIN = OMP_NUM_THREADS=1 "$(VENV)/bin/torchrun" --nproc-per-node $(PROCESSES) -m styleswap_core train --resume --threads 1 \
 	--set warmup_steps=50 --set checkpoint_every=200 --set model_overrides.attribute_masking=none \
 	--set weights.adversarial=0 --set weights.mask=2 --set weights.swap_gradients=3 --set weights.swap_laplacian=3
 PIXELS_ALONE = --set weights.identity=0 --set weights.truth_identity=0 --set weights.perceptual=0 --set weights.swap_perceptual=0

@@ -42,9 +42,11 @@ COMMANDS = {
     "train": Command(".training.train_command", "train a generator"),
     "export": Command(".commands.export_command", "write a trained generator as one small file"),
     "convert": Command(".commands.convert_command", "turn a checkpoint of another program into a model file"),
-    "train-recognizer": Command(".demo_pack.recognizer", "train a face recognizer for the demo pack"),
-    "train-detector": Command(".demo_pack.detector", "train a face detector for the demo pack"),
-    "train-regressors": Command(".demo_pack.regressors", "train the pose, expression and gaze judges"),
+    "train-recognizer": Command(".commands.train_recognizer_command", "train the face recognizer of the demo pack"),
+    "train-detector": Command(".commands.train_detector_command", "train the face detector of the demo pack"),
+    "train-regressors": Command(
+        ".commands.train_regressors_command", "train the pose, expression and gaze regressors used in evaluation"
+    ),
     "doctor": Command(".commands.doctor_command", "print what a bug report needs"),
 }
 

@@ -1,4 +1,3 @@
-import argparse
 import json
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 from insightface.app import FaceAnalysis
 from insightface.model_zoo.scrfd import SCRFD, distance2bbox, distance2kps
 
-from styleswap_core.demo_pack.detector import DetectorConfig, add_arguments, export_detector, train_detector
+from styleswap_core.demo_pack.detector import DetectorConfig, export_detector, train_detector
 from styleswap_core.demo_pack.detector.anchors import (
     ANCHOR_SIZES,
     Faces,
@@ -21,7 +20,6 @@ from styleswap_core.demo_pack.detector.anchors import (
 )
 from styleswap_core.demo_pack.detector.box_geometry import box_sizes, eye_mouth_distance, face_boxes
 from styleswap_core.demo_pack.detector.corruption import CorruptionConfig, corrupt
-from styleswap_core.demo_pack.detector.detector_command import config_from
 from styleswap_core.demo_pack.detector.detector_config import Canvas
 from styleswap_core.demo_pack.detector.detector_evaluation import evaluate_detector
 from styleswap_core.demo_pack.detector.detector_losses import detector_losses
@@ -346,11 +344,3 @@ def test_pictures_come_from_full_frame_columns(tmp_path):
     assert ((pictures.points > 8) & (pictures.points < 56)).all()
     with pytest.raises(StyleSwapError, match="elsewhere"):
         train_detector(DetectorConfig(tmp_path / "det.onnx", pictures=(tmp_path / "elsewhere",)))
-
-
-def test_command_reads_its_arguments(tmp_path):
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    config = config_from(parser.parse_args(["--pictures", "a", "b", "--steps", "9"]))
-    assert config.output.name == "det_demo.onnx" and config.output.parent.name == "demo_pack"
-    assert config.steps == 9 and len(config.pictures) == 2

@@ -1,4 +1,3 @@
-import argparse
 import json
 import math
 
@@ -13,15 +12,13 @@ from insightface.utils import face_align
 
 from styleswap_core.demo_pack.recognizer import (
     RecognizerConfig,
-    add_arguments,
     export_recognizer,
     judge_config,
     recognizer_window,
-    train_judge,
+    train_recognizer,
 )
 from styleswap_core.demo_pack.recognizer.margin_loss import IdentityRegression, MarginLoss
 from styleswap_core.demo_pack.recognizer.recognizer_augmentation import CropAugmentation, augment, jitter_matrices
-from styleswap_core.demo_pack.recognizer.recognizer_command import config_from
 from styleswap_core.demo_pack.recognizer.recognizer_data import CropSource, RecognizerData, column_source
 from styleswap_core.demo_pack.recognizer.recognizer_network import PlainRecognizer, ResidualRecognizer
 from styleswap_core.demo_pack.recognizer.recognizer_training import fit_recognizer
@@ -237,18 +234,6 @@ def test_columns_of_the_face_world_are_read(tmp_path, size):
     assert seeds.tolist() == plan.identity_seeds().reshape(-1).tolist()
 
 
-def test_command_describes_the_judge(tmp_path):
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    config = config_from(
-        parser.parse_args(["--judge", "--columns", "a", "b", "--identity-range", "5", "9", "--steps", "7"])
-    )
-    assert config.architecture == "plain" and config.output.name == "judge.onnx"
-    assert config.identity_range == (5, 9) and config.steps == 7 and len(config.columns) == 2
-    demo = config_from(parser.parse_args(["--columns", "a"]))
-    assert demo.architecture == "residual" and demo.output.parent.name == "demo_pack"
-
-
 def test_missing_columns_are_named(tmp_path):
     with pytest.raises(StyleSwapError, match="nothing-here"):
-        train_judge(judge_config(tmp_path / "judge.onnx", columns=(tmp_path / "nothing-here",)))
+        train_recognizer(judge_config(tmp_path / "judge.onnx", columns=(tmp_path / "nothing-here",)))

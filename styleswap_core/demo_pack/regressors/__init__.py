@@ -1,5 +1,5 @@
-"""Training of the regressors that judge pose, expression and gaze: `styleswap train-regressors`."""
+"""Training of the regressors that estimate pose, expression and gaze in evaluation."""
 
-from .regressor_command import add_arguments, run
+from .regressor_training import RegressorTraining, train_regressors
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["RegressorTraining", "train_regressors"]
