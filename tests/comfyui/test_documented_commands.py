@@ -1,4 +1,4 @@
-"""What the README tells people to type does what it says."""
+"""Commands of the documentation that need ComfyUI do what it says."""
 
 import os
 import re
@@ -11,7 +11,7 @@ SERVER = "http://127.0.0.1:8188"
 
 
 def test_the_script_without_the_browser_prints_what_was_saved(server):
-    text = (PACK / "README.md").read_text(encoding="utf-8")
+    text = (PACK / "docs" / "api-prompts.md").read_text(encoding="utf-8")
     (script,) = [code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if SERVER in code]
     done = subprocess.run(
         [sys.executable, "-c", script.replace(SERVER, server.url)],
@@ -27,8 +27,8 @@ def test_the_script_without_the_browser_prints_what_was_saved(server):
 
 def test_doctor_runs_from_the_packs_folder_with_comfyuis_python():
     folder, python = find_comfyui()
-    words = ["-m", "styleswap_core.cli", "doctor"]
-    assert f"python {' '.join(words)}" in (PACK / "README.md").read_text(encoding="utf-8")
+    words = ["-m", "styleswap_core", "doctor"]
+    assert f"python {' '.join(words)}" in (PACK / "docs" / "installation.md").read_text(encoding="utf-8")
     environment = os.environ | {"COMFYUI_PATH": str(folder)}
     done = subprocess.run([python, *words], cwd=PACK, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,104 @@
+"""README and documentation: links, commands and Python examples work as written."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from styleswap_core import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+MAX_README_LINES = 150
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# Made by .ci/site_hooks.py, which takes them from web/docs and from the root.
+GENERATED = re.compile(r"nodes/StyleSwap_\w+\.md|contributing\.md|changelog\.md")
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _code_blocks(path: Path, language: str) -> list[str]:
+    """Contents of a page's code blocks of a language, "" for none."""
+    text = path.read_text(encoding="utf-8")
+    return [code for name, code in re.findall(r"```(\w*)\n(.*?)```", text, re.DOTALL) if name == language]
+
+
+def _commands(path: Path) -> list[list[str]]:
+    """Words of each `styleswap` command in a page's code blocks."""
+    lines = "\n".join(_code_blocks(path, "")).replace("\\\n", " ").splitlines()
+    words = [shlex.split(line, comments=True) for line in lines if re.match(r"\s*styleswap ", line)]
+    return [command[1:] for command in words]
+
+
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= MAX_README_LINES
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_links_to_files_exist(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    missing = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        path = target.split("#")[0]
+        if re.match(r"https?:|mailto:", target) or not path or GENERATED.fullmatch(path):
+            continue
+        if not (page.parent / path).is_file():
+            missing.append(target)
+    assert not missing
+
+
+@pytest.mark.parametrize(("page", "words"), [(page, words) for page in PAGES for words in _commands(page)])
+def test_commands_parse(page, words):
+    if words == ["COMMAND", "--help"]:
+        return
+    args = cli.build_parser(words[0]).parse_args(words)
+    assert args.command == words[0], _name(page)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """Folder that contains `demo-output`."""
+    folder = tmp_path_factory.mktemp("docs")
+    assert cli.main(["demo", "--out", str(folder / "demo-output")]) == 0
+    return folder
+
+
+def _run(code: str, folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_examples_of_the_python_page_run(demo, tmp_path):
+    folder = shutil.copytree(demo, tmp_path / "python")
+    _run("\n".join(_code_blocks(ROOT / "docs" / "python.md", "python")), folder)
+    assert {"swapped.png", "blended.png", "alice.safetensors", "frame00003.png"} <= {
+        path.name for path in folder.iterdir()
+    }
+
+
+def test_example_of_the_quick_start_runs(demo, tmp_path):
+    folder = shutil.copytree(demo, tmp_path / "quick")
+    (code,) = _code_blocks(ROOT / "docs" / "quick-start.md", "python")
+    _run(code, folder)
+    assert (folder / "swapped.png").is_file()
+
+
+def test_example_of_the_readme_runs(demo, tmp_path):
+    shutil.copy(demo / "demo-output" / "source.png", tmp_path / "alice.png")
+    shutil.copy(demo / "demo-output" / "target.png", tmp_path / "party.png")
+    (code,) = _code_blocks(ROOT / "README.md", "python")
+    _run(code, tmp_path)
+    assert (tmp_path / "swapped.png").is_file()
