@@ -39,7 +39,7 @@ COMMANDS = {
     "evaluate": Command(".commands.evaluate_command", "measure a generator against exact ground truth"),
     "render": Command(".commands.render_command", "pictures, sheets and training data of the face world"),
     "prepare": Command(".commands.prepare_command", "make a training set out of your own pictures and videos"),
-    "train": Command(".training.train_command", "train a generator"),
+    "train": Command(".commands.train_command", "train a generator"),
     "export": Command(".commands.export_command", "write a trained generator as one small file"),
     "convert": Command(".commands.convert_command", "turn a checkpoint of another program into a model file"),
     "train-recognizer": Command(".commands.train_recognizer_command", "train the face recognizer of the demo pack"),

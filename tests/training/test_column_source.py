@@ -1,6 +1,5 @@
 """Batches from a small real folder of columns, and the command that trains on it."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -12,8 +11,6 @@ sys.path.append(str(Path(__file__).resolve().parent))
 
 from training_toys import write_recognizer
 
-from styleswap_core.checkpoints.native import load_generator
-from styleswap_core.cli import main
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import estimate_similarity, recognizer_crop, template_points
 from styleswap_core.faces.arcface import TorchRecognizer
@@ -127,63 +124,3 @@ def test_one_picture_per_identity_is_too_few(columns, embeddings, tmp_path):
     few = build_columns(tmp_path / "few", ColumnPlan(columns=1, members=3, size=SIZE, identities=9), align)
     with pytest.raises(StyleSwapError, match="second picture"):
         source(few, embeddings[:1])
-
-
-def test_train_command(columns, tmp_path, capsys):
-    recognizer = write_recognizer(tmp_path / "toy.onnx")
-    run = tmp_path / "run"
-    words = ["train", "--out", str(run), "--json", "--device", "cpu"]
-    settings = {
-        "model": "tiny",
-        "data": str(columns.folder),
-        "validation_data": str(columns.folder),
-        "steps": 3,
-        "batch": 4,
-        "recognizer": str(recognizer),
-        "log_every": 1,
-        "sample_images": 2,
-        "validation_images": 4,
-    }
-    (tmp_path / "config.json").write_text(json.dumps(settings))
-    assert main([*words, "--config", str(tmp_path / "config.json"), "--set", "weights.adversarial=0"]) == 0
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["step"] for line in lines if "loss/total" in line] == [1, 2, 3]
-    generator, metadata = load_generator(run / "generator_ema.safetensors")
-    assert generator.config.size == 32 and generator.config.recognizer_sha256 == metadata["recognizer_sha256"]
-    assert metadata["domain"] == "synthetic" and metadata["training"]["weights"]["adversarial"] == 0
-    # A folder in use is not overwritten; resuming takes the stored settings, and says what is changed.
-    assert main(words) == 2
-    assert "holds a run already" in capsys.readouterr().err
-    assert main([*words, "--resume", "--set", "steps=5", "--set", "recoloured=true"]) == 0
-    notices = capsys.readouterr().err
-    assert "steps 3 -> 5" in notices
-    assert "note: the setting recoloured no longer exists and is ignored\n" in notices
-    assert load_generator(run / "generator_ema.safetensors")[1]["training_steps"] == 5
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ("data=nowhere", "holds no columns"),
-        ("recognizer=missing.onnx", "missing.onnx"),
-        ("stepz=3", "unknown setting stepz"),
-        ("model=huge", "unknown generator preset"),
-        ("weights.mask=much", "weights: mask: expected float"),
-    ],
-)
-def test_train_command_names_what_is_wrong(columns, tmp_path, capsys, setting, message):
-    recognizer = write_recognizer(tmp_path / "toy.onnx")
-    words = [
-        "--set",
-        "model=tiny",
-        "--set",
-        f"data={columns.folder}",
-        "--set",
-        f"recognizer={recognizer}",
-        "--set",
-        setting,
-    ]
-    assert main(["train", "--out", str(tmp_path / "run"), *words]) == 2
-    error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1
-    assert not (tmp_path / "run").exists()

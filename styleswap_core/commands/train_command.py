@@ -18,16 +18,16 @@ from ..io.files import file_sha256
 from ..preparation.prepared_set import PreparedSet, is_prepared
 from ..swappers.styleswap_network import required_recognizer
 from ..synthetic.columns import ColumnSet
-from .batches import DataSource, Rows
-from .column_source import ColumnSource, column_embeddings
-from .measurement import measure
-from .mixed_source import MixedSource, world_rows
-from .photographs import on_photographs
-from .process_group import Replica
-from .run_folder import RunFolder
-from .shard_source import ShardSource
-from .state import checkpoint_paths, generator_config, newest_checkpoint
-from .training_config import (
+from ..training.batches import DataSource, Rows
+from ..training.column_source import ColumnSource, column_embeddings
+from ..training.measurement import measure
+from ..training.mixed_source import MixedSource, world_rows
+from ..training.photographs import on_photographs
+from ..training.process_group import Replica
+from ..training.run_folder import RunFolder
+from ..training.shard_source import ShardSource
+from ..training.state import checkpoint_paths, generator_config, newest_checkpoint
+from ..training.training_config import (
     REMOVED_SETTINGS,
     TrainingConfig,
     config_from_dict,
@@ -35,7 +35,7 @@ from .training_config import (
     override,
     read_values,
 )
-from .training_loop import Surroundings, train
+from ..training.training_loop import Surroundings, train
 
 DEMO_RECOGNIZER = DEMO_PACK / "arcface_demo.onnx"
 

@@ -1,0 +1,123 @@
+"""The subcommand `train`: settings, run folders, and one line for each mistake."""
+
+import argparse
+import dataclasses
+import json
+
+import pytest
+from training_toys import write_recognizer
+
+from styleswap_core.checkpoints.native import load_generator
+from styleswap_core.cli import main
+from styleswap_core.commands import train_command as command
+from styleswap_core.faces.alignment import estimate_similarity, template_points
+from styleswap_core.synthetic.columns import ColumnPlan, ColumnSet, build_columns
+from styleswap_core.training.photographs import SETTINGS, on_photographs
+from styleswap_core.training.run_folder import RunFolder
+from styleswap_core.training.training_config import TrainingConfig, config_from_dict, save_config
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def columns(tmp_path_factory) -> ColumnSet:
+    return build_columns(
+        tmp_path_factory.mktemp("columns"),
+        ColumnPlan(columns=12, members=3, size=SIZE, identities=9),
+        lambda points: estimate_similarity(points, template_points("ffhq", SIZE)),
+    )
+
+
+def test_train_command(columns, tmp_path, capsys):
+    recognizer = write_recognizer(tmp_path / "toy.onnx")
+    run = tmp_path / "run"
+    words = ["train", "--out", str(run), "--json", "--device", "cpu"]
+    settings = {
+        "model": "tiny",
+        "data": str(columns.folder),
+        "validation_data": str(columns.folder),
+        "steps": 3,
+        "batch": 4,
+        "recognizer": str(recognizer),
+        "log_every": 1,
+        "sample_images": 2,
+        "validation_images": 4,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    assert main([*words, "--config", str(tmp_path / "config.json"), "--set", "weights.adversarial=0"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["step"] for line in lines if "loss/total" in line] == [1, 2, 3]
+    generator, metadata = load_generator(run / "generator_ema.safetensors")
+    assert generator.config.size == 32 and generator.config.recognizer_sha256 == metadata["recognizer_sha256"]
+    assert metadata["domain"] == "synthetic" and metadata["training"]["weights"]["adversarial"] == 0
+    # A folder in use is not overwritten; resuming takes the stored settings, and says what is changed.
+    assert main(words) == 2
+    assert "holds a run already" in capsys.readouterr().err
+    assert main([*words, "--resume", "--set", "steps=5", "--set", "recoloured=true"]) == 0
+    notices = capsys.readouterr().err
+    assert "steps 3 -> 5" in notices
+    assert "note: the setting recoloured no longer exists and is ignored\n" in notices
+    assert load_generator(run / "generator_ema.safetensors")[1]["training_steps"] == 5
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("data=nowhere", "holds no columns"),
+        ("recognizer=missing.onnx", "missing.onnx"),
+        ("stepz=3", "unknown setting stepz"),
+        ("model=huge", "unknown generator preset"),
+        ("weights.mask=much", "weights: mask: expected float"),
+    ],
+)
+def test_train_command_names_what_is_wrong(columns, tmp_path, capsys, setting, message):
+    recognizer = write_recognizer(tmp_path / "toy.onnx")
+    words = [
+        "--set",
+        "model=tiny",
+        "--set",
+        f"data={columns.folder}",
+        "--set",
+        f"recognizer={recognizer}",
+        "--set",
+        setting,
+    ]
+    assert main(["train", "--out", str(tmp_path / "run"), *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def arguments(*assignments):
+    return argparse.Namespace(config=None, assignments=list(assignments), resume=False)
+
+
+@pytest.fixture
+def prepared(monkeypatch):
+    monkeypatch.setattr(command, "is_prepared", lambda folder: folder.name == "photographs")
+
+
+def test_photographs_are_taught_without_exact_swaps_unless_the_user_says_otherwise(prepared):
+    config = command._configuration(arguments("data=data/photographs"), None)
+    assert not config.exact_swap
+    assert config.hidden_share == SETTINGS["hidden_share"]
+    assert config.weights.identity == SETTINGS["weights"]["identity"]
+    own = command._configuration(arguments("data=data/photographs", "hidden_share=0", "weights.identity=5"), None)
+    assert own.hidden_share == 0 and own.weights.identity == 5
+    assert own.weights.mask == SETTINGS["weights"]["mask"]
+
+
+def test_columns_keep_their_settings(prepared):
+    assert command._configuration(arguments("data=data/columns"), None) == TrainingConfig(data="data/columns")
+
+
+def test_a_run_that_is_gone_on_with_keeps_what_it_began_with(prepared, tmp_path):
+    folder = RunFolder(tmp_path)
+    begun = dataclasses.replace(TrainingConfig(), data="data/photographs", exact_swap=False)
+    save_config(begun, folder.config)
+    resumed = argparse.Namespace(config=None, assignments=["data=data/photographs"], resume=True)
+    assert command._configuration(resumed, folder).hidden_share == 0
+
+
+def test_the_settings_are_a_configuration():
+    config_from_dict(on_photographs({}))
