@@ -1,39 +1,103 @@
-"""Work on the next item while the caller is busy with this one."""
+"""Ordered read-ahead: worker threads compute the next items while the caller uses the current one."""
 
+import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import TypeVar
+from functools import partial
+from itertools import islice, repeat
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
-THREAD_NAME = "styleswap-lookahead"
-_END = object()
+Result = TypeVar("Result")
+THREAD_NAME = "styleswap-read-ahead"
 
 
-@contextmanager
-def lookahead(items: Iterable[Item], depth: int = 2) -> Iterator[Iterator[Item]]:
-    """Iterate over `items` in a thread of its own, at most `depth` items ahead of the caller.
+def read_ahead(items: Iterable[Item], *, depth: int = 2) -> "ReadAhead[Item]":
+    """Iterate over `items` in a worker thread.
 
-    The items come in order. What `items` raises is raised to the caller in its place. Leaving the `with` block, for
-    whatever reason, ends the thread before it returns: no item is computed after that, and a generator is closed.
-
-        with lookahead(slow_items(), depth=2) as items:
+        with read_ahead(slow_items(), depth=2) as items:
             for item in items: ...
+
+    Args:
+        items: Anything iterable; only the worker thread advances its iterator.
+        depth: Maximum number of items that are computed ahead of the one that the caller waits for or holds.
     """
     iterator = iter(items)
-    executor = ThreadPoolExecutor(1, THREAD_NAME)
-    try:
-        yield _in_order(executor, iterator, max(1, depth))
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
-        if hasattr(iterator, "close"):
-            iterator.close()
+    # A call that raises StopIteration ends the results.
+    return ReadAhead(repeat(partial(next, iterator)), iterator, depth)
 
 
-def _in_order(executor: Executor, iterator: Iterator[Item], depth: int) -> Iterator[Item]:
-    # One worker: the calls of `next` follow each other, and so do their results.
-    pending: deque[Future] = deque(executor.submit(next, iterator, _END) for _ in range(depth))
-    while (item := pending.popleft().result()) is not _END:
-        pending.append(executor.submit(next, iterator, _END))
-        yield item
+def map_ahead(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    depth: int = 2,
+    workers: int = 1,
+    executor: Executor | None = None,
+) -> "ReadAhead[Result]":
+    """Apply `function` to each item in worker threads.
+
+    Args:
+        function: Called in the worker threads.
+        items: Iterated in the caller's thread, to which an exception of theirs is raised at once.
+        depth: Maximum number of results that are computed ahead of the one that the caller waits for or holds.
+        workers: Number of threads.
+        executor: Runs the calls in place of threads, for instance in processes; it is not shut down.
+    """
+    iterator = iter(items)
+    return ReadAhead((partial(function, item) for item in iterator), iterator, depth, workers, executor)
+
+
+class ReadAhead(Iterator[Result], Generic[Result]):
+    """Iterator over the results of calls that run ahead of the caller, in the order of the calls.
+
+    An exception of a call is raised after the results that precede it, and ends the iteration. The threads end with the
+    iteration, with the `with` block, or when the iterator is garbage-collected.
+    """
+
+    def __init__(
+        self,
+        calls: Iterator[Callable[[], Result]],
+        source: Iterator[object],
+        depth: int,
+        workers: int = 1,
+        executor: Executor | None = None,
+    ) -> None:
+        self._calls = calls
+        self._source = source
+        self._depth = max(1, depth)
+        self._pending: deque[Future[Result]] = deque()
+        self._executor = ThreadPoolExecutor(workers, THREAD_NAME) if executor is None else executor
+        self._owns_executor = executor is None
+        if self._owns_executor:
+            # Without waiting: the garbage collector may run in any thread, and a call may take long.
+            weakref.finalize(self, self._executor.shutdown, wait=False, cancel_futures=True)
+
+    def __next__(self) -> Result:
+        try:
+            for call in islice(self._calls, self._depth + 1 - len(self._pending)):
+                self._pending.append(self._executor.submit(call))
+            if not self._pending:
+                raise StopIteration
+            return self._pending.popleft().result()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "ReadAhead[Result]":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the iteration and the threads; waits for calls that are running, and closes a generator of items."""
+        self._calls = iter(())
+        for future in self._pending:
+            future.cancel()
+        self._pending.clear()
+        if self._owns_executor:
+            self._executor.shutdown()
+        if isinstance(self._source, Generator):
+            self._source.close()

@@ -2,16 +2,17 @@
 
 import multiprocessing
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..devices import one_thread
+from ..io.read_ahead import map_ahead
 
 Renderer = Callable[[Tensor], dict[str, Tensor]]
 # Parts under way per process: one in work, one waiting, so that results never pile up.
@@ -55,11 +56,10 @@ def stream(
                 result = function(part)
             yield result
         return
-    waiting, pending = deque(parts), deque()
-    while waiting or pending:
-        while waiting and len(pending) < AHEAD * workers:
-            pending.append(pool.submit(_as_arrays, function, waiting.popleft().numpy()))
-        yield {name: torch.from_numpy(array) for name, array in pending.popleft().result().items()}
+    arrays = (part.numpy() for part in parts)
+    with map_ahead(partial(_as_arrays, function), arrays, depth=AHEAD * workers, executor=pool) as results:
+        for named in results:
+            yield {name: torch.from_numpy(array) for name, array in named.items()}
 
 
 def _as_arrays(function: Renderer, part: np.ndarray) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ..errors import StyleSwapError
 from ..io.images import load_image
-from ..io.read_ahead import lookahead
+from ..io.read_ahead import read_ahead
 from .pair_files import PairRow
 from .samples import Gallery, Judges, Outcome, Pictures, Trial, judge_all
 
@@ -48,7 +48,7 @@ def evaluate_pairs(judges: Judges, suite: PairSuite, progress: bool = False) -> 
                 missing[path] = str(error)
             bar.update()
         items = _items(suite, gallery, missing, bar)
-        with lookahead(items) as ready:
+        with read_ahead(items) as ready:
             return judge_all(judges, gallery, ready, warn, suite.sheet_rows)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import StyleSwapError
-from ..io.read_ahead import lookahead
+from ..io.read_ahead import read_ahead
 from .pair_files import PairRow
 from .result_videos import read_frames, sample_frames
 from .samples import Gallery, Judges, Outcome, Pictures, Trial, judge_all
@@ -89,7 +89,7 @@ def evaluate_videos(judges: Judges, suite: VideoSuite, progress: bool = False) -
             except StyleSwapError as error:
                 missing[path] = str(error)
             bar.update()
-        with lookahead(_items(suite, gallery, missing, bar)) as ready:
+        with read_ahead(_items(suite, gallery, missing, bar)) as ready:
             return judge_all(judges, gallery, ready, warn, suite.sheet_rows)
 
 

@@ -18,7 +18,7 @@ from ..faces.choice import FaceChoice
 from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..identities.identity import Identity
 from ..io.images import bchw_to_bhwc, over_white, repair
-from ..io.read_ahead import lookahead
+from ..io.read_ahead import read_ahead
 from ..swappers.network import SwappingNetwork, check_identity
 from .face_jobs import FaceJob, SwapOptions, check_strength, report_face, swap_jobs
 from .results import BatchResult, FrameReport, SwapResult
@@ -277,7 +277,7 @@ class Swapper:
         buffered: list[_Analyzed] = []
         beside = self.detect_beside
         batch_size = request.options.batch_size
-        with lookahead(self._analyze_all(frames, request) if beside else frames, batch_size) as ahead:
+        with read_ahead(self._analyze_all(frames, request) if beside else frames, depth=batch_size) as ahead:
             for analyzed in ahead if beside else self._analyze_all(ahead, request):
                 on_frame(analyzed.number)
                 if analyzed.problems and request.strict:

@@ -136,8 +136,8 @@ class _Run:
         done, total = journal.frames_before(position.input), journal.frames_before()
         committed = time.monotonic()
         with tqdm(total=total, initial=done, unit="picture", desc="prepare", mininterval=_interval()) as progress:
-            with examining(self._settings, examiner, workers) as examine:
-                for task, outcome in examine(self._tasks()):
+            with examining(self._tasks(), self._settings, examiner, workers) as examined:
+                for task, outcome in examined:
                     self._keep(task, outcome)
                     # A video's end is no picture of its own.
                     progress.update(0 if task.picture is None and task.frame >= 0 else 1)

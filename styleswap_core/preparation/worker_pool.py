@@ -2,10 +2,9 @@
 
 import multiprocessing
 import signal
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 
 from ..errors import StyleSwapError
+from ..io.read_ahead import map_ahead
 from .examine import Examiner, Outcome
 from .input_files import shown
 from .preparation_settings import Settings
@@ -41,20 +41,21 @@ class Task(NamedTuple):
     outcome: Outcome | None = None
 
 
-Examine = Callable[[Iterable[Task]], Iterator[tuple[Task, Outcome]]]
-
-
 @contextmanager
-def examining(settings: Settings, examiner: Examiner, workers: int) -> Iterator[Examine]:
-    """Yield a function from tasks to (task, outcome), in order; at most two tasks for each worker are in memory.
+def examining(
+    tasks: Iterable[Task], settings: Settings, examiner: Examiner, workers: int
+) -> Iterator[Iterator[tuple[Task, Outcome]]]:
+    """Examine tasks in worker processes; the context yields (task, outcome) pairs in the order of the tasks.
 
     Args:
-        examiner: does the work where `workers` is 1.
-        workers: processes; leaving the context ends them, and so does the death of this one.
+        tasks: Iterated in this thread, at most two tasks per worker ahead.
+        settings: What the workers examine by.
+        examiner: Used in this process if `workers` is 1.
+        workers: Number of processes; they end with the context, or when this process dies.
     """
     if workers == 1:
         with _one_thread_each():
-            yield lambda tasks: ((task, _examine(examiner, task)) for task in tasks)
+            yield ((task, _examine(examiner, task)) for task in tasks)
         return
     context = multiprocessing.get_context("spawn")
     idle: SimpleQueue[Connection] = SimpleQueue()
@@ -69,37 +70,23 @@ def examining(settings: Settings, examiner: Examiner, workers: int) -> Iterator[
         connections.append(ours)
         idle.put(ours)
     # One thread waits for each process: a pipe that both ends write to at the same time would block for good.
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="examine")
     try:
-        yield lambda tasks: _in_order(pool, idle, tasks, 2 * workers)
+        with map_ahead(partial(_delegate, idle), tasks, depth=2 * workers, workers=workers) as examined:
+            yield examined
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
         for connection in connections:
             connection.close()
         for process in processes:
             process.join()
 
 
-def _in_order(
-    pool: ThreadPoolExecutor, idle: SimpleQueue, tasks: Iterable[Task], depth: int
-) -> Iterator[tuple[Task, Outcome]]:
-    waiting: deque[tuple[Task, Future[Outcome]]] = deque()
-    for task in tasks:
-        waiting.append((task, pool.submit(_delegate, idle, task)))
-        if len(waiting) >= depth:
-            done, future = waiting.popleft()
-            yield done, future.result()
-    for done, future in waiting:
-        yield done, future.result()
-
-
-def _delegate(idle: SimpleQueue, task: Task) -> Outcome:
+def _delegate(idle: SimpleQueue[Connection], task: Task) -> tuple[Task, Outcome]:
     if task.outcome is not None:
-        return task.outcome
+        return task, task.outcome
     connection = idle.get()
     try:
         connection.send(task)
-        return connection.recv()
+        return task, connection.recv()
     except (EOFError, OSError) as error:
         raise StyleSwapError(
             f"a worker process died over {shown(task.path)}; if memory ran out, use fewer --workers, otherwise move the "

@@ -1,8 +1,6 @@
-"""What the loop asks of its data: batches that are a pure function of the step, and a thread that fetches ahead."""
+"""Training batches, and the interface of the data sources that supply them: a batch is a pure function of the step."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Protocol
 
@@ -12,6 +10,8 @@ from torch import Tensor
 
 # The step whose batch is drawn for sample grids: beyond every training.
 SAMPLE_STEP = 1 << 40
+# Batches that are read ahead of the step in progress.
+READ_AHEAD = 3
 
 # Which rows of a whole batch: a slice, or their indices.
 Rows = slice | np.ndarray
@@ -65,27 +65,3 @@ class DataSource(Protocol):
     def batch(self, step: int, source_crop: bool = False) -> Batch:
         """The batch of `step`: the same at every call, in every process. Called from another thread."""
         ...
-
-
-@contextmanager
-def prefetch(source: DataSource, first: int, last: int, depth: int = 3) -> Iterator[Iterator[Batch]]:
-    """Batches of the steps first..last-1 in order, read ahead by one thread while the caller computes.
-
-    Leaving the context ends the thread, also when the caller stops early.
-    """
-    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
-
-    def batches() -> Iterator[Batch]:
-        pending: list[Future[Batch]] = [
-            pool.submit(source.batch, step) for step in range(first, min(first + depth, last))
-        ]
-        for step in range(first, last):
-            ready = pending.pop(0).result()
-            if step + depth < last:
-                pending.append(pool.submit(source.batch, step + depth))
-            yield ready
-
-    try:
-        yield batches()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

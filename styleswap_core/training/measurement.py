@@ -6,11 +6,12 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import count, cycle
 
 import torch
 
-from .batches import prefetch
+from ..io.read_ahead import map_ahead
+from .batches import READ_AHEAD
 from .micro_batches import check_shares
 from .schedule import due
 from .state import create_state
@@ -20,7 +21,6 @@ from .training_config import TrainingConfig
 from .training_loop import Surroundings
 
 LEAST_ROUNDS = 2  # of every kind of step
-_BATCHES = 1 << 20  # that could be asked for; more are never reached
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def measure(config: TrainingConfig, surroundings: Surroundings, seconds: float) 
     forward = torch.compile(state.generator) if config.compile else state.generator
     times: dict[int, list[float]] = {first: [] for first in kinds}
     begun = time.perf_counter()
-    with prefetch(surroundings.source, 0, _BATCHES) as batches:
+    with map_ahead(surroundings.source.batch, count(), depth=READ_AHEAD) as batches:
         for number, first in enumerate(cycle(kinds)):
             rounds, place = divmod(number, len(kinds))
             if (

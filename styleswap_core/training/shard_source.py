@@ -1,7 +1,6 @@
 """Training batches from a prepared set of photographs: targets and embeddings, no exact swaps."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from ..errors import StyleSwapError
 from ..faces.recognizer_id import RecognizerId
+from ..io.read_ahead import map_ahead
 from ..preparation.prepared_set import PreparedSet, ShardReader
 from .batches import Batch, Rows, random_of_step
 
@@ -82,7 +82,6 @@ class ShardSource:
         self.batch_size, self.seed, self._rows = batch, seed, rows
         self.same_identity_share = same_identity_share
         self._index_people(np.asarray(prepared.people))
-        self._pool = ThreadPoolExecutor(_READERS, thread_name_prefix="shards")
 
     def batch(self, step: int, source_crop: bool = False) -> Batch:
         """The batch of `step`, a pure function of (seed, step), on the CPU."""
@@ -142,5 +141,6 @@ class ShardSource:
 
     def _read(self, read: Callable[[int], np.ndarray], rows: np.ndarray) -> Tensor:
         """Decoded pictures of rows, stacked, averaged down to the size: (B, ..., S, S) float32 0..255."""
-        picked = torch.from_numpy(np.stack(list(self._pool.map(read, rows.tolist())))).float()
+        with map_ahead(read, rows.tolist(), depth=len(rows), workers=_READERS) as pictures:
+            picked = torch.from_numpy(np.stack(list(pictures))).float()
         return picked if self.reduction == 1 else F.avg_pool2d(picked, self.reduction)

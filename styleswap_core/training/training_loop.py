@@ -12,7 +12,8 @@ from tqdm import tqdm
 from ..checkpoints.native import save_generator
 from ..errors import StyleSwapError
 from ..faces.arcface import TorchRecognizer
-from .batches import DataSource, prefetch
+from ..io.read_ahead import map_ahead
+from .batches import READ_AHEAD, DataSource
 from .micro_batches import check_shares
 from .process_group import Replica
 from .run_folder import Averages, Clock, Recorder, RunFolder
@@ -122,7 +123,11 @@ class _Run:
             StyleSwapError: a loss is no longer finite.
         """
         config, state, device = self.config, self.state, self.surroundings.device
-        with prefetch(self.surroundings.source, state.step, config.steps) as batches, self._progress() as progress:
+        steps = range(state.step, config.steps)
+        with (
+            map_ahead(self.surroundings.source.batch, steps, depth=READ_AHEAD) as batches,
+            self._progress() as progress,
+        ):
             for batch in batches:
                 report = train_step(
                     config,

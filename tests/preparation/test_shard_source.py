@@ -1,6 +1,7 @@
 """Training batches out of a prepared set, and the command that trains on it."""
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -44,6 +45,12 @@ def test_a_batch_depends_on_seed_and_step_alone(prepared):
         assert a is b is None or torch.equal(a, b), field.name
     assert not torch.equal(one.batch(5).target, one.batch(6).target)
     assert not torch.equal(one.batch(5).target, source(prepared, seed=4).batch(5).target)
+
+
+def test_no_thread_outlives_a_batch(prepared):
+    before = threading.active_count()
+    source(prepared).batch(0)
+    assert threading.active_count() == before
 
 
 def test_a_batch_holds_what_the_set_does(prepared):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.io.images import load_image
 from styleswap_core.losses import LossWeights
-from styleswap_core.training.batches import prefetch
 from styleswap_core.training.run_folder import RunFolder
 from styleswap_core.training.schedule import adversarial_factor, ema_decay, learning_rate_factor
 from styleswap_core.training.state import checkpoint_paths, create_state, update_ema
@@ -159,25 +157,6 @@ def test_schedules():
     assert [adversarial_factor(config, step) for step in (99, 100, 149, 199, 900)] == [0.0, 0.01, 0.5, 1.0, 1.0]
     # A young average: after 1000 images its half-life is 50 of them.
     assert ema_decay(TrainingConfig(batch=10), 100) == pytest.approx(0.5 ** (10 / 50))
-
-
-def test_prefetch_keeps_order_and_passes_errors_on():
-    class Counting:
-        def __init__(self):
-            self.asked = []
-
-        def batch(self, step, source_crop=False):
-            if step == 7:
-                raise StyleSwapError("no picture")
-            self.asked.append(step)
-            return step
-
-    source = Counting()
-    with prefetch(source, 2, 6) as batches:
-        assert list(batches) == [2, 3, 4, 5]
-    with pytest.raises(StyleSwapError, match="no picture"), prefetch(source, 5, 9) as batches:
-        list(batches)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
 
 
 def test_configuration_round_trip_and_refusals(tmp_path):
