@@ -17,7 +17,8 @@ async def loaded_models(request):
 
 @PromptServer.instance.routes.get("/probe/progress")
 async def progress(request):
-    """Id of the node that has reported progress and is not done, or null."""
+    """Id of the node that has reported progress and is not done, or null; and the last step that each node reported."""
     nodes = get_progress_state().nodes
     working = [key for key, state in list(nodes.items()) if state["state"].value == "running" and state["value"] > 0]
-    return web.json_response({"node": working[-1] if working else None})
+    steps = {key: state["value"] for key, state in list(nodes.items())}
+    return web.json_response({"node": working[-1] if working else None, "steps": steps})
