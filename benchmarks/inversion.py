@@ -1,12 +1,12 @@
-"""Time and memory of the inversion against a plain loop that encodes anew and back-propagates through everything.
+"""Time and memory of the inversion, compared with a plain implementation.
 
     python benchmarks/inversion.py --threads 4 --out inversion-speed.json
 
-The plain loop does the same work as a first implementation would: in every step it encodes its pictures again, goes
-through the generator and the recognizer as they are, with gradients of all their weights, and runs in float32. Its
-second row leaves out the weights' gradients. All take the same steps with the same pictures, losses and looks at
-held-out guides, and end at the same `w_plus` (a test holds them together). Each variant runs in a process of its own (`--repeats` times, by turns),
-so that its peak memory is its own; memory is what comes on top of the loaded networks and pictures.
+The plain loop is what a first implementation would do: it encodes its pictures in every step, runs the unmodified
+generator and recognizer in float32, and computes the gradients of all weights; its second row omits the gradients of
+the weights. All variants take the same steps with the same pictures, losses and evaluations on held-out guides, and end
+at the same `w_plus`, which a test checks. Each variant runs in a separate process, so that peak memory is measured per
+variant; the variants alternate for `--repeats` rounds. Memory excludes the loaded networks and pictures.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from styleswap_core.faces.alignment import recognizer_crop, template_points
 from styleswap_core.faces.analysis import load_face_analysis
 from styleswap_core.inversion import AlignedFaces, InversionSettings, optimize
 from styleswap_core.inversion.guides import shuffled_batches, split_held_out
-from styleswap_core.inversion.objective import PRESERVATION_BEND, VIEW_DRAWS, look
+from styleswap_core.inversion.objective import PRESERVATION_BETA, VIEW_PARAMETERS, varied_views
 from styleswap_core.inversion.optimization import BETAS, SOURCE_BATCH
 from styleswap_core.inversion.trust_region import TrustRegion
 from styleswap_core.losses import perceptual_loss, pixel_loss
@@ -44,8 +44,7 @@ VARIANTS = {
 
 
 def settings_of(variant: str, steps: int) -> InversionSettings:
-    """Of a variant, for so many steps."""
-    # Patience without end: all variants take all steps.
+    """Settings of a variant; early stopping is off, so that all variants take all steps."""
     return InversionSettings(
         steps=steps,
         patience=2000,
@@ -55,7 +54,7 @@ def settings_of(variant: str, steps: int) -> InversionSettings:
 
 
 def faces(count: int, generator, seed: int) -> AlignedFaces:
-    """Pictures of noise: neither time nor memory depends on what they show, and rendering has a peak of its own."""
+    """Pictures of noise: time and memory do not depend on their content, and rendering would add to the peak."""
     size = generator.config.size
     crops = torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
     return AlignedFaces(crops, template_points(generator.config.template, size).expand(count, 5, 2).contiguous())
@@ -69,8 +68,8 @@ def likeness_loss(
     target: torch.Tensor,
     settings: InversionSettings,
 ) -> torch.Tensor:
-    """How far the views `draws` (N, views, VIEW_DRAWS) of swapped guides (N, 3, S, S) are from the person `target` (512,)."""
-    crops = look(image, points, draws, recognizer.input_size)
+    """Identity loss of swapped guides (N, 3, S, S) for the person `target` (512,)."""
+    crops = varied_views(image, points, draws, recognizer.input_size)
     return settings.weights.identity * (1 - F.cosine_similarity(recognizer(crops), target[None])).mean()
 
 
@@ -83,11 +82,12 @@ def plain_loop(
     settings: InversionSettings,
     frozen: bool = False,
 ) -> torch.Tensor:
-    """The same optimization, written down as the method says it; `w_plus` (num_ws, w_dim) after the last step.
+    """`w_plus` (num_ws, w_dim) after the last step of the same optimization, written as the method describes it.
 
-    frozen: leaves out the gradients of the networks' weights, which nobody needs.
+    Args:
+        frozen: Omit the gradients of the networks' weights, which are not used.
     """
-    # A recognizer's weights are buffers.
+    # The recognizer's weights are buffers.
     weights = [*generator.parameters(), *(buffer for buffer in recognizer.buffers() if buffer.is_floating_point())]
     for weight in weights:
         weight.requires_grad_(not frozen)
@@ -98,7 +98,7 @@ def plain_loop(
     random = torch.Generator().manual_seed(settings.seed)
     train, held_out = split_held_out(len(guides), settings.held_out_share)
     batches = shuffled_batches(train, settings.guide_batch, random)
-    own = shuffled_batches(list(range(len(sources))), SOURCE_BATCH, random)
+    source_batches = shuffled_batches(list(range(len(sources))), SOURCE_BATCH, random)
     with torch.no_grad():
         face = run(generator, region.center, sources).mask
         plain = run(generator, region.center, guides).image
@@ -122,21 +122,21 @@ def plain_loop(
         loss = settings.weights.distance * region.penalty(offset)
         if step % 2 == 0:
             part = guides[rows := next(batches)]
-            draws = torch.randn(len(part), settings.views, VIEW_DRAWS, generator=random)
+            draws = torch.randn(len(part), settings.views, VIEW_PARAMETERS, generator=random)
             image = run(generator, w_plus, part).image
             loss = loss + likeness_loss(recognizer, image, part.points, draws, target, settings)
-            loss = loss + settings.weights.preservation * F.smooth_l1_loss(image, plain[rows], beta=PRESERVATION_BEND)
+            loss = loss + settings.weights.preservation * F.smooth_l1_loss(image, plain[rows], beta=PRESERVATION_BETA)
         else:
-            loss = loss + reconstruction(w_plus, next(own))
+            loss = loss + reconstruction(w_plus, next(source_batches))
         loss.backward()
         optimizer.step()
         region.confine(offset)
         if (step + 1) % settings.check_every == 0:
             with torch.no_grad():
                 reconstruction(region.center + offset, list(range(len(sources))))
-                seen = guides[held_out]
-                image = run(generator, region.center + offset, seen).image
-                recognizer(recognizer_crop(image, seen.points, recognizer.input_size))
+                evaluated = guides[held_out]
+                image = run(generator, region.center + offset, evaluated).image
+                recognizer(recognizer_crop(image, evaluated.points, recognizer.input_size))
     for weight in weights:
         weight.requires_grad_(False)
         weight.grad = None
@@ -144,7 +144,7 @@ def plain_loop(
 
 
 def run(generator, w_plus, part: AlignedFaces):
-    """The generator on faces, all with one w_plus (num_ws, w_dim), encoding them anew."""
+    """Encode faces and run the generator on them with one `w_plus` (num_ws, w_dim)."""
     return generator.synthesis(w_plus.expand(len(part), -1, -1), generator.encode(part.crops), part.crops)
 
 
@@ -167,20 +167,20 @@ def measure(variant: str, args: argparse.Namespace) -> dict:
         return time.perf_counter() - start
 
     before = memory(device)
-    once(2)  # the first steps build kernels
+    once(2)  # warm-up: the first steps build kernels
     seconds = once(args.steps)
     return {"seconds_per_step": seconds / args.steps, "peak_mib": (memory(device) - before) / 2**20}
 
 
 def memory(device: torch.device) -> int:
-    """Peak so far, bytes."""
+    """Peak memory of this process in bytes."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def compare(args: argparse.Namespace) -> dict:
-    """All variants by turns, each in a process of its own; medians, and ratios to the plain loop."""
+    """Medians of all variants, each run in a separate process, and their ratios to the plain loop."""
     runs: dict[str, list[dict]] = {variant: [] for variant in VARIANTS}
     for _ in range(args.repeats):
         for variant in VARIANTS:
@@ -216,7 +216,7 @@ def compare(args: argparse.Namespace) -> dict:
 
 
 def table(result: dict) -> str:
-    """Markdown."""
+    """Markdown table of the result."""
     lines = ["| | s per step | times faster | peak memory, MiB |", "| --- | ---: | ---: | ---: |"]
     for variant, label in VARIANTS.items():
         row = result[variant]
@@ -225,7 +225,7 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
-    """The comparison, or one variant of it."""
+    """Run the comparison, or one variant of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=DEMO_MODEL, help="generator (default: the demo model)")
     parser.add_argument("--steps", type=int, default=20)
@@ -233,7 +233,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, help="JSON file to write")
-    parser.add_argument("--variant", choices=list(VARIANTS), help="run this one here and print its figures")
+    parser.add_argument(
+        "--variant", choices=list(VARIANTS), help="run only this variant, in this process, and print its figures"
+    )
     args = parser.parse_args()
     if args.variant:
         print(json.dumps(measure(args.variant, args)))

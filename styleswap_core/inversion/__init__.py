@@ -1,6 +1,6 @@
-"""Swapping-Guided ID Inversion (StyleSwap, Xu et al., ECCV 2022; method.md 3.3): one person's `w_plus`, by optimization.
+"""Swapping-Guided ID Inversion: optimization of one person's `w_plus` for one generator (StyleSwap, section 3.3).
 
-`invert` goes from pictures to an `Identity` that is used like any other; `optimize` is the same on aligned faces.
+`invert` turns pictures into an `Identity` that is used like any other; `optimize` does the same on aligned faces.
 """
 
 from .aligned_faces import AlignedFaces, Canceled, align_faces

@@ -1,7 +1,8 @@
-"""Faces as the generator wants them: aligned crops, and where the five points lie in each."""
+"""Aligned faces as the generator takes them: crops, and the five points in each crop."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,12 +18,20 @@ from ..pipeline.face_jobs import crop_matrices
 
 
 class Canceled(Exception):
-    """The caller asked to stop."""
+    """The caller canceled the inversion."""
 
 
 @dataclass(frozen=True, eq=False)
 class AlignedFaces:
-    """crops (N, 3, S, S) RGB -1..1 on the generator's template; points (N, 5, 2), continuous pixels of the crop."""
+    """Faces on the generator's crop template.
+
+    Attributes:
+        crops: (N, 3, S, S) RGB, -1..1.
+        points: (N, 5, 2), in continuous pixels of the crop.
+
+    Raises:
+        StyleSwapError: The crops or points have another shape.
+    """
 
     crops: Tensor
     points: Tensor
@@ -42,9 +51,23 @@ class AlignedFaces:
         return AlignedFaces(self.crops[rows], self.points[rows])
 
     def to(self, device: torch.device) -> "AlignedFaces":
-        """The same faces on a device, in the memory order that convolutions want."""
+        """The same faces on a device, with the crops in channels-last memory format."""
         crops = self.crops.to(device).contiguous(memory_format=torch.channels_last)
         return AlignedFaces(crops, self.points.to(device))
+
+
+class Alignment(NamedTuple):
+    """Result of `align_faces`.
+
+    Attributes:
+        faces: One per picture that shows a face.
+        detections: The detections of these faces.
+        missing: Indices of the pictures without a face.
+    """
+
+    faces: AlignedFaces
+    detections: list[DetectedFace]
+    missing: list[int]
 
 
 def align_faces(
@@ -52,16 +75,20 @@ def align_faces(
     analyzer: FaceAnalyzer,
     config: GeneratorConfig,
     canceled: Callable[[], bool] = lambda: False,
-) -> tuple[AlignedFaces | None, list[DetectedFace], list[int]]:
-    """The largest face of each picture (H, W, 3) uint8 RGB.
+) -> Alignment:
+    """Align the largest face of each picture.
 
-    Returns:
-        the aligned faces (None if there is none), their detections, and the indices of pictures without a face.
+    Args:
+        pictures: (H, W, 3) uint8 RGB.
+        analyzer: Detects the faces.
+        config: Size and template of the crops.
+        canceled: Called before each picture.
 
     Raises:
-        Canceled: `canceled`, asked before each picture, said so.
+        Canceled: `canceled` returned true.
     """
-    crops, points, found, missing = [], [], [], []
+    crops, points = [torch.empty(0, 3, config.size, config.size)], [torch.empty(0, 5, 2)]
+    detections, missing = [], []
     for index, picture in enumerate(pictures):
         if canceled():
             raise Canceled
@@ -73,5 +100,5 @@ def align_faces(
         matrix = crop_matrices([face], config.template, config.size)
         crops.append(Canvas([picture]).read_crops([0], matrix, config.size))
         points.append(transform_points(matrix, torch.from_numpy(face.points).float()[None]))
-        found.append(face)
-    return AlignedFaces(torch.cat(crops), torch.cat(points)) if found else None, found, missing
+        detections.append(face)
+    return Alignment(AlignedFaces(torch.cat(crops), torch.cat(points)), detections, missing)

@@ -1,7 +1,7 @@
-"""Rendered guides, kept between runs: they do not depend on the person, and rendering them takes as long as an inversion.
+"""Cache of rendered guides, which do not depend on the person and take as long to render as an inversion.
 
-Some MB in the user's cache folder. Nothing needs them: a file that is missing, damaged or cannot be written costs the time
-of rendering, and that is all.
+The cache takes a few MB in the user's cache folder. A file that is missing, damaged or not writable only costs the time
+to render the guides again.
 """
 
 import hashlib
@@ -20,27 +20,27 @@ from ..synthetic.fingerprint import RENDERER_FINGERPRINT
 from ..synthetic.parameters import Attributes, Identities
 
 FORMAT_VERSION = 1
-KEPT = 8
-"""How many sets stay: of other seeds and sizes, and of older versions. The one used longest ago goes first."""
+MAX_SETS = 8
+"""Maximum number of sets in the cache; beyond it, the least recently used one is deleted."""
 
-# What numpy raises for a file that is no archive, whose content is not what its checksum says, or that lacks an array.
+# Errors of np.load for files that are no archives, fail their checksum, or lack an array.
 _DAMAGE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
-def guides_key(people: Identities, settings: Attributes, window: Tensor, size: int, frame_size: int) -> str:
-    """Hexadecimal SHA-256 of what `render` is given for a set of guides, and of the renderer: the same key, the same pixels."""
-    facts = f"{FORMAT_VERSION} {RENDERER_FINGERPRINT} {size} {frame_size} {' '.join(settings.fields)}"
+def guides_key(people: Identities, attributes: Attributes, window: Tensor, size: int, frame_size: int) -> str:
+    """Hexadecimal SHA-256 of the renderer and its arguments: equal keys mean equal pixels."""
+    facts = f"{FORMAT_VERSION} {RENDERER_FINGERPRINT} {size} {frame_size} {' '.join(attributes.fields)}"
     digest = hashlib.sha256(facts.encode())
-    for values in (people.values, *settings.fields.values(), settings.noise_seeds, window):
+    for values in (people.values, *attributes.fields.values(), attributes.noise_seeds, window):
         digest.update(values.numpy().tobytes())
     return digest.hexdigest()
 
 
 class GuideStore:
-    """Sets of guides as files of a folder, which several processes may use at once.
+    """Sets of guides as files in a folder that several processes may use at once.
 
     Args:
-        folder: made when the first set is saved; None keeps nothing.
+        folder: Created when the first set is saved; None disables the cache.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -53,10 +53,10 @@ class GuideStore:
         return cls(None if cache is None else cache / "guides")
 
     def load(self, key: str, count: int, size: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """Pictures (count, size, size, 3) uint8 and points (count, 5, 2) float32; None where they are not there unharmed."""
+        """Pictures (count, size, size, 3) uint8 and points (count, 5, 2) float32; None if missing or damaged."""
         if self.folder is None:
             return None
-        path = self._path(key)
+        path = _file(self.folder, key)
         try:
             with np.load(path, allow_pickle=False) as stored:
                 pictures, points = stored["pictures"], stored["points"]
@@ -71,18 +71,19 @@ class GuideStore:
         return pictures, points
 
     def save(self, key: str, pictures: np.ndarray, points: np.ndarray) -> None:
-        """Keep a set, and let the oldest go beyond `KEPT`; see `load` for the shapes."""
+        """Save a set (shapes as in `load`) and delete the least recently used ones beyond `MAX_SETS`."""
         if self.folder is None:
             return
-        # A full disk, a folder of somebody else, another process that removes the same file: the inversion goes on.
+        # The inversion goes on if the disk is full, the folder is read-only, or another process deletes the same file.
         with suppress(OSError, StyleSwapError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            with atomic_write(self._path(key)) as path:
+            with atomic_write(_file(self.folder, key)) as path:
                 np.savez_compressed(path, pictures=pictures, points=points)
-            # With the temporary files that a killed process left, in their turn.
+            # Temporary files of killed processes match as well and are deleted in their turn.
             files = sorted(self.folder.glob("*.npz"), key=lambda file: file.stat().st_mtime, reverse=True)
-            for file in files[KEPT:]:
+            for file in files[MAX_SETS:]:
                 file.unlink(missing_ok=True)
 
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{key}.npz"
+
+def _file(folder: Path, key: str) -> Path:
+    return folder / f"{key}.npz"

@@ -1,7 +1,7 @@
-"""Targets that an identity is swapped onto while it is optimized.
+"""Guides: the targets that an identity is swapped onto while it is optimized.
 
-Their own faces do not matter, only that they differ in pose, expression, light and shape. Where the user gives none,
-the face world renders some: people and settings of its training split, which no evaluation uses.
+Whose faces they are does not matter; they only have to differ in pose, expression, light and shape. If the user gives
+none, the face world renders some, with people and attributes of its training split, which no evaluation uses.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,33 +20,39 @@ from ..synthetic.world import five_points, render
 from .aligned_faces import AlignedFaces, Canceled
 from .guide_store import GuideStore, guides_key
 
-FRAME = 256
-"""Side of the whole pictures that the crops are taken from, which decides how wide a background they have."""
+FRAME_SIZE = 256
+"""Side in pixels of the whole pictures that the crops are taken from; it decides how much background they show."""
 
-LARGEST_RENDERED = 256
-"""Side beyond which crops are rendered smaller and enlarged: a guide need not be sharp, and rendering takes longest."""
+MAX_RENDERED_SIZE = 256
+"""Size above which crops are rendered smaller and enlarged: guides need not be sharp, and rendering is slow."""
 
 
 def render_guides(
     count: int, config: GeneratorConfig, seed: int = 0, canceled: Callable[[], bool] = lambda: False
 ) -> AlignedFaces:
-    """`count` faces of the face world, each another person under another setting, as aligned crops of 8-bit values.
+    """Aligned crops of `count` different people of the face world, each with different attributes, in 8-bit values.
 
-    They are rendered once and then come from the user's cache folder (guide_store.py), the very same.
+    They are rendered once and then read from the user's cache folder (guide_store.py), with identical pixels.
+
+    Args:
+        count: Number of faces.
+        config: Size and template of the crops.
+        seed: Selects people and attributes.
+        canceled: Called before each face is rendered.
 
     Raises:
-        Canceled: `canceled`, asked before each face is rendered, said so.
+        Canceled: `canceled` returned true.
     """
     people = Identities.from_seeds(pick_seeds(IDENTITY_SEEDS["train"], count, seed))
-    settings = Attributes.from_seeds(pick_seeds(ATTRIBUTE_SEEDS["train"], count, seed))
-    size = min(config.size, LARGEST_RENDERED)
-    window = estimate_similarity(five_points(people, settings, FRAME), template_points(config.template, size))
-    store, key = GuideStore.of_user(), guides_key(people, settings, window, size, FRAME)
-    kept = store.load(key, count, size)
-    if kept is None:
-        kept = _render(people, settings, window, size, canceled)
-        store.save(key, *kept)
-    crops, points = from_uint8(kept[0]), torch.from_numpy(kept[1])
+    attributes = Attributes.from_seeds(pick_seeds(ATTRIBUTE_SEEDS["train"], count, seed))
+    size = min(config.size, MAX_RENDERED_SIZE)
+    window = estimate_similarity(five_points(people, attributes, FRAME_SIZE), template_points(config.template, size))
+    store, key = GuideStore.of_user(), guides_key(people, attributes, window, size, FRAME_SIZE)
+    guides = store.load(key, count, size)
+    if guides is None:
+        guides = _render(people, attributes, window, size, canceled)
+        store.save(key, *guides)
+    crops, points = from_uint8(guides[0]), torch.from_numpy(guides[1])
     if size < config.size:
         crops = F.interpolate(crops, size=config.size, mode="bicubic", align_corners=False).clamp(-1.0, 1.0)
         points = points * (config.size / size)
@@ -54,36 +60,39 @@ def render_guides(
 
 
 def _render(
-    people: Identities, settings: Attributes, window: Tensor, size: int, canceled: Callable[[], bool]
+    people: Identities, attributes: Attributes, window: Tensor, size: int, canceled: Callable[[], bool]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pictures (N, size, size, 3) uint8 and points (N, 5, 2) float32."""
-    images, places = [], []
+    images, points = [], []
     with one_thread():
         for row in range(len(people)):
             if canceled():
                 raise Canceled
             one = slice(row, row + 1)
-            rendered = render(people[one], settings[one], size=size, window=window[one], frame_size=FRAME)
+            rendered = render(people[one], attributes[one], size=size, window=window[one], frame_size=FRAME_SIZE)
             images.append(rendered.image)
-            places.append(rendered.points)
-    return to_uint8(torch.cat(images)), torch.cat(places).numpy()
+            points.append(rendered.points)
+    return to_uint8(torch.cat(images)), torch.cat(points).numpy()
 
 
 def split_held_out(count: int, share: float) -> tuple[list[int], list[int]]:
-    """(guides to optimize on, held-out guides) out of `count`: spread evenly, at least one of each from two guides on."""
+    """Split `count` guides into (guides to optimize on, held-out guides).
+
+    The held-out ones are evenly spaced. From two guides on, each part has at least one.
+    """
     held_out = min(max(1, round(count * share)), count - 1)
     chosen = {int((index + 0.5) * count / held_out) for index in range(held_out)} if held_out > 0 else set()
     return [index for index in range(count) if index not in chosen], sorted(chosen)
 
 
 def shuffled_batches(rows: list[int], size: int, random: torch.Generator) -> Iterator[list[int]]:
-    """Endless batches of `size` rows (all of them where there are fewer); each row comes up once before any again."""
+    """Endless batches of `size` rows, or of all rows if there are fewer; no row recurs before all have been drawn."""
     size = min(size, len(rows))
     waiting: list[int] = []
     while True:
         if len(waiting) < size:
             fresh = [rows[int(index)] for index in torch.randperm(len(rows), generator=random)]
-            # What is left of the last round goes first, and does not come twice in one batch.
+            # Rows left over from the previous pass come first and are not drawn twice in one batch.
             waiting += [row for row in fresh if row not in waiting] + [row for row in fresh if row in waiting]
         yield waiting[:size]
         waiting = waiting[size:]

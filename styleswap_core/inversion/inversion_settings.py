@@ -1,4 +1,4 @@
-"""How an inversion runs: everything that decides its result."""
+"""Settings of an inversion: everything that decides its result."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,51 +10,73 @@ from ..errors import StyleSwapError
 
 PRECISIONS = ("auto", "bf16", "float32")
 MAX_STEPS = 2000
-# With a single guide there is none left to stop early by.
-LEAST_GUIDES = 2
+# One to optimize on, and one that is held out for early stopping.
+MIN_GUIDES = 2
 
 
 @dataclass(frozen=True)
 class InversionWeights:
-    """Factor of every term; a term whose factor is 0 is not computed.
+    """Weights of the loss terms; a term of weight 0 is not computed.
 
-    reconstruction and perceptual act in the self-reconstruction steps, identity and preservation in the swap-guided
-    ones; distance, the penalty of the trust region, in both.
+    Attributes:
+        identity: Swap-guided steps: 1 - cosine similarity of swaps onto guides to the source.
+        preservation: Swap-guided steps: L1 between a swap and the same swap by plain W.
+        reconstruction: Self-reconstruction steps: L1 to the source picture, inside the face.
+        perceptual: Self-reconstruction steps: distance to the source picture in recognizer features.
+        distance: All steps: penalty of the trust region.
     """
 
-    identity: float = 1.0  # 1 - cosine to the source, swaps onto guides
-    preservation: float = 10.0  # L1 between a swap and the same swap by plain W: what need not change, stays
-    reconstruction: float = 1.0  # L1 to the source's own picture, inside the face
-    perceptual: float = 0.5  # recognizer features, to the source's own picture
-    distance: float = 0.1  # squared distance to FC_w(f_id), in units of the trust region; times its strength
+    identity: float = 1.0
+    preservation: float = 10.0
+    reconstruction: float = 1.0
+    perceptual: float = 0.5
+    distance: float = 0.1
 
 
 @dataclass(frozen=True)
 class InversionSettings:
-    """Lengths are in steps; one step is one update of `w_plus`, a self-reconstruction or a swap-guided one by turns.
+    """Settings of an inversion.
+
+    A step is one update of `w_plus`; swap-guided and self-reconstruction steps alternate.
+
+    Attributes:
+        steps: Maximum number of steps.
+        trust: Strength of the trust region, 0..1: 1 keeps `w_plus` at `FC_w(f_id)`, 0 leaves it unbounded.
+        seed: Seed of all random numbers.
+        guided: False leaves out the swap-guided steps, the ablation that the paper advises against.
+        learning_rate: Maximum step per coordinate of `w_plus`, in units of the trust region (see trust_region.py) per
+            coordinate.
+        warmup: Share of the steps during which the learning rate rises; it then falls to 0 along a cosine.
+        guide_batch: Guides per swap-guided step.
+        views: Randomly varied crops of each swapped guide that the recognizer sees.
+        rendered_guides: Number of guides that are rendered if the user gives fewer than two.
+        held_out_share: Share of the guides that is held out for early stopping.
+        check_every: Steps between evaluations on the held-out guides.
+        patience: Evaluations without improvement after which the optimization stops.
+        min_gain: Cosine similarity by which an evaluation has to improve to count as an improvement.
+        precision: Precision of the networks, one of `PRECISIONS`; "auto" takes what the device is fast at.
+        low_memory: One face at a time and gradient checkpointing: slower, with a fraction of the memory.
+        weights: Weights of the loss terms.
 
     Raises:
-        StyleSwapError: a value out of its range.
+        StyleSwapError: A value is out of range.
     """
 
     steps: int = 60
-    # Strength of the trust region, 0..1. 1 holds w_plus at FC_w(f_id), 0 lets it go anywhere.
     trust: float = 0.5
     seed: int = 0
-    # False leaves out the swap-guided steps: the ablation that the paper warns of.
     guided: bool = True
-    # Largest step of each coordinate of w_plus, in units of its share of the trust region's unit (see trust_region.py).
     learning_rate: float = 0.03
-    warmup: float = 0.1  # share of the steps over which the learning rate grows; then it falls to 0 as a cosine
-    guide_batch: int = 4  # guides per swap-guided step
-    views: int = 3  # crops per swapped guide that the recognizer sees, each placed and lit a little differently
-    rendered_guides: int = 16  # how many the face world gives where the user gives none
-    held_out_share: float = 0.25  # of the guides, for early stopping alone
-    check_every: int = 10  # steps between looks at the held-out guides
-    patience: int = 3  # looks without a better one after which it stops
-    min_gain: float = 0.002  # cosine by which a look must be better to count
-    precision: str = "auto"  # of the networks: "bf16", "float32", or what the device does well
-    low_memory: bool = False  # one face at a time, and gradient checkpointing: slower, a fraction of the memory
+    warmup: float = 0.1
+    guide_batch: int = 4
+    views: int = 3
+    rendered_guides: int = 16
+    held_out_share: float = 0.25
+    check_every: int = 10
+    patience: int = 3
+    min_gain: float = 0.002
+    precision: str = "auto"
+    low_memory: bool = False
     weights: InversionWeights = field(default_factory=InversionWeights)
 
     def __post_init__(self) -> None:
@@ -71,20 +93,20 @@ class InversionSettings:
             raise StyleSwapError(f"expected a precision out of {', '.join(PRECISIONS)}, got {self.precision!r}")
 
     def guides_wanted(self, given: int) -> int:
-        """How many guides an inversion uses that is given so many: rendered ones join where one or none is."""
+        """Number of guides that an inversion uses if the user gives `given`: below two, rendered ones are added."""
         if not self.guided:
             return 0
-        return given if given >= LEAST_GUIDES else given + self.rendered_guides
+        return given if given >= MIN_GUIDES else given + self.rendered_guides
 
     def learning_rate_factor(self, step: int) -> float:
-        """Factor of the learning rate at `step` (0-based): linear warm-up, then a cosine down to 0."""
+        """Factor of the learning rate at a step, counted from 0: linear warm-up, then a cosine down to 0."""
         warmup = max(1, round(self.warmup * self.steps))
         if step < warmup:
             return (step + 1) / (warmup + 1)
         return 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / max(1, self.steps - warmup)))
 
     def runs_bf16(self, device: torch.device) -> bool:
-        """Whether the networks run in bfloat16 on a device. A function of the machine alone, so that a seed repeats."""
+        """Whether the networks run in bfloat16 on a device; depends on the machine only, so that seeds reproduce."""
         return choose_precision(device, "inversion", self.precision).dtype == torch.bfloat16
 
 

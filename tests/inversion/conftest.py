@@ -1,4 +1,4 @@
-"""A tiny random generator and recognizer, and noise where an inversion needs pictures of faces."""
+"""Fixtures: a tiny random generator and recognizer, and noise in place of pictures of faces."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ def _faces(count, seed):
 
 @pytest.fixture(scope="session")
 def make_faces():
-    """count, seed -> AlignedFaces of noise."""
+    """Function (count, seed) -> AlignedFaces of noise."""
     return _faces
 
 

@@ -1,4 +1,4 @@
-"""The memory that an inversion says it needs, against what it takes."""
+"""The memory estimate of an inversion, compared with what it takes."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ SIZE, GUIDES = 64, 6
 
 
 def _peak_bytes(run):
-    """The most that is alive at once of what the allocator gives while `run` runs."""
+    """Peak of the memory allocated by torch while `run` runs."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
         run()
     events = [
@@ -21,11 +21,11 @@ def _peak_bytes(run):
         for event in record.profiler.kineto_results.events()
         if event.name() == "[memory]"
     ]
-    alive = highest = 0
+    allocated = peak = 0
     for _, size in sorted(events, key=lambda event: event[0]):
-        alive += size
-        highest = max(highest, alive)
-    return highest
+        allocated += size
+        peak = max(peak, allocated)
+    return peak
 
 
 def _faces(count):
@@ -35,7 +35,7 @@ def _faces(count):
 
 @pytest.mark.parametrize("injection", ["per_resolution", "every_conv"])
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_it_takes_what_it_says(recognizer, target, injection, precision):
+def test_the_estimate_exceeds_the_peak_moderately(recognizer, target, injection, precision):
     channels = {4: 32, 8: 32, 16: 32, 32: 32, 64: 32}
     config = GeneratorConfig(size=SIZE, w_dim=16, mapping_layers=1, channels=channels, attribute_injection=injection)
     generator = Generator(config).eval()
@@ -45,17 +45,17 @@ def test_it_takes_what_it_says(recognizer, target, injection, precision):
     assert taken < needed < 1.7 * taken
 
 
-def test_more_faces_take_more_and_low_memory_takes_less(recognizer, generator):
-    usual, frugal = InversionSettings(), InversionSettings(low_memory=True)
+def test_more_faces_need_more_memory_and_low_memory_needs_less(recognizer, generator):
+    default, low = InversionSettings(), InversionSettings(low_memory=True)
 
     def needed(settings, *pictures):
         return bytes_needed(generator, recognizer, settings, *pictures, CPU)
 
     assert (
-        needed(usual, 2, 20)
-        > needed(usual, 1, 20)
-        > needed(usual, 1, 2)
-        > needed(frugal, 1, 2)
-        == needed(frugal, 9, 20)
+        needed(default, 2, 20)
+        > needed(default, 1, 20)
+        > needed(default, 1, 2)
+        > needed(low, 1, 2)
+        == needed(low, 9, 20)
     )
-    assert needed(usual, 1, 0) == needed(usual, 1, usual.rendered_guides) < needed(usual, 1, 1)
+    assert needed(default, 1, 0) == needed(default, 1, default.rendered_guides) < needed(default, 1, 1)

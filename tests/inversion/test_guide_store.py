@@ -1,4 +1,4 @@
-"""Rendered guides that are kept between runs: the same pixels, whatever becomes of the files."""
+"""Cache of rendered guides: identical pixels, whatever happens to the files."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from styleswap_core.inversion import guide_store, guides, render_guides
-from styleswap_core.inversion.guide_store import KEPT, GuideStore
+from styleswap_core.inversion.guide_store import MAX_SETS, GuideStore
 from styleswap_core.io.files import user_cache_folder
 
 COUNT, SIZE = 2, 16
@@ -17,14 +17,14 @@ COUNT, SIZE = 2, 16
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Where the guides of a test are kept."""
+    """Cache folder of a test."""
     monkeypatch.setenv("STYLESWAP_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "guides"
 
 
 @pytest.fixture
 def renders(monkeypatch):
-    """Grows with every face that is rendered."""
+    """List that grows with every rendered face."""
     calls, real = [], guides.render
     monkeypatch.setattr(guides, "render", lambda *given, **more: calls.append(1) or real(*given, **more))
     return calls
@@ -61,17 +61,17 @@ def test_another_seed_count_template_or_renderer_is_another_set(generator, folde
     assert len(renders) == before + COUNT
 
 
-@pytest.mark.parametrize("harm", ["cut", "turned", "emptied", "foreign"])
-def test_a_damaged_file_is_rendered_anew(generator, folder, renders, harm):
+@pytest.mark.parametrize("damage", ["truncated", "corrupted", "empty", "foreign"])
+def test_a_damaged_file_is_replaced(generator, folder, renders, damage):
     first = render_guides(COUNT, generator.config)
     (path,) = folder.iterdir()
     content = bytearray(path.read_bytes())
-    if harm == "cut":
+    if damage == "truncated":
         path.write_bytes(content[: len(content) // 2])
-    elif harm == "turned":
+    elif damage == "corrupted":
         content[len(content) // 3] ^= 0xFF
         path.write_bytes(content)
-    elif harm == "emptied":
+    elif damage == "empty":
         path.write_bytes(b"")
     else:
         with open(path, "wb") as stream:
@@ -80,7 +80,7 @@ def test_a_damaged_file_is_rendered_anew(generator, folder, renders, harm):
     assert _same(render_guides(COUNT, generator.config), first) and len(renders) == 2 * COUNT
 
 
-def test_a_folder_that_cannot_be_made_costs_time_alone(generator, tmp_path, renders, monkeypatch):
+def test_without_a_writable_folder_guides_are_rendered_again(generator, tmp_path, renders, monkeypatch):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("STYLESWAP_CACHE", str(tmp_path / "file"))
     assert (
@@ -89,16 +89,16 @@ def test_a_folder_that_cannot_be_made_costs_time_alone(generator, tmp_path, rend
     )
 
 
-def test_the_set_used_longest_ago_goes_first(tmp_path):
+def test_the_least_recently_used_set_is_deleted_first(tmp_path):
     store = GuideStore(tmp_path / "guides")
     pictures, points = np.zeros((COUNT, SIZE, SIZE, 3), np.uint8), np.zeros((COUNT, 5, 2), np.float32)
-    for number in range(KEPT):
+    for number in range(MAX_SETS):
         store.save(f"set{number}", pictures, points)
         os.utime(store.folder / f"set{number}.npz", (number, number))
     assert store.load("set0", COUNT, SIZE) is not None
     store.save("new", pictures, points)
     names = {path.stem for path in store.folder.iterdir()}
-    assert names == {"new", "set0", *(f"set{number}" for number in range(2, KEPT))}
+    assert names == {"new", "set0", *(f"set{number}" for number in range(2, MAX_SETS))}
     assert store.load("set1", COUNT, SIZE) is None and store.load("set2", COUNT + 1, SIZE) is None
 
 
@@ -110,7 +110,7 @@ def test_the_set_used_longest_ago_goes_first(tmp_path):
         ("darwin", None, "Library/Caches"),
     ],
 )
-def test_where_the_cache_lies(tmp_path, monkeypatch, system, variable, usual):
+def test_location_of_the_cache(tmp_path, monkeypatch, system, variable, usual):
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.delenv("STYLESWAP_CACHE")
     for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):

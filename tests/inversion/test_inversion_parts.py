@@ -1,4 +1,4 @@
-"""Settings, guides, views, trust region and curve: the small parts of the inversion."""
+"""Parts of the inversion: settings, guides, views, trust region, chart."""
 
 import itertools
 import math
@@ -6,12 +6,13 @@ import math
 import pytest
 import torch
 
+from styleswap_core.devices import Precision
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import recognizer_crop, template_points
-from styleswap_core.inversion import InversionSettings, render_guides
+from styleswap_core.inversion import InversionSettings, inversion_settings, render_guides
 from styleswap_core.inversion.curve import curve_picture
 from styleswap_core.inversion.guides import shuffled_batches, split_held_out
-from styleswap_core.inversion.objective import VIEW_DRAWS, look
+from styleswap_core.inversion.objective import VIEW_PARAMETERS, varied_views
 from styleswap_core.inversion.optimization import ENDED, Outcome
 from styleswap_core.inversion.trust_region import TrustRegion
 
@@ -38,7 +39,7 @@ def test_settings_out_of_range_are_refused(wrong):
         InversionSettings(**wrong)
 
 
-def test_the_learning_rate_warms_up_and_falls_to_nothing():
+def test_the_learning_rate_warms_up_and_decays_to_zero():
     settings = InversionSettings(steps=50, warmup=0.2)
     factors = [settings.learning_rate_factor(step) for step in range(51)]
     assert 0 < factors[0] < factors[5] < factors[9] < factors[10] == 1.0
@@ -46,12 +47,22 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing():
     assert factors[30] == pytest.approx(0.5) and factors[50] == pytest.approx(0.0)
 
 
-def test_precision_is_a_function_of_the_machine():
-    cpu = torch.device("cpu")
-    assert InversionSettings(precision="bf16").runs_bf16(cpu) and not InversionSettings(precision="float32").runs_bf16(
-        cpu
-    )
-    assert InversionSettings().runs_bf16(cpu) == InversionSettings().runs_bf16(cpu)
+@pytest.mark.parametrize(("precision", "bf16"), [("bf16", True), ("float32", False)])
+def test_a_requested_precision_is_used(precision, bf16):
+    assert InversionSettings(precision=precision).runs_bf16(torch.device("cpu")) is bf16
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_automatic_precision_follows_the_device(monkeypatch, dtype):
+    asked = []
+
+    def choose(device, task, requested):
+        asked.append((device.type, task, requested))
+        return Precision(dtype, "test")
+
+    monkeypatch.setattr(inversion_settings, "choose_precision", choose)
+    assert InversionSettings().runs_bf16(torch.device("cpu")) is (dtype == torch.bfloat16)
+    assert asked == [("cpu", "inversion", "auto")]
 
 
 @pytest.mark.parametrize(("count", "held_out"), [(0, 0), (1, 0), (2, 1), (3, 1), (4, 1), (8, 2), (17, 4), (100, 25)])
@@ -60,7 +71,7 @@ def test_guides_are_split_without_overlap(count, held_out):
     assert len(held) == held_out and sorted(train + held) == list(range(count))
 
 
-def test_batches_take_every_row_before_any_again():
+def test_batches_draw_every_row_before_any_recurs():
     batches = shuffled_batches(list(range(5)), 2, torch.Generator().manual_seed(0))
     drawn = [next(batches) for _ in range(10)]
     assert all(len(set(batch)) == 2 for batch in drawn)
@@ -69,29 +80,31 @@ def test_batches_take_every_row_before_any_again():
     assert next(shuffled_batches([7], 4, torch.Generator().manual_seed(0))) == [7]
 
 
-def test_rendered_guides_are_aligned_and_repeat(generator):
+def test_rendered_guides_are_aligned_and_reproducible(generator):
     first, again, other = (render_guides(2, generator.config, seed) for seed in (0, 0, 1))
     assert torch.equal(first.crops, again.crops) and not torch.equal(first.crops, other.crops)
     center = template_points("ffhq", generator.config.size).mean(0).expand(2, 2)
     torch.testing.assert_close(first.points.mean(1), center, atol=1e-3, rtol=0)
 
 
-def test_views_differ_and_without_chance_are_the_plain_crop():
+def test_views_differ_and_without_variation_equal_the_plain_crop():
     image, points = torch.rand(2, 3, 32, 32) * 2 - 1, template_points("ffhq", 32).expand(2, 5, 2)
     plain = recognizer_crop(image, points)
-    still = look(image, points, torch.zeros(2, 3, VIEW_DRAWS), 112)
-    torch.testing.assert_close(still, plain.repeat_interleave(3, dim=0), atol=1e-4, rtol=0)
-    moved = look(image, points, torch.randn(2, 3, VIEW_DRAWS, generator=torch.Generator().manual_seed(0)), 112)
-    assert moved.shape == (6, 3, 112, 112) and (moved[0] - moved[1]).abs().mean() > 0.01
+    unvaried = varied_views(image, points, torch.zeros(2, 3, VIEW_PARAMETERS), 112)
+    torch.testing.assert_close(unvaried, plain.repeat_interleave(3, dim=0), atol=1e-4, rtol=0)
+    varied = varied_views(
+        image, points, torch.randn(2, 3, VIEW_PARAMETERS, generator=torch.Generator().manual_seed(0)), 112
+    )
+    assert varied.shape == (6, 3, 112, 112) and (varied[0] - varied[1]).abs().mean() > 0.01
 
 
 def test_gradients_reach_the_picture_through_a_view():
     image = torch.zeros(1, 3, 32, 32, requires_grad=True)
-    look(image, template_points("ffhq", 32)[None], torch.randn(1, 2, VIEW_DRAWS), 112).sum().backward()
+    varied_views(image, template_points("ffhq", 32)[None], torch.randn(1, 2, VIEW_PARAMETERS), 112).sum().backward()
     assert image.grad.abs().sum() > 0
 
 
-def test_trust_region_is_measured_in_people(generator, target):
+def test_trust_region_measures_confines_and_penalizes(generator, target):
     region = TrustRegion.around(generator, target, 0.5)
     assert region.center.shape == (generator.num_ws, 16) and region.unit > 0 and region.radius == 0.5
     offset = torch.zeros_like(region.center)
@@ -108,7 +121,7 @@ def test_trust_region_is_measured_in_people(generator, target):
 
 @pytest.mark.parametrize("curve", [[(0, 0.5)], [(0, 0.5), (10, 0.7), (20, 0.69)], [(0, math.nan), (10, 0.2)]])
 @pytest.mark.parametrize("held_out", [0, 4])
-def test_the_curve_is_a_picture(curve, held_out):
+def test_the_chart_is_drawn(curve, held_out):
     outcome = Outcome(torch.zeros(2, 2), ENDED, 20, 10, 0.5, 0.7, curve, 0.1, 0.5, 12, held_out, 1.0, False)
     picture = curve_picture(outcome, 320, 200)
     assert picture.shape == (200, 320, 3) and picture.std() > 1

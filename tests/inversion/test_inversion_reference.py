@@ -1,4 +1,4 @@
-"""The benchmark's plain loop and the inversion are the same optimization, so that only the work differs."""
+"""The inversion and the plain loop of the benchmark are the same optimization."""
 
 import importlib.util
 from dataclasses import replace
@@ -15,7 +15,7 @@ SPECIFICATION = importlib.util.spec_from_file_location("inversion_benchmark", FI
 benchmark = importlib.util.module_from_spec(SPECIFICATION)
 SPECIFICATION.loader.exec_module(benchmark)
 
-# No bound: a state that is not better than the start would not be kept.
+# Unbounded: states that do not improve on the start would not be kept.
 SETTINGS = InversionSettings(
     steps=6,
     check_every=6,
@@ -37,24 +37,24 @@ SETTINGS = InversionSettings(
     ],
 )
 @pytest.mark.parametrize("low_memory", [False, True])
-def test_both_end_at_the_same_w_plus(kind, low_memory, generator, recognizer, make_faces, target):
+def test_both_reach_the_same_w_plus(kind, low_memory, generator, recognizer, make_faces, target):
     torch.manual_seed(1)
     generator = Generator(generator.config.replace(**kind)).eval()
     sources, guides = make_faces(3, 2), make_faces(5, 3)
     plain = benchmark.plain_loop(generator, recognizer, sources, target, guides, SETTINGS)
     outcome = optimize(generator, recognizer, sources, target, guides, replace(SETTINGS, low_memory=low_memory))
-    assert outcome.best_step == SETTINGS.steps, "the last state is the one to compare"
+    assert outcome.best_step == SETTINGS.steps, "the comparison needs the last state"
     with torch.no_grad():
         start = generator.broadcast(generator.mapping(target[None]))[0]
     moved = (plain - start).norm()
     assert moved > 0.1 and (outcome.w_plus - plain).norm() < 0.01 * moved
 
 
-def test_without_gradients_of_weights_the_plain_loop_ends_there_too(generator, recognizer, make_faces, target):
+def test_omitting_the_gradients_of_weights_does_not_change_the_plain_loop(generator, recognizer, make_faces, target):
     sources, guides = make_faces(1, 2), make_faces(4, 3)
     settings = replace(SETTINGS, steps=2)
-    usual, frozen = (
+    trainable, frozen = (
         benchmark.plain_loop(generator, recognizer, sources, target, guides, settings, frozen=frozen)
         for frozen in (False, True)
     )
-    torch.testing.assert_close(frozen, usual, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(frozen, trainable, atol=1e-3, rtol=1e-3)

@@ -1,4 +1,4 @@
-"""From pictures to an identity: faces found or missing, whose recognizer, what is written and read back."""
+"""Inversion from pictures: missing faces, recognizers, cancellation, saved identities, notes."""
 
 import math
 
@@ -21,7 +21,7 @@ SHA = "c" * 64
 
 
 class CenteredFace:
-    """A face analysis that sees one face in the middle of every picture that is not black."""
+    """A face analysis that detects one centered face in every picture that is not black."""
 
     recognizer = RecognizerId("tiny", "a" * 64)
 
@@ -63,7 +63,7 @@ def run(generator, recognizer):
     return run
 
 
-def test_the_identity_knows_where_it_comes_from(run, generator):
+def test_the_identity_records_its_origin(run, generator):
     inversion = run([picture(1)], [picture(2), picture(3)], source_hashes=["f" * 64])
     identity = inversion.identity
     assert identity.w_plus.shape == (generator.num_ws, 16) and identity.generator_sha256 == SHA
@@ -91,31 +91,31 @@ def test_an_identity_of_another_generator_is_refused(run, generator):
 def test_guides_without_a_face_are_skipped_and_counted(run):
     inversion = run([picture(1)], [BLACK, picture(2), BLACK, picture(3)])
     assert inversion.guides_skipped == 2 and inversion.outcome.guides + inversion.outcome.held_out == 2
-    assert any("2 guide pictures have no face" in note for note in inversion.notes())
+    assert any("2 guide pictures without a face" in note for note in inversion.notes())
 
 
-def test_a_lone_guide_gets_rendered_company(run):
+def test_rendered_guides_join_a_single_guide(run):
     inversion = run([picture(1)], [picture(2)])
     assert inversion.guides_rendered == 2 and inversion.outcome.guides + inversion.outcome.held_out == 3
 
 
-def test_without_guides_the_face_world_gives_some(run):
+def test_without_guides_some_are_rendered(run):
     assert run([picture(1)]).guides_rendered == 2
 
 
-def test_guides_that_all_lack_a_face_are_an_error(run):
+def test_guides_without_any_face_are_refused(run):
     with pytest.raises(StyleSwapError, match="none of the 2 pictures"):
         run([picture(1)], [BLACK, BLACK])
 
 
-def test_every_source_needs_a_face(run):
+def test_sources_without_a_face_are_refused(run):
     with pytest.raises(StyleSwapError, match="picture 2 of 2 shows none"):
         run([picture(1), BLACK], [picture(2), picture(3)])
     with pytest.raises(StyleSwapError, match="at least one source"):
         run([])
 
 
-def test_several_sources_are_one_person(run):
+def test_embeddings_of_several_sources_are_averaged(run):
     identity = run([picture(1), picture(2)], [picture(3), picture(4)]).identity
     mean = sum(CenteredFace().embed(picture(seed), None) for seed in (1, 2))
     assert np.allclose(identity.id_embedding.numpy(), mean / np.linalg.norm(mean), atol=1e-5)
@@ -128,28 +128,29 @@ def test_another_recognizer_than_the_generators_is_refused(run, generator):
         run([picture(1)], generator=foreign)
 
 
-def test_the_generators_hash_is_needed(run):
+def test_a_missing_hash_of_the_generator_is_refused(run):
     with pytest.raises(StyleSwapError, match="SHA-256"):
         run([picture(1)], sha="")
 
 
 @pytest.mark.parametrize("guides", [[], [picture(2), picture(3)]])
 @pytest.mark.parametrize("calls", [0, 2])
-def test_canceled_before_the_search_there_is_nothing_to_keep(run, monkeypatch, guides, calls):
-    monkeypatch.setenv("STYLESWAP_CACHE", "")  # guides that are kept already leave nothing to cancel
+def test_canceling_before_the_search_raises(run, monkeypatch, guides, calls):
+    monkeypatch.setenv("STYLESWAP_CACHE", "")  # cached guides would leave nothing to cancel
     asked = []
     with pytest.raises(Canceled):
         run([picture(1)], guides, callbacks=Callbacks(canceled=lambda: asked.append(1) or len(asked) > calls))
 
 
-def test_notes_say_what_became_of_it(run, generator):
+def test_notes_explain_the_outcome(run, generator):
     guides = [picture(2), picture(3)]
     assert any("plain W" in note for note in run([picture(1)], guides, InversionSettings(steps=0)).notes())
     assert any("no room" in note for note in run([picture(1)], guides, InversionSettings(trust=1.0)).notes())
     with torch.no_grad():
         generator.synthesis.blocks["16"].to_rgb.bias.fill_(math.nan)
     assert any(
-        "stopped at step 1," in note and "of step 0, is kept" in note for note in run([picture(1)], guides).notes()
+        "stopped at step 1 because" in note and "from step 0, was kept" in note
+        for note in run([picture(1)], guides).notes()
     )
     with torch.no_grad():
         generator.synthesis.blocks["16"].to_rgb.bias.zero_()
