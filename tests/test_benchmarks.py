@@ -2,6 +2,8 @@
 
 import argparse
 import json
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import pytest
@@ -69,11 +71,13 @@ def test_the_slowest_are_left_out_once_they_have_their_calls(monkeypatch):
 def test_every_variant_of_a_study_is_a_configuration(study):
     import ablation
 
-    from styleswap_core.training.training_config import config_from_dict, override
+    from styleswap_core.training.training_config import config_from_dict, config_to_dict, override
 
     for name, settings in ablation.STUDIES[study].items():
-        assignments = [f"{key}={json.dumps(value)}" for key, value in {**ablation._BASE, **settings}.items()]
-        config_from_dict(override({}, assignments), name)
+        settings = {**ablation._BASE, **settings}
+        config = config_from_dict(override({}, [f"{key}={json.dumps(value)}" for key, value in settings.items()]), name)
+        for key, value in settings.items():
+            assert reduce(getitem, key.split("."), config_to_dict(config)) == value, f"{name}: {key}"
 
 
 def test_pictures_of_people_become_files_and_a_video(tmp_path):

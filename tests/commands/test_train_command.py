@@ -14,7 +14,7 @@ from styleswap_core.faces.alignment import estimate_similarity, template_points
 from styleswap_core.synthetic.columns import ColumnPlan, ColumnSet, build_columns
 from styleswap_core.training.photographs import SETTINGS, on_photographs
 from styleswap_core.training.run_folder import RunFolder
-from styleswap_core.training.training_config import TrainingConfig, config_from_dict, save_config
+from styleswap_core.training.training_config import TrainingConfig, config_from_dict, config_to_dict, save_config
 
 SIZE = 32
 
@@ -119,5 +119,7 @@ def test_a_run_that_is_gone_on_with_keeps_what_it_began_with(prepared, tmp_path)
     assert command._configuration(resumed, folder).hidden_share == 0
 
 
-def test_the_settings_are_a_configuration():
-    config_from_dict(on_photographs({}))
+def test_the_settings_for_photographs_are_a_configuration():
+    values = config_to_dict(config_from_dict(on_photographs({})))
+    weights = values["weights"] | SETTINGS["weights"]
+    assert values == values | SETTINGS | {"weights": weights} and values["weights"] == weights

@@ -1,5 +1,7 @@
 """A batch in parts: whole groups for the discriminator, and a refusal where parts would not add up."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -66,7 +68,17 @@ def test_parts_that_do_not_add_up_are_refused(settings, world, message):
         check_shares(TrainingConfig(**settings), world)
 
 
-def test_parts_that_add_up():
-    check_shares(TrainingConfig(batch=8, stddev_group=2), 4)
-    check_shares(TrainingConfig(batch=8, weights=LossWeights(adversarial=0.0)), 8)
-    check_shares(TrainingConfig(batch=6, recognizer_rows=100), 1)
+@pytest.mark.parametrize(
+    ("refused", "remedy", "world"),
+    [
+        ({"batch": 8}, {"stddev_group": 2}, 4),
+        ({"batch": 8}, {"weights": LossWeights(adversarial=0.0)}, 8),
+        ({"batch": 8, "recognizer_rows": 3}, {"recognizer_rows": 4}, 2),
+        ({"batch": 8, "recognizer_rows": 3}, {"recognizer_rows": 8}, 2),
+    ],
+)
+def test_parts_add_up_once_the_setting_is_changed(refused, remedy, world):
+    config = TrainingConfig(**refused)
+    with pytest.raises(StyleSwapError):
+        check_shares(config, world)
+    check_shares(dataclasses.replace(config, **remedy), world)
