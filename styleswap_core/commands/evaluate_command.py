@@ -21,14 +21,14 @@ from ..io.images import PROVENANCE_KEY, PROVENANCE_SYNTHETIC
 from ..metrics.attribute_regressors import load_regressor
 from ..metrics.bounds import INVERSION_BOUNDS, SYNTHETIC_BOUNDS
 from ..metrics.evaluated_swappers import aligned_swapper, check_pack, pipeline_swapper
-from ..metrics.evaluation_report import Report, check_out, markdown, sheet_path, write
+from ..metrics.evaluation_report import Report, check_out, markdown_table, sheet_path, write_report
 from ..metrics.evaluation_sheet import swap_sheet
 from ..metrics.inversion_table import inversion_table
-from ..metrics.streams import default_workers
-from ..metrics.suite_inversion import Files, InversionSuite, evaluate_inversion
-from ..metrics.suite_synthetic import DEFAULT_SEED, Panel, Settings, evaluate
+from ..metrics.render_workers import default_workers
+from ..metrics.suite_inversion import InversionFiles, InversionSuite, evaluate_inversion
+from ..metrics.suite_synthetic import DEFAULT_SEED, SyntheticEvaluators, SyntheticSuite, evaluate_synthetic
 from ..model import Generator
-from .evaluate_samples import add_trial_arguments, run_pairs, run_videos
+from .evaluate_samples import add_sample_arguments, run_pairs, run_videos
 
 EXIT_MISSED = 1
 
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch", type=int, default=16, help="cases at a time (default: %(default)s)")
     add("--check", action="store_true", help="exit with 1 if a figure misses what it must reach")
     add("--json", action="store_true", help="print the figures as JSON instead of a table")
-    add_trial_arguments(parser)
+    add_sample_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -81,15 +81,15 @@ def run(args: argparse.Namespace) -> int:
         check_out(args.out)
     if args.batch < 1 or (args.workers is not None and args.workers < 0):
         raise StyleSwapError("expected --batch of 1 or more and --workers of 0 or more; change them")
-    if args.input is not None and args.suite not in TRIAL_SUITES:
+    if args.input is not None and args.suite not in SAMPLE_SUITES:
         raise StyleSwapError(
             f"the {args.suite} suite renders what it measures and takes no file, got {args.input}; leave it out"
         )
     report = SUITES[args.suite](args)
     if args.out is not None:
-        write(report, args.out)
+        write_report(report, args.out)
         print(f"wrote {args.out} and {sheet_path(args.out)}", file=sys.stderr)
-    print(report.to_json() if args.json else markdown(report), end="" if args.json else "\n")
+    print(report.to_json() if args.json else markdown_table(report), end="" if args.json else "\n")
     missed = [verdict.key for verdict in report.verdicts() if not verdict.passed]
     if args.check:
         print(f"missed: {', '.join(missed)}" if missed else "every bound is reached", file=sys.stderr)
@@ -98,25 +98,25 @@ def run(args: argparse.Namespace) -> int:
 
 def run_synthetic(args: argparse.Namespace) -> Report:
     """The synthetic suite with the generator, recognizers and regressors that the options name."""
-    generator, analyzer, panel = _load(args)
+    generator, analyzer, evaluators = _load(args)
     aligned = args.protocol == "aligned"
-    settings = Settings(
+    suite = SyntheticSuite(
         **_chosen(args, "identities", "settings"),
         seed=args.seed,
         batch=args.batch,
-        rows=0 if args.out is None else 3,
+        sheet_rows=0 if args.out is None else 3,
         size=generator.config.size if aligned else None,
         template=generator.config.template,
     )
     if not aligned:
-        panel = replace(panel, swapper=pipeline_swapper(generator, analyzer))
-    evaluation = evaluate(panel, settings, progress=True)
+        evaluators = replace(evaluators, swapper=pipeline_swapper(generator, analyzer))
+    evaluation = evaluate_synthetic(evaluators, suite, progress=True)
     figures = dict(evaluation.figures)
     if aligned:
         del figures["detector_recall"]
-    facts = {"suite": "synthetic", "protocol": args.protocol, **_facts(args, generator, panel, settings)}
+    facts = {"suite": "synthetic", "protocol": args.protocol, **_facts(args, generator, evaluators, suite)}
     title = (
-        f"synthetic suite, {args.protocol}, {facts['count']} cases, seed {settings.seed}: "
+        f"synthetic suite, {args.protocol}, {facts['count']} cases, seed {suite.seed}: "
         "best, median and worst by face PSNR"
     )
     sheet = swap_sheet(evaluation.rows, title=title) if evaluation.rows else None
@@ -127,20 +127,20 @@ def run_inversion(args: argparse.Namespace) -> Report:
     """The inversion suite with the generator, recognizers and regressors that the options name."""
     if args.protocol != "aligned":
         raise StyleSwapError("the inversion suite knows the aligned protocol alone; leave --protocol out")
-    generator, analyzer, panel = _load(args)
+    generator, analyzer, evaluators = _load(args)
     suite = InversionSuite(
         **_chosen(args, "identities", "settings"),
         seed=args.seed,
         batch=args.batch,
-        rows=0 if args.out is None else 6,
+        sheet_rows=0 if args.out is None else 6,
         guided=InversionSettings(**_chosen(args, "steps", "trust")),
     )
-    recognizer = panel.recognizer
-    files = Files(args.model, analyzer.recognizer_path, recognizer.normalization, str(panel.device))
-    evaluation = evaluate_inversion(panel, generator, files, suite, progress=True)
+    recognizer = evaluators.source_recognizer
+    files = InversionFiles(args.model, analyzer.recognizer_path, recognizer.normalization, str(evaluators.device))
+    evaluation = evaluate_inversion(evaluators, generator, files, suite, progress=True)
     facts = {
         "suite": "inversion",
-        **_facts(args, generator, panel, suite),
+        **_facts(args, generator, evaluators, suite),
         "steps": suite.guided.steps,
         "trust": suite.guided.trust,
         "guides": suite.guided.rendered_guides,
@@ -160,8 +160,8 @@ def _chosen(args: argparse.Namespace, *names: str) -> dict[str, int | float]:
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
-def _load(args: argparse.Namespace) -> tuple[Generator, InsightFaceAnalyzer, Panel]:
-    """What the options name; the panel's swapper is the aligned protocol's."""
+def _load(args: argparse.Namespace) -> tuple[Generator, InsightFaceAnalyzer, SyntheticEvaluators]:
+    """What the options name; the evaluators's swapper is the aligned protocol's."""
     device = choose_device(args.device)
     generator, _ = load_generator(args.model)
     generator = generator.eval().to(device)
@@ -170,10 +170,19 @@ def _load(args: argparse.Namespace) -> tuple[Generator, InsightFaceAnalyzer, Pan
     check_pack(generator, recognizer.recognizer_id)
     workers = default_workers(device) if args.workers is None else args.workers
     regressor = load_regressor(args.regressors).to(device)
-    return generator, analyzer, Panel(aligned_swapper(generator), recognizer, judge, regressor, device, workers)
+    return (
+        generator,
+        analyzer,
+        SyntheticEvaluators(aligned_swapper(generator), recognizer, judge, regressor, device, workers),
+    )
 
 
-def _facts(args: argparse.Namespace, generator: Generator, panel: Panel, suite: Settings | InversionSuite) -> dict:
+def _facts(
+    args: argparse.Namespace,
+    generator: Generator,
+    evaluators: SyntheticEvaluators,
+    suite: SyntheticSuite | InversionSuite,
+) -> dict:
     """What was measured, and with what."""
     return {
         "size": generator.config.size,
@@ -182,19 +191,19 @@ def _facts(args: argparse.Namespace, generator: Generator, panel: Panel, suite: 
         "settings": suite.settings,
         "seed": suite.seed,
         "model_sha256": file_sha256(args.model),
-        "recognizer_sha256": panel.recognizer.sha256,
-        "judge_sha256": panel.judge.sha256,
+        "recognizer_sha256": evaluators.source_recognizer.sha256,
+        "judge_sha256": evaluators.recognizer.sha256,
         "regressors_sha256": file_sha256(args.regressors),
         "torch": torch.__version__,
     }
 
 
-TRIAL_SUITES: dict[str, Callable[[argparse.Namespace], Report]] = {"pairs": run_pairs, "videos": run_videos}
+SAMPLE_SUITES: dict[str, Callable[[argparse.Namespace], Report]] = {"pairs": run_pairs, "videos": run_videos}
 """Suites that judge pictures which the user names."""
 
 SUITES: dict[str, Callable[[argparse.Namespace], Report]] = {
     "inversion": run_inversion,
     "synthetic": run_synthetic,
-    **TRIAL_SUITES,
+    **SAMPLE_SUITES,
 }
 """Suites by name; another joins by a function from the parsed options to a `Report`."""

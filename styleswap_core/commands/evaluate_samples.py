@@ -14,14 +14,14 @@ from ..faces.landmarks import SOLID, load_landmark_model
 from ..faces.packs import find_pack
 from ..faces.recognition import SHIPPED_JUDGE, OnnxRecognizer
 from ..io.files import file_sha256
-from ..metrics.attribute_evaluators import AttributeJudge, LandmarkJudge, PointsJudge, RegressorJudge
+from ..metrics.attribute_evaluators import AttributeEvaluator, LandmarkEvaluator, PointsEvaluator, RegressorEvaluator
 from ..metrics.attribute_regressors import load_regressor
 from ..metrics.evaluated_swappers import FaceSwapper, check_pack, face_swapper
-from ..metrics.evaluation_report import Report, number
+from ..metrics.evaluation_report import Report, format_figure
 from ..metrics.frechet import PIXEL_RANGES, FeatureNetwork
 from ..metrics.pair_files import read_pairs
 from ..metrics.result_videos import videos_in
-from ..metrics.samples import Judges, Outcome
+from ..metrics.samples import Evaluators, SampleEvaluation
 from ..metrics.suite_pairs import PairSuite, evaluate_pairs
 from ..metrics.suite_videos import VideoSuite, evaluate_videos, pairs_of_results, pairs_of_rows
 
@@ -30,7 +30,7 @@ _FEATURES_OF_JUDGE = "judge"
 SHIPPED_NOTE = "the shipped judge, trained on rendered faces; it knows rendered faces only"
 
 
-def add_trial_arguments(parser: argparse.ArgumentParser) -> None:
+def add_sample_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of these two suites alone."""
     add = parser.add_argument_group("pairs and videos").add_argument
     add(
@@ -71,12 +71,12 @@ def run_pairs(args: argparse.Namespace) -> Report:
     path = _input(args, "a CSV or JSON lines file")
     rows, problems = read_pairs(path)
     given = {bool(row.result) for row in rows}
-    judges, facts = _load(args, False in given)
+    evaluators, facts = _load(args, False in given)
     if len(given) == 2:
         facts["swapped_by"] = "this program where the list names no result"
     suite = PairSuite(rows, problems, path.parent, _sheet_rows(args))
-    outcome = evaluate_pairs(judges, suite, progress=True)
-    return _report({"suite": "pairs", "list": path.name, "list_sha256": file_sha256(path)}, facts, outcome)
+    evaluation = evaluate_pairs(evaluators, suite, progress=True)
+    return _report({"suite": "pairs", "list": path.name, "list_sha256": file_sha256(path)}, facts, evaluation)
 
 
 def run_videos(args: argparse.Namespace) -> Report:
@@ -96,12 +96,12 @@ def run_videos(args: argparse.Namespace) -> Report:
     else:
         rows, problems = read_pairs(args.pairs)
         pairs, unknown = pairs_of_rows(rows, videos)
-    judges, facts = _load(args, args.originals is None)
-    outcome = evaluate_videos(
-        judges, VideoSuite(pairs, problems + unknown, args.frames, _sheet_rows(args)), progress=True
+    evaluators, facts = _load(args, args.originals is None)
+    evaluation = evaluate_videos(
+        evaluators, VideoSuite(pairs, problems + unknown, args.frames, _sheet_rows(args)), progress=True
     )
-    judged = {(case["target"], case["source"]) for case in outcome.cases}
-    return _report({"suite": "videos", "frames": args.frames, "videos": len(judged)}, facts, outcome)
+    judged = {(case["target"], case["source"]) for case in evaluation.cases}
+    return _report({"suite": "videos", "frames": args.frames, "videos": len(judged)}, facts, evaluation)
 
 
 def _input(args: argparse.Namespace, wanted: str) -> Path:
@@ -116,12 +116,12 @@ def _sheet_rows(args: argparse.Namespace) -> int:
     return 0 if args.out is None else SHEET_ROWS
 
 
-def _load(args: argparse.Namespace, swaps: bool) -> tuple[Judges, dict[str, object]]:
+def _load(args: argparse.Namespace, swaps: bool) -> tuple[Evaluators, dict[str, object]]:
     """What the options name, and what to say of it; the generator only where there is something to swap."""
     analyzer = load_face_analysis(args.pack)
     judge = _load_judge(args.judge)
     attributes = _load_attributes(args)
-    features = args.fid if args.fid in (None, _FEATURES_OF_JUDGE) else FeatureNetwork(args.fid, args.fid_pixels)
+    network = None if args.fid in (None, _FEATURES_OF_JUDGE) else FeatureNetwork(args.fid, args.fid_pixels)
     facts: dict[str, object] = {
         "swapped_by": "this program" if swaps else "another program",
         "judge": judge.name,
@@ -138,14 +138,17 @@ def _load(args: argparse.Namespace, swaps: bool) -> tuple[Judges, dict[str, obje
             "recognizer": analyzer.recognizer.name,
             "recognizer_sha256": analyzer.recognizer.sha256,
         }
-    if features is not None:
-        named, what = (
-            (features, "the network named with --fid")
-            if isinstance(features, FeatureNetwork)
-            else (judge, "the judge's embedding, not the Inception network of FID figures")
+    if args.fid is not None:
+        named: FeatureNetwork | OnnxRecognizer = network or judge
+        what = (
+            "the network named with --fid"
+            if network
+            else "the judge's embedding, not the Inception network of FID figures"
         )
         facts |= {"frechet_features": f"{named.name}, {what}", "frechet_features_sha256": named.sha256}
-    return Judges(analyzer, judge, attributes, swapper, features), facts | {"torch": torch.__version__}
+    return Evaluators(analyzer, judge, attributes, swapper, args.fid is not None, network), facts | {
+        "torch": torch.__version__
+    }
 
 
 def _load_judge(path: Path) -> OnnxRecognizer:
@@ -160,20 +163,20 @@ def _load_judge(path: Path) -> OnnxRecognizer:
     return OnnxRecognizer(recognizer)
 
 
-def _load_attributes(args: argparse.Namespace) -> AttributeJudge:
+def _load_attributes(args: argparse.Namespace) -> AttributeEvaluator:
     kind = args.attributes
     if kind == "regressors" or (kind == "auto" and args.pack is None):
         device = choose_device(args.device)
-        return RegressorJudge(load_regressor(args.regressors).to(device), device)
+        return RegressorEvaluator(load_regressor(args.regressors).to(device), device)
     landmarks = None if kind == "points" else load_landmark_model(find_pack(args.pack), files=(SOLID,))
     if landmarks is not None:
-        return LandmarkJudge(landmarks)
+        return LandmarkEvaluator(landmarks)
     if kind == "landmarks":
         raise StyleSwapError(
             "this pack has no 3D landmarks (such as 1k3d68.onnx in buffalo_l); name another --pack, or use"
             " --attributes points"
         )
-    return PointsJudge()
+    return PointsEvaluator()
 
 
 def _load_swapper(args: argparse.Namespace, analyzer: InsightFaceAnalyzer, judge: OnnxRecognizer) -> FaceSwapper:
@@ -190,31 +193,31 @@ def _load_swapper(args: argparse.Namespace, analyzer: InsightFaceAnalyzer, judge
     return face_swapper(generator, analyzer)
 
 
-def _report(what: dict[str, object], facts: dict[str, object], outcome: Outcome) -> Report:
-    counts = {"count": len(outcome.cases), "skipped": len(outcome.problems)}
-    lists = {"problems": outcome.problems, "cases": outcome.cases}
+def _report(what: dict[str, object], facts: dict[str, object], evaluation: SampleEvaluation) -> Report:
+    counts = {"count": len(evaluation.cases), "skipped": len(evaluation.problems)}
+    lists = {"problems": evaluation.problems, "cases": evaluation.cases}
     # The lists last among the facts would hide the figures under them: they go to the end of the file.
     return Report(
-        outcome.figures,
+        evaluation.figures,
         {**what, **counts, **facts},
-        sheet=outcome.sheet,
-        table=trial_table(outcome, facts),
+        sheet=evaluation.sheet,
+        table=sample_table(evaluation, facts),
         lists=lists,
     )
 
 
-def trial_table(outcome: Outcome, facts: dict[str, object]) -> str:
+def sample_table(evaluation: SampleEvaluation, facts: dict[str, object]) -> str:
     """Markdown of every figure beside that of the copied target, and below it who judged."""
     lines = ["| key | copied target | result |", "| --- | ---: | ---: |"]
     lines += [
-        f"| `{key}` | {number(outcome.figures.get(f'{key}_floor'))} | {number(value)} |"
-        for key, value in outcome.figures.items()
+        f"| `{key}` | {format_figure(evaluation.figures.get(f'{key}_floor'))} | {format_figure(value)} |"
+        for key, value in evaluation.figures.items()
         if not key.endswith("_floor")
     ]
     judge = f"{facts['judge']}{': ' if facts['judge_note'] else ''}{facts['judge_note']}"
     lines += [
         "",
-        f"{len(outcome.cases)} judged, {len(outcome.problems)} skipped. Swapped by: {facts['swapped_by']}.",
+        f"{len(evaluation.cases)} judged, {len(evaluation.problems)} skipped. Swapped by: {facts['swapped_by']}.",
         f"Identity by {judge}.",
         f"Pose and expression by {facts['attributes_by']}: {facts['attributes_note']}.",
     ]

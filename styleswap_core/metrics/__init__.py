@@ -1,1 +1,1 @@
-"""What a swap is worth: identity, likeness to the exact swap, mask, pose and expression, and the suites of them."""
+"""Evaluation of face swaps: metrics, the suites that compute them, and their reports."""

@@ -1,8 +1,8 @@
-"""Pose, expression and gaze read from a picture by a small network trained on the face world.
+"""Pose, expression and gaze of a face, estimated by a small network trained on the face world.
 
-The network only compares: it reads the target and the swapped picture through the same window, and the distance of
-its two answers is the error (method.md, "What is measured": swapped against target). What it answers on the exact
-swap states its own error, so a swapper's figure stands beside that.
+The network serves comparisons only: it reads the target and the swapped picture in the same aligned crop, and the
+distance between its two estimates is the error of the swap. The network's own error is what it measures between the
+target and the exact swap, so that figures of a swapper are reported next to that ceiling.
 """
 
 import json
@@ -25,7 +25,13 @@ FORMAT = "styleswap-regressors"
 
 @dataclass(frozen=True)
 class RegressorConfig:
-    """size: side of the crop; template: its alignment; expressions: length of the expression vector."""
+    """Shape of an `AttributeRegressor`.
+
+    Attributes:
+        size: Side of the aligned crop in pixels.
+        template: Crop template.
+        expressions: Number of expression parameters, E.
+    """
 
     size: int = 128
     template: str = "ffhq"
@@ -33,7 +39,13 @@ class RegressorConfig:
 
 
 class Estimate(NamedTuple):
-    """pose (B,3) yaw, pitch, roll within the crop, deg; expression (B,E), the world's units; gaze (B,2) deg."""
+    """Attributes of a batch of aligned crops.
+
+    Attributes:
+        pose: (B, 3) yaw, pitch and roll relative to the crop, in degrees.
+        expression: (B, E) expression parameters of the face world.
+        gaze: (B, 2) in degrees.
+    """
 
     pose: Tensor
     expression: Tensor
@@ -41,14 +53,17 @@ class Estimate(NamedTuple):
 
 
 class AttributeRegressor(nn.Module):
-    """Aligned crops (B,3,S,S) RGB in -1..1, S any size, to an `Estimate`. About 0.35 M parameters.
+    """Convolutional network of about 0.35 M parameters, from aligned crops to an `Estimate`.
 
-    The last map is flattened and not averaged: where a feature lies is what gaze and pose are made of.
+    The last feature map is flattened rather than averaged, since gaze and pose depend on where features are.
     """
 
-    def __init__(self, config: RegressorConfig = RegressorConfig()):
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, config: RegressorConfig | None = None) -> None:
         super().__init__()
-        self.config = config
+        self.config = config = config or RegressorConfig()
         outputs = 3 + config.expressions + 2
         self.body = nn.Sequential(
             _conv(3, 16, 5, 2),
@@ -64,26 +79,32 @@ class AttributeRegressor(nn.Module):
         )
         cells = (config.size // 32) ** 2
         self.head = nn.Sequential(nn.Linear(32 * cells, 96), nn.ReLU(), nn.Linear(96, outputs))
-        # Outputs are learned in units of their spread, so that degrees do not outweigh expression parameters.
+        # Training targets are standardized, so that degrees do not outweigh expression parameters.
         self.register_buffer("mean", torch.zeros(outputs))
         self.register_buffer("spread", torch.ones(outputs))
 
     def standardized(self, crops: Tensor) -> Tensor:
-        """(B, 3 + E + 2): pose, expression and gaze, less their mean, in units of their spread."""
+        """Standardized pose, expression and gaze (B, 3 + E + 2) of crops (B, 3, H, W)."""
         size = self.config.size
         if crops.shape[-2:] != (size, size):
             crops = F.interpolate(crops, (size, size), mode="bilinear", align_corners=False, antialias=True)
         return self.head(self.body(crops))
 
     def forward(self, crops: Tensor) -> Estimate:
-        """Crops (B, 3, H, W) RGB -1..1, aligned to the config's template -> degrees and parameters, see `Estimate`."""
+        """Estimate for crops (B, 3, H, W) RGB in -1..1 of any size, aligned to the configuration's template."""
         values = self.standardized(crops).float() * self.spread + self.mean
         return Estimate(*values.split((3, self.config.expressions, 2), dim=1))
 
 
 def read_attributes(regressor: AttributeRegressor, pictures: Tensor, target_points: Tensor) -> Estimate:
-    """What the regressor sees in pictures (B,3,H,W) in -1..1, always through the window that aligns the target's points
-    (B,5,2) px, so that target and result are read alike.
+    """Attributes of faces, read in crops that align the points of the target with the regressor's template.
+
+    Target and result are both cropped with the target's points, so that a difference of detected points does not count.
+
+    Args:
+        regressor: The network.
+        pictures: (B, 3, H, W) RGB in -1..1, targets or results.
+        target_points: (B, 5, 2) of the targets, in pixels.
     """
     size = regressor.config.size
     template = template_points(regressor.config.template, size).to(pictures.device)
@@ -91,22 +112,22 @@ def read_attributes(regressor: AttributeRegressor, pictures: Tensor, target_poin
 
 
 def pose_error_deg(first: Tensor, second: Tensor) -> Tensor:
-    """L2 distance of two sets of pose angles (B,3), degrees: (B,)."""
+    """L2 distance (B,) of two sets of pose angles (B, 3), in degrees."""
     return (first - second).norm(dim=1)
 
 
 def expression_error(first: Tensor, second: Tensor) -> Tensor:
-    """Mean absolute difference of two sets of expression parameters (B,E), whose ranges are 0..1 or -1..1: (B,)."""
+    """Mean absolute difference (B,) of two sets of expression parameters (B, E), each in 0..1 or -1..1."""
     return (first - second).abs().mean(dim=1)
 
 
 def gaze_error_deg(first: Tensor, second: Tensor) -> Tensor:
-    """L2 distance of two sets of gaze angles (B,2), degrees: (B,)."""
+    """L2 distance (B,) of two sets of gaze angles (B, 2), in degrees."""
     return (first - second).norm(dim=1)
 
 
 def save_regressor(path: str | Path, regressor: AttributeRegressor, metadata: dict[str, str] | None = None) -> None:
-    """Write weights and configuration as one safetensors file, in half precision, atomically."""
+    """Write weights, in half precision, and configuration to one safetensors file, atomically."""
     tensors = {
         name: value.half() if value.is_floating_point() else value for name, value in regressor.state_dict().items()
     }
@@ -118,10 +139,10 @@ def save_regressor(path: str | Path, regressor: AttributeRegressor, metadata: di
 
 
 def load_regressor(path: str | Path) -> AttributeRegressor:
-    """Read what `save_regressor` wrote, ready to evaluate.
+    """Load a file of `save_regressor`, in evaluation mode.
 
     Raises:
-        StyleSwapError: the file is missing, damaged or of another kind.
+        StyleSwapError: The file is missing, damaged or of another kind.
     """
     advice = "train one with `styleswap train-regressors`"
     try:
@@ -129,11 +150,15 @@ def load_regressor(path: str | Path) -> AttributeRegressor:
             header = stream.metadata() or {}
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not iterable
     except (OSError, SafetensorError) as error:
-        raise StyleSwapError(f"{path} is not a readable regressor file; {advice}") from error
+        raise StyleSwapError(f"cannot read regressors from {path}; {advice}") from error
     if header.get("format") != FORMAT:
         raise StyleSwapError(f"{path}: expected a {FORMAT} file, got {header.get('format')}; {advice}")
-    regressor = AttributeRegressor(RegressorConfig(**json.loads(header["config"])))
-    regressor.load_state_dict(tensors)
+    try:
+        regressor = AttributeRegressor(RegressorConfig(**json.loads(header["config"])))
+        regressor.load_state_dict(tensors)
+    # Text that is not JSON, unknown fields, and tensors of other shapes, in this order.
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise StyleSwapError(f"{path}: configuration and weights do not fit together; {advice}") from error
     return regressor.eval()
 
 

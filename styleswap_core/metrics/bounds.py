@@ -1,7 +1,4 @@
-"""What a swapper must reach on the synthetic suite at 128 px, and what it aims at.
-
-The figures are those of the face world's ruler; `--check` reads them.
-"""
+"""Bounds that a generator must keep on the synthetic and inversion suites at 128 px; `styleswap evaluate --check`."""
 
 import math
 from collections.abc import Mapping
@@ -10,8 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bound:
-    """`relation` is ">=" or "<="; `aim` is what to hope for, in words. With `times_ceiling`, `limit` is a multiple
-    of the exact swap's figure.
+    """Limit of a figure.
+
+    Attributes:
+        relation: ">=" or "<=".
+        limit: Largest or smallest value that passes.
+        aim: Value to aim at, as text for the table.
+        times_ceiling: `limit` is a multiple of the exact swap's figure.
     """
 
     relation: str
@@ -37,19 +39,19 @@ SYNTHETIC_BOUNDS: dict[str, Bound] = {
 }
 
 INVERSION_BOUNDS: dict[str, Bound] = {
-    # Gain over plain W, as a share of what is wanted: 0.05 cosine, or half of what is missing to two photos of one
-    # person, whichever is less.
+    # Gain in cosine similarity over plain W, relative to the wanted gain: 0.05, or half of the gap between plain W and
+    # two photos of one person, whichever is less.
     "id_gain_share": Bound(">=", 1.0, "2"),
     "pose_error_ratio": Bound("<=", 1.05, "1"),
     "expression_error_ratio": Bound("<=", 1.05, "1"),
-    # Self-reconstruction alone collapses: it must lose likeness.
+    # Self-reconstruction without guides overfits to the source photo, so it must lose similarity.
     "self_reconstruction_id_gain": Bound("<=", 0.0, ""),
 }
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One line of the check: the figure, the limit it was held to, and whether it keeps it."""
+    """Result of checking one figure; `limit` is absolute, also for bounds relative to the ceiling."""
 
     key: str
     value: float
@@ -59,7 +61,7 @@ class Verdict:
 
 
 def check(figures: Mapping[str, float], bounds: Mapping[str, Bound] = SYNTHETIC_BOUNDS) -> list[Verdict]:
-    """Hold `figures` to `bounds`, in their order. A figure that is missing or NaN does not pass."""
+    """Check figures against bounds, in the order of `bounds`. A figure that is missing or NaN does not pass."""
     verdicts = []
     for key, bound in bounds.items():
         value = float(figures.get(key, math.nan))

@@ -1,4 +1,4 @@
-"""What a suite judges: the generator alone on aligned crops, or the whole pipeline on whole pictures."""
+"""Swappers under evaluation: the generator alone on aligned crops, or the whole pipeline on whole pictures."""
 
 from collections.abc import Callable
 
@@ -11,37 +11,37 @@ from ..faces.recognizer_id import RecognizerId, check_recognizer
 from ..identities.identity import Identity
 from ..io.images import from_uint8, to_uint8
 from ..model import Generator
-from ..pipeline.swapper import Swapper as Pipeline
+from ..pipeline.swapper import Swapper
 from ..swappers.styleswap_network import StyleSwapNetwork, required_recognizer
-from .identity_similarity import eight_bit
+from .identity_similarity import round_to_8_bits
 from .synthetic_cases import CaseBatch
 
-# A detection is the face if its points lie this near the true ones, in mean, as a share of the eye-mouth distance.
+# A detection is the true face if the mean distance of its points is below this fraction of the eye-mouth distance.
 HIT_RADIUS = 0.25
 
-# (batch, id_embedding (B,D)) -> result (B,3,H,W) of 8-bit values, mask (B,1,H,W), face found (B,) bool
-Swapper = Callable[[CaseBatch, Tensor], tuple[Tensor, Tensor, Tensor]]
+CaseSwapper = Callable[[CaseBatch, Tensor], tuple[Tensor, Tensor, Tensor]]
+"""(batch, embeddings (B, D)) -> results (B, 3, H, W) rounded to 8 bits, masks (B, 1, H, W), face found (B,) bool."""
 
-# (picture (H,W,3) uint8 RGB, its face, identity) -> the picture with the face swapped
 FaceSwapper = Callable[[np.ndarray, DetectedFace, Identity], np.ndarray]
+"""(picture (H, W, 3) uint8 RGB, detected face, identity) -> picture with this face swapped."""
 
 
-def aligned_swapper(generator: Generator) -> Swapper:
-    """The generator alone, on aligned crops."""
+def aligned_swapper(generator: Generator) -> CaseSwapper:
+    """Swapper that applies the generator to aligned crops, without detection and pasting."""
 
     def swap(batch: CaseBatch, id_embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         output = generator(batch.target, id_embedding * generator.config.embedding_norm)
-        return eight_bit(output.image), output.mask, torch.ones(len(output.mask), dtype=torch.bool)
+        return round_to_8_bits(output.image), output.mask, torch.ones(len(output.mask), dtype=torch.bool)
 
     return swap
 
 
-def pipeline_swapper(generator: Generator, analyzer: FaceAnalyzer) -> Swapper:
-    """The program as users run it: detect, align, swap the largest face, paste back.
+def pipeline_swapper(generator: Generator, analyzer: FaceAnalyzer) -> CaseSwapper:
+    """Swapper that processes whole pictures as users do: detect, align, swap the largest face, paste.
 
-    Where the largest face is not the true one it counts as not found; where there is none the target stays.
+    A largest face that is not the true one counts as not found. Without any face, the result is the target.
     """
-    pipeline = Pipeline(StyleSwapNetwork(generator, baked=False), analyzer)
+    pipeline = Swapper(StyleSwapNetwork(generator, baked=False), analyzer)
 
     def swap(batch: CaseBatch, id_embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         results, masks, found = [], [], []
@@ -64,8 +64,8 @@ def pipeline_swapper(generator: Generator, analyzer: FaceAnalyzer) -> Swapper:
 
 
 def face_swapper(generator: Generator, analyzer: FaceAnalyzer) -> FaceSwapper:
-    """The program as users run it, on a face that is found already: align, swap, paste back."""
-    pipeline = Pipeline(StyleSwapNetwork(generator, baked=False), analyzer)
+    """Swapper for a face that is already detected: align, swap, paste."""
+    pipeline = Swapper(StyleSwapNetwork(generator, baked=False), analyzer)
 
     def swap(picture: np.ndarray, face: DetectedFace, identity: Identity) -> np.ndarray:
         return np.asarray(pipeline.swap_detected(picture, [(face, identity)]).image)
@@ -74,16 +74,16 @@ def face_swapper(generator: Generator, analyzer: FaceAnalyzer) -> FaceSwapper:
 
 
 def is_hit(face: DetectedFace, points: np.ndarray) -> bool:
-    """Whether a detection is the face whose true points (5,2) are given."""
-    size = np.linalg.norm(points[:2].mean(axis=0) - points[3:].mean(axis=0))
-    return bool(np.linalg.norm(face.points - points, axis=1).mean() < HIT_RADIUS * size)
+    """Whether a detection is the face with the true points (5, 2)."""
+    eye_mouth_distance = np.linalg.norm(points[:2].mean(axis=0) - points[3:].mean(axis=0))
+    return bool(np.linalg.norm(face.points - points, axis=1).mean() < HIT_RADIUS * eye_mouth_distance)
 
 
 def check_pack(generator: Generator, recognizer: RecognizerId) -> None:
-    """Check that a generator was trained with a pack's recognizer.
+    """Check that a generator was trained with the recognizer of a pack.
 
     Raises:
-        StyleSwapError: It was trained with another.
+        StyleSwapError: It was trained with another recognizer.
     """
     advice = "name the pack that belongs to the model with --pack"
     check_recognizer(required_recognizer(generator.config), recognizer, "the pack has", advice)

@@ -1,4 +1,4 @@
-"""Whose face it is, by a recognizer: embeddings, cosines, retrieval."""
+"""Identity similarity: embeddings of a recognizer, their cosine similarities, and top-1 retrieval."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,31 +9,40 @@ from ..io.images import from_uint8, to_uint8
 
 
 def embed_faces(recognizer: TorchRecognizer, pictures: Tensor, points: Tensor) -> Tensor:
-    """Embeddings (B,512) of the faces at `points` (B,5,2) px of `pictures` (B,3,H,W) in -1..1, L2-normalized.
+    """L2-normalized embeddings (B, D) of one face per picture.
 
-    Crops follow insightface's own `norm_crop` and are rounded to 8 bits as those are: embeddings drift when the
-    crop does.
+    Crops follow insightface's `norm_crop` and are rounded to 8 bits like its own, since embeddings depend on both.
+
+    Args:
+        recognizer: The recognizer.
+        pictures: (B, 3, H, W) RGB in -1..1.
+        points: (B, 5, 2) in pixels.
     """
-    crops = eight_bit(recognizer_crop(pictures, points, recognizer.input_size))
+    crops = round_to_8_bits(recognizer_crop(pictures, points, recognizer.input_size))
     return F.normalize(recognizer(crops).float(), dim=1)
 
 
 def cosine(first: Tensor, second: Tensor) -> Tensor:
-    """Row by row cosine of two sets of embeddings (B,D): (B,)."""
+    """Row-wise cosine similarity (B,) of two sets of embeddings (B, D)."""
     return F.cosine_similarity(first, second, dim=1)
 
 
 def retrieval_hits(probes: Tensor, gallery: Tensor, labels: Tensor, people: Tensor | None = None) -> Tensor:
-    """1.0 where the nearest gallery row by cosine is the right one, else 0.0: (B,).
+    """Whether the gallery embedding nearest to each probe is the right one: (B,) of 1.0 and 0.0.
 
-    probes (B,D), gallery (N,D), labels (B,) int64 row numbers of the gallery; or numbers of people, where `people` (N,)
-    says whom each row shows. The mean is the top-1 retrieval rate.
+    The mean is the top-1 retrieval rate.
+
+    Args:
+        probes: (B, D) embeddings.
+        gallery: (N, D) embeddings to search.
+        labels: (B,) int64, the right row of the gallery for each probe; with `people`, the right person.
+        people: (N,) int64, the person that each row of the gallery shows.
     """
     nearest = (F.normalize(probes, dim=1) @ F.normalize(gallery, dim=1).T).argmax(dim=1)
     found = nearest if people is None else people.to(nearest.device)[nearest]
     return (found == labels.to(nearest.device)).float()
 
 
-def eight_bit(image: Tensor) -> Tensor:
-    """What is left of (B,3,H,W) in -1..1 once it has been a picture file of 8 bits."""
+def round_to_8_bits(image: Tensor) -> Tensor:
+    """Pictures (B, 3, H, W) in -1..1, rounded to the 256 levels of a picture file."""
     return from_uint8(to_uint8(image)).to(image.device)

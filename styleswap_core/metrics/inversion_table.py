@@ -1,9 +1,9 @@
-"""The inversion suite's Markdown: one row per method, then what must be reached."""
+"""Markdown tables of the inversion suite: one row per method, then the bounds."""
 
 from collections.abc import Mapping
 
 from .bounds import INVERSION_BOUNDS, check
-from .evaluation_report import number
+from .evaluation_report import format_figure
 from .suite_inversion import METHODS
 
 TABLE_COLUMNS = {
@@ -20,11 +20,12 @@ TABLE_COLUMNS = {
 
 
 def inversion_table(figures: Mapping[str, float]) -> str:
-    """Markdown of an inversion suite's figures."""
+    """Markdown tables of the suite's figures."""
     lines = ["| | " + " | ".join(TABLE_COLUMNS.values()) + " |", "| --- |" + " ---: |" * len(TABLE_COLUMNS)]
     for name, label in METHODS.items():
-        lines.append(f"| {label} | " + " | ".join(number(figures.get(f"{name}_{key}")) for key in TABLE_COLUMNS) + " |")
-    ceiling = " | ".join(number(figures.get(f"w_{key}_ceiling")) for key in TABLE_COLUMNS)
+        values = " | ".join(format_figure(figures.get(f"{name}_{key}")) for key in TABLE_COLUMNS)
+        lines.append(f"| {label} | {values} |")
+    ceiling = " | ".join(format_figure(figures.get(f"w_{key}_ceiling")) for key in TABLE_COLUMNS)
     lines.append(f"| *the exact swap* | {ceiling} |")
     lines += [
         "",
@@ -38,7 +39,6 @@ def inversion_table(figures: Mapping[str, float]) -> str:
     ]
     for verdict in check(figures, INVERSION_BOUNDS):
         passed = "yes" if verdict.passed else "**no**"
-        lines.append(
-            f"| `{verdict.key}` | {number(verdict.value)} | {verdict.relation} {number(verdict.limit)} | {passed} |"
-        )
+        limit = f"{verdict.relation} {format_figure(verdict.limit)}"
+        lines.append(f"| `{verdict.key}` | {format_figure(verdict.value)} | {limit} | {passed} |")
     return "\n".join(lines)

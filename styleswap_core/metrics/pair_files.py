@@ -1,4 +1,4 @@
-"""Lists of who is swapped onto whom: CSV with a header, JSON lines, or a split of FaceForensics++."""
+"""Lists of source-target pairs: CSV with a header, JSON lines, or a split file of FaceForensics++."""
 
 import csv
 import io
@@ -9,15 +9,20 @@ from pathlib import Path
 from ..errors import StyleSwapError
 
 COLUMNS = ("source", "target", "result", "person")
-_NEEDED = COLUMNS[:2]
+_REQUIRED = COLUMNS[:2]
+_SHOWN_LETTERS = 80
 
 
 @dataclass(frozen=True)
 class PairRow:
-    """One row: the paths as they are written in the file.
+    """One pair, with paths as written in the file.
 
-    number: counted from 1. result: "" where the pair is still to be swapped. person: whose face the source shows; "" where
-    the source's name says that.
+    Attributes:
+        number: Row number, from 1.
+        source: Picture or video of the source person.
+        target: Picture or video whose face is replaced.
+        result: Swapped picture; empty if the pair is yet to be swapped.
+        person: Name of the person in the source; empty if each source shows a different person.
     """
 
     number: int
@@ -28,13 +33,13 @@ class PairRow:
 
 
 def read_pairs(path: str | Path) -> tuple[list[PairRow], list[str]]:
-    """The rows of a list, and a sentence for each row that is none.
+    """Rows of a list of pairs, and one message for each invalid row.
 
-    CSV needs a header line with `source` and `target`, and may have `result` and `person`; JSON lines are objects with
-    these keys. A JSON array of pairs is a split of FaceForensics++: each pair stands for both directions.
+    CSV needs a header line with `source` and `target`; `result` and `person` are optional. JSON lines are objects with
+    these keys. A JSON array of pairs is a split file of FaceForensics++, in which each pair is swapped both ways.
 
     Raises:
-        StyleSwapError: a file that is missing, not text, or without a single row.
+        StyleSwapError: The file is missing, is not text, or has no valid row.
     """
     path = Path(path)
     try:
@@ -42,20 +47,20 @@ def read_pairs(path: str | Path) -> tuple[list[PairRow], list[str]]:
     except OSError as error:
         raise StyleSwapError(f"cannot read the list of pairs {path}: {error.strerror}; check the path") from error
     except UnicodeDecodeError as error:
-        raise StyleSwapError(f"{path} is not UTF-8 text; expected CSV or JSON lines with source and target") from error
+        raise StyleSwapError(f"expected UTF-8 text in {path}: CSV or JSON lines with source and target") from error
     start = text.lstrip()[:1]
     raw = _split_rows(path, text) if start == "[" else _json_rows(text) if start == "{" else _csv_rows(path, text)
     rows, problems = [], []
     for number, fields in enumerate(raw, 1):
         if isinstance(fields, str):
             problems.append(f"row {number}: {fields}")
-        elif missing := [name for name in _NEEDED if not fields.get(name)]:
-            problems.append(f"row {number}: expected source and target, {' and '.join(missing)} is missing")
+        elif missing := [name for name in _REQUIRED if not fields.get(name)]:
+            problems.append(f"row {number}: expected source and target, but {' and '.join(missing)} is missing")
         else:
             rows.append(PairRow(number, **{name: fields.get(name) or "" for name in COLUMNS}))
     if not rows:
         detail = f": {problems[0]}" if problems else ""
-        raise StyleSwapError(f"{path} lists no pair of source and target{detail}")
+        raise StyleSwapError(f"expected pairs of source and target in {path}, found none{detail}")
     return rows, problems
 
 
@@ -63,14 +68,15 @@ def _csv_rows(path: Path, text: str) -> list[dict[str, str] | str]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip().lower() for name in next(reader, [])]
-        if not set(_NEEDED) <= set(header):
+        if not set(_REQUIRED) <= set(header):
             raise StyleSwapError(
-                f"expected a first line such as source,target or source,target,result in {path}, got {','.join(header)[:80]!r}"
+                f"expected a header line such as source,target or source,target,result in {path}, got "
+                f"{','.join(header)[:_SHOWN_LETTERS]!r}"
             )
-        # Empty lines are no rows.
+        # The reader returns empty lists for empty lines.
         lines = [line for line in reader if line]
     except csv.Error as error:
-        raise StyleSwapError(f"{path} is not CSV: {error}; mend it near line {reader.line_num}") from error
+        raise StyleSwapError(f"{path} is not valid CSV near line {reader.line_num}: {error}") from error
     return [
         dict(zip(header, line, strict=True))
         if len(line) == len(header)
@@ -86,11 +92,11 @@ def _json_rows(text: str) -> list[dict[str, str] | str]:
             continue
         try:
             fields = json.loads(line)
-        except ValueError as error:
-            rows.append(f"not JSON: {error}")
+        except (ValueError, RecursionError) as error:
+            rows.append(f"not valid JSON: {error}")
             continue
-        fine = isinstance(fields, dict) and all(isinstance(fields.get(name) or "", str) for name in COLUMNS)
-        rows.append(fields if fine else "expected an object with source and target as text")
+        valid = isinstance(fields, dict) and all(isinstance(fields.get(name) or "", str) for name in COLUMNS)
+        rows.append(fields if valid else "expected an object with source and target as text")
     return rows
 
 
@@ -98,7 +104,9 @@ def _split_rows(path: Path, text: str) -> list[dict[str, str] | str]:
     try:
         pairs = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise StyleSwapError(f"{path} is not JSON: {error}; expected CSV, JSON lines or an array of pairs") from error
+        raise StyleSwapError(
+            f"{path} is not valid JSON: {error}; expected CSV, JSON lines or an array of pairs"
+        ) from error
     rows: list[dict[str, str] | str] = []
     for pair in pairs:
         if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(name, str) for name in pair)):

@@ -1,29 +1,27 @@
-"""The synthetic suite: a swapper against the exact swaps of held-out people in the face world.
+"""Synthetic suite: a swapper compared with exact swaps of held-out people of the face world.
 
-Protocol "aligned" (the default; nothing but the generator is judged):
-- The people, settings and pairs are those of `synthetic_cases.draw_cases`.
-- Source: a 256 px picture, cropped to 112 px at its true points by insightface's convention, embedded by the
-  recognizer that drives the generator.
-- Target and exact swap: rendered directly as aligned crops of the generator's size, in the window that aligns the
-  target's true points with the generator's template. Result: the generator's picture, rounded to 8 bits like all.
-- Judge: a second, differently trained recognizer. Its crop is cut from the aligned picture at the true points of
-  the exact swap for result and exact swap alike, and at the target's own points for the target. Gallery: one source
-  photo of each person; the target's person stands in it too.
-- Face region: the visible face of the exact swap (> 0.5). Union: visible face of target or exact swap.
+Protocol "aligned" (default) evaluates the generator alone:
+- People, attribute settings and pairs come from `synthetic_cases.draw_cases`.
+- Sources are pictures of 256 px, cropped to 112 px at their true points by insightface's convention and embedded by
+  the recognizer that the generator was trained with.
+- Targets and exact swaps are rendered directly as aligned crops of the generator's size; the window aligns the
+  target's true points with the generator's template. Results are rounded to 8 bits like all pictures.
+- Identity is measured by a second recognizer, trained differently. It crops result and exact swap at the true points
+  of the exact swap, and the target at its own points. The gallery holds one source photo of each person, including
+  the person in the target.
+- The face region is the visible face of the exact swap (> 0.5); the union is the visible face of target or exact swap.
 
-Protocol "pipeline" (the whole program is judged): targets are whole pictures of 256 px; faces are found by the
-detector, swapped and pasted back by `pipeline.swapper.Swapper`. Where no face is found the target stays as it is and counts.
-All figures are then taken over whole pictures, and `detector_recall` stands with them.
+Protocol "pipeline" evaluates the whole program: targets are whole pictures of 256 px, in which faces are detected,
+swapped and pasted by `pipeline.swapper.Swapper`. If no face is found, the unchanged target counts as the result. All
+figures then refer to whole pictures, and `detector_recall` is added.
 
-Every figure stands for the result; with `_floor` for the target passed off as the result, with `_ceiling` for the
-exact swap passed off as it. Pose, expression and gaze errors are distances between what the regressor reads from
-the target and from the result, in one and the same window; `regressor_*` is its error on exact swaps against the
-true parameters.
+Every figure is reported for the result; with suffix `_floor` for the unchanged target, and with `_ceiling` for the
+exact swap, as if they were results. Pose, expression and gaze errors are differences between the regressor's
+estimates for target and result in the same crop; `regressor_*` is its error on exact swaps against the true parameters.
 """
 
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -39,19 +37,29 @@ from .attribute_regressors import (
     pose_error_deg,
     read_attributes,
 )
-from .evaluated_swappers import Swapper
+from .evaluated_swappers import CaseSwapper
 from .evaluation_sheet import SwapRow, best_median_worst
 from .identity_similarity import cosine, embed_faces, retrieval_hits
 from .mask_overlap import mask_iou, union_mask
-from .streams import render_pool, stream
-from .synthetic_cases import CaseBatch, Cases, Runner, case_batches, draw_cases, photos
+from .render_workers import RenderWorkers, render_workers
+from .synthetic_cases import CaseBatch, Cases, case_batches, draw_cases, photos
 
 DEFAULT_SEED = 20261122
 
 
 @dataclass(frozen=True)
-class Settings:
-    """size: side of the aligned crops; None takes whole pictures. template: their alignment."""
+class SyntheticSuite:
+    """Cases to evaluate.
+
+    Attributes:
+        identities: Number of people.
+        settings: Attribute settings per person.
+        seed: Chooses people and settings.
+        size: Side of the aligned crops; None for whole pictures.
+        template: Crop template.
+        batch: Cases per batch.
+        sheet_rows: Number of best, of median and of worst cases for the contact sheet.
+    """
 
     identities: int = 200
     settings: int = 8
@@ -59,104 +67,135 @@ class Settings:
     size: int | None = 128
     template: str = "ffhq"
     batch: int = 16
-    rows: int = 3
+    sheet_rows: int = 3
 
 
 @dataclass(frozen=True)
-class Panel:
-    """Who takes part: the swapper, the recognizer that embeds sources for it, and the judges.
+class SyntheticEvaluators:
+    """Swapper under evaluation, and the networks that measure it.
 
-    `workers` processes render; 0: this one does.
+    Attributes:
+        swapper: Swaps the faces of cases.
+        source_recognizer: Embeds sources for the swapper.
+        recognizer: Measures identity; a recognizer that has no part in the swap.
+        regressor: Measures pose, expression and gaze.
+        device: Device of the networks.
+        workers: Number of rendering processes; 0 renders in this process.
     """
 
-    swapper: Swapper
+    swapper: CaseSwapper
+    source_recognizer: TorchRecognizer
     recognizer: TorchRecognizer
-    judge: TorchRecognizer
     regressor: AttributeRegressor
-    device: torch.device = torch.device("cpu")
+    device: torch.device
     workers: int = 0
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """`figures`: key -> mean over all cases; `rows`: the cases for the picture sheet."""
+class SyntheticEvaluation:
+    """Mean of each figure over all cases, and the cases for the contact sheet."""
 
     figures: dict[str, float]
     rows: list[SwapRow]
 
 
 @dataclass(frozen=True)
-class Gallery:
-    """The N people of a suite: what a swapper is given of them, and what results are held to."""
+class SyntheticGallery:
+    """The N people of a suite.
 
-    photos: Tensor  # (N,3,FRAME,FRAME) the source photos, on the CPU
-    points: Tensor  # (N,5,2) px of them, on the CPU
-    id_embeddings: Tensor  # (N,D) L2-normalized, of the source photos by the driving recognizer
-    source: Tensor  # (N,D) of the source photos by the judge
-    other: Tensor  # (N,D) of the other photos by the judge
+    Attributes:
+        photos: (N, 3, FRAME, FRAME) source photos, on the CPU.
+        points: (N, 5, 2) their points in pixels, on the CPU.
+        id_embeddings: (N, D) of the source photos, L2-normalized, by the recognizer of the swapper.
+        source: (N, D) of the source photos, by the evaluation recognizer.
+        other: (N, D) of the other photos, by the evaluation recognizer.
+    """
+
+    photos: Tensor
+    points: Tensor
+    id_embeddings: Tensor
+    source: Tensor
+    other: Tensor
 
 
 @torch.no_grad()
-def evaluate(panel: Panel, settings: Settings, progress: bool = False) -> Evaluation:
-    """Run the suite. Deterministic in `settings` on one machine.
+def evaluate_synthetic(
+    evaluators: SyntheticEvaluators, suite: SyntheticSuite, progress: bool = False
+) -> SyntheticEvaluation:
+    """Run the suite, which is deterministic on one machine.
 
     Raises:
-        StyleSwapError: more people or settings asked for than the test split holds.
+        StyleSwapError: The test split does not have as many people or settings.
     """
-    cases = draw_cases(settings.identities, settings.settings, settings.seed)
-    bar = tqdm(total=2 * settings.identities + len(cases), unit="picture", disable=not progress, desc="evaluate")
-    with bar, render_pool(panel.workers) as pool:
-        form = settings.size, settings.template, panel.device
-        run = partial(stream, pool=pool, workers=panel.workers)
-        gallery = build_gallery(panel, cases, settings.batch, run, bar)
+    cases = draw_cases(suite.identities, suite.settings, suite.seed)
+    bar = tqdm(total=2 * suite.identities + len(cases), unit="picture", disable=not progress, desc="evaluate")
+    with bar, render_workers(evaluators.workers) as workers:
+        form = suite.size, suite.template, evaluators.device
+        gallery = build_gallery(evaluators, cases, suite.batch, workers, bar)
         measured: dict[str, list[Tensor]] = defaultdict(list)
-        parts = torch.arange(len(cases)).split(settings.batch)
-        for part, batch in zip(parts, case_batches(cases, parts, *form, run), strict=True):
+        parts = torch.arange(len(cases)).split(suite.batch)
+        for part, batch in zip(parts, case_batches(cases, parts, *form, workers), strict=True):
             source = cases.source[part]
-            result, mask, found = panel.swapper(batch, gallery.id_embeddings[source])
-            for key, values in measure(panel, batch, result, mask, gallery, source).items():
+            result, mask, found = evaluators.swapper(batch, gallery.id_embeddings[source])
+            for key, values in measure(evaluators, batch, result, mask, gallery, source).items():
                 measured[key].append(values.cpu())
             measured["detector_recall"].append(found.float())
             bar.update(len(part))
         columns = {key: torch.cat(values) for key, values in measured.items()}
-        # The chosen cases are rendered and swapped once more: keeping all pictures would take gigabytes.
-        chosen = best_median_worst(columns["face_psnr"], settings.rows)
+        # The chosen cases are rendered and swapped again, since keeping all pictures would take gigabytes.
+        chosen = best_median_worst(columns["face_psnr"], suite.sheet_rows)
         parts = [torch.tensor([case]) for _, case in chosen]
         rows = [
-            _sheet_row(panel, batch, gallery, cases.source[part], columns, name, case)
-            for (name, case), part, batch in zip(chosen, parts, case_batches(cases, parts, *form, run), strict=True)
+            _sheet_row(evaluators, batch, gallery, cases.source[part], columns, name, case)
+            for (name, case), part, batch in zip(chosen, parts, case_batches(cases, parts, *form, workers), strict=True)
         ]
-    return Evaluation(_summary(columns), rows)
+    return SyntheticEvaluation(_summary(columns), rows)
 
 
-def build_gallery(panel: Panel, cases: Cases, batch: int, run: Runner, bar: tqdm) -> Gallery:
-    """Render the people's photos and embed them; `bar` counts pictures."""
-    kept, places, own, source, other = [], [], [], [], []
-    for pictures, points in photos(cases, False, batch, panel.device, run):
-        kept.append(pictures.cpu())
-        places.append(points.cpu())
-        own.append(embed_faces(panel.recognizer, pictures, points))
-        source.append(embed_faces(panel.judge, pictures, points))
+def build_gallery(
+    evaluators: SyntheticEvaluators, cases: Cases, batch: int, workers: RenderWorkers, bar: tqdm
+) -> SyntheticGallery:
+    """Render and embed the photos of all people; `bar` advances by one per picture."""
+    source_photos, source_points, id_embeddings, source, other = [], [], [], [], []
+    for pictures, points in photos(cases, False, batch, evaluators.device, workers):
+        source_photos.append(pictures.cpu())
+        source_points.append(points.cpu())
+        id_embeddings.append(embed_faces(evaluators.source_recognizer, pictures, points))
+        source.append(embed_faces(evaluators.recognizer, pictures, points))
         bar.update(len(pictures))
-    for pictures, points in photos(cases, True, batch, panel.device, run):
-        other.append(embed_faces(panel.judge, pictures, points))
+    for pictures, points in photos(cases, True, batch, evaluators.device, workers):
+        other.append(embed_faces(evaluators.recognizer, pictures, points))
         bar.update(len(pictures))
-    return Gallery(torch.cat(kept), torch.cat(places), torch.cat(own), torch.cat(source), torch.cat(other))
+    return SyntheticGallery(
+        photos=torch.cat(source_photos),
+        points=torch.cat(source_points),
+        id_embeddings=torch.cat(id_embeddings),
+        source=torch.cat(source),
+        other=torch.cat(other),
+    )
 
 
 def measure(
-    panel: Panel, batch: CaseBatch, result: Tensor, mask: Tensor, gallery: Gallery, source: Tensor
+    evaluators: SyntheticEvaluators,
+    batch: CaseBatch,
+    result: Tensor,
+    mask: Tensor,
+    gallery: SyntheticGallery,
+    source: Tensor,
 ) -> dict[str, Tensor]:
-    """One value per case (B,) for every key, for result, floor and ceiling."""
+    """Figures of each case (B,) by key, for result, floor and ceiling."""
     views = {
         "": (result, batch.exact_points),
         "_floor": (batch.target, batch.target_points),
         "_ceiling": (batch.exact, batch.exact_points),
     }
     union = union_mask(batch.target_face, batch.exact_face)
-    embeddings = {name: embed_faces(panel.judge, picture, points) for name, (picture, points) in views.items()}
+    embeddings = {
+        name: embed_faces(evaluators.recognizer, picture, points) for name, (picture, points) in views.items()
+    }
     estimates = {
-        name: read_attributes(panel.regressor, picture, batch.target_points) for name, (picture, _) in views.items()
+        name: read_attributes(evaluators.regressor, picture, batch.target_points)
+        for name, (picture, _) in views.items()
     }
     values = {"mask_iou": mask_iou(mask, union)}
     for name, (picture, _) in views.items():
@@ -186,7 +225,7 @@ def _attribute_errors(estimate: Estimate, reference: Estimate, prefix: str, suff
 
 def _summary(columns: dict[str, Tensor]) -> dict[str, float]:
     figures = {key: fidelity.mean_of(values) for key, values in columns.items()}
-    # A picture's PSNR to itself says nothing.
+    # The PSNR of the exact swap with itself carries no information.
     del figures["face_psnr_ceiling"], figures["psnr_ceiling"]
     figures["face_psnr_gain"] = figures["face_psnr"] - figures["face_psnr_floor"]
     figures["sharpness_ratio_median"] = float(columns["sharpness_ratio"].nanmedian())
@@ -197,10 +236,16 @@ def _summary(columns: dict[str, Tensor]) -> dict[str, float]:
 
 
 def _sheet_row(
-    panel: Panel, batch: CaseBatch, gallery: Gallery, source: Tensor, columns: dict[str, Tensor], name: str, case: int
+    evaluators: SyntheticEvaluators,
+    batch: CaseBatch,
+    gallery: SyntheticGallery,
+    source: Tensor,
+    columns: dict[str, Tensor],
+    name: str,
+    case: int,
 ) -> SwapRow:
-    """One case (a batch of one), swapped again."""
-    result, mask, _ = panel.swapper(batch, gallery.id_embeddings[source])
+    """Row of the sheet for one case, given as a batch of one, which is swapped again."""
+    result, mask, _ = evaluators.swapper(batch, gallery.id_embeddings[source])
     figures = {key: float(values[case]) for key, values in columns.items()}
     label = (
         f"{name}\nface {figures['face_psnr']:.1f} dB\ncopy {figures['face_psnr_floor']:.1f} dB\n"

@@ -1,9 +1,10 @@
-"""The suite of videos, by the protocol that papers use on FaceForensics++.
+"""Suite of videos, with the protocol that is common on FaceForensics++.
 
-Either results that some program made, named `target_source.mp4`, beside a folder of the originals; or originals alone and a
-list of pairs, which this program swaps. Of each video some frames are judged, evenly spaced over it. The gallery is the
-frames of all originals that take part, targets among them: a result's frame is right where its nearest face is a frame of its
-source's video. The identity that this program gives is the mean over the source's frames. Figures and rules are those of trials.py.
+Input is either a folder of results of any program, named `target_source.mp4`, with a folder of the original videos; or
+a folder of originals with a list of pairs, which this program swaps. Evenly spaced frames of each video are evaluated.
+The gallery holds the frames of all originals involved, including targets: a result is retrieved correctly if its
+nearest face is a frame of the source video. For swaps by this program, the identity is averaged over the frames of the
+source. Figures and rules are those of samples.py.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,13 +18,13 @@ from ..errors import StyleSwapError
 from ..io.read_ahead import read_ahead
 from .pair_files import PairRow
 from .result_videos import read_frames, sample_frames
-from .samples import Gallery, Judges, Outcome, Pictures, Trial, judge_all
+from .samples import Evaluators, Gallery, Pictures, Sample, SampleEvaluation, evaluate_samples
 from .suite_pairs import warn
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class VideoPair:
-    """A target video, the source video, and the result's; None where this program swaps."""
+    """Target, source and result videos; the result is None if this program is to swap the pair."""
 
     label: str
     target: Path
@@ -33,7 +34,14 @@ class VideoPair:
 
 @dataclass(frozen=True, eq=False)
 class VideoSuite:
-    """pairs, and the problems met in finding them; frames: of each video; sheet_rows: as for `PairSuite`."""
+    """Videos to evaluate.
+
+    Attributes:
+        pairs: Pairs of videos.
+        problems: Messages about files or rows from which no pair could be made.
+        frames: Number of frames of each video.
+        sheet_rows: Number of best, of median and of worst cases on the contact sheet.
+    """
 
     pairs: Sequence[VideoPair]
     problems: Sequence[str]
@@ -42,85 +50,92 @@ class VideoSuite:
 
 
 def pairs_of_results(results: Mapping[str, Path], originals: Mapping[str, Path]) -> tuple[list[VideoPair], list[str]]:
-    """Pairs out of results by their names, `target_source`, and a sentence for each that names no two originals.
+    """Pairs from the names of results, `target_source`, and a message for each name that does not fit two originals.
 
     Args:
-        results, originals: videos by their names without suffix.
+        results: Result videos by name without suffix.
+        originals: Original videos by name without suffix.
     """
     pairs, problems = [], []
     for name, path in results.items():
         parts = name.split("_")
-        # Names of originals may have underscores themselves.
+        # Names of originals may contain underscores themselves.
         splits = [("_".join(parts[:cut]), "_".join(parts[cut:])) for cut in range(1, len(parts))]
         known = [split for split in splits if split[0] in originals and split[1] in originals]
         if len(known) == 1:
             target, source = (originals[part] for part in known[0])
             pairs.append(VideoPair(path.name, target, source, path))
         else:
-            problems.append(f"{path.name}: expected a name target_source of two originals, {len(known)} fit; rename it")
+            problems.append(
+                f"{path.name}: expected a name target_source that fits two originals, found {len(known)} ways to split "
+                "it; rename the file"
+            )
     return pairs, problems
 
 
 def pairs_of_rows(rows: Sequence[PairRow], originals: Mapping[str, Path]) -> tuple[list[VideoPair], list[str]]:
-    """Pairs out of a list that names originals, with or without suffix, and a sentence for each row that does not."""
+    """Pairs from a list that names originals, with or without suffix, and a message for each row that does not."""
     pairs, problems = [], []
     for row in rows:
-        found = [originals.get(name) or originals.get(Path(name).stem) for name in (row.target, row.source)]
-        if None in found:
-            name = (row.target, row.source)[found.index(None)]
+        target, source = (originals.get(name) or originals.get(Path(name).stem) for name in (row.target, row.source))
+        if target is None or source is None:
+            name = row.target if target is None else row.source
             problems.append(f"row {row.number}: there is no video {name} among the originals")
         else:
-            pairs.append(VideoPair(f"row {row.number}, {found[0].stem}_{found[1].stem}", *found))
+            pairs.append(VideoPair(f"row {row.number}, {target.stem}_{source.stem}", target, source))
     return pairs, problems
 
 
-def evaluate_videos(judges: Judges, suite: VideoSuite, progress: bool = False) -> Outcome:
-    """Run the suite; each case is a frame. Deterministic on one machine.
+def evaluate_videos(evaluators: Evaluators, suite: VideoSuite, progress: bool = False) -> SampleEvaluation:
+    """Run the suite, which is deterministic on one machine. Each frame is a case.
 
     Raises:
-        StyleSwapError: nothing could be judged.
+        StyleSwapError: No frame could be evaluated.
     """
     originals = dict.fromkeys(path for pair in suite.pairs for path in (pair.source, pair.target))
     with tqdm(total=len(originals) + len(suite.pairs), unit="video", disable=not progress, desc="evaluate") as bar:
-        gallery, missing = Gallery(), {}
+        gallery = Gallery()
+        errors: dict[Path, str] = {}
         for path in originals:
             try:
-                gallery.add(judges, path, path.stem, sample_frames([path], suite.frames)[1][0])
+                gallery.add(evaluators, path, path.stem, sample_frames([path], suite.frames)[1][0])
             except StyleSwapError as error:
-                missing[path] = str(error)
+                errors[path] = str(error)
             bar.update()
-        with read_ahead(_items(suite, gallery, missing, bar)) as ready:
-            return judge_all(judges, gallery, ready, warn, suite.sheet_rows)
+        with read_ahead(_samples(suite, gallery, errors, bar)) as samples:
+            return evaluate_samples(evaluators, gallery, samples, warn, suite.sheet_rows)
 
 
-def _items(
-    suite: VideoSuite, gallery: Gallery, missing: dict[Path, str], bar: tqdm
-) -> Iterator[tuple[Trial, Pictures] | str]:
+def _samples(
+    suite: VideoSuite, gallery: Gallery, errors: Mapping[Path, str], bar: tqdm
+) -> Iterator[tuple[Sample, Pictures] | str]:
+    """Frames as samples with their pictures, or a message for each pair that cannot be loaded."""
     yield from suite.problems
     for pair in suite.pairs:
         try:
             if pair.source not in gallery.sources:
-                raise StyleSwapError(missing[pair.source])
-            numbers, pictures = sample_frames([pair.target, *([pair.result] if pair.result else [])], suite.frames)
+                raise StyleSwapError(errors[pair.source])
+            numbers, videos = sample_frames([pair.target, *([pair.result] if pair.result else [])], suite.frames)
         except StyleSwapError as error:
             yield f"{pair.label}: {error}"
             bar.update()
             continue
-        results = pictures[1] if pair.result else [None] * len(numbers)
-        for number, target, result in zip(numbers, pictures[0], results, strict=True):
+        results: Sequence[np.ndarray | None] = videos[1] if pair.result else [None] * len(numbers)
+        for number, target, result in zip(numbers, videos[0], results, strict=True):
             record = {
                 "target": pair.target.name,
                 "source": pair.source.name,
                 "result": pair.result.name if pair.result else None,
                 "frame": number,
             }
-            yield Trial(f"{pair.label}, frame {number}", pair.source, record, _shower(pair, number)), (target, result)
+            sample = Sample(f"{pair.label}, frame {number}", pair.source, record, _reload(pair, number))
+            yield sample, (target, result)
         bar.update()
 
 
-def _shower(pair: VideoPair, number: int) -> Callable[[], tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-    def show() -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _reload(pair: VideoPair, number: int) -> Callable[[], tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+    def load() -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         result = read_frames(pair.result, [number])[0] if pair.result else None
         return sample_frames([pair.source], 1)[1][0][0], read_frames(pair.target, [number])[0], result
 
-    return show
+    return load

@@ -1,11 +1,11 @@
-"""Who is swapped onto whom in the synthetic suite, and the pictures of it.
+"""Cases of the synthetic suite: which person is swapped onto which, and their rendered pictures.
 
-All people and all attribute settings come from the test split, chosen by one seed. Each of N people is a source K
-times, each time under an attribute setting of its own; the target of such a case is another of the N people. One
-photo of each person is the source photo and stands in the gallery, a second one is the `other photo`.
+All people and attribute settings come from the test split; one seed chooses them. Each of N people is the source of K
+cases. The target of a case is another one of the N people, under an attribute setting that no other case has. Each
+person has two photos: the source photo, which is also in the gallery, and an unseen one, the other photo.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,19 +17,16 @@ from ..errors import StyleSwapError
 from ..faces.alignment import estimate_similarity, template_points
 from ..synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities, pick_seeds
 from ..synthetic.world import five_points, render
-from .identity_similarity import eight_bit
-from .streams import Renderer
+from .identity_similarity import round_to_8_bits
+from .render_workers import RenderWorkers
 
 FRAME = 256
-"""Side in pixels of a whole picture: of every photo, and of the targets of the pipeline protocol."""
-
-# (function of rows, parts of rows) -> what it gives for each part, in order
-Runner = Callable[[Renderer, Sequence[Tensor]], Iterator[dict[str, Tensor]]]
+"""Side in pixels of whole pictures: photos, and the targets of the pipeline protocol."""
 
 
 @dataclass(frozen=True)
 class Cases:
-    """N people, C = N * K cases; `source` and `target` (C,) int64 are rows of the people."""
+    """N people and C = N * K cases; `source` and `target` (C,) int64 are indices of people."""
 
     identity_seeds: list[int]
     photo_seeds: list[int]
@@ -44,10 +41,18 @@ class Cases:
 
 @dataclass(frozen=True)
 class CaseBatch:
-    """Pictures (B,3,S,S) of 8-bit values in -1..1, face masks (B,1,S,S) 0..1, points (B,5,2) in px of the picture.
+    """Targets and exact swaps of B cases, with ground truth.
 
-    `exact` is the exact swap: the source's identity under the target's attributes, window and body. `pose` (B,3)
-    deg with the roll that is left in an ffhq window of the target, `expression` (B,E), `gaze` (B,2) deg: the truth.
+    Attributes:
+        target: (B, 3, S, S) RGB in -1..1, rounded to 8 bits.
+        exact: Exact swap: the source's identity with the target's attributes, window and body.
+        target_face: (B, 1, S, S) face mask of the target, 0..1.
+        exact_face: Face mask of the exact swap.
+        target_points: (B, 5, 2) in pixels of the picture.
+        exact_points: Points of the exact swap.
+        pose: (B, 3) in degrees; roll relative to the ffhq crop of the target.
+        expression: (B, E) expression parameters.
+        gaze: (B, 2) in degrees.
     """
 
     target: Tensor
@@ -62,10 +67,10 @@ class CaseBatch:
 
 
 def draw_cases(identities: int, settings: int, seed: int) -> Cases:
-    """The cases of `identities` people under `settings` attribute settings each, ordered by source.
+    """Cases of `identities` people with `settings` attribute settings each, ordered by source.
 
     Raises:
-        StyleSwapError: less than 2 people or 1 setting, more than the test split holds, or a negative seed.
+        StyleSwapError: Fewer than 2 people or 1 setting, more than the test split holds, or a negative seed.
     """
     people, attributes = IDENTITY_SEEDS["test"], ATTRIBUTE_SEEDS["test"]
     needed = identities * (settings + 2)
@@ -78,9 +83,9 @@ def draw_cases(identities: int, settings: int, seed: int) -> Cases:
     random = np.random.default_rng([4, seed])
     target = np.empty((identities, settings), dtype=np.int64)
     for column in range(settings):
-        # A circle of all people in random order, turned by a random step: nobody meets himself.
-        circle = random.permutation(identities)
-        target[circle, column] = np.roll(circle, int(random.integers(1, identities)))
+        # Shifting a random order of people against itself assigns nobody to themselves.
+        order = random.permutation(identities)
+        target[order, column] = np.roll(order, int(random.integers(1, identities)))
     return Cases(
         identity_seeds=pick_seeds(people, identities, seed),
         photo_seeds=drawn[:identities],
@@ -91,29 +96,41 @@ def draw_cases(identities: int, settings: int, seed: int) -> Cases:
     )
 
 
-def photos(cases: Cases, other: bool, batch: int, device: torch.device, run: Runner) -> Iterator[tuple[Tensor, Tensor]]:
-    """Source photos, or other photos, in parts of `batch` people.
+def photos(
+    cases: Cases, other: bool, batch: int, device: torch.device, workers: RenderWorkers
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Source photos, or the other photos, of all people in batches.
 
-    Whole pictures (B,3,FRAME,FRAME) of 8-bit values in -1..1, and their true points (B,5,2).
+    Yields:
+        Whole pictures (B, 3, FRAME, FRAME) in -1..1, rounded to 8 bits, and their true points (B, 5, 2).
     """
-    call = partial(_photo_part, cases.identity_seeds, cases.other_photo_seeds if other else cases.photo_seeds, device)
-    for part in run(call, torch.arange(len(cases.identity_seeds)).split(batch)):
+    render_part = partial(
+        _photo_part, cases.identity_seeds, cases.other_photo_seeds if other else cases.photo_seeds, device
+    )
+    for part in workers.map(render_part, torch.arange(len(cases.identity_seeds)).split(batch)):
         yield part["pictures"], part["points"]
 
 
 def case_batches(
-    cases: Cases, parts: Sequence[Tensor], size: int | None, template: str, device: torch.device, run: Runner
+    cases: Cases, parts: Sequence[Tensor], size: int | None, template: str, device: torch.device, workers: RenderWorkers
 ) -> Iterator[CaseBatch]:
-    """One batch for each part, rows (B,) of the cases, as `render_cases` makes it, computed through `run`."""
-    call = partial(_case_part, cases, size, template, device)
-    for part in run(call, parts):
+    """`render_cases` for each part, a tensor of case indices (B,); `workers` render ahead."""
+    render_part = partial(_case_part, cases, size, template, device)
+    for part in workers.map(render_part, parts):
         yield CaseBatch(**part)
 
 
 def render_cases(cases: Cases, rows: Tensor, size: int | None, template: str, device: torch.device) -> CaseBatch:
-    """The cases `rows` (B,) as aligned crops of `size` px, or as whole pictures of FRAME px where `size` is None.
+    """Render cases as aligned crops of `size` pixels, or as whole pictures of FRAME pixels if `size` is None.
 
-    The crop's window aligns the target's own true points with the template; the exact swap has the same window.
+    Target and exact swap have the same window: the one that aligns the target's true points with the template.
+
+    Args:
+        cases: All cases.
+        rows: (B,) indices of the cases to render.
+        size: Side of the crops, or None.
+        template: Crop template.
+        device: Where to render.
     """
     source_seeds = [cases.identity_seeds[int(i)] for i in cases.source[rows]]
     target_seeds = [cases.identity_seeds[int(i)] for i in cases.target[rows]]
@@ -124,13 +141,13 @@ def render_cases(cases: Cases, rows: Tensor, size: int | None, template: str, de
     window = None
     if size is not None:
         window = estimate_similarity(frame_points, template_points(template, size).to(device))
-    form = {"size": size or FRAME, "window": window, "frame_size": FRAME}
-    target = render(targets, attributes, **form)
-    exact = render(sources, attributes, **form, body=targets)
+    side = size or FRAME
+    target = render(targets, attributes, side, window, frame_size=FRAME)
+    exact = render(sources, attributes, side, window, body=targets, frame_size=FRAME)
     ffhq = estimate_similarity(frame_points, template_points("ffhq", FRAME).to(device))
     return CaseBatch(
-        target=eight_bit(target.image),
-        exact=eight_bit(exact.image),
+        target=round_to_8_bits(target.image),
+        exact=round_to_8_bits(exact.image),
         target_face=target.face_mask,
         exact_face=exact.face_mask,
         target_points=target.points,
@@ -146,7 +163,7 @@ def _photo_part(
 ) -> dict[str, Tensor]:
     identities, attributes = ([seeds[int(i)] for i in rows] for seeds in (identity_seeds, attribute_seeds))
     rendered = render(Identities.from_seeds(identities, device), Attributes.from_seeds(attributes, device), size=FRAME)
-    return {"pictures": eight_bit(rendered.image), "points": rendered.points}
+    return {"pictures": round_to_8_bits(rendered.image), "points": rendered.points}
 
 
 def _case_part(cases: Cases, size: int | None, template: str, device: torch.device, rows: Tensor) -> dict[str, Tensor]:
@@ -154,9 +171,14 @@ def _case_part(cases: Cases, size: int | None, template: str, device: torch.devi
 
 
 def crop_pose(pose: Tensor, matrix: Tensor) -> Tensor:
-    """Pose (B,3) yaw, pitch, roll in degrees of a picture, as seen in the crop that `matrix` (B,2,3) cuts from it.
+    """Yaw, pitch and roll (B, 3) in degrees relative to aligned crops.
 
-    A similarity turns the picture in its plane. Its angle counts clockwise on the screen, a roll counter-clockwise.
+    A similarity transform rotates the picture in its plane, by an angle that is clockwise on the screen; roll is
+    counterclockwise.
+
+    Args:
+        pose: (B, 3) yaw, pitch and roll in degrees in the whole pictures.
+        matrix: (B, 2, 3) similarity transforms from pictures to crops.
     """
-    turn = torch.rad2deg(torch.atan2(matrix[:, 1, 0], matrix[:, 0, 0]))
-    return torch.stack([pose[:, 0], pose[:, 1], pose[:, 2] - turn], dim=1)
+    rotation = torch.rad2deg(torch.atan2(matrix[:, 1, 0], matrix[:, 0, 0]))
+    return torch.stack([pose[:, 0], pose[:, 1], pose[:, 2] - rotation], dim=1)

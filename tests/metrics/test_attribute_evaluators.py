@@ -10,7 +10,12 @@ from onnx import TensorProto, helper, numpy_helper
 from styleswap_core.faces.detected import DetectedFace
 from styleswap_core.faces.landmarks import SOLID, load_landmark_model
 from styleswap_core.faces.packs import DEMO_PACK
-from styleswap_core.metrics.attribute_evaluators import LandmarkJudge, PointsJudge, angle_distance, expression_distances
+from styleswap_core.metrics.attribute_evaluators import (
+    LandmarkEvaluator,
+    PointsEvaluator,
+    angle_distance,
+    expression_distances,
+)
 from styleswap_core.synthetic.exact_landmarks import head_points
 from styleswap_core.synthetic.geometry import build_shape
 from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
@@ -36,7 +41,7 @@ def test_angles_go_the_shorter_way_round():
     ("axis", "degrees", "slack"), [("yaw", 15.0, 4.0), ("yaw", -20.0, 6.0), ("pitch", 10.0, 4.0), ("roll", 12.0, 1.0)]
 )
 def test_five_points_see_the_head_turn(axis, degrees, slack):
-    judge, blank = PointsJudge(), np.zeros((8, 8, 3), np.uint8)
+    judge, blank = PointsEvaluator(), np.zeros((8, 8, 3), np.uint8)
     errors = judge.errors(blank, face(head()), blank, face(head(**{axis: degrees})))
     assert errors["pose_error_deg"] == pytest.approx(abs(degrees), abs=slack)
     assert judge.errors(blank, face(head()), blank, face(head() * 1.5 + 20))["pose_error_deg"] < 0.1
@@ -103,7 +108,7 @@ def test_a_packs_landmarks_lie_in_the_picture(landmark_pack):
 
 
 def test_the_landmark_judge_compares_two_pictures(landmark_pack):
-    judge = LandmarkJudge(load_landmark_model(landmark_pack))
+    judge = LandmarkEvaluator(load_landmark_model(landmark_pack))
     dark, bright, place = (
         np.zeros((200, 200, 3), np.uint8),
         np.full((200, 200, 3), 255, np.uint8),

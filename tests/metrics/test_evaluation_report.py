@@ -9,7 +9,7 @@ import torch
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.metrics.bounds import Bound
-from styleswap_core.metrics.evaluation_report import Report, check_out, markdown, sheet_path, write
+from styleswap_core.metrics.evaluation_report import Report, check_out, markdown_table, sheet_path, write_report
 from styleswap_core.metrics.evaluation_sheet import SWAP_COLUMNS, SwapRow, best_median_worst, swap_sheet
 
 REPORT = Report(
@@ -22,7 +22,7 @@ REPORT = Report(
 
 def test_json_is_flat_and_holds_no_nan(tmp_path):
     out = tmp_path / "figures.json"
-    write(REPORT, out)
+    write_report(REPORT, out)
     assert json.loads(out.read_text()) == {
         "suite": "synthetic",
         "count": 4,
@@ -35,7 +35,7 @@ def test_json_is_flat_and_holds_no_nan(tmp_path):
 
 
 def test_table_lines():
-    lines = markdown(REPORT).splitlines()
+    lines = markdown_table(REPORT).splitlines()
     assert lines[2] == "| `psnr` | 21.0 | 28.1 |  | >= 27.5 | 31 | yes |"
     assert lines[3] == "| `extra` |  |  |  |  |  |  |"
 

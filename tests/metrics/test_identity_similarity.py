@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from styleswap_core.metrics.identity_similarity import cosine, eight_bit, retrieval_hits
+from styleswap_core.metrics.identity_similarity import cosine, retrieval_hits, round_to_8_bits
 
 
 def test_cosine_ignores_length():
@@ -19,6 +19,6 @@ def test_retrieval_counts_the_nearest_by_angle():
     assert retrieval_hits(probes, gallery, torch.tensor([0, 1, 2, 1])).tolist() == [1.0, 1.0, 1.0, 0.0]
 
 
-def test_eight_bit_rounds_to_levels_and_clips():
-    levels = (eight_bit(torch.tensor([-1.2, 0.0, 0.004, 0.7, 1.3]).expand(1, 3, 1, 5)) + 1) * 127.5
+def test_round_to_8_bits_rounds_to_levels_and_clips():
+    levels = (round_to_8_bits(torch.tensor([-1.2, 0.0, 0.004, 0.7, 1.3]).expand(1, 3, 1, 5)) + 1) * 127.5
     assert levels[0, 0, 0].tolist() == pytest.approx([0, 128, 128, 217, 255], abs=1e-3)

@@ -42,7 +42,7 @@ def test_a_split_of_faceforensics_goes_both_ways(tmp_path):
 def test_bad_rows_are_told_by_number(tmp_path):
     rows, problems = read_pairs(write(tmp_path / "pairs.csv", "source,target\na,b\nc\n,d\n"))
     assert [row.number for row in rows] == [1]
-    assert problems == ["row 2: expected 2 columns, got 1", "row 3: expected source and target, source is missing"]
+    assert problems == ["row 2: expected 2 columns, got 1", "row 3: expected source and target, but source is missing"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.metrics import result_videos as videos
-from styleswap_core.metrics.result_videos import read_frames, sample_frames, spread, videos_in
+from styleswap_core.metrics.result_videos import evenly_spaced, read_frames, sample_frames, videos_in
 
 
 def write_video(path, count, side=64):
@@ -26,8 +26,8 @@ def levels(pictures):
 
 
 def test_frames_are_the_middles_of_equal_parts():
-    assert spread(100, 10) == [5, 15, 25, 35, 45, 55, 65, 75, 85, 95]
-    assert spread(3, 10) == [0, 1, 2] and spread(7, 1) == [3] and spread(0, 5) == []
+    assert evenly_spaced(100, 10) == [5, 15, 25, 35, 45, 55, 65, 75, 85, 95]
+    assert evenly_spaced(3, 10) == [0, 1, 2] and evenly_spaced(7, 1) == [3] and evenly_spaced(0, 5) == []
 
 
 def test_both_videos_give_the_same_frames(tmp_path):
@@ -36,13 +36,13 @@ def test_both_videos_give_the_same_frames(tmp_path):
     assert numbers == [2, 6, 10]
     assert levels(pictures[0]) == levels(pictures[1]) == numbers
     assert levels(read_frames(long, [0, 19])) == [0, 19]
-    with pytest.raises(StyleSwapError, match="ends at frame 12"):
+    with pytest.raises(StyleSwapError, match="only 12 frames"):
         read_frames(short, [0, 15])
 
 
 def test_a_container_that_claims_too_many_frames(tmp_path, monkeypatch):
     path = write_video(tmp_path / "short.mp4", 8)
-    monkeypatch.setattr(videos, "_claimed_length", lambda video: 1000)
+    monkeypatch.setattr(videos, "_announced_length", lambda video: 1000)
     numbers, pictures = sample_frames([path], 2)
     assert numbers == [2, 6] and levels(pictures[0]) == [2, 6]
 
@@ -77,7 +77,7 @@ def test_folders_without_or_with_ambiguous_videos(tmp_path):
     (tmp_path / "notes.txt").write_text("no video")
     assert list(videos_in(tmp_path)) == ["a"]
     (tmp_path / "a.avi").write_bytes(b"")
-    with pytest.raises(StyleSwapError, match="one name"):
+    with pytest.raises(StyleSwapError, match="same name"):
         videos_in(tmp_path)
     with pytest.raises(StyleSwapError, match="check the path"):
         videos_in(tmp_path / "absent")

@@ -120,7 +120,7 @@ def test_a_pack_without_landmarks_gives_pose_by_five_points(folder):
 @pytest.mark.parametrize(
     ("text", "more", "message"),
     [
-        ("source,target\nabsent.png,absent.png\n", (), "nothing could be judged"),
+        ("source,target\nabsent.png,absent.png\n", (), "nothing could be evaluated"),
         ("from,to\na,b\n", (), "source,target"),
         ("source,target\nsource0.png,target0.png\n", ("--judge", DEMO_PACK), "which proves nothing"),
         ("source,target\nsource0.png,target0.png\n", ("--attributes", "landmarks"), "no 3D landmarks"),

@@ -14,14 +14,14 @@ from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.metrics.attribute_regressors import AttributeRegressor, RegressorConfig
 from styleswap_core.metrics.evaluated_swappers import aligned_swapper
 from styleswap_core.metrics.evaluation_sheet import SWAP_COLUMNS
-from styleswap_core.metrics.suite_synthetic import Panel, Settings, evaluate
+from styleswap_core.metrics.suite_synthetic import SyntheticEvaluators, SyntheticSuite, evaluate_synthetic
 from styleswap_core.metrics.synthetic_cases import crop_pose, draw_cases, render_cases
 from styleswap_core.model.generator import Generator
 from styleswap_core.model.generator_config import GeneratorConfig
 from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
 from styleswap_core.synthetic.world import five_points
 
-TINY = Settings(identities=2, settings=2, seed=7, size=32, batch=3, rows=1)
+TINY = SyntheticSuite(identities=2, settings=2, seed=7, size=32, batch=3, sheet_rows=1)
 
 
 def write_recognizer(path, seed):
@@ -50,15 +50,16 @@ def write_recognizer(path, seed):
 
 
 @pytest.fixture(scope="module")
-def panel(tmp_path_factory):
+def evaluators(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recognizers")
     torch.manual_seed(0)
     regressor = AttributeRegressor(RegressorConfig(size=32)).eval()
-    return Panel(
+    return SyntheticEvaluators(
         swapper=copy_target,
-        recognizer=TorchRecognizer(write_recognizer(folder / "first.onnx", 1)),
-        judge=TorchRecognizer(write_recognizer(folder / "second.onnx", 2)),
+        source_recognizer=TorchRecognizer(write_recognizer(folder / "first.onnx", 1)),
+        recognizer=TorchRecognizer(write_recognizer(folder / "second.onnx", 2)),
         regressor=regressor,
+        device=torch.device("cpu"),
     )
 
 
@@ -112,8 +113,8 @@ def test_crop_roll_is_what_the_window_leaves():
     torch.testing.assert_close(transform_points(window, five_points(people, tilted, 100)), template, atol=0.5, rtol=0)
 
 
-def test_copying_the_target_is_the_floor(panel):
-    figures = evaluate(panel, replace(TINY, rows=0)).figures
+def test_copying_the_target_is_the_floor(evaluators):
+    figures = evaluate_synthetic(evaluators, replace(TINY, sheet_rows=0)).figures
     for key in ("face_psnr", "psnr", "ssim", "sharpness_ratio"):
         assert figures[key] == pytest.approx(figures[f"{key}_floor"], abs=1e-6), key
     assert figures["outside_l1"] == figures["pose_error_deg"] == figures["gaze_error_deg"] == 0
@@ -123,8 +124,8 @@ def test_copying_the_target_is_the_floor(panel):
     assert 0.8 < figures["id_cos_target"] < 1 and figures["id_cos_target_floor"] == pytest.approx(1, abs=1e-5)
 
 
-def test_the_exact_swap_is_the_ceiling(panel):
-    evaluation = evaluate(replace(panel, swapper=exact_swap), TINY)
+def test_the_exact_swap_is_the_ceiling(evaluators):
+    evaluation = evaluate_synthetic(replace(evaluators, swapper=exact_swap), TINY)
     figures = evaluation.figures
     for key in [key for key in figures if key.endswith("_ceiling")]:
         assert figures[key.removesuffix("_ceiling")] == pytest.approx(figures[key], abs=1e-6), key
@@ -136,18 +137,23 @@ def test_the_exact_swap_is_the_ceiling(panel):
     assert [len(row.pictures()) for row in evaluation.rows] == [len(SWAP_COLUMNS)] * 3
 
 
-def test_a_generator_is_measured_the_same_twice(panel):
+def test_a_generator_is_measured_the_same_twice(evaluators):
     torch.manual_seed(1)
     channels = {4: 8, 8: 8, 16: 8, 32: 8}
     generator = Generator(GeneratorConfig(size=32, w_dim=16, mapping_layers=1, channels=channels)).eval()
-    swapping = replace(panel, swapper=aligned_swapper(generator))
+    swapping = replace(evaluators, swapper=aligned_swapper(generator))
     # Once in this process, once with rendering in two others.
-    first, again = (evaluate(replace(swapping, workers=workers), replace(TINY, rows=0)).figures for workers in (0, 2))
+    first, again = (
+        evaluate_synthetic(replace(swapping, workers=workers), replace(TINY, sheet_rows=0)).figures
+        for workers in (0, 2)
+    )
     assert first == pytest.approx(again, rel=1e-4, abs=1e-4)
     assert all(np.isfinite(value) for value in first.values())
     assert first["face_psnr"] < 30 and 0 <= first["mask_iou"] <= 1
 
 
-def test_whole_pictures_are_measured_too(panel):
-    figures = evaluate(replace(panel, swapper=exact_swap), replace(TINY, settings=1, size=None, rows=0)).figures
+def test_whole_pictures_are_measured_too(evaluators):
+    figures = evaluate_synthetic(
+        replace(evaluators, swapper=exact_swap), replace(TINY, settings=1, size=None, sheet_rows=0)
+    ).figures
     assert figures["mask_iou"] == 1 and figures["detector_recall"] == 1

@@ -74,7 +74,7 @@ def test_names_of_originals_may_have_underscores(tmp_path):
     pairs, problems = pairs_of_results(results, originals)
     assert [(pair.target.name, pair.source.name) for pair in pairs] == [("c", "a"), ("c", "a_b")]
     # a + b_c or a_b + c: nobody can tell.
-    assert "a_b_c.mp4" in problems[0] and "2 fit" in problems[0] and "0 fit" in problems[1]
+    assert "a_b_c.mp4" in problems[0] and "found 2 ways" in problems[0] and "found 0 ways" in problems[1]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_names_of_originals_may_have_underscores(tmp_path):
         (["results", "--originals", "absent"], "folder of videos"),
         (["absent", "--originals", "originals"], "folder of videos"),
         (["results", "--originals", "originals", "--frames", "0"], "--frames"),
-        (["originals", "--pairs", "none.csv"], "nothing could be judged"),
+        (["originals", "--pairs", "none.csv"], "nothing could be evaluated"),
     ],
 )
 def test_what_cannot_work_is_one_line_and_writes_nothing(folders, words, message, monkeypatch, capsys):
