@@ -39,7 +39,7 @@ COMMANDS = {
         "times",
         "to",
     ),
-    *("bar", "frac", "hat", "left", "lvert", "lVert", "mathcal", "right", "rvert", "rVert", "sqrt", "text", "tilde"),
+    *("bar", "frac", "left", "lvert", "lVert", "mathcal", "right", "rvert", "rVert", "sqrt", "text", "tilde"),
     *("cos", "exp", "log", "max", "min", "sin", "sum", "tanh"),
 }
 
