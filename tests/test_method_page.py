@@ -90,7 +90,8 @@ def _is_self(node: ast.expr) -> bool:
 def test_references_exist():
     found = references(PAGE)
     assert len(found) > 150
-    assert list(filter(None, (missing(path, name) for path, name in found))) == []
+    wrong = [problem for problem in (missing(path, name) for path, name in found) if problem]
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize(
