@@ -81,7 +81,7 @@ class Inversion:
             notes.append("no step improved on plain W on the held-out guides: the result is plain W")
         notes += [f"source {index + 1} seems to show another person than the others" for index in self.outliers]
         if self.guides_skipped:
-            notes.append(f"{self.guides_skipped} guide pictures without a face were skipped")
+            notes.append(f"guide pictures without a face, skipped: {self.guides_skipped}")
         return notes
 
 

@@ -91,7 +91,7 @@ def test_an_identity_of_another_generator_is_refused(run, generator):
 def test_guides_without_a_face_are_skipped_and_counted(run):
     inversion = run([picture(1)], [BLACK, picture(2), BLACK, picture(3)])
     assert inversion.guides_skipped == 2 and inversion.outcome.guides + inversion.outcome.held_out == 2
-    assert any("2 guide pictures without a face" in note for note in inversion.notes())
+    assert any("without a face, skipped: 2" in note for note in inversion.notes())
 
 
 def test_rendered_guides_join_a_single_guide(run):
