@@ -79,7 +79,7 @@ class TorchRecognizer(nn.Module):
         Returns:
             list of (B, C, h, w), in the order of `names`.
         """
-        return self.graph(self._input(crop), collect=tuple(names or self.levels))
+        return self.graph.collect(self._input(crop), names or self.levels)
 
     def _input(self, crop: torch.Tensor) -> torch.Tensor:
         if crop.ndim != 4 or crop.shape[1:] != (3, self.input_size, self.input_size):

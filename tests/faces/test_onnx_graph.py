@@ -8,7 +8,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.faces.onnx_graph import _OPERATORS, OnnxGraph
+from styleswap_core.faces.onnx_graph import OnnxGraph
+from styleswap_core.faces.onnx_operators import OPERATORS
 
 
 def write(path, nodes, constants=None, shape=(2, 6, 9, 8), opset=13):
@@ -142,7 +143,7 @@ def test_attributes_of_old_opsets(tmp_path):
 def test_every_operator_is_tested():
     tested = {operator for operator, _, _ in SINGLE.values()}
     tested |= {"Gemm", "Pow", "Sqrt", "Squeeze", "Shape"}
-    assert tested == set(_OPERATORS)
+    assert tested == set(OPERATORS)
 
 
 def test_an_unknown_operator_is_named_with_its_node(tmp_path):
@@ -156,6 +157,21 @@ def test_a_foreign_domain_is_unknown(tmp_path):
     write(tmp_path / "a.onnx", [helper.make_node("Relu", ["x"], ["y"], domain="com.example")])
     with pytest.raises(StyleSwapError, match=r"com.example::Relu"):
         OnnxGraph(tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs", "attributes"), [("Conv", ["x"], {}), ("MaxPool", ["x"], {}), ("Add", ["x", "x", "x"], {})]
+)
+def test_a_node_with_missing_or_surplus_arguments_is_named(tmp_path, operator, inputs, attributes):
+    write(tmp_path / "odd.onnx", [helper.make_node(operator, inputs, ["y"], name="strange_node", **attributes)])
+    with pytest.raises(StyleSwapError, match=rf"odd\.onnx.*strange_node.*{operator}"):
+        OnnxGraph(tmp_path / "odd.onnx")
+
+
+def test_unsqueeze_without_axes_is_refused(tmp_path):
+    write(tmp_path / "odd.onnx", [helper.make_node("Unsqueeze", ["x"], ["y"])])
+    with pytest.raises(StyleSwapError, match="Unsqueeze with axes"):
+        OnnxGraph(tmp_path / "odd.onnx")(torch.zeros(1))
 
 
 def test_files_that_are_no_graph(tmp_path):
@@ -186,7 +202,7 @@ def test_collect_returns_the_named_values_in_order(tmp_path):
     ]
     write(tmp_path / "a.onnx", nodes)
     x = torch.randn(2, 6, 9, 8)
-    b, a = OnnxGraph(tmp_path / "a.onnx")(x, collect=("b", "a"))
+    b, a = OnnxGraph(tmp_path / "a.onnx").collect(x, ("b", "a"))
     assert torch.equal(a, x.relu()) and torch.allclose(b, x.relu().sigmoid())
     with pytest.raises(StyleSwapError, match="missing_value"):
-        OnnxGraph(tmp_path / "a.onnx")(x, collect=("missing_value",))
+        OnnxGraph(tmp_path / "a.onnx").collect(x, ("missing_value",))
