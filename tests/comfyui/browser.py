@@ -1,4 +1,4 @@
-"""ComfyUI's page in a headless Chromium: open it, load a workflow, look at it, run it."""
+"""ComfyUI's page in headless Chromium: load a workflow, take screenshots, run it."""
 
 import contextlib
 import io
@@ -12,9 +12,9 @@ from comfy_server import ComfyServer
 from PIL import Image
 
 HOW_TO_GET_A_BROWSER = (
-    "no browser: pip install playwright, and install Chromium (apt-get install chromium) or name one in CHROMIUM"
+    "no browser: pip install playwright, and install Chromium (apt-get install chromium) or set CHROMIUM to its path"
 )
-# Without these Chromium looks for hosts on the network at every start.
+# Most of these keep Chromium from contacting hosts on the network at every start.
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -25,8 +25,8 @@ FLAGS = (
     "--disable-sync",
 )
 PAGE_SECONDS = 180
-# Pictures arrive after the run; a node loads them when it is drawn. Videos are elements of their own.
-PICTURES_SHOWN = """only => app.graph.nodes.every(node =>
+# Nodes load their images when they are drawn, after the run. Videos are separate elements.
+IMAGES_SHOWN = """only => app.graph.nodes.every(node =>
     (only && node.id !== only) || /Video/.test(node.type) || !app.nodeOutputs[node.id]?.images?.length ||
     (node.imgs?.length && node.imgs.every(picture => picture.complete && picture.naturalWidth)))"""
 FIT = """() => {
@@ -46,14 +46,14 @@ SETTLED = "() => new Promise(done => requestAnimationFrame(() => requestAnimatio
 
 
 def find_chromium() -> str | None:
-    """CHROMIUM, or the first Chromium or Chrome on the path."""
+    """Chromium's executable: CHROMIUM, or the first Chromium or Chrome on the path."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
 
 
 @contextlib.contextmanager
 def open_browser() -> Iterator[Any]:
-    """Playwright's BrowserContext in the machine's own Chromium, headless. One at a time, so share it.
+    """Playwright's `BrowserContext` in the installed Chromium; only one can be open at a time.
 
     Its pages share a cache, so that only the first one loads and compiles ComfyUI's scripts.
     """
@@ -71,7 +71,7 @@ def open_browser() -> Iterator[Any]:
 def open_page(
     browser: Any, server: ComfyServer, locale: str = "en", width: int = 1920, height: int = 1080
 ) -> Iterator["ComfyPage"]:
-    """ComfyUI's page in a language, as for somebody who has been there before: without the first-run dialog."""
+    """Open ComfyUI's page in a language, without the dialog of the first visit."""
     settings = {
         "Comfy.TutorialCompleted": True,
         "Comfy.Locale": locale,
@@ -89,7 +89,7 @@ def open_page(
         page.wait_for_function(
             "() => window.app?.graph && !!window.LiteGraph?.registered_node_types['StyleSwap_SwapFace']"
         )
-        # The page of 0.3.64 raises an error while it opens, with and without this pack, which has no scripts.
+        # In 0.3.64 the page raises an error while it opens, with and without this pack.
         opened.errors.clear()
         yield opened
     finally:
@@ -97,11 +97,12 @@ def open_page(
 
 
 class ComfyPage:
-    """The open page.
+    """ComfyUI's page.
 
     Attributes:
-        page: playwright's.
-        errors: what the page's scripts raised since it was open.
+        page: Playwright's page.
+        server: The server behind it.
+        errors: Errors that the page's scripts have raised.
     """
 
     def __init__(self, page, server: ComfyServer) -> None:
@@ -110,12 +111,12 @@ class ComfyPage:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
 
     def load(self, workflow: dict) -> None:
-        """Open a UI-format workflow and fit it into the view."""
+        """Load a UI-format workflow and fit it into the view."""
         self.page.evaluate("workflow => app.loadGraphData(workflow)", workflow)
         self.fit()
 
     def fit(self) -> None:
-        """Zoom so that all nodes and groups just show."""
+        """Zoom so that all nodes and groups are visible."""
         self.page.evaluate(FIT)
         self.page.evaluate(SETTLED)
 
@@ -131,8 +132,8 @@ class ComfyPage:
         return [text for text in found.all_inner_texts() if text.strip()]
 
     def serialize(self) -> dict:
-        """The workflow as it would be saved now."""
-        # As text: values that are undefined would arrive as null, while a saved file does not have them.
+        """The workflow as it would be saved."""
+        # As text, because undefined values would arrive as null, while a saved file omits them.
         return json.loads(self.page.evaluate("() => JSON.stringify(app.graph.serialize())"))
 
     def prompt(self) -> dict:
@@ -140,34 +141,34 @@ class ComfyPage:
         return self.page.evaluate("async () => (await app.graphToPrompt()).output")
 
     def run(self, seconds: float = 600) -> dict:
-        """Press Run and wait for the end; returns the entry of the history."""
+        """Run the workflow and wait for its end; returns the history entry."""
         with self.page.expect_response(lambda answer: answer.url.endswith("/prompt")) as response:
             self.page.evaluate("() => app.queuePrompt(0)")
         entry = self.server.await_end(response.value.json()["prompt_id"], seconds)
-        self.page.wait_for_function(PICTURES_SHOWN, arg=None)
+        self.page.wait_for_function(IMAGES_SHOWN, arg=None)
         return entry
 
     def browse_templates(self, pack: str) -> None:
-        """Open the template browser at a pack's page and wait for its thumbnails."""
+        """Open the template browser at a pack's page and wait for the thumbnails."""
         self.page.evaluate("() => app.extensionManager.command.execute('Comfy.BrowseTemplates')")
         self.page.locator(".p-dialog").get_by_text(pack, exact=True).click()
         self.page.wait_for_load_state("networkidle")
         self.page.wait_for_timeout(500)
 
     def thumbnail_width(self, template: str) -> int:
-        """Width in pixels of a template's picture in the template browser, scrolled to; 0: it failed to load."""
+        """Width in pixels of a template's thumbnail in the template browser; 0 if it failed to load."""
         picture = self.page.locator(f".p-dialog img[alt='{template}']")
         self.page.locator(".p-dialog").get_by_text(template, exact=True).scroll_into_view_if_needed()
         picture.wait_for()
         return picture.evaluate("async image => { await image.decode(); return image.naturalWidth }")
 
-    def picture(self, clip: dict | None = None) -> Image.Image:
-        """What the page shows, or a part of it in page pixels."""
+    def screenshot(self, clip: dict | None = None) -> Image.Image:
+        """Screenshot of the page, or of a part of it in CSS pixels."""
         self.page.evaluate(SETTLED)
         return Image.open(io.BytesIO(self.page.screenshot(clip=clip)))
 
-    def picture_of(self, node_id: int, margin: int = 12) -> Image.Image:
-        """One node of the open workflow, at full size."""
+    def screenshot_of(self, node_id: int, margin: int = 12) -> Image.Image:
+        """Screenshot of one node of the workflow at full size."""
         left, top = 360, 140
         width, height = self.page.evaluate(
             "([id, left, top]) => { const node = app.graph.getNodeById(id), view = app.canvas.ds;"
@@ -176,10 +177,10 @@ class ComfyPage:
             " app.canvas.setDirty(true, true); app.canvas.deselectAll(); return [node.size[0], node.size[1]] }",
             [node_id, left, top],
         )
-        self.page.wait_for_function(PICTURES_SHOWN, arg=node_id)
+        self.page.wait_for_function(IMAGES_SHOWN, arg=node_id)
         title = 30
         corner = self.page.locator("#graph-canvas").bounding_box()
-        return self.picture(
+        return self.screenshot(
             {
                 "x": corner["x"] + left - margin,
                 "y": corner["y"] + top - title - margin,

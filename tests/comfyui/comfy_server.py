@@ -1,7 +1,6 @@
-"""A real ComfyUI with this pack in a base folder of its own: found, started, spoken to over HTTP, stopped.
+"""Client for a real ComfyUI process that runs this pack from a temporary base folder.
 
-ComfyUI itself is not part of this repository and is only run. Everything here is the standard library, so that any
-Python can drive it.
+ComfyUI is not part of this repository; it is found on the machine, started, used over HTTP, and stopped.
 """
 
 import io
@@ -26,10 +25,10 @@ PACK = Path(__file__).resolve().parents[2]
 PACK_NAME = "StyleSwap"
 START_SECONDS = 240
 HOW_TO_GET_COMFYUI = (
-    "no ComfyUI found: unpack github.com/Comfy-Org/ComfyUI, install its requirements.txt and this pack's into a venv"
-    " beside it, and set COMFYUI_PATH to its folder (and COMFYUI_PYTHON to that venv's python if it lies elsewhere)"
+    "no ComfyUI found: clone github.com/Comfy-Org/ComfyUI, install its requirements.txt and this pack's into a virtual"
+    " environment in the clone, and set COMFYUI_PATH to the clone (and COMFYUI_PYTHON if the environment is elsewhere)"
 )
-# A mount namespace: what is mounted in it, nobody else sees, and it goes with the process.
+# Own mount namespace: its mounts are visible to this process only, and disappear with it.
 _OWN_MOUNTS = ("unshare", "--map-root-user", "--mount")
 _MOUNT_TINY_DISKS = (
     'while [ "$1" != -- ]; do mount -t tmpfs -o size=8k tiny "$1" || exit 1; shift; done; shift; exec "$@"'
@@ -37,14 +36,14 @@ _MOUNT_TINY_DISKS = (
 
 
 class ComfyError(Exception):
-    """The server did something else than was asked; the message ends with its log or its answer."""
+    """The server failed or refused a request; the message ends with its log or its response."""
 
 
 def find_comfyui() -> tuple[Path, Path] | None:
-    """(folder, python) of the ComfyUI to test in, or None.
+    """Folder and Python executable of the ComfyUI to test with, or None.
 
-    COMFYUI_PATH and COMFYUI_PYTHON come first; without them ~/comfy/ComfyUI and a venv (venv or .venv) inside it or
-    beside it, and at last the python that runs this.
+    COMFYUI_PATH and COMFYUI_PYTHON take precedence; the defaults are ~/comfy/ComfyUI, and a `venv` or `.venv` in that
+    folder or beside it, or else the running Python.
     """
     folder = Path(os.environ.get("COMFYUI_PATH") or "~/comfy/ComfyUI").expanduser().resolve()
     if not (folder / "main.py").is_file():
@@ -57,33 +56,33 @@ def find_comfyui() -> tuple[Path, Path] | None:
 
 
 def can_mount() -> bool:
-    """Whether this user may give a process mounts of its own (Linux; needs no rights where the kernel allows it)."""
+    """Whether this user may start a process in its own mount namespace (Linux, without privileges)."""
     if shutil.which(_OWN_MOUNTS[0]) is None:
         return False
     return subprocess.run([*_OWN_MOUNTS, "true"], capture_output=True).returncode == 0
 
 
 def link_pack(base: Path, name: str = PACK_NAME) -> Path:
-    """Put the pack into a base folder's custom_nodes under a name; a link, so that it is never a stale copy."""
+    """Link the pack into `custom_nodes` of a base folder under a name."""
     place = base / "custom_nodes" / name
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
         place.symlink_to(PACK, target_is_directory=True)
     except OSError:
-        # Windows lets only privileged users make links.
+        # On Windows, symbolic links require a privilege.
         shutil.copytree(PACK, place, ignore=shutil.ignore_patterns(".*", "runs", "data"))
     return place
 
 
 @dataclass
 class ComfyServer:
-    """One ComfyUI process. Use as a context manager.
+    """A ComfyUI process, as a context manager.
 
     Attributes:
-        base: its base folder; `custom_nodes` in it holds what is loaded.
-        tiny_disks: folders below `base` that are a disk of a few kilobytes each, for the server alone (`can_mount`).
-        blocked: top-level modules that the server does not find, as if they were not installed.
-        environment: more variables for the process.
+        base: Base folder, with `custom_nodes` and the models in it.
+        tiny_disks: Subfolders of `base` that are mounted as disks of a few kilobytes for the server (see `can_mount`).
+        blocked: Top-level modules that the server cannot import, as if they were not installed.
+        environment: Additional environment variables.
     """
 
     base: Path
@@ -122,7 +121,7 @@ class ComfyServer:
                 disk.mkdir(parents=True)
             command = [*_OWN_MOUNTS, "sh", "-c", _MOUNT_TINY_DISKS, "sh", *map(str, disks), "--", *command]
         environment = {**os.environ, **self.environment, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
-        # The server must find the core inside the pack, never an installed one or the repository on the path.
+        # The server must import the core from the pack, not an installed one or the repository through the path.
         environment.pop("PYTHONPATH", None)
         if self.blocked:
             environment["PYTHONPATH"] = str(self._write_blocker())
@@ -146,13 +145,13 @@ class ComfyServer:
             self.process.wait()
 
     def log(self) -> str:
-        """What the server printed so far."""
+        """Output of the server so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def on_tiny_disk(self, name: str) -> list[Path]:
-        """The files on one of the `tiny_disks`, under paths that this process can read."""
-        seen_from_inside = Path(f"/proc/{self.process.pid}/root{self.base / name}")
-        return sorted(path for path in seen_from_inside.rglob("*") if path.is_file())
+        """Files on one of the `tiny_disks`, as paths that are readable from outside the mount namespace."""
+        mounted = Path(f"/proc/{self.process.pid}/root{self.base / name}")
+        return sorted(path for path in mounted.rglob("*") if path.is_file())
 
     def rss(self) -> int:
         """Resident memory of the server in bytes (Linux)."""
@@ -162,31 +161,32 @@ class ComfyServer:
         raise ComfyError("the server's process has no VmRSS")
 
     def fetch(self, path: str) -> bytes:
-        """GET; raises urllib.error.HTTPError for an answer that is not OK."""
-        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
-            return answer.read()
+        """GET; raises urllib.error.HTTPError for an error status."""
+        with urllib.request.urlopen(self.url + path, timeout=60) as response:
+            return response.read()
 
     def get(self, path: str) -> dict:
-        """GET a JSON answer."""
+        """GET a JSON response."""
         return json.loads(self.fetch(path))
 
     def post(self, path: str, body: object) -> tuple[int, dict]:
-        """POST JSON; returns the status and the JSON answer ({} if there is none)."""
+        """POST JSON; returns the status and the JSON response ({} if there is none)."""
         request = urllib.request.Request(
             self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                status, text = answer.status, answer.read()
+            with urllib.request.urlopen(request, timeout=60) as response:
+                status, text = response.status, response.read()
         except urllib.error.HTTPError as error:
             status, text = error.code, error.read()
         return status, json.loads(text) if text.strip().startswith(b"{") else {}
 
     def queue(self, prompt: Mapping, workflow: Mapping | None = None) -> str:
-        """Put an API-format prompt into the queue, as the browser does; returns its id.
+        """Queue an API-format prompt, as the browser does; returns its id.
 
         Args:
-            workflow: UI-format workflow that is saved into pictures.
+            prompt: The prompt.
+            workflow: UI-format workflow to be saved in images.
         """
         extra = {"extra_data": {"extra_pnginfo": {"workflow": workflow}}} if workflow else {}
         status, answer = self.post("/prompt", {"prompt": prompt, **extra})
@@ -197,7 +197,7 @@ class ComfyServer:
         return answer["prompt_id"]
 
     def await_end(self, prompt_id: str, seconds: float = 600) -> dict:
-        """Wait until a prompt is done, failed or interrupted; returns its entry of the history."""
+        """Wait until a prompt has succeeded, failed or been interrupted; returns its history entry."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             history = self.get(f"/history/{prompt_id}")
@@ -205,31 +205,28 @@ class ComfyServer:
                 return history[prompt_id]
             self._check_alive()
             time.sleep(0.05)
-        raise ComfyError(f"prompt not done after {seconds} s\n{self.log()[-3000:]}")
+        raise ComfyError(f"prompt not finished after {seconds} s\n{self.log()[-3000:]}")
 
     def await_working(self, prompt_id: str, node_id: str, seconds: float = 120) -> None:
-        """Wait until a node of a prompt works, seen by the progress that it reports (needs the tests' probe pack)."""
+        """Wait until a node of a prompt reports progress; requires the probe pack."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self.get("/probe/progress")["node"] == node_id:
                 return
             if entry := self.get(f"/history/{prompt_id}").get(prompt_id):
-                raise ComfyError(f"{node_id} was not seen to work: {error_message(entry)}")
+                raise ComfyError(f"{node_id} reported no progress: {error_message(entry)}")
             time.sleep(0.02)
-        raise ComfyError(f"{node_id} did not begin in {seconds} s")
+        raise ComfyError(f"{node_id} reported no progress in {seconds} s")
 
-    def interrupt(self, prompt_id: str, node_id: str) -> tuple[dict, float, float]:
-        """Cancel; returns the prompt's entry of the history, and the last step of a node at the interruption and at the end.
+    def interrupt(self, prompt_id: str, node_id: str) -> tuple[dict, float]:
+        """Cancel; returns the prompt's history entry, and the number of steps that a node did after the interrupt.
 
-        Counted in steps and not in seconds, which depend on what else the machine does (needs the tests' probe pack).
+        Steps are what the node reports as progress. Unlike the time, their number does not depend on the load of the
+        machine. Requires the probe pack.
         """
         self.post("/interrupt", {})
-        at_interruption = self._step(node_id)
-        entry = self.await_end(prompt_id, 120)
-        return entry, at_interruption, self._step(node_id)
-
-    def _step(self, node_id: str) -> float:
-        return self.get("/probe/progress")["steps"].get(node_id, 0)
+        entry = self.await_end(prompt_id, 60)
+        return entry, self.get("/probe/steps_after_interrupt")[node_id]
 
     def run(self, prompt: Mapping, workflow: Mapping | None = None, seconds: float = 600) -> "Run":
         """Queue a prompt and wait for its success."""
@@ -239,7 +236,7 @@ class ComfyServer:
         return Run(self, entry)
 
     def view(self, saved: Mapping[str, str]) -> bytes:
-        """The file behind an entry of a run's outputs."""
+        """Content of a file that a run saved."""
         return self.fetch("/view?" + urllib.parse.urlencode(saved))
 
     def _await_start(self) -> None:
@@ -251,14 +248,14 @@ class ComfyServer:
                 return
             except (OSError, ValueError):
                 time.sleep(0.2)
-        raise ComfyError(f"no answer after {START_SECONDS} s\n{self.log()[-3000:]}")
+        raise ComfyError(f"no response after {START_SECONDS} s\n{self.log()[-3000:]}")
 
     def _check_alive(self) -> None:
         if (code := self.process.poll()) is not None:
-            raise ComfyError(f"the server ended with exit code {code}\n{self.log()[-3000:]}")
+            raise ComfyError(f"the server exited with code {code}\n{self.log()[-3000:]}")
 
     def _write_blocker(self) -> Path:
-        """A folder whose sitecustomize hides `blocked` from Python's search, as if they were not installed."""
+        """Folder with a `sitecustomize` that hides `blocked` from Python's import system."""
         folder = self.base / "blocked"
         folder.mkdir(exist_ok=True)
         (folder / "sitecustomize.py").write_text(
@@ -276,7 +273,8 @@ class Run:
     """A prompt that succeeded.
 
     Attributes:
-        entry: its entry of the server's history.
+        server: The server that ran it.
+        entry: Its history entry.
     """
 
     server: ComfyServer
@@ -288,7 +286,7 @@ class Run:
         return set(messages["execution_cached"]["nodes"])
 
     def executed(self) -> set[str]:
-        """Ids of the nodes that ran, as far as the prompt reaches."""
+        """Ids of the prompt's nodes that ran."""
         return set(self.entry["prompt"][2]) - self.cached()
 
     def texts(self, node_id: str) -> list[str]:
@@ -296,20 +294,20 @@ class Run:
         return list(self.entry["outputs"].get(node_id, {}).get("text", []))
 
     def files(self, node_id: str) -> list[dict]:
-        """Entries of the pictures or videos that a node saved."""
+        """Images or videos that a node saved, as `ComfyServer.view` takes them."""
         return list(self.entry["outputs"].get(node_id, {}).get("images", []))
 
     def pictures(self, node_id: str) -> list[Image.Image]:
-        """Pictures that a node saved, with their metadata in `.text`."""
+        """Images that a node saved, with their metadata in `.text`."""
         return [_open(self.server.view(saved)) for saved in self.files(node_id)]
 
     def pixels(self, node_id: str) -> np.ndarray:
-        """(B, H, W, 3) uint8 RGB of the pictures that a node saved."""
+        """Images that a node saved as (B, H, W, 3) uint8 RGB."""
         return np.stack([np.asarray(picture.convert("RGB")) for picture in self.pictures(node_id)])
 
 
 def error_message(entry: Mapping) -> str:
-    """What a failed or interrupted prompt said."""
+    """Message of a failed or interrupted prompt."""
     messages = dict(entry["status"]["messages"])
     failed = messages.get("execution_error")
     if failed:

@@ -1,4 +1,4 @@
-"""What the tests in a real ComfyUI share. Without ComfyUI they are skipped, and say how to get it."""
+"""Fixtures of the tests in a real ComfyUI; without one the tests are skipped, with instructions."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """A running ComfyUI with this pack and the tests' probe; shared, so tests leave its queue empty."""
+    """A running ComfyUI with this pack and the probe pack; shared, so tests must leave its queue empty."""
     base = tmp_path_factory.mktemp("comfyui")
     link_pack(base)
     shutil.copytree(HERE / "probe_pack", base / "custom_nodes" / "probe_pack")
@@ -50,9 +50,9 @@ def own_nodes(node_infos):
 
 @pytest.fixture(scope="session")
 def template_runs(server):
-    """A function: a template's name -> (first run, second run), with probes for the judge; run once and kept.
+    """Function that returns the first and the second run of a template, with its images shown; each is run once.
 
-    Called while what the browser ran is still in the server's cache, it adds little to that.
+    Right after a run of the same template in the browser, most results come from the server's cache.
     """
     runs = {}
 
@@ -60,7 +60,7 @@ def template_runs(server):
         if name not in runs:
             prompt = with_probes(load_prompt(name))
             for key in nodes_of(prompt, "StyleSwap_SaveImage"):
-                # Under a name of its own, so that it is saved anew even if another test ran the same graph.
+                # A different name, so that the image is saved even if another test ran the same workflow.
                 prompt[key]["inputs"]["filename_prefix"] = f"templates/{name}"
             runs[name] = server.run(prompt, load_workflow(name)), server.run(prompt, load_workflow(name))
         return runs[name]
@@ -70,7 +70,7 @@ def template_runs(server):
 
 @pytest.fixture(scope="session")
 def analyzer():
-    """The demo pack's face analysis, outside of ComfyUI: the judge of what comes out of it."""
+    """The demo pack's face analysis outside ComfyUI, to evaluate the results."""
     from styleswap_core.faces.analysis import load_face_analysis
 
     return load_face_analysis()

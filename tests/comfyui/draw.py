@@ -1,11 +1,11 @@
-"""Draw every picture that ships with the pack from what the pack really gives, in a running ComfyUI.
+"""Render the images that ship with the pack, from real results in a running ComfyUI.
 
     python tests/comfyui/draw.py thumbnails   workflows/*.jpg
     python tests/comfyui/draw.py help         web/docs/images/*.jpg, each node as it looks after a run
     python tests/comfyui/draw.py readme       docs/images/*.jpg, screenshots
     python tests/comfyui/draw.py golden       tests/comfyui/golden/*/*.png
 
-Run it again when the demo model, the face world or a template changed. Look at the pictures before they are committed.
+Run it again after a change of the demo model, the face world or a template, and look at the images before committing.
 """
 
 import argparse
@@ -37,7 +37,7 @@ BORDER = 4
 QUALITY = 85
 HELP_IMAGES = PACK / "web" / "docs" / "images"
 README_SIZE = (1600, 900)
-BROWSER_SIZE = {"width": 1920, "height": 1640}  # high enough to show all templates
+BROWSER_SIZE = {"width": 1920, "height": 1640}  # high enough for all templates
 README_IMAGES = PACK / "docs" / "images"
 
 
@@ -51,10 +51,10 @@ def main() -> None:
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="+", choices=kinds)
-    parser.add_argument("--only", default="", metavar="TEXT", help="only files whose names hold this")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only files whose names contain this")
     args = parser.parse_args()
     for what in args.what:
-        # A server of its own for each: nodes show nothing where their results come out of the cache of another run.
+        # A new server for each, because nodes show no image if their result comes from the cache of another run.
         with tempfile.TemporaryDirectory() as base:
             link_pack(Path(base))
             with ComfyServer(Path(base)) as server:
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def draw_thumbnails(server: ComfyServer, only_name: str) -> None:
-    """The result of each template, with what it was made from in the corners."""
+    """The result of each template, with its sources and target in the corners."""
     for name in filter(lambda name: only_name in name, template_names()):
         run = server.run(with_probes(load_prompt(name)))
         _save(TEMPLATES / f"{name}.jpg", _thumbnail(name, run))
@@ -95,7 +95,7 @@ def _square(picture: Image.Image, side: int) -> Image.Image:
 
 
 def _grid(pictures: Sequence[Image.Image], columns: int, width: int = SIDE) -> Image.Image:
-    """Pictures of one size in rows, scaled so that a row is `width` wide."""
+    """Images of the same size in rows of `width` pixels."""
     cell = (width // columns, round(width / columns * pictures[0].height / pictures[0].width))
     rows = -(-len(pictures) // columns)
     sheet = Image.new("RGB", (width, cell[1] * rows))
@@ -106,7 +106,7 @@ def _grid(pictures: Sequence[Image.Image], columns: int, width: int = SIDE) -> I
 
 
 def _with_insets(poster: Image.Image, insets: Sequence[Image.Image], rows: int = 1) -> Image.Image:
-    """Small framed pictures in the left and right lower corner of the first row."""
+    """Add small framed images in the lower corners of the first row."""
     side = SIDE // 4 if rows == 1 else SIDE // 6
     for number, picture in enumerate(insets):
         framed = ImageOps.expand(_square(picture, side - 2 * BORDER), BORDER, "white")
@@ -116,7 +116,7 @@ def _with_insets(poster: Image.Image, insets: Sequence[Image.Image], rows: int =
 
 
 def draw_golden(server: ComfyServer, only_name: str) -> None:
-    """What every golden workflow gives now."""
+    """The result of every golden workflow."""
     for path in sorted(path for path in GOLDEN.glob("*/*.api.json") if only_name in path.name):
         prompt = json.loads(path.read_text(encoding="utf-8"))
         pixels = server.run(prompt).pixels(only(prompt, "StyleSwap_SaveImage"))
@@ -125,7 +125,7 @@ def draw_golden(server: ComfyServer, only_name: str) -> None:
 
 
 def draw_help(server: ComfyServer, only_name: str) -> None:
-    """Each node, cut out of the first template that has it, after a run."""
+    """Screenshot of each node in the first template that has it, after a run."""
     done: set[str] = set()
     with open_browser() as browser, open_page(browser, server, width=1400, height=1200) as page:
         for name in template_names():
@@ -140,7 +140,7 @@ def draw_help(server: ComfyServer, only_name: str) -> None:
             page.load(workflow)
             page.run()
             for node_type, node_id in new.items():
-                _save(HELP_IMAGES / f"{node_type}.jpg", page.picture_of(node_id))
+                _save(HELP_IMAGES / f"{node_type}.jpg", page.screenshot_of(node_id))
             done |= set(new)
 
 
@@ -151,11 +151,14 @@ def draw_readme(server: ComfyServer, only_name: str) -> None:
             page.load(load_workflow(name))
             page.run()
             _save(
-                README_IMAGES / f"{name}.jpg", ImageOps.contain(page.picture(), README_SIZE, Image.Resampling.LANCZOS)
+                README_IMAGES / f"{name}.jpg",
+                ImageOps.contain(page.screenshot(), README_SIZE, Image.Resampling.LANCZOS),
             )
         page.page.set_viewport_size(BROWSER_SIZE)
         page.browse_templates(PACK_NAME)
-        _save(README_IMAGES / "templates.jpg", ImageOps.contain(page.picture(), (1600, 1600), Image.Resampling.LANCZOS))
+        _save(
+            README_IMAGES / "templates.jpg", ImageOps.contain(page.screenshot(), (1600, 1600), Image.Resampling.LANCZOS)
+        )
 
 
 def _save(path: Path, picture: Image.Image) -> None:

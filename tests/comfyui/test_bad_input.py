@@ -1,4 +1,4 @@
-"""What other packs, old files and full disks may bring: the run goes on, or one sentence says what to do about it."""
+"""Unusual input, damaged files and full disks: the run continues, or a one-line error says what to do."""
 
 import numpy as np
 import pytest
@@ -22,8 +22,8 @@ EXTRACT, DETECT, BLEND, INVERT, SAVE_IMAGE, SAVE_IDENTITY, LOAD_IDENTITY, COMPAR
         "IdentityList",
     )
 )
-# Every input that takes pictures, and every one that takes an identity.
-PICTURES = [
+# Every input that takes images, and every one that takes an identity.
+IMAGES = [
     (SWAP, "image"),
     (EXTRACT, "image"),
     (EXTRACT, "image_2"),
@@ -49,7 +49,7 @@ PROBES = {"IMAGE": "Probe_Picture", "MASK": "Probe_Mask"}
 
 @pytest.fixture
 def entry_of(server, own_nodes):
-    """A function: runs a node in a graph around a swap, with one input spoiled; returns the history's entry."""
+    """Function that runs a node in a workflow with a swap and one bad input, and returns the history entry."""
     base = small_prompt(frames=2)
     swap = only(base, SWAP)
     links = {key: value for key, value in base[swap]["inputs"].items() if isinstance(value, list)}
@@ -63,7 +63,7 @@ def entry_of(server, own_nodes):
             default_inputs(own_nodes[node]) | {key: links[key] for key in groups["required"] if key in links} | values
         )
         sort, *_ = {**groups["required"], **groups.get("optional", {})}[spoiled]
-        # Masks are made after the pictures that they belong to.
+        # The probe derives masks from the images that they belong to.
         value = links["target"] if sort == "MASK" else links[spoiled]
         spoil = {"class_type": PROBES.get(sort, "Probe_Identity"), "inputs": {"value": value, "kind": kind}}
         prompt = {**base, "spoiled": spoil, "node": {"class_type": node, "inputs": {**inputs, spoiled: ["spoiled", 0]}}}
@@ -77,8 +77,8 @@ def entry_of(server, own_nodes):
     return entry
 
 
-def _sentence(entry, node):
-    """What a failed node said, which must be one line about the user's input."""
+def _error_line(entry, node):
+    """Message of a failed node, which must be a single line."""
     message = error_message(entry)
     assert entry["status"]["status_str"] == "error" and message.startswith(f"{node}: "), message
     text = message.removeprefix(f"{node}: ").strip()
@@ -86,24 +86,24 @@ def _sentence(entry, node):
     return text
 
 
-def _passed(server, entry):
+def _succeeded(server, entry):
     assert entry["status"]["status_str"] == "success", error_message(entry)
     return Run(server, entry)
 
 
 @pytest.mark.parametrize("kind", ["empty", "one channel"])
-@pytest.mark.parametrize(("node", "spoiled"), PICTURES)
-def test_what_is_no_batch_of_pictures_is_named(entry_of, node, spoiled, kind):
-    text = _sentence(entry_of(node, spoiled, kind), node)
+@pytest.mark.parametrize(("node", "spoiled"), IMAGES)
+def test_a_tensor_that_is_no_batch_of_images_is_refused(entry_of, node, spoiled, kind):
+    text = _error_line(entry_of(node, spoiled, kind), node)
     assert "expected" in text and ("(0, " if kind == "empty" else ", 1)") in text
 
 
 @pytest.mark.parametrize("kind", ["transparent", "half precision", "not a number", "out of range"])
-@pytest.mark.parametrize(("node", "spoiled"), PICTURES)
-def test_odd_pictures_are_used_as_they_are_meant(server, entry_of, node, spoiled, kind):
-    # With guides of its own it need not render any.
+@pytest.mark.parametrize(("node", "spoiled"), IMAGES)
+def test_unusual_images_are_accepted(server, entry_of, node, spoiled, kind):
+    # With guides, none need to be rendered.
     values = {"steps": 1, "guides": target_link()} if node == INVERT else {}
-    run = _passed(server, entry_of(node, spoiled, kind, **values))
+    run = _succeeded(server, entry_of(node, spoiled, kind, **values))
     if node in (SWAP, DETECT, BLEND):
         assert run.pixels("picture-0").shape[:3] == (2, 192, 192)
     if node == SWAP:
@@ -121,27 +121,27 @@ def test_odd_pictures_are_used_as_they_are_meant(server, entry_of, node, spoiled
         ("swapped", "twice", "got 4"),
     ],
 )
-def test_batches_that_do_not_go_together_are_named(entry_of, spoiled, kind, words):
-    assert words in _sentence(entry_of(BLEND, spoiled, kind), BLEND)
+def test_batches_that_do_not_match_are_refused(entry_of, spoiled, kind, words):
+    assert words in _error_line(entry_of(BLEND, spoiled, kind), BLEND)
 
 
 @pytest.mark.parametrize(
     ("kind", "everywhere"), [("all", True), ("of another size", True), ("of Load Image", True), ("not a number", False)]
 )
-def test_odd_masks_are_used_as_they_are_meant(server, entry_of, kind, everywhere):
-    run = _passed(server, entry_of(BLEND, "mask", kind, feather=0.0))
+def test_unusual_masks_are_accepted(server, entry_of, kind, everywhere):
+    run = _succeeded(server, entry_of(BLEND, "mask", kind, feather=0.0))
     assert np.array_equal(run.pixels("picture-0"), run.pixels("shown")) == everywhere
 
 
 @pytest.mark.parametrize(("node", "spoiled"), IDENTITIES[:5])
-def test_recognizers_do_not_mix(entry_of, node, spoiled):
+def test_identities_of_another_recognizer_are_refused(entry_of, node, spoiled):
     values = {"faces": "by likeness"} if spoiled == "reference" and node == SWAP else {}
-    text = _sentence(entry_of(node, spoiled, "of another recognizer", **values), node)
+    text = _error_line(entry_of(node, spoiled, "of another recognizer", **values), node)
     assert "another (sha256 0000" in text and f"arcface_demo (sha256 {RECOGNIZER_SHA256[:16]})" in text
 
 
-def test_a_face_model_needs_its_own_recognizer(server, entry_of):
-    text = _sentence(
+def test_a_face_model_requires_its_recognizer(server, entry_of):
+    text = _error_line(
         entry_of(SAVE_IDENTITY, "identity", "as it is", file_format="ReActor face model", filename="a_face_model"),
         SAVE_IDENTITY,
     )
@@ -150,37 +150,39 @@ def test_a_face_model_needs_its_own_recognizer(server, entry_of):
 
 
 def test_an_inversion_for_another_model_is_refused(entry_of):
-    assert "another model" in _sentence(entry_of(SWAP, "identity", "inverted for another model"), SWAP)
+    assert "another model" in _error_line(entry_of(SWAP, "identity", "inverted for another model"), SWAP)
 
 
 @pytest.mark.parametrize(("node", "spoiled"), IDENTITIES)
-def test_an_empty_list_is_named(entry_of, node, spoiled):
+def test_an_empty_list_is_refused(entry_of, node, spoiled):
     values = {"faces": "by likeness"} if spoiled == "reference" and node == SWAP else {}
-    assert "expected an identity, got an empty list" in _sentence(entry_of(node, spoiled, "empty list", **values), node)
+    assert "expected an identity, got an empty list" in _error_line(
+        entry_of(node, spoiled, "empty list", **values), node
+    )
 
 
 @pytest.mark.parametrize(
     ("node", "spoiled"), [case for case in IDENTITIES if case[1] != "reference" and case[0] != LIST]
 )
-def test_nothing_on_a_wire_that_must_carry_something_is_named(entry_of, node, spoiled):
-    assert "expected a face model with an embedding, got NoneType" in _sentence(
+def test_none_on_a_required_input_is_refused(entry_of, node, spoiled):
+    assert "expected a face model with an embedding, got NoneType" in _error_line(
         entry_of(node, spoiled, "nothing"), node
     )
 
 
 @pytest.mark.parametrize(("node", "spoiled"), [(DETECT, "reference"), (LIST, "identity_2")])
-def test_nothing_on_an_optional_wire_is_as_if_it_were_not_there(server, entry_of, node, spoiled):
-    _passed(server, entry_of(node, spoiled, "nothing"))
+def test_none_on_an_optional_input_counts_as_unconnected(server, entry_of, node, spoiled):
+    _succeeded(server, entry_of(node, spoiled, "nothing"))
 
 
 @pytest.fixture
 def tiny_disks(server):
     if not server.tiny_disks:
-        pytest.skip("this system does not let its users mount a disk for one process")
+        pytest.skip("mounting a disk for a single process requires unprivileged mount namespaces")
     return server.tiny_disks
 
 
-def test_a_disk_that_fills_up_while_identities_are_saved(server, entry_of, tiny_disks):
+def test_a_full_disk_keeps_saved_identities_intact(server, entry_of, tiny_disks):
     disk, _ = tiny_disks
     saved = []
     for number in range(8):
@@ -188,39 +190,39 @@ def test_a_disk_that_fills_up_while_identities_are_saved(server, entry_of, tiny_
         if entry["status"]["status_str"] == "error":
             break
         saved.append(f"{number}.safetensors")
-    assert saved, "room for one"
-    text = _sentence(entry, SAVE_IDENTITY)
+    assert saved
+    text = _error_line(entry, SAVE_IDENTITY)
     assert "No space left" in text and "make room" in text
     files = server.on_tiny_disk(disk)
-    assert [file.name for file in files] == saved, "no half file"
+    assert [file.name for file in files] == saved, "a partial file was left"
     whole = files[0].read_bytes()
-    _sentence(
+    _error_line(
         entry_of(SAVE_IDENTITY, "identity", "inverted for another model", filename="tiny/0", if_exists="overwrite"),
         SAVE_IDENTITY,
     )
-    assert files[0].read_bytes() == whole, "the old file stays"
+    assert files[0].read_bytes() == whole, "the old file has changed"
     load = {"class_type": LOAD_IDENTITY, "inputs": {"identity_file": f"tiny/{saved[-1]}"}}
     info = server.run({"load": load, "info": {"class_type": "PreviewAny", "inputs": {"source": ["load", 1]}}})
     assert "recognizer arcface_demo" in info.texts("info")[0]
 
 
-def test_a_disk_that_is_too_small_for_a_picture(server, entry_of, tiny_disks):
+def test_a_full_disk_leaves_no_partial_image(server, entry_of, tiny_disks):
     _, disk = tiny_disks
-    text = _sentence(entry_of(SAVE_IMAGE, "images", "twice", filename_prefix="tiny/picture"), SAVE_IMAGE)
+    text = _error_line(entry_of(SAVE_IMAGE, "images", "twice", filename_prefix="tiny/picture"), SAVE_IMAGE)
     assert "No space left" in text
     assert server.on_tiny_disk(disk) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"not an identity", None])
-def test_a_damaged_identity_file_is_named(server, content):
+def test_the_error_names_a_damaged_identity_file(server, content):
     path = server.base / "models" / "styleswap" / "identities" / "damaged.safetensors"
     if content is None:
-        # Cut off in the middle, as a copy that was broken off leaves it.
+        # Truncated, like an interrupted copy.
         content = (PACK / "styleswap_core" / "assets" / "generator.safetensors").read_bytes()[:2000]
     path.write_bytes(content)
     load = {"class_type": LOAD_IDENTITY, "inputs": {"identity_file": path.name}}
     prompt = {"load": load, "info": {"class_type": "PreviewAny", "inputs": {"source": ["load", 1]}}}
-    assert path.name in _sentence(server.await_end(server.queue(prompt)), LOAD_IDENTITY)
+    assert path.name in _error_line(server.await_end(server.queue(prompt)), LOAD_IDENTITY)
     path.unlink()
     status, answer = server.post("/prompt", {"prompt": prompt})
     assert status == 400 and path.name in str(answer)

@@ -1,4 +1,4 @@
-"""The pack as people see it: ComfyUI's own page in a real browser. Look at the screenshots, too."""
+"""The pack in ComfyUI's page in a real browser. The screenshots are worth a look, too."""
 
 import contextlib
 import json
@@ -35,25 +35,25 @@ def test_a_template_opens_as_saved_and_runs(page, node_infos, screenshots, templ
     assert _links(now) == _links(workflow)
     assert _widgets(now) == _widgets(workflow)
     entry = page.run()
-    page.picture().save(screenshots / f"{name}.png")
+    page.screenshot().save(screenshots / f"{name}.png")
     assert entry["status"]["status_str"] == "success"
     assert page.dialogs() == [] and page.errors == []
-    # What the other tests need of this template shares its rendered pictures, while the server still has them.
+    # The runs that other tests need reuse the results while they are in the server's cache.
     template_runs(name)
 
 
 def test_the_template_browser_shows_the_thumbnails(page, screenshots):
     page.browse_templates(PACK_NAME)
-    page.picture().save(screenshots / "template-browser.png")
+    page.screenshot().save(screenshots / "template-browser.png")
     for name in template_names():
         assert page.thumbnail_width(name) > 0
     page.page.keyboard.press("Escape")
 
 
 @pytest.mark.parametrize("locale", ["en", "ko", "zh", "ja"])
-def test_nodes_and_help_speak_the_language(browser, page, server, screenshots, locale):
+def test_nodes_and_help_are_translated(browser, page, server, screenshots, locale):
     texts = server.get("/i18n")[locale]["nodeDefs"]["StyleSwap_SwapFace"]
-    # Opening a page takes longest; one in English is open already.
+    # Opening a page is slow; the English one is open already.
     with contextlib.nullcontext(page) if locale == "en" else open_page(browser, server, locale) as page:
         page.load(load_workflow("01_first_swap"))
         shown = page.page.evaluate(
@@ -69,7 +69,7 @@ def test_nodes_and_help_speak_the_language(browser, page, server, screenshots, l
         panel = page.page.locator(".node-help-content")
         panel.get_by_text(next(iter(texts["inputs"].values()))["name"]).first.wait_for()
         assert panel.locator("img").first.evaluate("async image => { await image.decode(); return image.naturalWidth }")
-        page.picture().save(screenshots / f"help-{locale}.png")
+        page.screenshot().save(screenshots / f"help-{locale}.png")
         assert page.errors == []
 
 

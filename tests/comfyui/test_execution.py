@@ -1,4 +1,4 @@
-"""How the nodes behave while they run: refusals, canceling, memory, models that come, change and go."""
+"""Behavior at run time: validation, cancellation, memory, and model files that change or disappear."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ MIB = 2**20
 
 
 def _alone(name, info, changes):
-    """A node with default values, and something that wants its output."""
+    """Prompt of a node with default values, and an output node that uses its result."""
     prompt = {"node": {"class_type": name, "inputs": default_inputs(info) | changes}}
     if not info["output_node"]:
         prompt["seen"] = {"class_type": "PreviewAny", "inputs": {"source": ["node", 0]}}
@@ -60,18 +60,18 @@ def test_wrong_choices_are_refused(server, own_nodes):
     assert tried >= 10
 
 
-def test_a_pack_that_is_not_there_is_refused_and_not_downloaded(server):
+def test_a_missing_pack_is_refused_and_not_downloaded(server):
     prompt = small_prompt()
     key = only(prompt, ANALYSIS)
     prompt[key]["inputs"]["pack"] = "antelopev2"
     status, answer = server.post("/prompt", {"prompt": prompt})
     assert status == 400
-    # ComfyUI repeats the sentence for each input that the check looks at.
+    # ComfyUI repeats the message for every argument of validate_inputs.
     for error in answer["node_errors"][key]["errors"]:
         assert "antelopev2" in error["details"] and "download" in error["details"]
 
 
-def test_a_face_that_is_not_there_is_an_error_only_on_demand(server):
+def test_a_missing_face_is_an_error_only_if_requested(server):
     untouched = server.run(with_probe(small_prompt(faces="by index", index="7"), "target", target_link()))
     assert np.array_equal(untouched.pixels("shown"), untouched.pixels("target"))
     entry = server.await_end(server.queue(small_prompt(faces="by index", index="7", on_missing="error")))
@@ -79,7 +79,7 @@ def test_a_face_that_is_not_there_is_an_error_only_on_demand(server):
 
 
 @pytest.mark.parametrize("empty", ["first", "last", "all"])
-def test_frames_without_a_face_come_back_as_they_went_in(server, empty):
+def test_frames_without_a_face_are_returned_unchanged(server, empty):
     prompt = small_prompt(frames=2)
     swap = prompt[only(prompt, SWAP)]["inputs"]
     prompt["gray"] = {
@@ -100,7 +100,7 @@ def test_frames_without_a_face_come_back_as_they_went_in(server, empty):
     assert changed == {"first": [False, True, True], "last": [True, True, False], "all": [False, False]}[empty]
 
 
-def test_alpha_goes_through(server):
+def test_alpha_is_kept(server):
     prompt = small_prompt()
     swap = prompt[only(prompt, SWAP)]["inputs"]
     prompt["half"] = {"class_type": "SolidMask", "inputs": {"value": 0.5, "width": 192, "height": 192}}
@@ -112,9 +112,9 @@ def test_alpha_goes_through(server):
 
 
 def _long_prompt(node, own_nodes):
-    """A prompt in which a node has FRAMES frames to work on, and the node's id."""
+    """Prompt in which a node processes FRAMES frames, and the id of the node."""
     prompt = small_prompt(frames=FRAMES) if node == SYNTHETIC else small_prompt(frames=2, repeat=FRAMES // 2)
-    # Another person than in the other tests, so that nothing is cached.
+    # A person that no other test uses, so that nothing is cached.
     prompt[only(prompt, SYNTHETIC)]["inputs"]["target_person"] = 4321
     if node in (SYNTHETIC, SWAP):
         return prompt, only(prompt, node)
@@ -128,18 +128,18 @@ def _long_prompt(node, own_nodes):
 
 
 @pytest.mark.parametrize("node", [SYNTHETIC, SWAP, DETECT, EXTRACT, BLEND])
-def test_interrupt_ends_a_long_batch_before_the_next_frame(server, own_nodes, node):
+def test_interrupt_ends_a_long_batch_within_one_frame(server, own_nodes, node):
     prompt, key = _long_prompt(node, own_nodes)
     prompt_id = server.queue(prompt)
     server.await_working(prompt_id, key)
-    entry, frame, last_frame = server.interrupt(prompt_id, key)
+    entry, steps = server.interrupt(prompt_id, key)
     assert error_message(entry) == "interrupted"
-    assert last_frame == frame < FRAMES - 1
+    assert steps <= 1
     server.run(small_prompt())
 
 
 class _PeakMemory:
-    """The largest resident memory of the server while the block runs."""
+    """Peak resident memory of the server during a `with` block."""
 
     def __init__(self, server):
         self.server, self.peak = server, 0
@@ -162,18 +162,18 @@ class _PeakMemory:
 def test_memory_is_flat_over_long_batches(server):
     server.post("/free", {"free_memory": True})
     peaks, rests = [], []
-    # At full strength the recognizer has nothing to do; what is cached must not be what is measured.
+    # A different parameter each time, so that the result does not come from the cache.
     for feather in (0.0, 0.5, 1.0):
         with _PeakMemory(server) as memory:
             run = server.run(small_prompt(frames=4, repeat=FRAMES // 4, mask_feather=feather))
         assert len(run.files("shown")) == FRAMES
         peaks.append(memory.peak // MIB)
         rests.append(server.rss() // MIB)
-    # The first run warms up; after that nothing may be added. One small frame, kept each time, would be 100 MiB.
-    assert peaks[2] <= peaks[1] + 32 and rests[2] <= rests[1] + 32, f"MiB while running {peaks}, after {rests}"
+    # The first run is the warm-up. If each frame kept one small image, 100 MiB would be added.
+    assert peaks[2] <= peaks[1] + 32 and rests[2] <= rests[1] + 32, f"peak MiB {peaks}, MiB after the run {rests}"
 
 
-def test_free_unloads_the_models_and_they_come_back(server):
+def test_free_unloads_the_models_and_the_next_run_loads_them(server):
     prompt = small_prompt()
     server.run(prompt)
     assert "Generator" in server.get("/probe/models")["loaded"]
@@ -196,7 +196,7 @@ def model_file(server):
     path.unlink(missing_ok=True)
 
 
-def test_a_model_file_that_changed_runs_again_and_one_that_is_gone_is_refused(server, model_file):
+def test_a_changed_model_file_is_loaded_again_and_a_deleted_one_is_refused(server, model_file):
     prompt = small_prompt()
     loader = only(prompt, MODEL)
     prompt[loader]["inputs"]["model_name"] = model_file.name
@@ -214,7 +214,7 @@ def test_a_model_file_that_changed_runs_again_and_one_that_is_gone_is_refused(se
 
 
 @pytest.mark.parametrize("name", ["foreign.pth", "foreign.safetensors"])
-def test_weights_of_another_program_are_listed_and_say_how_to_convert_them(server, name):
+def test_foreign_weights_are_listed_and_the_error_says_how_to_convert_them(server, name):
     path = server.base / "models" / "styleswap" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     save = torch.save if path.suffix == ".pth" else save_file

@@ -1,4 +1,4 @@
-"""What other packs make fits: insightface's analysis under both of its socket names, and ReActor's face models."""
+"""Values of other packs: insightface's analysis under both of its socket names, and ReActor's face models."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ INSIGHTFACE, FACEANALYSIS, FACE_MODEL = 0, 1, 2
 
 
 def _with_foreign(prompt):
-    """The prompt with `foreign`: another pack's nodes, looking at the source."""
+    """The prompt with a node `foreign` of another pack that analyzes the source."""
     source = prompt[only(prompt, EXTRACT)]["inputs"]["image"]
     return {**prompt, "foreign": {"class_type": "Probe_InsightFace", "inputs": {"image": source}}}
 
@@ -30,7 +30,7 @@ def test_an_analysis_of_another_pack_finds_the_same_faces(server, socket):
     shown, expected, target = server.run(prompt).pixels("shown"), own.pixels("shown"), own.pixels("target")
     changed = np.abs(expected.astype(int) - target).mean()
     assert changed > 1
-    # It was prepared for one size of detection and finds the points a little elsewhere.
+    # It detects at a single size, so its landmarks differ a little.
     assert np.abs(shown.astype(int) - expected).mean() < 0.25 * changed
 
 
@@ -53,7 +53,7 @@ def test_a_face_model_is_saved_loaded_and_compared(server):
 
 @pytest.fixture
 def photo_model(server):
-    """The demo generator under the name of the recognizer that face models come from."""
+    """The demo generator with the name of the recognizer that face models come from."""
     path = server.base / "models" / "styleswap" / "for_face_models.safetensors"
     generator, metadata = load_generator(DEMO_MODEL)
     generator.config = replace(generator.config, recognizer="w600k_r50", recognizer_sha256="")
@@ -62,7 +62,7 @@ def photo_model(server):
     path.unlink()
 
 
-def test_a_face_model_swaps_with_a_model_of_its_recognizer_and_no_other(server, analyzer, photo_model):
+def test_a_face_model_works_only_with_a_model_of_its_recognizer(server, analyzer, photo_model):
     prompt = _with_foreign(small_prompt())
     source = prompt["foreign"]["inputs"]["image"]
     prompt[only(prompt, SWAP)]["inputs"]["identity"] = ["foreign", FACE_MODEL]

@@ -1,7 +1,7 @@
-"""Workflows saved with earlier releases still load and still give the same pixels.
+"""Workflows saved with earlier releases still load and give the same pixels.
 
-`golden/RELEASE/NAME.json` (UI format) and `NAME.api.json` are as people saved them: they are never changed again.
-`NAME.png` is what they gave; `make golden` draws it anew when the demo model or the face world changed on purpose.
+`golden/RELEASE/NAME.json` (UI format) and `NAME.api.json` are never changed. `NAME.png` is their result; `make golden`
+renders it again after an intended change of the demo model or the face world.
 """
 
 import json
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from workflow_files import GOLDEN, only, to_prompt
 
-# Of 255. Other versions of torch round differently, and a pixel at the edge of a mask may tip over.
+# Out of 255. Versions of torch round differently, which may flip single pixels at the edge of a mask.
 MEAN_TOLERANCE = 0.5
 PERCENTILE, PERCENTILE_TOLERANCE = 99.5, 6
 
@@ -28,7 +28,7 @@ def _api(path):
 
 @pytest.mark.parametrize("path", CASES, ids=_name)
 def test_a_saved_workflow_still_means_the_same(node_infos, path):
-    """Widgets that came later stand at the end and have their defaults; nothing else may differ."""
+    """Widgets added later come last and have their defaults; nothing else may differ."""
     saved = _api(path)
     now = to_prompt(json.loads(path.read_text(encoding="utf-8")), node_infos)
     assert now.keys() == saved.keys()
@@ -47,7 +47,7 @@ def test_a_saved_workflow_gives_the_same_pixels(server, path):
     result = server.run(prompt).pixels(only(prompt, "StyleSwap_SaveImage"))
     with Image.open(path.with_suffix(".png")) as picture:
         expected = np.asarray(picture.convert("RGB"))
-    # A batch is kept as one tall picture.
+    # A batch is stored as one tall image.
     difference = np.abs(result.reshape(expected.shape).astype(int) - expected)
     assert difference.mean() <= MEAN_TOLERANCE
     assert np.percentile(difference, PERCENTILE) <= PERCENTILE_TOLERANCE

@@ -1,4 +1,4 @@
-"""The pack loads wherever users put it, beside whatever they have, and with a part missing says what to do."""
+"""Loading from unusual folders, beside other packs, and without optional packages."""
 
 import pytest
 from comfy_server import ComfyError, ComfyServer, error_message, link_pack
@@ -33,7 +33,7 @@ def test_loads_from_a_folder_with_dots_and_spaces_beside_a_pack_with_nodes(tmp_p
         server.run(small_prompt())
 
 
-def test_without_insightface_everything_loads_and_what_needs_it_says_how_to_install_it(tmp_path, own_nodes):
+def test_without_insightface_all_nodes_load_and_errors_say_how_to_install_it(tmp_path, own_nodes):
     link_pack(tmp_path)
     with ComfyServer(tmp_path, blocked=("insightface",)) as server:
         assert _own(server) == set(own_nodes)
@@ -48,7 +48,7 @@ def test_without_insightface_everything_loads_and_what_needs_it_says_how_to_inst
         server.run(alone)
 
 
-def test_a_refused_prompt_is_told_apart_from_a_failed_one(server):
+def test_a_refused_prompt_is_reported_as_refused(server):
     with pytest.raises(ComfyError, match="refused"):
         server.queue({"1": {"class_type": "StyleSwap_SwapFace", "inputs": {}}})
 

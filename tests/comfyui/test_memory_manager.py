@@ -1,4 +1,4 @@
-"""The generator under ComfyUI's memory manager, where memory does not suffice."""
+"""The generator under ComfyUI's memory manager when memory runs out."""
 
 import json
 import os
@@ -12,7 +12,7 @@ PROBE = Path(__file__).with_name("memory_probe.py")
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def result(tmp_path_factory):
     folder, python = find_comfyui()
     base = tmp_path_factory.mktemp("memory")
     (base / "custom_nodes").mkdir()
@@ -28,18 +28,18 @@ def told(tmp_path_factory):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_the_manager_knows_the_generator(told):
-    assert told["managed"]
+def test_the_generator_is_managed(result):
+    assert result["managed"]
 
 
-def test_baked_identities_are_kept_until_the_generator_is_unloaded(told):
-    assert told["baked"] == [2, 0]
+def test_baked_identities_are_kept_until_the_generator_is_unloaded(result):
+    assert result["baked"] == [2, 0]
 
 
-def test_a_batch_is_halved_until_it_fits_and_nothing_changes(told):
-    assert told["attempts"][:5] == [5, 2, 3, 1, 2]
-    assert told["difference"] < 1e-4
+def test_a_batch_is_halved_until_it_fits_with_the_same_result(result):
+    assert result["attempts"][:5] == [5, 2, 3, 1, 2]
+    assert result["difference"] < 1e-4
 
 
-def test_not_even_one_face_is_said_in_a_sentence(told):
-    assert told["attempts"][5:] == [2, 1] and "not enough memory" in told["message"]
+def test_not_enough_memory_for_one_face_is_an_error(result):
+    assert result["attempts"][5:] == [2, 1] and "not enough memory" in result["message"]

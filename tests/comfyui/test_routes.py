@@ -1,4 +1,4 @@
-"""What the browser asks the server for: node definitions, templates, translations, help pages."""
+"""Routes that the browser requests: node definitions, templates, translations, help pages."""
 
 import io
 import json
@@ -10,11 +10,14 @@ from comfy_server import PACK, PACK_NAME
 from PIL import Image
 from workflow_files import TEMPLATES, template_names
 
+from styleswap_core.faces.choice import FaceChoice
+from styleswap_core.faces.detected import FACE_ORDERS
+
 LANGUAGES = ("en", "ko", "zh", "ja")
 THUMBNAIL_SIDE = 400
 
 
-def test_every_node_explains_itself(own_nodes):
+def test_every_node_is_documented(own_nodes):
     assert len(own_nodes) >= 13
     for name, info in own_nodes.items():
         assert info["category"].startswith("StyleSwap/"), name
@@ -27,6 +30,16 @@ def test_every_node_explains_itself(own_nodes):
                 if kind in ("INT", "FLOAT"):
                     assert options[0]["min"] < options[0]["max"], f"{name}.{key}"
         assert all(info["output_tooltips"]), f"{name}: an output has no tooltip"
+
+
+def test_faces_are_numbered_as_in_the_core(own_nodes):
+    orders = [
+        info["input"]["required"]["order"][1] for info in own_nodes.values() if "order" in info["input"]["required"]
+    ]
+    assert len(orders) == 3
+    for order in orders:
+        assert order["default"] == FaceChoice().order == "largest"
+        assert sorted(order["options"]) == sorted(FACE_ORDERS)
 
 
 def test_templates_are_listed(server):
@@ -56,13 +69,13 @@ def test_translations_are_complete(server, own_nodes, language):
         for entry in [*given["inputs"].values(), *given["outputs"].values()]:
             assert entry["name"].strip() and entry["tooltip"].strip(), name
     own = {name for name in texts["nodeDefs"] if name.startswith("StyleSwap_")}
-    assert own == set(expected), "texts of nodes that do not exist"
+    assert own == set(expected)
     assert {part for info in own_nodes.values() for part in info["category"].split("/")} <= (
         set(texts["nodeCategories"]) | {"loaders", "image"}
     )
 
 
-def test_english_texts_are_those_of_the_nodes(server, own_nodes):
+def test_english_texts_equal_those_of_the_nodes(server, own_nodes):
     texts = server.get("/i18n")["en"]["nodeDefs"]
     for name, info in own_nodes.items():
         assert texts[name]["display_name"] == info["display_name"]
@@ -73,7 +86,7 @@ def test_english_texts_are_those_of_the_nodes(server, own_nodes):
             assert texts[name]["outputs"][key]["tooltip"] == entry, f"{name} output {key}"
 
 
-def test_every_language_is_its_own(server):
+def test_every_language_is_translated(server):
     texts = server.get("/i18n")
     for name, english in texts["en"]["nodeDefs"].items():
         for language in LANGUAGES[1:]:
@@ -82,27 +95,28 @@ def test_every_language_is_its_own(server):
 
 
 @pytest.mark.parametrize("page", ["{}.md", "{}/ko.md", "{}/zh.md", "{}/ja.md"])
-def test_help_pages_are_served_and_name_every_input(server, own_nodes, page):
+def test_help_pages_are_served_and_describe_every_input_and_output(server, own_nodes, page):
     language = page.rpartition("/")[2][:-3] if "/" in page else "en"
     texts = server.get("/i18n")[language]["nodeDefs"]
     for name in own_nodes:
         text = server.fetch(f"/extensions/{PACK_NAME}/docs/" + page.format(name)).decode()
         for entry in [*texts[name]["inputs"].values(), *texts[name]["outputs"].values()]:
-            assert entry["name"] in text, f"{name} ({language}): the help page does not mention {entry['name']}"
-        # The browser asks for pictures beside the English page, whatever the language.
+            label = f"`{entry['name']}`" if language == "en" else entry["name"]
+            assert f"| {label} | {entry['tooltip']} |" in text, f"{name} ({language}): {label}"
+        # The browser requests the images beside the English page in every language.
         picture = f"images/{name}.jpg"
         assert f"]({picture})" in text
         with Image.open(io.BytesIO(server.fetch(f"/extensions/{PACK_NAME}/docs/{picture}"))) as opened:
             assert opened.width >= 300
 
 
-def test_no_help_page_is_left_over(own_nodes):
+def test_no_help_page_is_obsolete(own_nodes):
     docs = PACK / "web" / "docs"
     pages = {path.stem for path in docs.glob("*.md")} | {path.name for path in docs.iterdir() if path.is_dir()}
     assert pages == set(own_nodes) | {"images"}
 
 
-def test_nothing_but_the_web_folder_is_served(server):
+def test_only_the_web_folder_is_served(server):
     for path in ("__init__.py", "pyproject.toml", "../pyproject.toml", "%2e%2e/pyproject.toml"):
         with pytest.raises(urllib.error.HTTPError) as refused:
             server.fetch(f"/extensions/{PACK_NAME}/{path}")
@@ -110,7 +124,7 @@ def test_nothing_but_the_web_folder_is_served(server):
 
 
 def _texts_of(info):
-    """Tooltips by the keys under which translations are looked up: input ids, output numbers."""
+    """Tooltips by the keys of the translations: input ids and output numbers."""
     inputs = {
         key: options[0]["tooltip"]
         for group in ("required", "optional")

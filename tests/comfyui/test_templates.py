@@ -1,4 +1,4 @@
-"""Every template, run as a newcomer runs it: accepted, executed, right in what it shows, and cached the second time."""
+"""Every template runs as shipped, gives the right result, and is cached the second time."""
 
 import json
 
@@ -18,7 +18,7 @@ from workflow_files import (
 )
 
 SAVE = "StyleSwap_SaveImage"
-# By template: outputs of Synthetic Face whose person each face of the target, left to right, becomes; None: stays.
+# Template -> output of Synthetic Face that each face of the target, left to right, becomes; None: it stays.
 BECOMES = {
     "01_first_swap": [SOURCE],
     "02_two_faces_two_identities": [SOURCE, SOURCE_2],
@@ -30,8 +30,8 @@ BECOMES = {
     "09_invert_identity": [SOURCE],
 }
 MIX = "08_mix_identities"
-# The result must be this much more like the source than the untouched target was (cosine by the demo recognizer).
-LEAST_GAIN = 0.25
+# Minimum gain in cosine similarity to the source over the unswapped target, by the demo recognizer.
+MIN_GAIN = 0.25
 
 
 def test_all_templates_have_an_expected_result():
@@ -39,7 +39,7 @@ def test_all_templates_have_an_expected_result():
 
 
 @pytest.mark.parametrize("name", template_names())
-def test_the_api_twin_says_the_same(node_infos, name):
+def test_the_api_format_has_the_same_content(node_infos, name):
     assert to_prompt(load_workflow(name), node_infos) == load_prompt(name)
 
 
@@ -53,7 +53,7 @@ def test_needs_no_file_and_no_download(name):
 
 
 @pytest.mark.parametrize("name", sorted(BECOMES))
-def test_the_faces_are_the_sources(template_runs, analyzer, name):
+def test_faces_become_the_sources(template_runs, analyzer, name):
     run, _ = template_runs(name)
     result = run.pixels("blended" if run.files("blended") else "swapped")
     people = {
@@ -67,16 +67,16 @@ def test_the_faces_are_the_sources(template_runs, analyzer, name):
         for face, person in zip(faces, BECOMES[name], strict=True):
             new = analyzer.embed(after, face.points)
             if person is None:
-                assert float(new @ face.id_embedding) > 0.95, "a face that was not chosen must stay"
+                assert float(new @ face.id_embedding) > 0.95, "a face that was not chosen has changed"
                 continue
             was, now = float(face.id_embedding @ people[person]), float(new @ people[person])
             gains.append(now - was)
-            assert now > float(new @ face.id_embedding), f"{name}: nearer to the target's own face than to the source"
-    assert min(gains) > 0 and np.mean(gains) >= LEAST_GAIN, f"{name}: {gains}"
+            assert now > float(new @ face.id_embedding), f"{name}: closer to the target's own face than to the source"
+    assert min(gains) > 0 and np.mean(gains) >= MIN_GAIN, f"{name}: {gains}"
 
 
 @pytest.mark.parametrize("name", template_names())
-def test_the_background_is_the_targets(template_runs, name):
+def test_the_background_stays(template_runs, name):
     run, _ = template_runs(name)
     pairs = [("swapped", "mask")] + [("blended", "final_mask")] * bool(run.files("blended"))
     for picture, mask in pairs:
@@ -88,7 +88,7 @@ def test_the_background_is_the_targets(template_runs, name):
         assert np.abs(result - target)[~outside].max() > 20, "nothing was swapped"
 
 
-def test_a_mix_is_like_both(template_runs, analyzer):
+def test_a_blend_resembles_both(template_runs, analyzer):
     run, _ = template_runs(MIX)
     before, after = run.pixels("target")[0], run.pixels("swapped")[0]
     (face,) = analyzer.detect(before)
@@ -105,7 +105,7 @@ def test_the_second_run_is_cached(template_runs, name):
 
 
 @pytest.mark.parametrize("name", [name for name in template_names() if nodes_of(load_prompt(name), SAVE)])
-def test_saved_pictures_say_what_they_are(template_runs, name):
+def test_saved_images_are_labeled(template_runs, name):
     run, _ = template_runs(name)
     prompt = load_prompt(name)
     for key in nodes_of(prompt, SAVE):
@@ -131,14 +131,14 @@ def test_the_video_template_keeps_every_frame(template_runs, tmp_path):
 
 
 @pytest.mark.parametrize("name", template_names())
-def test_a_note_tells_newcomers_what_to_change(name):
+def test_a_note_explains_the_template(name):
     notes = [node for node in load_workflow(name)["nodes"] if node["type"] == "MarkdownNote"]
     assert notes
     assert sum(len(note["widgets_values"][0]) for note in notes) > 200
 
 
 def _mean_embedding(analyzer, pictures):
-    """Normalized mean over the largest faces of the pictures."""
+    """Normalized mean embedding of the largest face of each image."""
     embeddings = []
     for picture in pictures:
         faces = analyzer.detect(picture)

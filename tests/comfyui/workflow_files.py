@@ -1,7 +1,6 @@
-"""The pack's workflow files: where they are, and how a UI-format workflow becomes an API-format prompt.
+"""The pack's workflow files, and the conversion of a UI-format workflow to an API-format prompt.
 
-The browser does that conversion (`app.graphToPrompt`); here it is done once more without one, so that the API-format
-twins are checked on machines that have none.
+In the browser, `app.graphToPrompt` converts; the conversion here checks the API-format files on machines without one.
 """
 
 import json
@@ -14,7 +13,7 @@ TEMPLATES = PACK / "workflows"
 GOLDEN = Path(__file__).resolve().parent / "golden"
 
 MUTED, BYPASSED = 2, 4
-# Notes exist in the browser alone.
+# Notes exist in the browser only.
 NOTES = ("Note", "MarkdownNote")
 CONTROL = "control_after_generate"
 SWAP, SYNTHETIC = "StyleSwap_SwapFace", "StyleSwap_SyntheticFace"
@@ -38,15 +37,16 @@ def load_prompt(name: str) -> dict:
 
 
 def to_prompt(workflow: Mapping, node_infos: Mapping[str, Mapping]) -> dict:
-    """API-format prompt of a UI-format workflow without subgraphs or bypassed nodes.
+    """Convert a UI-format workflow without subgraphs or bypassed nodes to an API-format prompt.
 
     Args:
-        node_infos: `/object_info`.
+        workflow: The workflow.
+        node_infos: Response of `/object_info`.
     """
     links = {link[0]: link for link in workflow["links"]}
     prompt = {}
     for node in workflow["nodes"]:
-        assert node["mode"] != BYPASSED, f"node {node['id']} is bypassed, which this conversion does not know"
+        assert node["mode"] != BYPASSED, f"node {node['id']} is bypassed, which is not supported"
         if node["mode"] == MUTED or node["type"] in NOTES:
             continue
         inputs = dict(widget_values(node, node_infos[node["type"]]))
@@ -60,9 +60,9 @@ def to_prompt(workflow: Mapping, node_infos: Mapping[str, Mapping]) -> dict:
 
 
 def widget_values(node: Mapping, info: Mapping) -> Iterator[tuple[str, object]]:
-    """(input, value) of every widget of a UI-format node; `widgets_values` is positional.
+    """Name and value of every widget of a UI-format node; `widgets_values` is positional.
 
-    A workflow saved before a widget was added has fewer values; the widget then has its default.
+    A workflow saved before a widget was added has fewer values; that widget gets its default.
     """
     values = iter(node.get("widgets_values", []))
     for name, (kind, *options) in _declared_inputs(info):
@@ -72,7 +72,7 @@ def widget_values(node: Mapping, info: Mapping) -> Iterator[tuple[str, object]]:
         if options.get("forceInput"):
             continue
         yield name, next(values, options.get("default"))
-        # The browser adds a widget of its own behind these.
+        # The browser adds another widget after these.
         if options.get(CONTROL) or any(options.get(key) for key in ("image_upload", "video_upload")):
             next(values, None)
 
@@ -84,10 +84,10 @@ def _declared_inputs(info: Mapping) -> Iterator[tuple[str, list]]:
 
 
 def default_inputs(info: Mapping) -> dict:
-    """Values of a node's required widgets as a new node has them; sockets are left out.
+    """Default values of a node's required widgets.
 
     Args:
-        info: the node's `/object_info`.
+        info: The node's entry in `/object_info`.
     """
     values = {}
     for key, (kind, *options) in info["input"].get("required", {}).items():
@@ -99,7 +99,7 @@ def default_inputs(info: Mapping) -> dict:
 
 
 def without_page_inputs(prompt: Mapping, node_infos: Mapping[str, Mapping]) -> dict:
-    """A prompt without the values of widgets that the page adds for itself and no node takes."""
+    """A prompt without the values of widgets that the page adds and no node takes."""
     known = {name: {key for group in info["input"].values() for key in group} for name, info in node_infos.items()}
     return {
         key: {**node, "inputs": {k: v for k, v in node["inputs"].items() if k in known[node["class_type"]]}}
@@ -108,23 +108,23 @@ def without_page_inputs(prompt: Mapping, node_infos: Mapping[str, Mapping]) -> d
 
 
 def nodes_of(prompt: Mapping, class_type: str) -> list[str]:
-    """Ids of a prompt's nodes of a class, in order."""
+    """Ids of the nodes of a class, in order."""
     return [key for key, node in prompt.items() if node["class_type"] == class_type]
 
 
 def only(prompt: Mapping, class_type: str) -> str:
-    """Id of the one node of a class."""
+    """Id of the only node of a class."""
     (key,) = nodes_of(prompt, class_type)
     return key
 
 
 def small_prompt(frames: int = 1, repeat: int = 1, **swap: object) -> dict:
-    """The first template on small pictures, its outputs reduced to one preview `shown` of the result.
+    """The first template with small images, and a preview `shown` of the result as its only output.
 
     Args:
-        frames: of the target, rendered.
-        repeat: how often they follow one another.
-        swap: other values for Swap Face.
+        frames: Number of rendered target frames.
+        repeat: Number of times the frames are repeated.
+        swap: Values for Swap Face.
     """
     prompt = load_prompt("01_first_swap")
     prompt[only(prompt, SYNTHETIC)]["inputs"] |= {"size": 192, "frames": frames, "exact": False}
@@ -139,7 +139,7 @@ def small_prompt(frames: int = 1, repeat: int = 1, **swap: object) -> dict:
 
 
 def target_link() -> list:
-    """What `small_prompt` swaps faces in, before frames are repeated."""
+    """Link to the target images of `small_prompt` before they are repeated."""
     prompt = load_prompt("01_first_swap")
     return prompt[only(prompt, SWAP)]["inputs"]["image"]
 
@@ -153,7 +153,7 @@ def _ancestors(prompt: Mapping, key: str) -> set[str]:
 
 
 def with_probe(prompt: Mapping, key: str, link: list, mask: bool = False) -> dict:
-    """The prompt with one more node `key` that shows a picture (or a mask) of it."""
+    """The prompt with an additional node `key` that previews an image or a mask."""
     added = {}
     if mask:
         added[f"{key}-picture"] = {"class_type": "MaskToImage", "inputs": {"mask": link}}
@@ -162,10 +162,10 @@ def with_probe(prompt: Mapping, key: str, link: list, mask: bool = False) -> dic
 
 
 def with_probes(prompt: Mapping) -> dict:
-    """A template's prompt that also shows `source`, `source_2`, `target`, `swapped`, `mask`, and with Blend With Mask
-    `blended` and `final_mask`.
+    """A template's prompt with previews of its images and masks.
 
-    `source_2` comes from the same Synthetic Face if that shows two people, else from the last one of the graph.
+    They are named `source`, `source_2`, `target`, `swapped`, `mask`, and with Blend With Mask `blended` and
+    `final_mask`. `source_2` comes from the same Synthetic Face if that renders two people, otherwise from the last one.
     """
     worlds = nodes_of(prompt, SYNTHETIC)
     two = prompt[worlds[0]]["inputs"]["people"] == 2

@@ -1,11 +1,31 @@
-"""A pack for the tests: tells over HTTP what ComfyUI does not tell by itself, and brings nodes that give bad input."""
+"""Node pack for the tests: exposes internal state of ComfyUI over HTTP, and has nodes that return unusual input."""
 
 from aiohttp import web
 from comfy import model_management
 from comfy_execution.progress import get_progress_state
 from server import PromptServer
 
-from .inputs import NODE_CLASS_MAPPINGS  # noqa: F401  (ComfyUI reads it)
+import nodes
+
+from .inputs import NODE_CLASS_MAPPINGS  # noqa: F401 - ComfyUI reads it
+
+_interrupt_processing = nodes.interrupt_processing
+_steps_at_interrupt = {}
+
+
+def interrupt_processing(value=True):
+    """Replacement of ComfyUI's function that records the progress of all nodes at the time of the interrupt."""
+    _interrupt_processing(value)
+    if value:
+        _steps_at_interrupt.clear()
+        _steps_at_interrupt.update(_steps())
+
+
+nodes.interrupt_processing = interrupt_processing
+
+
+def _steps():
+    return {key: state["value"] for key, state in list(get_progress_state().nodes.items())}
 
 
 @PromptServer.instance.routes.get("/probe/models")
@@ -17,8 +37,14 @@ async def loaded_models(request):
 
 @PromptServer.instance.routes.get("/probe/progress")
 async def progress(request):
-    """Id of the node that has reported progress and is not done, or null; and the last step that each node reported."""
-    nodes = get_progress_state().nodes
-    working = [key for key, state in list(nodes.items()) if state["state"].value == "running" and state["value"] > 0]
-    steps = {key: state["value"] for key, state in list(nodes.items())}
-    return web.json_response({"node": working[-1] if working else None, "steps": steps})
+    """Id of the running node that has reported progress, or null."""
+    states = list(get_progress_state().nodes.items())
+    working = [key for key, state in states if state["state"].value == "running" and state["value"] > 0]
+    return web.json_response({"node": working[-1] if working else None})
+
+
+@PromptServer.instance.routes.get("/probe/steps_after_interrupt")
+async def steps_after_interrupt(request):
+    """Number of steps that each node of the last prompt did after it was interrupted."""
+    now = _steps()
+    return web.json_response({key: now[key] - value for key, value in _steps_at_interrupt.items() if key in now})

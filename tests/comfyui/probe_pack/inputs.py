@@ -1,4 +1,4 @@
-"""Nodes that give what other packs may give: odd pictures, masks and identities, and the objects of insightface."""
+"""Nodes that return what other packs may return: unusual images, masks and identities, and insightface objects."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +46,7 @@ def _with_corner(image, value):
 
 
 def _node(kinds, given, returned):
-    """A node class: turns a value `given` into one of `kinds`."""
+    """Node class that turns a value of type `given` into one of `kinds`, of type `returned`."""
 
     class Probe:
         CATEGORY, FUNCTION, RETURN_TYPES = "tests", "make", (returned,)
@@ -62,7 +62,7 @@ def _node(kinds, given, returned):
 
 
 class InsightFace:
-    """What the insightface loaders of other packs hand over, and ReActor's face model of a picture."""
+    """What the insightface loaders of other packs return, and ReActor's face model of an image."""
 
     CATEGORY, FUNCTION = "tests", "make"
     RETURN_TYPES = ("INSIGHTFACE", "FACEANALYSIS", "FACE_MODEL")
