@@ -1,12 +1,16 @@
-"""The losses of the method, each a small pure function.
+"""Loss functions of training and inversion.
 
-Images are (B, 3, H, W) RGB in -1..1, masks (B, 1, H, W) in 0..1, unless a docstring says otherwise. Every loss
-returns a scalar: the mean over the batch of one figure per sample. `rows` (B,), 0 or 1, switches samples off
-without changing the divisor, so that terms on different rows add up to one mean over the batch. Arithmetic is
-float32 whatever the network ran in: differences of half-precision pictures lose the detail that is judged.
+Conventions, unless a docstring says otherwise:
 
-Sources: method.md section 3.2 (StyleSwap, Xu et al., ECCV 2022), and where the paper is silent the paper named at
-the function.
+- Images are (B, 3, H, W) RGB in -1..1, masks (B, 1, H, W) in 0..1.
+- Each loss returns a scalar, the mean over the batch of one value per sample.
+- `rows` (B,), 0 or 1, excludes samples without changing the divisor, so that terms for disjoint samples add up to one
+  mean over the batch.
+- `pixel_weight` (B, 1, H, W) >= 0 turns means over pixels into weighted means; a mask restricts a loss to the mask.
+- Arithmetic is float32 regardless of the networks' precision, since differences of half-precision images lose the
+  detail that the losses measure.
+
+Sources: StyleSwap section 3.2 (Xu et al. 2022), and the papers named in the docstrings.
 """
 
 from collections.abc import Sequence
@@ -19,93 +23,82 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LossWeights:
-    """The factor of every term; a term whose factor is 0 is not computed.
+    """Weight of each loss term; a term with weight 0 is not computed.
 
-    The defaults keep the proportions of the public re-implementation quoted in method.md (adversarial 1,
-    identity 20, reconstruction 100, feature matching 100), divided by ten, except that the mask counts more: it
-    decides where everything else applies.
+    The defaults have the proportions of the public re-implementation (adversarial 1, identity 20, reconstruction 100,
+    feature matching 100), divided by ten. The mask has a larger weight, since it decides where all other terms apply.
     """
 
     adversarial: float = 0.1
-    r1: float = 10.0  # gamma of R1; belongs to the discriminator alone, hence not divided
-    feature_matching: float = 0.0  # 10 is the paper's proportion; only felt once the discriminator runs
-    identity: float = 2.0  # to the source photo's embedding
-    truth_identity: float = 0.0  # to the exact swap's embedding: cannot overshoot the likeness
+    r1: float = 10.0  # gamma of R1, a loss of the discriminator, therefore not divided by ten
+    feature_matching: float = 0.0  # 10 in the paper's proportion; needs the discriminator
+    identity: float = 2.0  # cosine distance to the source photo's embedding
+    truth_identity: float = 0.0  # cosine distance to the exact swap's embedding, which cannot be overshot
     reconstruction: float = 10.0  # L1, same identity
     perceptual: float = 1.0  # recognizer features, same identity
     mask: float = 1.0
-    mask_levels: float = 0.0  # the same loss at every lower resolution; the paper judges the last mask alone
+    mask_levels: float = 0.0  # the mask loss at all lower resolutions; the paper applies it to the last mask only
     swap_pixels: float = 10.0  # L1 to the exact swap, different identities
-    swap_rgb: float = 5.0  # L1 of the unblended rgb inside the face, all samples that have a truth
+    swap_rgb: float = 5.0  # L1 of the uncomposited rgb inside the face, for all samples with an exact swap
     swap_gradients: float = 5.0
     swap_laplacian: float = 5.0
     swap_perceptual: float = 1.0
-    swap_sharpness: float = 0.0  # as much detail as the exact swap has, wherever in a small window it lies
+    swap_sharpness: float = 0.0  # local contrast, compared with that of the exact swap
 
 
 def adversarial_loss(fake_logits: Tensor) -> Tensor:
-    """Generator's non-saturating logistic loss, mean softplus(-D(fake)) (Goodfellow 2014, as in StyleGAN2).
+    """Non-saturating logistic loss of the generator, mean softplus(-D(fake)), for logits (B, 1).
 
-    Args:
-        fake_logits: (B, 1).
+    Source: Goodfellow et al. 2014, as in StyleGAN2.
     """
     return F.softplus(-fake_logits.float()).mean()
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Discriminator's logistic loss, mean softplus(-D(real)) + mean softplus(D(fake)).
-
-    Args:
-        real_logits, fake_logits: (B, 1).
-    """
+    """Logistic loss of the discriminator, mean softplus(-D(real)) + mean softplus(D(fake)), for logits (B, 1)."""
     return F.softplus(-real_logits.float()).mean() + F.softplus(fake_logits.float()).mean()
 
 
 def r1_penalty(real_logits: Tensor, real_images: Tensor) -> Tensor:
-    """R1 of Mescheder et al. 2018 without gamma: 1/2 E ||grad_x D(x)||^2 at real images.
+    """R1 gradient penalty without gamma, 1/2 E ||grad_x D(x)||^2 at real images (Mescheder et al. 2018).
 
-    Lazy use (StyleGAN2, appendix B): every k-th step, times k.
+    With lazy regularization (StyleGAN2, appendix B) it is computed in every k-th step and multiplied by k.
 
     Args:
-        real_logits: (B, 1), computed from `real_images`, which must require gradients.
+        real_logits: (B, 1), computed from `real_images`.
+        real_images: (B, 3, H, W); must require gradients.
     """
     (gradient,) = torch.autograd.grad(real_logits.sum(), real_images, create_graph=True)
     return 0.5 * gradient.float().square().sum(dim=(1, 2, 3)).mean()
 
 
 def identity_loss(embedding: Tensor, id_embedding: Tensor, rows: Tensor | None = None) -> Tensor:
-    """1 - cosine between recognizer embeddings (method.md 3.2: all pairs).
-
-    Args:
-        embedding: (B, 512) of the output, of any length.
-        id_embedding: (B, 512) to be like, of any length.
-    """
+    """1 - cosine similarity of recognizer embeddings (B, 512) of any norm: those of the output and the wanted ones."""
     return _batch_mean(1 - F.cosine_similarity(embedding.float(), id_embedding.float(), dim=1), rows)
 
 
 def pixel_loss(image: Tensor, truth: Tensor, pixel_weight: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
-    """L1 over pixels, weighted: sum(weight * |image - truth|) / sum(weight) in each sample.
-
-    Args:
-        pixel_weight: (B, 1, H, W) >= 0, see `face_weight`; a mask itself restricts the loss to the mask.
-    """
+    """L1 distance of images: sum(pixel_weight * |image - truth|) / sum(pixel_weight) for each sample."""
     return _batch_mean(_weighted_mean((image.float() - truth.float()).abs(), pixel_weight), rows)
 
 
 def face_weight(face_mask: Tensor, factor: float) -> Tensor:
-    """Pixel weights: `factor` inside the face, 1 outside, mixed along soft edges. (B, 1, H, W)."""
+    """Pixel weights (B, 1, H, W): `factor` inside the face, 1 outside, interpolated along soft edges."""
     return 1 + (factor - 1) * face_mask
 
 
 def feature_weight(points: Tensor, size: int, factor: float) -> Tensor:
-    """Weight of a pixel near eyes or mouth: `factor` there, 1 far away, (B, 1, size, size).
+    """Pixel weights (B, 1, size, size): `factor` at the eyes and the mouth, falling to 1 away from them.
 
-    They are a small part of a face's area and most of its likeness and expression (DeepFaceLab's eyes and mouth
-    priority). Bells about each eye and along the line of the mouth are as wide as a third of the eyes' distance, which
-    takes in brows and lips; on a head turned to the side, of the distance from the eyes to the mouth.
+    These regions are a small part of a face's area but account for most of its likeness and expression (compare
+    DeepFaceLab's "eyes and mouth priority"). Gaussians are centered on each eye and along the line of the mouth. Their
+    width is a third of the distance between the eyes, which covers eyebrows and lips, or, if that is larger, as on
+    heads turned to the side, a third of the distance between eyes and mouth.
 
     Args:
-        points: (B, 5, 2) px of the picture: eyes, nose tip, corners of the mouth.
+        points: (B, 5, 2) landmarks in pixels: eyes, tip of the nose, corners of the mouth.
+        size: Edge length of the images in pixels.
+        factor: Weight at the centers.
     """
     axis = torch.arange(size, device=points.device, dtype=torch.float32) + 0.5
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)[None, None]  # (1, 1, size, size, 2)
@@ -122,9 +115,10 @@ def feature_weight(points: Tensor, size: int, factor: float) -> Tensor:
 def gradient_loss(
     image: Tensor, truth: Tensor, pixel_weight: Tensor | None = None, rows: Tensor | None = None
 ) -> Tensor:
-    """L1 between horizontal and vertical finite differences: edges where the truth has edges, else none.
+    """L1 distance of horizontal and vertical finite differences: wants edges exactly where the truth has them.
 
-    The gradient difference loss of Mathieu et al. 2016, signed (a line turned from dark to bright counts).
+    Gradient difference loss of Mathieu et al. 2016, but on signed differences: a dark line instead of a bright one is
+    an error.
     """
     difference = image.float() - truth.float()
     across = (difference[..., :, 1:] - difference[..., :, :-1]).abs()
@@ -138,13 +132,10 @@ def gradient_loss(
 def laplacian_loss(
     image: Tensor, truth: Tensor, levels: int = 3, pixel_weight: Tensor | None = None, rows: Tensor | None = None
 ) -> Tensor:
-    """Sum over the finest `levels` of L1 between the bands of two Laplacian pyramids (Burt and Adelson 1983).
+    """Sum of the L1 distances of the `levels` finest bands of two Laplacian pyramids (Burt and Adelson 1983).
 
-    Each band is averaged over its own pixels, so that every octave of detail counts the same. A pyramid is linear:
-    that of the difference is the difference of the pyramids, and only one is built.
-
-    Args:
-        levels: number of bands; the picture's sides must be divisible by 2**levels.
+    Each band is averaged over its own pixels, so that all octaves of detail have the same weight. Height and width must
+    be divisible by 2**levels. Since the pyramid is linear, one pyramid of the difference is enough.
     """
     coarse, weight = image.float() - truth.float(), pixel_weight
     per_sample = coarse.new_zeros(len(coarse))
@@ -159,14 +150,11 @@ def laplacian_loss(
 def sharpness_loss(
     image: Tensor, truth: Tensor, window: int = 8, pixel_weight: Tensor | None = None, rows: Tensor | None = None
 ) -> Tensor:
-    """L1 between the local contrasts of two pictures: root mean square of finite differences in each window.
+    """L1 distance of local contrasts, the root mean square of finite differences in each window.
 
-    Where the exact place of an edge cannot be known, L1 on pixels or gradients is least for no edge at all. This loss
-    asks for as much edge as the truth has nearby and leaves the place to the others (the contrast term of SSIM,
-    Wang et al. 2004, on gradients).
-
-    Args:
-        window: side in px of the half-overlapping windows; at most the picture's side.
+    Where the exact position of an edge cannot be predicted, L1 on pixels or gradients is minimal without any edge. This
+    loss wants as much contrast as the truth has within a window and leaves the position to the other terms (compare the
+    contrast term of SSIM, Wang et al. 2004). Windows of `window` pixels overlap by half.
     """
     weight = None if pixel_weight is None else F.avg_pool2d(pixel_weight.float(), window, window // 2)
     difference = _local_contrast(image.float(), window) - _local_contrast(truth.float(), window)
@@ -174,21 +162,18 @@ def sharpness_loss(
 
 
 def _local_contrast(image: Tensor, window: int) -> Tensor:
-    # (B, 3, H, W) -> (B, 1, h, w)
+    """Root mean square of the finite differences of image (B, 3, H, W) in each window: (B, 1, h, w)."""
     across = F.pad((image[..., :, 1:] - image[..., :, :-1]).square().mean(dim=1, keepdim=True), (0, 1, 0, 0))
     down = F.pad((image[..., 1:, :] - image[..., :-1, :]).square().mean(dim=1, keepdim=True), (0, 0, 0, 1))
-    # The constant keeps the root's slope finite where nothing changes: half a step of 8 bits.
+    # The constant, half a step of 8 bits, keeps the gradient of the root finite in flat regions.
     return (F.avg_pool2d(across + down, window, window // 2) + (1 / 255) ** 2).sqrt()
 
 
 def perceptual_loss(features: Sequence[Tensor], truth_features: Sequence[Tensor], rows: Tensor | None = None) -> Tensor:
-    """Mean over layers of |features - truth| / mean |truth|: a perceptual distance in the recognizer's own layers.
+    """Perceptual distance in the layers of the recognizer: mean over layers of mean |features - truth| / mean |truth|.
 
-    After Johnson et al. 2016; divided by the truth's mean size, so that no layer rules by its scale. The truth's
-    features get no gradient.
-
-    Args:
-        features, truth_features: lists of (B, C, h, w), the same shapes pairwise.
+    After Johnson et al. 2016. The division keeps layers of a larger scale from dominating. Both arguments are lists of
+    feature maps (B, C, h, w) with pairwise equal shapes; no gradient flows into `truth_features`.
     """
     distances = []
     for layer, truth in zip(features, truth_features, strict=True):
@@ -201,10 +186,10 @@ def perceptual_loss(features: Sequence[Tensor], truth_features: Sequence[Tensor]
 def feature_matching_loss(
     features: Sequence[Tensor], truth_features: Sequence[Tensor], rows: Tensor | None = None
 ) -> Tensor:
-    """Mean over layers of L1 between discriminator features of output and target (GPEN, Yang et al. 2021).
+    """Mean over layers of the L1 distance of discriminator features (GPEN, Yang et al. 2021).
 
-    Args:
-        features, truth_features: lists of (B, C, h, w), the same shapes pairwise; the truth's get no gradient.
+    Both arguments are lists of feature maps (B, C, h, w) with pairwise equal shapes, those of the output and those of
+    the target; no gradient flows into `truth_features`.
     """
     distances = [
         (layer.float() - truth.detach().float()).abs().flatten(1).mean(dim=1)
@@ -214,33 +199,36 @@ def feature_matching_loss(
 
 
 def mask_loss(mask_logits: Tensor, face_mask: Tensor, rows: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy between the mask's LOGITS and the face mask.
+    """Binary cross-entropy of mask logits and the face mask.
 
-    On logits, because a clamped sigmoid has no gradient once saturated: the mask then stays at "copy the target".
+    Computed on logits, because a clamped sigmoid has no gradient once it is saturated: the mask would stay at "copy the
+    target".
 
     Args:
-        mask_logits: (B, 1, h, w) before the sigmoid; where smaller, the face mask is averaged down to it.
-        face_mask: (B, 1, H, W) in 0..1, soft values allowed.
+        mask_logits: (B, 1, h, w), before the sigmoid.
+        face_mask: (B, 1, H, W) in 0..1, soft values allowed; averaged down to the size of the logits.
+        rows: See the module docstring.
     """
     face_mask = face_mask.float()
     if mask_logits.shape[-2:] != face_mask.shape[-2:]:
-        face_mask = F.adaptive_avg_pool2d(face_mask, mask_logits.shape[-2:])
+        height, width = mask_logits.shape[-2:]
+        face_mask = F.adaptive_avg_pool2d(face_mask, (height, width))
     loss = F.binary_cross_entropy_with_logits(mask_logits.float(), face_mask, reduction="none")
     return _batch_mean(loss.flatten(1).mean(dim=1), rows)
 
 
 def mask_levels_loss(mask_logits: Sequence[Tensor], face_mask: Tensor, rows: Tensor | None = None) -> Tensor:
-    """Mean of `mask_loss` over masks of several resolutions, [(B, 1, h, w), ...]."""
+    """Mean of `mask_loss` over the mask logits [(B, 1, h, w), ...] of several resolutions."""
     return torch.stack([mask_loss(logits, face_mask, rows) for logits in mask_logits]).mean()
 
 
 def _weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
-    # (B, C, H, W), (B, 1, H, W) -> (B,)
+    """Mean of values (B, C, H, W) over channels and pixels, weighted by (B, 1, H, W) -> (B,)."""
     per_pixel = values.mean(dim=1, keepdim=True)
     if weight is None:
         return per_pixel.flatten(1).mean(dim=1)
     weight = weight.float()
-    total = weight.flatten(1).sum(dim=1).clamp_min(1.0)  # an empty mask gives 0, not 0/0
+    total = weight.flatten(1).sum(dim=1).clamp_min(1.0)  # an empty mask gives 0 instead of 0/0
     return (per_pixel * weight).flatten(1).sum(dim=1) / total
 
 

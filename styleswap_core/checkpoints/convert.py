@@ -37,10 +37,10 @@ class Conversion:
     Attributes:
         generator: The generator.
         metadata: Metadata for its file.
-        report: JSON values that say where everything comes from: `format`, `part`, `not_read` (other parts of the
-            file), `config`, `inferred` (fields from shapes), `stated` ({field: {value, why}}), `fresh` (our tensors that
-            keep their initial values), `partly_fresh` (those of which a part does, or is zero), `unused` (foreign
-            tensors without a counterpart) and `starting_point`.
+        report: JSON values that tell where everything comes from: `format`, `part`, `not_read` (other parts of the
+            file), `config`, `inferred` (fields from shapes), `stated` ({field: {value, why}}), `fresh` (our tensors
+            that keep their initial values), `partly_fresh` (those that do in part, or are zero in part), `unused`
+            (foreign tensors without a counterpart) and `starting_point`.
     """
 
     generator: Generator

@@ -32,7 +32,7 @@ def export_baked(path: str | Path, baked: BakedGenerator, description: str = "")
     """Write a baked generator to an ONNX file, atomically.
 
     Raises:
-        StyleSwapError: it is packed or not float32.
+        StyleSwapError: It is packed or not float32.
     """
     if baked.packed or baked.dtype != torch.float32:
         raise StyleSwapError(
@@ -120,7 +120,7 @@ class _BakedWriter(GraphWriter):
         """Append a function or method that a baked generator calls; returns the name of the output.
 
         Raises:
-            TypeError: the function is not supported.
+            TypeError: The function is not supported.
         """
         args = cast(tuple[Any, ...], fx.map_arg(node.args, self._name_of))
         kwargs = cast(dict[str, Any], fx.map_arg(node.kwargs, self._name_of))

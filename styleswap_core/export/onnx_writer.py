@@ -55,15 +55,15 @@ def export_onnx(
     are written once.
 
     Args:
-        path: the file.
-        module: takes one tensor, the graph's `input`, and returns one tensor or a flat tuple of tensors.
-        input_shape: of the input; a string is a variable dimension.
-        output_shapes: names and shapes of the outputs, in order.
-        description: stored in the file.
+        path: The file.
+        module: Takes one tensor, the graph's `input`, and returns one tensor or a flat tuple of tensors.
+        input_shape: Shape of the input; a string names a variable dimension.
+        output_shapes: Names and shapes of the outputs, in order.
+        description: Stored in the file.
 
     Raises:
-        TypeError: the module uses an unsupported operator.
-        ValueError: the number of outputs differs from `output_shapes`.
+        TypeError: The module uses an unsupported operator.
+        ValueError: The number of outputs differs from `output_shapes`.
     """
     was_training = module.training
     graph = GraphWriter(module.eval()).run()
@@ -158,7 +158,7 @@ class GraphWriter:
         """Append a layer, with a following batch normalization folded in; returns the name of the output.
 
         Raises:
-            TypeError: the layer is not supported.
+            TypeError: The layer is not supported.
         """
         module = self.modules[str(node.target)]
         source = source_node(node.args[0])

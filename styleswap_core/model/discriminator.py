@@ -20,14 +20,14 @@ STDDEV_GROUP = 4
 
 
 class DiscriminatorOutput(NamedTuple):
-    """Verdict on a batch of pictures."""
+    """Output for a batch of pictures."""
 
     logits: Tensor  # (B, 1), high for pictures judged real
     features: list[Tensor]  # output of every block, (B, C, S/2, S/2) ... (B, C, 4, 4)
 
 
 class DiscriminatorBlock(nn.Module):
-    """(B, in, R, R) -> (B, out, R/2, R/2), residual, with the variance preserved by the factor 1 / sqrt 2."""
+    """Residual block: (B, in, R, R) -> (B, out, R/2, R/2). The factor 1 / sqrt 2 preserves the variance."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class DiscriminatorBlock(nn.Module):
         self.skip = EqualConv2d(in_channels, out_channels, 1, downsample=True, activate=False, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, in, R, R) -> (B, out, R/2, R/2)."""
+        """Output (B, out, R/2, R/2) for x (B, in, R, R)."""
         return (self.conv1(self.conv0(x)) + self.skip(x)) * math.sqrt(0.5)
 
 
@@ -71,7 +71,7 @@ class Discriminator(nn.Module):
         """Logits and features of image (B, 3, S, S) in -1..1.
 
         Raises:
-            StyleSwapError: the shape is different.
+            StyleSwapError: The picture has the wrong shape.
         """
         if image.ndim != 4 or tuple(image.shape[1:]) != (3, self.size, self.size):
             raise StyleSwapError(
@@ -91,7 +91,7 @@ class Discriminator(nn.Module):
         """The first layers, up to and including this number of blocks; empty for 0.
 
         Raises:
-            StyleSwapError: there are fewer blocks.
+            StyleSwapError: The discriminator has fewer blocks.
         """
         if blocks > len(self.blocks):
             raise StyleSwapError(
@@ -106,7 +106,7 @@ def group_size(batch: int, limit: int = STDDEV_GROUP) -> int:
 
 
 def append_stddev(x: Tensor, limit: int = STDDEV_GROUP) -> Tensor:
-    """(B, C, H, W) -> (B, C + 1, H, W): with a channel that holds the mean standard deviation within each group.
+    """(B, C, H, W) -> (B, C + 1, H, W): append a channel with the mean standard deviation within each group.
 
     Of the B / G groups of `group_size` G, group n consists of samples n, n + B / G, n + 2 B / G, ...
     """

@@ -25,7 +25,7 @@ class ResidualBlock(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, C, R, R) -> (B, C, R, R)."""
+        """Output (B, C, R, R) for x (B, C, R, R)."""
         out = self.conv1(self.conv0(x))
         return torch.addcmul(x, out, self.weight.to(out.dtype)[None, :, None, None])
 

@@ -47,7 +47,7 @@ class MappingNetwork(nn.Module):
         """Map id_embedding (B, style_dim), of length config.embedding_norm, to w (B, w_dim).
 
         Raises:
-            StyleSwapError: the shape is different.
+            StyleSwapError: The embedding has the wrong shape.
         """
         if id_embedding.ndim != 2 or id_embedding.shape[1] != self.style_dim:
             raise StyleSwapError(
@@ -102,7 +102,6 @@ class SynthesisBlock(nn.Module):
 
     def pixels(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor | None]:
         """Rgb (B, 3, R, R) and mask `M'` (B, 1, R, R) from x (B, 2C, R, R) and w (B, w_dim), in one matrix product."""
-        assert self.to_rgb.bias is not None
         if self.to_mask is None:
             return self.to_rgb(x, w), None
         weight = torch.cat([self.to_rgb.modulated_weight(w), self.to_mask.modulated_weight(w)], dim=1)  # (B, 4, 2C)
@@ -131,7 +130,7 @@ class SynthesisNetwork(nn.Module):
         """Swapped crop from w_plus (B, num_ws, w_dim), attributes 4..S as from `encode`, and aligned_crop (B, 3, S, S).
 
         Raises:
-            StyleSwapError: w_plus or the attributes have another shape.
+            StyleSwapError: w_plus or the attributes have the wrong shape.
         """
         self._check(w_plus, attributes)
         config = self.config
@@ -197,7 +196,7 @@ class Generator(nn.Module):
         """Attributes [(B, C(4), 4, 4), ..., (B, C(S), S, S)] of aligned_crop (B, 3, S, S) in -1..1.
 
         Raises:
-            StyleSwapError: the shape is different.
+            StyleSwapError: The crop has the wrong shape.
         """
         check_aligned_crop(self.config, aligned_crop)
         return self.encoder(aligned_crop)
@@ -208,7 +207,7 @@ class Generator(nn.Module):
         id_embedding has the length config.embedding_norm.
 
         Raises:
-            StyleSwapError: a shape is different.
+            StyleSwapError: A shape or a batch size is wrong.
         """
         if aligned_crop.shape[0] != id_embedding.shape[0]:
             raise StyleSwapError(

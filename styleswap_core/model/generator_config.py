@@ -28,7 +28,7 @@ class GeneratorConfig:
     """Every choice that changes the generator's shape or its mathematics.
 
     Raises:
-        StyleSwapError: a value is not allowed.
+        StyleSwapError: A value is not allowed.
     """
 
     # Side of the square picture in pixels: a power of two, 8..1024.
@@ -190,7 +190,7 @@ class GeneratorConfig:
         """The inverse of to_dict.
 
         Raises:
-            StyleSwapError: a field is unknown, perhaps of a newer version, or its value is not allowed.
+            StyleSwapError: A field is unknown, perhaps from a newer version, or its value is not allowed.
         """
         if not isinstance(values, Mapping):
             raise StyleSwapError(f"a generator configuration must be a table of fields; got {type(values).__name__}")

@@ -38,7 +38,7 @@ def blur_kernel() -> Tensor:
 
 
 def blur(x: Tensor, kernel: Tensor, padding: int, stride: int = 1) -> Tensor:
-    """X (B, C, H, W), each channel filtered with kernel (4, 4), zeros beyond the border."""
+    """Filter each channel of x (B, C, H, W) with kernel (4, 4), with zeros beyond the border."""
     channels = x.shape[1]
     weight = kernel.to(x.dtype).expand(channels, 1, 4, 4)  # (C, 1, 4, 4)
     return F.conv2d(x, weight, padding=padding, stride=stride, groups=channels)
@@ -80,7 +80,7 @@ class EqualLinear(nn.Module):
         self.activate = activate
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (..., in) -> (..., out)."""
+        """Output (..., out) for x (..., in)."""
         gain = GAIN if self.activate else 1.0
         out = F.linear(x, self.weight * (self.scale * gain), self.bias * (self.lr_mul * gain))
         return leaky_relu(out) if self.activate else out
@@ -90,7 +90,7 @@ class PixelNorm(nn.Module):
     """Rows of (B, C) scaled to a mean square of 1."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, C) -> (B, C)."""
+        """Normalized x (B, C)."""
         return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
@@ -121,7 +121,7 @@ class EqualConv2d(nn.Module):
         self.register_buffer("kernel", blur_kernel(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, in, H, W) -> (B, out, H, W), or (B, out, H/2, W/2) with `downsample`."""
+        """Output (B, out, H, W), or (B, out, H/2, W/2) with `downsample`, for x (B, in, H, W)."""
         gain = GAIN if self.activate else 1.0
         weight = self.weight * (self.scale * gain)
         bias = None if self.bias is None else self.bias * gain
@@ -153,13 +153,13 @@ class ModulatedConv2d(nn.Module):
         self.register_buffer("kernel", blur_kernel(), persistent=False)
 
     def demodulation(self, style: Tensor) -> Tensor:
-        """Style (B, in) -> (B, out) float32: the reciprocal L2 norm of each sample's modulated kernels."""
+        """Reciprocal L2 norm of each sample's modulated kernels, (B, out) float32, for style (B, in)."""
         with torch.autocast(device_type=style.device.type, enabled=False):
             power = (self.weight.float() * self.scale).square().sum(dim=(2, 3))  # (out, in)
             return torch.rsqrt(F.linear(style.float().square(), power) + 1e-8)
 
     def forward(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-        """X (B, in, H, W), w (B, w_dim) -> (B, out, H, W) or (B, out, 2H, 2W), and demodulation (B, out)."""
+        """Output (B, out, H, W or 2H, 2W) and demodulation (B, out) for x (B, in, H, W) and w (B, w_dim)."""
         style = self.modulation(w)  # (B, in)
         x = x * style.to(x.dtype)[:, :, None, None]
         weight = self.weight * self.scale
@@ -190,11 +190,10 @@ class StyledConv(nn.Module):
             # block every gradient to the encoder.
             self.attribute_weight = nn.Parameter(torch.ones(1))
 
-    def forward(self, x: Tensor, w: Tensor, attributes: Tensor | None = None) -> Tensor:
-        """X (B, in, H, W), w (B, w_dim), attributes (B, out, H', W') -> (B, out or 2 out, H', W')."""
+    def forward(self, x: Tensor, w: Tensor, attributes: Tensor) -> Tensor:
+        """Output (B, out or 2 out, H', W') for x (B, in, H, W), w (B, w_dim) and attributes (B, out, H', W')."""
         x, factor = self.conv(x, w)  # (B, out, H', W'), (B, out)
         if self.injects:
-            assert attributes is not None
             # Concatenated first, so that the following operations run over one dense feature map.
             x = torch.cat([x, attributes.to(x.dtype)], dim=1)  # (B, 2 out, H', W')
             factor = torch.cat([factor, self.attribute_weight.expand_as(factor)], dim=1)  # (B, 2 out)
@@ -210,40 +209,43 @@ class ToPixels(nn.Module):
     instead: one batched matrix product.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, w_dim: int, bias: bool) -> None:
+    def __init__(self, in_channels: int, out_channels: int, w_dim: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels))
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.modulation = EqualLinear(w_dim, in_channels, bias_init=1.0)
         self.scale = 1 / math.sqrt(in_channels)
 
     def modulated_weight(self, w: Tensor) -> Tensor:
-        """W (B, w_dim) -> (B, out, in)."""
+        """Weight (B, out, in) for w (B, w_dim)."""
         style = self.modulation(w).to(self.weight.dtype)  # (B, in)
         return style[:, None, :] * (self.weight * self.scale)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """X (B, in, H, W), w (B, w_dim) -> (B, out, H, W) float32."""
-        out = project(x, self.modulated_weight(w))
-        return out if self.bias is None else out + self.bias[None, :, None, None]
+        """Pixels (B, out, H, W) float32, without a bias, of x (B, in, H, W) for w (B, w_dim)."""
+        return project(x, self.modulated_weight(w))
 
 
 class ToRGB(ToPixels):
     """Three output channels, with a bias."""
 
     def __init__(self, in_channels: int, w_dim: int) -> None:
-        super().__init__(in_channels, 3, w_dim, bias=True)
+        super().__init__(in_channels, 3, w_dim)
+        self.bias = nn.Parameter(torch.zeros(3))
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """Rgb (B, 3, H, W) float32 of x (B, in, H, W) for w (B, w_dim)."""
+        return super().forward(x, w) + self.bias[None, :, None, None]
 
 
 class ToMask(ToPixels):
     """One output channel, `M'(l)` of the paper; without a bias, as in the released code."""
 
     def __init__(self, in_channels: int, w_dim: int) -> None:
-        super().__init__(in_channels, 1, w_dim, bias=False)
+        super().__init__(in_channels, 1, w_dim)
 
 
 def project(x: Tensor, weight: Tensor) -> Tensor:
-    """X (B, in, H, W), weight (B, out, in) -> (B, out, H, W) float32, each sample with its own weight."""
+    """Product of each sample of x (B, in, H, W) with its own weight (B, out, in): (B, out, H, W) float32."""
     batch, channels, height, width = x.shape
     rows = x.permute(0, 2, 3, 1).reshape(batch, height * width, channels)  # (B, HW, in)
     out = torch.bmm(rows, weight.to(x.dtype).transpose(1, 2))  # (B, HW, out)

@@ -22,8 +22,8 @@ MEAN_PRODUCTS = 16
 def accumulate_mask(block_mask: Tensor, lower_logits: Tensor | None, accumulation: str) -> Tensor:
     """Mask logits `M~(l)` (B, 1, R, R) from `M'(l)` (B, 1, R, R) and `M~(l-1)` (B, 1, R/2, R/2), None at 4x4.
 
-    accumulation: "logits" (paper) upsamples the logits bilinearly; "sigmoid" (released code) upsamples their sigmoid
-        with the filter of ToRGB.
+    With accumulation "logits" (paper), the logits are upsampled bilinearly; with "sigmoid" (released code), their
+    sigmoid is upsampled with the filter of ToRGB.
     """
     if lower_logits is None:
         return block_mask

@@ -27,7 +27,7 @@ def grow(small: Generator, config: GeneratorConfig) -> Generator:
     it does not hold there). `unmatched` lists the tensors that were not transferred.
 
     Raises:
-        StyleSwapError: the configuration does not extend that of `small`.
+        StyleSwapError: The configuration does not extend that of `small`.
     """
     if config.size <= small.config.size:
         raise StyleSwapError(f"a grown generator must be larger than {small.config.size} px; got size {config.size}")

@@ -10,7 +10,7 @@ def check_aligned_crop(config: GeneratorConfig, aligned_crop: Tensor) -> None:
     """Check that aligned_crop is (B, 3, S, S).
 
     Raises:
-        StyleSwapError: it is not.
+        StyleSwapError: It has another shape.
     """
     size = config.size
     if aligned_crop.ndim != 4 or tuple(aligned_crop.shape[1:]) != (3, size, size):

@@ -47,9 +47,9 @@ def walk_resolutions(
     """Run the levels `first_level`, `first_level` + 1, ... (level 0 is 4x4), as many as there are attribute maps.
 
     Args:
-        config: of the generator.
-        form: computes the steps.
-        first_level: the first level to run; those below it have been run with the same form.
+        config: The generator's configuration.
+        form: Computes the steps.
+        first_level: The first level to run; those below it have been run with the same form.
         attributes: (B, C, R, R), the widest first. Emptied on the way: a map is released as soon as no step needs it,
             so that the next one can reuse its memory.
     """
@@ -98,8 +98,8 @@ def synthesize(
     """The whole synthesis in its differentiable form.
 
     Args:
-        config: of the generator.
-        block: runs one resolution.
+        config: The generator's configuration.
+        block: Runs one resolution.
         attributes: (B, C, R, R) for R = 4..S, in that order.
         aligned_crop: (B, 3, S, S) in -1..1, the target to composite over.
     """

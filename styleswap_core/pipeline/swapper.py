@@ -87,7 +87,7 @@ class Swapper:
         self,
         model: SwappingNetwork,
         analysis: FaceAnalyzer,
-        options: SwapOptions = SwapOptions(),
+        options: SwapOptions | None = None,
         *,
         crop_device: torch.device | str | None = None,
         detect_beside: bool | None = None,
@@ -104,7 +104,7 @@ class Swapper:
         """
         self.model = model
         self.analysis = analysis
-        self.options = options
+        self.options = SwapOptions() if options is None else options
         self.crop_device = model.device if crop_device is None else torch.device(crop_device)
         self.detect_beside = model.device.type != "cpu" if detect_beside is None else detect_beside
 

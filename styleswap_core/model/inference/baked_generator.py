@@ -108,8 +108,8 @@ class BakedGenerator(nn.Module):
     Made by `bake`. Not differentiable; independent of later changes to the generator.
 
     Attributes:
-        config: the generator's configuration.
-        packed: whether the convolutions are packed for this CPU. A packed module cannot move or change its type.
+        config: The generator's configuration.
+        packed: Whether the convolutions are packed for this CPU. A packed module cannot move or change its type.
     """
 
     def __init__(self, generator: Generator, w_plus: Tensor, dtype: torch.dtype) -> None:
@@ -163,7 +163,7 @@ class BakedGenerator(nn.Module):
         """Swapped crop from aligned_crop (B, 3, S, S) in -1..1 on this module's device.
 
         Raises:
-            StyleSwapError: the shape is different.
+            StyleSwapError: The crop has the wrong shape.
         """
         check_aligned_crop(self.config, aligned_crop)
         chunks = aligned_crop.split(self.chunk_size)
@@ -247,10 +247,10 @@ def bake(
     """Bake a generator for one identity.
 
     Args:
-        generator: any; it is not modified.
+        generator: The generator; not modified.
         w_plus: (num_ws, w_dim) or (1, num_ws, w_dim), from `broadcast(map_identity(id_embedding))` or an inversion.
-        dtype: type of the convolutions: float32, bfloat16 or float16. Results are float32.
-        packed: whether to pack the weights for this CPU; by default wherever PyTorch can.
+        dtype: Type of the convolutions: float32, bfloat16 or float16. Results are float32.
+        packed: Whether to pack the weights for this CPU; by default wherever PyTorch can.
 
     Raises:
         StyleSwapError: w_plus has another shape, dtype is not supported, or packing is requested but impossible.

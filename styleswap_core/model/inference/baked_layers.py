@@ -57,10 +57,10 @@ class BakedStyledConv(nn.Module):
     It has no `forward`: `BakedGenerator` runs the parts itself, so that no input is held longer than necessary.
 
     Attributes:
-        sequence: run one after the other on the features, or on features and attributes if those are concatenated.
-        attribute_conv: if features and attributes are not concatenated, the convolution of the attributes, added onto
+        sequence: Run one after the other on the features, or on features and attributes if those are concatenated.
+        attribute_conv: If features and attributes are not concatenated, the convolution of the attributes, added onto
             the result of `sequence`.
-        injection: what the attributes pass through before they are concatenated to the output; None without injection.
+        injection: What the attributes pass through before they are concatenated to the output; None without injection.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class BakedStyledConv(nn.Module):
         """Fold one identity into a layer.
 
         Args:
-            layer: the layer.
+            layer: The layer.
             w: (w_dim,), which modulates it.
-            constant_input: (1, n, H, W), the first n channels of the input if they do not depend on the picture. Their
-                contribution becomes part of the bias.
-            split_input: features and attributes are not concatenated.
+            constant_input: (1, n, H, W), the first n channels of the input if they are the same for every picture.
+                Their contribution becomes part of the bias.
+            split_input: Whether features and attributes arrive separately instead of concatenated.
         """
         super().__init__()
         channels = layer.conv.weight.shape[0]
@@ -123,7 +123,7 @@ class BakedEncoder(nn.Module):
         return self.encode_levels(x, 0)
 
     def encode_levels(self, x: Tensor, first: int, last: int | None = None) -> list[Tensor]:
-        """Attributes of levels first..last-1 (level 0 is S) of x, the crop or the result of the level before `first`."""
+        """Attributes of levels first..last - 1 (level 0 is S) of x: the crop, or the output of level first - 1."""
         attributes = []
         for convs, residuals in islice(self._levels, first, last):
             for conv in convs:
@@ -143,7 +143,7 @@ class BakedResidual(nn.Module):
         self.strength = float(block.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (B, C, R, R) -> (B, C, R, R)."""
+        """Output (B, C, R, R) for x (B, C, R, R)."""
         return x + self.convs(x) * self.strength
 
 
@@ -151,12 +151,12 @@ class BakedBlock(nn.Module):
     """One resolution of the synthesis: its layers, and the convolutions to RGB and mask logits (B, 3 or 4, R, R).
 
     Attributes:
-        start: at 4x4 only, where the attributes are the only input: (B, C, 4, 4) -> the same shape.
-        styled_convs: above 4x4.
-        concatenates: whether features and attributes are concatenated. Not at the last resolution, where copying the
+        start: At 4x4 only, where the attributes are the only input: (B, C, 4, 4) -> the same shape.
+        styled_convs: Above 4x4.
+        concatenates: Whether features and attributes are concatenated. Not at the last resolution, where copying the
             widest maps takes longer than convolving the two inputs separately.
-        to_pixels: reads the output of the layers.
-        attributes_to_pixels: reads the attributes if they are not concatenated.
+        to_pixels: Reads the output of the layers.
+        attributes_to_pixels: Reads the attributes if they are not concatenated.
         constant_output: (1, C, 4, 4), at 4x4 only: the output channels that are the same for every picture.
     """
 
@@ -166,10 +166,10 @@ class BakedBlock(nn.Module):
         """Fold one identity into a resolution.
 
         Args:
-            block: the resolution.
-            ws: the rows of w_plus that modulate it, each (w_dim,).
-            constant_input: the `constant_output` of the block below.
-            last: whether it is the last resolution.
+            block: The resolution.
+            ws: The rows of w_plus that modulate it, each (w_dim,).
+            constant_input: The `constant_output` of the block below.
+            last: Whether it is the last resolution.
         """
         super().__init__()
         self.start: BakedInjection | None = None
@@ -213,13 +213,11 @@ def _constant_features(block: SynthesisBlock, w: Tensor) -> Tensor:
 
 def _folded_pixels(block: SynthesisBlock, w: Tensor, constant_input: Tensor | None) -> tuple[Tensor, Tensor]:
     """ToRGB and ToMask as one 1x1 convolution with four outputs (three without a mask branch): weight and constant."""
-    bias = block.to_rgb.bias
-    assert bias is not None
     weight = block.to_rgb.modulated_weight(w[None])[0]  # (3, in)
-    constant: Tensor = bias
+    constant: Tensor = block.to_rgb.bias
     if block.to_mask is not None:
         weight = torch.cat([weight, block.to_mask.modulated_weight(w[None])[0]])  # (4, in)
-        constant = torch.cat([bias, bias.new_zeros(1)])
+        constant = torch.cat([constant, constant.new_zeros(1)])
     weight = weight[:, :, None, None]
     if constant_input is None:
         return weight, constant

@@ -81,10 +81,12 @@ class FoldedConv(nn.Module):
         return self.constant if self.constant is not None and self.constant.ndim == 4 else None
 
     def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
-        """X (B, in, H, W) -> (B, out, H', W').
+        """Output (B, out, H', W').
 
-        onto: (B, out, H', W'), added before the activation and overwritten with the result. Not supported if
-            `transposed` or if the constant is a map.
+        Args:
+            x: (B, in, H, W).
+            onto: (B, out, H', W'), added before the activation and overwritten with the result. Not supported if
+                `transposed` or if the constant is a map.
         """
         if onto is not None:
             return self._add_onto(x, onto)
