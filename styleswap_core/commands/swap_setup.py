@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from ..checkpoints import DEMO_MODEL
-from ..compositing.blending import resize_mask
 from ..compositing.composite import BlendOptions, blend_with_mask
+from ..compositing.mask_shaping import resize_mask
 from ..faces.analysis import InsightFaceAnalyzer, load_face_analysis
 from ..faces.packs import LICENSE_NOTE
 from ..identities.extraction import SourceReport, extract_identity

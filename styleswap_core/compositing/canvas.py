@@ -1,7 +1,7 @@
-"""Pictures that faces are cut from and pasted into.
+"""Aligned crops cut from pictures and pasted back.
 
-Only the regions of swapped faces are ever converted, moved or written, so the rest of a picture keeps its exact values,
-and a large picture costs little more than a small one. Faces of one size are cut and pasted together, across pictures.
+Only the regions of swapped faces are converted, moved or written. The rest of a picture keeps its exact values, and a
+large picture costs little more than a small one. Faces of similar size are cut and pasted together, across pictures.
 """
 
 import math
@@ -11,20 +11,24 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import torch
 
-from ..faces.alignment import crop_box, matrix_scale, paste_layers, shift_origin, warp
+from ..errors import StyleSwapError
+from ..faces.alignment import crop_box, invert_affine, matrix_scale, shift_origin, warp
 from .pixels import Box, Picture, pixels_of, result_pixels
 
+# Boxes have sides of multiples of this many pixels, so that faces of similar size have boxes of one size.
 _BOX_STEP = 32
+# Width of the fade at a crop's border, as a fraction of its side.
+_FADE = 0.06
 
 
 class Canvas:
-    """The target pictures and the result that grows on a copy of them; crops always come from the target."""
+    """Target pictures, and results that start as copies of them; crops are always cut from the targets."""
 
     def __init__(self, targets: Sequence[Picture]) -> None:
-        """Start with the targets themselves as results.
+        """Take the targets as initial results.
 
         Args:
-            targets: Pictures, each of any kind and size; not modified.
+            targets: Pictures of any forms and sizes; not modified.
 
         Raises:
             StyleSwapError: Something that is not a picture.
@@ -39,63 +43,80 @@ class Canvas:
         return len(self._targets)
 
     def pixels(self, picture: int, result: bool = False) -> np.ndarray:
-        """(H, W, 3) uint8 of the target, or of the result so far."""
+        """(H, W, 3) uint8 of a target, or of its current result."""
         return (self._results if result else self._targets)[picture].uint8()
 
     def result(self, picture: int) -> tuple[np.ndarray | torch.Tensor, torch.Tensor]:
-        """One picture's result so far, as it came, and its mask (H, W) float32 0..1: how much of each pixel is new."""
+        """A picture's current result in the target's form, and its mask (H, W) float32: the share of new color."""
         return self._results[picture].values, self._masks[picture][0]
 
     def read_crops(
         self, pictures: Sequence[int], matrices: torch.Tensor, size: int, device: torch.device | str = "cpu"
     ) -> torch.Tensor:
-        """Aligned crops of the target, (N, 3, size, size) float32 on `device`.
+        """Aligned crops of the targets, (N, 3, size, size) float32, -1..1.
 
         Args:
-            pictures: of each crop.
+            pictures: Index of each crop's picture.
             matrices: (N, 2, 3), picture -> crop.
+            size: Side of the crops in pixels.
+            device: Where crops are cut.
         """
-        # Beyond the crop's own outline, antialiasing and interpolation reach about one crop pixel.
+        # Antialiasing and interpolation reach about one crop pixel beyond the crop.
         boxes = {row: self._box(picture, matrices[row], size, reach=2.0) for row, picture in enumerate(pictures)}
         crops = torch.empty(len(pictures), 3, size, size, device=device)
-        for rows in self._alike(pictures, boxes):
+        for rows in self._groups(pictures, boxes):
             regions = [self._targets[pictures[row]].region(boxes[row]) for row in rows]
             floats = self._targets[pictures[rows[0]]].floats(regions, device)
             crops[rows] = warp(floats, _in_boxes(matrices, boxes, rows).to(device), size)
         return crops
 
     def paste(self, pictures: Sequence[int], layers: torch.Tensor, masks: torch.Tensor, matrices: torch.Tensor) -> None:
-        """Blend layers (N, 3, S, S) into the result under masks (N, 1, S, S), both on one device; the last on top."""
+        """Blend layers into the results, the last on top.
+
+        A layer fades out toward its border, so that its square outline never shows. Pixels where the mask is 0 keep
+        their exact values.
+
+        Args:
+            pictures: Index of each layer's picture.
+            layers: (N, 3, S, S), -1..1.
+            masks: (N, 1, S, S), 0..1, on the device of the layers.
+            matrices: (N, 2, 3), picture -> layer.
+
+        Raises:
+            StyleSwapError: Layers that are not square, or masks of another size.
+        """
+        if layers.shape[2] != layers.shape[3] or masks.shape != layers[:, :1].shape:
+            raise StyleSwapError(
+                f"expected square layers and masks of one size, got {tuple(layers.shape)} and {tuple(masks.shape)}"
+            )
         shown = {row: part for row, part in enumerate(map(_extent, masks.cpu())) if part is not None}
         boxes = {
             row: self._box(pictures[row], matrices[row], layers.shape[-1], reach=1.0, part=part)
             for row, part in shown.items()
         }
         ready: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-        for rows in self._alike(pictures, boxes):
+        for rows in self._groups(pictures, boxes):
             x0, y0, x1, y1 = boxes[rows[0]]
-            at = _in_boxes(matrices, boxes, rows).to(layers)
-            color, weight = paste_layers(layers[rows], at, (y1 - y0, x1 - x0), masks[rows])
+            to_layers = _in_boxes(matrices, boxes, rows).to(layers)
+            color, weight = _in_picture(layers[rows], masks[rows], to_layers, (y1 - y0, x1 - x0))
             ready |= dict(zip(rows, zip(color.cpu(), weight.cpu(), strict=True), strict=True))
-        # In the order given, so that of two faces that overlap the same one lies on top however they were grouped.
+        # In the given order: which of two overlapping faces is on top must not depend on the groups.
         for row in sorted(ready):
             self._blend(pictures[row], boxes[row], *ready[row])
 
     def _box(self, picture: int, matrix: torch.Tensor, size: int, reach: float, part: Box | None = None) -> Box:
-        """x0, y0, x1, y1 in the picture around a crop, or a part of it, and `reach` crop pixels more.
+        """Box in the picture around a crop, or a part of it, and `reach` crop pixels more.
 
-        It depends on this face alone, so that a face comes out the same whatever it is worked on together with; and its
-        sides are multiples of _BOX_STEP where the picture has the room, so that faces of about one size have equal boxes.
+        It depends on this face alone, so that a face's result does not depend on the batch that it is in.
         """
         margin = math.ceil(reach / float(matrix_scale(matrix[None]))) + 1
-        limits = self._targets[picture].size[::-1]  # width, height
-        x0, y0, x1, y1 = crop_box(matrix[None], size, limits[::-1], margin, part)[0].tolist()
-        sides = [
-            min(-(-side // _BOX_STEP) * _BOX_STEP, limit)
-            for side, limit in zip((x1 - x0, y1 - y0), limits, strict=True)
-        ]
-        left, top = min(x0, limits[0] - sides[0]), min(y0, limits[1] - sides[1])
-        return left, top, left + sides[0], top + sides[1]
+        height, width = self._targets[picture].size
+        x0, y0, x1, y1 = crop_box(matrix[None], size, (height, width), margin, part)[0].tolist()
+        across, down = (
+            min(-(-side // _BOX_STEP) * _BOX_STEP, limit) for side, limit in ((x1 - x0, width), (y1 - y0, height))
+        )
+        left, top = min(x0, width - across), min(y0, height - down)
+        return left, top, left + across, top + down
 
     def _blend(self, picture: int, box: Box, color: torch.Tensor, weight: torch.Tensor) -> None:
         x0, y0, x1, y1 = box
@@ -103,12 +124,41 @@ class Canvas:
         part = self._masks[picture][:, y0:y1, x0:x1]
         torch.maximum(part, weight, out=part)
 
-    def _alike(self, pictures: Sequence[int], boxes: Mapping[int, Box]) -> Iterator[list[int]]:
-        """Rows that can be warped together: pictures of one kind, boxes of one size."""
-        groups: dict[tuple, list[int]] = defaultdict(list)
+    def _groups(self, pictures: Sequence[int], boxes: Mapping[int, Box]) -> Iterator[list[int]]:
+        """Rows that can be warped together: pictures of one form, boxes of one size."""
+        groups: dict[tuple[type, int, int], list[int]] = defaultdict(list)
         for row, (x0, y0, x1, y1) in boxes.items():
             groups[(type(self._targets[pictures[row]]), x1 - x0, y1 - y0)].append(row)
         yield from groups.values()
+
+
+def border_fade(size: int) -> torch.Tensor:
+    """(1, 1, size, size) float32: 1 inside, smoothly falling to exactly 0 at the outermost pixels."""
+    index = torch.arange(size, dtype=torch.float32)
+    distance = torch.minimum(index, size - 1 - index)
+    ramp = (distance / max(_FADE * size, 1.0)).clamp(0.0, 1.0)
+    ramp = ramp * ramp * (3.0 - 2.0 * ramp)
+    return (ramp[:, None] * ramp[None, :])[None, None]
+
+
+def _in_picture(
+    layers: torch.Tensor, masks: torch.Tensor, matrices: torch.Tensor, extent: tuple[int, int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Layers and their masks, faded at the border, warped into boxes of their pictures.
+
+    Args:
+        layers: (N, 3, S, S), -1..1.
+        masks: (N, 1, S, S), 0..1.
+        matrices: (N, 2, 3), box -> layer.
+        extent: (height, width) of the boxes.
+
+    Returns:
+        Color (N, 3, height, width), -1..1, and weight (N, 1, height, width), 0..1.
+    """
+    faded = border_fade(layers.shape[-1]).to(layers) * masks.to(layers)
+    to_boxes = invert_affine(matrices)
+    color = warp(layers, to_boxes, extent, padding="border", mode="bicubic").clamp(-1.0, 1.0)
+    return color, warp(faded, to_boxes, extent, padding="zeros").clamp(0.0, 1.0)
 
 
 def _in_boxes(matrices: torch.Tensor, boxes: Mapping[int, Box], rows: Sequence[int]) -> torch.Tensor:
@@ -117,6 +167,6 @@ def _in_boxes(matrices: torch.Tensor, boxes: Mapping[int, Box], rows: Sequence[i
 
 
 def _extent(mask: torch.Tensor) -> Box | None:
-    """x0, y0, x1, y1 around everything that a mask (1, S, S) shows; None if that is nothing."""
+    """Box around everything that a mask (1, S, S) shows; None for an empty mask."""
     rows, columns = ((mask[0] > 0).any(axis).nonzero().flatten().tolist() for axis in (1, 0))
     return (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if rows else None

@@ -1,16 +1,16 @@
-"""Put a changed picture over the target under a mask, without a seam.
+"""Seamless blending of a changed picture over the target under a mask.
 
-| method | what it does | source |
+| method | effect | source |
 | --- | --- | --- |
-| alpha | weighted mean of the two pictures, pixel by pixel | Porter, Duff 1984 |
-| multi-band | coarse structures blend over a wide seam, fine ones over a narrow one | Burt, Adelson 1983 |
-| seamless | keeps the changed picture's gradients and takes its tone from the rim of the mask | Perez et al. 2003 |
+| alpha | weighted mean of the two pictures in each pixel | Porter, Duff 1984 |
+| multi-band | coarse structures blend over a wide transition, fine ones over a narrow one | Burt, Adelson 1983 |
+| seamless | gradients of the changed picture, tone of the target at the mask's outline | Perez et al. 2003 |
 
-Pictures are (B, 3, H, W) in -1..1, masks (B, 1, H, W) in 0..1; lengths are in pixels.
+Pictures are (B, 3, H, W), -1..1; masks are (B, 1, H, W), 0..1; lengths are in pixels.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,31 +19,32 @@ from kornia.filters import gaussian_blur2d
 
 from ..errors import StyleSwapError
 from ..io.images import bchw_to_bhwc, bhwc_to_bchw, repair
-from .blending import feather_mask, grow_mask, mask_parts, resize_mask
 from .color_matching import match_colors
+from .mask_shaping import feather_mask, grow_mask, mask_parts, resize_mask
 
 METHODS = ("alpha", "multi-band", "seamless")
-# Six octaves: the coarsest band of a multi-band blend meets over some 64 px.
+# Octaves of detail that multi-band blending separates; the coarsest blends over about 64 px.
 _BANDS = 6
+# Pixels beyond the mask that multi-band blending can change.
 _REACH = 2 ** (_BANDS + 1)
-# Coarse levels give a start so near to the answer that a few steps on each finer one suffice.
+# Relaxation steps per level; the coarser level's solution is a start close enough for so few.
 _RELAXATIONS = 24
-# Where a soft mask counts as ended.
-_RIM = 0.02
-# A difference that the eye can see, in -1..1.
+# Mask value below which a pixel counts as outside.
+_OUTSIDE = 0.02
+# Smallest visible difference of pictures in -1..1.
 _VISIBLE = 0.04
 
 
 @dataclass(frozen=True)
 class BlendOptions:
-    """How two pictures are put together.
+    """Options of a blend.
 
     Attributes:
-        grow: pixels by which the mask grows, shrinks if negative.
-        feather: pixels over which its outline softens.
-        color_match: one of `color_matching.METHODS`.
-        color_strength: 0..1.
-        method: one of METHODS.
+        grow: Pixels by which the mask is dilated, or eroded if negative.
+        feather: Pixels over which its outline is softened.
+        color_match: One of `color_matching.METHODS`.
+        color_strength: 0..1, see `match_colors`.
+        method: One of METHODS.
     """
 
     grow: int = 0
@@ -60,18 +61,20 @@ def blend_with_mask(
     options: BlendOptions = BlendOptions(),
     keep: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Put `changed` over `target` where the mask says so; separate faces in the mask are treated one by one.
+    """Blend `changed` over `target` under a mask, with colors matched separately in each connected region of the mask.
 
     Args:
-        target, changed: (B, 3, H, W) in -1..1.
-        mask: (B, 1, H, W) in 0..1; 1 shows `changed`.
-        keep: (B, 1, H, W) in 0..1; where it is 1 the target stays, whatever the mask says.
+        target: (B, 3, H, W), -1..1.
+        changed: (B, 3, H, W), -1..1.
+        mask: (B, 1, H, W), 0..1; 1 shows `changed`.
+        options: How to blend.
+        keep: (B, 1, H, W), 0..1; where it is 1, the target stays regardless of the mask.
 
     Returns:
-        the picture (B, 3, H, W), and the mask as it was used after growing, feathering and keeping.
+        The picture (B, 3, H, W), and the mask (B, 1, H, W) after growing, feathering and `keep`.
 
     Raises:
-        StyleSwapError: shapes that differ, or an unknown method.
+        StyleSwapError: Shapes that differ, or an unknown method.
     """
     if options.method not in METHODS:
         raise StyleSwapError(f"expected a blending method out of {', '.join(METHODS)}, got {options.method!r}")
@@ -81,13 +84,19 @@ def blend_with_mask(
             f" {tuple(mask.shape)}"
         )
     picture, used = target.clone(), torch.zeros_like(mask)
-    for row in range(len(target)):
-        at = slice(row, row + 1)
-        for part in mask_parts(mask[at]):
+    for number in range(len(target)):
+        row = slice(number, number + 1)
+        for part in mask_parts(mask[row]):
             box = _box(part, options)
-            others = (None if keep is None else keep[at][box], options)
-            picture[at][box], weight = _blend(picture[at][box], target[at][box], changed[at][box], part[box], *others)
-            used[at][box] = torch.maximum(used[at][box], weight)
+            picture[row][box], weight = _blend(
+                picture[row][box],
+                target[row][box],
+                changed[row][box],
+                part[box],
+                None if keep is None else keep[row][box],
+                options,
+            )
+            used[row][box] = torch.maximum(used[row][box], weight)
     return picture, used
 
 
@@ -99,26 +108,29 @@ def _blend(
     keep: torch.Tensor | None,
     options: BlendOptions,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One face over the picture so far; colors are compared with the target as it was."""
+    """Blend one face over the picture so far; its colors are matched to the unchanged target."""
     mask = feather_mask(grow_mask(mask, options.grow), options.feather)
     if keep is not None:
         mask = mask * (1.0 - keep)
     matched = match_colors(changed, target, mask, options.color_match, options.color_strength)
-    # A swapped picture is the target itself around the face, and there colors are right as they are.
+    # Around the face a swapped picture equals the target, whose colors need no matching.
     differs = ((changed - target).abs().amax(1, keepdim=True) / _VISIBLE).clamp(max=1.0)
     changed = torch.lerp(changed, matched, torch.maximum(mask, differs))
-    blend = {"alpha": torch.lerp, "multi-band": blend_bands, "seamless": blend_seamless}[options.method]
-    blended = blend(picture, changed, mask).clamp(-1.0, 1.0)
-    if keep is not None:
-        # Bands and membranes reach beyond the mask; what is kept is kept.
-        blended = torch.lerp(blended, picture, keep)
-    return blended, mask
+    if options.method == "multi-band":
+        blended = blend_bands(picture, changed, mask)
+    elif options.method == "seamless":
+        blended = blend_seamless(picture, changed, mask)
+    else:
+        blended = torch.lerp(picture, changed, mask)
+    blended = blended.clamp(-1.0, 1.0)
+    # Multi-band blending changes pixels beyond the mask.
+    return blended if keep is None else torch.lerp(blended, picture, keep), mask
 
 
 def _box(mask: torch.Tensor, options: BlendOptions) -> tuple[slice, slice, slice, slice]:
-    """The part of the pictures that blending under this mask can change."""
+    """Region of the pictures that a blend under this mask can change."""
     rows, columns = (mask.amax((0, 1, axis)).nonzero().flatten().tolist() for axis in (3, 2))
-    # A Gaussian ends after three standard deviations, which are half of `feather` each.
+    # Three standard deviations of half of `feather` each.
     margin = max(options.grow, 0) + math.ceil(1.5 * options.feather) + _REACH
     top, bottom = max(rows[0] - margin, 0), rows[-1] + 1 + margin
     left, right = max(columns[0] - margin, 0), columns[-1] + 1 + margin
@@ -134,33 +146,35 @@ def blend_frames(
     on_frame: Callable[[int], None] = lambda frame: None,
     device: torch.device | str | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Blend a batch frame by frame, with memory for one frame beyond the result.
+    """Blend a batch in ComfyUI's layout frame by frame, with memory for one frame beyond the result.
 
     Args:
-        target, changed: (B, H, W, 3 or 4) float 0..1; `changed` may be a single frame for all. The target's fourth
-            channel stays as it is, the other's counts for nothing.
-        mask: (B, h, w) float 0..1 of any size, or one for all; resized to the frames.
-        keep: like `mask`.
-        on_frame: called before each frame; what it raises ends the run.
-        device: where the result lies; by default where the target lies.
+        target: (B, H, W, 3 or 4) float, 0..1; a fourth channel is copied to the result.
+        changed: (B or 1, H, W, 3 or 4) float, 0..1; a fourth channel is ignored.
+        mask: (B or 1, h, w) float, 0..1, resized to the frames.
+        options: How to blend.
+        keep: (B or 1, h, w) float, 0..1, see `blend_with_mask`.
+        on_frame: Called with each frame's number before it is blended; an exception ends the run.
+        device: Device of the result; by default the target's.
 
     Returns:
-        frames (B, H, W, C) and the masks as used (B, H, W), float32.
+        Frames (B, H, W, C) and the masks (B, H, W) as `blend_with_mask` returns them, float32.
 
     Raises:
-        StyleSwapError: no frames, frames of different sizes, or counts that do not go together.
+        StyleSwapError: No frames, frames of different sizes, or batches whose lengths do not fit.
     """
     _check_frames(target, changed, mask, keep)
     images = torch.empty(target.shape, dtype=torch.float32, device=device or target.device)
     masks = torch.empty(target.shape[:3], dtype=torch.float32, device=images.device)
-    size = tuple(target.shape[1:3])
+    size = target.shape[1:3]
     for frame in range(len(target)):
         on_frame(frame)
-        own, other = (repair(x[min(frame, len(x) - 1)][None])[0] for x in (target, changed))
-        weight, kept = (_mask_of(x, frame, size) for x in (mask, keep))
+        own, other = (repair(_row(frames, frame))[0] for frames in (target, changed))
+        weight = _mask_of(mask, frame, size)
+        kept = None if keep is None else _mask_of(keep, frame, size)
         before = bhwc_to_bchw(own[..., :3])
         after, used = blend_with_mask(before, bhwc_to_bchw(other[..., :3]), weight, options, kept)
-        # Untouched pixels keep their own values: conversion there and back would cost the last bit.
+        # Converting unchanged pixels back and forth would change their last bit.
         same = (after == before).all(1)[..., None]
         images[frame, ..., :3] = torch.where(same, own[..., :3], bchw_to_bhwc(after))[0].to(images.device)
         images[frame, ..., 3:] = own[0, ..., 3:].to(images.device)
@@ -168,11 +182,15 @@ def blend_frames(
     return images, masks
 
 
-def _mask_of(masks: torch.Tensor | None, frame: int, size: tuple[int, int]) -> torch.Tensor | None:
-    """(1, 1, *size) of a frame."""
-    if masks is None:
-        return None
-    return resize_mask(repair(masks[min(frame, len(masks) - 1)][None, None])[0], size)
+def _row(batch: torch.Tensor, frame: int) -> torch.Tensor:
+    """Row of a frame, (1, ...); a batch of one serves all frames."""
+    row = min(frame, len(batch) - 1)
+    return batch[row : row + 1]
+
+
+def _mask_of(masks: torch.Tensor, frame: int, size: Sequence[int]) -> torch.Tensor:
+    """A frame's mask, (1, 1, *size)."""
+    return resize_mask(repair(_row(masks, frame)[None])[0], size)
 
 
 def _check_frames(target: torch.Tensor, changed: torch.Tensor, mask: torch.Tensor, keep: torch.Tensor | None) -> None:
@@ -184,7 +202,8 @@ def _check_frames(target: torch.Tensor, changed: torch.Tensor, mask: torch.Tenso
     if changed.shape[1:3] != target.shape[1:3]:
         sizes = [f"{frames.shape[2]} x {frames.shape[1]}" for frames in (target, changed)]
         raise StyleSwapError(
-            f"expected pictures of one size, the target has {sizes[0]}, the swapped pictures {sizes[1]}; scale one of them"
+            f"expected pictures of one size, got a target of {sizes[0]} and swapped pictures of {sizes[1]};"
+            " scale one of them"
         )
     for name, given in (("swapped pictures", changed), ("masks", mask), ("keep masks", keep)):
         if given is None:
@@ -193,13 +212,13 @@ def _check_frames(target: torch.Tensor, changed: torch.Tensor, mask: torch.Tenso
             raise StyleSwapError(f"expected {name} (B, H, W), got {tuple(given.shape)}")
         if len(given) not in (1, len(target)):
             raise StyleSwapError(
-                f"expected one of the {name} for all {len(target)} target frames or one for each, got {len(given)};"
-                " make the batches equally long"
+                f"expected as many {name} as target frames ({len(target)}), or one for all, got {len(given)}; make the"
+                " batches equally long"
             )
 
 
 def blend_bands(target: torch.Tensor, changed: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Multi-band blending: each octave of detail is blended under a mask of its own softness."""
+    """Multi-band blending: each octave of detail is blended under the mask blurred to that octave."""
     small_target, small_changed, small_mask = target, changed, mask
     bands, sizes = [], []
     for _ in range(_BANDS):
@@ -220,20 +239,20 @@ def blend_bands(target: torch.Tensor, changed: torch.Tensor, mask: torch.Tensor)
 
 
 def blend_seamless(target: torch.Tensor, changed: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Poisson blending: the difference at the mask's rim is spread smoothly over the inside and taken away there."""
-    outside = mask < _RIM
+    """Poisson blending: add the difference at the mask's outline, interpolated smoothly over the inside."""
+    outside = mask < _OUTSIDE
     membrane = harmonic_fill(target - changed, outside)
     return torch.lerp(target, changed + membrane, mask)
 
 
 def harmonic_fill(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Continue known values smoothly over unknown pixels: there each becomes the mean of its four neighbors.
+    """Fill unknown pixels by Laplace's equation: each becomes the mean of its four neighbors.
 
-    Solved from coarse to fine, with a few relaxation steps on each level; at the picture's border the slope is zero.
+    Solved from coarse to fine with a few relaxation steps per level, with zero slope at the picture's border.
 
     Args:
         values: (B, C, H, W).
-        known: (B, 1, H, W) bool; must be true somewhere in each row, or the row becomes 0.
+        known: (B, 1, H, W) bool; a picture without known pixels becomes 0.
 
     Returns:
         (B, C, H, W), equal to `values` where known.
@@ -253,9 +272,9 @@ def harmonic_fill(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
 
 
 def _half(x: torch.Tensor) -> torch.Tensor:
-    """Blurred and reduced; a pixel pair's center lies between the two, where `_resized` looks for it."""
+    """Blurred and halved; an output pixel lies between its two input pixels, as `_resized` assumes."""
     return F.avg_pool2d(gaussian_blur2d(x, (5, 5), (1.0, 1.0)), 2, ceil_mode=True, count_include_pad=False)
 
 
-def _resized(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+def _resized(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)

@@ -1,10 +1,9 @@
-"""The pixels of one picture in the form in which it came: regions are read and written, the rest is never converted."""
-
-from __future__ import annotations
+"""Pixels of one picture in their original form: regions are read and written, and the rest is never converted."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -18,11 +17,11 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class NodeFrame:
-    """A frame as graph user interfaces have them, and the place of the swapped one.
+    """A frame in the layout of node graphs, with the memory that receives the swapped frame.
 
     Attributes:
-        pixels: (H, W, 3) float32 0..1 on the CPU; not written to.
-        result: likewise, of the same values at first; may be part of a larger tensor.
+        pixels: (H, W, 3) float32, 0..1, on the CPU; not written to.
+        result: The same form and initially the same values; may be a view of a larger tensor.
     """
 
     pixels: torch.Tensor
@@ -32,66 +31,97 @@ class NodeFrame:
 Picture = np.ndarray | torch.Tensor | NodeFrame
 """(H, W, 3) uint8 RGB, (3, H, W) float -1..1, or a node's frame."""
 
+Values = TypeVar("Values", np.ndarray, torch.Tensor)
 
-class Pixels(ABC):
-    """One picture's pixels.
+
+class Pixels(ABC, Generic[Values]):
+    """Access to the pixels of one picture.
 
     Attributes:
-        values: as they came.
+        values: The picture in its original form.
     """
 
-    def __init__(self, values: np.ndarray | torch.Tensor) -> None:
-        self.values = values
+    def __init__(self, values: Values) -> None:
+        self.values: Values = values
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width)."""
-        return tuple(self.values.shape[:2])
+        height, width = self.values.shape[:2]
+        return height, width
 
-    def region(self, box: Box) -> np.ndarray | torch.Tensor:
-        """A view of the pixels in a box."""
-        x0, y0, x1, y1 = box
-        return self.values[y0:y1, x0:x1]
+    @abstractmethod
+    def copy(self) -> "Pixels[Values]":
+        """A picture of the same values in separate memory."""
+
+    @abstractmethod
+    def region(self, box: Box) -> torch.Tensor:
+        """The pixels in a box in their original form, as `floats` takes them."""
 
     @staticmethod
     @abstractmethod
-    def floats(regions: Sequence, device: torch.device | str) -> torch.Tensor:
-        """Regions of one size as (N, 3, h, w) float32 -1..1 on `device`."""
+    def floats(regions: Sequence[torch.Tensor], device: torch.device | str) -> torch.Tensor:
+        """Regions of one size as (N, 3, h, w) float32, -1..1, on `device`."""
 
     @abstractmethod
     def blend(self, box: Box, color: torch.Tensor, weight: torch.Tensor) -> None:
-        """Mix color (3, h, w) -1..1 into a box by weight (1, h, w) 0..1; where that is 0, values stay to the last bit."""
+        """Blend into a box, in place.
+
+        Args:
+            box: The region.
+            color: (3, h, w) float32, -1..1, on the CPU.
+            weight: (1, h, w), 0..1; where it is 0, pixels keep their exact values.
+        """
 
     @abstractmethod
     def uint8(self) -> np.ndarray:
-        """(H, W, 3) uint8; the very picture where it is that already."""
+        """(H, W, 3) uint8; `values` itself if it has that form."""
 
 
-class Uint8Pixels(Pixels):
+AnyPixels = Pixels[np.ndarray] | Pixels[torch.Tensor]
+
+
+class Uint8Pixels(Pixels[np.ndarray]):
     """(H, W, 3) uint8."""
 
+    def copy(self) -> "Uint8Pixels":
+        """See `Pixels`."""
+        return Uint8Pixels(self.values.copy())
+
+    def region(self, box: Box) -> torch.Tensor:
+        """See `Pixels`."""
+        x0, y0, x1, y1 = box
+        # A copy, since torch accepts neither read-only memory nor negative strides, as in `bgr[..., ::-1]`.
+        return torch.from_numpy(self.values[y0:y1, x0:x1].copy())
+
     @staticmethod
-    def floats(regions: Sequence[np.ndarray], device: torch.device | str) -> torch.Tensor:
-        """See `Pixels`; bytes travel to the device before they become floats."""
-        return from_uint8(torch.from_numpy(np.stack(regions)).to(device))
+    def floats(regions: Sequence[torch.Tensor], device: torch.device | str) -> torch.Tensor:
+        """See `Pixels`; moved to the device as uint8, a quarter of the bytes."""
+        return from_uint8(torch.stack(list(regions)).to(device))
 
     def blend(self, box: Box, color: torch.Tensor, weight: torch.Tensor) -> None:
         """See `Pixels`."""
-        region = self.region(box)
-        region[:] = to_uint8(torch.lerp(self.floats([region], "cpu"), color, weight))[0]
+        x0, y0, x1, y1 = box
+        before = self.floats([self.region(box)], "cpu")
+        self.values[y0:y1, x0:x1] = to_uint8(torch.lerp(before, color, weight))[0]
 
     def uint8(self) -> np.ndarray:
         """See `Pixels`."""
         return self.values
 
 
-class CorePixels(Pixels):
-    """(3, H, W) float -1..1."""
+class CorePixels(Pixels[torch.Tensor]):
+    """(3, H, W) float, -1..1."""
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width)."""
-        return tuple(self.values.shape[1:])
+        """See `Pixels`."""
+        height, width = self.values.shape[1:]
+        return height, width
+
+    def copy(self) -> "CorePixels":
+        """See `Pixels`."""
+        return CorePixels(self.values.clone())
 
     def region(self, box: Box) -> torch.Tensor:
         """See `Pixels`."""
@@ -113,8 +143,17 @@ class CorePixels(Pixels):
         return to_uint8(self.values[None])[0]
 
 
-class NodePixels(Pixels):
-    """(H, W, 3) float32 0..1 on the CPU."""
+class NodePixels(Pixels[torch.Tensor]):
+    """(H, W, 3) float32, 0..1, on the CPU."""
+
+    def copy(self) -> "NodePixels":
+        """See `Pixels`."""
+        return NodePixels(self.values.clone())
+
+    def region(self, box: Box) -> torch.Tensor:
+        """See `Pixels`."""
+        x0, y0, x1, y1 = box
+        return self.values[y0:y1, x0:x1]
 
     @staticmethod
     def floats(regions: Sequence[torch.Tensor], device: torch.device | str) -> torch.Tensor:
@@ -129,14 +168,19 @@ class NodePixels(Pixels):
 
     def uint8(self) -> np.ndarray:
         """See `Pixels`."""
-        # In a single pass; several would take as long as finding the faces. ComfyUI does not bring cv2, face analyses do.
+        # One pass over the frame; several take as long as detecting its faces. Imported here because ComfyUI does not
+        # install OpenCV; whatever asks for uint8 pixels needs it anyway.
         import cv2
 
         return cv2.convertScaleAbs(np.ascontiguousarray(self.values.numpy()), alpha=255.0)
 
 
-def pixels_of(picture: Picture) -> Pixels:
-    """The pixels of a picture, the target's of a node's frame; StyleSwapError for what is no picture."""
+def pixels_of(picture: Picture) -> AnyPixels:
+    """The pixels of a picture, of a node's frame those of the target.
+
+    Raises:
+        StyleSwapError: Not a picture.
+    """
     if isinstance(picture, NodeFrame):
         return NodePixels(picture.pixels)
     if isinstance(picture, np.ndarray):
@@ -144,19 +188,15 @@ def pixels_of(picture: Picture) -> Pixels:
             return Uint8Pixels(picture)
     elif picture.is_floating_point() and picture.ndim == 3 and picture.shape[0] == 3:
         return CorePixels(picture.detach())
-    raise unfit(picture)
-
-
-def result_pixels(picture: Picture) -> Pixels:
-    """Where the swapped picture grows: the place that a node's frame names, for others a copy."""
-    if isinstance(picture, NodeFrame):
-        return NodePixels(picture.result)
-    pixels = pixels_of(picture)
-    return type(pixels)(pixels.values.copy() if isinstance(picture, np.ndarray) else pixels.values.clone())
-
-
-def unfit(target: np.ndarray | torch.Tensor) -> StyleSwapError:
-    """The error for what is no picture."""
-    return StyleSwapError(
-        f"expected a target (H, W, 3) uint8 or (B, 3, H, W) float, got {target.dtype} {tuple(target.shape)}"
+    raise StyleSwapError(
+        f"expected a target (H, W, 3) uint8 or (3, H, W) float, got {picture.dtype} {tuple(picture.shape)}"
     )
+
+
+def result_pixels(picture: Picture) -> AnyPixels:
+    """The pixels that receive the swapped picture: a node frame's `result`, otherwise a copy.
+
+    Raises:
+        StyleSwapError: Not a picture.
+    """
+    return NodePixels(picture.result) if isinstance(picture, NodeFrame) else pixels_of(picture).copy()

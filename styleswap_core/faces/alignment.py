@@ -220,19 +220,6 @@ def _block_means(image: torch.Tensor, factor: int) -> torch.Tensor:
     return (columns + rows[..., ::factor]) * (1.0 / factor**2)
 
 
-def edge_window(size: int, border: float = 0.06) -> torch.Tensor:
-    """(1, 1, size, size) float32: 1 inside, falling smoothly to exactly 0 at the outermost pixels.
-
-    Args:
-        border: width of the fall, as a fraction of the side.
-    """
-    index = torch.arange(size, dtype=torch.float32)
-    distance = torch.minimum(index, size - 1 - index)
-    ramp = (distance / max(border * size, 1.0)).clamp(0.0, 1.0)
-    ramp = ramp * ramp * (3.0 - 2.0 * ramp)
-    return (ramp[:, None] * ramp[None, :])[None, None]
-
-
 def crop_box(
     matrix: torch.Tensor,
     crop_size: int,
@@ -262,72 +249,6 @@ def crop_box(
     extent = (high - low).clamp(min=1).amax(0)  # (2,)
     low = low.minimum(limit - extent)
     return torch.cat([low, low + extent], 1)
-
-
-def paste(
-    picture: torch.Tensor,
-    crop: torch.Tensor,
-    matrix: torch.Tensor,
-    mask: torch.Tensor | None = None,
-    border: float = 0.06,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Blend crops back into their pictures.
-
-    Whatever the mask says, the crop fades out toward its own border, so that its square never shows. Pixels outside
-    the crop's box in the picture, and those where the mask is 0, keep their exact values.
-
-    Args:
-        picture: (B, C, H, W) in -1..1.
-        crop: (B, C, S, S) in -1..1.
-        matrix: (B, 2, 3), picture -> crop, as the crop was taken with.
-        mask: (B, 1, S, S) 0..1, how much of the crop to show; None shows all of it.
-        border: width of the fade at the crop's border, as a fraction of its side.
-
-    Returns:
-        the picture (B, C, H, W), a new tensor, and the mask in picture coordinates (B, 1, H, W).
-    """
-    batch, _, height, width = picture.shape
-    if len(crop) != batch:
-        raise StyleSwapError(f"expected {batch} crops, one for each picture, got {len(crop)}")
-    boxes = crop_box(matrix, crop.shape[-1], (height, width))
-    extent = (int(boxes[0, 3] - boxes[0, 1]), int(boxes[0, 2] - boxes[0, 0]))
-    color, weight = paste_layers(crop, shift_origin(matrix, boxes[:, :2]), extent, mask, border)
-    result, full_mask = picture.clone(), picture.new_zeros(batch, 1, height, width)
-    for i, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
-        # lerp is exact at weights 0 and 1, `a + w (b - a)` is not.
-        result[i, :, y0:y1, x0:x1] = torch.lerp(picture[i, :, y0:y1, x0:x1], color[i], weight[i])
-        full_mask[i, :, y0:y1, x0:x1] = weight[i]
-    return result, full_mask
-
-
-def paste_layers(
-    crop: torch.Tensor,
-    matrix: torch.Tensor,
-    extent: tuple[int, int],
-    mask: torch.Tensor | None = None,
-    border: float = 0.06,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """What `paste` blends into boxes of a picture: lerp(box, color, weight).
-
-    Args:
-        crop, mask, border: as for `paste`.
-        matrix: (B, 2, 3), box -> crop.
-        extent: (height, width) of the boxes.
-
-    Returns:
-        color (B, C, height, width) in -1..1, weight (B, 1, height, width) in 0..1.
-    """
-    batch, _, size, width = crop.shape
-    if size != width or (mask is not None and (len(mask) != batch or mask.shape[2:] != crop.shape[2:])):
-        raise StyleSwapError(
-            f"expected square crops and masks of one size, got {tuple(crop.shape)} and "
-            f"{None if mask is None else tuple(mask.shape)}"
-        )
-    window = edge_window(size, border).to(crop).expand(batch, 1, size, size)
-    alpha = window if mask is None else window * mask.to(crop)
-    to_box = invert_affine(matrix)
-    color = warp(crop, to_box, extent, padding="border", mode="bicubic").clamp(-1.0, 1.0)
-    return color, warp(alpha, to_box, extent, padding="zeros").clamp(0.0, 1.0)
 
 
 def recognizer_points(size: int = RECOGNIZER_SIZE) -> torch.Tensor:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..compositing.blending import feather_mask, grow_mask, layer_for_mask
 from ..compositing.canvas import Canvas
+from ..compositing.mask_shaping import feather_mask, grow_mask, layer_for_mask
 from ..errors import StyleSwapError
 from ..faces.alignment import estimate_similarity, matrix_scale, template_points
 from ..faces.detected import DetectedFace, FaceAnalyzer

@@ -130,8 +130,18 @@ def test_values_out_of_range_are_clipped():
     [
         (torch.zeros(0, 8, 8, 3), torch.zeros(1, 8, 8, 3), torch.zeros(1, 8, 8), "at least one frame"),
         (torch.zeros(2, 8, 8, 3), torch.zeros(2, 8, 9, 3), torch.zeros(1, 8, 8), "8 x 8.*9 x 8"),
-        (torch.zeros(3, 8, 8, 3), torch.zeros(2, 8, 8, 3), torch.zeros(1, 8, 8), "3 target frames.*got 2"),
-        (torch.zeros(3, 8, 8, 3), torch.zeros(3, 8, 8, 3), torch.zeros(2, 8, 8), "masks for all 3"),
+        (
+            torch.zeros(3, 8, 8, 3),
+            torch.zeros(2, 8, 8, 3),
+            torch.zeros(1, 8, 8),
+            "as many swapped pictures as target frames .3.*got 2",
+        ),
+        (
+            torch.zeros(3, 8, 8, 3),
+            torch.zeros(3, 8, 8, 3),
+            torch.zeros(2, 8, 8),
+            "as many masks as target frames .3.*got 2",
+        ),
         (torch.zeros(3, 8, 8, 3), torch.zeros(3, 8, 8, 3), torch.zeros(8, 8), "masks .B, H, W."),
     ],
 )

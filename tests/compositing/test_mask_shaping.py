@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from styleswap_core.compositing.blending import (
-    fade_at_border,
+from styleswap_core.compositing.mask_shaping import (
     feather_mask,
     grow_mask,
     layer_for_mask,
@@ -57,13 +56,6 @@ def test_resizing_keeps_the_share():
     assert resize_mask(square(), 64) is not None
     assert float(resize_mask(square(), 16).mean()) == pytest.approx(1 / 16, abs=1e-3)
     assert resize_mask(square(), (20, 30)).shape == (1, 1, 20, 30)
-
-
-def test_fading_reaches_zero_at_the_border():
-    faded = fade_at_border(torch.ones(1, 1, 64, 64))
-    assert faded[..., 0].max() == 0 and faded[0, 0, 32, 32] == 1
-    with pytest.raises(StyleSwapError, match="square"):
-        fade_at_border(torch.ones(1, 1, 64, 32))
 
 
 def test_layer_for_mask_gives_the_stated_blend():
