@@ -112,11 +112,11 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prepare; 0, or 2 if no picture is left."""
     from ..preparation.preparation_report import REPORT, warnings
-    from ..preparation.preparation_settings import Settings
+    from ..preparation.preparation_settings import PreparationSettings
     from ..preparation.prepare import prepare
     from .swap_setup import say
 
-    settings = Settings(
+    settings = PreparationSettings(
         size=args.size,
         template=args.template,
         pack=args.pack,

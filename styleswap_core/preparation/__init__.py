@@ -1,6 +1,6 @@
-"""Training data from pictures and videos of people: aligned crops, masks and embeddings in tar shards.
+"""Preparation of training data: pictures and videos of people become aligned crops, masks and embeddings in tar shards.
 
-Data runs one way: `inputs` (what lies in the folder) -> `examine` (one picture -> its faces, in worker processes) ->
-`prepare` (duplicates, order, journal) -> `shards` (files) -> `people` (who is whom) -> `report`. What is read back for
-training is `prepared_set`.
+Data flows in one direction: `input_files` (what the folder contains) -> `examine` (one picture to its faces, in worker
+processes) -> `prepare` (duplicates, order, journal) -> `shards` (files) -> `people` (who is whom) ->
+`preparation_report`. `prepared_set` reads the result for training.
 """

@@ -1,4 +1,4 @@
-"""One picture -> its usable faces, and why the others are not. Runs in worker processes; holds no state."""
+"""Examination of one picture: its usable faces, and why the others are not. Runs in worker processes, without state."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,10 +26,10 @@ from ..faces.packs import find_pack
 from ..io.images import from_uint8, load_image, to_uint8
 from .face_masks import mask_from_landmarks, mask_from_points
 from .face_parsing import FaceParser
-from .face_quality import Quality, blur, fault, outside_share
+from .face_quality import Quality, blur, outside_share, quality_problem
 from .hashing import perceptual_hash
-from .head import fit_head
-from .preparation_settings import Settings
+from .head import HeadFit, fit_head
+from .preparation_settings import PreparationSettings
 
 _DETECTOR_THRESHOLD = 0.5
 _THUMBNAIL_SIDE = 96
@@ -37,22 +37,41 @@ _THUMBNAIL_SIDE = 96
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A face to train on: encoded crop and mask, embedding (512,) float32, and what is known about it."""
+    """A face to train on.
+
+    Attributes:
+        face: Index of the face in its picture.
+        image: The encoded crop.
+        mask: The face mask, encoded as PNG.
+        id_embedding: (512,) float32.
+        hash: Perceptual hash of the crop, 64 bits.
+        points: (5, 2), pixels of the crop.
+        box: (4,), pixels of the picture.
+        quality: What the filters judged.
+        thumbnail: A small JPEG of the crop.
+    """
 
     face: int
     image: bytes
     mask: bytes
     id_embedding: np.ndarray
     hash: int
-    points: np.ndarray  # (5, 2) crop px
-    box: np.ndarray  # (4,) px of the picture
+    points: np.ndarray
+    box: np.ndarray
     quality: Quality
     thumbnail: bytes
 
 
 @dataclass(frozen=True)
 class Drop:
-    """What is left out: the reason's name, a sentence, and a small JPEG where there is something to see."""
+    """A picture or face that is left out.
+
+    Attributes:
+        reason: Short name of the reason, a key of `preparation_report.EXPLANATIONS`.
+        sentence: The reason in this case; continues a sentence that begins with the file's name.
+        face: Index of the face; -1 for a whole picture.
+        thumbnail: A small JPEG, if there is something to see.
+    """
 
     reason: str
     sentence: str
@@ -61,8 +80,8 @@ class Drop:
 
 
 @dataclass
-class Outcome:
-    """What came of one picture; `notes` are sentences about a picture that is used all the same."""
+class Findings:
+    """Result of examining one picture; `notes` are remarks about a picture that is used nonetheless."""
 
     samples: list[Sample] = field(default_factory=list)
     drops: list[Drop] = field(default_factory=list)
@@ -70,13 +89,13 @@ class Outcome:
 
 
 class Examiner:
-    """The models that a worker needs, loaded once.
+    """The models of a worker, loaded once.
 
     Raises:
-        StyleSwapError: a model is missing or damaged, or the pack has no recognizer.
+        StyleSwapError: A model is missing or damaged, or the pack has no recognizer.
     """
 
-    def __init__(self, settings: Settings, threads: int = 1, allow_download: bool = False) -> None:
+    def __init__(self, settings: PreparationSettings, threads: int = 1, allow_download: bool = False) -> None:
         self.settings = settings
         threshold = min(_DETECTOR_THRESHOLD, settings.min_score)
         pack = settings.pack or None
@@ -89,46 +108,49 @@ class Examiner:
 
     @property
     def mask_origin(self) -> str:
-        """What masks are made from."""
+        """What masks are made from, as the journal and the manifest state it."""
         if self._parser is not None:
             return f"parsing model {self._parser.path.name}"
         return f"landmarks of {self._landmarks.name}" if self._landmarks else "five points and colors"
 
-    def file(self, path: Path) -> Outcome:
+    def examine_file(self, path: Path) -> Findings:
         """Read a picture file and examine it."""
-        outcome = Outcome()
+        findings = Findings()
         try:
             if path.stat().st_size == 0:
                 raise StyleSwapError("is empty (0 bytes)")
             picture = load_image(path)
         except StyleSwapError as error:
-            # Sentences go behind the file's name, which load_image's begin with or hold.
+            # The sentence follows the file's name, which load_image's messages begin with or contain.
             sentence = str(error).replace(f"{path} ", "", 1).replace(str(path), "it")
-            outcome.drops.append(Drop("unreadable", sentence))
-            return outcome
+            findings.drops.append(Drop("unreadable", sentence))
+            return findings
         except OSError as error:
-            outcome.drops.append(Drop("unreadable", f"cannot be read ({error.strerror})"))
-            return outcome
+            findings.drops.append(Drop("unreadable", f"cannot be read ({error.strerror})"))
+            return findings
         count = _animation_frames(path)
         if count > 1:
-            outcome.notes.append(f"is an animation of {count} frames; the first is used")
-        return self.picture(picture, outcome)
+            findings.notes.append(f"is an animation of {count} frames; only the first is used")
+        self._examine(picture, findings)
+        return findings
 
-    def picture(self, picture: np.ndarray, outcome: Outcome | None = None) -> Outcome:
-        """Examine (H, W, 3) uint8 RGB, adding to `outcome`."""
-        outcome = outcome or Outcome()
-        # Without embeddings: faces that the filters drop need none.
+    def examine_picture(self, picture: np.ndarray) -> Findings:
+        """Examine a picture (H, W, 3) uint8 RGB."""
+        findings = Findings()
+        self._examine(picture, findings)
+        return findings
+
+    def _examine(self, picture: np.ndarray, findings: Findings) -> None:
+        # Without embeddings, which faces that the filters drop do not need.
         faces = self.analyzer.detect(picture, "left-right", embed=False)
         if not faces:
-            outcome.drops.append(Drop("no face", "no face was found", thumbnail=_thumbnail(picture)))
-            return outcome
-        # A person's folder may show others behind them.
-        chosen = select_faces(faces, "largest" if self.settings.people == "folders" else "all")
-        for face in chosen:
-            self._examine_face(picture, face, outcome)
-        return outcome
+            findings.drops.append(Drop("no face", "no face was found", thumbnail=_thumbnail(picture)))
+            return
+        # The pictures in a person's folder may show others in the background.
+        for face in select_faces(faces, "largest" if self.settings.people == "folders" else "all"):
+            self._examine_face(picture, face, findings)
 
-    def _examine_face(self, picture: np.ndarray, face: DetectedFace, outcome: Outcome) -> None:
+    def _examine_face(self, picture: np.ndarray, face: DetectedFace, findings: Findings) -> None:
         settings, size = self.settings, self.settings.size
         points = torch.from_numpy(face.points)[None]
         matrix = estimate_similarity(points, self._template)
@@ -147,26 +169,32 @@ class Examiner:
             roll=in_picture.roll,
             blur=blur(crop, mask),
         )
-        problem = fault(quality, settings)
+        problem = quality_problem(quality, settings)
         if problem:
-            outcome.drops.append(Drop(*problem, face=face.index, thumbnail=_thumbnail(crop)))
+            findings.drops.append(Drop(*problem, face=face.index, thumbnail=_thumbnail(crop)))
             return
-        outcome.samples.append(
+        findings.samples.append(
             Sample(
-                face.index,
-                _encode_crop(crop, settings.image_format),
-                _encode(".png", mask, []),
-                self.analyzer.embed(picture, face.points),
-                perceptual_hash(crop),
-                crop_points,
-                face.box,
-                quality,
-                _thumbnail(crop),
+                face=face.index,
+                image=_encode_crop(crop, settings.image_format),
+                mask=_encode(".png", mask, []),
+                id_embedding=self.analyzer.embed(picture, face.points),
+                hash=perceptual_hash(crop),
+                points=crop_points,
+                box=face.box,
+                quality=quality,
+                thumbnail=_thumbnail(crop),
             )
         )
 
     def _mask(
-        self, picture: np.ndarray, face: DetectedFace, matrix: torch.Tensor, crop: np.ndarray, points: np.ndarray, head
+        self,
+        picture: np.ndarray,
+        face: DetectedFace,
+        matrix: torch.Tensor,
+        crop: np.ndarray,
+        points: np.ndarray,
+        head: HeadFit,
     ) -> np.ndarray:
         if self._parser is not None:
             return self._parser.mask(crop)
@@ -177,11 +205,11 @@ class Examiner:
 
 
 def _cut(picture: np.ndarray, matrix: torch.Tensor, size: int) -> np.ndarray:
-    """The crop (size, size, 3) uint8, from the part of the picture that it needs alone."""
+    """The crop (size, size, 3) uint8; only the part of the picture that it needs is converted."""
     margin = 2 + int(2 / float(matrix_scale(matrix)[0]))
     box = crop_box(matrix, size, picture.shape[:2], margin)
     x0, y0, x1, y1 = box[0].tolist()
-    part = from_uint8(np.array(picture[y0:y1, x0:x1]))  # a copy: pictures from files are read-only
+    part = from_uint8(np.array(picture[y0:y1, x0:x1]))  # a copy, since pictures from files are read-only
     return to_uint8(warp(part, shift_origin(matrix, box[:, :2]), size))[0]
 
 
@@ -202,6 +230,6 @@ def _encode(suffix: str, picture: np.ndarray, options: list[int]) -> bytes:
 
 
 def _animation_frames(path: Path) -> int:
-    """Frames of an animated GIF, PNG or WebP; 1 for anything else (other formats keep previews there)."""
+    """Number of frames of an animated GIF, PNG or WebP; 1 for other formats, whose extra frames are previews."""
     with Image.open(path) as opened:
         return getattr(opened, "n_frames", 1) if opened.format in ("GIF", "PNG", "WEBP") else 1

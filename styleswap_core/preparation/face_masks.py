@@ -1,23 +1,23 @@
-"""The face mask of an aligned crop: from a parsing model, from dense landmarks, or from five points and colors."""
+"""Face masks of aligned crops, made from dense landmarks, or from five points and the crop's colors."""
 
 import cv2
 import numpy as np
 
 from .head import CORE, FACE, SURROUNDINGS, HeadFit
 
-# Landmarks end at the brows. The forehead goes on upwards by this share of the distance between eyes and mouth.
+# Landmarks end at the brows; the forehead continues upward by this share of the distance between eyes and mouth.
 _FOREHEAD = 0.55
 _WORKING_SIDE = 96
-_SHIFT = 4  # polygons are drawn at sixteenths of a pixel
+_SHIFT = 4  # fractional bits of polygon coordinates: sixteenths of a pixel
 
 
 def mask_from_landmarks(landmarks: np.ndarray, points: np.ndarray, size: int) -> np.ndarray:
-    """The hull of dense landmarks with a forehead above.
+    """Convex hull of dense landmarks, extended by a forehead.
 
     Args:
-        landmarks: (N, 2) crop px, the outline from ear to ear among them.
-        points: (5, 2) crop px.
-        size: of the crop.
+        landmarks: (N, 2), pixels of the crop; they include the outline from ear to ear.
+        points: (5, 2), pixels of the crop.
+        size: Size of the crop.
 
     Returns:
         (size, size) uint8, 255 inside.
@@ -25,19 +25,20 @@ def mask_from_landmarks(landmarks: np.ndarray, points: np.ndarray, size: int) ->
     eyes, mouth = points[:2].mean(0), points[3:].mean(0)
     up = eyes - mouth
     above = landmarks[(landmarks - eyes) @ up > 0]
-    # Raised points come closer together, as a forehead is round.
+    # Raised points move closer together, since a forehead is round.
     raised = above + _FOREHEAD * up + 0.15 * (eyes - above)
     return _filled(np.concatenate([landmarks, raised]), size)
 
 
 def mask_from_points(crop: np.ndarray, head: HeadFit) -> np.ndarray:
-    """The outline of an average head, moved to where the colors change between surely face and surely not.
+    """Outline of an average head, refined by GrabCut (Rother et al., SIGGRAPH 2004).
 
-    (GrabCut: Rother et al., SIGGRAPH 2004.) Where that finds no clear border, the average outline stays.
+    The outline moves to where colors change between what is certainly face and what is certainly not. Without a clear
+    border, the average outline is the result.
 
     Args:
         crop: (S, S, 3) uint8 RGB.
-        head: fitted in the crop.
+        head: Fitted in the crop.
 
     Returns:
         (S, S) uint8, 255 on the face.
@@ -51,12 +52,14 @@ def mask_from_points(crop: np.ndarray, head: HeadFit) -> np.ndarray:
         return _filled(head.outline(FACE), size)
     method = cv2.INTER_AREA if size > side else cv2.INTER_LINEAR
     small = cv2.cvtColor(cv2.resize(crop, (side, side), interpolation=method), cv2.COLOR_RGB2BGR)
-    cv2.setRNGSeed(0)  # its clustering draws random numbers, and a crop shall have one mask
-    cv2.grabCut(small, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 1, cv2.GC_INIT_WITH_MASK)
+    cv2.setRNGSeed(0)  # GrabCut clusters with random numbers, and masks have to be reproducible
+    rectangle = (0, 0, side, side)  # ignored: the labels give the start
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(small, labels, rectangle, *models, 1, cv2.GC_INIT_WITH_MASK)
     found = _largest_part(np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8))
     if not 0.75 < found.sum() / max(1, face.sum()) < 1.5:
         return _filled(head.outline(FACE), size)
-    # Enlarged smoothly, and cut again half way: an edge of about a pixel.
+    # Enlarged smoothly and thresholded again, for an edge about a pixel wide.
     smooth = cv2.resize(
         cv2.GaussianBlur(found.astype(np.float32), (0, 0), 1.0), (size, size), interpolation=cv2.INTER_CUBIC
     )
@@ -65,7 +68,7 @@ def mask_from_points(crop: np.ndarray, head: HeadFit) -> np.ndarray:
 
 
 def _largest_part(mask: np.ndarray) -> np.ndarray:
-    """The largest connected part of a uint8 mask, its holes filled."""
+    """The largest connected part of a uint8 mask, with its holes filled."""
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = np.zeros_like(mask)
@@ -75,9 +78,9 @@ def _largest_part(mask: np.ndarray) -> np.ndarray:
 
 
 def _filled(points: np.ndarray, size: int) -> np.ndarray:
-    """The convex hull of points (N, 2) px as a (size, size) uint8 mask with a smooth edge."""
+    """The convex hull of points (N, 2), in pixels, as a (size, size) uint8 mask with an antialiased edge."""
     mask = np.zeros((size, size), dtype=np.uint8)
-    # OpenCV has the first pixel's center at 0.
+    # In OpenCV, the center of the first pixel is at 0.
     hull = cv2.convexHull(np.float32(points) - 0.5)
     cv2.fillConvexPoly(mask, np.int32(np.rint(hull * (1 << _SHIFT))), 255, cv2.LINE_AA, _SHIFT)
     return mask

@@ -1,4 +1,4 @@
-"""How good the picture of a face is, and which faces are not worth training on."""
+"""Quality of the picture of a face, and the limits below which it is not worth training on."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,23 @@ import numpy as np
 import torch
 
 from ..faces.alignment import invert_affine, transform_points
-from .preparation_settings import Settings
+from .preparation_settings import PreparationSettings
 
 _BLUR_WINDOW = 9
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What the filters judge a face by.
+    """Measurements that the filters judge a face by.
 
     Attributes:
-        score: the detector's confidence, 0..1.
-        side: px of the picture along a side of the crop's square.
-        outside: share of that square beyond the picture.
-        yaw, pitch, roll: degrees.
-        blur: 0 (sharp) .. 1.
+        score: The detector's confidence, 0..1.
+        side: Side of the crop's square in pixels of the picture.
+        outside: Share of that square beyond the picture.
+        yaw: Degrees, see `HeadFit`.
+        pitch: Degrees.
+        roll: Degrees.
+        blur: 0 (sharp) to 1.
     """
 
     score: float
@@ -33,20 +35,20 @@ class Quality:
     blur: float
 
 
-def fault(quality: Quality, settings: Settings) -> tuple[str, str] | None:
-    """The first limit that a face fails, as (reason, one sentence), or None for a good one."""
+def quality_problem(quality: Quality, settings: PreparationSettings) -> tuple[str, str] | None:
+    """The first limit that a face fails, as (reason, sentence); None if it passes all."""
     if quality.score < settings.min_score:
-        return "unsure", f"the detector is {quality.score:.2f} sure, less than {settings.min_score}"
+        return "unsure", f"the detector's score is {quality.score:.2f}, less than {settings.min_score}"
     if quality.side < settings.min_side:
-        return "small", f"the face fills {quality.side:.0f} px, less than {settings.min_side}"
+        return "small", f"the crop's square is {quality.side:.0f} px wide, less than {settings.min_side}"
     if quality.outside > settings.max_outside:
         return (
             "cut off",
-            f"{quality.outside:.0%} of the crop lie beyond the picture, more than {settings.max_outside:.0%}",
+            f"{quality.outside:.0%} of the crop is outside the picture, more than {settings.max_outside:.0%}",
         )
     if abs(quality.yaw) > settings.max_yaw or abs(quality.pitch) > settings.max_pitch:
         return "turned away", (
-            f"yaw {quality.yaw:.0f} and pitch {quality.pitch:.0f} degrees, beyond "
+            f"yaw {quality.yaw:.0f} and pitch {quality.pitch:.0f} degrees, limits are "
             f"{settings.max_yaw:.0f} and {settings.max_pitch:.0f}"
         )
     if quality.blur > settings.max_blur:
@@ -55,14 +57,15 @@ def fault(quality: Quality, settings: Settings) -> tuple[str, str] | None:
 
 
 def blur(crop: np.ndarray, mask: np.ndarray) -> float:
-    """How blurred the face in a crop is: 0 (sharp) .. 1, without regard to contrast.
+    """Blur of the face in a crop, 0 (sharp) to 1, independent of contrast.
 
-    What a further blur takes from the differences of neighboring pixels is much in a sharp picture and little in a
-    blurred one (Crete et al., "The blur effect", 2007). The worse of both directions counts: motion blurs one.
+    Measured by how much an additional blur reduces the differences between neighboring pixels: much in a sharp picture,
+    little in a blurred one (Crete et al., "The blur effect", 2007). The worse of the two directions counts, since
+    motion blurs only one.
 
     Args:
         crop: (S, S, 3) uint8 RGB.
-        mask: (S, S) uint8; its bounding box is judged.
+        mask: (S, S) uint8; the measurement is limited to its bounding box.
     """
     x, y, width, height = cv2.boundingRect(mask)
     if min(width, height) < _BLUR_WINDOW:
@@ -79,11 +82,13 @@ def blur(crop: np.ndarray, mask: np.ndarray) -> float:
 
 
 def outside_share(matrix: torch.Tensor, size: int, width: int, height: int) -> float:
-    """Share of a crop that lies beyond its picture.
+    """Share of a crop outside its picture.
 
     Args:
-        matrix: (1, 2, 3), picture -> crop of `size` px.
-        width, height: of the picture, px.
+        matrix: (1, 2, 3), picture -> crop.
+        size: Size of the crop.
+        width: Width of the picture in pixels.
+        height: Height of the picture in pixels.
     """
     steps = (torch.arange(32, dtype=torch.float32) + 0.5) * (size / 32)
     grid = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1).reshape(1, -1, 2)

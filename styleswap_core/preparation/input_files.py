@@ -1,4 +1,4 @@
-"""What lies in the user's folder: every file below it once, in a stream, and what is wrong with the rest."""
+"""Files in the input folder: each one once, as a stream, along with everything that cannot be read."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..errors import StyleSwapError
 
-# By suffix, because a container says what it is only to a decoder. Everything else is tried as a picture.
+# Videos are recognized by suffix, since only a decoder can tell from the content. Other files are tried as pictures.
 VIDEO_SUFFIXES = (
     ".mp4",
     ".m4v",
@@ -30,73 +30,77 @@ VIDEO_SUFFIXES = (
 
 
 class FoundFile(NamedTuple):
-    """A file below the input folder: its path from there, and whether it is a video by its name."""
+    """A file: its path relative to the input folder, and whether its suffix is that of a video."""
 
     path: Path
     is_video: bool
 
 
 class Obstacle(NamedTuple):
-    """What cannot be entered or read, and why."""
+    """Something that cannot be entered or read, and why."""
 
     path: Path
     sentence: str
 
 
 def walk(folder: Path, excluded: Path) -> Iterator[FoundFile | Obstacle]:
-    """All files below a folder, each once; links are followed, and a folder that was seen already is an Obstacle.
+    """All files below a folder, each once, in the order of the file system.
 
-    Memory grows with the number of folders, not of files. The order is the file system's.
+    Links are followed; a folder that was visited before is an `Obstacle`. Memory grows with the number of folders, not
+    of files.
 
     Args:
-        excluded: a folder that is passed over, such as the output's.
+        folder: The input folder.
+        excluded: A folder that is skipped, such as the output's.
 
     Raises:
-        StyleSwapError: `folder` is none, or it is `excluded` itself.
+        StyleSwapError: `folder` is not a folder, or is `excluded` itself.
     """
     if not folder.is_dir():
-        raise StyleSwapError(f"expected a folder of pictures and videos, but {shown(folder)} is none; check the path")
+        raise StyleSwapError(
+            f"expected a folder of pictures and videos, but {printable(folder)} is not a folder; check the path"
+        )
     if folder.resolve() == excluded.resolve():
         raise StyleSwapError(
-            f"the result cannot lie in the folder of the pictures, {shown(folder)}; name another folder"
+            f"the result cannot be written into the folder of the pictures, {printable(folder)}; choose another folder"
         )
-    seen = {_file_id(excluded)} if excluded.is_dir() else set()
-    # Links wait until all real folders were seen, so that a folder is found under its own name.
-    waiting, links = [Path()], []
-    while waiting or links:
-        inner = waiting.pop() if waiting else links.pop()
+    visited = {_file_id(excluded)} if excluded.is_dir() else set()
+    # Links are followed last, so that a folder is listed under its real path.
+    folders, links = [Path()], list[Path]()
+    while folders or links:
+        inner = folders.pop() if folders else links.pop()
         try:
-            number = _file_id(folder / inner)
-            if number in seen:
+            file_id = _file_id(folder / inner)
+            if file_id in visited:
                 if (folder / inner).is_symlink():
-                    yield Obstacle(inner, "leads to a folder that is in the set already (a link or a loop)")
+                    yield Obstacle(inner, "links to a folder that was visited before (a duplicate or a loop)")
                 continue
-            seen.add(number)
+            visited.add(file_id)
             with os.scandir(folder / inner) as entries:
                 for entry in entries:
                     found = _classify(inner / entry.name, entry)
                     if isinstance(found, FoundFile | Obstacle):
                         yield found
                     else:
-                        (links if entry.is_symlink() else waiting).append(found)
+                        (links if entry.is_symlink() else folders).append(found)
         except OSError as error:
             yield Obstacle(inner, f"cannot be read ({error.strerror})")
 
 
-def _classify(path: Path, entry: os.DirEntry) -> FoundFile | Obstacle | Path:
-    """A file, what is wrong with it, or the path of a folder."""
+def _classify(path: Path, entry: os.DirEntry[str]) -> FoundFile | Obstacle | Path:
+    """A file, an obstacle, or the path of a folder."""
     try:
         if entry.is_dir():
             return path
         if entry.is_file():
             return FoundFile(path, path.suffix.lower() in VIDEO_SUFFIXES)
-    except OSError as error:  # a link that leads to itself
+    except OSError as error:  # a link to itself
         return Obstacle(path, f"cannot be read ({error.strerror})")
     return Obstacle(path, "is a broken link" if entry.is_symlink() else "is neither a file nor a folder")
 
 
-def shown(path: Path | str) -> str:
-    """A path in one line whatever its name holds: what cannot be printed is written as in Python."""
+def printable(path: Path | str) -> str:
+    """A path on one line; characters that cannot be printed are escaped as in Python."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
 
 

@@ -1,7 +1,7 @@
-"""What a preparation has done: one SQLite file, whose commits are the moments at which a killed run goes on.
+"""Journal of a preparation: an SQLite file whose commits are the points from which a killed run continues.
 
-It holds the inputs in their order, what was dropped and noted, and how far the files of the set are good. On disk, so
-that memory does not grow with the number of pictures.
+It stores the inputs in their order, what was dropped and noted, and how much of the set's files is valid. It is on
+disk, so that memory does not grow with the number of pictures.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ..errors import StyleSwapError
 
 _EXAMPLES = 12
-"""Thumbnails kept of each reason."""
+"""Maximum number of thumbnails per reason."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS values_ (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -29,7 +29,15 @@ CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, input INTEGER NOT NULL
 
 
 class Input(NamedTuple):
-    """A file of the set: `path` from the input folder as bytes, `person` the number of its first-level folder's name."""
+    """A file to examine.
+
+    Attributes:
+        id: Numbered from 1.
+        path: Relative to the input folder, as bytes.
+        is_video: Whether it is a video.
+        person: Number of its first-level folder.
+        frames: Expected number of frames; 1 for a picture.
+    """
 
     id: int
     path: bytes
@@ -39,7 +47,16 @@ class Input(NamedTuple):
 
 
 class Position(NamedTuple):
-    """How far a set is good: the next input and frame to do, the shard that is written, its good bytes, all pictures."""
+    """How far a set is complete.
+
+    Attributes:
+        input: Number of the next input.
+        frame: The next frame of that input.
+        shard: Number of the unfinished shard.
+        shard_bytes: Its valid bytes.
+        shard_rows: Its pictures.
+        rows: Pictures of all shards.
+    """
 
     input: int = 1
     frame: int = 0
@@ -50,7 +67,7 @@ class Position(NamedTuple):
 
 
 class DropRow(NamedTuple):
-    """One line about what was left out."""
+    """Record of something that was left out."""
 
     path: bytes
     frame: int
@@ -60,10 +77,10 @@ class DropRow(NamedTuple):
 
 
 class Journal:
-    """The journal of one folder, open for one process.
+    """The journal of one folder, open in one process.
 
     Raises:
-        StyleSwapError: another process works on the folder, or the file is damaged.
+        StyleSwapError: Another process has it open, or the file is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,13 +88,13 @@ class Journal:
             self._db = sqlite3.connect(path, timeout=0.2, isolation_level=None)
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("BEGIN EXCLUSIVE")  # kept from here on: a second process is refused
+            self._db.execute("BEGIN EXCLUSIVE")  # the lock stays until `close`
             for statement in _SCHEMA.split(";"):
                 self._db.execute(statement)
             self._db.execute("COMMIT")
         except sqlite3.OperationalError as error:
             raise StyleSwapError(
-                f"{path.parent} is in use by another `styleswap prepare` ({error}); wait for its end"
+                f"{path.parent} is in use by another `styleswap prepare` ({error}); wait until it ends"
             ) from error
         except sqlite3.DatabaseError as error:
             raise StyleSwapError(f"{path} is damaged ({error}); delete the folder and prepare it again") from error
@@ -86,15 +103,15 @@ class Journal:
         )
 
     def close(self) -> None:
-        """Let other processes at the folder."""
+        """Close the file and release the lock."""
         self._db.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All changes inside become good together, or none.
+        """Context in which either all changes are committed or none.
 
         Raises:
-            StyleSwapError: the disk is full, or failed.
+            StyleSwapError: The disk is full or failed.
         """
         self._db.execute("BEGIN")
         try:
@@ -102,35 +119,35 @@ class Journal:
             self._db.execute("COMMIT")
         except sqlite3.OperationalError as error:
             raise StyleSwapError(
-                f"cannot write the journal ({error}); make room, and run the same command again"
+                f"cannot write the journal ({error}); free disk space and run the same command again"
             ) from error
         finally:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
 
     def value(self, key: str) -> Any:
-        """A stored value, or None."""
+        """A stored JSON value; None if there is none."""
         row = self._db.execute("SELECT value FROM values_ WHERE key = ?", (key,)).fetchone()
         return json.loads(row[0]) if row else None
 
     def set_value(self, key: str, value: Any) -> None:
-        """Store a value that JSON can hold."""
+        """Store a JSON value."""
         self._db.execute("INSERT OR REPLACE INTO values_ VALUES (?, ?)", (key, json.dumps(value)))
 
     @property
     def position(self) -> Position:
-        """Where to go on."""
+        """The position of the last commit."""
         return Position(*(self.value("position") or Position()))
 
     def add_inputs(self, found: Iterable[tuple[bytes, bool, bytes, int]]) -> None:
-        """Append files (path, is video, person's name, frames) that are new, in order of their paths; in a transaction."""
-        # Sorted by SQLite, on disk: a folder may hold millions.
+        """Append new files (path, is video, person's name, frames) sorted by path; call it in a transaction."""
+        # SQLite sorts on disk, since a folder may contain millions of files.
         self._db.execute("CREATE TEMP TABLE found (path BLOB, video INTEGER, name BLOB, frames INTEGER)")
         self._db.executemany("INSERT INTO found VALUES (?, ?, ?, ?)", found)
         self._db.execute("INSERT OR IGNORE INTO people (name) SELECT DISTINCT name FROM found ORDER BY name")
         self._db.execute(
-            "INSERT OR IGNORE INTO inputs (path, video, person, frames) SELECT path, video, people.id, frames FROM found "
-            "JOIN people USING (name) ORDER BY path"
+            "INSERT OR IGNORE INTO inputs (path, video, person, frames) "
+            "SELECT path, video, people.id, frames FROM found JOIN people USING (name) ORDER BY path"
         )
         self._db.execute("DROP TABLE found")
 
@@ -139,37 +156,37 @@ class Journal:
         return self._db.execute("SELECT 1 FROM inputs WHERE path = ?", (path,)).fetchone() is not None
 
     def inputs(self, first: int) -> Iterator[Input]:
-        """The inputs from number `first` on, in order. Other statements may run meanwhile."""
+        """The inputs from number `first` on, in order; other statements may run in between."""
         while rows := self._db.execute("SELECT * FROM inputs WHERE id >= ? ORDER BY id LIMIT 256", (first,)).fetchall():
             yield from (Input(*row) for row in rows)
             first = rows[-1][0] + 1
 
     def input_person(self, number: int) -> int:
-        """The number of the folder that an input lies in."""
+        """Number of the first-level folder of an input."""
         return self._db.execute("SELECT person FROM inputs WHERE id = ?", (number,)).fetchone()[0]
 
     def frames_before(self, first: int | None = None) -> int:
-        """Pictures to look at before input `first`, videos by their frames; of all inputs without it."""
+        """Number of pictures and frames before input `first`; of all inputs if it is None."""
         where, values = ("WHERE id < ?", (first,)) if first is not None else ("", ())
         return self._db.execute(f"SELECT COALESCE(SUM(frames), 0) FROM inputs {where}", values).fetchone()[0]
 
     def person_names(self) -> dict[int, bytes]:
-        """Names of first-level folders by their number."""
+        """Names of first-level folders by number."""
         return dict(self._db.execute("SELECT id, name FROM people"))
 
     def forget_obstacles(self) -> None:
-        """Remove the lines of `add_obstacle`: each walk through the input folder tells them anew."""
+        """Delete the records of `add_obstacle`; every walk through the input folder adds them again."""
         self._db.execute("DELETE FROM drops WHERE input IS NULL")
 
     def add_obstacle(self, path: bytes, sentence: str) -> None:
-        """A line about something that never became an input."""
+        """Record something that is not an input."""
         self._db.execute(
             "INSERT INTO drops (path, frame, face, reason, sentence) VALUES (?, -1, -1, 'unreadable', ?)",
             (path, sentence),
         )
 
     def add_drop(self, number: int, frame: int, face: int, reason: str, sentence: str, thumbnail: bytes | None) -> None:
-        """A line about an input's picture or face; thumbnails are kept of the first few of each reason."""
+        """Record a dropped picture or face of an input; only the first thumbnails of each reason are stored."""
         if thumbnail is not None:
             self._examples[reason] = self._examples.get(reason, 0) + 1
             thumbnail = thumbnail if self._examples[reason] <= _EXAMPLES else None
@@ -179,19 +196,19 @@ class Journal:
         )
 
     def add_note(self, number: int, sentence: str) -> None:
-        """A line about an input that is used all the same."""
+        """Record a remark about an input that is used nonetheless."""
         self._db.execute("INSERT INTO notes (input, sentence) VALUES (?, ?)", (number, sentence))
 
     def counts(self) -> dict[str, int]:
-        """How often each reason occurred, most frequent first."""
+        """Number of drops by reason, most frequent first."""
         return dict(self._db.execute("SELECT reason, COUNT(*) FROM drops GROUP BY reason ORDER BY 2 DESC, 1"))
 
     def input_count(self, videos: bool) -> int:
-        """Number of videos, or of the other files."""
+        """Number of videos, or of all other inputs."""
         return self._db.execute("SELECT COUNT(*) FROM inputs WHERE video = ?", (int(videos),)).fetchone()[0]
 
     def drops(self, reason: str | None = None, limit: int = -1) -> Iterator[DropRow]:
-        """Lines in order of their happening, of one reason or all."""
+        """Drops in chronological order, of one reason or of all."""
         where, values = ("WHERE reason = ?", (reason,)) if reason else ("", ())
         rows = self._db.execute(
             "SELECT COALESCE(drops.path, inputs.path), frame, face, reason, sentence FROM drops "

@@ -1,8 +1,8 @@
-"""Whose picture is it: clusters of embeddings, with memory that depends on neither pictures nor people.
+"""Clustering of embeddings by person, in constant memory except for a few bytes per picture.
 
-A picture belongs to the person whose mean embedding it is most like, from a given cosine on. Three passes: pictures
-join or found persons one after another; persons that turn out alike are put together, large ones first; and each picture
-goes to the person it is most like in the end.
+A picture belongs to the person whose mean embedding is most similar to it, if the similarity reaches a threshold.
+Three passes: pictures are assigned to existing or new people one after another; people that turn out to be similar are
+merged, those with most pictures first; finally, each picture is assigned to the most similar person.
 """
 
 import tempfile
@@ -17,23 +17,23 @@ _MERGE_ROUNDS = 4
 
 
 def cluster(embeddings: np.ndarray, likeness: float, scratch: Path) -> np.ndarray:
-    """Persons of pictures.
+    """Assign pictures to people.
 
     Args:
-        embeddings: (N, 512) L2-normalized, may be mapped from disk.
-        likeness: cosine to a person's mean, 0..1.
-        scratch: a folder for temporary files, as large as the embeddings at most.
+        embeddings: (N, 512), L2-normalized; may be memory-mapped.
+        likeness: Minimum cosine similarity to a person's mean, 0..1.
+        scratch: Folder for temporary files, at most as large as the embeddings.
 
     Returns:
-        (N,) int32, numbered from 0 in order of the first picture.
+        (N,) int32: people, numbered from 0 in the order of their first pictures.
     """
     with tempfile.TemporaryDirectory(dir=scratch, prefix="people-") as folder:
         people = _People(Path(folder) / "sums-0", len(embeddings), embeddings.shape[1])
-        owner = people.found(embeddings, np.arange(len(embeddings)), likeness, "people")
+        owner = people.assign(embeddings, np.arange(len(embeddings)), likeness, "people")
         for turn in range(1, _MERGE_ROUNDS + 1):
             sizes = np.bincount(owner, minlength=people.count)
             merged = _People(Path(folder) / f"sums-{turn}", people.count, embeddings.shape[1])
-            new_number = merged.found(people.sums, np.argsort(-sizes, kind="stable"), likeness, "alike people")
+            new_number = merged.assign(people.sums, np.argsort(-sizes, kind="stable"), likeness, "merge people")
             owner = new_number[owner]
             done = merged.count == people.count
             people = merged
@@ -44,29 +44,29 @@ def cluster(embeddings: np.ndarray, likeness: float, scratch: Path) -> np.ndarra
         ):
             rows = np.asarray(embeddings[first : first + _ROWS])
             best, which = people.nearest(rows, people.count)
-            sure = best >= likeness
-            owner[first : first + len(rows)][sure] = which[sure]
+            similar = best >= likeness
+            owner[first : first + len(rows)][similar] = which[similar]
         return _renumbered(owner)
 
 
 class _People:
     """Sums of the embeddings of people, on disk."""
 
-    def __init__(self, path: Path, most: int, width: int) -> None:
-        self.sums = np.memmap(path, np.float32, "w+", shape=(max(1, most), width))  # sparse until it is written to
+    def __init__(self, path: Path, capacity: int, width: int) -> None:
+        self.sums = np.memmap(path, np.float32, "w+", shape=(max(1, capacity), width))  # sparse until written
         self.count = 0
 
-    def found(self, vectors: np.ndarray, order: np.ndarray, likeness: float, what: str) -> np.ndarray:
-        """Add vectors in an order, each to the person it is like or as a new one; returns (N,) the person of each."""
+    def assign(self, vectors: np.ndarray, order: np.ndarray, likeness: float, description: str) -> np.ndarray:
+        """Add vectors in an order, each to the most similar person or as a new one; returns the person of each (N,)."""
         owner = np.empty(len(order), dtype=np.int32)
-        for first in tqdm(range(0, len(order), _ROWS), desc=what, unit="block", leave=False, delay=1.0):
+        for first in tqdm(range(0, len(order), _ROWS), desc=description, unit="block", leave=False, delay=1.0):
             numbers = order[first : first + _ROWS]
             rows = np.asarray(vectors[numbers])
             known = self.count
             best, which = self.nearest(rows, known)
             for row, number in enumerate(numbers):
                 if self.count > known:
-                    # Those founded since the block was compared: a few at most.
+                    # Compare with the few people that were added since the block was compared.
                     late_best, late = self.nearest(rows[row : row + 1], self.count, known)
                     if late_best[0] > best[row]:
                         best[row], which[row] = late_best[0], late[0]
@@ -78,7 +78,7 @@ class _People:
         return owner
 
     def nearest(self, rows: np.ndarray, end: int, start: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Cosine to, and number of, the person start..end-1 that each row is most like; -2 where there is none."""
+        """Cosine similarity and number of the most similar person from start to end - 1; -2 if there is none."""
         best, which = np.full(len(rows), -2.0, dtype=np.float32), np.zeros(len(rows), dtype=np.int32)
         unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
         for first in range(start, end, _BLOCK):
@@ -93,13 +93,13 @@ class _People:
 
 
 def _renumbered(owner: np.ndarray) -> np.ndarray:
-    """Numbers from 0 without gaps, in order of their first picture."""
+    """Numbers from 0 without gaps, in the order of their first pictures."""
     _, first, inverse = np.unique(owner, return_index=True, return_inverse=True)
     rank = np.empty(len(first), dtype=np.int32)
     rank[np.argsort(first)] = np.arange(len(first))
     return rank[inverse].astype(np.int32)
 
 
-def by_folder(persons: np.ndarray) -> np.ndarray:
-    """(N,) numbers of folders -> (N,) int32 persons, numbered as `cluster` does."""
-    return _renumbered(np.asarray(persons))
+def by_folder(folders: np.ndarray) -> np.ndarray:
+    """Numbers of folders (N,) -> people (N,) int32, numbered as in `cluster`."""
+    return _renumbered(np.asarray(folders))

@@ -1,4 +1,4 @@
-"""The report of a preparation: one HTML file with counts, pictures, and what was dropped and why."""
+"""Report of a preparation: one HTML file with counts, sample pictures, and what was dropped and why."""
 
 import base64
 import html
@@ -10,33 +10,35 @@ import cv2
 import numpy as np
 
 from ..io.files import atomic_write
-from .input_files import shown
+from .input_files import printable
 from .journal import Journal
 from .prepared_set import PreparedSet, ShardReader
 
 REPORT = "report.html"
-_SAMPLES, _PEOPLE, _OF_A_PERSON, _LINES = 24, 8, 8, 20
+# Maximum numbers of sample pictures, people, pictures per person, and lines per list; size of a picture.
+_SAMPLES, _PEOPLE, _PICTURES_OF_PERSON, _LINES = 24, 8, 8, 20
 _CELL = 96
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222;
+       background: #fff }
 table { border-collapse: collapse } td, th { padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top }
 td.n { text-align: right; font-variant-numeric: tabular-nums } img { border-radius: 4px; margin: 0 4px 4px 0 }
 li { overflow-wrap: anywhere } .gray { color: #666 } h2 { margin-top: 2rem }
 """
-EXPLAINED = {
-    "unreadable": "not a picture or a video, damaged, empty, or not to be reached",
-    "no face": "the detector found none",
-    "unsure": "the detector was not sure enough",
-    "small": "too few pixels for the training size",
-    "cut off": "too much of the crop lies beyond the picture",
-    "turned away": "turned too far from the camera",
-    "blurred": "out of focus, moved, or enlarged",
-    "duplicate": "shows what another picture of the set shows",
+EXPLANATIONS = {
+    "unreadable": "neither a picture nor a video, damaged, empty, or not accessible",
+    "no face": "the detector found no face",
+    "unsure": "the detector's score is too low",
+    "small": "too few pixels for the size of the crops",
+    "cut off": "too much of the crop is outside the picture",
+    "turned away": "turned too far away from the camera",
+    "blurred": "out of focus, blurred by motion, or enlarged",
+    "duplicate": "shows the same as another picture of the set",
 }
 
 
 def write_report(folder: Path, manifest: dict[str, Any], journal: Journal, prepared: PreparedSet | None) -> None:
-    """Write report.html into the set's folder; `prepared` is None for a set without pictures."""
+    """Write report.html into the folder of the set; `prepared` is None if it has no pictures."""
     parts = [f"<h1>{manifest['pictures']} pictures of {manifest['people']} people</h1>", _facts(manifest)]
     parts += [f"<p><b>{line}</b></p>" for line in warnings(manifest)]
     if prepared is not None:
@@ -44,7 +46,7 @@ def write_report(folder: Path, manifest: dict[str, Any], journal: Journal, prepa
     parts.append(_dropped(manifest, journal))
     parts.append(_notes(journal))
     body = "\n".join(part for part in parts if part)
-    title = html.escape(shown(folder.resolve().name))
+    title = html.escape(printable(folder.resolve().name))
     with atomic_write(folder / REPORT) as temporary:
         temporary.write_text(
             f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>"
@@ -54,24 +56,24 @@ def write_report(folder: Path, manifest: dict[str, Any], journal: Journal, prepa
 
 
 def warnings(manifest: dict[str, Any]) -> list[str]:
-    """Sentences about a set that a training will not get far with."""
+    """Sentences about a set that is too small to train on."""
     if not manifest["pictures"]:
-        return ["No picture is left: the reasons stand in the report."]
+        return ["No picture is left; the report gives the reasons."]
     if manifest["pictures"] == 1:
-        return ["There is one picture only: nothing can be learned about swapping from it."]
+        return ["There is only one picture, which is not enough to learn swapping from."]
     if manifest["people"] == 1:
-        return ["All pictures are taken to show one person: training needs two people at least."]
+        return ["All pictures were assigned to one person; training needs at least two people."]
     return []
 
 
 def _facts(manifest: dict[str, Any]) -> str:
     files, settings = manifest["files"], manifest["settings"]
     people = (
-        "from their folders" if settings["people"] == "folders" else f"by likeness of {settings['likeness']} or more"
+        "by folder" if settings["people"] == "folders" else f"by cosine similarity of {settings['likeness']} or more"
     )
     videos = f"{files['videos']} {'video' if files['videos'] == 1 else 'videos'}"
     facts = {
-        "looked at": f"{files['pictures']} files, {videos} (a frame every {settings['frame_seconds']:g} s)",
+        "examined": f"{files['pictures']} files, {videos} (one frame every {settings['frame_seconds']:g} s)",
         "crops": f"{manifest['size']} px, template {manifest['template']}, {manifest['image_format']}",
         "masks": f"from {manifest['masks']}",
         "recognizer": f"{manifest['recognizer']} ({manifest['recognizer_sha256'][:12]})",
@@ -85,7 +87,7 @@ def _samples(prepared: PreparedSet) -> str:
     reader = ShardReader(prepared)
     rows = np.unique(np.linspace(0, len(prepared) - 1, _SAMPLES).round().astype(int))
     pictures = [_outlined(reader, int(row)) for row in rows]
-    return f"<h2>Pictures</h2><p class=gray>The line is the edge of the mask.</p>{''.join(pictures)}"
+    return f"<h2>Pictures</h2><p class=gray>The white line is the outline of the mask.</p>{''.join(pictures)}"
 
 
 def _people(prepared: PreparedSet, journal: Journal) -> str:
@@ -95,8 +97,8 @@ def _people(prepared: PreparedSet, journal: Journal) -> str:
     lines = []
     for person in np.argsort(-counts, kind="stable")[:_PEOPLE]:
         rows = np.flatnonzero(prepared.people == person)
-        chosen = rows[np.unique(np.linspace(0, len(rows) - 1, _OF_A_PERSON).round().astype(int))]
-        name = shown(os.fsdecode(names[int(prepared.rows["person"][rows[0]])])) if named else f"person {person}"
+        chosen = rows[np.unique(np.linspace(0, len(rows) - 1, _PICTURES_OF_PERSON).round().astype(int))]
+        name = printable(os.fsdecode(names[int(prepared.rows["person"][rows[0]])])) if named else f"person {person}"
         lines.append(
             f"<p>{html.escape(name)}: {counts[person]} pictures<br>"
             + "".join(_img(_small(reader.image(int(row)))) for row in chosen)
@@ -109,12 +111,12 @@ def _people(prepared: PreparedSet, journal: Journal) -> str:
 
 
 def _spread(prepared: PreparedSet) -> str:
-    """Quartiles of what the filters look at."""
+    """Quartiles of the measurements that the filters use."""
     rows = prepared.rows[np.unique(np.linspace(0, len(prepared) - 1, 100_000).astype(int))]
     columns = {
-        "px in the picture": rows["side"],
+        "side in the picture, px": rows["side"],
         "blur": rows["blur"],
-        "detector's score": rows["score"],
+        "detector score": rows["score"],
         "yaw, degrees": rows["pose"][:, 0],
         "pitch, degrees": rows["pose"][:, 1],
     }
@@ -123,7 +125,7 @@ def _spread(prepared: PreparedSet) -> str:
         places = "".join(f"<td class=n>{value:.3g}" for value in np.percentile(values, (0, 25, 50, 75, 100)))
         lines.append(f"<tr><th>{name}{places}")
     return (
-        "<h2>Quality</h2><table><tr><th><th>least<th>a quarter below<th>median<th>a quarter above<th>most"
+        "<h2>Quality</h2><table><tr><th><th>minimum<th>lower quartile<th>median<th>upper quartile<th>maximum"
         + "".join(lines)
         + "</table>"
     )
@@ -133,12 +135,14 @@ def _dropped(manifest: dict[str, Any], journal: Journal) -> str:
     counts = manifest["dropped"]
     if not counts:
         return "<h2>Dropped</h2><p>Nothing.</p>"
-    table = "".join(f"<tr><td class=n>{count}<th>{reason}<td>{EXPLAINED[reason]}" for reason, count in counts.items())
-    parts = [f"<h2>Dropped</h2><table>{table}</table><p>Every line is in dropped.tsv.</p>"]
+    table = "".join(
+        f"<tr><td class=n>{count}<th>{reason}<td>{EXPLANATIONS[reason]}" for reason, count in counts.items()
+    )
+    parts = [f"<h2>Dropped</h2><table>{table}</table><p>The complete list is in dropped.tsv.</p>"]
     for reason, count in counts.items():
         pictures = "".join(_img(jpeg, sentence) for jpeg, sentence in journal.thumbnails(reason))
         lines = [
-            f"{shown(os.fsdecode(row.path))}{f', frame {row.frame}' if row.frame >= 0 else ''}: {row.sentence}"
+            f"{printable(os.fsdecode(row.path))}{f', frame {row.frame}' if row.frame >= 0 else ''}: {row.sentence}"
             for row in journal.drops(reason, _LINES)
         ]
         rest = f"<li class=gray>and {count - len(lines)} more" if count > len(lines) else ""
@@ -148,8 +152,10 @@ def _dropped(manifest: dict[str, Any], journal: Journal) -> str:
 
 
 def _notes(journal: Journal) -> str:
-    lines = [f"<li>{html.escape(f'{shown(os.fsdecode(path))} {sentence}')}" for path, sentence in journal.notes(_LINES)]
-    return f"<h2>Used all the same</h2><ul>{''.join(lines)}</ul>" if lines else ""
+    lines = [
+        f"<li>{html.escape(f'{printable(os.fsdecode(path))} {sentence}')}" for path, sentence in journal.notes(_LINES)
+    ]
+    return f"<h2>Used nonetheless</h2><ul>{''.join(lines)}</ul>" if lines else ""
 
 
 def _outlined(reader: ShardReader, row: int) -> str:
@@ -163,9 +169,8 @@ def _small(picture: np.ndarray, side: int = _CELL) -> np.ndarray:
 
 
 def _img(picture: np.ndarray | bytes, title: str = "") -> str:
-    """An <img> that holds a uint8 RGB picture or a JPEG."""
+    """An <img> element with a uint8 RGB picture or a JPEG."""
     if not isinstance(picture, bytes):
-        picture = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[
-            1
-        ].tobytes()
+        bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+        picture = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
     return f'<img src="data:image/jpeg;base64,{base64.b64encode(picture).decode()}" title="{html.escape(title)}">'

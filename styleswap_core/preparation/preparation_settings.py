@@ -1,4 +1,4 @@
-"""What decides the result of a preparation; the same settings over the same files give the same bytes."""
+"""Settings of a preparation; the same settings for the same files give the same bytes."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -12,30 +12,31 @@ IMAGE_FORMATS = ("jpg", "png")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Made consistent on construction.
+class PreparationSettings:
+    """Settings of a preparation; construction replaces the values 0 of `likeness` and `min_side` by their defaults.
 
     Attributes:
-        size: side of the crops, px.
-        template: where the five points lie in a crop, a name of `faces.alignment.TEMPLATES`.
+        size: Size of the crops in pixels.
+        template: Crop template, a key of `faces.alignment.TEMPLATES`.
         pack: insightface pack, by name or folder; "" for the demo pack.
-        parsing: ONNX file of a face parsing model for the masks; "" makes them from landmarks.
-        parsing_classes: which of its classes are face; empty: those of CelebAMask-HQ's order, see `parsing`.
-        people: "cluster" finds people by their embeddings, "folders" takes each first-level folder as one person.
-        likeness: cosine to a person's mean embedding from which a picture is that person's (clustering alone); 0: 0.62
-            with the demo pack, whose recognizer holds strangers for more alike than others do, and 0.45 with any other.
-        min_side: smallest side in the picture, px, of the square that becomes a crop; 0: two thirds of `size`.
-        min_score: the detector's confidence, 0..1.
-        max_blur: 0 (sharp) .. 1, see `quality.blur`.
-        max_yaw, max_pitch: how far a face may be turned away, degrees.
-        max_outside: share of the crop's area that may lie beyond the picture.
-        duplicate_distance: bits of 64 in which the hashes of duplicates may differ; -1 keeps duplicates.
-        frame_seconds: distance between the frames of a video that are looked at.
-        image_format: of the crops: "jpg" (quality 95, full color resolution) or "png".
-        shard_pictures: pictures in a shard.
+        parsing: ONNX file of a face parsing model for the masks; "" for masks from landmarks.
+        parsing_classes: Classes of that model that are face; empty for CelebAMask-HQ's, see face_parsing.py.
+        people: "cluster" groups pictures by their embeddings, "folders" takes each first-level folder as one person.
+        likeness: Minimum cosine similarity to a person's mean embedding, for clustering only. 0: 0.62 with the demo
+            pack, whose recognizer finds strangers more similar than others do, and 0.45 with any other.
+        min_side: Minimum side of the square that becomes a crop, in pixels of the picture; 0: two thirds of `size`.
+        min_score: Minimum score of the detector, 0..1.
+        max_blur: Maximum blur, 0 (sharp) to 1, see `face_quality.blur`.
+        max_yaw: Maximum yaw in degrees.
+        max_pitch: Maximum pitch in degrees.
+        max_outside: Maximum share of the crop outside the picture.
+        duplicate_distance: Bits, out of 64, in which the hashes of duplicates may differ; -1 keeps duplicates.
+        frame_seconds: Interval between the frames of a video that are examined.
+        image_format: Format of the crops, "jpg" (quality 95, without chroma subsampling) or "png".
+        shard_pictures: Pictures per shard.
 
     Raises:
-        StyleSwapError: a value out of range, named.
+        StyleSwapError: A value is out of range; the message names it.
     """
 
     size: int = 256
@@ -80,12 +81,12 @@ class Settings:
         ):
             value = getattr(self, name)
             if not low <= value <= high:
-                raise StyleSwapError(f"{name}: expected a value from {low} to {high}, got {value}; change it")
+                raise StyleSwapError(f"{name}: expected a value from {low} to {high}, got {value}")
 
     def _check_choice(self, name: str, known: list[str] | tuple[str, ...]) -> None:
         if getattr(self, name) not in known:
-            raise StyleSwapError(f"{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}; change it")
+            raise StyleSwapError(f"{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold."""
+        """The settings as JSON values."""
         return dataclasses.asdict(self) | {"parsing_classes": list(self.parsing_classes)}

@@ -1,4 +1,4 @@
-"""The run: from a folder of pictures and videos to a prepared set, going on where an earlier run was cut off."""
+"""Preparation of a folder of pictures and videos; continues where an earlier run stopped."""
 
 import json
 import os
@@ -16,13 +16,13 @@ from .. import __version__
 from ..errors import StyleSwapError
 from ..identities.identity import EMBEDDING_SIZE
 from ..io.files import atomic_write, file_sha256
-from .examine import Drop, Examiner, Outcome, Sample
+from .examine import Drop, Examiner, Findings, Sample
 from .hashing import HashIndex
-from .input_files import FoundFile, shown, walk
+from .input_files import FoundFile, printable, walk
 from .journal import Journal, Position
 from .people import by_folder, cluster
 from .preparation_report import write_report
-from .preparation_settings import Settings
+from .preparation_settings import PreparationSettings
 from .prepared_set import EMBEDDINGS, FORMAT, FORMAT_VERSION, INDEX, MANIFEST, PEOPLE, ROW, PreparedSet
 from .shards import SetWriter
 from .video_frames import count_frames, frames
@@ -30,47 +30,57 @@ from .worker_pool import Task, examining
 
 JOURNAL = "journal.sqlite3"
 _COMMIT_SECONDS = 2.0
-# Pictures of one person that hash alike and whose embeddings are this close show the same moment.
+# Minimum cosine similarity of duplicates with similar hashes: the same person at the same moment.
 _DUPLICATE_COSINE = 0.8
+# Spelling in sets that were started with version 0.1.0 -> spelling now.
+_FORMER_MASK_ORIGINS = {"five points and colours": "five points and colors"}
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a set holds: counts by name, as in its manifest."""
+    """Result of a preparation: the folder of the set and its manifest."""
 
     folder: Path
     manifest: dict[str, Any]
 
 
-def prepare(source: Path, out: Path, settings: Settings, workers: int = 1, allow_download: bool = False) -> Summary:
-    """Prepare all pictures and videos below `source` into the folder `out`.
+def prepare(
+    source: Path, out: Path, settings: PreparationSettings, workers: int = 1, allow_download: bool = False
+) -> Summary:
+    """Prepare all pictures and videos below a folder.
 
-    Called again it goes on where the last run ended, and takes up files that are new since.
+    A repeated call continues where the last one stopped, and adds files that are new since then.
 
     Args:
-        workers: processes that examine pictures.
-        allow_download: let insightface fetch a named pack.
+        source: Folder of pictures and videos.
+        out: Folder of the set.
+        settings: What to keep, and how.
+        workers: Number of processes that examine pictures.
+        allow_download: Let insightface download a named pack.
 
     Raises:
-        StyleSwapError: no input folder, another set or settings in `out`, models that do not load, a full disk.
+        StyleSwapError: `source` is not a folder, `out` contains something else or was started with other settings, a
+            model cannot be loaded, or the disk is full.
     """
     if not source.is_dir():
-        raise StyleSwapError(f"expected a folder of pictures and videos, but {shown(source)} is none; check the path")
+        raise StyleSwapError(
+            f"expected a folder of pictures and videos, but {printable(source)} is not a folder; check the path"
+        )
     examiner = Examiner(settings, allow_download=allow_download)
     out.mkdir(parents=True, exist_ok=True)
     if not (out / JOURNAL).exists() and any(out.iterdir()):
-        raise StyleSwapError(f"{out} is not empty and holds no prepared set; name another folder")
+        raise StyleSwapError(f"{out} is not empty and contains no prepared set; choose another folder")
     journal = Journal(out / JOURNAL)
     try:
         _check_settings(journal, source, settings, examiner)
-        _scan(journal, source, out)
-        _Run(journal, source, out, settings).until_done(examiner, workers)
+        _scan(journal, source, out, settings.frame_seconds)
+        _Run(journal, source, out, settings).examine_all(examiner, workers)
         return _finish(journal, out, settings, examiner)
     finally:
         journal.close()
 
 
-def _check_settings(journal: Journal, source: Path, settings: Settings, examiner: Examiner) -> None:
+def _check_settings(journal: Journal, source: Path, settings: PreparationSettings, examiner: Examiner) -> None:
     now = settings.to_dict() | {
         "input": str(source.resolve()),
         "recognizer_sha256": examiner.analyzer.recognizer.sha256,
@@ -78,6 +88,8 @@ def _check_settings(journal: Journal, source: Path, settings: Settings, examiner
         "masks": examiner.mask_origin,
     }
     stored = journal.value("settings")
+    if stored is not None and stored.get("masks") in _FORMER_MASK_ORIGINS:
+        stored["masks"] = _FORMER_MASK_ORIGINS[stored["masks"]]
     if stored is None:
         with journal.transaction():
             journal.set_value("settings", now)
@@ -85,13 +97,12 @@ def _check_settings(journal: Journal, source: Path, settings: Settings, examiner
     changed = [f"{name} {stored.get(name)!r} -> {now[name]!r}" for name in now if stored.get(name) != now[name]]
     if changed:
         raise StyleSwapError(
-            f"the folder was begun with other settings ({'; '.join(changed)}); use the same ones, or another folder"
+            f"the set was started with other settings ({'; '.join(changed)}); use the same ones, or another folder"
         )
 
 
-def _scan(journal: Journal, source: Path, out: Path) -> None:
-    """Take up the files that are not known yet."""
-    known = journal.value("settings")["frame_seconds"]
+def _scan(journal: Journal, source: Path, out: Path, frame_seconds: float) -> None:
+    """Add the files that are not in the journal yet."""
     progress = tqdm(desc="find", unit="file", mininterval=_interval())
 
     def files() -> Iterator[tuple[bytes, bool, bytes, int]]:
@@ -104,8 +115,8 @@ def _scan(journal: Journal, source: Path, out: Path) -> None:
             progress.update()
             if journal.has_input(path):
                 continue
-            count = count_frames(source / found.path, known) if found.is_video else 1
-            # A file that lies in no folder is a person of its own.
+            count = count_frames(source / found.path, frame_seconds) if found.is_video else 1
+            # A file outside of any folder is a person by itself.
             yield path, found.is_video, os.fsencode(found.path.parts[0]), count
 
     with progress, journal.transaction():
@@ -114,37 +125,43 @@ def _scan(journal: Journal, source: Path, out: Path) -> None:
 
 
 class _Run:
-    """Examining what is left: what the workers find goes into the set and the journal, in the inputs' order."""
+    """One run: writes the findings of the workers to the set and the journal, in the order of the inputs."""
 
-    def __init__(self, journal: Journal, source: Path, out: Path, settings: Settings) -> None:
+    def __init__(self, journal: Journal, source: Path, out: Path, settings: PreparationSettings) -> None:
         self._journal, self._source, self._out, self._settings = journal, source, out, settings
         position = journal.position
         self._position = position
         self._writer = SetWriter(out, position, settings.shard_pictures, settings.image_format)
         self._hashes = HashIndex(_mapped_rows(out, position.rows)["hash"])
-        self._pending: list[np.ndarray] = []  # embeddings since the last commit, not yet to be read from disk
-        self._lines: list[tuple] = []  # what the next commit says about drops
+        self._pending: list[np.ndarray] = []  # embeddings since the last commit, possibly not on disk yet
+        # Records for the next commit: drops (input, frame, drop) and notes (input, sentence).
+        self._drops: list[tuple[int, int, Drop]] = []
         self._notes: list[tuple[int, str]] = []
-        self._people = {}
+        self._last_person = (0, 0)  # (input, person) of the last lookup
 
-    def until_done(self, examiner: Examiner, workers: int) -> None:
-        """Examine all inputs that are left, in `workers` processes or (1) with `examiner` in this one, and close the last shard.
+    def examine_all(self, examiner: Examiner, workers: int) -> None:
+        """Examine all remaining inputs and finish the last shard.
 
-        What is examined is committed every few seconds, so a killed run loses no more than that.
+        Results are committed every few seconds, so a killed run loses no more than that.
+
+        Args:
+            examiner: Used in this process if `workers` is 1.
+            workers: Number of processes.
         """
-        journal, position = self._journal, self._position
-        done, total = journal.frames_before(position.input), journal.frames_before()
+        done, total = self._journal.frames_before(self._position.input), self._journal.frames_before()
         committed = time.monotonic()
-        with tqdm(total=total, initial=done, unit="picture", desc="prepare", mininterval=_interval()) as progress:
-            with examining(self._tasks(), self._settings, examiner, workers) as examined:
-                for task, outcome in examined:
-                    self._keep(task, outcome)
-                    # A video's end is no picture of its own.
-                    progress.update(0 if task.picture is None and task.frame >= 0 else 1)
-                    self._position = position = Position(task.next_input, task.next_frame)
-                    if time.monotonic() - committed > _COMMIT_SECONDS:
-                        self._commit()
-                        committed = time.monotonic()
+        with (
+            tqdm(total=total, initial=done, unit="picture", desc="prepare", mininterval=_interval()) as progress,
+            examining(self._tasks(), self._settings, examiner, workers) as examined,
+        ):
+            for task, findings in examined:
+                self._keep(task, findings)
+                # The task that ends a video is not a picture.
+                progress.update(0 if task.picture is None and task.frame >= 0 else 1)
+                self._position = Position(task.next_input, task.next_frame)
+                if time.monotonic() - committed > _COMMIT_SECONDS:
+                    self._commit()
+                    committed = time.monotonic()
         self._writer.finish_shard()
         self._commit()
         self._writer.close()
@@ -159,45 +176,36 @@ class _Run:
                 yield Task(entry.id, -1, path, None, entry.id + 1, 0)
 
     def _video_tasks(self, number: int, path: Path, first: int) -> Iterator[Task]:
-        end, count = Outcome(), first
+        known, count = Findings(), first
         try:
-            for frame in frames(path, self._settings.frame_seconds, first, end.notes.append):
+            for frame in frames(path, self._settings.frame_seconds, first, known.notes.append):
                 count = frame.number + 1
                 yield Task(number, frame.number, path, frame.picture, number, count)
         except StyleSwapError as error:
-            end.drops.append(Drop("unreadable", str(error)))
-        yield Task(number, count, path, None, number + 1, 0, end)
+            known.drops.append(Drop("unreadable", str(error)))
+        yield Task(number, count, path, None, number + 1, 0, known)
 
-    def _keep(self, task: Task, outcome: Outcome) -> None:
+    def _keep(self, task: Task, findings: Findings) -> None:
         where = task.path.relative_to(self._source)
-        for note in outcome.notes:
+        for note in findings.notes:
             self._notes.append((task.input, note))
             _say(where, note)
-        for drop in outcome.drops:
-            self._lines.append((task.input, task.frame, drop.face, drop.reason, drop.sentence, drop.thumbnail))
+        for drop in findings.drops:
+            self._drops.append((task.input, task.frame, drop))
             if drop.reason == "unreadable":
                 _say(where, drop.sentence)
-        for sample in outcome.samples:
-            twin = self._twin(sample)
-            if twin is not None:
-                self._lines.append(
-                    (
-                        task.input,
-                        task.frame,
-                        sample.face,
-                        "duplicate",
-                        f"shows the same as picture {twin}",
-                        sample.thumbnail,
-                    )
-                )
-                continue
-            self._add(task, where, sample)
+        for sample in findings.samples:
+            duplicate = self._duplicate_of(sample)
+            if duplicate is None:
+                self._add(task, where, sample)
+            else:
+                sentence = f"shows the same as picture {duplicate}"
+                self._drops.append((task.input, task.frame, Drop("duplicate", sentence, sample.face, sample.thumbnail)))
 
     def _add(self, task: Task, where: Path, sample: Sample) -> None:
-        person = self._person(task.input)
         quality = sample.quality
         meta = {
-            "file": shown(where),
+            "file": printable(where),
             "frame": task.frame if task.frame >= 0 else None,
             "face": sample.face,
             "points": np.round(sample.points, 3).tolist(),
@@ -210,19 +218,20 @@ class _Run:
             "hash": f"{sample.hash:016x}",
         }
         if self._settings.people == "folders":
-            meta["person"] = shown(where.parts[0])
-        self._writer.add(sample, {"input": task.input, "frame": task.frame, "person": person}, meta)
+            meta["person"] = printable(where.parts[0])
+        place = {"input": task.input, "frame": task.frame, "person": self._person(task.input)}
+        self._writer.add(sample, place, meta)
         self._hashes.add(sample.hash)
         self._pending.append(sample.id_embedding)
 
     def _person(self, number: int) -> int:
-        # Asked for again and again while a video lasts.
-        if number not in self._people:
-            self._people = {number: self._journal.input_person(number)}
-        return self._people[number]
+        # Cached, since all frames of a video have the same input.
+        if self._last_person[0] != number:
+            self._last_person = number, self._journal.input_person(number)
+        return self._last_person[1]
 
-    def _twin(self, sample: Sample) -> int | None:
-        """The picture that shows the same, if there is one in the set."""
+    def _duplicate_of(self, sample: Sample) -> int | None:
+        """A picture of the set that shows the same, if there is one."""
         if self._settings.duplicate_distance < 0:
             return None
         for row in self._hashes.near(sample.hash, self._settings.duplicate_distance):
@@ -238,20 +247,20 @@ class _Run:
         return np.fromfile(self._out / EMBEDDINGS, np.float32, EMBEDDING_SIZE, offset=row * width)
 
     def _commit(self) -> None:
-        # Files first: what the journal says is on the disk, is there.
-        good = self._writer.sync()
-        self._position = Position(self._position.input, self._position.frame, *good)
+        # Files first, so that the journal never refers to anything that is not on disk.
+        written = self._writer.sync()
+        self._position = Position(self._position.input, self._position.frame, *written)
         with self._journal.transaction():
-            for line in self._lines:
-                self._journal.add_drop(*line)
-            for note in self._notes:
-                self._journal.add_note(*note)
+            for number, frame, drop in self._drops:
+                self._journal.add_drop(number, frame, drop.face, drop.reason, drop.sentence, drop.thumbnail)
+            for number, note in self._notes:
+                self._journal.add_note(number, note)
             self._journal.set_value("position", self._position)
-        self._lines, self._notes, self._pending = [], [], []
+        self._drops, self._notes, self._pending = [], [], []
 
 
-def _finish(journal: Journal, out: Path, settings: Settings, examiner: Examiner) -> Summary:
-    """Who is whom, the manifest and the report."""
+def _finish(journal: Journal, out: Path, settings: PreparationSettings, examiner: Examiner) -> Summary:
+    """Assign pictures to people and write manifest and report."""
     count = journal.position.rows
     rows = _mapped_rows(out, count)
     if settings.people == "folders" or not count:
@@ -281,7 +290,7 @@ def _finish(journal: Journal, out: Path, settings: Settings, examiner: Examiner)
     with atomic_write(out / "dropped.tsv") as temporary, open(temporary, "w", encoding="utf-8") as file:
         for row in journal.drops():
             place = f"frame {row.frame}" if row.frame >= 0 else ""
-            file.write("\t".join([shown(os.fsdecode(row.path)), place, row.reason, row.sentence]) + "\n")
+            file.write("\t".join([printable(os.fsdecode(row.path)), place, row.reason, row.sentence]) + "\n")
     with atomic_write(out / MANIFEST) as temporary:
         temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     write_report(out, manifest, journal, PreparedSet.open(out) if count else None)
@@ -293,9 +302,9 @@ def _mapped_rows(out: Path, count: int) -> np.ndarray:
 
 
 def _say(path: Path, sentence: str) -> None:
-    tqdm.write(f"styleswap: {shown(path)} {sentence}", file=sys.stderr)
+    tqdm.write(f"styleswap: {printable(path)} {sentence}", file=sys.stderr)
 
 
 def _interval() -> float:
-    """Seconds between lines of progress: a log file needs fewer than a terminal."""
+    """Seconds between updates of the progress bar; log files need fewer than terminals."""
     return 0.5 if sys.stderr.isatty() else 60.0

@@ -1,12 +1,12 @@
-"""A prepared set on disk: its layout, and reading any picture of it without loading the rest.
+"""Prepared set on disk: its layout, and random access to its pictures.
 
-    prepared.json        what it is: sizes, template, recognizer, counts; written last
+    prepared.json        sizes, template, recognizer, counts; written last
     shards/000000.tar    WebDataset: KEY.jpg (or .png), KEY.mask.png, KEY.json, KEY.id_embedding.npy
-    index.bin            ROW records: where each picture lies, and what is known about it
+    index.bin            ROW records: location and measurements of each picture
     embeddings.bin       (N, 512) float32, L2-normalized
-    people.npy           (N,) int32, whose picture it is
+    people.npy           (N,) int32, the person in each picture
 
-The tars alone are the whole set for other programs; the other files make it quick to draw from.
+The tars contain the whole set, for other programs; the other files give fast random access.
 """
 
 import json
@@ -44,24 +44,24 @@ ROW = np.dtype(
 
 
 def shard_path(folder: Path, number: int) -> Path:
-    """Where a shard lies."""
+    """Path of a finished shard."""
     return folder / SHARDS / f"{number:06d}.tar"
 
 
 def is_prepared(folder: Path) -> bool:
-    """Whether a folder holds, or is going to hold, a prepared set."""
+    """Whether a folder contains a prepared set, finished or not."""
     return (folder / MANIFEST).is_file() or (folder / SHARDS).is_dir()
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedSet:
-    """N pictures; `open` makes one.
+    """A set of N pictures, opened by `open`.
 
     Attributes:
-        folder: of the set.
-        manifest: what prepared.json says.
-        rows: (N,) of ROW, mapped from disk.
-        embeddings: (N, 512) float32, mapped from disk.
+        folder: Folder of the set.
+        manifest: Content of prepared.json.
+        rows: (N,) ROW, memory-mapped.
+        embeddings: (N, 512) float32, memory-mapped.
         people: (N,) int32.
     """
 
@@ -76,13 +76,13 @@ class PreparedSet:
         """Map the files of a finished set.
 
         Raises:
-            StyleSwapError: no set, an unfinished, an empty or a damaged one.
+            StyleSwapError: There is no set, or it is unfinished, empty or damaged.
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
         count = manifest["pictures"]
         if count < 1:
-            raise StyleSwapError(f"{folder} holds no picture: all were dropped; its report.html says why")
+            raise StyleSwapError(f"{folder} contains no pictures: all were dropped; its report.html gives the reasons")
         paths = folder / INDEX, folder / EMBEDDINGS, folder / PEOPLE
         needed = count * ROW.itemsize, count * EMBEDDING_SIZE * 4, count * 4
         for path, size in zip(paths, needed, strict=True):
@@ -105,12 +105,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a finished set.
 
     Raises:
-        StyleSwapError: there is none, or it is of another format.
+        StyleSwapError: There is none, it is damaged, or it has another format.
     """
     path = folder / MANIFEST
     if not path.is_file():
         raise StyleSwapError(
-            f"{folder} holds no finished set ({MANIFEST} is missing); run `styleswap prepare` to its end"
+            f"{folder} contains no finished set ({MANIFEST} is missing); let `styleswap prepare` run to its end"
         )
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -121,29 +121,29 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         or manifest.get("format") != FORMAT
         or manifest.get("format_version") != FORMAT_VERSION
     ):
-        raise StyleSwapError(f"{path} is of another format than {FORMAT} {FORMAT_VERSION}; prepare the pictures again")
+        raise StyleSwapError(f"expected {path} in the format {FORMAT} {FORMAT_VERSION}; prepare the pictures again")
     return manifest
 
 
 class ShardReader:
-    """Reads pictures and masks out of the shards; may be used from several threads."""
+    """Reads pictures and masks from the shards; safe to use from several threads."""
 
     def __init__(self, prepared: PreparedSet) -> None:
         self._prepared = prepared
 
     def image(self, row: int) -> np.ndarray:
-        """(S, S, 3) uint8 RGB."""
+        """The crop (S, S, 3) uint8 RGB."""
         record = self._prepared.rows[row]
         return cv2.cvtColor(self._decode(record, "image", cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
     def mask(self, row: int) -> np.ndarray:
-        """(S, S) uint8."""
+        """The face mask (S, S) uint8."""
         return self._decode(self._prepared.rows[row], "mask", cv2.IMREAD_GRAYSCALE)
 
     def _decode(self, record: np.void, kind: str, flag: int) -> np.ndarray:
         path = shard_path(self._prepared.folder, int(record["shard"]))
         try:
-            # Opened for each picture: opening costs microseconds, decoding milliseconds, and nothing is shared.
+            # Opened for each picture: opening takes microseconds and decoding milliseconds, and threads share nothing.
             with open(path, "rb", buffering=0) as file:
                 file.seek(int(record[f"{kind}_offset"]))
                 data = file.read(int(record[f"{kind}_bytes"]))
@@ -152,5 +152,5 @@ class ShardReader:
         decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flag) if data else None
         size = self._prepared.manifest["size"]
         if decoded is None or decoded.shape[:2] != (size, size):
-            raise StyleSwapError(f"{path} does not hold what the index says; prepare the set again")
+            raise StyleSwapError(f"{path} does not match the index; prepare the set again")
         return decoded

@@ -1,7 +1,7 @@
-"""Writing a set: tar shards in WebDataset's layout, and the index beside them.
+"""Writer of a prepared set: tar shards in WebDataset's layout, and the index.
 
-Files grow in place. What a killed run wrote after its last commit is cut off by the next one, so that every picture is
-there once.
+Files grow in place. The next run truncates what a killed run wrote after its last commit, so that every picture is
+written once.
 """
 
 import io
@@ -24,10 +24,10 @@ _END = bytes(2 * _BLOCK)
 
 
 class SetWriter:
-    """Appends pictures to the set in `folder`, going on behind `position`.
+    """Appends pictures to the set in `folder`, from `position` on.
 
     Attributes:
-        rows: pictures written.
+        rows: Number of pictures written.
     """
 
     def __init__(self, folder: Path, position: Position, shard_pictures: int, suffix: str) -> None:
@@ -40,14 +40,12 @@ class SetWriter:
         self._embeddings = _open_at(folder / EMBEDDINGS, position.rows * EMBEDDING_SIZE * 4)
 
     def add(self, sample: Sample, place: dict[str, int], meta: dict[str, Any]) -> int:
-        """Write one picture.
+        """Write one picture and return its number.
 
         Args:
-            place: the fields input, frame and person of its ROW.
-            meta: for the JSON file beside the picture.
-
-        Returns:
-            its number.
+            sample: The picture.
+            place: Fields `input`, `frame` and `person` of its ROW.
+            meta: Content of the JSON file beside the picture.
         """
         if self._shard_rows == self._shard_pictures:
             self.finish_shard()
@@ -72,7 +70,7 @@ class SetWriter:
         return self.rows - 1
 
     def finish_shard(self) -> None:
-        """End the shard that is written, and begin the next; nothing for an empty one."""
+        """Finish the current shard and start the next; does nothing if it is empty."""
         if not self._shard_rows:
             return
         self._tar.write(_END)
@@ -84,13 +82,13 @@ class SetWriter:
         self._tar = _open_at(_part(self._folder, self._shard), 0)
 
     def sync(self) -> tuple[int, int, int, int]:
-        """Bring everything to the disk; returns the fields of Position from `shard` on."""
+        """Flush everything to disk and return the fields of Position from `shard` on."""
         for file in (self._tar, self._index, self._embeddings):
             _to_disk(file)
         return self._shard, self._tar.tell(), self._shard_rows, self.rows
 
     def close(self) -> None:
-        """Close all files; what was not synced is cut off next time."""
+        """Close all files; the next run truncates what was not synced."""
         for file in (self._tar, self._index, self._embeddings):
             file.close()
         part = _part(self._folder, self._shard)
@@ -98,8 +96,8 @@ class SetWriter:
             part.unlink(missing_ok=True)
 
     def _member(self, name: str, data: bytes) -> int:
-        """Append a file to the tar; returns where its bytes begin."""
-        # Without times and owners: the same pictures give the same bytes.
+        """Append a file to the tar and return the offset of its bytes."""
+        # Without times and owners, so that the same pictures give the same bytes.
         info = tarfile.TarInfo(name)
         info.size = len(data)
         self._tar.write(info.tobuf(tarfile.USTAR_FORMAT))
@@ -115,7 +113,7 @@ class SetWriter:
                 path.unlink()
 
     def _reopened(self, shard: int) -> Path:
-        """The unfinished file of a shard, also where a run was killed between finishing it and saying so."""
+        """The unfinished file of a shard, also if a run was killed between finishing it and recording that."""
         part, finished = _part(self._folder, shard), shard_path(self._folder, shard)
         if finished.exists():
             os.replace(finished, part)
@@ -128,15 +126,15 @@ def _part(folder: Path, shard: int) -> Path:
 
 
 def _open_at(path: Path, size: int) -> io.BufferedRandom:
-    """Open a file for appending behind its first `size` bytes; what follows them is cut off.
+    """Open a file for appending after its first `size` bytes; the rest is truncated.
 
     Raises:
-        StyleSwapError: it is shorter than that.
+        StyleSwapError: The file is shorter than that.
     """
     path.touch()
     if path.stat().st_size < size:
-        raise StyleSwapError(f"{path} is shorter than it was; delete the folder and prepare the pictures again")
-    file = open(path, "r+b")
+        raise StyleSwapError(f"{path} is shorter than recorded; delete the folder and prepare the pictures again")
+    file = io.BufferedRandom(io.FileIO(path, "r+"))
     file.truncate(size)
     file.seek(size)
     return file

@@ -1,4 +1,4 @@
-"""Examining pictures in several processes, results in the order of the pictures."""
+"""Examination of pictures in several processes, with results in the order of the pictures."""
 
 import multiprocessing
 import signal
@@ -16,20 +16,22 @@ import torch
 
 from ..errors import StyleSwapError
 from ..io.read_ahead import map_ahead
-from .examine import Examiner, Outcome
-from .input_files import shown
-from .preparation_settings import Settings
+from .examine import Examiner, Findings
+from .input_files import printable
+from .preparation_settings import PreparationSettings
 
 
 class Task(NamedTuple):
-    """A picture to examine, and where to go on once that is done.
+    """A picture to examine.
 
     Attributes:
-        input, frame: whose picture it is; frame -1 for a picture file.
-        path: of the file.
-        picture: a video's frame (H, W, 3) uint8; None: read the file.
-        next_input, next_frame: the position behind it.
-        outcome: what is known already, with nothing left to examine.
+        input: Number of its input.
+        frame: Number of the frame; -1 for a picture file.
+        path: Path of the input.
+        picture: Frame of a video, (H, W, 3) uint8; None for a file that has to be read.
+        next_input: The input from which to continue after this task.
+        next_frame: The frame from which to continue after this task.
+        known: Findings that are known already; the task then needs no examination.
     """
 
     input: int
@@ -38,18 +40,18 @@ class Task(NamedTuple):
     picture: np.ndarray | None
     next_input: int
     next_frame: int
-    outcome: Outcome | None = None
+    known: Findings | None = None
 
 
 @contextmanager
 def examining(
-    tasks: Iterable[Task], settings: Settings, examiner: Examiner, workers: int
-) -> Iterator[Iterator[tuple[Task, Outcome]]]:
-    """Examine tasks in worker processes; the context yields (task, outcome) pairs in the order of the tasks.
+    tasks: Iterable[Task], settings: PreparationSettings, examiner: Examiner, workers: int
+) -> Iterator[Iterator[tuple[Task, Findings]]]:
+    """Examine tasks in worker processes; the context yields (task, findings) pairs in the order of the tasks.
 
     Args:
         tasks: Iterated in this thread, at most two tasks per worker ahead.
-        settings: What the workers examine by.
+        settings: Settings of the workers.
         examiner: Used in this process if `workers` is 1.
         workers: Number of processes; they end with the context, or when this process dies.
     """
@@ -64,12 +66,12 @@ def examining(
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, settings), daemon=True)
         process.start()
-        # Without this copy here, either side sees at once when the other one dies.
+        # Closing our copy of their end makes the death of either process visible to the other.
         theirs.close()
         processes.append(process)
         connections.append(ours)
         idle.put(ours)
-    # One thread waits for each process: a pipe that both ends write to at the same time would block for good.
+    # One thread per process waits for its answer, since a pipe that both ends write to at once may deadlock.
     try:
         with map_ahead(partial(_delegate, idle), tasks, depth=2 * workers, workers=workers) as examined:
             yield examined
@@ -80,25 +82,25 @@ def examining(
             process.join()
 
 
-def _delegate(idle: SimpleQueue[Connection], task: Task) -> tuple[Task, Outcome]:
-    if task.outcome is not None:
-        return task, task.outcome
+def _delegate(idle: SimpleQueue[Connection], task: Task) -> tuple[Task, Findings]:
+    if task.known is not None:
+        return task, task.known
     connection = idle.get()
     try:
         connection.send(task)
         return task, connection.recv()
     except (EOFError, OSError) as error:
         raise StyleSwapError(
-            f"a worker process died over {shown(task.path)}; if memory ran out, use fewer --workers, otherwise move the "
-            "file away; then run the same command again to go on"
+            f"a worker process died while examining {printable(task.path)}; use fewer --workers if memory ran out, or "
+            "remove the file, then run the same command again to continue"
         ) from error
     finally:
         idle.put(connection)
 
 
-def _serve(connection: Connection, settings: Settings) -> None:
-    """A worker's life: it ends when the other end of the pipe is closed, or is gone."""
-    # Ctrl-C reaches all processes of a terminal; the main one says what becomes of the others.
+def _serve(connection: Connection, settings: PreparationSettings) -> None:
+    """Worker main loop; exits when the other end of the pipe is closed or its process dies."""
+    # Ctrl-C reaches all processes of a terminal; the main process ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with _one_thread_each():
@@ -109,15 +111,15 @@ def _serve(connection: Connection, settings: Settings) -> None:
         return
 
 
-def _examine(examiner: Examiner, task: Task) -> Outcome:
-    if task.outcome is not None:
-        return task.outcome
-    return examiner.file(task.path) if task.picture is None else examiner.picture(task.picture)
+def _examine(examiner: Examiner, task: Task) -> Findings:
+    if task.known is not None:
+        return task.known
+    return examiner.examine_file(task.path) if task.picture is None else examiner.examine_picture(task.picture)
 
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    # As many processes as cores, each in one thread: nothing waits for anything.
+    # With one process per core, more threads would only compete.
     torch_threads, cv_threads = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

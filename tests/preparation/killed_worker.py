@@ -1,12 +1,12 @@
-"""Run as a process of its own, to be killed: python killed_worker.py IN_DIR OUT WORKERS"""
+"""Script that a test starts and kills: python killed_worker.py IN_DIR OUT WORKERS."""
 
 import sys
 from pathlib import Path
 
-from styleswap_core.preparation import prepare as preparing
-from styleswap_core.preparation.preparation_settings import Settings
+from styleswap_core.preparation import prepare as preparation
+from styleswap_core.preparation.preparation_settings import PreparationSettings
 
-SETTINGS = Settings(
+SETTINGS = PreparationSettings(
     size=64,
     min_side=30,
     shard_pictures=5,
@@ -18,6 +18,6 @@ SETTINGS = Settings(
 )
 
 if __name__ == "__main__":
-    # A commit after every few pictures: the killed runs are short.
-    preparing._COMMIT_SECONDS = 0.3
-    preparing.prepare(Path(sys.argv[1]), Path(sys.argv[2]), SETTINGS, int(sys.argv[3]))
+    # Commit after every few pictures, since the killed runs are short.
+    preparation._COMMIT_SECONDS = 0.3
+    preparation.prepare(Path(sys.argv[1]), Path(sys.argv[2]), SETTINGS, int(sys.argv[3]))

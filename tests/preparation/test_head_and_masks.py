@@ -1,4 +1,4 @@
-"""Pose and outline from five points, and masks, against what the face world knows exactly."""
+"""Pose and outline from five points, and face masks, compared with the ground truth of the face world."""
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from styleswap_core.synthetic.world import five_points
 
 
 def five_of_head(yaw, pitch, roll, scale, shift):
-    """The five points of the average head, turned about x, then y, then in the picture."""
+    """The five points of the average head after rotations about x, y and the optical axis."""
     yaw, pitch, roll = np.radians([yaw, -pitch, -roll])
     about_y = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
     about_x = np.array([[1, 0, 0], [0, np.cos(pitch), np.sin(pitch)], [0, -np.sin(pitch), np.cos(pitch)]])
@@ -66,14 +66,14 @@ def _iou(a, b):
     return (a & b).sum() / (a | b).sum()
 
 
-def test_a_mask_of_a_crop_without_colors_is_the_average_outline():
+def test_without_colors_the_mask_is_the_average_outline():
     points = template_points("ffhq", 128).double().numpy()
     mask = mask_from_points(np.full((128, 128, 3), 128, np.uint8), fit_head(points))
     assert all(mask[int(y), int(x)] == 255 for x, y in points)
     assert mask[0].max() == 0 and mask[:, 0].max() == 0
 
 
-def test_masks_from_dense_landmarks_reach_over_the_brows():
+def test_masks_from_dense_landmarks_include_the_forehead():
     points = template_points("ffhq", 100).numpy()
     angle = np.linspace(0, np.pi, 33)
     jaw = np.stack([50 + 30 * np.cos(angle), 48 + 38 * np.sin(angle)], 1)
@@ -84,12 +84,12 @@ def test_masks_from_dense_landmarks_reach_over_the_brows():
     assert mask[int(40 + 0.5 * up), 50] == 255 and mask[int(40 + 0.7 * up), 50] == 0
 
 
-# --- a landmark model and a parsing model made by hand
+# --- small hand-made models for landmarks and parsing
 
 
-def test_flat_landmarks_of_a_pack(tmp_path):
+def test_landmarks_of_a_pack(tmp_path):
     assert load_landmark_model(tmp_path) is None
-    # Always the same 106 points of its 192 px input: a circle.
+    # Returns the same 106 points of its 192 px input for every picture: a circle.
     angle = np.linspace(0, 2 * np.pi, 106, endpoint=False)
     answer = np.stack([0.5 * np.cos(angle), 0.5 * np.sin(angle)], 1).astype(np.float32).reshape(1, 212)
     _save(
@@ -105,29 +105,29 @@ def test_flat_landmarks_of_a_pack(tmp_path):
     )
     landmarks = load_landmark_model(tmp_path, threads=1)
     found, pose = landmarks.read(np.zeros((200, 300, 3), np.uint8), np.array([100, 50, 180, 130]))
-    # insightface shows the model a square of 1.5 times the box: the circle's radius is a quarter of it.
+    # insightface crops a square of 1.5 times the box, and the radius of the circle is a quarter of its side.
     assert pose is None and found.shape == (106, 2) and found.mean(0) == pytest.approx((140, 90), abs=1)
     assert np.ptp(found, axis=0) == pytest.approx((60, 60), abs=0.5)
-    # Under the other file's name it would give no pose to who asked for one.
+    # Under the name of the 3D model, callers would expect a pose from it.
     (tmp_path / "2d106det.onnx").rename(tmp_path / SOLID)
     with pytest.raises(StyleSwapError, match="another kind"):
         load_landmark_model(tmp_path, files=(SOLID,))
 
 
-def test_a_parsing_model(tmp_path):
+def test_masks_from_a_parsing_model(tmp_path):
     path = _parser(tmp_path / "parsing.onnx", 19)
     crop = np.zeros((64, 64, 3), np.uint8)
-    crop[:, 32:] = 255  # the model calls bright pixels skin
+    crop[:, 32:] = 255  # the model classifies bright pixels as skin
     mask = FaceParser(path).mask(crop)
     assert mask.shape == (64, 64) and mask[:, :28].max() == 0 and mask[:, 36:].min() == 255
     assert FaceParser(path, classes=(0,)).mask(crop)[:, :28].min() == 255
 
 
-def test_a_parsing_model_of_another_form_is_named(tmp_path):
+def test_unsuitable_parsing_models_are_refused(tmp_path):
     with pytest.raises(StyleSwapError, match="does not exist"):
         FaceParser(tmp_path / "none.onnx")
     (tmp_path / "text.onnx").write_text("no model")
-    with pytest.raises(StyleSwapError, match="does not load"):
+    with pytest.raises(StyleSwapError, match="cannot load"):
         FaceParser(tmp_path / "text.onnx")
     with pytest.raises(StyleSwapError, match="7 classes"):
         FaceParser(_parser(tmp_path / "seven.onnx", 7))

@@ -1,4 +1,4 @@
-"""What lies in folders, however odd, and frames of videos, however broken."""
+"""Input folders with unusual contents, and videos, including damaged ones."""
 
 import os
 from pathlib import Path
@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.preparation.input_files import FoundFile, Obstacle, shown, walk
+from styleswap_core.preparation.input_files import FoundFile, Obstacle, printable, walk
 from styleswap_core.preparation.video_frames import count_frames, frames
 
 
-def test_every_file_once_whatever_links_there_are(tmp_path):
+def test_every_file_is_found_once_despite_links(tmp_path):
     folder, out = tmp_path / "in", tmp_path / "in" / "out"
     names = ["a.jpg", "with space.PNG", "line\nbreak.jpg", "deep/er/b.mp4", "deep/c"]
     for name in names:
@@ -34,25 +34,25 @@ def test_every_file_once_whatever_links_there_are(tmp_path):
     assert "loop" in obstacles["deep/loop"] and "broken link" in obstacles["broken"]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="names are never bytes there")
-def test_names_that_are_no_text(tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="names are not bytes on Windows")
+def test_names_that_are_not_valid_text(tmp_path):
     with open(os.path.join(os.fsencode(tmp_path), b"\xff\xfe.jpg"), "w"):
         pass
     (entry,) = walk(tmp_path, tmp_path / "out")
-    assert shown(entry.path) == "\\udcff\\udcfe.jpg"
+    assert printable(entry.path) == "\\udcff\\udcfe.jpg"
     assert os.fsdecode(os.fsencode(entry.path)) == str(entry.path)
 
 
-def test_a_missing_folder_and_the_result_in_itself(tmp_path):
-    with pytest.raises(StyleSwapError, match="is none"):
+def test_a_missing_folder_and_a_result_inside_the_input_are_refused(tmp_path):
+    with pytest.raises(StyleSwapError, match="is not a folder"):
         next(walk(tmp_path / "none", tmp_path / "out"))
-    with pytest.raises(StyleSwapError, match="name another folder"):
+    with pytest.raises(StyleSwapError, match="choose another folder"):
         next(walk(tmp_path, tmp_path))
 
 
-def test_names_are_shown_in_one_line():
-    assert shown(Path("a b/c\nd\t.jpg")) == "a b/c\\nd\\t.jpg"
-    assert shown("Zoë 北京.jpg") == "Zoë 北京.jpg"
+def test_names_are_printed_on_one_line():
+    assert printable(Path("a b/c\nd\t.jpg")) == "a b/c\\nd\\t.jpg"
+    assert printable("Zoë 北京.jpg") == "Zoë 北京.jpg"
 
 
 # --- videos
@@ -67,8 +67,8 @@ def write_video(path, count=30, rate=10, size=(64, 48)):
 
 
 def collect(path, seconds=1.0, first=0):
-    told = []
-    return list(frames(path, seconds, first, told.append)), told
+    reports = []
+    return list(frames(path, seconds, first, reports.append)), reports
 
 
 @pytest.fixture
@@ -76,10 +76,10 @@ def av():
     return pytest.importorskip("av")
 
 
-def test_frames_are_some_seconds_apart(av, tmp_path):
+def test_frames_are_selected_at_an_interval(av, tmp_path):
     path = write_video(tmp_path / "odd %03d name\n.mp4")
-    found, told = collect(path)
-    assert [frame.number for frame in found] == [0, 1, 2] and told == []
+    found, reports = collect(path)
+    assert [frame.number for frame in found] == [0, 1, 2] and reports == []
     assert [frame.time for frame in found] == pytest.approx([0, 1, 2], abs=0.01)
     assert [int(frame.picture.mean()) for frame in found] == pytest.approx([0, 80, 160], abs=6)
     assert found[0].picture.shape == (48, 64, 3)
@@ -87,7 +87,7 @@ def test_frames_are_some_seconds_apart(av, tmp_path):
     assert len(collect(path, seconds=0.0)[0]) == 30
 
 
-def test_going_on_within_a_video_gives_the_same_frames(av, tmp_path):
+def test_continuing_within_a_video_gives_the_same_frames(av, tmp_path):
     path = write_video(tmp_path / "a.mp4")
     all_frames, rest = collect(path, 0.5)[0], collect(path, 0.5, first=4)[0]
     assert [frame.number for frame in rest] == [4, 5]
@@ -102,16 +102,16 @@ def test_a_video_that_changes_its_size_keeps_its_proportions(av, tmp_path):
             picture = np.zeros((120, 160, 3) if number < 10 else (200, 120, 3), np.uint8)
             cv2.circle(picture, (picture.shape[1] // 2, picture.shape[0] // 2), 40, (255, 255, 255), -1)
             file.write(cv2.imencode(".jpg", picture)[1].tobytes())
-    found, told = collect(path, seconds=0.2)
+    found, reports = collect(path, seconds=0.2)
     assert {frame.picture.shape for frame in found} == {(120, 160, 3), (200, 120, 3)}
     for frame in found:
         y, x = np.nonzero(frame.picture[..., 0] > 128)
         assert np.ptp(x) == pytest.approx(80, abs=2) and np.ptp(y) == pytest.approx(80, abs=2)
-    assert len(told) == 1 and "from 160 x 120 to 120 x 200" in told[0]
+    assert len(reports) == 1 and "from 160 x 120 to 120 x 200" in reports[0]
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"", "empty"), (b"no video at all" * 100, "not a video")])
-def test_what_is_no_video_is_told(av, tmp_path, content, message):
+@pytest.mark.parametrize(("content", "message"), [(b"", "empty"), (b"no video at all" * 100, "not a readable video")])
+def test_files_that_are_not_videos_are_refused(av, tmp_path, content, message):
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
     with pytest.raises(StyleSwapError, match=message):
@@ -119,7 +119,7 @@ def test_what_is_no_video_is_told(av, tmp_path, content, message):
     assert count_frames(path, 1.0) == 1
 
 
-def test_a_cut_off_video_gives_what_it_holds(av, tmp_path):
+def test_a_truncated_video_gives_the_frames_it_contains(av, tmp_path):
     path = tmp_path / "a.mjpeg"
     jpeg = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))[1].tobytes()
     path.write_bytes(jpeg * 5 + jpeg[: len(jpeg) // 2])

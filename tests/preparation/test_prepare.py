@@ -1,4 +1,4 @@
-"""The whole run: what goes in comes out once, whatever else lies there and whenever it is cut off."""
+"""Whole runs of the preparation: bad inputs, duplicates, continued and killed runs."""
 
 import io
 import json
@@ -9,33 +9,31 @@ import subprocess
 import sys
 import tarfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
-
-HERE = Path(__file__).resolve().parent
-sys.path.append(str(HERE))
-
 from killed_worker import SETTINGS as KILLED_SETTINGS
+from picture_files import encoded, write_picture
+from PIL import Image
 
 from styleswap_core.cli import main
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.preparation.journal import Journal
-from styleswap_core.preparation.preparation_settings import Settings
 from styleswap_core.preparation.prepare import JOURNAL, prepare
 from styleswap_core.preparation.prepared_set import PreparedSet, ShardReader
 
+HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 KILLS = 3
-QUICK = {**KILLED_SETTINGS.to_dict(), "duplicate_distance": 8}
-COUNT = 12  # pictures of the fixtures
+QUICK = replace(KILLED_SETTINGS, duplicate_distance=8)
+COUNT = 12  # number of pictures of the fixtures
 
 
 def members(folder):
-    """{name: bytes} of all shards; a name twice is an error."""
+    """{name: bytes} of all shards; names must be unique."""
     found = {}
     for path in sorted((folder / "shards").glob("*")):
         with tarfile.open(path) as tar:
@@ -55,17 +53,17 @@ def dropped(folder):
     return {file: (reason, sentence) for file, _, reason, sentence in lines}
 
 
-def test_what_goes_in_comes_out_once(prepared_folder, people_folder):
+def test_every_picture_is_in_the_set_once(prepared_folder, people_folder):
     found, prepared = members(prepared_folder), PreparedSet.open(prepared_folder)
     assert len(prepared) == COUNT and len(found) == 4 * COUNT
     kept = [meta["file"] for meta in metas(prepared_folder)]
     assert sorted(kept) == sorted(path.relative_to(people_folder).as_posix() for path in people_folder.rglob("*.jpg"))
-    assert len(list((prepared_folder / "shards").iterdir())) == 3  # of 5 pictures at most
+    assert len(list((prepared_folder / "shards").iterdir())) == 3  # of at most 5 pictures
     assert [meta["person"] for meta in metas(prepared_folder)] == [f"person{i}" for i in prepared.people]
     assert prepared.manifest["dropped"] == {} and prepared.manifest["people"] == 4
 
 
-def test_the_index_points_at_what_the_tars_hold(prepared_folder):
+def test_the_index_matches_the_tars(prepared_folder):
     found, prepared = members(prepared_folder), PreparedSet.open(prepared_folder)
     reader = ShardReader(prepared)
     for row in range(len(prepared)):
@@ -78,7 +76,7 @@ def test_the_index_points_at_what_the_tars_hold(prepared_folder):
         assert np.linalg.norm(prepared.embeddings[row]) == pytest.approx(1, abs=1e-5)
         meta = json.loads(found[f"{key}.json"])
         assert np.array(meta["points"]) == pytest.approx(prepared.rows["points"][row], abs=1e-3)
-        # The five points lie where the template has them, within what a similarity leaves.
+        # Near the points of the template, except for the residual of the similarity transform.
         assert 15 < meta["points"][0][0] < 35 and 20 < meta["points"][0][1] < 40
 
 
@@ -88,7 +86,7 @@ def test_the_report_shows_pictures_and_people(prepared_folder):
 
 
 def test_several_processes_give_the_same_bytes(prepared_folder, people_folder, tmp_path):
-    prepare(people_folder, tmp_path / "set", Settings(**{**QUICK, "people": "folders"}), workers=2)
+    prepare(people_folder, tmp_path / "set", replace(QUICK, people="folders"), workers=2)
     assert members(tmp_path / "set") == members(prepared_folder)
     for name in ("index.bin", "embeddings.bin", "people.npy", "prepared.json"):
         assert (tmp_path / "set" / name).read_bytes() == (prepared_folder / name).read_bytes()
@@ -97,22 +95,22 @@ def test_several_processes_give_the_same_bytes(prepared_folder, people_folder, t
 # --- bad input
 
 
-def test_bad_files_are_told_and_the_rest_goes_on(pictures, tmp_path, capsys):
+def test_bad_files_are_reported_and_skipped(pictures, tmp_path, capsys):
     folder, out = tmp_path / "in", tmp_path / "set"
     folder.mkdir()
-    jpeg = cv2.imencode(".jpg", pictures[0][..., ::-1])[1].tobytes()
+    jpeg = encoded(pictures[0])
     (folder / "good name\nwith break.jpg").write_bytes(jpeg)
-    (folder / "<b>markup & more.jpg").write_bytes(cv2.imencode(".jpg", pictures[3][..., ::-1])[1].tobytes())
+    write_picture(folder / "<b>markup & more.jpg", pictures[3])
     (folder / "broken.jpg").write_bytes(jpeg[: len(jpeg) // 3])
     (folder / "zero.png").touch()
     (folder / "zero.mp4").touch()
     (folder / "notes.txt").write_text("no picture")
-    (folder / "tiny.png").write_bytes(cv2.imencode(".png", pictures[0][:8, :8])[1].tobytes())
-    (folder / "sky.png").write_bytes(cv2.imencode(".png", np.full((96, 96, 3), 200, np.uint8))[1].tobytes())
+    write_picture(folder / "tiny.png", pictures[0][:8, :8])
+    write_picture(folder / "sky.png", np.full((96, 96, 3), 200, np.uint8))
     frames = [Image.fromarray(picture) for picture in pictures[6:9]]
     frames[0].save(folder / "animated.gif", save_all=True, append_images=frames[1:])
     os.symlink(".", folder / "loop")
-    summary = prepare(folder, out, Settings(**QUICK))
+    summary = prepare(folder, out, QUICK)
     assert summary.manifest["pictures"] == 3
     assert {meta["file"] for meta in metas(out)} == {
         "good name\\nwith break.jpg",
@@ -130,7 +128,7 @@ def test_bad_files_are_told_and_the_rest_goes_on(pictures, tmp_path, capsys):
         "loop": "unreadable",
     }
     assert "0 bytes" in reasons["zero.png"][1] and "truncated" in reasons["broken.jpg"][1]
-    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("styleswap: ")]
+    reported = [line for line in capsys.readouterr().err.splitlines() if line.startswith("styleswap: ")]
     for name in (
         "broken.jpg",
         "zero.png",
@@ -140,23 +138,22 @@ def test_bad_files_are_told_and_the_rest_goes_on(pictures, tmp_path, capsys):
         "loop",
         "animated.gif is an animation of 3",
     ):
-        assert sum(line.startswith(f"styleswap: {name} ") for line in told) == 1, name
+        assert sum(line.startswith(f"styleswap: {name} ") for line in reported) == 1, name
     report = (out / "report.html").read_text(encoding="utf-8")
     assert "markup" not in report and "animated.gif is an animation" in report and "zero.png: is empty" in report
 
 
-def test_a_folder_with_nothing_in_it(tmp_path, capsys):
+def test_an_empty_folder(tmp_path, capsys):
     (tmp_path / "in").mkdir()
     assert main(["prepare", str(tmp_path / "in"), str(tmp_path / "set"), "--workers", "1"]) == 2
     captured = capsys.readouterr()
     assert "0 pictures of 0 people" in captured.out and "No picture is left" in captured.err
-    with pytest.raises(StyleSwapError, match="holds no picture"):
+    with pytest.raises(StyleSwapError, match="contains no pictures"):
         PreparedSet.open(tmp_path / "set")
 
 
-def test_one_picture_only(pictures, tmp_path, capsys):
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "one.jpg").write_bytes(cv2.imencode(".jpg", pictures[0][..., ::-1])[1].tobytes())
+def test_a_single_picture(pictures, tmp_path, capsys):
+    write_picture(tmp_path / "in" / "one.jpg", pictures[0])
     words = [
         "prepare",
         str(tmp_path / "in"),
@@ -170,12 +167,11 @@ def test_one_picture_only(pictures, tmp_path, capsys):
     ]
     assert main([*words, "--json"]) == 0
     captured = capsys.readouterr()
-    assert json.loads(captured.out)["pictures"] == 1 and "one picture only" in captured.err
+    assert json.loads(captured.out)["pictures"] == 1 and "only one picture" in captured.err
 
 
 def test_duplicates_are_dropped_and_named(pictures, tmp_path):
     folder = tmp_path / "in"
-    folder.mkdir()
     copies = {
         "a.png": pictures[0],
         "b.jpg": pictures[0],
@@ -183,11 +179,11 @@ def test_duplicates_are_dropped_and_named(pictures, tmp_path):
         "d.png": pictures[3],
     }
     for name, picture in copies.items():
-        (folder / name).write_bytes(cv2.imencode(Path(name).suffix, picture[..., ::-1])[1].tobytes())
-    prepare(folder, tmp_path / "set", Settings(**QUICK))
+        write_picture(folder / name, picture)
+    prepare(folder, tmp_path / "set", QUICK)
     assert {meta["file"] for meta in metas(tmp_path / "set")} == {"a.png", "d.png"}
     assert dropped(tmp_path / "set")["b.jpg"] == ("duplicate", "shows the same as picture 0")
-    prepare(folder, tmp_path / "all", Settings(**{**QUICK, "duplicate_distance": -1}))
+    prepare(folder, tmp_path / "all", replace(QUICK, duplicate_distance=-1))
     assert len(PreparedSet.open(tmp_path / "all")) == 4
 
 
@@ -197,11 +193,11 @@ def test_a_video_among_pictures(pictures, tmp_path):
     folder.mkdir()
     with open(folder / "clip.mjpeg", "wb") as file:
         file.writelines(
-            cv2.imencode(".jpg", picture[..., ::-1])[1].tobytes()
+            encoded(picture)
             for picture in (*pictures[:2], cv2.resize(pictures[4], (144, 144)), cv2.resize(pictures[7], (144, 144)))
         )
-    (folder / "zz.jpg").write_bytes(cv2.imencode(".jpg", pictures[10][..., ::-1])[1].tobytes())
-    prepare(folder, tmp_path / "set", Settings(**{**QUICK, "frame_seconds": 0.0}))
+    write_picture(folder / "zz.jpg", pictures[10])
+    prepare(folder, tmp_path / "set", replace(QUICK, frame_seconds=0.0))
     kept = [(meta["file"], meta["frame"]) for meta in metas(tmp_path / "set")]
     assert kept == [*(("clip.mjpeg", frame) for frame in range(4)), ("zz.jpg", None)]
     assert "changes its size from 128 x 128 to 144 x 144" in (tmp_path / "set" / "report.html").read_text(
@@ -209,36 +205,48 @@ def test_a_video_among_pictures(pictures, tmp_path):
     )
 
 
-# --- cut off and gone on with
+# --- continued and killed runs
 
 
-def test_new_files_are_taken_up_later(people_folder, pictures, tmp_path):
+def test_new_files_are_added_by_a_later_run(people_folder, pictures, tmp_path):
     folder, out = tmp_path / "in", tmp_path / "set"
     folder.mkdir()
     for number in (5, 8):
-        (folder / f"{number}.png").write_bytes(cv2.imencode(".png", pictures[number])[1].tobytes())
-    prepare(folder, out, Settings(**QUICK))
+        write_picture(folder / f"{number}.png", pictures[number])
+    prepare(folder, out, QUICK)
     before = members(out)
-    (folder / "0.png").write_bytes(cv2.imencode(".png", pictures[0][..., ::-1])[1].tobytes())
-    prepare(folder, out, Settings(**QUICK))
+    write_picture(folder / "0.png", pictures[0])
+    prepare(folder, out, QUICK)
     after = members(out)
     assert len(after) == len(before) + 4 and before.items() <= after.items()
     assert [meta["file"] for meta in metas(out)][-1] == "0.png"
-    prepare(folder, out, Settings(**QUICK))
+    prepare(folder, out, QUICK)
     assert members(out) == after
 
 
 def test_other_settings_and_other_folders_are_refused(prepared_folder, people_folder, tmp_path):
     with pytest.raises(StyleSwapError, match="size 64 -> 32"):
-        prepare(people_folder, prepared_folder, Settings(**{**QUICK, "people": "folders", "size": 32}))
+        prepare(people_folder, prepared_folder, replace(QUICK, people="folders", size=32))
     (tmp_path / "mine.txt").touch()
     with pytest.raises(StyleSwapError, match="is not empty"):
-        prepare(people_folder, tmp_path, Settings(**QUICK))
-    with pytest.raises(StyleSwapError, match="is none"):
-        prepare(people_folder / "nowhere", tmp_path / "set", Settings(**QUICK))
+        prepare(people_folder, tmp_path, QUICK)
+    with pytest.raises(StyleSwapError, match="is not a folder"):
+        prepare(people_folder / "nowhere", tmp_path / "set", QUICK)
 
 
-def test_two_runs_at_a_time_are_refused(tmp_path):
+def test_a_set_started_with_version_0_1_can_be_continued(pictures, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "set"
+    write_picture(folder / "0.png", pictures[0])
+    prepare(folder, out, QUICK)
+    journal = Journal(out / JOURNAL)
+    with journal.transaction():
+        journal.set_value("settings", journal.value("settings") | {"masks": "five points and colours"})
+    journal.close()
+    write_picture(folder / "1.png", pictures[3])
+    assert prepare(folder, out, QUICK).manifest["pictures"] == 2
+
+
+def test_concurrent_runs_are_refused(tmp_path):
     journal = Journal(tmp_path / JOURNAL)
     with pytest.raises(StyleSwapError, match="in use"):
         Journal(tmp_path / JOURNAL)
@@ -246,14 +254,14 @@ def test_two_runs_at_a_time_are_refused(tmp_path):
     Journal(tmp_path / JOURNAL).close()
 
 
-def test_a_set_that_lost_a_file_is_told(prepared_folder, people_folder, tmp_path):
+def test_a_damaged_set_is_refused(prepared_folder, people_folder, tmp_path):
     folder, out = tmp_path / "in", tmp_path / "set"
     folder.mkdir()
     (folder / "a.jpg").write_bytes((people_folder / "person0" / "0.jpg").read_bytes())
-    prepare(folder, out, Settings(**QUICK))
+    prepare(folder, out, QUICK)
     (out / "embeddings.bin").write_bytes(b"")
-    with pytest.raises(StyleSwapError, match="shorter than it was"):
-        prepare(folder, out, Settings(**QUICK))
+    with pytest.raises(StyleSwapError, match="shorter than recorded"):
+        prepare(folder, out, QUICK)
     with pytest.raises(StyleSwapError, match="too short"):
         PreparedSet.open(out)
     (out / "prepared.json").write_text("{")
@@ -261,18 +269,18 @@ def test_a_set_that_lost_a_file_is_told(prepared_folder, people_folder, tmp_path
         PreparedSet.open(out)
 
 
-def test_killed_at_random_moments_every_picture_is_there_once(pictures, tmp_path):
+def test_after_random_kills_every_picture_is_in_the_set_once(pictures, tmp_path):
     folder, out = tmp_path / "in", tmp_path / "set"
     folder.mkdir()
     for number in range(3 * COUNT):
         picture = pictures[number % COUNT]
         shade = np.clip(picture.astype(int) + number // COUNT, 0, 255).astype(np.uint8)
-        (folder / f"{number:03d}.jpg").write_bytes(cv2.imencode(".jpg", shade[..., ::-1])[1].tobytes())
+        write_picture(folder / f"{number:03d}.jpg", shade)
     draw, killed = random.Random(7), 0
     for attempt in range(KILLS):
         process = _start(folder, out, workers=1 + attempt % 2)
         start = _bytes_written(out)
-        # Some time after the work has begun; each run gets a little further.
+        # Kill after some progress, so that each run gets a little further.
         wanted, deadline = start + draw.randrange(1, 40_000), time.monotonic() + 120
         while process.poll() is None and _bytes_written(out) < wanted and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -303,7 +311,7 @@ def _start(folder, out, workers):
 
 
 def _bytes_written(out):
-    """What the shards hold; a killed run's uncommitted rest goes, so that this may fall in between."""
+    """Size of the shards; decreases when a run truncates what a killed one did not commit."""
     try:
         return sum(path.stat().st_size for path in (out / "shards").iterdir())
     except FileNotFoundError:

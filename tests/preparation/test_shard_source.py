@@ -1,4 +1,4 @@
-"""Training batches out of a prepared set, and the command that trains on it."""
+"""Training batches from a prepared set, and `styleswap train` on it."""
 
 import dataclasses
 import threading
@@ -34,7 +34,7 @@ def source(prepared, **changes):
     return ShardSource(prepared, **{**values, **changes})
 
 
-def test_a_batch_depends_on_seed_and_step_alone(prepared):
+def test_a_batch_depends_only_on_seed_and_step(prepared):
     one, other = source(prepared), source(prepared)
     other.batch(7)
     for field in dataclasses.fields(one.batch(5)):
@@ -53,7 +53,7 @@ def test_no_thread_outlives_a_batch(prepared):
     assert threading.active_count() == before
 
 
-def test_a_batch_holds_what_the_set_does(prepared):
+def test_a_batch_contains_the_data_of_the_set(prepared):
     data, reader = source(prepared), ShardReader(prepared)
     batch, draw = data.batch(2, source_crop=True), data.draw(2)
     assert (
@@ -78,19 +78,19 @@ def _float(picture):
     return torch.from_numpy(picture).float()
 
 
-def test_pairs_are_drawn_as_promised(prepared):
+def test_pairs_are_drawn_with_the_requested_shares(prepared):
     draw = source(prepared, batch=20_000).draw(1)
     people = np.asarray(prepared.people)
     same = people[draw.target] == people[draw.photo]
     assert same.mean() == pytest.approx(0.25, abs=0.02)
-    # Another picture of the person: each of them has three here.
+    # A different picture of the person; each has three here.
     assert (draw.target != draw.photo).all()
     for drawn in (draw.target, draw.photo, draw.photo[same], draw.photo[~same]):
         shares = np.bincount(drawn, minlength=len(people)) / len(drawn)
         assert shares == pytest.approx(1 / len(people), abs=0.015)
 
 
-def test_a_single_picture_of_a_person_is_its_own_source(prepared):
+def test_the_only_picture_of_a_person_is_its_own_source(prepared):
     people = np.array([0, 1, 1, *range(2, 11)], dtype=np.int32)
     draw = source(dataclasses.replace(prepared, people=people), batch=5000, same_identity_share=0.5).draw(0)
     same = people[draw.target] == people[draw.photo]
@@ -101,7 +101,7 @@ def test_a_single_picture_of_a_person_is_its_own_source(prepared):
     assert of_two.any() and (draw.target[of_two] + draw.photo[of_two] == 3).all()
 
 
-def test_smaller_crops_are_averages_and_points_follow(prepared):
+def test_smaller_crops_are_averages_with_scaled_points(prepared):
     full, half = source(prepared).batch(1), source(prepared, size=SIZE // 2).batch(1)
     assert torch.allclose(half.target, torch.nn.functional.avg_pool2d(full.target, 2), atol=1e-5)
     assert torch.allclose(half.face_mask, torch.nn.functional.avg_pool2d(full.face_mask, 2), atol=1e-5)
@@ -123,12 +123,12 @@ def test_replicas_share_a_batch(prepared):
         ({"size": 48}, "multiple of 48"),
     ],
 )
-def test_what_does_not_fit_is_told(prepared, change, message):
+def test_sets_that_do_not_fit_are_refused(prepared, change, message):
     with pytest.raises(StyleSwapError, match=message):
         source(prepared, **change)
 
 
-def test_one_person_is_too_few(prepared):
+def test_a_single_person_is_refused(prepared):
     with pytest.raises(StyleSwapError, match="at least 2 people"):
         source(dataclasses.replace(prepared, people=np.zeros(len(prepared), np.int32)))
 
@@ -154,5 +154,5 @@ def test_train_command_takes_a_prepared_folder(prepared_folder, tmp_path, capsys
     assert main(words) == 0
     generator, metadata = load_generator(tmp_path / "run" / "generator_ema.safetensors")
     assert generator.config.size == 32 and metadata["training_steps"] == 2
-    # The demo pack knows rendered faces, and so does what was trained with it.
+    # The demo pack was trained on rendered faces, hence the domain of models trained with it.
     assert metadata["domain"] == "synthetic"
