@@ -1,4 +1,4 @@
-"""The benchmarks' own parts: every way to multiply multiplies, and slow measurements give way to the others."""
+"""Parts of the benchmarks: matrix products, scheduling of rounds, studies, and preparation of pictures."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ def importable(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_every_way_gives_the_same_product(dtype):
+def test_all_matrix_products_agree(dtype):
     from matrix_peak import ways
 
     a, b = (torch.randn(64, 64, generator=torch.Generator().manual_seed(seed)).to(dtype) for seed in (1, 2))
@@ -35,7 +35,7 @@ def test_every_way_gives_the_same_product(dtype):
 
 
 def rounds(minutes, monkeypatch, seconds_of):
-    """Three rounds of jobs that take so many seconds each by the clock, and one or two timed calls; what ran in each."""
+    """Jobs that run in each of three rounds, if job X takes `seconds_of[X]`; job "once" has one timed call, others two."""
     import speed
 
     now, ran = [0.0], []
@@ -56,14 +56,14 @@ def rounds(minutes, monkeypatch, seconds_of):
     return ran
 
 
-def test_with_time_enough_all_take_part_in_every_round(monkeypatch):
+def test_all_jobs_run_in_every_round_if_time_permits(monkeypatch):
     jobs = {"slow": 100, "quick": 1}
     assert rounds(10, monkeypatch, jobs) == [list(jobs)] * 3
 
 
-def test_the_slowest_are_left_out_once_they_have_their_calls(monkeypatch):
+def test_slow_jobs_are_skipped_once_they_have_enough_calls(monkeypatch):
     jobs = {"quick": 5, "slow": 100, "once": 90, "other": 5}
-    # 100 s are left after the first round. The one with a single call takes the second; it leaves 10 for the third.
+    # The first round leaves 100 s. The job with a single call needs the second round, which leaves 10 s for the third.
     assert rounds(5, monkeypatch, jobs) == [list(jobs), ["once"], ["quick", "other"]]
 
 
