@@ -1,1 +1,1 @@
-"""Faces in pictures: detection, alignment to a generator's template, recognition."""
+"""Faces in pictures: detection, choice, alignment to a crop template, recognition."""

@@ -1,15 +1,14 @@
-"""From the five points of a face to an aligned crop, and back into the picture.
+"""Face alignment: from five facial points to an aligned crop.
 
-Convention, in every function of this file:
+Conventions of this module:
 
-- Points are (x, y) in pixels and continuous: the center of the first pixel lies at (0.5, 0.5), the picture spans
-  0..width and 0..height (`align_corners=False`). insightface and OpenCV put that center at (0, 0); `recognizer_crop`
-  is the one function here that speaks their convention, and shifts by half a pixel where it does.
-- The five points are, in this order: left eye (the one on the picture's left), right eye, nose tip, left mouth
-  corner, right mouth corner.
+- Points are (x, y) in continuous pixels: the center of the first pixel is (0.5, 0.5), and the picture spans 0..width
+  and 0..height (`align_corners=False`). insightface and OpenCV place that center at (0, 0); `recognizer_crop` alone
+  follows them, and shifts by half a pixel.
+- The five points are left eye, right eye, nose tip, left mouth corner and right mouth corner, with left and right as
+  seen in the picture.
 - `matrix` (B, 2, 3) maps picture coordinates to crop coordinates.
-- Pictures are (B, C, H, W) float. Nothing here depends on their range, except `recognizer_crop` and the clipping in
-  `paste` (-1..1).
+- Pictures are (B, C, H, W) float of any range, in `recognizer_crop` -1..1.
 """
 
 import math
@@ -19,9 +18,9 @@ import torch.nn.functional as F
 
 from ..errors import StyleSwapError
 
-# ArcFace's reference points for a 112 x 112 crop, as insightface publishes them.
+# insightface's ArcFace template for a 112 x 112 crop.
 _ARCFACE_112_PX = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
-# facexlib's FFHQ reference points for a 512 x 512 crop.
+# facexlib's FFHQ template for a 512 x 512 crop.
 _FFHQ_512_PX = (
     (192.98138, 239.94708),
     (318.90277, 240.1936),
@@ -42,17 +41,18 @@ TEMPLATES: dict[str, tuple[tuple[float, float], ...]] = {
     "arcface_112": tuple((x / 112, y / 112) for x, y in _ARCFACE_112_PX),
     "arcface_128": tuple(((x + 8) / 128, y / 128) for x, y in _ARCFACE_112_PX),
 }
-"""Where the five points lie in a crop: name -> five (x, y), as fractions of the crop's side."""
+"""Crop templates: five (x, y) as fractions of the crop's side, by name."""
 
 RECOGNIZER_SIZE = 112
-_POINTS_AT_ONCE = 2**18
+# Maximum number of points sampled at once on a CPU, so that the sampling grid stays in its cache.
+_MAX_GRID_POINTS = 2**18
 
 
 def template_points(name: str, size: int) -> torch.Tensor:
-    """The template's five points in a size x size crop: (5, 2) float32, pixels.
+    """The five points of a template in a crop of size x size pixels, (5, 2) float32.
 
     Raises:
-        StyleSwapError: an unknown template.
+        StyleSwapError: An unknown template.
     """
     if name not in TEMPLATES:
         raise StyleSwapError(f"expected a crop template out of {', '.join(sorted(TEMPLATES))}, got {name!r}")
@@ -60,10 +60,10 @@ def template_points(name: str, size: int) -> torch.Tensor:
 
 
 def estimate_similarity(points: torch.Tensor, template_px: torch.Tensor) -> torch.Tensor:
-    """Rotation, scale and shift that best map `points` onto `template_px`, in the least-squares sense.
+    """Least-squares similarity transform of `points` onto `template_px`.
 
-    Umeyama's problem (PAMI 1991). In the plane and without reflection it has a closed form: with centerd points as
-    complex numbers p and q, the factor sum(conj(p) q) / sum(|p|^2).
+    Umeyama's problem (PAMI 1991), which has a closed form in the plane without reflections: with the centered points
+    as complex numbers p and q, rotation and scale are sum(conj(p) q) / sum(|p|^2).
 
     Args:
         points: (B, N, 2) picture coordinates.
@@ -73,7 +73,7 @@ def estimate_similarity(points: torch.Tensor, template_px: torch.Tensor) -> torc
         (B, 2, 3), picture -> crop.
 
     Raises:
-        StyleSwapError: other shapes, points that are not finite, or points that all coincide.
+        StyleSwapError: Other shapes, points that are not finite, or points that all coincide.
     """
     if points.ndim != 3 or points.shape[-1] != 2 or template_px.shape[-2:] != points.shape[-2:]:
         raise StyleSwapError(
@@ -83,9 +83,9 @@ def estimate_similarity(points: torch.Tensor, template_px: torch.Tensor) -> torc
     center, template_center = points.mean(1), template_px.mean(1)  # (B, 2)
     p, q = points - center[:, None], template_px - template_center[:, None]  # (B, N, 2)
     spread = p.square().sum((1, 2))  # (B,)
-    # `not all >` instead of `any <=`: NaN compares false and must be refused too.
+    # `not all >` instead of `any <=`, which would accept NaN.
     if not bool((spread > 1e-6).all()) or not bool(torch.isfinite(spread).all()):
-        raise StyleSwapError("expected five distinct face points, got points that coincide or are not numbers")
+        raise StyleSwapError("expected distinct, finite face points, got points that coincide or are not finite")
     cosine = (p * q).sum((1, 2)) / spread
     sine = (p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0]).sum(1) / spread
     linear = torch.stack([torch.stack([cosine, -sine], -1), torch.stack([sine, cosine], -1)], 1)  # (B, 2, 2)
@@ -94,7 +94,7 @@ def estimate_similarity(points: torch.Tensor, template_px: torch.Tensor) -> torc
 
 
 def invert_affine(matrix: torch.Tensor) -> torch.Tensor:
-    """(B, 2, 3) -> (B, 2, 3): crop -> picture for a matrix picture -> crop."""
+    """Inverse of affine maps (B, 2, 3)."""
     (a, b, c), (d, e, f) = matrix[:, 0].unbind(-1), matrix[:, 1].unbind(-1)
     determinant = a * e - b * d
     rows = [[e, -b, b * f - c * e], [-d, a, c * d - a * f]]
@@ -102,18 +102,18 @@ def invert_affine(matrix: torch.Tensor) -> torch.Tensor:
 
 
 def transform_points(matrix: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-    """Apply (B, 2, 3) to points (B, N, 2) -> (B, N, 2)."""
+    """Points (B, N, 2) mapped by matrices (B, 2, 3)."""
     return points @ matrix[:, :, :2].transpose(1, 2) + matrix[:, None, :, 2]
 
 
 def shift_origin(matrix: torch.Tensor, origin: torch.Tensor) -> torch.Tensor:
-    """The matrix for a part of the picture whose first pixel is pixel `origin` (B, 2), x y, of the whole."""
+    """Matrices (B, 2, 3) for the part of each picture that starts at pixel `origin` (B, 2), x and y."""
     shift = matrix[:, :, 2] + (matrix[:, :, :2] @ origin.to(matrix)[..., None])[..., 0]
     return torch.cat([matrix[:, :, :2], shift[..., None]], 2)
 
 
 def matrix_scale(matrix: torch.Tensor) -> torch.Tensor:
-    """(B,) crop pixels per picture pixel."""
+    """Scale of each matrix (B, 2, 3) in crop pixels per picture pixel, (B,)."""
     linear = matrix[:, :, :2]
     return (linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]).abs().sqrt()
 
@@ -126,18 +126,21 @@ def warp(
     padding: str = "reflection",
     mode: str = "bilinear",
 ) -> torch.Tensor:
-    """Resample a picture into a crop, differentiably.
+    """Resample pictures into crops; differentiable.
 
     Args:
         image: (B, C, H, W).
         matrix: (B, 2, 3), picture -> crop.
-        size: side of the crop in pixels, or (height, width).
-        antialias: where the crop is smaller than its part of the picture, average instead of picking single pixels.
-        padding: what lies beyond the picture: "reflection", "border" (the edge goes on) or "zeros".
-        mode: "bilinear" or "bicubic" (sharper when enlarging, may overshoot the range).
+        size: Side of the crop in pixels, or (height, width).
+        antialias: Average over source pixels where the crop is smaller than its part of the picture.
+        padding: Values beyond the picture: "reflection", "border" (the edge repeated) or "zeros".
+        mode: "bilinear", or "bicubic", which is sharper when enlarging and may overshoot the range.
 
     Returns:
         (B, C, height, width) of the image's type.
+
+    Raises:
+        StyleSwapError: Other shapes.
     """
     if image.ndim != 4 or matrix.shape != (image.shape[0], 2, 3):
         raise StyleSwapError(
@@ -153,7 +156,7 @@ def warp(
     kinds = list(zip(factors, oversample, strict=True))
     if len(set(kinds)) == 1:
         return _warp_reduced(image, matrix, size, padding, mode, *kinds[0])
-    # A batch may hold faces of very different sizes: each is pre-filtered by its own factor.
+    # Faces of one batch may need different prefilters.
     rows = [
         _warp_reduced(image[i : i + 1], matrix[i : i + 1], size, padding, mode, *kind) for i, kind in enumerate(kinds)
     ]
@@ -169,13 +172,13 @@ def _warp_reduced(
     factor: int,
     oversample: int,
 ) -> torch.Tensor:
-    """Average blocks of factor x factor pixels first, so that sampling skips none of them."""
+    """Sample after averaging blocks of factor x factor pixels, so that no pixel is skipped."""
     if factor > 1:
         bottom, right = -image.shape[2] % factor, -image.shape[3] % factor
         if bottom or right:
             image = F.pad(image, (0, right, 0, bottom), mode="constant" if padding == "zeros" else "replicate")
         image = _block_means(image, factor)
-        # In continuous coordinates a block picture's x is x / factor, without a half-pixel term.
+        # Continuous coordinates scale by 1 / factor without a half-pixel term.
         matrix = torch.cat([matrix[:, :, :2] * factor, matrix[:, :, 2:]], 2)
     return _sample(image, matrix, size, padding, mode, oversample)
 
@@ -185,12 +188,14 @@ def _sample(
 ) -> torch.Tensor:
     height, width = size
     to_picture = invert_affine(matrix)
-    # grid_sample counts from -1 to 1. Scaling the matrix, and adding a row's to a column's part, leaves a single pass over
-    # the whole grid.
-    options = {"dtype": matrix.dtype, "device": matrix.device}
-    unit = 2.0 / torch.tensor([image.shape[3], image.shape[2]], **options)
+    # grid_sample expects -1..1. With the matrix scaled to that range, and the terms of columns and rows computed apart,
+    # only their sum takes a pass over the whole grid.
+    dtype, device = matrix.dtype, matrix.device
+    unit = 2.0 / torch.tensor([image.shape[3], image.shape[2]], dtype=dtype, device=device)
     linear = to_picture[:, None, None, :, :2] * unit[:, None]  # (B, 1, 1, 2, 2)
-    x, y = ((torch.arange(side * oversample, **options) + 0.5) / oversample for side in (width, height))
+    x, y = (
+        (torch.arange(side * oversample, dtype=dtype, device=device) + 0.5) / oversample for side in (width, height)
+    )
     across = linear[..., 0] * x[:, None]  # (B, 1, w, 2)
     down = linear[..., 1] * y[:, None, None] + (to_picture[:, None, None, :, 2] * unit - 1.0)  # (B, h, 1, 2)
     bands = []
@@ -202,17 +207,20 @@ def _sample(
 
 
 def _rows_at_once(image: torch.Tensor, width: int, height: int, multiple: int) -> int:
-    """On a CPU few enough rows, `multiple` of them at least, that grid and samples stay in its cache; fresh memory for all of
-    a batch's costs as much again as the sampling.
+    """Number of grid rows to sample at once, a multiple of `multiple`.
+
+    On a CPU so few that grid and samples stay in its cache: allocating memory for the whole batch takes as long as
+    sampling it.
     """
     if image.device.type != "cpu":
         return height
-    return max(1, _POINTS_AT_ONCE // (len(image) * width * multiple)) * multiple
+    return max(1, _MAX_GRID_POINTS // (len(image) * width * multiple)) * multiple
 
 
 def _block_means(image: torch.Tensor, factor: int) -> torch.Tensor:
-    """(B, C, H, W) -> (B, C, H / factor, W / factor), sides that divide: whole rows add up several times as fast on a CPU as
-    `avg_pool2d` walks through them.
+    """Average over blocks, (B, C, H, W) -> (B, C, H / factor, W / factor) without remainder.
+
+    Sums of strided slices are several times as fast on a CPU as `avg_pool2d`.
     """
     rows = sum(image[:, :, start::factor] for start in range(1, factor))
     rows = rows + image[:, :, ::factor]
@@ -227,18 +235,18 @@ def crop_box(
     margin: int = 0,
     part: tuple[int, int, int, int] | None = None,
 ) -> torch.Tensor:
-    """Upright boxes around crops in their pictures, of one common extent, inside the picture.
+    """Axis-aligned boxes around crops, within their pictures and all of one size, so that they can be stacked.
 
     Args:
         matrix: (B, 2, 3), picture -> crop.
-        crop_size: side of the crop, pixels.
+        crop_size: Side of the crop in pixels.
         picture_size: (height, width).
-        margin: pixels of the picture to add on every side.
-        part: x0, y0, x1, y1 of the crop, if not all of it matters.
+        margin: Picture pixels to add on every side.
+        part: x0, y0, x1, y1 of the relevant part of the crop; by default all of it.
 
     Returns:
-        (B, 4) int64 on the CPU: x0, y0, x1, y1 (exclusive). All of one width and height, so that a batch of them can be
-        stacked; a box moves inwards where it would leave the picture.
+        (B, 4) int64 on the CPU: x0, y0, x1, y1, the last two exclusive. Boxes that would leave the picture are moved
+        inward.
     """
     x0, y0, x1, y1 = (0, 0, crop_size, crop_size) if part is None else part
     corners = torch.tensor([[x0, y0], [x1, y0], [x0, y1], [x1, y1]]).to(matrix).expand(len(matrix), 4, 2)
@@ -252,10 +260,10 @@ def crop_box(
 
 
 def recognizer_points(size: int = RECOGNIZER_SIZE) -> torch.Tensor:
-    """Where insightface puts the five points in a recognizer's crop: (5, 2) float32, pixels with centers at 0.
+    """Template of insightface's recognizers, (5, 2) float32, in pixels whose centers are integers.
 
     Raises:
-        StyleSwapError: a size that is a multiple of neither 112 nor 128.
+        StyleSwapError: A size that is a multiple of neither 112 nor 128.
     """
     template = torch.tensor(_ARCFACE_112_PX)
     if size % 112 == 0:
@@ -266,28 +274,28 @@ def recognizer_points(size: int = RECOGNIZER_SIZE) -> torch.Tensor:
 
 
 def recognizer_crop(picture: torch.Tensor, points: torch.Tensor, size: int = RECOGNIZER_SIZE) -> torch.Tensor:
-    """The crop a face recognizer was trained on: insightface's `norm_crop`, in torch and differentiable.
+    """Crop for a face recognizer: insightface's `norm_crop`, differentiable.
 
-    Like the original it samples bilinearly without antialiasing and is black beyond the picture; embeddings drift
-    if either differs. (A test holds the two together.)
+    Like the original it is sampled bilinearly without antialiasing, and black beyond the picture; otherwise embeddings
+    would drift.
 
     Args:
-        picture: (B, 3, H, W) float -1..1.
+        picture: (B, 3, H, W) float, -1..1.
         points: (B, 5, 2), continuous picture coordinates.
-        size: side of the crop in pixels: a multiple of 112, or of 128 (there with 8/128 more room on each side).
+        size: Side of the crop in pixels: a multiple of 112, or of 128, which adds a margin of 8/128 left and right.
 
     Returns:
-        (B, 3, size, size) RGB in -1..1.
+        (B, 3, size, size) RGB, -1..1.
 
     Raises:
-        StyleSwapError: another size, or points that coincide.
+        StyleSwapError: Another size, or points that coincide.
     """
-    # Pixel centers at 0 on both sides, as insightface has them.
+    # Both sides in insightface's coordinates, where pixel centers are integers.
     template = recognizer_points(size).to(points.device)
     matrix = estimate_similarity(points.to(torch.float32) - 0.5, template)
     # c - 0.5 = A (p - 0.5) + t  =>  c = A p + t + 0.5 - A 0.5
     half = torch.full_like(matrix[:, :, 2], 0.5)
     matrix = torch.cat([matrix[:, :, :2], (matrix[:, :, 2] + half)[..., None]], 2)
     matrix = shift_origin(matrix, -half)
-    # Black is -1 here, and padding knows only zeros.
+    # Shifted so that the zeros of the padding are black.
     return warp(picture + 1.0, matrix, size, antialias=False, padding="zeros") - 1.0

@@ -1,12 +1,11 @@
 """Detection and recognition through insightface.
 
-With recognition.py and landmarks.py the only file that knows insightface's ways: BGR pictures, and pixel centers at 0
-where the rest of the package has them at 0.5 (see alignment.py).
+This module, recognition.py and landmarks.py alone follow insightface's conventions: BGR pictures, and pixels whose
+centers are integers, where the rest of the package adds 0.5 (see alignment.py).
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -15,19 +14,22 @@ from ..errors import StyleSwapError
 from ..io.files import file_sha256
 from .arcface import TorchRecognizer
 from .detected import NO_RECOGNIZER, DetectedFace, order_faces
+from .insightface_types import DetectorNetwork, FaceAnalysis, RecognizerNetwork
 from .packs import Roots, build_analysis, find_pack, stdout_to_stderr
 from .recognition import check_picture, embed_points, reduced
 from .recognizer_id import RecognizerId
 
-# Large faces are found in the small pass: a detector trained on photographs sees too few frame-filling faces.
+# The smaller size finds large faces; detectors are trained on photographs with few faces that fill the frame.
 DETECTION_SIZES = (640, 256)
-_STRIDE = 32  # a detector's coarsest; its input must be a multiple
-_LEAST_SIDE = 64
-# What a retry adds around a picture in which nothing was found, as a fraction of its sides.
+# Coarsest stride of a detector; its input has sides of multiples.
+_STRIDE = 32
+_MIN_SIDE = 64
+# Border, as a fraction of the sides, that is added to a picture without detections for a second attempt.
 PADDING = 0.5
 _SAME_FACE_IOU = 0.4
 _MIN_POINT_SPREAD = 1.0
-_LEAST_POINTS = 3
+# Points that must lie in the picture.
+_MIN_VISIBLE_POINTS = 3
 
 
 def load_face_analysis(
@@ -45,36 +47,36 @@ def load_face_analysis(
         pack: None for the demo pack of this package, a folder with .onnx files, or the name of a pack under
             insightface's root.
         root: insightface's root, or several; see `packs.find_pack`.
-        providers: ONNX Runtime's execution providers; by default CUDA where it is installed, else the CPU.
-        det_size: side in pixels at which the detector looks; by default twice, at 640 and 256, and never enlarging.
-        det_thresh: confidence from which a detection counts, 0..1.
-        allow_download: let insightface download a named pack that is absent. Its published packs are for
-            non-commercial research only.
-        threads: of ONNX Runtime on the CPU; 0: its own choice, which is best for a process that is alone.
+        providers: Execution providers of ONNX Runtime; by default CUDA if available, otherwise the CPU.
+        det_size: Side in pixels to which a picture is scaled for detection; by default two passes at 640 and 256,
+            which never enlarge.
+        det_thresh: Minimum confidence of a detection, 0..1.
+        allow_download: Let insightface download a missing pack by name. Its published packs are for non-commercial
+            research only.
+        threads: CPU threads of ONNX Runtime; 0 leaves the choice to it, the best for a single process.
 
     Raises:
         StyleSwapError: insightface or the pack is missing or damaged, or an argument is out of range.
     """
     if not 0.0 < det_thresh < 1.0:
         raise StyleSwapError(f"expected a detection threshold between 0 and 1, got {det_thresh}")
-    if det_size is not None and (det_size < _LEAST_SIDE or det_size % _STRIDE):
+    if det_size is not None and (det_size < _MIN_SIDE or det_size % _STRIDE):
         raise StyleSwapError(f"expected a detection size of 64 or more and divisible by 32, got {det_size}")
     analysis = build_analysis(find_pack(pack, root, allow_download), providers, threads=threads)
     return InsightFaceAnalyzer(analysis, (det_size,) if det_size else DETECTION_SIZES, det_thresh, fit=not det_size)
 
 
-def adopt_face_analysis(analysis: Any) -> "InsightFaceAnalyzer":
-    """Use a `FaceAnalysis` that another program made and prepared; its threshold stays, and nothing in it is changed.
+def adopt_face_analysis(analysis: object) -> "InsightFaceAnalyzer":
+    """Analyzer over a `FaceAnalysis` of another program, which keeps its settings if it is prepared already.
 
     Raises:
-        StyleSwapError: another kind of object.
+        StyleSwapError: Another type of object.
     """
-    models = getattr(analysis, "models", None)
-    if not isinstance(models, dict) or getattr(analysis, "det_model", None) is None:
+    if not isinstance(analysis, FaceAnalysis) or analysis.det_model is None:
         raise StyleSwapError(
             f"expected insightface's FaceAnalysis, got {type(analysis).__name__}; use Load Face Analysis instead"
         )
-    # `prepare` is what gives the detector its threshold.
+    # `prepare` sets the detection size and threshold.
     return InsightFaceAnalyzer(analysis, fit=True, prepare=not hasattr(analysis, "det_size"))
 
 
@@ -82,23 +84,32 @@ class InsightFaceAnalyzer:
     """A FaceAnalyzer over insightface's `FaceAnalysis`.
 
     Attributes:
-        recognizer: The pack's recognizer by name and hash of its file; falsy if it has none.
-        recognizer_path: That file, or None.
+        recognizer: The pack's recognizer by name and file hash; falsy if it has none.
+        recognizer_path: File of the recognizer, or None.
     """
 
     def __init__(
         self,
-        analysis: Any,
+        analysis: FaceAnalysis,
         sizes: Sequence[int] = DETECTION_SIZES,
         det_thresh: float = 0.5,
         fit: bool = False,
         prepare: bool = True,
     ) -> None:
+        """Wrap a `FaceAnalysis`.
+
+        Args:
+            analysis: insightface's object.
+            sizes: Detection sizes in pixels, one pass for each.
+            det_thresh: Minimum confidence of a detection.
+            fit: Limit the sizes to that of the picture, which enlarging would not improve.
+            prepare: Call `analysis.prepare`, with threshold and first size.
+        """
         if prepare:
             with stdout_to_stderr():
                 analysis.prepare(ctx_id=0, det_thresh=det_thresh, det_size=(sizes[0], sizes[0]))
         self._detector = analysis.det_model
-        self._recognizer = analysis.models.get("recognition")
+        self._recognizer: RecognizerNetwork | None = analysis.models.get("recognition")
         self._square = not _takes_any_shape(self._detector)
         self._fit = fit
         self._sizes = tuple(sizes)
@@ -108,19 +119,21 @@ class InsightFaceAnalyzer:
             self.recognizer = RecognizerId(self.recognizer_path.stem, file_sha256(self.recognizer_path))
 
     def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True) -> list[DetectedFace]:
-        """Find the faces of a picture.
+        """Detect the faces of a picture.
 
-        Pictures with a side over `recognition.MAX_ANALYZED_SIDE` are analyzed on a reduced copy; positions are always those of
-        the picture given. If nothing is found, the picture is tried again with a border of half its size around
-        it, for faces that fill the frame.
+        Pictures with a side over `recognition.MAX_ANALYZED_SIDE` are analyzed at reduced size. If nothing is found, the
+        picture is analyzed again with a border of half its size, for faces that fill the frame.
 
         Args:
             picture: (H, W, 3) uint8 RGB.
-            order: one of detected.FACE_ORDERS.
-            embed: also compute the embeddings (needs a recognizer in the pack).
+            order: One of detected.FACE_ORDERS.
+            embed: Compute the embeddings as well, if the pack has a recognizer.
 
         Returns:
-            the faces, numbered in that order; empty if there is none.
+            The faces in the picture's coordinates, numbered in that order.
+
+        Raises:
+            StyleSwapError: Not a picture, or a detector without five points.
         """
         check_picture(picture)
         shown, scale = reduced(picture)
@@ -132,15 +145,15 @@ class InsightFaceAnalyzer:
             found = [(box - np.tile(corner, 2), score, five - corner) for box, score, five in self._passes(padded)]
         faces = []
         for box, score, points in found:
-            if not _is_seen(points, shown.shape):
+            if not _is_visible(points, shown.shape):
                 continue
-            id_embedding = self._embed(shown, points) if embed and self._recognizer else None
+            id_embedding = embed_points(self._recognizer, shown, points) if embed and self._recognizer else None
             box, points = (box + 0.5) * np.tile(scale, 2), (points + 0.5) * scale
             faces.append(DetectedFace(0, score, np.float32(box), np.float32(points), id_embedding))
         return order_faces(faces, order)
 
     def embed(self, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """Embedding of a face whose place is known.
+        """Embedding of a face with known points.
 
         Args:
             picture: (H, W, 3) uint8 RGB.
@@ -150,35 +163,35 @@ class InsightFaceAnalyzer:
             (512,) float32, L2-normalized.
 
         Raises:
-            StyleSwapError: the pack has no recognizer.
+            StyleSwapError: The pack has no recognizer.
         """
         check_picture(picture)
         if self._recognizer is None:
             raise StyleSwapError(NO_RECOGNIZER)
         shown, scale = reduced(picture)
-        return self._embed(shown, np.asarray(points, dtype=np.float32) / scale - 0.5)
+        return embed_points(self._recognizer, shown, np.asarray(points, dtype=np.float32) / scale - 0.5)
 
     def torch_recognizer(self) -> TorchRecognizer:
         """The pack's recognizer as a torch module with gradients, on the CPU.
 
         Raises:
-            StyleSwapError: the pack has no recognizer, or it has operators that are not known.
+            StyleSwapError: The pack has no recognizer, or it has unsupported operators.
         """
         if self._recognizer is None:
             raise StyleSwapError(NO_RECOGNIZER)
         normalization = (float(self._recognizer.input_mean), float(self._recognizer.input_std))
-        return TorchRecognizer(self.recognizer_path, normalization)
+        return TorchRecognizer(self._recognizer.model_file, normalization)
 
     def _passes(self, picture: np.ndarray) -> list[tuple[np.ndarray, float, np.ndarray]]:
-        """(box, score, points) of each face, in insightface's coordinates; a finer pass goes before a coarser one."""
+        """(box, score, points) of each face in insightface's coordinates; passes at larger sizes take precedence."""
         kept: list[tuple[np.ndarray, float, np.ndarray]] = []
         for size in _fitting(self._sizes, max(picture.shape[:2])) if self._fit else self._sizes:
-            # Without `stdout_to_stderr`: it acts on the whole process, and detection may run beside other threads.
+            # Not within `stdout_to_stderr`, which affects all threads: detection may run in parallel with others.
             canvas = (size, size) if self._square else _canvas(size, *picture.shape[1::-1])
             bgr, factor = _bgr_for(picture, canvas)
             boxes, points = self._detector.detect(bgr, input_size=canvas)
             if points is None:
-                raise StyleSwapError("this pack's detector gives no five points; use one that does, such as det_10g")
+                raise StyleSwapError("this pack's detector has no five points; use a pack with one such as det_10g")
             fresh = [
                 (row[:4], float(row[4]), five)
                 for row, five in zip(boxes[:, :5] * [*4 * [factor], 1.0], points * factor, strict=True)
@@ -187,33 +200,30 @@ class InsightFaceAnalyzer:
             kept += fresh
         return kept
 
-    def _embed(self, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
-        return embed_points(self._recognizer, picture, points)
-
 
 def _fitting(sizes: Sequence[int], side: int) -> list[int]:
-    """Detection sizes for a picture of that longer side, without repeats: enlarging shows a detector nothing new."""
-    least = max(_LEAST_SIDE, -(-side // _STRIDE) * _STRIDE)
+    """Detection sizes limited to a picture's longer side, without repeats: enlarging adds no detail."""
+    least = max(_MIN_SIDE, -(-side // _STRIDE) * _STRIDE)
     return list(dict.fromkeys(min(size, least) for size in sizes))
 
 
 def _canvas(size: int, width: int, height: int) -> tuple[int, int]:
-    """(width, height) of the detector's input for a picture whose longer side is shown at `size`.
+    """(width, height) of the detector's input for a picture whose longer side is scaled to `size`.
 
-    insightface fills a square up with black, which costs a detector as much as picture does: 9/16 of a square are enough for
-    a frame of 16:9. The picture is shown as large as in the square, pixel for pixel.
+    insightface pads to a square; without the padding, a 16:9 frame takes 9/16 of the time. The picture has the same
+    scale as in the square.
     """
     longer = max(width, height)
-    # Whole steps of the coarsest stride; in integers, so that no side comes out one step short.
-    across, down = (max(_LEAST_SIDE, -(-side * size // (longer * _STRIDE)) * _STRIDE) for side in (width, height))
+    # Rounded up to multiples of the stride in integers, without floating-point errors.
+    across, down = (max(_MIN_SIDE, -(-side * size // (longer * _STRIDE)) * _STRIDE) for side in (width, height))
     return across, down
 
 
 def _bgr_for(picture: np.ndarray, canvas: tuple[int, int]) -> tuple[np.ndarray, float]:
-    """A picture in insightface's order of channels, and the factor from its pixels back to the picture's.
+    """A picture as BGR, and the factor from its pixels to those of the original.
 
-    Reordering every pixel of a large frame takes as long as a small detector. So what the detector would shrink is shrunk
-    before, exactly as it would; it finds its own size then and leaves the picture as it is.
+    Reordering the channels of a large frame takes as long as running a small detector. A picture that the detector
+    would reduce is therefore reduced first, exactly as the detector does it, which then leaves it unchanged.
     """
     height, width = picture.shape[:2]
     size = _size_on(canvas, width, height)
@@ -223,30 +233,31 @@ def _bgr_for(picture: np.ndarray, canvas: tuple[int, int]) -> tuple[np.ndarray, 
 
 
 def _size_on(canvas: tuple[int, int], width: int, height: int) -> tuple[int, int]:
-    # As insightface's detectors fit a picture into their input, to the last bit: a size that is one off is resampled again.
+    # Exactly insightface's rule for fitting a picture into its input; a size that is off by one is resampled again.
     ratio = height / width
     if ratio > canvas[1] / canvas[0]:
         return int(canvas[1] / ratio), canvas[1]
     return canvas[0], int(canvas[0] * ratio)
 
 
-def _takes_any_shape(detector: Any) -> bool:
-    """Whether one session of the detector runs on pictures of all shapes, none of which needs to be built first."""
+def _takes_any_shape(detector: DetectorNetwork) -> bool:
+    """Whether a single session of the detector runs on inputs of all shapes."""
     fixed = any(isinstance(side, int) for side in detector.session.get_inputs()[0].shape[2:4])
     return not fixed and not getattr(detector, "static_shape_sessions", False)
 
 
 def _is_face(points: np.ndarray) -> bool:
-    # A false detection can collapse its points, and no crop follows from those.
+    # The points of a false detection can coincide, and then define no crop.
     return bool(np.isfinite(points).all()) and float(np.ptp(points, axis=0).max()) > _MIN_POINT_SPREAD
 
 
-def _is_seen(points: np.ndarray, shape: tuple[int, ...]) -> bool:
-    """Whether most of the five points lie in the picture: of a face that is mostly beyond its edge nothing can be made,
-    and false detections are often many times larger than the picture.
+def _is_visible(points: np.ndarray, shape: tuple[int, ...]) -> bool:
+    """Whether most of the five points lie in the picture.
+
+    A face mostly beyond the picture's edge is unusable, and false detections are often much larger than the picture.
     """
     inside = (points > -1).all(1) & (points < [shape[1], shape[0]]).all(1)
-    return int(inside.sum()) >= _LEAST_POINTS
+    return int(inside.sum()) >= _MIN_VISIBLE_POINTS
 
 
 def _iou(a: np.ndarray, b: np.ndarray) -> float:

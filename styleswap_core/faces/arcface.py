@@ -1,4 +1,4 @@
-"""The face recognizer as a torch module: the same ONNX file that insightface runs, with gradients.
+"""Face recognizers as torch modules with gradients, from the ONNX files that insightface runs.
 
 Source: ArcFace (Deng et al., CVPR 2019). insightface runs recognizers in ONNX Runtime, which has no gradients;
 training and inversion need them.
@@ -20,24 +20,26 @@ class TorchRecognizer(nn.Module):
     """A frozen face recognizer, built from an ONNX file.
 
     Attributes:
-        name: the file's name without suffix, such as "w600k_r50". Embeddings compare only within one recognizer.
-        sha256: of the file.
-        recognizer_id: both of them, for comparisons.
-        input_size: side of the crop it wants, pixels.
-        normalization: (mean, std) that are taken off pixels in 0..255.
-        levels: names of the graph's values that `features` returns by default, from fine to coarse.
-        map_elements: elements of all values that the graph computes for one crop, about what a way back keeps.
-
-    Args:
-        path: the recognizer's .onnx file.
-        normalization: (mean, std) that the graph wants taken off pixels in 0..255. By default what insightface
-            guesses from the file; packs with a manifest state it (see `FaceAnalyzer.torch_recognizer`).
-
-    Raises:
-        StyleSwapError: not an ONNX file, an unknown operator, or a graph that is no face recognizer.
+        name: File name without suffix, such as "w600k_r50".
+        sha256: Hash of the file.
+        recognizer_id: Both of them, for comparisons.
+        input_size: Side of its crops in pixels.
+        normalization: (mean, std) of its input: (pixels - mean) / std for pixels in 0..255.
+        levels: Names of the graph's values that `features` returns by default, from fine to coarse.
+        map_elements: Number of elements of all values that the graph computes for one crop, roughly what is kept for a
+            backward pass.
     """
 
     def __init__(self, path: str | Path, normalization: tuple[float, float] | None = None) -> None:
+        """Build a recognizer.
+
+        Args:
+            path: The .onnx file.
+            normalization: (mean, std) of its input; by default what insightface guesses from the file.
+
+        Raises:
+            StyleSwapError: Not an ONNX file, an unsupported operator, or a graph that is not a face recognizer.
+        """
         super().__init__()
         self.name = Path(path).stem
         self.graph = OnnxGraph(path)
@@ -46,8 +48,7 @@ class TorchRecognizer(nn.Module):
         shape = self.graph.input_shape
         if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3] or not shape[2]:
             raise StyleSwapError(
-                f"expected a recognizer with an input (N, 3, S, S), {Path(path).name} has {shape}; it is another kind"
-                " of network"
+                f"expected a recognizer with an input (N, 3, S, S), but {Path(path).name} has {shape}; use another file"
             )
         self.input_size: int = shape[2]
         self.normalization = normalization or ((0.0, 1.0) if _normalizes_itself(self.graph) else (127.5, 127.5))
@@ -62,22 +63,22 @@ class TorchRecognizer(nn.Module):
         """Embed aligned crops.
 
         Args:
-            crop: (B, 3, input_size, input_size) RGB -1..1, cut by `alignment.recognizer_crop`.
+            crop: (B, 3, input_size, input_size) RGB, -1..1, from `alignment.recognizer_crop`.
 
         Returns:
-            (B, 512) float32, NOT normalized; divide by the norm for an `id_embedding`.
+            (B, 512) float32, not normalized; an `id_embedding` is this divided by its norm.
         """
         return self.graph(self._input(crop))
 
     def features(self, crop: torch.Tensor, names: Sequence[str] | None = None) -> list[torch.Tensor]:
-        """Intermediate maps for a perceptual distance; deeper layers than the last one asked for do not run.
+        """Intermediate feature maps, for a perceptual distance; layers beyond the deepest of them do not run.
 
         Args:
-            crop: as in forward.
-            names: values of the graph; by default `levels`, one per resolution, at the end of its residual blocks.
+            crop: As for `forward`.
+            names: Names of values in the graph; by default `levels`, one per resolution, after its residual blocks.
 
         Returns:
-            list of (B, C, h, w), in the order of `names`.
+            (B, C, h, w) for each name.
         """
         return self.graph.collect(self._input(crop), names or self.levels)
 
@@ -91,7 +92,11 @@ class TorchRecognizer(nn.Module):
         return crop if (self.gain, self.offset) == (1.0, 0.0) else crop * self.gain + self.offset
 
     def _probe(self, file_name: str) -> tuple[list[str], int]:
-        """Run once: check the output, find the last residual sum (or else the last map) of each resolution, and count."""
+        """Check the output, and find the last residual sum, or else the last map, of each resolution.
+
+        Returns:
+            Names of these values from fine to coarse, and the number of elements of all values.
+        """
         sums, maps, output, elements = {}, {}, None, 0
         operators = {node.output: node.operator for node in self.graph.nodes}
         with torch.no_grad():
@@ -103,17 +108,17 @@ class TorchRecognizer(nn.Module):
                         sums[value.shape[2]] = name
         if output is None or output.ndim != 2 or output.shape[1] != 512:
             raise StyleSwapError(
-                f"expected a recognizer with embeddings (N, 512), {file_name} gives "
-                f"{None if output is None else tuple(output.shape)}; it is another kind of network"
+                f"expected a recognizer with embeddings (N, 512), but the output of {file_name} is "
+                f"{None if output is None else tuple(output.shape)}; use another file"
             )
         return [sums.get(side, maps[side]) for side in sorted(maps, reverse=True)], elements
 
 
 def _normalizes_itself(graph: OnnxGraph) -> bool:
-    """Whether the graph expects 0..255: insightface's own rule, by the names of the first eight nodes.
+    """Whether the graph expects 0..255, by the names of its first nodes.
 
-    Graphs converted from MXNet begin with a subtraction and a multiplication. Whatever the rule decides, it must
-    be what insightface decides, since that makes the embeddings.
+    Graphs converted from MXNet begin with a subtraction and a multiplication. This is insightface's rule; it must agree
+    even where it is wrong, since insightface computes the embeddings.
     """
     names = graph.leading_node_names
     subtracts = any(name.startswith(("Sub", "_minus")) for name in names)

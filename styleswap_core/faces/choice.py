@@ -1,7 +1,6 @@
 """Choice of faces: which faces of a picture are swapped, and which of several identities each one gets.
 
-Every rule assigns *places*: place k stands for the k-th source identity. If there is no face for a place, a sentence
-says so, for the report.
+Every rule assigns faces to *places*: place k stands for the k-th source identity. Places without a face are reported.
 """
 
 from collections.abc import Sequence
@@ -39,11 +38,11 @@ class FaceChoice:
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
-            raise StyleSwapError(f"expected a choice of faces out of {', '.join(RULES)}, got {self.rule!r}")
+            raise StyleSwapError(f"expected one of the face choices {', '.join(RULES)}, got {self.rule!r}")
         if self.order not in FACE_ORDERS:
             raise StyleSwapError(f"expected a face order out of {', '.join(FACE_ORDERS)}, got {self.order!r}")
         if self.rule == "by index" and not self.indices:
-            raise StyleSwapError("a choice by index needs face numbers such as 0 or 0,2; write them")
+            raise StyleSwapError("a choice by index needs face numbers such as 0 or 0,2; enter them")
         if self.rule == "by likeness" and not self.references:
             raise StyleSwapError("a choice by likeness needs a reference identity; connect one to reference")
 
@@ -98,7 +97,7 @@ class FaceChoice:
         cosines = likeness_table(faces, self.references)
         pairs = match_by_likeness(cosines, self.likeness)
         missing = [
-            f"no face like reference {place} (the closest has {cosines[place].max():.2f}, {self.likeness:.2f} is needed)"
+            f"no face like reference {place} (best similarity {cosines[place].max():.2f}, needed {self.likeness:.2f})"
             for place in range(len(self.references))
             if place not in pairs
         ]
@@ -108,14 +107,14 @@ class FaceChoice:
 def select_faces(
     faces: Sequence[DetectedFace], choice: str | Sequence[SupportsIndex] = "largest"
 ) -> list[DetectedFace]:
-    """Faces in the order of a choice in its short form, all of which must be there.
+    """Faces of a choice in its short form, in its order; all of them must exist.
 
     Args:
         faces: The faces of one picture, as `FaceAnalyzer.detect` returns them.
         choice: See `FaceChoice.parse`.
 
     Raises:
-        StyleSwapError: No faces, a choice that is none of these, or an index beyond the faces found.
+        StyleSwapError: No faces, an invalid choice, or an index beyond the faces found.
     """
     if not faces:
         raise StyleSwapError("no face found; use a picture with a visible face, or lower the detection threshold")

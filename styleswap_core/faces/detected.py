@@ -26,7 +26,7 @@ class DetectedFace:
     """One face of a picture.
 
     Attributes:
-        index: Position in the order that was asked for; users choose faces by it.
+        index: Position in the requested order, by which users choose faces.
         score: The detector's confidence, 0..1.
         box: (4,) float32, x0, y0, x1, y1 in continuous picture pixels.
         points: (5, 2) float32, continuous pixels: left eye, right eye, nose tip, left and right mouth corner.
@@ -79,7 +79,7 @@ class FaceAnalyzer(Protocol):
 
 
 def order_faces(faces: Sequence[DetectedFace], order: str = "largest") -> list[DetectedFace]:
-    """Faces sorted and renumbered; the result does not depend on the order they come in, even if there are ties.
+    """Faces sorted and renumbered; independent of their initial order, even in case of ties.
 
     Args:
         faces: The faces of one picture.

@@ -1,4 +1,4 @@
-"""Draw what a face analysis found: numbered boxes and the five points."""
+"""Drawing of detected faces: numbered boxes and the five points."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from PIL import Image, ImageDraw, ImageFont
 from .detected import DetectedFace
 
 COLORS = ((255, 196, 0), (0, 200, 255), (255, 90, 150), (120, 230, 90), (190, 140, 255), (255, 140, 60))
-"""One for each face in turn, so that boxes which overlap can be told apart."""
+"""Colors of successive faces, so that overlapping boxes can be told apart."""
 
 
 def draw_faces(picture: np.ndarray, faces: Sequence[DetectedFace]) -> np.ndarray:
-    """The picture (H, W, 3) uint8 with a box, the five points and the index of each face; a new array."""
+    """A copy of the picture (H, W, 3) uint8 with the box, the five points and the index of each face."""
     image = Image.fromarray(picture)
     draw = ImageDraw.Draw(image)
     unit = max(1, round(min(image.size) / 250))
@@ -29,9 +29,14 @@ def draw_faces(picture: np.ndarray, faces: Sequence[DetectedFace]) -> np.ndarray
 
 
 def _draw_number(
-    draw: ImageDraw.ImageDraw, size: tuple[int, int], text: str, corner: tuple[float, float], color: tuple, unit: int
+    draw: ImageDraw.ImageDraw,
+    size: tuple[int, int],
+    text: str,
+    corner: tuple[float, float],
+    color: tuple[int, int, int],
+    unit: int,
 ) -> None:
-    """A label on the box's upper left corner, moved into the picture where it would leave it."""
+    """Draw a label at the box's upper left corner, within the picture."""
     font = ImageFont.load_default(size=max(14, 12 * unit))
     left, top, right, bottom = font.getbbox(text)
     width, height = right - left + 4 * unit, bottom - top + 4 * unit

@@ -1,4 +1,4 @@
-"""Where model packs of insightface lie, and what is wrong with one that does not load."""
+"""Face analysis packs: finding, downloading and loading insightface's models, with errors that users can act on."""
 
 import contextlib
 import sys
@@ -9,15 +9,15 @@ from typing import Any
 
 from ..errors import StyleSwapError
 from ..io.assets import ASSETS
+from .insightface_types import FaceAnalysis
 
 DEMO_PACK = ASSETS / "demo_pack"
-"""The detector and the recognizer that come with the package; they know rendered faces."""
+"""Detector and recognizer that ship with the package, trained on rendered faces."""
 
 LICENSE_NOTE = "insightface's pretrained packs, buffalo_l among them, are licensed for non-commercial research only"
 
-
 PUBLISHED = ("antelopev2", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc")
-"""Packs that insightface publishes and can download by name."""
+"""Names of the packs that insightface publishes and can download."""
 
 DEFAULT_ROOTS = (Path("~/.insightface").expanduser(), Path("models/insightface"))
 
@@ -25,24 +25,26 @@ Roots = str | Path | Sequence[str | Path] | None
 
 
 def find_pack(pack: str | Path | None, root: Roots = None, allow_download: bool = False) -> Path:
-    """The folder of a pack.
+    """Folder of a pack.
 
     Args:
         pack: None for the demo pack, a folder, or a name such as "buffalo_l".
-        root: insightface's root, with `models/NAME` inside, or several: the first that has the pack is taken, and a
-            download goes to the first. By default ~/.insightface, then models/insightface below the working directory.
-        allow_download: let insightface fetch a named pack that is not there.
+        root: insightface's root, which contains `models/NAME`, or several in order of preference; downloads go to the
+            first. By default ~/.insightface, then models/insightface in the working directory.
+        allow_download: Let insightface download a missing pack by name.
 
     Raises:
-        StyleSwapError: no such pack, naming what was looked for; or its download failed.
+        StyleSwapError: The pack does not exist, or its download failed.
     """
     if pack is None:
         return _checked(DEMO_PACK, "the demo pack is missing from this installation; install the package again")
     folder = Path(pack).expanduser()
     if folder.is_dir():
-        return _checked(_unnested(folder), "give the folder that holds the .onnx files")
+        return _checked(_unnested(folder), "use the folder that contains the .onnx files")
     if folder.is_file() or len(folder.parts) != 1:
-        raise StyleSwapError(f"expected a folder of .onnx files as the face analysis pack, but {folder} is none")
+        raise StyleSwapError(
+            f"expected a folder of .onnx files as the face analysis pack, but {folder} is not a folder; check the path"
+        )
     name = folder.name
     roots = _roots(root)
     candidates = [base / "models" / name for base in roots]
@@ -51,14 +53,14 @@ def find_pack(pack: str | Path | None, root: Roots = None, allow_download: bool 
             return _checked(_unnested(candidate), f"delete the folder and download {name} again")
     if not allow_download:
         raise StyleSwapError(
-            f"face analysis pack {name!r} not found, expected the folder {candidates[0]}; unpack {name}.zip there, or"
-            f" allow the download (insightface fetches it). Note: {LICENSE_NOTE}"
+            f"expected the face analysis pack {name!r} in {candidates[0]}, which does not exist; unpack {name}.zip"
+            f" there, or allow insightface to download it. Note: {LICENSE_NOTE}"
         )
-    return _checked(_unnested(_download(name, roots[0])), f"the download of {name} holds no models; check the name")
+    return _checked(_unnested(_download(name, roots[0])), f"the download of {name} has no models; check the name")
 
 
 def list_packs(root: Roots = None) -> list[str]:
-    """Names of the packs that are on disk below the roots, sorted; reads folders alone, no model."""
+    """Sorted names of the packs in the roots; no model is read."""
     found = set()
     for models in (base / "models" for base in _roots(root)):
         if models.is_dir():
@@ -75,26 +77,25 @@ def _roots(root: Roots) -> list[Path]:
 def build_analysis(
     folder: Path,
     providers: Sequence[str] | None = None,
-    modules: Sequence[str] = ("detection", "recognition"),
     threads: int = 0,
-) -> Any:
-    """Insightface's FaceAnalysis over the pack in a folder.
+) -> FaceAnalysis:
+    """The `FaceAnalysis` of a pack.
 
     Args:
-        modules: which of the pack's models to load, by insightface's names; "detection" must be among them.
-        providers: ONNX Runtime's; the first of them must come to work. By default the best that is installed.
-        threads: of ONNX Runtime on the CPU; 0: its own choice.
+        folder: Folder of the pack.
+        providers: Execution providers of ONNX Runtime, the first of which must work; by default the best available.
+        threads: CPU threads of ONNX Runtime; 0 leaves the choice to it.
 
     Raises:
         StyleSwapError: insightface is not installed, a file is damaged, there is no detector, or ONNX Runtime cannot
-            use the provider that was asked for.
+            use the requested provider.
     """
     _require_insightface()
     if providers:
         _require_provider(providers[0], _available_providers())
     used = list(providers or default_providers())
-    # One session for pictures of all shapes; insightface's way is another one, with its own copy of the weights, for each.
-    # CoreML alone needs to know shapes beforehand.
+    # One session for inputs of all shapes; by default insightface creates one for each, with its own copy of the
+    # weights. CoreML requires fixed shapes.
     options = {} if used[0] == "CoreMLExecutionProvider" else {"static_shape_sessions": False}
     with stdout_to_stderr():
         from insightface.app import FaceAnalysis
@@ -102,7 +103,7 @@ def build_analysis(
         try:
             analysis = FaceAnalysis(
                 name=str(folder),
-                allowed_modules=list(modules),
+                allowed_modules=["detection", "recognition"],
                 providers=used,
                 **options,
                 **session_options(threads),
@@ -110,20 +111,20 @@ def build_analysis(
         except AssertionError as error:
             files = ", ".join(sorted(path.name for path in folder.glob("*.onnx")))
             raise StyleSwapError(
-                f"the pack {folder} has no face detector (such as det_10g.onnx), only {files}; add the missing file"
+                f"expected a face detector such as det_10g.onnx in the pack {folder}, found only {files}; add it"
             ) from error
         except load_errors() as error:
             raise StyleSwapError(
-                f"the pack {folder} does not load ({_one_line(error)}); replace the damaged file"
+                f"the pack {folder} cannot be loaded ({_one_line(error)}); replace the damaged file"
             ) from error
     if providers:
-        # A build that has the provider still falls back to the CPU where the provider's own libraries are missing.
+        # ONNX Runtime falls back to the CPU if libraries of an available provider are missing.
         _require_provider(providers[0], analysis.det_model.session.get_providers())
     return analysis
 
 
 def load_model_file(path: Path, threads: int = 0) -> Any:
-    """One of insightface's models from its ONNX file.
+    """A model of any of insightface's classes, from its ONNX file.
 
     Raises:
         StyleSwapError: insightface is not installed, or the file is damaged.
@@ -135,15 +136,15 @@ def load_model_file(path: Path, threads: int = 0) -> Any:
         try:
             return get_model(str(path), providers=default_providers(), **session_options(threads))
         except load_errors() as error:
-            raise StyleSwapError(f"{path} does not load ({_one_line(error)}); replace the damaged file") from error
+            raise StyleSwapError(f"{path} cannot be loaded ({_one_line(error)}); replace the damaged file") from error
 
 
 def session_options(threads: int) -> dict[str, Any]:
-    """Keyword arguments for an ONNX Runtime session with so many CPU threads; 0: its own choice."""
+    """Keyword arguments for an ONNX Runtime session with a number of CPU threads; 0 leaves the choice to it."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    # Its threads would else keep their cores busy, waiting for a next run, while PyTorch's have work to do on them.
+    # Without this, idle threads spin and take CPU time from PyTorch.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     if threads:
         options.intra_op_num_threads = options.inter_op_num_threads = threads
@@ -151,7 +152,7 @@ def session_options(threads: int) -> dict[str, Any]:
 
 
 def default_providers() -> list[str]:
-    """ONNX Runtime's CUDA provider where the installed build has it, and the CPU behind it."""
+    """Execution providers of ONNX Runtime in order of preference: CUDA if available, and the CPU."""
     available = _available_providers()
     return [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
 
@@ -167,20 +168,20 @@ def _available_providers() -> list[str]:
 def _require_provider(wanted: str, usable: Sequence[str]) -> None:
     if wanted not in usable:
         raise StyleSwapError(
-            f"ONNX Runtime cannot use {wanted} here, only {', '.join(usable)}; for CUDA install onnxruntime-gpu (in place"
-            " of onnxruntime) with the CUDA version that it was built for, or run on the CPU"
+            f"expected the execution provider {wanted}, but ONNX Runtime can use only {', '.join(usable)}; for CUDA"
+            " install onnxruntime-gpu in place of onnxruntime and the CUDA version that it requires, or use the CPU"
         )
 
 
 @contextlib.contextmanager
 def stdout_to_stderr() -> Iterator[None]:
-    """Some versions of insightface report progress on stdout, which belongs to the program's own output."""
+    """Redirect stdout, to which some versions of insightface print progress, for the whole process."""
     with contextlib.redirect_stdout(sys.stderr):
         yield
 
 
 def _unnested(folder: Path) -> Path:
-    """Some published archives (antelopev2) unpack into NAME/NAME."""
+    """The folder with the models; some published archives, such as antelopev2, unpack into NAME/NAME."""
     inner = folder / folder.name
     return inner if not any(folder.glob("*.onnx")) and inner.is_dir() else folder
 
@@ -208,7 +209,7 @@ def _download(name: str, root: Path) -> Path:
 
         try:
             return Path(ensure_available("models", name, root=str(root)))
-        # requests' errors are OSErrors; a missing release file is a RuntimeError, an error page a bad zip.
+        # The exceptions of requests are OSErrors; a missing file raises RuntimeError, and an error page is a bad zip.
         except (OSError, RuntimeError, zipfile.BadZipFile) as error:
             raise StyleSwapError(
                 f"could not download the pack {name!r} ({_one_line(error)}); check the name and the network, or unpack"
@@ -217,7 +218,7 @@ def _download(name: str, root: Path) -> Path:
 
 
 def load_errors() -> tuple[type[Exception], ...]:
-    """What damaged model files raise: ONNX Runtime's errors have no base class of their own."""
+    """Exceptions that damaged model files raise; those of ONNX Runtime have no common base class."""
     from google.protobuf.message import Error as ProtobufError
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 

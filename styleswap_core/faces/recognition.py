@@ -1,7 +1,7 @@
-"""Embeddings through ONNX Runtime, as insightface makes them: of a pack's recognizer, or of any recognizer's own file."""
+"""Embeddings through ONNX Runtime with insightface's preprocessing, from a pack's recognizer or from a single file."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -11,28 +11,32 @@ from ..errors import StyleSwapError
 from ..io.assets import ASSETS
 from ..io.files import file_sha256
 from .alignment import estimate_similarity, recognizer_points
+from .insightface_types import RecognizerNetwork
 from .packs import default_providers, load_errors, stdout_to_stderr
 from .recognizer_id import RecognizerId
 
-# The largest picture that is analyzed as it is; beyond, memory and the detector's plain subsampling do harm.
+# Larger pictures are reduced before the analysis, to limit memory and because the detector subsamples without a filter.
 MAX_ANALYZED_SIDE = 2048
 
 SHIPPED_JUDGE = ASSETS / "judge.onnx"
-"""The second recognizer that comes with the package, for evaluation alone; it knows rendered faces."""
+"""Recognizer for evaluation that ships with the package, independent of the demo pack's; trained on rendered faces."""
 
 
 class OnnxRecognizer:
-    """A recognizer that only judges: from an ONNX file with whatever operators, by insightface's rules for pixels and crop.
+    """A recognizer from an ONNX file with any operators, without gradients, with insightface's preprocessing.
 
     Attributes:
-        name: stem of the file.
-        sha256: of the file.
-
-    Raises:
-        StyleSwapError: a file that is missing, damaged, or no face recognizer.
+        name: Stem of the file name.
+        sha256: Hash of the file.
+        recognizer_id: Both of them, for comparisons.
     """
 
     def __init__(self, path: str | Path) -> None:
+        """Load a file.
+
+        Raises:
+            StyleSwapError: A file that is missing, damaged, or not a face recognizer.
+        """
         path = Path(path)
         self.name, self.sha256 = path.stem, file_sha256(path)
         self.recognizer_id = RecognizerId(self.name, self.sha256)
@@ -43,7 +47,7 @@ class OnnxRecognizer:
             try:
                 session = onnxruntime.InferenceSession(str(path), providers=default_providers())
                 _check_form(path, session.get_inputs()[0].shape, len(session.get_outputs()))
-                self._model = ArcFaceONNX(str(path), session)
+                self._model: RecognizerNetwork = ArcFaceONNX(str(path), session)
                 width = int(self._model.input_size[0])
                 shape = self._model.get_feat(np.zeros((width, width, 3), np.uint8)).shape
             except StyleSwapError:
@@ -53,10 +57,12 @@ class OnnxRecognizer:
                     f"{path} is not an ONNX file that runs ({type(error).__name__}); replace it"
                 ) from error
         if len(shape) != 2 or shape[0] != 1 or shape[1] < 2:
-            raise StyleSwapError(f"expected embeddings (N, D), {path} gives {shape}; it is another kind of network")
+            raise StyleSwapError(
+                f"expected a recognizer with embeddings (N, D), but the output of {path} is {shape}; use another file"
+            )
 
     def embed(self, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """Embedding of a face whose place is known.
+        """Embedding of a face with known points.
 
         Args:
             picture: (H, W, 3) uint8 RGB.
@@ -70,11 +76,15 @@ class OnnxRecognizer:
         return embed_points(self._model, shown, np.asarray(points, dtype=np.float32) / scale - 0.5)
 
 
-def embed_points(model: Any, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """L2-normalized embedding (D,) of a face in an RGB picture by insightface's `ArcFaceONNX`; points (5, 2) with pixel
-    centers at 0.
+def embed_points(model: RecognizerNetwork, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """L2-normalized embedding (D,) of a face.
+
+    Args:
+        model: The recognizer.
+        picture: (H, W, 3) uint8 RGB.
+        points: (5, 2), in pixels whose centers are integers.
     """
-    # insightface's norm_crop, step by step: its own call of scikit-image is deprecated there and warns every time.
+    # The steps of insightface's norm_crop, whose call of scikit-image is deprecated and warns every time.
     size = int(model.input_size[0])
     matrix = estimate_similarity(torch.from_numpy(np.float64(points))[None], recognizer_points(size))
     crop = cv2.warpAffine(picture, matrix[0].numpy(), (size, size), borderValue=0.0)
@@ -82,25 +92,29 @@ def embed_points(model: Any, picture: np.ndarray, points: np.ndarray) -> np.ndar
     return embedding / max(float(np.linalg.norm(embedding)), 1e-12)
 
 
-def _check_form(path: Path, shape: list, outputs: int) -> None:
-    square = len(shape) == 4 and shape[1] == 3 and isinstance(shape[2], int) and shape[2] == shape[3]
-    # Checked here: insightface asserts it, and an assertion tells users nothing.
-    if not square or outputs != 1:
+def _check_form(path: Path, shape: Sequence[int | str | None], outputs: int) -> None:
+    side = shape[2] if len(shape) == 4 and shape[1] == 3 and shape[2] == shape[3] else None
+    # insightface would fail with an AssertionError.
+    if not isinstance(side, int) or outputs != 1:
         raise StyleSwapError(
-            f"expected a recognizer with one input (N, 3, S, S) and one output, {path} has {shape} and {outputs}; it is"
-            " another kind of network"
+            f"expected a recognizer with one input (N, 3, S, S) and one output, but {path} has the input {list(shape)}"
+            f" and {outputs} outputs; use another file"
         )
-    recognizer_points(shape[2])
+    recognizer_points(side)
 
 
 def check_picture(picture: np.ndarray) -> None:
-    """Raise StyleSwapError for anything but a picture (H, W, 3) uint8."""
+    """Check that an array is a picture (H, W, 3) uint8.
+
+    Raises:
+        StyleSwapError: It is not.
+    """
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise StyleSwapError(f"expected a picture (H, W, 3) uint8 RGB, got {picture.dtype} {picture.shape}")
 
 
 def reduced(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The picture, at most MAX_ANALYZED_SIDE a side, and the (x, y) factor back to its own pixels."""
+    """A picture reduced to sides of MAX_ANALYZED_SIDE at most, and the factors (x, y) to the original pixels."""
     height, width = picture.shape[:2]
     factor = MAX_ANALYZED_SIDE / max(height, width)
     if factor >= 1.0:

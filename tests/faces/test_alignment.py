@@ -201,7 +201,7 @@ def test_a_crop_is_the_same_however_few_rows_are_sampled_at_once(monkeypatch, sh
     picture = torch.rand(2, 3, 90, 110, generator=torch.Generator().manual_seed(0), requires_grad=True)
     matrix = torch.tensor([[0.9, 0.2, 3.0], [-0.2, 0.9, 9.0]]).expand(2, 2, 3) / shrink
     whole = warp(picture, matrix, (33, 40), mode=mode)
-    monkeypatch.setattr(alignment, "_POINTS_AT_ONCE", 600)
+    monkeypatch.setattr(alignment, "_MAX_GRID_POINTS", 600)
     bands = warp(picture, matrix, (33, 40), mode=mode)
     torch.testing.assert_close(bands, whole, atol=1e-6, rtol=0)
     gradients = [torch.autograd.grad(crop.square().sum(), picture)[0] for crop in (whole, bands)]

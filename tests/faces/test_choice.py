@@ -54,7 +54,7 @@ def test_a_picture_without_faces():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: FaceChoice("everyone"), "out of all, largest"),
+        (lambda: FaceChoice("everyone"), "face choices all, largest"),
         (lambda: FaceChoice("all", order="by age"), "face order"),
         (lambda: FaceChoice("by index"), "face numbers"),
         (lambda: FaceChoice("by likeness"), "reference"),

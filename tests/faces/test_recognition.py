@@ -38,5 +38,5 @@ def test_what_is_no_network_is_refused(tmp_path, content):
 
 
 def test_another_kind_of_network_is_refused():
-    with pytest.raises(StyleSwapError, match="another kind of network"):
+    with pytest.raises(StyleSwapError, match="use another file"):
         OnnxRecognizer(DEMO_PACK / "det_demo.onnx")

@@ -110,7 +110,7 @@ def test_landmarks_of_a_pack(tmp_path):
     assert np.ptp(found, axis=0) == pytest.approx((60, 60), abs=0.5)
     # Under the name of the 3D model, callers would expect a pose from it.
     (tmp_path / "2d106det.onnx").rename(tmp_path / SOLID)
-    with pytest.raises(StyleSwapError, match="another kind"):
+    with pytest.raises(StyleSwapError, match="another type"):
         load_landmark_model(tmp_path, files=(SOLID,))
 
 
