@@ -83,7 +83,7 @@ def test_imports_point_down(path):
 
 @pytest.mark.parametrize("path", [*CORE_FILES, *PACK_FILES], ids=_name)
 def test_relative_imports_exist(path):
-    """Nodes import inside functions and inside ComfyUI only, where no other test without ComfyUI sees a misspelled name."""
+    """Nodes are imported in ComfyUI only, so no other test without ComfyUI sees a misspelled name."""
     for node in ast.walk(_tree(path)):
         if not isinstance(node, ast.ImportFrom) or node.level == 0:
             continue

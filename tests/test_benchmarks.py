@@ -35,7 +35,7 @@ def test_all_matrix_products_agree(dtype):
 
 
 def rounds(minutes, monkeypatch, seconds_of):
-    """Jobs that run in each of three rounds, if job X takes `seconds_of[X]`; job "once" has one timed call, others two."""
+    """Jobs that run in each of three rounds, given the seconds of each; job "once" has one timed call, others two."""
     import speed
 
     now, ran = [0.0], []
