@@ -113,13 +113,13 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def _read_paddle(path: Path) -> dict[str, object]:
+def _read_paddle(path: Path) -> dict[object, object]:
     try:
         content = read_plain_pickle(path.read_bytes())
         if not isinstance(content, dict):
             raise StyleSwapError(f"holds a {type(content).__name__}; expected a table of arrays")
         tensors: dict[int, Tensor] = {}
-        return {name: _with_tensors(name, value, tensors) for name, value in content.items() if name != NAME_TABLE}
+        return {key: _with_tensors(_text(key), value, tensors) for key, value in content.items() if key != NAME_TABLE}
     except ForbiddenPickleError as error:
         raise StyleSwapError(f"{path} {error}; it is refused and nothing of it was run: ask its author") from error
     except StyleSwapError as error:
@@ -137,7 +137,7 @@ def _with_tensors(name: str, value: object, tensors: dict[int, Tensor]) -> objec
     """
     if isinstance(value, dict):
         return {
-            key: _tensor(f"{name}.{key}", inner, tensors) if isinstance(inner, PickledArray) else inner
+            key: _tensor(f"{name}.{_text(key)}", inner, tensors) if isinstance(inner, PickledArray) else inner
             for key, inner in value.items()
             if key != NAME_TABLE
         }
@@ -241,22 +241,27 @@ def _choose(path: Path, container: str, content: object, part: str | None) -> Fo
         raise StyleSwapError(f"{path} holds a {type(content).__name__}; expected a table of tensors, a state dict")
     nested = [name for name, value in content.items() if isinstance(value, Mapping) and _has_tensors(value)]
     if part is not None and part not in nested:
-        there = ", ".join(map(str, nested)) or "one state dict without parts"
+        there = ", ".join(map(_text, nested)) or "one state dict without parts"
         raise StyleSwapError(f"{path} has no part {part!r}; it has {there}")
     chosen = part or next((name for name in PARTS if name in nested), "")
     if not chosen and not _has_tensors(content):
-        there = ", ".join(map(str, content)) or "nothing"
+        there = ", ".join(map(_text, content)) or "nothing"
         raise StyleSwapError(
             f"{path} has no tensors of a generator; it has {there}: choose a checkpoint of a generator"
         )
     table: Mapping[object, object] = content[chosen] if chosen else content
-    tensors = {str(name): value for name, value in table.items() if isinstance(value, Tensor)}
+    tensors = {_text(name): value for name, value in table.items() if isinstance(value, Tensor)}
     if all(name.startswith("module.") for name in tensors):
         # Saved from inside DistributedDataParallel.
         tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
-    others = tuple(str(name) for name, value in table.items() if not isinstance(value, Tensor))
-    other_parts = tuple(str(name) for name in content if name != chosen) if chosen else ()
+    others = tuple(_text(name) for name, value in table.items() if not isinstance(value, Tensor))
+    other_parts = tuple(_text(name) for name in content if name != chosen) if chosen else ()
     return ForeignFile(container, tensors, chosen, other_parts, others)
+
+
+def _text(key: object) -> str:
+    """A key of a table as text; keys of other kinds by their type, since a deeply nested one cannot be written."""
+    return key if isinstance(key, str) else f"<{type(key).__name__}>"
 
 
 def _has_tensors(table: Mapping[object, object]) -> bool:

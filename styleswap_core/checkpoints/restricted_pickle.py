@@ -1,8 +1,8 @@
 """Pickles of NumPy arrays and plain values, read without running anything that they name.
 
-The unpickler knows only the opcodes that build values, and `find_class` returns stand-ins from this file for the few
-names that files of arrays need. Nothing is imported, attributes are never set, and memory stays within a small multiple
-of the file's size.
+`find_class` returns stand-ins for the few names that files of arrays need and refuses all others, so nothing is
+imported. What `find_class` does not see is limited beforehand, opcode by opcode (`_check_opcodes`); memory stays within
+a small multiple of the file's size.
 
 Sources: `pickletools` for the opcodes; NumPy's `__reduce__` of arrays and dtypes for the names.
 """
@@ -13,20 +13,22 @@ import io
 import pickle
 import pickletools
 import re
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
 from ..errors import StyleSwapError
 
 MAX_DIMENSIONS = 8
+MAX_TUPLES = 10_000
+"""Maximum number of tuples, of which an array needs about four. Hashing tuples nested more deeply could overflow the C
+stack."""
 _DTYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _TEXT = ("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE")
-# Left out: opcodes that make objects of classes, sets, and anything by number or by persistent id.
+# Left out: opcodes for sets, objects of classes, persistent ids and extension codes.
 _OPCODES = {
     *_TEXT,
     *("PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE"),
@@ -37,19 +39,8 @@ _OPCODES = {
     *("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET"),
     *("GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD"),
 }
-# What the unpickler raises for opcodes that are cut off, misplaced or lack operands.
-_DAMAGED = (
-    pickle.UnpicklingError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    MemoryError,
-    OverflowError,
-    struct.error,
-)
+# Raised by the unpickler for pickles that are truncated or inconsistent.
+_DAMAGED = (pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 
 class ForbiddenPickleError(StyleSwapError):
@@ -119,42 +110,12 @@ class _StandIn:
         raise ForbiddenPickleError("changes something that no file of arrays changes")
 
 
-_OPCODE_NAMES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
-
-
-class _Opcodes(dict[int, Callable[..., None]]):
-    """Dispatch table that names the opcode it lacks."""
-
-    def __missing__(self, code: int) -> NoReturn:
-        if code not in _OPCODE_NAMES:
-            raise ValueError(f"unknown opcode {code}")
-        raise ForbiddenPickleError(f"uses the pickle operation {_OPCODE_NAMES[code]}, which no file of arrays needs")
-
-
-# Python's own implementation rather than the one in C: it takes a dispatch table, and its memo is a dict, so a huge
-# memo index costs nothing.
-class _PlainUnpickler(pickle._Unpickler):
-    """Unpickler of dicts with text keys, lists, tuples, numbers, text, bytes and `PickledArray`."""
-
-    # Members of Python's implementation that its type stubs lack.
-    dispatch: ClassVar[dict[int, Callable[..., None]]]
-    stack: list[object]
-    append: Callable[[object], None]
-    pop_mark: Callable[[], list[object]]
-    read: Callable[[int], bytes]
+class _ArrayUnpickler(pickle.Unpickler):
+    """Unpickler of plain values and `PickledArray`."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(io.BytesIO(data))
-        self._size = len(data)
-        self._encoded = 0
-        self._names = {
-            "numpy.core.multiarray._reconstruct": _StandIn(self._empty_array),
-            "numpy.core.numeric._frombuffer": _StandIn(_array_from_buffer),
-            "numpy.dtype": _StandIn(_dtype),
-            "_codecs.encode": _StandIn(self._encode),
-            "collections.OrderedDict": _StandIn(_empty_dict),
-            "numpy.ndarray": _StandIn(_no_call),
-        }
+        self._size, self._encoded = len(data), 0
 
     def find_class(self, module: str, name: str) -> object:
         """The stand-in for a name.
@@ -164,44 +125,11 @@ class _PlainUnpickler(pickle._Unpickler):
         """
         # NumPy 2 renamed numpy.core to numpy._core.
         plain = re.sub(r"^numpy\._core\.", "numpy.core.", f"{module}.{name}")
-        if plain not in self._names:
+        if plain == "_codecs.encode":
+            return _StandIn(self._encode)
+        if plain not in _STAND_INS:
             raise ForbiddenPickleError(f"tries to use {module}.{name}, which no file of arrays needs")
-        return self._names[plain]
-
-    def load_dict(self) -> None:
-        """DICT."""
-        items = self.pop_mark()
-        self.append({})
-        self._update(items)
-
-    def load_setitem(self) -> None:
-        """SETITEM."""
-        value, key = self.stack.pop(), self.stack.pop()
-        self._update([key, value])
-
-    def load_setitems(self) -> None:
-        """SETITEMS."""
-        self._update(self.pop_mark())
-
-    def load_bytearray8(self) -> None:
-        """BYTEARRAY8; Python's own allocates the claimed length first."""
-        (length,) = struct.unpack("<Q", self.read(8))
-        if length > self._size:
-            raise ValueError(f"{length} bytes claimed")
-        self.append(bytearray(self.read(length)))
-
-    def _update(self, items: list[object]) -> None:
-        target, keys = self.stack[-1], items[::2]
-        # Text only: other keys would have to be hashed, and hashing a deep tuple overflows the C stack.
-        if not isinstance(target, dict) or len(items) % 2 or not all(isinstance(key, str) for key in keys):
-            raise ValueError("a table with other keys than names")
-        target.update(zip(keys, items[1::2], strict=True))
-
-    def _empty_array(self, kind: object = None, *_: object) -> PickledArray:
-        """numpy.core.multiarray._reconstruct(ndarray, (0,), b"b"); the BUILD that follows fills the array."""
-        if kind is not self._names["numpy.ndarray"]:
-            raise ForbiddenPickleError("makes an array of a type that is not numpy.ndarray")
-        return PickledArray()
+        return _STAND_INS[plain]
 
     def _encode(self, text: object, encoding: object) -> bytes:
         """_codecs.encode(text, "latin1"): bytes in protocol 2, each text used once."""
@@ -213,24 +141,16 @@ class _PlainUnpickler(pickle._Unpickler):
         return text.encode("latin1")
 
 
-_PlainUnpickler.dispatch = _Opcodes(
-    {
-        code: getattr(_PlainUnpickler, load.__name__)
-        for code, load in pickle._Unpickler.dispatch.items()
-        if _OPCODE_NAMES[code] in _OPCODES
-    }
-)
-
-
 def read_plain_pickle(data: bytes) -> object:
-    """The value of a pickle: dicts with text keys, lists, tuples, numbers, text, bytes and `PickledArray`.
+    """The value of a pickle: tables, lists, tuples, numbers, text, bytes and `PickledArray`.
 
     Raises:
         ForbiddenPickleError: It names anything but NumPy's array constructors; the message has the name.
         StyleSwapError: It is truncated, damaged or has other contents.
     """
     try:
-        return _PlainUnpickler(data).load()
+        _check_opcodes(data)
+        return _ArrayUnpickler(data).load()
     except StyleSwapError:
         raise
     except _DAMAGED as error:
@@ -260,10 +180,41 @@ def names_in_pickle(data: bytes) -> Iterator[str]:
         return
 
 
+def _check_opcodes(data: bytes) -> None:
+    """Raise an error for opcodes that no file of arrays needs, and for operands that cost memory or overflow the stack.
+
+    `genops` reads every operand and thereby checks all claimed lengths against the bytes that are there.
+    """
+    tuples = 0
+    for count, (opcode, operand, _) in enumerate(pickletools.genops(data)):
+        if opcode.name not in _OPCODES:
+            raise ForbiddenPickleError(f"uses the pickle operation {opcode.name}, which no file of arrays needs")
+        # The unpickler allocates its memo up to the largest index; picklers count upwards.
+        if opcode.name.endswith("PUT") and int(operand or 0) > count:
+            raise ValueError(f"place {operand} of a memo that has at most {count}")
+        tuples += "TUPLE" in opcode.name
+        if tuples > MAX_TUPLES:
+            raise ValueError(f"more than {MAX_TUPLES} tuples")
+
+
 def _is_shape(value: object) -> bool:
     if not isinstance(value, tuple) or len(value) > MAX_DIMENSIONS:
         return False
     return all(type(edge) is int and edge >= 0 for edge in value)
+
+
+def _no_call(*_: object) -> NoReturn:
+    raise ForbiddenPickleError("calls something that no file of arrays calls")
+
+
+_NDARRAY = _StandIn(_no_call)
+
+
+def _empty_array(kind: object = None, *_: object) -> PickledArray:
+    """numpy.core.multiarray._reconstruct(ndarray, (0,), b"b"); the BUILD that follows fills the array."""
+    if kind is not _NDARRAY:
+        raise ForbiddenPickleError("makes an array of a type that is not numpy.ndarray")
+    return PickledArray()
 
 
 def _array_from_buffer(data: object, dtype: object, shape: object, order: object) -> PickledArray:
@@ -281,10 +232,10 @@ def _dtype(name: object, *_: object) -> _PickledDtype:
     return _PickledDtype(code, name[0] if code != name else "=")
 
 
-def _empty_dict() -> dict[str, object]:
-    """collections.OrderedDict(); not `dict` itself, which could be given keys of any kind."""
-    return {}
-
-
-def _no_call(*_: object) -> NoReturn:
-    raise ForbiddenPickleError("calls something that no file of arrays calls")
+_STAND_INS = {
+    "collections.OrderedDict": _StandIn(lambda *_: {}),
+    "numpy.core.multiarray._reconstruct": _StandIn(_empty_array),
+    "numpy.core.numeric._frombuffer": _StandIn(_array_from_buffer),
+    "numpy.dtype": _StandIn(_dtype),
+    "numpy.ndarray": _NDARRAY,
+}

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from styleswap_core.checkpoints import load_generator, save_generator
 from styleswap_core.checkpoints.convert import convert
 from styleswap_core.checkpoints.foreign_files import read_foreign
-from styleswap_core.checkpoints.restricted_pickle import names_in_pickle, read_plain_pickle
+from styleswap_core.checkpoints.restricted_pickle import MAX_TUPLES, names_in_pickle, read_plain_pickle
 from styleswap_core.cli import main
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.model import Generator, preset
@@ -135,19 +135,29 @@ def test_misshapen_pickles_end_in_one_line(data):
     assert "\n" not in str(caught.value)
 
 
-def test_a_huge_memo_index_costs_no_memory():
-    assert read_plain_pickle(PROTOCOL + b"Nr" + struct.pack("<I", 2**31) + b".") is None
+def test_a_huge_memo_index_is_refused_before_memory_is_allocated():
+    with pytest.raises(StyleSwapError, match="place 2147483648 of a memo that has at most 2"):
+        read_plain_pickle(PROTOCOL + b"Nr" + struct.pack("<I", 2**31) + b".")
+
+
+@pytest.mark.parametrize("depth", [MAX_TUPLES - 1, MAX_TUPLES])
+def test_a_nested_key_is_refused_or_harmless(tmp_path, depth):
+    """Hashing a tuple that is nested 100,000 times would overflow the C stack, writing it Python's."""
+    (tmp_path / "a.pdparams").write_bytes(PROTOCOL + b"})" + b"\x85" * depth + b"Ns.")
+    with pytest.raises(StyleSwapError) as caught:
+        read_foreign(tmp_path / "a.pdparams")
+    assert ("it has <tuple>" if depth < MAX_TUPLES else "more than 10000 tuples") in str(caught.value)
 
 
 def test_a_text_that_is_encoded_many_times_is_refused():
-    """100,000 encodings of one text of 1 MB would take 100 GB."""
+    """1,000 encodings of one text of 1 MB would take 1 GB."""
     text = b"X" + struct.pack("<I", 1_000_000) + b"a" * 1_000_000
     latin1 = b"X" + struct.pack("<I", 6) + b"latin1"
     encode = b"c_codecs\nencode\nq\x00" + text + b"q\x01" + latin1 + b"q\x02\x86R"
     again = b"h\x00h\x01h\x02\x86R"
     assert read_plain_pickle(PROTOCOL + encode + b".") == b"a" * 1_000_000
     with pytest.raises(StyleSwapError, match="more bytes than the file has"):
-        read_plain_pickle(PROTOCOL + b"](" + encode + again * 100_000 + b"e.")
+        read_plain_pickle(PROTOCOL + b"](" + encode + again * 1000 + b"e.")
 
 
 def test_an_array_that_occurs_many_times_takes_memory_once(tmp_path):
