@@ -16,7 +16,7 @@ from pathlib import Path
 
 from comparison import comparison_table, judged, write_page
 
-from styleswap_core.training import photographs
+from styleswap_core.training import photograph_defaults
 
 # The paper's own paradigm never sees an exact swap: identity, realism and mask are all that judge its swaps.
 _PAPER = {
@@ -68,17 +68,17 @@ def _flat(settings: dict) -> dict:
     }
 
 
-_PHOTOGRAPHS = _flat(photographs.SETTINGS)
+_PHOTOGRAPHS = _flat(photograph_defaults.SETTINGS)
 _UNPAIRED: dict[str, dict] = {
     "with exact swaps": {"weights.swap_sharpness": 2.0},
     "the paper's own terms": _PAPER,
     "back-translation alone": {
         **_PHOTOGRAPHS,
-        "hidden_share": 0.0,
-        "agreeing_share": 0.0,
+        "occluded_share": 0.0,
+        "consistency_share": 0.0,
         "back_translated_share": 0.5,
     },
-    "covered faces and back-translation, no agreement": {**_PHOTOGRAPHS, "agreeing_share": 0.0},
+    "covered faces and back-translation, no agreement": {**_PHOTOGRAPHS, "consistency_share": 0.0},
     "default for photographs": _PHOTOGRAPHS,
     "the default, with a quarter of each batch from the face world": {**_PHOTOGRAPHS, "world_share": 0.25},
 }

@@ -1,1 +1,1 @@
-"""Training: of the generator (`command`, `loop`), and of the small networks of the demo pack."""
+"""Training of the generator: configuration, data sources, losses, optimization, checkpoints."""

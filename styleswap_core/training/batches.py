@@ -8,60 +8,73 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# The step whose batch is drawn for sample grids: beyond every training.
+# Step whose batch is used for sample sheets and validation; no training run reaches it.
 SAMPLE_STEP = 1 << 40
-# Batches that are read ahead of the step in progress.
+# Number of batches that are read ahead of the step in progress.
 READ_AHEAD = 3
 
-# Which rows of a whole batch: a slice, or their indices.
+# Rows of a batch: a slice, or their indices.
 Rows = slice | np.ndarray
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Aligned crops for one step. Images RGB -1..1, float32."""
+    """Aligned crops of one step; pictures are RGB in -1..1, float32."""
 
     target: Tensor  # (B, 3, S, S)
-    id_embedding: Tensor  # (B, 512) L2-normalized, from another photo of the source than any picture here
-    own_embedding: Tensor  # (B, 512) the same of the target's own person
-    truth: Tensor  # (B, 3, S, S) what the result should be, where that is known; else the target, to fill the place
-    truth_known: Tensor  # (B,) bool: of same-identity rows always, of others where the exact swap is shown
-    face_mask: Tensor  # (B, 1, S, S) 0..1: face of the target, joined with the exact swap's where that is shown
-    same_identity: Tensor  # (B,) bool: source and target are one person
-    points: Tensor  # (B, 5, 2) px of the crop: five points of the truth where it is known, else of the target
-    source_crop: Tensor | None = None  # (B, 3, S, S) the photo behind id_embedding, for sample grids alone
+    id_embedding: Tensor  # (B, 512) L2-normalized, of another photo of the source than `target` and `truth`
+    target_embedding: Tensor  # (B, 512) L2-normalized, of another photo of the target's person than `target`
+    truth: Tensor  # (B, 3, S, S) expected result where it is known, otherwise the target, as a placeholder
+    truth_known: Tensor  # (B,) bool: True for same-identity rows, and for others if the exact swap is available
+    face_mask: Tensor  # (B, 1, S, S) 0..1: face of the target, united with that of the exact swap if available
+    same_identity: Tensor  # (B,) bool: source and target are the same person
+    points: Tensor  # (B, 5, 2) landmarks of the truth where it is known, otherwise of the target, in pixels
+    source_crop: Tensor | None = None  # (B, 3, S, S) photo behind id_embedding, only for sample sheets
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on a device; pictures in channels-last memory, which convolutions want."""
-        return self._each(lambda value: value.to(device, non_blocking=True))
+        """Batch on another device, with pictures in channels-last format."""
+        return self.map(lambda value: value.to(device, non_blocking=True))
 
-    def rows(self, part: slice) -> "Batch":
-        """Some rows of the batch, in memory of their own."""
-        return self._each(lambda value: value[part])
+    def rows(self, rows: slice) -> "Batch":
+        """Copy of some rows of the batch."""
+        return self.map(lambda value: value[rows])
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        changed = {}
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            if value is not None:
-                value = change(value)
-                value = value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value.contiguous()
-            changed[entry.name] = value
-        return Batch(**changed)
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
+        """Batch with `function` applied to each tensor; pictures come out in channels-last format."""
+        return combine(lambda value: _in_memory_format(function(value)), self)
 
 
-def random_of_step(seed: int, step: int, stream: int = 0) -> np.random.Generator:
-    """Random numbers of one step, apart from those of its other streams.
+def combine(function: Callable[..., Tensor], *batches: Batch) -> Batch:
+    """Batch with `function` applied to each group of corresponding tensors; a field that is None in any stays None."""
+    combined: dict[str, Tensor] = {}
+    for field in fields(Batch):
+        values = [getattr(batch, field.name) for batch in batches]
+        if all(value is not None for value in values):
+            combined[field.name] = function(*values)
+    return Batch(**combined)
 
-    They come from a counter-based generator: any step's numbers are reached without drawing those before.
-    """
-    key = np.array([seed, step], dtype=np.uint64)
-    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, stream]))
+
+def _in_memory_format(value: Tensor) -> Tensor:
+    return value.contiguous(memory_format=torch.channels_last if value.dim() == 4 else torch.contiguous_format)
 
 
 class DataSource(Protocol):
-    """Where batches come from. A resumed run asks for the steps it has not done, and nothing else is remembered."""
+    """Source of training batches. It is stateless: a resumed run just asks for the remaining steps."""
 
     def batch(self, step: int, source_crop: bool = False) -> Batch:
-        """The batch of `step`: the same at every call, in every process. Called from another thread."""
+        """Batch of `step`, the same for every call and in every process; called from a worker thread.
+
+        Args:
+            step: Number of the step, from 0.
+            source_crop: Whether to fill in `Batch.source_crop`.
+        """
         ...
+
+
+def step_rng(seed: int, step: int, stream: int = 0) -> np.random.Generator:
+    """Random number generator of one step; streams of the same step are independent.
+
+    It is counter-based, so that the numbers of any step are available without drawing those of earlier steps.
+    """
+    key = np.array([seed, step], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, stream]))

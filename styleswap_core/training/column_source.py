@@ -1,4 +1,4 @@
-"""Training batches from a folder of columns: pictures of several identities under one and the same attributes."""
+"""Training batches from a folder of columns: pictures of several identities with the same attributes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,40 +14,46 @@ from ..errors import StyleSwapError
 from ..faces.alignment import recognizer_crop
 from ..io.files import atomic_write
 from ..synthetic.columns import ColumnSet
-from .batches import Batch, Rows, random_of_step
+from .batches import Batch, Rows, step_rng
+
+_UPLOAD_PICTURES = 4096
 
 
 @dataclass(frozen=True)
-class Draw:
-    """Which pictures make a batch: indices into all members of all columns, laid out flat. int64 (B,)."""
+class ColumnDraw:
+    """Pictures that make up a batch, as indices (B,) int64 into the members of all columns, flattened."""
 
     target: np.ndarray
-    truth: np.ndarray  # the source's identity under the target's attributes
-    photo: np.ndarray  # another picture of the source's identity, from which its embedding comes
-    own_photo: np.ndarray  # the same of the target's identity
+    truth: np.ndarray  # the source's identity with the target's attributes
+    source_photo: np.ndarray  # another picture of the source's identity, from which its embedding comes
+    target_photo: np.ndarray  # another picture of the target's identity
 
-    def rows(self, part: Rows) -> "Draw":
-        """Some of the batch."""
-        return Draw(self.target[part], self.truth[part], self.photo[part], self.own_photo[part])
+    def rows(self, rows: Rows) -> "ColumnDraw":
+        """Some rows of the batch."""
+        return ColumnDraw(self.target[rows], self.truth[rows], self.source_photo[rows], self.target_photo[rows])
 
 
 class ColumnSource:
-    """A `DataSource` over a `ColumnSet`.
+    """A `DataSource` for a `ColumnSet`.
 
-    A sample is a column, a target member, a source member of the same column (whose picture is the exact swap),
-    and an embedding of the source from a picture in another column. Columns with a member of whom no second
-    picture exists are left out.
+    A sample consists of a target and a source from one column, so that the source's picture is the exact swap, and of an
+    embedding of the source's identity from a picture in another column. Columns with a member of whom no second picture
+    exists are skipped.
 
     Args:
-        columns: the pictures.
+        columns: The pictures; C columns of K members.
         embeddings: (C, K, 512) L2-normalized, see `column_embeddings`.
-        size: side of the crops in px; the columns' own or a divisor of it (averaged down).
-        exact_swap: False hides the truth of different-identity pairs.
-        device: where pictures are kept; None leaves them on disk, mapped.
-        rows: which rows of every batch to give, a replica's share; default all.
+        size: Side of the crops in pixels: that of the columns or a divisor of it, to which they are averaged down.
+        batch: Size of the whole batch.
+        seed: Seed of the random choices.
+        same_identity_share: Share of rows whose source is the target itself.
+        owner_share: Share of targets that are member 0 of their column; the others are drawn uniformly from all members.
+        exact_swap: False withholds the truth of pairs of different identities.
+        device: Keeps all pictures in this device's memory; by default they are memory-mapped.
+        rows: Rows of every batch to return, those of this process; by default all.
 
     Raises:
-        StyleSwapError: the size does not divide, or too few pictures per identity.
+        StyleSwapError: `size` is no divisor, or there are too few pictures per identity.
     """
 
     def __init__(
@@ -63,68 +69,70 @@ class ColumnSource:
         exact_swap: bool,
         device: torch.device | None = None,
         rows: Rows = slice(None),
-    ):
+    ) -> None:
         count, self.members = columns.identity_seeds.shape
-        full = columns.images.shape[-1]
-        if full % size:
-            raise StyleSwapError(f"expected columns of a multiple of {size} px, got {full} px; build them at {size}")
+        full_size = columns.images.shape[-1]
+        if full_size % size:
+            raise StyleSwapError(
+                f"expected columns of a multiple of {size} px, got {full_size} px; render them at {size} px"
+            )
         if self.members < 2:
-            raise StyleSwapError("expected at least 2 members in a column, got 1; build columns with more members")
-        self.size, self.reduction = size, full // size
+            raise StyleSwapError("expected at least 2 members per column, got 1; render columns with more members")
+        self.reduction = full_size // size
         self.batch_size, self.seed, self.rows = batch, seed, rows
         self.same_identity_share, self.owner_share, self.exact_swap = same_identity_share, owner_share, exact_swap
-        flat = count * self.members
-        self.images = columns.images.reshape(flat, 3, full, full)
-        self.masks = columns.masks.reshape(flat, full, full)
-        self.points = np.asarray(columns.points, dtype=np.float32).reshape(flat, 5, 2) / self.reduction
-        self.embeddings = embeddings.reshape(flat, -1)
-        self.device = device
-        if device is not None:
-            self.images = _resident(self.images, device)
-            self.masks = _resident(self.masks, device)
+        total = count * self.members
+        images = columns.images.reshape(total, 3, full_size, full_size)
+        masks = columns.masks.reshape(total, full_size, full_size)
+        self.images: np.ndarray | Tensor = images if device is None else _upload(images, device)
+        self.masks: np.ndarray | Tensor = masks if device is None else _upload(masks, device)
+        self.points = np.asarray(columns.points, dtype=np.float32).reshape(total, 5, 2) / self.reduction
+        self.embeddings = embeddings.reshape(total, -1)
         self._index_identities(np.asarray(columns.identity_seeds))
 
     def batch(self, step: int, source_crop: bool = False) -> Batch:
-        """The batch of `step`, a pure function of (seed, step); on `device` if one was given, else on the CPU."""
+        """Batch of `step`, on the device that holds the pictures; see `DataSource.batch`."""
         draw = self.draw(step).rows(self.rows)
         target, mask = self._pictures(draw.target), self._masks(draw.target)
-        truth, where = target, mask.device
-        same = torch.from_numpy(self.identities[draw.target] == self.identities[draw.truth]).to(where)
+        truth, device = target, mask.device
+        same = torch.from_numpy(self.identities[draw.target] == self.identities[draw.truth]).to(device)
         if self.exact_swap:
             truth, mask = self._pictures(draw.truth), torch.maximum(mask, self._masks(draw.truth))
         return Batch(
             target=target,
-            id_embedding=self._embeddings(draw.photo).to(where),
-            own_embedding=self._embeddings(draw.own_photo).to(where),
+            id_embedding=self._embeddings(draw.source_photo).to(device),
+            target_embedding=self._embeddings(draw.target_photo).to(device),
             truth=truth,
             truth_known=torch.ones_like(same) if self.exact_swap else same,
             face_mask=mask,
             same_identity=same,
-            points=torch.from_numpy(self.points[draw.truth if self.exact_swap else draw.target]).to(where),
-            source_crop=self._pictures(draw.photo) if source_crop else None,
+            points=torch.from_numpy(self.points[draw.truth if self.exact_swap else draw.target]).to(device),
+            source_crop=self._pictures(draw.source_photo) if source_crop else None,
         )
 
-    def draw(self, step: int) -> Draw:
-        """The random choices of `step`."""
-        random = random_of_step(self.seed, step)
+    def draw(self, step: int) -> ColumnDraw:
+        """Random choices of `step`, for the whole batch."""
+        rng = step_rng(self.seed, step)
         size = self.batch_size
-        column = self.columns[random.integers(len(self.columns), size=size)]
-        target = np.where(random.random(size) < self.owner_share, 0, random.integers(self.members, size=size))
-        other = (target + 1 + random.integers(self.members - 1, size=size)) % self.members
-        source = np.where(random.random(size) < self.same_identity_share, target, other)
+        column = self.columns[rng.integers(len(self.columns), size=size)]
+        target = np.where(rng.random(size) < self.owner_share, 0, rng.integers(self.members, size=size))
+        other = (target + 1 + rng.integers(self.members - 1, size=size)) % self.members
+        source = np.where(rng.random(size) < self.same_identity_share, target, other)
         truth = column * self.members + source
-        photo = self._another_picture(truth, random)
+        source_photo = self._another_picture(truth, rng)
         target = column * self.members + target
-        return Draw(target=target, truth=truth, photo=photo, own_photo=self._another_picture(target, random))
+        target_photo = self._another_picture(target, rng)
+        return ColumnDraw(target=target, truth=truth, source_photo=source_photo, target_photo=target_photo)
 
-    def _another_picture(self, of: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        # Another of the n pictures of this identity: 1..n-1 places onward in their circle.
-        count = self.photo_count[of]
-        onward = 1 + (random.random(len(of)) * (count - 1)).astype(np.int64)
-        return self.photos[self.photo_start[of] + (self.photo_rank[of] + onward) % count]
+    def _another_picture(self, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        # Advance by 1..n-1 in the cycle of the n pictures of the identity.
+        count = self.photo_count[index]
+        offset = 1 + (rng.random(len(index)) * (count - 1)).astype(np.int64)
+        return self.photos[self.photo_start[index] + (self.photo_rank[index] + offset) % count]
 
     def _index_identities(self, seeds: np.ndarray) -> None:
-        # photos lists all pictures sorted by identity; start, count and rank say where a picture stands in it.
+        # `photos` lists all pictures sorted by identity. For each picture, start and count give the range of its
+        # identity in that list, and rank its position within the range.
         self.identities = seeds.reshape(-1)
         self.photos = np.argsort(self.identities, kind="stable")
         _, start, inverse, count = np.unique(
@@ -138,50 +146,51 @@ class ColumnSource:
         self.columns = np.flatnonzero((self.photo_count.reshape(seeds.shape) > 1).all(axis=1))
         if not len(self.columns):
             raise StyleSwapError(
-                "expected a second picture of every identity, got no column where that holds; "
-                "build more columns or use fewer identities"
+                "expected columns in which every identity has a second picture elsewhere, got none; render more columns "
+                "or use fewer identities"
             )
 
     def _embeddings(self, index: np.ndarray) -> Tensor:
         return torch.from_numpy(np.asarray(self.embeddings[index], dtype=np.float32))
 
     def _pictures(self, index: np.ndarray) -> Tensor:
-        # uint8 -> (B, 3, S, S) in -1..1
-        return self._take(self.images, index).mul_(2 / 255).sub_(1)
+        # (B, 3, S, S) in -1..1
+        return self._read(self.images, index).mul_(2 / 255).sub_(1)
 
     def _masks(self, index: np.ndarray) -> Tensor:
-        # uint8 -> (B, 1, S, S) in 0..1
-        return self._take(self.masks, index).unsqueeze(1).div_(255)
+        # (B, 1, S, S) in 0..1
+        return self._read(self.masks, index).unsqueeze(1).div_(255)
 
-    def _take(self, store: np.ndarray | Tensor, index: np.ndarray) -> Tensor:
+    def _read(self, store: np.ndarray | Tensor, index: np.ndarray) -> Tensor:
         if isinstance(store, Tensor):
-            picked = store[torch.from_numpy(index).to(store.device)].float()
+            values = store[torch.from_numpy(index).to(store.device)].float()
         else:
-            picked = torch.from_numpy(store[index]).float()
-        return picked if self.reduction == 1 else F.avg_pool2d(picked, self.reduction)
+            values = torch.from_numpy(store[index]).float()
+        return values if self.reduction == 1 else F.avg_pool2d(values, self.reduction)
 
 
 @torch.no_grad()
 def column_embeddings(
-    folder: str | Path,
-    columns: ColumnSet,
-    recognizer: nn.Module,
-    recognizer_sha256: str,
-    device: torch.device,
-    chunk: int = 256,
+    columns: ColumnSet, recognizer: nn.Module, recognizer_sha256: str, device: torch.device, chunk: int = 256
 ) -> np.ndarray:
-    """(C, K, 512) float32 L2-normalized embeddings of all pictures, computed once and kept beside the columns.
+    """Embeddings of all pictures, computed once and stored in the folder of the columns.
 
     Args:
+        columns: The pictures; C columns of K members.
         recognizer: (B, 3, 112, 112) RGB -1..1 -> (B, 512), on `device`.
-        recognizer_sha256: names the kept file, so that two recognizers never share embeddings.
+        recognizer_sha256: Names the file, so that embeddings of different recognizers are kept apart.
+        device: Where the recognizer runs.
+        chunk: Pictures per forward pass.
+
+    Returns:
+        (C, K, 512) float32, L2-normalized, memory-mapped.
     """
-    path = Path(folder) / f"embeddings_{recognizer_sha256[:16]}.npy"
+    path = Path(columns.folder) / f"embeddings_{recognizer_sha256[:16]}.npy"
     count, members = columns.identity_seeds.shape
     if path.exists():
-        kept = np.load(path, mmap_mode="r")
-        if kept.shape[:2] == (count, members):
-            return kept
+        stored = np.load(path, mmap_mode="r")
+        if stored.shape[:2] == (count, members):
+            return stored
     images = columns.images.reshape(count * members, *columns.images.shape[2:])
     points = np.asarray(columns.points, dtype=np.float32).reshape(count * members, 5, 2)
     with atomic_write(path) as temporary:
@@ -196,9 +205,10 @@ def column_embeddings(
     return np.load(path, mmap_mode="r")
 
 
-def _resident(store: np.ndarray, device: torch.device) -> Tensor:
-    # Copied in parts: the whole set need not fit into the host's memory beside the device's.
-    kept = torch.empty(store.shape, dtype=torch.uint8, device=device)
-    for first in range(0, len(store), 4096):
-        kept[first : first + 4096] = torch.from_numpy(np.array(store[first : first + 4096])).to(device)
-    return kept
+def _upload(store: np.ndarray, device: torch.device) -> Tensor:
+    # In parts, since the whole set may not fit into the host's memory.
+    uploaded = torch.empty(store.shape, dtype=torch.uint8, device=device)
+    for first in range(0, len(store), _UPLOAD_PICTURES):
+        part = slice(first, first + _UPLOAD_PICTURES)
+        uploaded[part] = torch.from_numpy(np.array(store[part])).to(device)
+    return uploaded

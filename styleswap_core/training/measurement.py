@@ -1,4 +1,4 @@
-"""What a training would cost on this machine: its own steps are timed, nothing is kept."""
+"""Forecast of the time and memory of a training run on this machine, from its own steps; no run folder is written."""
 
 import dataclasses
 import math
@@ -6,133 +6,139 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass
-from itertools import count, cycle
+from itertools import count
 
 import torch
 
 from ..io.read_ahead import map_ahead
 from .batches import READ_AHEAD
-from .micro_batches import check_shares
-from .schedule import due
-from .state import create_state
-from .step import train_step
-from .terms import uses_recognizer
+from .loss_terms import uses_recognizer
+from .micro_batches import check_division
+from .schedule import is_due
 from .training_config import TrainingConfig
-from .training_loop import Surroundings
+from .training_loop import RunContext
+from .training_state import create_state
+from .training_step import train_step
 
-LEAST_ROUNDS = 2  # of every kind of step
+MIN_ROUNDS = 2  # of timed steps of every kind
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured, and what follows from it for the whole run."""
+    """Measured speed and memory, and the forecast that follows from them."""
 
-    images_per_second: float  # of all processes together
+    images_per_second: float  # over all processes
     seconds_per_step: float
-    peak_bytes: int  # of one process: of its GPU's memory, else of its own; 0: not known
+    peak_bytes: int  # of one process: GPU memory on a GPU, otherwise main memory; 0 if not known
     processes: int
-    threads: int  # of each process
+    threads: int  # per process
     batch: int
-    accumulate: int
-    steps: int  # of the run that is forecast
+    gradient_accumulation: int
+    steps: int  # of the whole run
 
     @property
     def hours(self) -> float:
-        """Of the whole run, without validation and pictures."""
+        """Duration of the whole run, without validation and sample sheets."""
         return self.steps * self.seconds_per_step / 3600
 
     def as_dict(self) -> dict[str, float]:
-        """Plain values, the forecast included."""
+        """Plain values, including the forecast."""
         return dataclasses.asdict(self) | {"hours": self.hours, "images": self.steps * self.batch}
 
-    def lines(self) -> str:
-        """For people."""
-        share = self.batch // (self.processes * self.accumulate)
-        memory = f"{self.peak_bytes / 2**30:.2f} GiB" if self.peak_bytes else "unknown memory"
+    def summary(self) -> str:
+        """Human-readable summary in three lines."""
+        micro_batch = self.batch // (self.processes * self.gradient_accumulation)
+        memory = f"{self.peak_bytes / 2**30:.2f} GiB" if self.peak_bytes else "unknown"
         return (
-            f"{self.images_per_second:.2f} pictures per second: {self.processes} processes of {self.threads} threads, "
-            f"{share} pictures at once, {self.batch} for each step of {self.seconds_per_step:.3f} s\n"
-            f"{memory} at most in one process\n"
+            f"{self.images_per_second:.2f} pictures per second; {self.processes} processes of {self.threads} threads, "
+            f"micro-batches of {micro_batch}, steps of {self.batch} pictures in {self.seconds_per_step:.3f} s\n"
+            f"peak memory of a process: {memory}\n"
             f"{self.hours:.1f} h for {self.steps} steps, {self.steps * self.batch} pictures"
         )
 
 
-def measure(config: TrainingConfig, surroundings: Surroundings, seconds: float) -> Measurement:
-    """Time steps of a run in full swing: everything that the settings ever turn on is on.
+def measure(config: TrainingConfig, context: RunContext, seconds: float) -> Measurement:
+    """Time steps of a run in its steady state, in which everything that the configuration ever turns on is active.
 
-    Steps differ in what is due at them (R1, lazy terms). Each kind is run in turn, at least twice and for `seconds` in all;
-    their medians are weighted by how often each comes.
+    Steps differ in what is due (R1, lazy terms). Each kind of step is timed in turn, at least twice and for `seconds` in
+    total; medians are weighted by how often each kind occurs.
 
     Raises:
-        StyleSwapError: the batch cannot be shared out.
+        StyleSwapError: The batch cannot be divided among processes and micro-batches.
     """
-    replica, device = surroundings.replica, surroundings.device
-    check_shares(config, replica.world)
-    kinds = _kinds(config)
-    # The steps of full swing may lie beyond the end, where a schedule would go below 0.
-    config = dataclasses.replace(config, schedule="constant")
-    state = create_state(config, device)
-    forward = torch.compile(state.generator) if config.compile else state.generator
-    times: dict[int, list[float]] = {first: [] for first in kinds}
-    begun = time.perf_counter()
-    with map_ahead(surroundings.source.batch, count(), depth=READ_AHEAD) as batches:
-        for number, first in enumerate(cycle(kinds)):
-            rounds, place = divmod(number, len(kinds))
-            if (
-                rounds > LEAST_ROUNDS
-                and place == 0
-                and replica.from_main(lambda: time.perf_counter() - begun > seconds)
-            ):
-                break
-            state.step = first
-            start = time.perf_counter()
-            train_step(config, state, next(batches).to(device), surroundings.recognizer, forward, replica)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            # The first round does not count: buffers are made, kernels chosen.
-            if rounds:
-                times[first].append(time.perf_counter() - start)
-            else:
-                begun = time.perf_counter()
-    total = sum(kinds.values())
-    per_step = sum(count / total * statistics.median(times[first]) for first, count in kinds.items())
+    check_division(config, context.process_group.world_size)
+    frequencies = step_frequencies(config)
+    times = _time_steps(config, context, list(frequencies), seconds)
+    total = sum(frequencies.values())
+    per_step = sum(number / total * statistics.median(times[step]) for step, number in frequencies.items())
     return Measurement(
         images_per_second=config.batch / per_step,
         seconds_per_step=per_step,
-        peak_bytes=_peak_bytes(device),
-        processes=replica.world,
+        peak_bytes=_peak_bytes(context.device),
+        processes=context.process_group.world_size,
         threads=torch.get_num_threads(),
         batch=config.batch,
-        accumulate=config.accumulate,
+        gradient_accumulation=config.gradient_accumulation,
         steps=config.steps,
     )
 
 
-def _kinds(config: TrainingConfig) -> dict[int, int]:
-    # The first step of every kind -> how many of its kind there are in one period, all in full swing.
+def step_frequencies(config: TrainingConfig) -> dict[int, int]:
+    """Kinds of steps in the steady state: the first step of each kind, and how many there are in one period."""
     intervals = [config.r1_interval if config.uses_discriminator and config.weights.r1 else 1]
     intervals += [config.identity_every, config.perceptual_every] if uses_recognizer(config) else []
     start = max(
         config.adversarial_start + config.adversarial_ramp,
         config.back_translation_start,
-        config.agreeing_start if config.agreeing_share else 0,
+        config.consistency_start if config.consistency_share else 0,
         config.freeze_generator_steps,
         config.freeze_discriminator_steps,
         config.warmup_steps,
     )
-    firsts: dict[tuple[bool, ...], int] = {}
-    counts: dict[int, int] = {}
+    first_steps: dict[tuple[bool, ...], int] = {}
+    frequencies: dict[int, int] = {}
     for step in range(start, start + math.lcm(*intervals)):
-        first = firsts.setdefault(tuple(due(step, interval) for interval in intervals), step)
-        counts[first] = counts.get(first, 0) + 1
-    return counts
+        first = first_steps.setdefault(tuple(is_due(step, interval) for interval in intervals), step)
+        frequencies[first] = frequencies.get(first, 0) + 1
+    return frequencies
+
+
+def _time_steps(
+    config: TrainingConfig, context: RunContext, steps: list[int], seconds: float
+) -> dict[int, list[float]]:
+    # The steps may lie beyond the end of the run, where a decaying learning rate would be negative.
+    config = dataclasses.replace(config, schedule="constant")
+    state = create_state(config, context.device)
+    forward = torch.compile(state.generator) if config.compile else state.generator
+    times: dict[int, list[float]] = {step: [] for step in steps}
+    with map_ahead(context.source.batch, count(), depth=READ_AHEAD) as batches:
+
+        def timed_step(step: int) -> float:
+            state.step = step
+            start = time.perf_counter()
+            batch = next(batches).to(context.device)
+            train_step(config, state, batch, context.recognizer, forward, context.process_group)
+            if context.device.type == "cuda":
+                torch.cuda.synchronize(context.device)
+            return time.perf_counter() - start
+
+        # An untimed round, which allocates buffers and selects kernels.
+        for step in steps:
+            timed_step(step)
+        end = time.perf_counter() + seconds
+        rounds = 0
+        while rounds < MIN_ROUNDS or context.process_group.run_on_main(lambda: time.perf_counter() < end):
+            for step in steps:
+                times[step].append(timed_step(step))
+            rounds += 1
+    return times
 
 
 def _peak_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
-        import resource  # not on Windows
+        import resource  # not available on Windows
     except ModuleNotFoundError:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

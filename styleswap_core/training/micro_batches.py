@@ -1,11 +1,11 @@
-"""How a batch is shared out: among the processes of a training, and among the passes of one process (`accumulate`).
+"""Division of a batch among processes, and among the micro-batches of gradient accumulation.
 
-A step's result must not depend on how many there are. Most terms are means over the batch, and the mean over equal
-shares is the mean over all. Two things look at several rows at once: the discriminator's minibatch standard deviation,
-and the recognizer where it judges the first `recognizer_rows` alone. Shares are therefore strided: of S shares, number s
-takes the rows s, s + S, s + 2S, ... The groups of the standard deviation are strided in the same way, so that a share
-holds whole groups of the full batch as long as its size allows for groups of that size; and the first n rows of the batch
-are the first n / S of every share.
+The result of a step must not depend on the number of processes and micro-batches. Most terms are means over the batch,
+and a mean over parts of equal size is the mean over the whole. Two operations depend on which rows are together: the
+discriminator's minibatch standard deviation, and the recognizer if it evaluates only the first `recognizer_rows`. The
+division is therefore strided: of P parts, part p holds the rows p, p + P, p + 2P, ... The groups of the standard deviation
+are strided in the same way, so that each part holds whole groups of the batch if its size is a multiple of the group
+size; and the first n rows of the batch are the first n / P rows of every part.
 """
 
 from typing import NamedTuple
@@ -13,49 +13,52 @@ from typing import NamedTuple
 from ..errors import StyleSwapError
 from ..model.discriminator import group_size
 from .batches import Batch
-from .process_group import Replica
+from .process_group import ProcessGroup
 from .training_config import TrainingConfig
 
 
-class Share(NamedTuple):
-    """What is computed at once."""
+class MicroBatch(NamedTuple):
+    """Rows of a batch that are computed in one forward and backward pass."""
 
     batch: Batch
-    rows: slice  # of the whole batch
+    rows: slice  # their position in the whole batch
 
 
-def check_shares(config: TrainingConfig, world: int) -> None:
-    """Refuse a batch whose shares would not add up to what one process computes in one pass.
+def check_division(config: TrainingConfig, world_size: int) -> None:
+    """Check that the parts of a batch add up to what one process computes in one pass.
 
     Raises:
-        StyleSwapError: with what to change.
+        StyleSwapError: They do not; the message says which setting to change.
     """
-    shares = world * config.accumulate
-    into = f"{world} processes x {config.accumulate} passes"
-    if config.batch % shares:
-        raise StyleSwapError(f"expected a batch that {into} can share evenly, got {config.batch}; change `batch`")
-    if config.recognizer_rows % shares and config.recognizer_rows < config.batch:
+    parts = world_size * config.gradient_accumulation
+    division = f"{world_size} processes x {config.gradient_accumulation} micro-batches"
+    if config.batch % parts:
         raise StyleSwapError(
-            f"expected recognizer_rows that {into} can share evenly, got {config.recognizer_rows}; "
-            f"take a multiple of {shares}"
+            f"expected a batch size that is divisible by {division}, got {config.batch}; change `batch`"
         )
-    size = config.batch // shares
-    if shares > 1 and config.uses_discriminator:
-        whole = group_size(config.batch, config.stddev_group)
-        if size % whole:
+    if config.recognizer_rows % parts and config.recognizer_rows < config.batch:
+        raise StyleSwapError(
+            f"expected recognizer_rows to be divisible by {division}, got {config.recognizer_rows}; "
+            f"use a multiple of {parts}"
+        )
+    size = config.batch // parts
+    if parts > 1 and config.uses_discriminator:
+        group = group_size(config.batch, config.stddev_group)
+        if size % group:
             raise StyleSwapError(
-                f"the discriminator compares {whole} pictures at a time, and shares of {size} ({config.batch} pictures in "
-                f"{into}) are no multiple of that; set stddev_group to a divisor of {size}, or change `batch`"
+                f"expected micro-batches that are a multiple of the discriminator's groups of {group} pictures, got "
+                f"{size} ({config.batch} pictures in {division}); set stddev_group to a divisor of {size}, or change "
+                "`batch`"
             )
 
 
-def passes(config: TrainingConfig, batch: Batch, replica: Replica) -> list[Share]:
-    """A replica's rows, to be run one share after another."""
-    count = config.accumulate
+def split_batch(config: TrainingConfig, batch: Batch, process_group: ProcessGroup) -> list[MicroBatch]:
+    """Micro-batches of the rows of this process."""
+    count = config.gradient_accumulation
+    first, stride = process_group.rank, process_group.world_size
     if count == 1:
-        return [Share(batch, slice(replica.rank, None, replica.world))]
-    first, stride = replica.rank, replica.world
+        return [MicroBatch(batch, slice(first, None, stride))]
     return [
-        Share(batch.rows(slice(number, None, count)), slice(first + stride * number, None, stride * count))
+        MicroBatch(batch.rows(slice(number, None, count)), slice(first + stride * number, None, stride * count))
         for number in range(count)
     ]

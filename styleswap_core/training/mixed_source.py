@@ -1,40 +1,37 @@
-"""Batches in which photographs and rendered faces stand side by side: the latter show the exact swap."""
-
-from dataclasses import fields
+"""Batches that mix photographs with rendered faces, for which the exact swap is known."""
 
 import numpy as np
 import torch
 
-from .batches import Batch, DataSource
+from .batches import Batch, DataSource, combine
 
 
 def world_rows(batch: int, share: float) -> np.ndarray:
-    """Which rows of a whole batch come from the face world: (batch,) bool, evenly spread.
+    """Rows of a batch that come from the face world, as (batch,) bool, evenly spaced.
 
-    Evenly, because shares of a batch and the rows that the recognizer judges are cut out of it by place.
+    Even spacing keeps the share the same in micro-batches and among the rows that the recognizer sees, both of which are
+    selected by position.
     """
-    steps = np.floor(np.arange(batch + 1) * share + 1e-9)
-    return np.diff(steps) > 0
+    boundaries = np.floor(np.arange(batch + 1) * share + 1e-9)
+    return np.diff(boundaries) > 0
 
 
 class MixedSource:
-    """A `DataSource` that puts the rows of two together.
+    """A `DataSource` that interleaves the rows of two others.
 
     Args:
-        photos, world: each gives the rows that `from_world` assigns to it, in order.
-        from_world: (B,) bool over the rows of this process's share.
+        photographs: Supplies the rows where `from_world` is False, in order.
+        world: Supplies the rows where `from_world` is True, in order.
+        from_world: (B,) bool for the rows of this process.
     """
 
-    def __init__(self, photos: DataSource, world: DataSource, from_world: np.ndarray):
-        self._sources = photos, world
-        from_world = torch.from_numpy(np.asarray(from_world))
-        self._places = torch.cat([(~from_world).nonzero().flatten(), from_world.nonzero().flatten()]).argsort()
+    def __init__(self, photographs: DataSource, world: DataSource, from_world: np.ndarray) -> None:
+        self._photographs, self._world = photographs, world
+        mask = torch.from_numpy(from_world)
+        self._order = torch.cat([(~mask).nonzero().flatten(), mask.nonzero().flatten()]).argsort()
 
     def batch(self, step: int, source_crop: bool = False) -> Batch:
-        """The batch of `step`, a pure function of (seed, step)."""
-        photos, world = (source.batch(step, source_crop) for source in self._sources)
-        together = {}
-        for entry in fields(Batch):
-            values = getattr(photos, entry.name), getattr(world, entry.name)
-            together[entry.name] = None if values[0] is None else torch.cat(values)[self._places.to(values[0].device)]
-        return Batch(**together)
+        """Batch of `step`; see `DataSource.batch`."""
+        photographs, world = self._photographs.batch(step, source_crop), self._world.batch(step, source_crop)
+        order = self._order.to(photographs.target.device)
+        return combine(lambda first, second: torch.cat([first, second])[order], photographs, world)

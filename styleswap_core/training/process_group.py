@@ -1,9 +1,9 @@
-"""The process group's edge: what the loop needs to know of the other processes of one training.
+"""Process group of a training run: which rows this process computes, and the messages between processes.
 
-Started by `torchrun` or `accelerate launch`, several processes on one or several machines train the same weights: each
-takes its share of every batch, and gradients are averaged before the optimizer steps. Everything else is the same in all
-of them. Hugging Face Accelerate joins the group, picks backend and device, and carries the messages; docs/training.md
-says what of it is used and why no more.
+Several processes, started by `torchrun` or `accelerate launch` on one or more machines, train the same weights. Each
+computes some rows of every batch, and gradients are averaged before the optimizers step; everything else is the same in
+all of them. Hugging Face Accelerate joins the group, selects backend and device, and carries the messages;
+docs/training.md explains which parts of it are used and why.
 """
 
 import os
@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from ..devices import choose_device
 from ..errors import StyleSwapError
-from .memory_order import flat_in_memory, like
+from .memory_format import flatten_in_memory_order, match_memory_format
 
-# A peer that dies closes its connections and is noticed at once. This is for one that falls silent, and must outlast
-# whatever the main process does alone, such as the embeddings of a new folder of columns.
+# A process that dies closes its connections, which the others notice at once. The timeout is for one that hangs; it must
+# be longer than anything the main process does alone, such as computing the embeddings of a new folder of columns.
 TIMEOUT = timedelta(hours=1)
 EXIT_MAIN_FAILED = 2
 
@@ -30,133 +30,137 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Replica:
-    """One of `world` processes that train the same weights; the only one unless told otherwise.
+class ProcessGroup:
+    """Membership of this process in a group of `world_size` processes that train the same weights.
 
-    The loop writes files and reports on the main replica only.
+    The default is a group of one, which sends no messages. Only the main process writes files and reports.
     """
 
     rank: int = 0
-    world: int = 1
-    device: torch.device | None = None  # its own; None: not part of a group
+    world_size: int = 1
+    device: torch.device | None = None  # device of this process; None in a group of one
 
     @classmethod
-    def from_environment(cls, device: str | None = None) -> "Replica":
-        """The replica that a launcher started, joined to its group; a lone one where there is no launcher.
+    def from_environment(cls, device: str | None = None) -> "ProcessGroup":
+        """Join the group that a launcher started; without a launcher, a group of one.
 
         Args:
-            device: "cpu", or "cuda" for one GPU for each process; None: GPUs where there are some.
+            device: "cpu", or "cuda" for one GPU per process; by default GPUs if there are any.
 
         Raises:
-            StyleSwapError: Accelerate is missing, the group does not come together, or processes would share a GPU.
+            StyleSwapError: Accelerate is missing, the group cannot be joined, or processes would share a GPU.
         """
-        world = int(os.environ.get("WORLD_SIZE", "1"))
-        if world == 1:
+        world_size = int(os.environ.get("WORLD_SIZE", "1"))
+        if world_size == 1:
             return cls()
         chosen = choose_device(device)
-        if chosen.index is not None:
+        if chosen != torch.device(chosen.type):
             raise StyleSwapError(
-                f"with {world} processes each takes a device of its own, got --device {device}; "
-                "say cpu or cuda, or leave it out"
+                f"expected a device without a number, since each of {world_size} processes takes its own, got --device "
+                f"{device}; use --device {chosen.type}"
             )
         if chosen.type == "cuda":
-            check_devices(int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count())
+            check_gpu_count(int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count())
         try:
             from accelerate import PartialState
         except ModuleNotFoundError as error:
             raise StyleSwapError(
-                "several processes need Hugging Face Accelerate; install it with: pip install accelerate, "
-                'or "styleswap[train]"'
+                "training with several processes needs Hugging Face Accelerate; install it with: "
+                'pip install accelerate, or pip install "styleswap[train]"'
             ) from error
         try:
-            group = PartialState(cpu=chosen.type == "cpu", timeout=TIMEOUT)
-        # torch: RuntimeError where a peer cannot be reached, ValueError where the launcher's variables are wrong.
+            state = PartialState(cpu=chosen.type == "cpu", timeout=TIMEOUT)
+        # torch raises RuntimeError if a process cannot be reached, and ValueError for invalid launcher variables.
         except (RuntimeError, ValueError) as error:
             raise StyleSwapError(
-                f"cannot join the {world} processes of this training ({_first_line(error)}); start them "
+                f"cannot join the {world_size} processes of this training run ({_first_sentence(error)}); start them "
                 "with torchrun or accelerate launch"
             ) from error
-        return cls(group.process_index, group.num_processes, group.device)
+        return cls(state.process_index, state.num_processes, state.device)
 
     @property
     def is_main(self) -> bool:
         """Whether this process writes files and reports."""
         return self.rank == 0
 
-    def share(self, batch: int) -> slice:
-        """This replica's rows of a batch: every `world`-th, see `shares.py`.
+    def rows(self, batch: int) -> slice:
+        """Rows of a batch that this process computes: every `world_size`-th, see micro_batches.py.
 
         Raises:
-            StyleSwapError: the batch cannot be divided evenly.
+            StyleSwapError: The batch size is not divisible by the number of processes.
         """
-        if batch % self.world:
+        if batch % self.world_size:
             raise StyleSwapError(
-                f"expected a batch that {self.world} processes can share evenly, got {batch}; change `batch`"
+                f"expected a batch size that is divisible by {self.world_size} processes, got {batch}; change `batch`"
             )
-        return slice(self.rank, None, self.world)
+        return slice(self.rank, None, self.world_size)
 
-    def average_gradients(self, parameters: Iterable[nn.Parameter], figures: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Replace every gradient by its mean over the replicas, in one message, and return the means of `figures`.
+    def average_gradients(self, parameters: Iterable[nn.Parameter], metrics: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Replace every gradient by its mean over the processes, and return the means of `metrics`; one message.
 
         Args:
-            parameters: those without a gradient are left out; they must be the same ones on all replicas.
-            figures: scalars of this step, under the same names on all replicas; they travel in the same message.
+            parameters: Those without a gradient are skipped; they must be the same in all processes.
+            metrics: Scalars of this step, with the same names in all processes.
 
         Raises:
-            StyleSwapError: another process is gone.
+            StyleSwapError: Another process was lost.
         """
-        if self.world == 1:
-            return dict(figures)
+        if self.world_size == 1:
+            return dict(metrics)
         from accelerate.utils import reduce
 
         gradients = []
         for parameter in parameters:
             if parameter.grad is not None:
-                parameter.grad = like(parameter.grad, parameter)
-                gradients.append(flat_in_memory(parameter.grad))
-        scalars = torch.stack([value.float() for value in figures.values()])
-        with self._peers_alive():
+                parameter.grad = match_memory_format(parameter.grad, parameter)
+                gradients.append(flatten_in_memory_order(parameter.grad))
+        scalars = torch.stack([value.float() for value in metrics.values()])
+        with self._reporting_lost_processes():
             flat = reduce(torch.cat([*gradients, scalars]), "mean")
         *parts, means = flat.split([*(gradient.numel() for gradient in gradients), len(scalars)])
         torch._foreach_copy_(gradients, parts)
-        return dict(zip(figures, means.unbind(), strict=True))
+        return dict(zip(metrics, means.unbind(), strict=True))
 
-    def synchronise(self, tensors: Iterable[Tensor]) -> None:
-        """Overwrite tensors by the main replica's, in place. Their number, order, shapes and types must be the same."""
-        if self.world == 1:
+    def broadcast(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrite tensors with those of the main process, in place.
+
+        Their number, order, shapes and data types must be the same in all processes.
+        """
+        if self.world_size == 1:
             return
         from accelerate.utils import broadcast
 
-        by_type: dict[torch.dtype, list[Tensor]] = {}
+        by_dtype: dict[torch.dtype, list[Tensor]] = {}
         for tensor in tensors:
-            by_type.setdefault(tensor.dtype, []).append(tensor)
-        for group in by_type.values():
+            by_dtype.setdefault(tensor.dtype, []).append(tensor)
+        for group in by_dtype.values():
             flat = torch.cat([tensor.detach().to(self.device).reshape(-1) for tensor in group])
-            with self._peers_alive():
+            with self._reporting_lost_processes():
                 broadcast(flat)
             if not self.is_main:
                 with torch.no_grad():
                     for tensor, part in zip(group, flat.split([tensor.numel() for tensor in group]), strict=True):
                         tensor.copy_(part.view(tensor.shape))
 
-    def from_main(self, function: Callable[[], Value]) -> Value:
-        """What `function` returns on the main replica, on all of them. It is called there alone.
+    def run_on_main(self, function: Callable[[], Value]) -> Value:
+        """Call `function` in the main process only, and return its result in all processes.
 
         Raises:
-            StyleSwapError: the function raised it; on the other replicas SystemExit, since one report is enough.
+            StyleSwapError: In the main process, if the function raises it.
+            SystemExit: In the other processes, if the function raises StyleSwapError; one report is enough.
         """
-        if self.world == 1:
+        if self.world_size == 1:
             return function()
         from accelerate.utils import broadcast_object_list
 
-        outcome: list[Any] = [None, None]
+        result: list[Any] = [None, None]
         if self.is_main:
             try:
-                outcome[0] = function()
+                result[0] = function()
             except StyleSwapError as error:
-                outcome[1] = str(error)
-        with self._peers_alive():
-            value, failure = broadcast_object_list(outcome)
+                result[1] = str(error)
+        with self._reporting_lost_processes():
+            value, failure = broadcast_object_list(result)
         if failure is None:
             return value
         if self.is_main:
@@ -164,12 +168,12 @@ class Replica:
         raise SystemExit(EXIT_MAIN_FAILED)
 
     @contextmanager
-    def main_first(self) -> Iterator[None]:
-        """Let the main replica do something first, whose result on disk the others then find.
+    def main_process_first(self) -> Iterator[None]:
+        """Context whose body runs in the main process first, so that the others find its results on disk.
 
-        Where it fails there, the others end as with `from_main`.
+        If the body fails in the main process, the others end as with `run_on_main`.
         """
-        if self.world == 1:
+        if self.world_size == 1:
             yield
         elif self.is_main:
             failure = None
@@ -177,36 +181,44 @@ class Replica:
                 yield
             except StyleSwapError as error:
                 failure = error
-            self.from_main(lambda: _raise_if(failure))
+            self.run_on_main(lambda: _raise_if(failure))
         else:
-            self.from_main(lambda: None)
+            self.run_on_main(lambda: None)
             yield
 
     def leave(self) -> None:
-        """End the membership; nothing is sent afterwards."""
-        if self.world > 1:
+        """Leave the group; no messages can be sent afterwards."""
+        if self.world_size > 1:
             from accelerate import PartialState
 
             PartialState().destroy_process_group()
 
     @contextmanager
-    def _peers_alive(self) -> Iterator[None]:
-        # Around a message and nothing else: torch reports a lost peer, a timeout and a broken line as RuntimeError.
+    def _reporting_lost_processes(self) -> Iterator[None]:
+        # For single messages only: torch reports lost processes, timeouts and broken connections as RuntimeError.
         try:
             yield
         except RuntimeError as error:
             raise StyleSwapError(
-                f"another process of this training is gone ({_first_line(error)}); what it said tells why; "
-                "start again with --resume, with as many processes as there are"
+                f"another process of this training run was lost ({_first_sentence(error)}); see its own output for the "
+                "reason, then start again with --resume and any number of processes"
             ) from error
 
 
-def check_devices(processes: int, devices: int) -> None:
-    """Raise StyleSwapError where a machine's processes outnumber its GPUs."""
-    if processes > devices:
+SINGLE_PROCESS = ProcessGroup()
+"""Group of one process."""
+
+
+def check_gpu_count(processes: int, gpus: int) -> None:
+    """Check that each process of a machine gets a GPU of its own.
+
+    Raises:
+        StyleSwapError: There are more processes than GPUs.
+    """
+    if processes > gpus:
         raise StyleSwapError(
-            f"expected at most {devices} processes on this machine, one for each GPU, got {processes}; "
-            f"start torchrun with --nproc-per-node {devices}"
+            f"expected at most {gpus} processes on this machine, one per GPU, got {processes}; "
+            f"start torchrun with --nproc-per-node {gpus}"
         )
 
 
@@ -215,7 +227,7 @@ def _raise_if(failure: StyleSwapError | None) -> None:
         raise failure
 
 
-def _first_line(error: Exception) -> str:
-    # Of torch's reports the first sentence, without the place in its source.
+def _first_sentence(error: Exception) -> str:
+    # Without the source location that torch puts in front.
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return re.sub(r"^\[[^\]]*\]\s*", "", line).split(". ")[0]

@@ -1,4 +1,4 @@
-"""What a run writes down beside its checkpoints: scalars (TensorBoard and JSON lines) and sample sheets."""
+"""Files of a training run beside its checkpoints: metrics (TensorBoard and JSON lines) and sample sheets."""
 
 import json
 import time
@@ -15,12 +15,12 @@ from ..io.images import save_image
 
 
 class RunFolder:
-    """The files of one training.
+    """Paths of a training run.
 
-    config.json, metrics.jsonl, generator_ema.safetensors, checkpoints/, samples/, tensorboard/
+    Contents: config.json, metrics.jsonl, generator_ema.safetensors, checkpoints/, samples/, tensorboard/
     """
 
-    def __init__(self, root: str | Path):
+    def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
         self.config = self.root / "config.json"
         self.metrics = self.root / "metrics.jsonl"
@@ -30,34 +30,42 @@ class RunFolder:
         self.tensorboard = self.root / "tensorboard"
 
     def create(self) -> None:
-        """Make the folders that are missing, and delete the unfinished files that a killed process left behind.
+        """Create missing folders, and delete the partial files that a killed process left behind.
 
-        No other process may be writing there.
+        No other process may be writing to the folder.
         """
         for folder in (self.root, self.checkpoints, self.samples):
             folder.mkdir(parents=True, exist_ok=True)
-            # Named so by files.atomic_write: a dot, then what the finished file is called.
-            for begin in (".config.", ".metrics.", ".generator_ema.", ".step_"):
-                for path in folder.glob(f"{begin}*"):
+            # Temporary files of `atomic_write`: a dot, then the name of the final file.
+            for prefix in (".config.", ".metrics.", ".generator_ema.", ".step_"):
+                for path in folder.glob(f"{prefix}*"):
                     path.unlink(missing_ok=True)
 
 
 class Recorder:
-    """Writes scalars and sheets of the steps from `first` on; what an earlier process wrote past it is dropped.
+    """Writer of metrics and sample sheets; entries of an earlier process after step `first` are dropped.
 
-    Use as a context: leaving it closes the files.
+    To be used as a context manager, which closes the files.
+
+    Args:
+        folder: Run folder, already created.
+        first: Number of steps that are finished.
+        echo: Whether to print metrics to stdout as well.
+
+    Raises:
+        StyleSwapError: TensorBoard is not installed.
     """
 
-    def __init__(self, folder: RunFolder, first: int, echo: bool = False):
+    def __init__(self, folder: RunFolder, first: int, echo: bool = False) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ModuleNotFoundError as error:
             raise StyleSwapError(
-                "training writes TensorBoard files; install it with: pip install tensorboard"
+                "training writes TensorBoard files; install the package with: pip install tensorboard"
             ) from error
         self.folder, self.echo = folder, echo
-        _keep_lines_until(folder.metrics, first)
-        self._lines = open(folder.metrics, "a", encoding="utf-8")
+        _drop_lines_after(folder.metrics, first)
+        self._lines = open(folder.metrics, "a", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
         self._board = SummaryWriter(str(folder.tensorboard), purge_step=first + 1)
 
     def __enter__(self) -> "Recorder":
@@ -68,7 +76,7 @@ class Recorder:
         self._board.close()
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Write named figures after `step` finished steps; with `echo` also to stdout, as a JSON line."""
+        """Write named metrics after `step` finished steps."""
         line = json.dumps({"step": step, **values})
         self._lines.write(line + "\n")
         self._lines.flush()
@@ -78,63 +86,68 @@ class Recorder:
             self._board.add_scalar(name, value, step)
 
     def sheet(self, step: int, picture: np.ndarray) -> None:
-        """Write a sample sheet, uint8 (H, W, 3)."""
+        """Write a sample sheet, (H, W, 3) uint8."""
         save_image(self.folder.samples / f"step_{step:09d}.png", picture)
         self._board.add_image("samples", picture, step, dataformats="HWC")
 
 
-class Averages:
-    """Means of the steps' scalars since the last report, kept on the device until asked for."""
+class RunningMeans:
+    """Means of named scalars over the steps since the last report; they stay on the device until reported."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
     def add(self, scalars: Mapping[str, Tensor]) -> None:
-        """Take one step's scalars; a term that is not computed at every step is averaged over those where it is."""
+        """Add one step; a lazy term is averaged over the steps that compute it."""
         for name, value in scalars.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value.float()
             self._counts[name] = self._counts.get(name, 0) + 1
 
     def take(self) -> dict[str, float]:
-        """The means, and start anew."""
+        """Return the means and reset them."""
         if not self._sums:
             return {}
-        values = torch.stack(list(self._sums.values())).tolist()  # one wait for the device instead of many
+        values = torch.stack(list(self._sums.values())).tolist()  # one synchronization with the device
         means = {name: value / self._counts[name] for name, value in zip(self._sums, values, strict=True)}
         self._sums, self._counts = {}, {}
         return means
 
 
 class Clock:
-    """Pictures per second since the last report, and how long the rest will take."""
+    """Speed of a run and its remaining time.
 
-    def __init__(self, first: int, batch: int):
-        self._begun = self._since = time.perf_counter()
-        self._first = self._last = first
+    Args:
+        first: Number of steps finished before the clock starts.
+        batch: Pictures per step.
+    """
+
+    def __init__(self, first: int, batch: int) -> None:
+        self._start = self._last_time = time.perf_counter()
+        self._first = self._last_step = first
         self._batch = batch
 
     def rate(self, step: int) -> float:
         """Pictures per second since the last call."""
         now = time.perf_counter()
-        rate = (step - self._last) * self._batch / max(now - self._since, 1e-9)
-        self._since, self._last = now, step
+        rate = (step - self._last_step) * self._batch / max(now - self._last_time, 1e-9)
+        self._last_time, self._last_step = now, step
         return rate
 
     def minutes(self) -> float:
-        """Minutes since the process began to train."""
-        return (time.perf_counter() - self._begun) / 60
+        """Minutes since the clock started."""
+        return (time.perf_counter() - self._start) / 60
 
     def forecast(self, step: int, steps: int) -> str:
-        """One line: speed so far and time for the remaining steps."""
-        seconds = (time.perf_counter() - self._begun) / max(step - self._first, 1)
+        """One line about the speed so far and the time for the remaining steps."""
+        seconds = (time.perf_counter() - self._start) / max(step - self._first, 1)
         return (
             f"{1000 * seconds / self._batch:.1f} ms per picture; the remaining {steps - step} steps "
             f"take about {seconds * (steps - step) / 60:.0f} min"
         )
 
 
-def _keep_lines_until(path: Path, step: int) -> None:
+def _drop_lines_after(path: Path, step: int) -> None:
     if not path.exists():
         return
     kept = []

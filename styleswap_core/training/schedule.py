@@ -1,4 +1,4 @@
-"""Figures that change over a run. All are functions of the step alone, so that a resumed run needs no memory."""
+"""Schedules of a training run. All are functions of the step alone, so that a checkpoint need not store them."""
 
 import math
 
@@ -6,7 +6,7 @@ from .training_config import TrainingConfig
 
 
 def learning_rate_factor(config: TrainingConfig, step: int) -> float:
-    """Factor of the learning rates at `step` (0-based): linear warm-up, then decay to 0 at the end."""
+    """Factor of the learning rates at `step` (from 0): linear warm-up, then decay to 0 at the end."""
     if config.schedule == "cosine":
         return warmup_cosine(step, config.steps, config.warmup_steps)
     return _warmup(step, config.warmup_steps) * (1 - step / config.steps if config.schedule == "linear" else 1.0)
@@ -18,31 +18,32 @@ def warmup_cosine(step: int, steps: int, warmup_steps: int) -> float:
 
 
 def adversarial_factor(config: TrainingConfig, step: int) -> float:
-    """Factor of the adversarial and feature-matching weights: 0 before the start, then a ramp to 1."""
-    begun = step - config.adversarial_start + 1
-    if begun <= 0:
+    """Factor of the adversarial and feature-matching weights: 0 before `adversarial_start`, then a ramp to 1."""
+    ramp_steps = step - config.adversarial_start + 1
+    if ramp_steps <= 0:
         return 0.0
-    return min(1.0, begun / (config.adversarial_ramp + 1))
+    return min(1.0, ramp_steps / (config.adversarial_ramp + 1))
 
 
-def generator_learns(config: TrainingConfig, step: int) -> bool:
+def trains_generator(config: TrainingConfig, step: int) -> bool:
     """Whether the generator is trained at `step`."""
     return step >= config.freeze_generator_steps
 
 
-def discriminator_learns(config: TrainingConfig, step: int) -> bool:
-    """Whether the discriminator, where there is one, is trained at `step`: while it is listened to, and before if it has
-    to catch up with a generator that waits for it.
+def trains_discriminator(config: TrainingConfig, step: int) -> bool:
+    """Whether the discriminator, if there is one, is trained at `step`.
+
+    It is trained while the adversarial loss is in use, and before that while the generator is frozen to let it catch up.
     """
-    heard = adversarial_factor(config, step) > 0 or not generator_learns(config, step)
-    return heard and step >= config.freeze_discriminator_steps
+    in_use = adversarial_factor(config, step) > 0 or not trains_generator(config, step)
+    return in_use and step >= config.freeze_discriminator_steps
 
 
 def ema_decay(config: TrainingConfig, step: int) -> float:
-    """What is kept of the averaged weights at `step`: 0.5 ** (batch / half-life in images).
+    """Decay of the exponential moving average of the weights at `step`: 0.5 ** (batch / half-life in images).
 
-    While the run is young the half-life is a share of the images seen (StyleGAN2-ADA's ramp-up): the average would
-    otherwise carry the first, random weights for a long time.
+    Early in a run the half-life is limited to a share of the images seen so far (the ramp-up of StyleGAN2-ADA);
+    otherwise the average would retain the random initial weights for a long time.
     """
     half_life = config.ema_half_life_images
     if config.ema_ramp_up > 0:
@@ -50,8 +51,8 @@ def ema_decay(config: TrainingConfig, step: int) -> float:
     return 0.5 ** (config.batch / half_life)
 
 
-def due(step: int, interval: int) -> bool:
-    """Whether something that happens every `interval` steps happens at `step`."""
+def is_due(step: int, interval: int) -> bool:
+    """Whether an event that recurs every `interval` steps takes place at `step`."""
     return step % interval == 0
 
 

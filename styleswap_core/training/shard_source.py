@@ -1,4 +1,4 @@
-"""Training batches from a prepared set of photographs: targets and embeddings, no exact swaps."""
+"""Training batches from a prepared set of photographs: targets and embeddings, without exact swaps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,40 +12,42 @@ from ..errors import StyleSwapError
 from ..faces.recognizer_id import RecognizerId
 from ..io.read_ahead import map_ahead
 from ..preparation.prepared_set import PreparedSet, ShardReader
-from .batches import Batch, Rows, random_of_step
+from .batches import Batch, Rows, step_rng
 
 _READERS = 4
 
 
 @dataclass(frozen=True)
 class ShardDraw:
-    """Which pictures make a batch: rows of the set. int64 (B,)."""
+    """Pictures that make up a batch, as rows (B,) int64 of the set."""
 
     target: np.ndarray
-    photo: np.ndarray  # the source's picture, from which its embedding comes
-    own_photo: np.ndarray  # another picture of the target's person, where there is one
+    source_photo: np.ndarray  # picture of the source, from which its embedding comes
+    target_photo: np.ndarray  # another picture of the target's person if there is one, otherwise the target
 
-    def rows(self, part: Rows) -> "ShardDraw":
-        """Some of the batch."""
-        return ShardDraw(self.target[part], self.photo[part], self.own_photo[part])
+    def rows(self, rows: Rows) -> "ShardDraw":
+        """Some rows of the batch."""
+        return ShardDraw(self.target[rows], self.source_photo[rows], self.target_photo[rows])
 
 
 class ShardSource:
-    """A `DataSource` over a `PreparedSet`; pictures are read from the shards as they are drawn.
+    """A `DataSource` for a `PreparedSet`, whose pictures are read from the shards as needed.
 
-    Every picture is a target equally often. The source is another person, each picture of all others equally often, or
-    in a share of the rows the target's own person: then another picture of theirs, where there is one.
+    Every picture is equally likely to be a target. In `same_identity_share` of the rows the source is another picture of
+    the target's person (the same one if there is no other), otherwise a picture drawn uniformly from all other people.
 
     Args:
-        prepared: the pictures.
-        recognizer: the recognizer that is trained with; the set's embeddings must come from it.
-        template: of the generator; the set's crops must have it.
-        size: side of the crops in px; the set's own or a divisor of it (averaged down).
-        same_identity_share: of the rows.
-        rows: which rows of every batch to give, a replica's share; default all.
+        prepared: The pictures.
+        recognizer: Recognizer used in training; the set's embeddings must come from it.
+        template: Crop template of the generator; the set's crops must use it.
+        size: Side of the crops in pixels: that of the set or a divisor of it, to which they are averaged down.
+        batch: Size of the whole batch.
+        seed: Seed of the random choices.
+        same_identity_share: Share of rows whose source is the target's person.
+        rows: Rows of every batch to return, those of this process; by default all.
 
     Raises:
-        StyleSwapError: another recognizer or template, a size that does not divide, or one person only.
+        StyleSwapError: Recognizer or template differ, `size` is no divisor, or the set has only one person.
     """
 
     def __init__(
@@ -61,15 +63,15 @@ class ShardSource:
         rows: Rows = slice(None),
     ) -> None:
         manifest = prepared.manifest
-        made_by = RecognizerId(manifest["recognizer"], manifest["recognizer_sha256"])
-        if not made_by.matches(recognizer):
+        prepared_with = RecognizerId(manifest["recognizer"], manifest["recognizer_sha256"])
+        if not prepared_with.matches(recognizer):
             raise StyleSwapError(
-                f"{prepared.folder} was prepared with the recognizer {made_by}, and the training uses {recognizer}; "
-                "name its file with --set recognizer=FILE.onnx, or prepare the pictures with the other pack"
+                f"{prepared.folder} was prepared with the recognizer {prepared_with}, but training uses {recognizer}; "
+                "select the former with --set recognizer=FILE.onnx, or prepare the pictures with the latter's pack"
             )
         if manifest["template"] != template:
             raise StyleSwapError(
-                f"{prepared.folder} has crops of the template {manifest['template']!r}, the model wants "
+                f"{prepared.folder} has crops of the template {manifest['template']!r}, but the model needs "
                 f"{template!r}; prepare the pictures with --template {template}"
             )
         if manifest["size"] % size:
@@ -78,47 +80,50 @@ class ShardSource:
                 f"prepare the pictures with --size {size}"
             )
         self.prepared, self._reader = prepared, ShardReader(prepared)
-        self.size, self.reduction = size, manifest["size"] // size
+        self.reduction = manifest["size"] // size
         self.batch_size, self.seed, self._rows = batch, seed, rows
         self.same_identity_share = same_identity_share
         self._index_people(np.asarray(prepared.people))
 
     def batch(self, step: int, source_crop: bool = False) -> Batch:
-        """The batch of `step`, a pure function of (seed, step), on the CPU."""
+        """Batch of `step`, on the CPU; see `DataSource.batch`."""
         draw = self.draw(step).rows(self._rows)
-        people, rows = self.prepared.people, self.prepared.rows
-        target, same = (
-            self._pictures(draw.target),
-            torch.from_numpy(np.asarray(people[draw.target] == people[draw.photo])),
-        )
+        people, points = self.prepared.people, self.prepared.rows["points"]
+        target = self._pictures(draw.target)
+        same = torch.from_numpy(np.asarray(people[draw.target] == people[draw.source_photo]))
         return Batch(
             target=target,
-            id_embedding=self._embeddings(draw.photo),
-            own_embedding=self._embeddings(draw.own_photo),
+            id_embedding=self._embeddings(draw.source_photo),
+            target_embedding=self._embeddings(draw.target_photo),
             truth=target,
             truth_known=same,
             face_mask=self._read(self._reader.mask, draw.target).unsqueeze(1).div_(255),
             same_identity=same,
-            points=torch.from_numpy(np.array(rows["points"][draw.target], dtype=np.float32) / self.reduction),
-            source_crop=self._pictures(draw.photo) if source_crop else None,
+            points=torch.from_numpy(np.array(points[draw.target], dtype=np.float32) / self.reduction),
+            source_crop=self._pictures(draw.source_photo) if source_crop else None,
         )
 
     def draw(self, step: int) -> ShardDraw:
-        """The random choices of `step`."""
-        random = random_of_step(self.seed, step)
+        """Random choices of `step`, for the whole batch."""
+        rng = step_rng(self.seed, step)
         size, total = self.batch_size, len(self._by_person)
-        target = random.integers(total, size=size)  # places in _by_person, where a person's pictures follow each other
+        # Positions in _by_person, where the pictures of a person are adjacent.
+        target = rng.integers(total, size=size)
         start, count = self._start[target], self._count[target]
-        same = random.random(size) < self.same_identity_share
-        chance = random.random(size)
-        # Another of the person's n pictures: 1..n-1 places onward in their circle; the same one of a single picture.
-        onward = np.where(count > 1, 1 + (chance * (count - 1)).astype(np.int64), 0)
-        own = start + (target - start + onward) % count
-        # Any of the others: the places before the person's and behind them, without a gap.
-        other = (chance * (total - count)).astype(np.int64)
+        same = rng.random(size) < self.same_identity_share
+        fraction = rng.random(size)
+        # Advance by 1..n-1 in the cycle of the person's n pictures; stay if there is only one.
+        offset = np.where(count > 1, 1 + (fraction * (count - 1)).astype(np.int64), 0)
+        target_photo = start + (target - start + offset) % count
+        # Uniform over the pictures of all other people: positions before and after those of the person.
+        other = (fraction * (total - count)).astype(np.int64)
         other = np.where(other < start, other, other + count)
-        photo = np.where(same, own, other)
-        return ShardDraw(target=self._by_person[target], photo=self._by_person[photo], own_photo=self._by_person[own])
+        source_photo = np.where(same, target_photo, other)
+        return ShardDraw(
+            target=self._by_person[target],
+            source_photo=self._by_person[source_photo],
+            target_photo=self._by_person[target_photo],
+        )
 
     def _index_people(self, people: np.ndarray) -> None:
         self._by_person = np.argsort(people, kind="stable")
@@ -127,8 +132,8 @@ class ShardSource:
         )
         if len(start) < 2:
             raise StyleSwapError(
-                f"expected pictures of at least 2 people in {self.prepared.folder}, got one person only; "
-                "add others, or tell them apart with --people folders"
+                f"expected pictures of at least 2 people in {self.prepared.folder}, got one person; add others, or "
+                "prepare one folder per person with --people folders"
             )
         self._start, self._count = start[inverse], count[inverse]
 
@@ -140,7 +145,7 @@ class ShardSource:
         return self._read(lambda row: self._reader.image(row).transpose(2, 0, 1), rows).mul_(2 / 255).sub_(1)
 
     def _read(self, read: Callable[[int], np.ndarray], rows: np.ndarray) -> Tensor:
-        """Decoded pictures of rows, stacked, averaged down to the size: (B, ..., S, S) float32 0..255."""
-        with map_ahead(read, rows.tolist(), depth=len(rows), workers=_READERS) as pictures:
-            picked = torch.from_numpy(np.stack(list(pictures))).float()
-        return picked if self.reduction == 1 else F.avg_pool2d(picked, self.reduction)
+        """Decode the pictures of these rows and average them down: (B, ..., S, S) float32 0..255."""
+        with map_ahead(read, rows.tolist(), depth=len(rows), workers=_READERS) as decoded:
+            pictures = torch.from_numpy(np.stack(list(decoded))).float()
+        return pictures if self.reduction == 1 else F.avg_pool2d(pictures, self.reduction)

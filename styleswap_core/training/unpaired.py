@@ -1,20 +1,21 @@
-"""Learning to swap where no exact swap is known: what the rows of a batch are made into.
+"""Training on pairs whose exact swap is not known, by giving some rows of a batch a substitute for the truth.
 
-Photographs show no one with another's face, so the paper's losses judge a swap by likeness and realism alone. A network
-that copies the target's features through its attributes is hardly contradicted: it learns to copy, and to please the
-recognizer by blotches. Three kinds of rows contradict it, each with a picture as its truth:
+No photograph shows a person with someone else's face, so the paper's losses can judge a swap only by likeness and realism.
+They hardly penalize a network that copies the target's features through its attributes: it keeps copying, and satisfies
+the recognizer with patches of color. Three kinds of rows counteract this, each with a picture as its truth:
 
-- *Hidden*: the target's face is covered (hiding.py), the source is the target's own person, the truth is the photograph.
-  What a face looks like can come from the embedding alone.
-- *Agreeing*: in its coarse colors a swap must be what the network itself makes of the covered target, without gradient:
-  what face the target wore must not matter. A network that paints covered faces from the embedding and copies the others
-  cannot do this. Fine detail is left to the other rows and terms: the cover hides expression and gaze.
-- *Swapped back*: back-translation, as in machine translation without parallel texts (Sennrich et al. 2016; Lample et al.
-  2018). The target is the network's own swap, without gradient, the source is the target's own person, the truth is the
-  photograph, with its expression, pixel by pixel. Alone, this teaches a network that copies to go on copying; it begins
-  when the first two have made swaps that differ from their targets.
+- *Occluded*: the target's face is occluded (face_occlusion.py), the source is the target's own person, and the truth is
+  the photograph. What the face looks like must then come from the embedding.
+- *Consistent*: the coarse colors of a swap must equal those of the network's own swap of the occluded target, computed
+  without gradient, so that the target's face must not matter. A network that paints occluded faces from the embedding but
+  copies the others cannot satisfy this. Fine detail is left to the other rows and terms, since the occluder hides
+  expression and gaze.
+- *Back-translated*: the target is the network's own swap, computed without gradient, the source is the target's own
+  person, and the truth is the photograph, including its expression. This is back-translation as in machine translation
+  without parallel corpora (Sennrich et al. 2016; Lample et al. 2018). Alone it teaches a copying network to go on
+  copying, so it starts after the first two have produced swaps that differ from their targets.
 
-Rows of which the truth is known stay as they are: same identity, and the face world.
+Rows whose truth is known are not changed: those of the same identity, and those from the face world.
 """
 
 import dataclasses
@@ -23,101 +24,113 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..model.generator_output import GeneratorOutput
 from .batches import Batch
-from .face_occlusion import cover_faces, draw_covers, smoothed
+from .face_occlusion import box_blur, draw_occluders, occlude_faces
 from .training_config import TrainingConfig
 
-# The picture's side to the radius of the blur that keeps what rows agree upon.
+# Side of the picture relative to the radius of the blur that extracts coarse colors.
 _COARSE = 24
 
-Painter = Callable[[Tensor, Tensor], Tensor]
+GeneratorFunction = Callable[[Tensor, Tensor], GeneratorOutput]
+"""Forward function of a generator: aligned crops (B, 3, S, S) and id_embedding (B, 512) -> output."""
+SwapFunction = Callable[[Tensor, Tensor], Tensor]
+"""The same without gradient, and with the swapped crops (B, 3, S, S) alone as output."""
 
 
-def teach_unpaired(
-    config: TrainingConfig, step: int, batch: Batch, generator: Callable, rows: slice = slice(None)
+def supervise_unpaired_rows(
+    config: TrainingConfig,
+    step: int,
+    batch: Batch,
+    generator: GeneratorFunction,
+    rows: slice = slice(None),
 ) -> Batch:
-    """The batch of `step` as the network is taught by it.
+    """Batch of `step` with substitutes for unknown truths.
 
-    Which rows are made into what goes by their place in the whole batch, and rows come in random order: the first ones
-    agree, the last ones are hidden, those before them are swapped back. The recognizer may judge the first rows alone
-    (`recognizer_rows`): those are swaps.
+    The treatment of a row depends on its position in the whole batch (rows are in random order): consistent rows come
+    first, occluded ones last, and back-translated ones before those. If the recognizer evaluates only the first rows
+    (`recognizer_rows`), these are swaps.
 
     Args:
-        generator: (aligned_crop (B, 3, S, S), id_embedding (B, 512)) -> output with `image`; run without gradient.
-        rows: which ones of the step's whole batch `batch` holds.
+        config: Configuration of the run.
+        step: Number of the step, from 0.
+        batch: Rows of the step's batch.
+        generator: Forward function of the network, called without gradient.
+        rows: Position of the rows in the whole batch.
     """
     count = config.batch
-    hidden = count - round(config.hidden_share * count)
-    turned = max(0, hidden - round(config.back_translated_share * count))
-    agreeing = min(turned, round(config.agreeing_share * count))
+    occluded_start = count - round(config.occluded_share * count)
+    translated_start = max(0, occluded_start - round(config.back_translated_share * count))
+    consistent_end = min(translated_start, round(config.consistency_share * count))
 
-    def paint(target: Tensor, id_embedding: Tensor) -> Tensor:
+    def swap(target: Tensor, id_embedding: Tensor) -> Tensor:
         with torch.no_grad():
-            return generator(target, id_embedding).image.float()
+            return generator(target, id_embedding).image
 
-    if step >= config.agreeing_start:
-        batch = agree(config, step, batch, _unknown(batch, 0, agreeing, rows), paint, rows)
+    if step >= config.consistency_start:
+        selected = _rows_without_truth(batch, 0, consistent_end, rows)
+        batch = _add_consistency(config, step, batch, selected, swap, rows)
     if step >= config.back_translation_start:
-        batch = swap_back(batch, _unknown(batch, turned, hidden, rows), paint)
-    return hide(config, step, batch, _unknown(batch, hidden, count, rows), rows)
+        selected = _rows_without_truth(batch, translated_start, occluded_start, rows)
+        batch = _back_translate(batch, selected, swap)
+    selected = _rows_without_truth(batch, occluded_start, count, rows)
+    return _occlude(config, step, batch, selected, rows)
 
 
-def swap_back(batch: Batch, chosen: Tensor, paint: Painter) -> Batch:
-    """The rows `chosen` turned round: target = their swap, source = the target's person, truth = target."""
-    if not len(chosen):
+def _back_translate(batch: Batch, selected: Tensor, swap: SwapFunction) -> Batch:
+    if not len(selected):
         return batch
-    photographs = batch.target[chosen]
-    return _replace(
+    photographs = batch.target[selected]
+    return _with_truth(
         batch,
-        chosen,
-        target=paint(photographs, batch.id_embedding[chosen]),
+        selected,
+        target=swap(photographs, batch.id_embedding[selected]),
         truth=photographs,
-        id_embedding=batch.own_embedding[chosen],
+        id_embedding=batch.target_embedding[selected],
     )
 
 
-def hide(config: TrainingConfig, step: int, batch: Batch, chosen: Tensor, rows: slice = slice(None)) -> Batch:
-    """The rows `chosen` with covered faces: source = the target's person, truth = target."""
-    if not len(chosen):
+def _occlude(config: TrainingConfig, step: int, batch: Batch, selected: Tensor, rows: slice) -> Batch:
+    if not len(selected):
         return batch
-    photographs = batch.target[chosen]
-    covered, covers = _covered(config, step, batch, chosen, rows)
-    # What is painted must reach as far as the face did, and as far as what covers it.
-    return _replace(
+    photographs = batch.target[selected]
+    occluded, masks = _occluded_targets(config, step, batch, selected, rows)
+    # The generated face must cover the photograph's face as well as the occluder.
+    return _with_truth(
         batch,
-        chosen,
-        target=covered,
+        selected,
+        target=occluded,
         truth=photographs,
-        id_embedding=batch.own_embedding[chosen],
-        face_mask=torch.maximum(batch.face_mask[chosen], covers),
+        id_embedding=batch.target_embedding[selected],
+        face_mask=torch.maximum(batch.face_mask[selected], masks),
     )
 
 
-def agree(
-    config: TrainingConfig, step: int, batch: Batch, chosen: Tensor, paint: Painter, rows: slice = slice(None)
+def _add_consistency(
+    config: TrainingConfig, step: int, batch: Batch, selected: Tensor, swap: SwapFunction, rows: slice
 ) -> Batch:
-    """The rows `chosen` with a truth: their swap, its coarse colors those of the swap of the covered target."""
-    if not len(chosen):
+    if not len(selected):
         return batch
-    covered, _ = _covered(config, step, batch, chosen, rows)
-    id_embedding = batch.id_embedding[chosen]
-    own = paint(batch.target[chosen], id_embedding)
-    truth = own + smoothed(paint(covered, id_embedding) - own, own.shape[-1] // _COARSE)
-    return _replace(batch, chosen, truth=truth)
+    occluded, _ = _occluded_targets(config, step, batch, selected, rows)
+    id_embedding = batch.id_embedding[selected]
+    swapped = swap(batch.target[selected], id_embedding)
+    truth = swapped + box_blur(swap(occluded, id_embedding) - swapped, swapped.shape[-1] // _COARSE)
+    return _with_truth(batch, selected, truth=truth)
 
 
-def _unknown(batch: Batch, first: int, last: int, rows: slice) -> Tensor:
-    # Of the rows first..last-1 of the whole batch, those held here whose truth is not known, as indices into `batch`.
+def _rows_without_truth(batch: Batch, first: int, last: int, rows: slice) -> Tensor:
+    """Indices into `batch` of those rows first..last-1 of the whole batch whose truth is not known."""
     first, last = (len(range(edge)[rows]) for edge in (first, last))
     return first + (~batch.truth_known[first:last]).nonzero().flatten()
 
 
-def _covered(config: TrainingConfig, step: int, batch: Batch, chosen: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
-    covers = draw_covers(config.batch, config.seed, step, rows).rows(chosen, batch.target.device)
-    return cover_faces(batch.target[chosen], batch.face_mask[chosen], covers)
+def _occluded_targets(
+    config: TrainingConfig, step: int, batch: Batch, selected: Tensor, rows: slice
+) -> tuple[Tensor, Tensor]:
+    occluders = draw_occluders(config.batch, config.seed, step, rows).rows(selected, batch.target.device)
+    return occlude_faces(batch.target[selected], batch.face_mask[selected], occluders)
 
 
-def _replace(batch: Batch, chosen: Tensor, **values: Tensor) -> Batch:
-    # These rows have a known truth from now on.
-    changed = {name: getattr(batch, name).index_copy(0, chosen, value) for name, value in values.items()}
-    return dataclasses.replace(batch, truth_known=batch.truth_known.index_fill(0, chosen, True), **changed)
+def _with_truth(batch: Batch, selected: Tensor, **values: Tensor) -> Batch:
+    changed = {name: getattr(batch, name).index_copy(0, selected, value) for name, value in values.items()}
+    return dataclasses.replace(batch, truth_known=batch.truth_known.index_fill(0, selected, True), **changed)

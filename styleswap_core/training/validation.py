@@ -1,6 +1,7 @@
-"""Looking at a run: figures on held-out pictures, and sheets of samples. The averaged generator is judged, in float32.
+"""Validation metrics on held-out pictures, and sample sheets, both of the averaged generator in float32.
 
-These follow the run; what a finished model is worth is measured by the evaluation suites, with a judge of their own.
+They show the progress of a run; the evaluation suites, which use a recognizer that training has not seen, measure the
+quality of a finished model.
 """
 
 import numpy as np
@@ -15,20 +16,21 @@ from ..metrics import fidelity
 from ..metrics.mask_overlap import mask_iou
 from ..model.generator import Generator
 from .batches import SAMPLE_STEP, Batch, DataSource
-from .step import run_generator
 
-CHUNK = 16
+MIN_CELL = 128  # px
 
 
 @torch.no_grad()
 def sample_sheet(generator: Generator, source: DataSource, images: int, device: torch.device) -> np.ndarray:
-    """Source, target, result, rgb, exact swap (where shown) and mask of the same `images` samples each time.
+    """Sheet of at most `images` samples, always the same ones.
+
+    Columns: source, target, result, RGB before blending, exact swap (where known) and mask.
 
     Returns:
         (H, W, 3) uint8.
     """
     batch = source.batch(SAMPLE_STEP, source_crop=True).to(device)
-    output = run_generator(generator, batch)
+    output = generator(batch.target, batch.id_embedding)
     columns = {
         "source": batch.source_crop,
         "target": batch.target,
@@ -42,32 +44,33 @@ def sample_sheet(generator: Generator, source: DataSource, images: int, device: 
         [*(np.asarray(pictures[row]) for pictures in shown.values()), mask_picture(masks[row])]
         for row in range(len(masks))
     ]
-    return labeled_sheet(rows, columns=[*shown, "mask"], cell=max(128, generator.config.size))
+    return labeled_sheet(rows, columns=[*shown, "mask"], cell=max(MIN_CELL, generator.config.size))
 
 
 @torch.no_grad()
 def validate(
     generator: Generator, source: DataSource, images: int, recognizer: TorchRecognizer | None, device: torch.device
 ) -> dict[str, float]:
-    """Means over at least `images` samples of a source that shows the exact swap, the same ones each time.
+    """Mean metrics over at least `images` samples, always the same ones, of a source with exact swaps.
 
-    Keys as in the evaluation suite; `id_cos` and `id_cos_exact_swap` are cosines to the source's other photo by the
-    recognizer trained with, so they flatter and only their course says something.
+    The keys are those of the evaluation suite, with a prefix. `id_cos` and `id_cos_exact_swap` are cosine similarities to
+    another photo of the source by the recognizer used in training; they are biased upward, so only their trend is
+    meaningful.
     """
-    figures: dict[str, list[torch.Tensor]] = {}
+    collected: dict[str, list[torch.Tensor]] = {}
     seen = 0
     while seen < images:
         batch = source.batch(SAMPLE_STEP + seen).to(device)
         seen += len(batch.target)
-        for name, values in _judge(generator, batch, recognizer).items():
-            figures.setdefault(name, []).append(values.cpu())
-    return {f"validation/{name}": fidelity.mean_of(torch.cat(values)) for name, values in figures.items()}
+        for name, values in _metrics(generator, batch, recognizer).items():
+            collected.setdefault(name, []).append(values.cpu())
+    return {f"validation/{name}": fidelity.mean_of(torch.cat(values)) for name, values in collected.items()}
 
 
-def _judge(generator: Generator, batch: Batch, recognizer: TorchRecognizer | None) -> dict[str, torch.Tensor]:
-    output = run_generator(generator, batch)
+def _metrics(generator: Generator, batch: Batch, recognizer: TorchRecognizer | None) -> dict[str, torch.Tensor]:
+    output = generator(batch.target, batch.id_embedding)
     image, truth, mask = output.image.clamp(-1, 1), batch.truth, batch.face_mask
-    figures = {
+    metrics = {
         "psnr": fidelity.psnr(image, truth),
         "face_psnr": fidelity.masked_psnr(image, truth, mask),
         "face_psnr_floor": fidelity.masked_psnr(batch.target, truth, mask),
@@ -78,5 +81,5 @@ def _judge(generator: Generator, batch: Batch, recognizer: TorchRecognizer | Non
     if recognizer is not None:
         for name, picture in (("id_cos", image), ("id_cos_exact_swap", truth), ("id_cos_floor", batch.target)):
             embedding = recognizer(recognizer_crop(picture, batch.points))
-            figures[name] = F.cosine_similarity(embedding, batch.id_embedding, dim=1)
-    return figures
+            metrics[name] = F.cosine_similarity(embedding, batch.id_embedding, dim=1)
+    return metrics

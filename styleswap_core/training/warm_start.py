@@ -1,4 +1,4 @@
-"""Starting a training from finished networks: of the same size, or of half the size (progressive growing)."""
+"""Initialization of a training run from trained networks, of the same size or of half the size (progressive growing)."""
 
 from pathlib import Path
 
@@ -10,62 +10,70 @@ from ..model.discriminator import Discriminator
 from ..model.generator import Generator
 from ..model.progressive_growing import grow, unmatched
 from .run_folder import RunFolder
-from .state import checkpoint_paths, read_checkpoint
+from .training_state import checkpoint_paths, read_checkpoint
 
 
-def initialize_from(generator: Generator, path: str | Path) -> list[str]:
-    """Copy into `generator` what a generator file has, and return the names of the parameters that start fresh.
+def initialize_generator(generator: Generator, path: str | Path) -> list[str]:
+    """Copy the weights of a generator file into `generator`.
 
-    When the size doubles, the grown generator first does what the small one did, one octave larger (`model.growth`).
+    If the size doubles, the grown generator initially reproduces the trained one at twice the resolution; see
+    model/progressive_growing.py.
+
+    Returns:
+        Names of the parameters that keep their random weights.
 
     Raises:
-        StyleSwapError: not a generator file, another size than that or half of it, or layers that do not fit.
+        StyleSwapError: No generator file, a size that is neither equal nor half, or layers that do not fit.
     """
     trained, _ = load_generator(path)
-    # Training feeds L2-normalized embeddings; the same layer, scaled, makes of them what it made of longer ones.
+    # Training uses L2-normalized embeddings; scaling this layer is equivalent to scaling the embeddings.
     with torch.no_grad():
         trained.mapping.input.weight.mul_(trained.config.embedding_norm)
     size, trained_size = generator.config.size, trained.config.size
     if trained_size not in (size, size // 2):
         raise StyleSwapError(
-            f"{path}: expected a generator of {size} or {size // 2} px to start from, "
-            f"got {trained_size} px; grow by one doubling at a time"
+            f"{path}: expected a generator of {size} or {size // 2} px to start from, got {trained_size} px; "
+            "grow by one doubling at a time"
         )
     if trained_size < size:
         generator.load_state_dict(grow(trained, generator.config).state_dict())
         return unmatched(trained, generator)[0]
-    known, wanted = trained.state_dict(), generator.state_dict()
-    shared = {name: value for name, value in known.items() if name in wanted and wanted[name].shape == value.shape}
+    available, needed = trained.state_dict(), generator.state_dict()
+    shared = {name: value for name, value in available.items() if name in needed and needed[name].shape == value.shape}
     if not shared:
         raise StyleSwapError(f"{path}: no layer has the shape that {size} px training needs; use the same channels")
     generator.load_state_dict(shared, strict=False)
-    return sorted(set(wanted) - set(shared))
+    return sorted(set(needed) - set(shared))
 
 
 def initialize_discriminator(discriminator: Discriminator, path: str | Path) -> list[str]:
-    """Copy into `discriminator` what an earlier training's has, and return the names of the parameters that start fresh.
+    """Copy the weights of an earlier run's discriminator into `discriminator`.
 
-    Where the size doubles, its new first block starts fresh.
+    If the size doubles, the new first block keeps its random weights.
 
     Args:
-        path: a run folder, whose newest checkpoint counts, or a checkpoint.
+        discriminator: Discriminator to initialize.
+        path: Checkpoint, or run folder, whose newest checkpoint is used.
+
+    Returns:
+        Names of the parameters that keep their random weights.
 
     Raises:
-        StyleSwapError: no checkpoint, one without discriminator, or no layers that fit.
+        StyleSwapError: No checkpoint, a checkpoint without discriminator, or no layers that fit.
     """
     path = Path(path)
     if path.is_dir():
-        found = checkpoint_paths(RunFolder(path).checkpoints)
-        if not found:
+        checkpoints = checkpoint_paths(RunFolder(path).checkpoints)
+        if not checkpoints:
             raise StyleSwapError(f"{path}: expected a run folder with checkpoints, got one without; name another")
-        path = found[0]
+        path = checkpoints[0]
     trained = read_checkpoint(path).get("discriminator")
     if trained is None:
-        raise StyleSwapError(f"{path}: that training had no discriminator; name a run with weights.adversarial above 0")
-    wanted = discriminator.state_dict()
-    shared = {name: value for name, value in trained.items() if name in wanted and wanted[name].shape == value.shape}
+        raise StyleSwapError(f"{path}: that run had no discriminator; name a run with weights.adversarial above 0")
+    needed = discriminator.state_dict()
+    shared = {name: value for name, value in trained.items() if name in needed and needed[name].shape == value.shape}
     if f"blocks.{discriminator.size}.conv0.weight" not in trained:
-        # What reads pictures of another size reads other frequencies.
+        # The layer from RGB fits, but it has learned the frequencies of pictures of another size.
         shared = {name: value for name, value in shared.items() if not name.startswith("from_rgb.")}
     if not any(name.startswith("blocks.") for name in shared):
         raise StyleSwapError(
@@ -73,4 +81,4 @@ def initialize_discriminator(discriminator: Discriminator, path: str | Path) -> 
             "needs; use the same channels"
         )
     discriminator.load_state_dict(shared, strict=False)
-    return sorted(set(wanted) - set(shared))
+    return sorted(set(needed) - set(shared))

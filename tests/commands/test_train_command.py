@@ -12,7 +12,7 @@ from styleswap_core.cli import main
 from styleswap_core.commands import train_command as command
 from styleswap_core.faces.alignment import estimate_similarity, template_points
 from styleswap_core.synthetic.columns import ColumnPlan, ColumnSet, build_columns
-from styleswap_core.training.photographs import SETTINGS, on_photographs
+from styleswap_core.training.photograph_defaults import SETTINGS, with_photograph_defaults
 from styleswap_core.training.run_folder import RunFolder
 from styleswap_core.training.training_config import TrainingConfig, config_from_dict, config_to_dict, save_config
 
@@ -100,10 +100,10 @@ def prepared(monkeypatch):
 def test_photographs_are_taught_without_exact_swaps_unless_the_user_says_otherwise(prepared):
     config = command._configuration(arguments("data=data/photographs"), None)
     assert not config.exact_swap
-    assert config.hidden_share == SETTINGS["hidden_share"]
+    assert config.occluded_share == SETTINGS["occluded_share"]
     assert config.weights.identity == SETTINGS["weights"]["identity"]
-    own = command._configuration(arguments("data=data/photographs", "hidden_share=0", "weights.identity=5"), None)
-    assert own.hidden_share == 0 and own.weights.identity == 5
+    own = command._configuration(arguments("data=data/photographs", "occluded_share=0", "weights.identity=5"), None)
+    assert own.occluded_share == 0 and own.weights.identity == 5
     assert own.weights.mask == SETTINGS["weights"]["mask"]
 
 
@@ -116,7 +116,7 @@ def test_a_run_that_is_gone_on_with_keeps_what_it_began_with(prepared, tmp_path)
     begun = dataclasses.replace(TrainingConfig(), data="data/photographs", exact_swap=False)
     save_config(begun, folder.config)
     resumed = argparse.Namespace(config=None, assignments=["data=data/photographs"], resume=True)
-    assert command._configuration(resumed, folder).hidden_share == 0
+    assert command._configuration(resumed, folder).occluded_share == 0
 
 
 def test_the_settings_for_photographs_are_a_configuration():

@@ -18,10 +18,10 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.losses import LossWeights
 from styleswap_core.training.batches import Batch
-from styleswap_core.training.process_group import Replica
+from styleswap_core.training.process_group import ProcessGroup
 from styleswap_core.training.run_folder import RunFolder
 from styleswap_core.training.training_config import config_from_dict, config_to_dict, override
-from styleswap_core.training.training_loop import Surroundings, train
+from styleswap_core.training.training_loop import RunContext, train
 
 # Everything that looks at several rows at once or draws random numbers, all within the first steps.
 # Adam: the rounding that differs between one process and two stays small there; Muon raises the weakest directions.
@@ -39,9 +39,9 @@ CONFIG = tiny_config(
     exact_swap=False,
     back_translated_share=0.25,
     back_translation_start=2,
-    hidden_share=0.25,
-    agreeing_share=0.25,
-    agreeing_start=1,
+    occluded_share=0.25,
+    consistency_share=0.25,
+    consistency_start=1,
     augment="ada",
     augment_probability=0.5,
     augment_ramp_images=200.0,
@@ -60,7 +60,7 @@ class SharedSource(ToySource):
         return super().batch(step, source_crop).rows(self.rows)
 
 
-class UnequalReplica(Replica):
+class UnequalProcessGroup(ProcessGroup):
     """Another machine, whose rounding is a thousand times coarser than a real one's."""
 
     def average_gradients(self, parameters: Iterable[nn.Parameter], figures: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -71,25 +71,25 @@ class UnequalReplica(Replica):
                 parameter.grad.mul_(1 + 1e-4 * torch.randn_like(parameter.grad))
         return means
 
-    def synchronise(self, tensors: Iterable[Tensor]) -> None:
+    def broadcast(self, tensors: Iterable[Tensor]) -> None:
         tensors = list(tensors)
         before = [tensor.clone() for tensor in tensors]
-        super().synchronise(tensors)
+        super().broadcast(tensors)
         drift = max(float((a - b).abs().max()) for a, b in zip(tensors, before, strict=True) if a.is_floating_point())
         Path(sys.argv[1]).with_name(f"drift_{self.rank}").write_text(str(drift))
 
 
 def main(run: Path, recognizer: str, settings: list[str]) -> None:
-    replica = Replica.from_environment("cpu")
+    process_group = ProcessGroup.from_environment("cpu")
     if os.environ.get("UNEQUAL"):
-        replica = UnequalReplica(replica.rank, replica.world, replica.device)
-    run.with_name(f"pid_{replica.rank}").write_text(str(os.getpid()))
+        process_group = UnequalProcessGroup(process_group.rank, process_group.world, process_group.device)
+    run.with_name(f"pid_{process_group.rank}").write_text(str(os.getpid()))
     config = config_from_dict(override(config_to_dict(CONFIG), settings))
-    source = SharedSource(config.batch, config.exact_swap, replica.share(config.batch))
-    surroundings = Surroundings(source, torch.device("cpu"), TorchRecognizer(recognizer), replica=replica)
-    state = train(config, RunFolder(run), surroundings)
-    torch.save(state.tensors(), run.with_name(f"weights_{replica.rank}.pt"))
-    replica.leave()
+    source = SharedSource(config.batch, config.exact_swap, process_group.share(config.batch))
+    context = RunContext(source, torch.device("cpu"), TorchRecognizer(recognizer), process_group=process_group)
+    state = train(config, RunFolder(run), context)
+    torch.save(state.tensors(), run.with_name(f"weights_{process_group.rank}.pt"))
+    process_group.leave()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from training_toys import ToySource, tiny_config
 
 from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.training.run_folder import RunFolder
-from styleswap_core.training.training_loop import Surroundings, train
+from styleswap_core.training.training_loop import RunContext, train
 
 # Nothing may depend on the number of steps: the killed runs ask for more than they reach.
 CONFIG = tiny_config(steps=5000, schedule="constant", checkpoint_every=4, sample_every=40, log_every=2, sample_images=2)
@@ -18,4 +18,4 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     run, recognizer = Path(sys.argv[1]), TorchRecognizer(sys.argv[2])
     config = dataclasses.replace(CONFIG, steps=int(sys.argv[3]) if len(sys.argv) > 3 else CONFIG.steps)
-    train(config, RunFolder(run), Surroundings(ToySource(), torch.device("cpu"), recognizer))
+    train(config, RunFolder(run), RunContext(ToySource(), torch.device("cpu"), recognizer))

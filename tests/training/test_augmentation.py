@@ -21,9 +21,9 @@ from styleswap_core.training.augmentation import (
     draw_transforms,
 )
 from styleswap_core.training.run_folder import RunFolder
-from styleswap_core.training.state import create_state, newest_checkpoint, restore_state
-from styleswap_core.training.step import train_step
-from styleswap_core.training.training_loop import Surroundings, train
+from styleswap_core.training.training_state import create_state, newest_checkpoint, restore_state
+from styleswap_core.training.training_step import train_step
+from styleswap_core.training.training_loop import RunContext, train
 
 CPU = torch.device("cpu")
 STILL = np.eye(2, 3)[None]
@@ -111,7 +111,7 @@ def test_checkpoint_keeps_probability_and_what_was_seen(tmp_path):
     folder = RunFolder(tmp_path / "run")
     # Of the 6 steps two come before the discriminator, so that 4 are seen and one more after resuming.
     config = tiny_config(steps=7, checkpoint_every=7, augment="ada", augment_probability=0.4, augment_ramp_images=100.0)
-    state = train(config, folder, Surroundings(ToySource(), CPU, recognizer))
+    state = train(config, folder, RunContext(ToySource(), CPU, recognizer))
     content = newest_checkpoint(folder.checkpoints)
     assert content["augmentation"] == state.augmentation.state_dict()
     assert content["augmentation"]["steps"] == 1 and content["augmentation"]["probability"] != 0.4

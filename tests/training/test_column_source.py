@@ -66,7 +66,7 @@ def test_pairs_are_what_they_claim(columns, embeddings):
     assert (column(draw.target) == column(draw.truth)).all()
     assert (seeds[draw.photo] == seeds[draw.truth]).all()
     assert (column(draw.photo) != column(draw.truth)).all(), "the embedding comes from another photo"
-    assert (seeds[draw.own_photo] == seeds[draw.target]).all() and (draw.own_photo != draw.target).all()
+    assert (seeds[draw.target_photo] == seeds[draw.target]).all() and (draw.target_photo != draw.target).all()
     same = seeds[draw.target] == seeds[draw.truth]
     assert same.mean() == pytest.approx(0.25, abs=0.04)
     assert ((draw.target % 3) == 0).mean() == pytest.approx(0.5 + 0.5 / 3, abs=0.04)

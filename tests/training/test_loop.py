@@ -17,8 +17,8 @@ from styleswap_core.io.images import load_image
 from styleswap_core.losses import LossWeights
 from styleswap_core.training.run_folder import RunFolder
 from styleswap_core.training.schedule import adversarial_factor, ema_decay, learning_rate_factor
-from styleswap_core.training.state import checkpoint_paths, create_state, update_ema
-from styleswap_core.training.step import train_step
+from styleswap_core.training.training_state import checkpoint_paths, create_state, update_ema
+from styleswap_core.training.training_step import train_step
 from styleswap_core.training.training_config import (
     TrainingConfig,
     config_from_dict,
@@ -27,7 +27,7 @@ from styleswap_core.training.training_config import (
     override,
     save_config,
 )
-from styleswap_core.training.training_loop import Surroundings, train
+from styleswap_core.training.training_loop import RunContext, train
 
 CPU = torch.device("cpu")
 
@@ -53,8 +53,8 @@ def test_loss_falls_and_everything_is_written(tmp_path, recognizer, precision):
         log_every=10,
     )
     folder = RunFolder(tmp_path / "run")
-    surroundings = Surroundings(ToySource(), CPU, recognizer, validation=ToySource())
-    train(config, folder, surroundings)
+    context = RunContext(ToySource(), CPU, recognizer, validation=ToySource())
+    train(config, folder, context)
     figures = losses_by_step(folder)
     assert figures[60]["loss/total"] < 0.8 * figures[10]["loss/total"]
     assert load_config(folder.config) == config
@@ -115,22 +115,22 @@ def test_not_a_number_stops_and_leaves_the_last_checkpoint(tmp_path, recognizer)
     folder = RunFolder(tmp_path / "run")
     config = tiny_config(steps=8, checkpoint_every=2, log_every=100)
     with pytest.raises(StyleSwapError, match="diverged by step 6.*loss/reconstruction"):
-        train(config, folder, Surroundings(ToySource(poison_step=5), CPU, recognizer))
+        train(config, folder, RunContext(ToySource(poison_step=5), CPU, recognizer))
     assert [path.stem for path in checkpoint_paths(folder.checkpoints)] == ["step_000000004", "step_000000002"]
-    train(config, folder, Surroundings(ToySource(), CPU, recognizer))
+    train(config, folder, RunContext(ToySource(), CPU, recognizer))
 
 
 def test_time_limit_stops_at_a_checkpoint(tmp_path, recognizer):
     folder = RunFolder(tmp_path / "run")
     config = tiny_config(steps=6, checkpoint_every=100)
-    state = train(config, folder, Surroundings(ToySource(), CPU, recognizer, max_minutes=1e-9))
+    state = train(config, folder, RunContext(ToySource(), CPU, recognizer, max_minutes=1e-9))
     assert state.step == 1 and checkpoint_paths(folder.checkpoints)[0].stem == "step_000000001"
-    assert train(config, folder, Surroundings(ToySource(), CPU, recognizer)).step == 6
+    assert train(config, folder, RunContext(ToySource(), CPU, recognizer)).step == 6
 
 
 def test_missing_recognizer_is_said_at_once(tmp_path):
     with pytest.raises(StyleSwapError, match="recognizer"):
-        train(tiny_config(), RunFolder(tmp_path / "run"), Surroundings(ToySource(), CPU))
+        train(tiny_config(), RunFolder(tmp_path / "run"), RunContext(ToySource(), CPU))
 
 
 def test_average_moves_by_its_half_life():

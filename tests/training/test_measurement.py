@@ -13,7 +13,7 @@ from training_toys import ToySource, tiny_config, write_recognizer
 from styleswap_core import cli
 from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.training import measurement
-from styleswap_core.training.training_loop import Surroundings
+from styleswap_core.training.training_loop import RunContext
 
 
 def test_kinds_of_steps_and_how_often_they_come():
@@ -25,13 +25,13 @@ def test_kinds_of_steps_and_how_often_they_come():
         adversarial_ramp=8,
         back_translation_start=0,
     )
-    assert measurement._kinds(config) == {16: 1, 17: 2, 18: 1}
+    assert measurement.step_kinds(config) == {16: 1, 17: 2, 18: 1}
 
 
 def test_forecast_follows_from_the_time_of_a_step(tmp_path):
     recognizer = TorchRecognizer(write_recognizer(tmp_path / "toy.onnx"))
     config = tiny_config(steps=1000, accumulate=2, batch=4, stddev_group=2, adversarial_start=0, adversarial_ramp=0)
-    found = measurement.measure(config, Surroundings(ToySource(), torch.device("cpu"), recognizer), seconds=0.1)
+    found = measurement.measure(config, RunContext(ToySource(), torch.device("cpu"), recognizer), seconds=0.1)
     assert found.images_per_second == pytest.approx(4 / found.seconds_per_step)
     assert found.hours == pytest.approx(1000 * 4 / found.images_per_second / 3600)
     assert found.as_dict()["images"] == 4000 and found.processes == 1

@@ -9,8 +9,8 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.losses import LossWeights
 from styleswap_core.model.discriminator import append_stddev, group_size
 from styleswap_core.training.batches import Batch
-from styleswap_core.training.micro_batches import check_shares, passes
-from styleswap_core.training.process_group import Replica
+from styleswap_core.training.micro_batches import check_batch_split, passes
+from styleswap_core.training.process_group import ProcessGroup
 from styleswap_core.training.training_config import TrainingConfig
 
 
@@ -21,7 +21,7 @@ def batch_of(rows: torch.Tensor) -> Batch:
         target=pictures,
         truth=pictures,
         id_embedding=torch.zeros(count, 512),
-        own_embedding=torch.zeros(count, 512),
+        target_embedding=torch.zeros(count, 512),
         truth_known=torch.ones(count, dtype=torch.bool),
         face_mask=pictures[:, :1],
         same_identity=torch.zeros(count, dtype=torch.bool),
@@ -35,8 +35,8 @@ def test_every_row_is_computed_once_and_shares_know_their_rows(world, accumulate
     everything = torch.arange(24)
     seen = []
     for rank in range(world):
-        replica = Replica(rank, world)
-        for batch, rows in passes(config, batch_of(everything[replica.share(24)]), replica):
+        process_group = ProcessGroup(rank, world)
+        for batch, rows in passes(config, batch_of(everything[process_group.share(24)]), process_group):
             got = batch.target[:, 0, 0, 0].long()
             assert torch.equal(got, everything[rows])
             seen += got.tolist()
@@ -65,7 +65,7 @@ def test_group_size_is_the_largest_divisor_within_the_limit():
 )
 def test_parts_that_do_not_add_up_are_refused(settings, world, message):
     with pytest.raises(StyleSwapError, match=message):
-        check_shares(TrainingConfig(**settings), world)
+        check_batch_split(TrainingConfig(**settings), world)
 
 
 @pytest.mark.parametrize(

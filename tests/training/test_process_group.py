@@ -13,9 +13,9 @@ import torch
 
 import styleswap_core
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.training.process_group import Replica, check_devices
+from styleswap_core.training.process_group import ProcessGroup, check_devices
 from styleswap_core.training.run_folder import RunFolder
-from styleswap_core.training.state import checkpoint_paths, read_checkpoint
+from styleswap_core.training.training_state import checkpoint_paths, read_checkpoint
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))
@@ -162,9 +162,9 @@ def test_the_command_reports_wrong_settings_once(tmp_path, settings):
 
 
 def test_a_batch_is_shared_without_rest():
-    assert [list(range(6))[Replica(rank, 3).share(6)] for rank in range(3)] == [[0, 3], [1, 4], [2, 5]]
+    assert [list(range(6))[ProcessGroup(rank, 3).share(6)] for rank in range(3)] == [[0, 3], [1, 4], [2, 5]]
     with pytest.raises(StyleSwapError, match="share evenly"):
-        Replica(0, 4).share(6)
+        ProcessGroup(0, 4).share(6)
 
 
 def test_processes_without_a_gpu_of_their_own_are_refused():
@@ -180,6 +180,6 @@ def test_wrong_launch_is_said_in_one_line(monkeypatch):
     monkeypatch.setenv("MASTER_PORT", "not a port")
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     with pytest.raises(StyleSwapError, match="cannot join the 2 processes"):
-        Replica.from_environment("cpu")
+        ProcessGroup.from_environment("cpu")
     with pytest.raises(StyleSwapError, match="device of its own"):
-        Replica.from_environment("cpu:0")
+        ProcessGroup.from_environment("cpu:0")

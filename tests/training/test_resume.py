@@ -22,8 +22,8 @@ from styleswap_core.checkpoints.native import load_generator
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.training.run_folder import RunFolder
-from styleswap_core.training.state import checkpoint_paths, newest_checkpoint, read_checkpoint
-from styleswap_core.training.training_loop import Surroundings, train
+from styleswap_core.training.training_state import checkpoint_paths, newest_checkpoint, read_checkpoint
+from styleswap_core.training.training_loop import RunContext, train
 
 CPU = torch.device("cpu")
 KILLS = 10
@@ -54,12 +54,12 @@ def recognizer(tmp_path_factory) -> TorchRecognizer:
 def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, recognizer):
     config = tiny_config(steps=10, checkpoint_every=4)
     whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
-    finished = train(config, whole, Surroundings(ToySource(), CPU, recognizer))
+    finished = train(config, whole, RunContext(ToySource(), CPU, recognizer))
     # Cut off after step 6: steps 5 and 6 are lost and done again.
     with pytest.raises(CutOff):
-        train(config, cut, Surroundings(CutSource(6), CPU, recognizer))
+        train(config, cut, RunContext(CutSource(6), CPU, recognizer))
     torch.manual_seed(999)
-    resumed = train(config, cut, Surroundings(ToySource(), CPU, recognizer))
+    resumed = train(config, cut, RunContext(ToySource(), CPU, recognizer))
     assert losses_by_step(cut) == losses_by_step(whole)
     assert sorted(losses_by_step(cut)) == list(range(1, 11))
     for name in ("generator", "generator_ema", "discriminator"):
@@ -70,7 +70,7 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, recognize
 def test_checkpoints_kept_and_their_content(tmp_path, recognizer):
     folder = RunFolder(tmp_path / "run")
     config = tiny_config(steps=7, checkpoint_every=2)
-    train(config, folder, Surroundings(ToySource(), CPU, recognizer, metadata={"domain": "synthetic"}))
+    train(config, folder, RunContext(ToySource(), CPU, recognizer, metadata={"domain": "synthetic"}))
     assert [path.name for path in checkpoint_paths(folder.checkpoints)] == ["step_000000007.pt", "step_000000006.pt"]
     content = newest_checkpoint(folder.checkpoints)
     assert content["step"] == 7 and content["config"]["model"] == "tiny" and "cpu" in content["random"]
@@ -82,26 +82,26 @@ def test_checkpoints_kept_and_their_content(tmp_path, recognizer):
 def test_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, recognizer, capsys):
     folder = RunFolder(tmp_path / "run")
     config = tiny_config(steps=4, checkpoint_every=2)
-    surroundings = Surroundings(ToySource(), CPU, recognizer)
-    train(config, folder, surroundings)
+    context = RunContext(ToySource(), CPU, recognizer)
+    train(config, folder, context)
     newest, _before = checkpoint_paths(folder.checkpoints)
     expected = losses_by_step(folder)
     newest.write_bytes(newest.read_bytes()[:2000])
-    assert train(config, folder, surroundings).step == 4
+    assert train(config, folder, context).step == 4
     assert losses_by_step(folder) == expected
     assert newest.name in capsys.readouterr().err
     for path in checkpoint_paths(folder.checkpoints):
         path.write_bytes(b"not a checkpoint")
     with pytest.raises(StyleSwapError, match="not a readable checkpoint"):
-        train(config, folder, surroundings)
+        train(config, folder, context)
 
 
 def test_checkpoint_of_another_architecture_is_refused(tmp_path, recognizer):
     folder = RunFolder(tmp_path / "run")
-    train(tiny_config(steps=2), folder, Surroundings(ToySource(), CPU, recognizer))
+    train(tiny_config(steps=2), folder, RunContext(ToySource(), CPU, recognizer))
     wider = tiny_config(steps=4, model_overrides={"w_dim": 48})
     with pytest.raises(StyleSwapError, match="does not fit"):
-        train(wider, folder, Surroundings(ToySource(), CPU, recognizer))
+        train(wider, folder, RunContext(ToySource(), CPU, recognizer))
 
 
 def test_sigkill_at_ten_random_moments(tmp_path):

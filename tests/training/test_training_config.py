@@ -12,7 +12,7 @@ from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.losses import LossWeights
 from styleswap_core.training.run_folder import RunFolder
 from styleswap_core.training.training_config import TrainingConfig, config_from_dict, config_to_dict, override
-from styleswap_core.training.training_loop import Surroundings, train
+from styleswap_core.training.training_loop import RunContext, train
 
 DEFAULT = TrainingConfig()
 NUMBERS = [
@@ -98,7 +98,7 @@ def test_a_configuration_survives_the_way_through_plain_values():
 
 def run(tmp_path, recognizer, **settings):
     folder = RunFolder(tmp_path / "run")
-    state = train(tiny_config(**settings), folder, Surroundings(ToySource(), torch.device("cpu"), recognizer))
+    state = train(tiny_config(**settings), folder, RunContext(ToySource(), torch.device("cpu"), recognizer))
     return folder, state
 
 

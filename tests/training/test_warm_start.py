@@ -8,7 +8,7 @@ from styleswap_core.checkpoints.native import save_generator
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.model.generator import Generator
 from styleswap_core.model.generator_config import preset
-from styleswap_core.training.state import generator_config
+from styleswap_core.training.training_state import generator_config
 from styleswap_core.training.training_config import TrainingConfig
 from styleswap_core.training.warm_start import initialize_from
 

@@ -16,9 +16,9 @@ from styleswap_core.losses import LossWeights
 from styleswap_core.model.discriminator import Discriminator
 from styleswap_core.model.generator_config import preset
 from styleswap_core.training.run_folder import RunFolder
-from styleswap_core.training.state import create_state
-from styleswap_core.training.step import train_step
-from styleswap_core.training.training_loop import Surroundings, train
+from styleswap_core.training.training_state import create_state
+from styleswap_core.training.training_step import train_step
+from styleswap_core.training.training_loop import RunContext, train
 from styleswap_core.training.warm_start import initialize_discriminator
 
 CPU = torch.device("cpu")
@@ -32,7 +32,7 @@ def recognizer(tmp_path_factory) -> TorchRecognizer:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, recognizer) -> RunFolder:
     folder = RunFolder(tmp_path_factory.mktemp("trained") / "run")
-    train(tiny_config(steps=4), folder, Surroundings(ToySource(), CPU, recognizer))
+    train(tiny_config(steps=4), folder, RunContext(ToySource(), CPU, recognizer))
     return folder
 
 
@@ -61,9 +61,9 @@ def test_generator_waits_until_the_discriminator_has_caught_up(recognizer):
 def test_a_run_that_begins_with_waiting_reports_and_resumes(tmp_path, recognizer):
     config = tiny_config(steps=4, freeze_generator_steps=3, checkpoint_every=2)
     whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
-    around = Surroundings(ToySource(), CPU, recognizer)
+    around = RunContext(ToySource(), CPU, recognizer)
     train(config, whole, around)
-    train(config, cut, Surroundings(ToySource(), CPU, recognizer, max_minutes=1e-9))
+    train(config, cut, RunContext(ToySource(), CPU, recognizer, max_minutes=1e-9))
     train(config, cut, around)
     assert losses_by_step(cut) == losses_by_step(whole) != {}
 
@@ -88,7 +88,7 @@ def test_trained_discriminator_guides_before_it_learns_and_keeps_its_first_block
 
 def test_the_loop_starts_from_a_run_folder(tmp_path, trained, recognizer, capsys):
     config = tiny_config(steps=1, adversarial_start=1, init_discriminator_from=str(trained.root))
-    state = train(config, RunFolder(tmp_path / "run"), Surroundings(ToySource(), CPU, recognizer))
+    state = train(config, RunFolder(tmp_path / "run"), RunContext(ToySource(), CPU, recognizer))
     source = torch.load(max(trained.checkpoints.glob("*.pt")), weights_only=True)["discriminator"]
     assert all(torch.equal(value, source[name]) for name, value in state.discriminator.state_dict().items())
     assert f"come from {trained.root}" in capsys.readouterr().err
@@ -128,7 +128,7 @@ def test_settings_that_contradict_each_other(settings, message):
 def test_what_has_no_discriminator_is_refused(tmp_path, recognizer, trained):
     folder = RunFolder(tmp_path / "plain")
     train(
-        tiny_config(steps=1, weights=LossWeights(adversarial=0.0)), folder, Surroundings(ToySource(), CPU, recognizer)
+        tiny_config(steps=1, weights=LossWeights(adversarial=0.0)), folder, RunContext(ToySource(), CPU, recognizer)
     )
     discriminator = Discriminator(preset("tiny"))
     with pytest.raises(StyleSwapError, match="had no discriminator"):

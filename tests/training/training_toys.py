@@ -35,11 +35,11 @@ class ToySource:
         if step == self.poison_step:
             target = target * float("nan")
         id_embedding = F.normalize(colors[1].flatten(1) @ torch.ones(3, 512).cumsum(1).sin(), dim=1)
-        own_embedding = F.normalize(colors[0].flatten(1) @ torch.ones(3, 512).cumsum(1).sin(), dim=1)
+        target_embedding = F.normalize(colors[0].flatten(1) @ torch.ones(3, 512).cumsum(1).sin(), dim=1)
         return Batch(
             target=target,
             id_embedding=id_embedding,
-            own_embedding=own_embedding,
+            target_embedding=target_embedding,
             truth=truth if self.exact_swap else target,
             truth_known=torch.ones_like(same) if self.exact_swap else same,
             face_mask=mask,

@@ -1,4 +1,4 @@
-"""Everything that a training carries from one step to the next, and its checkpoints."""
+"""State of a training run from one step to the next, and its checkpoints."""
 
 import pickle
 import re
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import nn
@@ -18,16 +18,26 @@ from ..model.generator import Generator
 from ..model.generator_config import GeneratorConfig, preset
 from .augmentation import Augmentation
 from .optimizers import GENERATOR_OPTIMIZERS, Optimizer, adam
-from .training_config import TrainingConfig, config_from_dict, config_to_dict
+from .training_config import TrainingConfig, config_to_dict
 
-KIND = "styleswap-training"
+CHECKPOINT_KIND = "styleswap-training"
 KEPT_CHECKPOINTS = 2
-_NAME = re.compile(r"step_(\d{9})\.pt")
+_CHECKPOINT_NAME = re.compile(r"step_(\d{9})\.pt")
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class _Checkpointed(Protocol):
+    """Part of a state that a checkpoint stores."""
+
+    def state_dict(self) -> Any: ...
+
+    def load_state_dict(self, state: Any, /) -> Any: ...
 
 
 @dataclass
 class TrainingState:
-    """Networks, optimizers and the number of finished steps; None what a run does not use."""
+    """Networks, optimizers and the number of finished steps; parts that a run does not use are None."""
 
     generator: Generator
     generator_ema: Generator
@@ -38,36 +48,49 @@ class TrainingState:
     step: int = 0
 
     def tensors(self) -> list[torch.Tensor]:
-        """All tensors, the optimizers' included, in an order that depends on nothing but the configuration."""
-        return list(_tensors_of({name: part.state_dict() for name, part in _parts(self).items()}))
+        """All tensors, including those of the optimizers, in an order that depends only on the configuration."""
+        return list(_tensors_of({name: part.state_dict() for name, part in self.parts().items()}))
+
+    def parts(self) -> dict[str, _Checkpointed]:
+        """The parts in use, by their names in a checkpoint."""
+        parts: dict[str, _Checkpointed | None] = {
+            "generator": self.generator,
+            "generator_ema": self.generator_ema,
+            "generator_optimizer": self.generator_optimizer,
+            "discriminator": self.discriminator,
+            "discriminator_optimizer": self.discriminator_optimizer,
+            "augmentation": self.augmentation,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
 
 
 def generator_config(config: TrainingConfig) -> GeneratorConfig:
-    """The preset with the run's overrides.
+    """Configuration of the generator: the preset with the run's overrides.
 
     Raises:
-        StyleSwapError: unknown preset or field, or a value out of range.
+        StyleSwapError: An unknown preset or field, or a value out of range.
     """
     model = preset(config.model, **config.model_overrides)
     if model.embedding_norm != 1:
         raise StyleSwapError(
-            f"training feeds L2-normalized embeddings: embedding_norm must be 1; got {model.embedding_norm}"
+            f"model_overrides: embedding_norm must be 1, since training uses L2-normalized embeddings; got "
+            f"{model.embedding_norm}"
         )
     return model
 
 
 def create_state(config: TrainingConfig, device: torch.device) -> TrainingState:
-    """Fresh networks from the run's seed, on `device`, in channels-last memory."""
+    """New networks with weights from the run's seed, on `device`, in channels-last format."""
     torch.manual_seed(config.seed)
     model_config = generator_config(config)
-    generator = _placed(Generator(model_config), device)
+    generator = _to(Generator(model_config), device)
     discriminator = None
-    # Drawn last: the generator's first weights are the same with and without a discriminator.
+    # After the generator, whose initial weights are then the same with and without a discriminator.
     if config.uses_discriminator:
-        discriminator = _placed(
+        discriminator = _to(
             Discriminator(model_config, config.discriminator_channel_scale, config.stddev_group), device
         )
-    generator_ema = _placed(Generator(model_config), device)
+    generator_ema = _to(Generator(model_config), device)
     generator_ema.load_state_dict(generator.state_dict())
     generator_ema.eval().requires_grad_(False)
     return TrainingState(
@@ -86,25 +109,28 @@ def create_state(config: TrainingConfig, device: torch.device) -> TrainingState:
 
 @torch.no_grad()
 def update_ema(state: TrainingState, decay: float) -> None:
-    """generator_ema = decay * generator_ema + (1 - decay) * generator. (Its buffers are constants.)."""
-    averaged, current = list(state.generator_ema.parameters()), list(state.generator.parameters())
+    """generator_ema = decay * generator_ema + (1 - decay) * generator; the buffers are constant."""
+    averaged: list[torch.Tensor] = list(state.generator_ema.parameters())
+    current: list[torch.Tensor] = list(state.generator.parameters())
     torch._foreach_lerp_(averaged, current, 1 - decay)
 
 
 def save_checkpoint(folder: Path, state: TrainingState, config: TrainingConfig, device: torch.device) -> Path:
-    """Write `step_000001000.pt` atomically and remove all but the newest `KEPT_CHECKPOINTS`.
+    """Write `step_000001000.pt` atomically, and delete all but the newest `KEPT_CHECKPOINTS`.
 
-    It holds all networks and optimizers, the step, the configuration and the random state of torch.
+    A checkpoint holds all networks and optimizers, the step, the configuration and the state of torch's random number
+    generators.
     """
+    random = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        random["cuda"] = torch.cuda.get_rng_state(device)
     content = {
-        "kind": KIND,
+        "kind": CHECKPOINT_KIND,
         "step": state.step,
         "config": config_to_dict(config),
-        "random": {"cpu": torch.get_rng_state()},
-        **{name: part.state_dict() for name, part in _parts(state).items()},
+        "random": random,
+        **{name: part.state_dict() for name, part in state.parts().items()},
     }
-    if device.type == "cuda":
-        content["random"]["cuda"] = torch.cuda.get_rng_state(device)
     path = folder / f"step_{state.step:09d}.pt"
     with atomic_write(path) as temporary:
         torch.save(content, temporary)
@@ -114,35 +140,35 @@ def save_checkpoint(folder: Path, state: TrainingState, config: TrainingConfig, 
 
 
 def checkpoint_paths(folder: Path) -> list[Path]:
-    """Checkpoints in a folder, the newest first; unfinished files of a killed process are not among them."""
-    return sorted((path for path in folder.glob("step_*.pt") if _NAME.fullmatch(path.name)), reverse=True)
+    """Checkpoints in a folder, newest first, without partial files of a killed process."""
+    return sorted((path for path in folder.glob("step_*.pt") if _CHECKPOINT_NAME.fullmatch(path.name)), reverse=True)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's content, on the CPU; nothing but tensors and plain values is unpickled.
+    """Content of a checkpoint, on the CPU; only tensors and plain values are unpickled.
 
     Raises:
-        StyleSwapError: missing, damaged or of another kind.
+        StyleSwapError: The file is missing, damaged or of another kind.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    # torch reports damage by whatever its reader stumbles over.
+    # torch reports damage by whatever exception its reader runs into.
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise StyleSwapError(
-            f"{path} is not a readable checkpoint ({type(error).__name__}); remove it to use an older one"
+            f"{path} is not a readable checkpoint ({type(error).__name__}); delete it to use an older one"
         ) from error
-    if not isinstance(content, Mapping) or content.get("kind") != KIND:
+    if not isinstance(content, Mapping) or content.get("kind") != CHECKPOINT_KIND:
         raise StyleSwapError(f"{path}: expected a training checkpoint, got another kind of file; name a run folder")
     return dict(content)
 
 
 def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """The newest readable checkpoint of a folder; None if there is none at all.
+    """Content of the newest readable checkpoint in a folder; None if there are no checkpoints.
 
-    A damaged one (a failing disk: a kill leaves none) is reported on stderr and the one before it is taken.
+    A damaged checkpoint (of a failing disk: killed processes leave none) is reported on stderr and skipped.
 
     Raises:
-        StyleSwapError: there are checkpoints, and none is readable.
+        StyleSwapError: There are checkpoints, but none is readable.
     """
     failure = None
     for path in checkpoint_paths(folder):
@@ -157,24 +183,24 @@ def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
 
 
 def restore_state(content: Mapping[str, Any], config: TrainingConfig, device: torch.device) -> TrainingState:
-    """The state that `save_checkpoint` saw; torch's random state is set as well.
+    """State stored by `save_checkpoint`; torch's random number generators are restored as well.
 
     Raises:
-        StyleSwapError: the checkpoint belongs to another architecture.
+        StyleSwapError: The checkpoint belongs to another architecture.
     """
     state = create_state(config, device)
-    for name, part in _parts(state).items():
+    for name, part in state.parts().items():
         if part is state.augmentation and name not in content:
-            continue  # it may be switched on at any time
+            continue  # augmentation may be turned on during a run
         if name not in content:
-            raise StyleSwapError(f"the checkpoint has no {name}; resume with the settings it was made with")
+            raise StyleSwapError(f"the checkpoint has no {name}; resume with the settings that it was made with")
         try:
             part.load_state_dict(content[name])
         except (RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise StyleSwapError(
                 f"the checkpoint's {name} does not fit the configuration ({reason}); "
-                "resume with the settings it was made with"
+                "resume with the settings that it was made with"
             ) from error
     state.step = int(content["step"])
     torch.set_rng_state(content["random"]["cpu"])
@@ -183,24 +209,7 @@ def restore_state(content: Mapping[str, Any], config: TrainingConfig, device: to
     return state
 
 
-def stored_config(content: Mapping[str, Any]) -> TrainingConfig:
-    """The configuration inside a checkpoint."""
-    return config_from_dict(content["config"], "checkpoint")
-
-
-def _parts(state: TrainingState) -> dict[str, Any]:
-    parts = {
-        "generator": state.generator,
-        "generator_ema": state.generator_ema,
-        "generator_optimizer": state.generator_optimizer,
-        "discriminator": state.discriminator,
-        "discriminator_optimizer": state.discriminator_optimizer,
-        "augmentation": state.augmentation,
-    }
-    return {name: part for name, part in parts.items() if part is not None}
-
-
-def _tensors_of(value: Any) -> Iterator[torch.Tensor]:
+def _tensors_of(value: object) -> Iterator[torch.Tensor]:
     if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, Mapping):
@@ -211,5 +220,5 @@ def _tensors_of(value: Any) -> Iterator[torch.Tensor]:
             yield from _tensors_of(entry)
 
 
-def _placed(network: nn.Module, device: torch.device) -> Any:
-    return network.to(device, memory_format=torch.channels_last)
+def _to(network: Network, device: torch.device) -> Network:
+    return network.to(device).to(memory_format=torch.channels_last)
