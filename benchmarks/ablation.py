@@ -68,7 +68,7 @@ def _flat(settings: dict) -> dict:
     }
 
 
-_PHOTOGRAPHS = _flat(photograph_defaults.SETTINGS)
+_PHOTOGRAPHS = _flat(photograph_defaults.PHOTOGRAPH_DEFAULTS)
 _UNPAIRED: dict[str, dict] = {
     "with exact swaps": {"weights.swap_sharpness": 2.0},
     "the paper's own terms": _PAPER,

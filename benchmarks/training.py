@@ -78,7 +78,7 @@ def measure(setting: Setting, data: Path, args: argparse.Namespace) -> dict:
         "--set",
         f"batch={args.pictures * setting.processes}",
         "--set",
-        "accumulate=1",
+        "gradient_accumulation=1",
         "--set",
         f"stddev_group={min(4, args.pictures)}",
         "--set",

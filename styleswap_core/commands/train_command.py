@@ -101,9 +101,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _configuration(args: argparse.Namespace, folder: RunFolder | None) -> TrainingConfig:
     """Configuration from the run folder if the run has started, from the file and from `--set`, in this order."""
-    stored = None if folder is None else _stored_values(folder)
-    if stored is not None and not args.resume:
-        raise StyleSwapError(f"{args.out} already contains a run; add --resume to continue it, or name another folder")
+    stored = None
+    if folder is not None and (folder.config.exists() or checkpoint_paths(folder.checkpoints)):
+        if not args.resume:
+            raise StyleSwapError(
+                f"{folder.root} already contains a run; add --resume to continue it, or name another folder"
+            )
+        stored = _stored_values(folder)
     given = with_current_names(read_values(args.config), args.config) if args.config else {}
     values = override({**(stored or {}), **given}, args.assignments)
     if stored is None and is_prepared(Path(str(values.get("data", "")) or ".")):
@@ -118,12 +122,9 @@ def _configuration(args: argparse.Namespace, folder: RunFolder | None) -> Traini
     return config
 
 
-def _stored_values(folder: RunFolder) -> dict[str, Any] | None:
-    """Settings of a run that has started, from its newest checkpoint or config.json; None if it has not."""
-    if checkpoint_paths(folder.checkpoints):
-        content = newest_checkpoint(folder.checkpoints)
-        if content is not None:
-            return with_current_names(content["config"], "checkpoint")
-    if folder.config.exists():
-        return with_current_names(read_values(folder.config), str(folder.config))
-    return None
+def _stored_values(folder: RunFolder) -> dict[str, Any]:
+    """Settings of a run that has started, from its newest checkpoint, or from config.json before the first one."""
+    content = newest_checkpoint(folder.checkpoints)
+    if content is not None:
+        return with_current_names(content["config"], "checkpoint")
+    return with_current_names(read_values(folder.config), str(folder.config))

@@ -9,8 +9,8 @@ All random numbers are a function of the seed, the step and the row within the b
 number of processes see the same transforms. The transforms are color matrices and a single resampling. Each can be
 inverted, unlike common augmentations that clamp colors to 0..1, which would leak.
 
-Source: Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data". The transforms are the geometric
-and color transforms of the paper's set "bgc", with the paper's strengths.
+Source: Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data". The transforms are the
+geometric and color transforms of the paper's set "bgc", with the paper's strengths.
 """
 
 from collections.abc import Callable

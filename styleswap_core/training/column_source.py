@@ -36,9 +36,9 @@ class ColumnDraw:
 class ColumnSource:
     """A `DataSource` for a `ColumnSet`.
 
-    A sample consists of a target and a source from one column, so that the source's picture is the exact swap, and of an
-    embedding of the source's identity from a picture in another column. Columns with a member of whom no second picture
-    exists are skipped.
+    A sample consists of a target and a source from one column, so that the source's picture is the exact swap, and of
+    an embedding of the source's identity from a picture in another column. Columns with a member of whom no second
+    picture exists are skipped.
 
     Args:
         columns: The pictures; C columns of K members.
@@ -47,7 +47,7 @@ class ColumnSource:
         batch: Size of the whole batch.
         seed: Seed of the random choices.
         same_identity_share: Share of rows whose source is the target itself.
-        owner_share: Share of targets that are member 0 of their column; the others are drawn uniformly from all members.
+        owner_share: Share of targets that are member 0 of their column; the others are drawn from all members.
         exact_swap: False withholds the truth of pairs of different identities.
         device: Keeps all pictures in this device's memory; by default they are memory-mapped.
         rows: Rows of every batch to return, those of this process; by default all.
@@ -146,8 +146,8 @@ class ColumnSource:
         self.columns = np.flatnonzero((self.photo_count.reshape(seeds.shape) > 1).all(axis=1))
         if not len(self.columns):
             raise StyleSwapError(
-                "expected columns in which every identity has a second picture elsewhere, got none; render more columns "
-                "or use fewer identities"
+                "expected columns in which every identity has a second picture elsewhere, got none; render more "
+                "columns or use fewer identities"
             )
 
     def _embeddings(self, index: np.ndarray) -> Tensor:

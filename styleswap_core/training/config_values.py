@@ -95,14 +95,14 @@ def _parse_value(text: str) -> Any:
 
 
 def _parse_toml(text: str, path: Path) -> dict[str, Any]:
-    if sys.version_info < (3, 11):
-        raise StyleSwapError(f"reading {path} needs Python 3.11 or newer; write the settings as JSON")
-    import tomllib
+    if sys.version_info >= (3, 11):
+        import tomllib
 
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise StyleSwapError(f"{path} is not valid TOML ({error}); correct it there") from error
+        try:
+            return tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise StyleSwapError(f"{path} is not valid TOML ({error}); correct it there") from error
+    raise StyleSwapError(f"reading {path} needs Python 3.11 or newer; write the settings as JSON")
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:

@@ -1,9 +1,9 @@
 """Occlusion of faces, so that no face can be copied from the picture.
 
-An occluder replaces the face by its shading, blurred and gray, around a random color, and warps its outline: features and
-skin color are lost. Warped faces are how autoencoders learn to swap two people (as in the open-source face-swapping
+An occluder replaces the face by its shading, blurred and gray, around a random color, and warps its outline: features
+and skin color are lost. Warped faces are how autoencoders learn to swap two people (as in the open-source face-swapping
 programs); painting a face from its identity alone is the task of diffusion-based swapping (DiffSwap, Zhao et al. 2023).
-Here it is one of several kinds of training rows, see unpaired.py.
+Here occlusion makes one of several kinds of training rows, see unpaired.py.
 
 All random numbers are a function of the seed, the step and the row within the batch, as in augmentation.py.
 """
@@ -106,9 +106,7 @@ def _warp(pictures: Tensor, masks: Tensor, occluders: Occluders) -> tuple[Tensor
     # Positions in -1..1 are in units of half the side.
     displacement = displacement + sum(2 * _upsample(grid, side) for grid in occluders.warps)
     grid = (position + falloff * displacement).permute(0, 2, 3, 1)
-    warped = F.grid_sample(
-        torch.cat([pictures, masks], dim=1), grid, padding_mode="reflection", align_corners=False
-    )
+    warped = F.grid_sample(torch.cat([pictures, masks], dim=1), grid, padding_mode="reflection", align_corners=False)
     return warped[:, :3], warped[:, 3:]
 
 

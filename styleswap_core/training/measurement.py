@@ -60,8 +60,8 @@ class Measurement:
 def measure(config: TrainingConfig, context: RunContext, seconds: float) -> Measurement:
     """Time steps of a run in its steady state, in which everything that the configuration ever turns on is active.
 
-    Steps differ in what is due (R1, lazy terms). Each kind of step is timed in turn, at least twice and for `seconds` in
-    total; medians are weighted by how often each kind occurs.
+    Steps differ in what is due (R1, lazy terms). Each kind of step is timed in turn, at least twice and for `seconds`
+    in total; medians are weighted by how often each kind occurs.
 
     Raises:
         StyleSwapError: The batch cannot be divided among processes and micro-batches.

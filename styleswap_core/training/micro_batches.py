@@ -1,11 +1,11 @@
 """Division of a batch among processes, and among the micro-batches of gradient accumulation.
 
 The result of a step must not depend on the number of processes and micro-batches. Most terms are means over the batch,
-and a mean over parts of equal size is the mean over the whole. Two operations depend on which rows are together: the
+and the mean of the means of equal parts is the mean of the whole. Two operations depend on which rows are together: the
 discriminator's minibatch standard deviation, and the recognizer if it evaluates only the first `recognizer_rows`. The
-division is therefore strided: of P parts, part p holds the rows p, p + P, p + 2P, ... The groups of the standard deviation
-are strided in the same way, so that each part holds whole groups of the batch if its size is a multiple of the group
-size; and the first n rows of the batch are the first n / P rows of every part.
+division is therefore strided: of P parts, part p holds the rows p, p + P, p + 2P, ... The groups of the standard
+deviation are strided in the same way, so that each part holds whole groups of the batch if its size is a multiple of
+the group size; and the first n rows of the batch are the first n / P rows of every part.
 """
 
 from typing import NamedTuple

@@ -22,10 +22,11 @@ def adam(parameters: Iterable[nn.Parameter], learning_rate: float, betas: tuple[
 class MuonWithAdam:
     """Muon for the weights of convolutions and linear layers, Adam for everything else.
 
-    Muon (Jordan et al. 2024) replaces a matrix's momentum by the nearest orthogonal matrix, so that directions with a weak
-    gradient advance as well; the update has the magnitude of Adam's (Liu et al. 2025, "Muon is Scalable for LLM Training",
-    section 2.2). The weight (out, in, k, k) of a convolution is treated as a matrix (out, in * k * k) in either memory
-    format, since the order of its columns does not affect the orthogonal factor. docs/ablation.md compares it with Adam.
+    Muon (Jordan et al. 2024) replaces a matrix's momentum by the nearest orthogonal matrix, so that directions with a
+    weak gradient advance as well; the update has the magnitude of Adam's (Liu et al. 2025, "Muon is Scalable for LLM
+    Training", section 2.2). The weight (out, in, k, k) of a convolution is treated as a matrix (out, in * k * k) in
+    either memory format, since the order of its columns does not affect the orthogonal factor. docs/ablation.md
+    compares it with Adam.
 
     Args:
         network: Its weights are updated in place; they must not be moved to another device afterwards.

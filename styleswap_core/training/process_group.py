@@ -21,8 +21,8 @@ from ..devices import choose_device
 from ..errors import StyleSwapError
 from .memory_format import flatten_in_memory_order, match_memory_format
 
-# A process that dies closes its connections, which the others notice at once. The timeout is for one that hangs; it must
-# be longer than anything the main process does alone, such as computing the embeddings of a new folder of columns.
+# A process that dies closes its connections, which the others notice at once. The timeout is for one that hangs; it
+# must be longer than anything the main process does alone, such as computing the embeddings of a new folder of columns.
 TIMEOUT = timedelta(hours=1)
 EXIT_MAIN_FAILED = 2
 

@@ -45,7 +45,7 @@ class RunFolder:
 class Recorder:
     """Writer of metrics and sample sheets; entries of an earlier process after step `first` are dropped.
 
-    To be used as a context manager, which closes the files.
+    To be used as a context manager, which closes the TensorBoard files.
 
     Args:
         folder: Run folder, already created.
@@ -65,21 +65,19 @@ class Recorder:
             ) from error
         self.folder, self.echo = folder, echo
         _drop_lines_after(folder.metrics, first)
-        self._lines = open(folder.metrics, "a", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
         self._board = SummaryWriter(str(folder.tensorboard), purge_step=first + 1)
 
     def __enter__(self) -> "Recorder":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lines.close()
         self._board.close()
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Write named metrics after `step` finished steps."""
         line = json.dumps({"step": step, **values})
-        self._lines.write(line + "\n")
-        self._lines.flush()
+        with open(self.folder.metrics, "a", encoding="utf-8") as lines:
+            lines.write(line + "\n")
         if self.echo:
             print(line, flush=True)
         for name, value in values.items():

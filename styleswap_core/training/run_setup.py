@@ -114,8 +114,11 @@ class _Data:
                 f"validation_data: expected a folder of columns, whose exact swaps are known, got the prepared "
                 f"photographs {config.validation_data}; leave it empty"
             )
-        pairs = {"same_identity_share": 0.0, "exact_swap": True, "owner_share": 1.0}
-        return self._columns(dataclasses.replace(config, data=config.validation_data, **pairs))
+        return self._columns(
+            dataclasses.replace(
+                config, data=config.validation_data, same_identity_share=0.0, owner_share=1.0, exact_swap=True
+            )
+        )
 
     def _main_source(self, rows: Rows) -> DataSource:
         config = self.config

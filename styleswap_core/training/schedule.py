@@ -33,7 +33,8 @@ def trains_generator(config: TrainingConfig, step: int) -> bool:
 def trains_discriminator(config: TrainingConfig, step: int) -> bool:
     """Whether the discriminator, if there is one, is trained at `step`.
 
-    It is trained while the adversarial loss is in use, and before that while the generator is frozen to let it catch up.
+    It is trained while the adversarial loss is in use, and before that while the generator is frozen to let it catch
+    up.
     """
     in_use = adversarial_factor(config, step) > 0 or not trains_generator(config, step)
     return in_use and step >= config.freeze_discriminator_steps

@@ -33,8 +33,9 @@ class ShardDraw:
 class ShardSource:
     """A `DataSource` for a `PreparedSet`, whose pictures are read from the shards as needed.
 
-    Every picture is equally likely to be a target. In `same_identity_share` of the rows the source is another picture of
-    the target's person (the same one if there is no other), otherwise a picture drawn uniformly from all other people.
+    Every picture is equally likely to be a target. In `same_identity_share` of the rows the source is another picture
+    of the target's person (the same one if there is no other), otherwise any picture of all other people, with equal
+    probability.
 
     Args:
         prepared: The pictures.

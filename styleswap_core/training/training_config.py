@@ -192,16 +192,13 @@ class TrainingConfig:
         shares = self.occluded_share + self.back_translated_share + self.consistency_share
         check(
             shares <= 1,
-            "occluded_share, back_translated_share and consistency_share: expected at most 1 together, got "
-            f"{shares:g}",
+            f"occluded_share, back_translated_share and consistency_share: expected at most 1 together, got {shares:g}",
         )
         check(
             0 <= self.augment_probability <= MAX_AUGMENT_PROBABILITY,
             f"augment_probability: expected 0..{MAX_AUGMENT_PROBABILITY}, got {self.augment_probability}",
         )
-        check(
-            -1 < self.augment_target < 1, f"augment_target: expected a mean sign in -1..1, got {self.augment_target}"
-        )
+        check(-1 < self.augment_target < 1, f"augment_target: expected a mean sign in -1..1, got {self.augment_target}")
 
     def _check_discriminator(self) -> None:
         dependent = [

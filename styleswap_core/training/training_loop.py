@@ -64,9 +64,9 @@ class RunContext:
 def train(config: TrainingConfig, folder: RunFolder, context: RunContext) -> TrainingState:
     """Train up to `config.steps`, starting from the newest checkpoint in `folder` if there is one.
 
-    A run that is killed at any moment and started again computes the same results as an uninterrupted one (bit for bit on
-    a CPU with the same number of threads): batches and schedules are functions of the step, and everything else is stored
-    in checkpoints.
+    A run that is killed at any moment and started again computes the same results as an uninterrupted one (bit for bit
+    on a CPU with the same number of threads): batches and schedules are functions of the step, and everything else is
+    stored in checkpoints.
 
     Raises:
         StyleSwapError: A loss is no longer finite (the last checkpoint is kept), a checkpoint does not fit the

@@ -221,4 +221,5 @@ def _tensors_of(value: object) -> Iterator[torch.Tensor]:
 
 
 def _to(network: Network, device: torch.device) -> Network:
-    return network.to(device).to(memory_format=torch.channels_last)
+    # torch's type annotations lack the argument.
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

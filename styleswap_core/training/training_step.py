@@ -47,9 +47,9 @@ def train_step(
 ) -> StepReport:
     """Advance `state` by one step, in place.
 
-    A step without an active loss term (only lazy terms, or the adversarial term before its start) does not change the
-    generator. The generator runs once. The discriminator does not run before `adversarial_start`, unless the generator is
-    frozen to let it catch up.
+    A step without an active loss term (if there are only lazy terms, or before the adversarial term starts) does not
+    change the generator. The generator runs once. The discriminator does not run before `adversarial_start`, unless the
+    generator is frozen to let it catch up.
 
     Args:
         config: Configuration of the run.
@@ -63,9 +63,7 @@ def train_step(
     forward = state.generator if forward is None else forward
     updates_generator = trains_generator(config, step)
     scalars: dict[str, Tensor] = {}
-    if updates_generator and has_active_terms(
-        config, step, state.generator.config.mask_branch, recognizer is not None
-    ):
+    if updates_generator and has_active_terms(config, step, state.generator.config.mask_branch, recognizer is not None):
         scalars, fakes = _generator_step(config, state, micro_batches, recognizer, forward, process_group)
     else:
         fakes = _generate(config, micro_batches, forward)
@@ -122,9 +120,7 @@ def _generator_step(
 
 
 @torch.no_grad()
-def _generate(
-    config: TrainingConfig, micro_batches: Sequence[MicroBatch], forward: GeneratorFunction
-) -> list[Tensor]:
+def _generate(config: TrainingConfig, micro_batches: Sequence[MicroBatch], forward: GeneratorFunction) -> list[Tensor]:
     with _autocast(config, micro_batches[0].batch.target.device):
         return [forward(batch.target, batch.id_embedding).image for batch, _ in micro_batches]
 

@@ -1,19 +1,19 @@
 """Training on pairs whose exact swap is not known, by giving some rows of a batch a substitute for the truth.
 
-No photograph shows a person with someone else's face, so the paper's losses can judge a swap only by likeness and realism.
-They hardly penalize a network that copies the target's features through its attributes: it keeps copying, and satisfies
-the recognizer with patches of color. Three kinds of rows counteract this, each with a picture as its truth:
+No photograph shows a person with someone else's face, so the paper's losses can assess a swap only by likeness and
+realism. They hardly penalize a network that copies the target's features through its attributes: it keeps copying, and
+satisfies the recognizer with patches of color. Three kinds of rows counteract this, each with a picture as its truth:
 
-- *Occluded*: the target's face is occluded (face_occlusion.py), the source is the target's own person, and the truth is
-  the photograph. What the face looks like must then come from the embedding.
+- *Occluded*: the target's face is occluded (face_occlusion.py), the source is the person in the target, and the truth
+  is the photograph. What the face looks like must then come from the embedding.
 - *Consistent*: the coarse colors of a swap must equal those of the network's own swap of the occluded target, computed
-  without gradient, so that the target's face must not matter. A network that paints occluded faces from the embedding but
-  copies the others cannot satisfy this. Fine detail is left to the other rows and terms, since the occluder hides
-  expression and gaze.
-- *Back-translated*: the target is the network's own swap, computed without gradient, the source is the target's own
-  person, and the truth is the photograph, including its expression. This is back-translation as in machine translation
-  without parallel corpora (Sennrich et al. 2016; Lample et al. 2018). Alone it teaches a copying network to go on
-  copying, so it starts after the first two have produced swaps that differ from their targets.
+  without gradient, so that the result cannot depend on the target's face. A network that paints occluded faces from the
+  embedding but copies the others cannot satisfy this. Fine detail is left to the other rows and terms, since the
+  occluder hides expression and gaze.
+- *Back-translated*: the target is the network's own swap of a photograph, computed without gradient, the source is the
+  person in the photograph, and the truth is the photograph, including its expression. This is back-translation as in
+  machine translation without parallel corpora (Sennrich et al. 2016; Lample et al. 2018). Alone it teaches a copying
+  network to go on copying, so it starts after the first two have produced swaps that differ from their targets.
 
 Rows whose truth is known are not changed: those of the same identity, and those from the face world.
 """

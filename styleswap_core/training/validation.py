@@ -53,8 +53,8 @@ def validate(
 ) -> dict[str, float]:
     """Mean metrics over at least `images` samples, always the same ones, of a source with exact swaps.
 
-    The keys are those of the evaluation suite, with a prefix. `id_cos` and `id_cos_exact_swap` are cosine similarities to
-    another photo of the source by the recognizer used in training; they are biased upward, so only their trend is
+    The keys are those of the evaluation suite, with a prefix. `id_cos` and `id_cos_exact_swap` are cosine similarities
+    to another photo of the source by the recognizer used in training; they are biased upward, so only their trend is
     meaningful.
     """
     collected: dict[str, list[torch.Tensor]] = {}

@@ -1,4 +1,4 @@
-"""Initialization of a training run from trained networks, of the same size or of half the size (progressive growing)."""
+"""Initialization from trained networks, of the same size or of half the size (progressive growing)."""
 
 from pathlib import Path
 

@@ -15,7 +15,7 @@ from styleswap_core.checkpoints.convert import FORMATS, convert, training_comman
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.model import Generator, GeneratorConfig, bake, preset
 from styleswap_core.swappers.styleswap_network import domain_notice
-from styleswap_core.training.warm_start import initialize_from
+from styleswap_core.training.warm_start import initialize_generator
 
 SMALL = {4: 8, 8: 8, 16: 6, 32: 4}
 # The masking of attributes begins at 256 px.
@@ -148,7 +148,7 @@ def test_training_starts_from_a_prior_with_the_settings_that_are_told(tmp_path, 
     told = dict(word.split("=", 1) for word in shlex.split(words) if "=" in word)
     model = Generator(preset(told["model"], **json.loads(told["model_overrides"])))
     assert told["init_from"] == str(tmp_path / "out.safetensors")
-    assert initialize_from(model, told["init_from"]) == []
+    assert initialize_generator(model, told["init_from"]) == []
     assert all(
         torch.equal(a, b) for a, b in zip(model.state_dict().values(), generator.state_dict().values(), strict=True)
     )

@@ -1,7 +1,6 @@
-"""The subcommand `train`: settings, run folders, and one line for each mistake."""
+"""`styleswap train`: settings, run folders, and one line for each mistake."""
 
 import argparse
-import dataclasses
 import json
 
 import pytest
@@ -12,9 +11,15 @@ from styleswap_core.cli import main
 from styleswap_core.commands import train_command as command
 from styleswap_core.faces.alignment import estimate_similarity, template_points
 from styleswap_core.synthetic.columns import ColumnPlan, ColumnSet, build_columns
-from styleswap_core.training.photograph_defaults import SETTINGS, with_photograph_defaults
+from styleswap_core.training.photograph_defaults import PHOTOGRAPH_DEFAULTS, with_photograph_defaults
 from styleswap_core.training.run_folder import RunFolder
-from styleswap_core.training.training_config import TrainingConfig, config_from_dict, config_to_dict, save_config
+from styleswap_core.training.training_config import (
+    RENAMED_SETTINGS,
+    TrainingConfig,
+    config_from_dict,
+    config_to_dict,
+    save_config,
+)
 
 SIZE = 32
 
@@ -50,9 +55,9 @@ def test_train_command(columns, tmp_path, capsys):
     generator, metadata = load_generator(run / "generator_ema.safetensors")
     assert generator.config.size == 32 and generator.config.recognizer_sha256 == metadata["recognizer_sha256"]
     assert metadata["domain"] == "synthetic" and metadata["training"]["weights"]["adversarial"] == 0
-    # A folder in use is not overwritten; resuming takes the stored settings, and says what is changed.
+    # A run folder in use is not overwritten; resuming uses the stored settings and reports changes.
     assert main(words) == 2
-    assert "holds a run already" in capsys.readouterr().err
+    assert "already contains a run" in capsys.readouterr().err
     assert main([*words, "--resume", "--set", "steps=5", "--set", "recoloured=true"]) == 0
     notices = capsys.readouterr().err
     assert "steps 3 -> 5" in notices
@@ -70,18 +75,10 @@ def test_train_command(columns, tmp_path, capsys):
         ("weights.mask=much", "weights: mask: expected float"),
     ],
 )
-def test_train_command_names_what_is_wrong(columns, tmp_path, capsys, setting, message):
+def test_mistakes_are_reported_in_one_line(columns, tmp_path, capsys, setting, message):
     recognizer = write_recognizer(tmp_path / "toy.onnx")
-    words = [
-        "--set",
-        "model=tiny",
-        "--set",
-        f"data={columns.folder}",
-        "--set",
-        f"recognizer={recognizer}",
-        "--set",
-        setting,
-    ]
+    settings = ["model=tiny", f"data={columns.folder}", f"recognizer={recognizer}", setting]
+    words = [word for assignment in settings for word in ("--set", assignment)]
     assert main(["train", "--out", str(tmp_path / "run"), *words]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
@@ -97,29 +94,38 @@ def prepared(monkeypatch):
     monkeypatch.setattr(command, "is_prepared", lambda folder: folder.name == "photographs")
 
 
-def test_photographs_are_taught_without_exact_swaps_unless_the_user_says_otherwise(prepared):
+def test_defaults_for_photographs_yield_to_the_users_settings(prepared):
     config = command._configuration(arguments("data=data/photographs"), None)
     assert not config.exact_swap
-    assert config.occluded_share == SETTINGS["occluded_share"]
-    assert config.weights.identity == SETTINGS["weights"]["identity"]
+    assert config.occluded_share == PHOTOGRAPH_DEFAULTS["occluded_share"]
+    assert config.weights.identity == PHOTOGRAPH_DEFAULTS["weights"]["identity"]
     own = command._configuration(arguments("data=data/photographs", "occluded_share=0", "weights.identity=5"), None)
     assert own.occluded_share == 0 and own.weights.identity == 5
-    assert own.weights.mask == SETTINGS["weights"]["mask"]
+    assert own.weights.mask == PHOTOGRAPH_DEFAULTS["weights"]["mask"]
 
 
-def test_columns_keep_their_settings(prepared):
+def test_columns_keep_the_general_defaults(prepared):
     assert command._configuration(arguments("data=data/columns"), None) == TrainingConfig(data="data/columns")
 
 
-def test_a_run_that_is_gone_on_with_keeps_what_it_began_with(prepared, tmp_path):
+def test_a_resumed_run_keeps_its_settings(prepared, tmp_path):
     folder = RunFolder(tmp_path)
-    begun = dataclasses.replace(TrainingConfig(), data="data/photographs", exact_swap=False)
-    save_config(begun, folder.config)
+    save_config(TrainingConfig(data="data/photographs", exact_swap=False), folder.config)
     resumed = argparse.Namespace(config=None, assignments=["data=data/photographs"], resume=True)
     assert command._configuration(resumed, folder).occluded_share == 0
 
 
-def test_the_settings_for_photographs_are_a_configuration():
-    values = config_to_dict(config_from_dict(on_photographs({})))
-    weights = values["weights"] | SETTINGS["weights"]
-    assert values == values | SETTINGS | {"weights": weights} and values["weights"] == weights
+def test_a_run_with_former_names_of_settings_can_be_resumed(tmp_path, capsys):
+    folder = RunFolder(tmp_path)
+    former = {new: old for old, new in RENAMED_SETTINGS.items()}
+    values = config_to_dict(TrainingConfig(occluded_share=0.25, gradient_accumulation=2))
+    folder.config.write_text(json.dumps({former.get(name, name): value for name, value in values.items()}))
+    resumed = argparse.Namespace(config=None, assignments=["hidden_share=0.5"], resume=True)
+    assert command._configuration(resumed, folder) == TrainingConfig(occluded_share=0.5, gradient_accumulation=2)
+    assert capsys.readouterr().err == "changed for the rest of the run: occluded_share 0.25 -> 0.5\n"
+
+
+def test_the_defaults_for_photographs_are_a_configuration():
+    values = config_to_dict(config_from_dict(with_photograph_defaults({})))
+    weights = values["weights"] | PHOTOGRAPH_DEFAULTS["weights"]
+    assert values == values | PHOTOGRAPH_DEFAULTS | {"weights": weights} and values["weights"] == weights

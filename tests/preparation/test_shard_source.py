@@ -61,7 +61,7 @@ def test_a_batch_contains_the_data_of_the_set(prepared):
         and batch.target.shape == (16, 3, SIZE, SIZE)
         and batch.face_mask.shape == (16, 1, SIZE, SIZE)
     )
-    for place, (target, photo) in enumerate(zip(draw.target, draw.photo, strict=True)):
+    for place, (target, photo) in enumerate(zip(draw.target, draw.source_photo, strict=True)):
         assert torch.allclose(
             (batch.target[place].permute(1, 2, 0) + 1) * 127.5, _float(reader.image(target)), atol=1e-3
         )
@@ -81,11 +81,11 @@ def _float(picture):
 def test_pairs_are_drawn_with_the_requested_shares(prepared):
     draw = source(prepared, batch=20_000).draw(1)
     people = np.asarray(prepared.people)
-    same = people[draw.target] == people[draw.photo]
+    same = people[draw.target] == people[draw.source_photo]
     assert same.mean() == pytest.approx(0.25, abs=0.02)
     # A different picture of the person; each has three here.
-    assert (draw.target != draw.photo).all()
-    for drawn in (draw.target, draw.photo, draw.photo[same], draw.photo[~same]):
+    assert (draw.target != draw.source_photo).all()
+    for drawn in (draw.target, draw.source_photo, draw.source_photo[same], draw.source_photo[~same]):
         shares = np.bincount(drawn, minlength=len(people)) / len(drawn)
         assert shares == pytest.approx(1 / len(people), abs=0.015)
 
@@ -93,12 +93,12 @@ def test_pairs_are_drawn_with_the_requested_shares(prepared):
 def test_the_only_picture_of_a_person_is_its_own_source(prepared):
     people = np.array([0, 1, 1, *range(2, 11)], dtype=np.int32)
     draw = source(dataclasses.replace(prepared, people=people), batch=5000, same_identity_share=0.5).draw(0)
-    same = people[draw.target] == people[draw.photo]
+    same = people[draw.target] == people[draw.source_photo]
     assert same.mean() == pytest.approx(0.5, abs=0.03)
     alone = same & (draw.target != 1) & (draw.target != 2)
-    assert (draw.target[alone] == draw.photo[alone]).all()
+    assert (draw.target[alone] == draw.source_photo[alone]).all()
     of_two = same & ((draw.target == 1) | (draw.target == 2))
-    assert of_two.any() and (draw.target[of_two] + draw.photo[of_two] == 3).all()
+    assert of_two.any() and (draw.target[of_two] + draw.source_photo[of_two] == 3).all()
 
 
 def test_smaller_crops_are_averages_with_scaled_points(prepared):

@@ -1,7 +1,8 @@
-"""One process of a training on toy batches: python process_group_worker.py RUN RECOGNIZER [FIELD=VALUE ...]
+"""One process of a training run on toy batches: python process_group_worker.py RUN RECOGNIZER [FIELD=VALUE ...]
 
-Run by torchrun, by hand with its variables set, or alone. Leaves pid_RANK and weights_RANK.pt beside RUN. With UNEQUAL=1 in
-the environment all but the main process round differently, and leave in drift_RANK how far they had gone astray.
+Started by torchrun, directly with torchrun's variables set, or alone. Writes pid_RANK and weights_RANK.pt beside RUN.
+With UNEQUAL=1 in the environment, all but the main process round differently; drift_RANK then holds the largest
+difference to the main process's weights before synchronization.
 """
 
 import os
@@ -23,8 +24,8 @@ from styleswap_core.training.run_folder import RunFolder
 from styleswap_core.training.training_config import config_from_dict, config_to_dict, override
 from styleswap_core.training.training_loop import RunContext, train
 
-# Everything that looks at several rows at once or draws random numbers, all within the first steps.
-# Adam: the rounding that differs between one process and two stays small there; Muon raises the weakest directions.
+# Everything that depends on several rows at once or draws random numbers, all within the first steps. The optimizer is
+# Adam, with which rounding differences between one process and two stay small; Muon amplifies the weakest directions.
 CONFIG = tiny_config(
     steps=6,
     batch=8,
@@ -61,11 +62,11 @@ class SharedSource(ToySource):
 
 
 class UnequalProcessGroup(ProcessGroup):
-    """Another machine, whose rounding is a thousand times coarser than a real one's."""
+    """Processes that round differently, a thousand times more than real ones do."""
 
-    def average_gradients(self, parameters: Iterable[nn.Parameter], figures: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def average_gradients(self, parameters: Iterable[nn.Parameter], metrics: Mapping[str, Tensor]) -> dict[str, Tensor]:
         parameters = list(parameters)
-        means = super().average_gradients(parameters, figures)
+        means = super().average_gradients(parameters, metrics)
         for parameter in parameters:
             if parameter.grad is not None and not self.is_main:
                 parameter.grad.mul_(1 + 1e-4 * torch.randn_like(parameter.grad))
@@ -82,10 +83,10 @@ class UnequalProcessGroup(ProcessGroup):
 def main(run: Path, recognizer: str, settings: list[str]) -> None:
     process_group = ProcessGroup.from_environment("cpu")
     if os.environ.get("UNEQUAL"):
-        process_group = UnequalProcessGroup(process_group.rank, process_group.world, process_group.device)
+        process_group = UnequalProcessGroup(process_group.rank, process_group.world_size, process_group.device)
     run.with_name(f"pid_{process_group.rank}").write_text(str(os.getpid()))
     config = config_from_dict(override(config_to_dict(CONFIG), settings))
-    source = SharedSource(config.batch, config.exact_swap, process_group.share(config.batch))
+    source = SharedSource(config.batch, config.exact_swap, process_group.rows(config.batch))
     context = RunContext(source, torch.device("cpu"), TorchRecognizer(recognizer), process_group=process_group)
     state = train(config, RunFolder(run), context)
     torch.save(state.tensors(), run.with_name(f"weights_{process_group.rank}.pt"))

@@ -1,4 +1,4 @@
-"""Run as a process of its own, to be killed: python resume_worker.py RUN RECOGNIZER [STEPS]"""
+"""Training process for tests that kill it: python resume_worker.py RUN RECOGNIZER [STEPS]"""
 
 import dataclasses
 import sys
@@ -11,7 +11,7 @@ from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.training.run_folder import RunFolder
 from styleswap_core.training.training_loop import RunContext, train
 
-# Nothing may depend on the number of steps: the killed runs ask for more than they reach.
+# Independent of the number of steps, since the killed runs do not reach theirs.
 CONFIG = tiny_config(steps=5000, schedule="constant", checkpoint_every=4, sample_every=40, log_every=2, sample_images=2)
 
 if __name__ == "__main__":

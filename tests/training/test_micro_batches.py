@@ -1,4 +1,4 @@
-"""A batch in parts: whole groups for the discriminator, and a refusal where parts would not add up."""
+"""Division of a batch: whole groups for the discriminator, and refusal of parts that would not add up."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.losses import LossWeights
 from styleswap_core.model.discriminator import append_stddev, group_size
 from styleswap_core.training.batches import Batch
-from styleswap_core.training.micro_batches import check_batch_split, passes
+from styleswap_core.training.micro_batches import check_division, split_batch
 from styleswap_core.training.process_group import ProcessGroup
 from styleswap_core.training.training_config import TrainingConfig
 
@@ -29,26 +29,26 @@ def batch_of(rows: torch.Tensor) -> Batch:
     )
 
 
-@pytest.mark.parametrize(("world", "accumulate"), [(1, 1), (2, 1), (1, 4), (2, 2), (3, 2)])
-def test_every_row_is_computed_once_and_shares_know_their_rows(world, accumulate):
-    config = TrainingConfig(batch=24, accumulate=accumulate)
-    everything = torch.arange(24)
-    seen = []
-    for rank in range(world):
-        process_group = ProcessGroup(rank, world)
-        for batch, rows in passes(config, batch_of(everything[process_group.share(24)]), process_group):
-            got = batch.target[:, 0, 0, 0].long()
-            assert torch.equal(got, everything[rows])
-            seen += got.tolist()
-    assert sorted(seen) == everything.tolist()
+@pytest.mark.parametrize(("processes", "micro_batches"), [(1, 1), (2, 1), (1, 4), (2, 2), (3, 2)])
+def test_every_row_is_computed_once_at_its_stated_position(processes, micro_batches):
+    config = TrainingConfig(batch=24, gradient_accumulation=micro_batches)
+    all_rows = torch.arange(24)
+    computed = []
+    for rank in range(processes):
+        process_group = ProcessGroup(rank, processes)
+        for batch, rows in split_batch(config, batch_of(all_rows[process_group.rows(24)]), process_group):
+            contents = batch.target[:, 0, 0, 0].long()
+            assert torch.equal(contents, all_rows[rows])
+            computed += contents.tolist()
+    assert sorted(computed) == all_rows.tolist()
 
 
-@pytest.mark.parametrize(("count", "shares"), [(8, 2), (16, 4), (24, 3), (18, 3), (30, 5)])
-def test_groups_of_a_share_are_groups_of_the_whole(count, shares):
+@pytest.mark.parametrize(("count", "parts"), [(8, 2), (16, 4), (24, 3), (18, 3), (30, 5)])
+def test_groups_of_a_part_are_groups_of_the_whole(count, parts):
     x = torch.randn(count, 2, 4, 4, generator=torch.Generator().manual_seed(count))
     whole = append_stddev(x)
-    for number in range(shares):
-        torch.testing.assert_close(append_stddev(x[number::shares]), whole[number::shares])
+    for number in range(parts):
+        torch.testing.assert_close(append_stddev(x[number::parts]), whole[number::parts])
 
 
 def test_group_size_is_the_largest_divisor_within_the_limit():
@@ -56,20 +56,20 @@ def test_group_size_is_the_largest_divisor_within_the_limit():
 
 
 @pytest.mark.parametrize(
-    ("settings", "world", "message"),
+    ("settings", "processes", "message"),
     [
-        ({"batch": 10, "accumulate": 2}, 3, "3 processes x 2 passes can share evenly, got 10"),
-        ({"batch": 8, "recognizer_rows": 3}, 2, "recognizer_rows.*got 3; take a multiple of 2"),
-        ({"batch": 8}, 4, "compares 4 pictures at a time, and shares of 2.*stddev_group to a divisor of 2"),
+        ({"batch": 10, "gradient_accumulation": 2}, 3, "divisible by 3 processes x 2 micro-batches, got 10"),
+        ({"batch": 8, "recognizer_rows": 3}, 2, "recognizer_rows.*got 3; use a multiple of 2"),
+        ({"batch": 8}, 4, "groups of 4 pictures, got 2.*stddev_group to a divisor of 2"),
     ],
 )
-def test_parts_that_do_not_add_up_are_refused(settings, world, message):
+def test_parts_that_do_not_add_up_are_refused(settings, processes, message):
     with pytest.raises(StyleSwapError, match=message):
-        check_batch_split(TrainingConfig(**settings), world)
+        check_division(TrainingConfig(**settings), processes)
 
 
 @pytest.mark.parametrize(
-    ("refused", "remedy", "world"),
+    ("refused", "remedy", "processes"),
     [
         ({"batch": 8}, {"stddev_group": 2}, 4),
         ({"batch": 8}, {"weights": LossWeights(adversarial=0.0)}, 8),
@@ -77,8 +77,8 @@ def test_parts_that_do_not_add_up_are_refused(settings, world, message):
         ({"batch": 8, "recognizer_rows": 3}, {"recognizer_rows": 8}, 2),
     ],
 )
-def test_parts_add_up_once_the_setting_is_changed(refused, remedy, world):
+def test_parts_add_up_once_the_setting_is_changed(refused, remedy, processes):
     config = TrainingConfig(**refused)
     with pytest.raises(StyleSwapError):
-        check_shares(config, world)
-    check_shares(dataclasses.replace(config, **remedy), world)
+        check_division(config, processes)
+    check_division(dataclasses.replace(config, **remedy), processes)

@@ -9,7 +9,7 @@ from torch import nn
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.model.generator import Generator
 from styleswap_core.model.generator_config import preset
-from styleswap_core.training.optimizers import SMALLEST_MATRIX_SIDE, MuonWithAdam, adam, set_learning_rate
+from styleswap_core.training.optimizers import MIN_MATRIX_SIDE, MuonWithAdam, adam, set_learning_rate
 
 RATES = {"learning_rate": 0.002, "betas": (0.9, 0.99), "matrix_learning_rate": 0.05}
 
@@ -26,7 +26,7 @@ def descend(network: nn.Module, optimizer: MuonWithAdam | torch.optim.Adam, seed
     optimizer.step()
 
 
-def test_the_update_of_a_matrix_is_nearly_orthogonal_and_of_adams_size():
+def test_the_update_of_a_matrix_is_nearly_orthogonal_with_the_magnitude_of_adams():
     network = small_network()
     before = [parameter.detach().clone() for parameter in network.parameters()]
     descend(network, MuonWithAdam(network, **RATES))
@@ -35,12 +35,12 @@ def test_the_update_of_a_matrix_is_nearly_orthogonal_and_of_adams_size():
             continue
         update = (new.detach() - old).reshape(len(new), -1)
         singular = torch.linalg.svdvals(update / (0.05 * 0.2 * max(update.shape) ** 0.5))
-        # The quintic iteration ends within 0.5..1.5 of an orthogonal matrix, except where the gradient has no rank.
+        # The quintic iteration brings singular values to 0.5..1.5, except where the gradient is rank-deficient.
         assert singular[: min(update.shape) // 4].min() > 0.5 and singular.max() < 1.5
         assert update.square().mean().sqrt() < 0.05
 
 
-def test_every_parameter_is_trained_once_and_biases_by_adam():
+def test_every_parameter_belongs_to_one_optimizer_and_biases_to_adam():
     generator = Generator(preset("tiny"))
     optimizer = MuonWithAdam(generator, **RATES)
     counts = [sum(parameter.numel() for parameter in group["params"]) for group in optimizer.param_groups]
@@ -48,22 +48,22 @@ def test_every_parameter_is_trained_once_and_biases_by_adam():
     matrices = sum(
         parameter.numel()
         for parameter in generator.parameters()
-        if parameter.ndim in (2, 4) and min(len(parameter), parameter[0].numel()) >= SMALLEST_MATRIX_SIDE
+        if parameter.ndim in (2, 4) and min(len(parameter), parameter[0].numel()) >= MIN_MATRIX_SIDE
     )
     assert counts[0] == matrices > counts[1]
 
 
-def test_the_memory_format_of_a_weight_changes_nothing():
+def test_the_memory_format_of_a_weight_does_not_matter():
     start = small_network()
     plain, channels_last = small_network(), small_network().to(memory_format=torch.channels_last)
     for network in (plain, channels_last):
         descend(network, MuonWithAdam(network, **RATES))
     for old, one, other in zip(start.parameters(), plain.parameters(), channels_last.parameters(), strict=True):
-        # The iteration runs in bfloat16, whose sums depend on the order of the columns.
+        # The iteration runs in bfloat16, so its rounding depends on the order of the columns.
         assert (one - other).norm() < 0.02 * (one - old).norm()
 
 
-def test_a_restored_state_goes_on_exactly():
+def test_a_restored_state_continues_exactly():
     network = small_network()
     optimizer = MuonWithAdam(network, **RATES)
     descend(network, optimizer, 1)
@@ -79,11 +79,11 @@ def test_a_restored_state_goes_on_exactly():
 
 def test_the_state_of_another_optimizer_is_refused():
     network = small_network()
-    with pytest.raises(ValueError, match="not Muon"):
+    with pytest.raises(ValueError, match="expected the state of Muon with Adam"):
         MuonWithAdam(network, **RATES).load_state_dict(adam(network.parameters(), 0.1, (0.9, 0.99)).state_dict())
 
 
-def test_a_parameter_without_gradient_stays():
+def test_a_parameter_without_gradient_does_not_change():
     network = small_network()
     network[3].requires_grad_(False)
     before = network[3].weight.detach().clone()
@@ -94,7 +94,7 @@ def test_a_parameter_without_gradient_stays():
 @pytest.mark.parametrize(
     "make", [lambda net: adam(net.parameters(), 0.002, (0.9, 0.99)), lambda net: MuonWithAdam(net, **RATES)]
 )
-def test_the_factor_scales_every_group_from_its_full_rate(make):
+def test_the_factor_scales_the_full_rate_of_every_group(make):
     optimizer = make(small_network())
     for factor in (0.5, 0.25, 1.0):
         set_learning_rate(optimizer, factor)
@@ -103,7 +103,7 @@ def test_the_factor_scales_every_group_from_its_full_rate(make):
     assert all(group["lr"] == 0 for group in optimizer.param_groups)
 
 
-def test_an_old_pytorch_is_told_what_to_do(monkeypatch):
+def test_old_pytorch_without_muon(monkeypatch):
     monkeypatch.delattr(torch.optim, "Muon")
     with pytest.raises(StyleSwapError, match="optimizer=adam"):
         MuonWithAdam(small_network(), **RATES)

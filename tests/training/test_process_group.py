@@ -1,4 +1,4 @@
-"""Several processes train what one trains, whichever of them is lost."""
+"""Several processes compute the same training as one, and recover from the loss of any of them."""
 
 import os
 import signal
@@ -10,19 +10,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from training_toys import losses_by_step, write_recognizer
 
 import styleswap_core
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.training.process_group import ProcessGroup, check_devices
+from styleswap_core.training.process_group import ProcessGroup, check_gpu_count
 from styleswap_core.training.run_folder import RunFolder
 from styleswap_core.training.training_state import checkpoint_paths, read_checkpoint
 
-HERE = Path(__file__).resolve().parent
-sys.path.append(str(HERE))
-
-from training_toys import losses_by_step, write_recognizer
-
-PATIENCE = 240
+WORKER = Path(__file__).resolve().with_name("process_group_worker.py")
+TIMEOUT = 240  # s
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 
 
@@ -32,26 +29,25 @@ def recognizer(tmp_path_factory) -> Path:
 
 
 def start(run: RunFolder, recognizer: Path, *settings: str, processes: int = 1, **environment: str) -> subprocess.Popen:
-    """`processes` of them by torchrun, or one process with the environment of one that torchrun started."""
+    """Start several workers by torchrun, or one without it."""
     run.root.parent.mkdir(parents=True, exist_ok=True)
     launcher = [*TORCHRUN, str(processes)] if processes > 1 else []
     root = str(Path(styleswap_core.__file__).resolve().parents[1])
     return subprocess.Popen(
-        [sys.executable, *launcher, str(HERE / "process_group_worker.py"), str(run.root), str(recognizer), *settings],
+        [sys.executable, *launcher, str(WORKER), str(run.root), str(recognizer), *settings],
         env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", **environment},
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def finish(process: subprocess.Popen) -> str:
-    _, said = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, said[-2000:]
-    return said
+def finish(process: subprocess.Popen) -> None:
+    _, errors = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0, errors[-2000:]
 
 
 def wait_for_checkpoint(run: RunFolder, processes: list[subprocess.Popen]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not checkpoint_paths(run.checkpoints):
         assert time.monotonic() < deadline and all(process.poll() is None for process in processes), "no progress"
         time.sleep(0.02)
@@ -59,29 +55,29 @@ def wait_for_checkpoint(run: RunFolder, processes: list[subprocess.Popen]) -> No
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory, recognizer) -> RunFolder:
-    """What one process computes in one pass."""
+    """Run of one process without gradient accumulation."""
     run = RunFolder(tmp_path_factory.mktemp("alone") / "run")
     finish(start(run, recognizer))
     return run
 
 
-@pytest.mark.parametrize(("processes", "passes"), [(2, 1), (1, 2)], ids=["two processes", "two passes"])
-def test_losses_are_those_of_one_process_in_one_pass(tmp_path, recognizer, alone, processes, passes):
+@pytest.mark.parametrize(("processes", "micro_batches"), [(2, 1), (1, 2)], ids=["two processes", "two micro-batches"])
+def test_losses_do_not_depend_on_processes_and_micro_batches(tmp_path, recognizer, alone, processes, micro_batches):
     run = RunFolder(tmp_path / "run")
-    finish(start(run, recognizer, f"accumulate={passes}", processes=processes))
+    finish(start(run, recognizer, f"gradient_accumulation={micro_batches}", processes=processes))
     expected, got = losses_by_step(alone), losses_by_step(run)
     assert sorted(got) == list(range(1, 7))
     for name in ("discriminator/r1", "augment/probability", "loss/adversarial", "loss/perceptual"):
         assert name in got[3] or name in got[5]
     assert got[6]["augment/probability"] != got[2]["augment/probability"]
-    for step, figures in expected.items():
-        assert got[step] == pytest.approx(figures, rel=1e-5, abs=1e-6)
+    for step, losses in expected.items():
+        assert got[step] == pytest.approx(losses, rel=1e-5, abs=1e-6)
     weights, others = (torch.load(folder.root.with_name("weights_0.pt")) for folder in (alone, run))
-    # Adam divides by the gradient's size: where that is next to nothing, rounding decides the step's sign.
+    # Where a gradient is almost 0, Adam's normalization lets rounding decide the sign of the step.
     assert max(float((a - b).abs().mean()) for a, b in zip(weights, others, strict=True)) < 1e-5
 
 
-def test_unequal_machines_end_with_the_same_weights(tmp_path, recognizer):
+def test_processes_that_round_differently_end_with_the_same_weights(tmp_path, recognizer):
     run = RunFolder(tmp_path / "run")
     finish(start(run, recognizer, processes=2, UNEQUAL="1"))
     assert float((tmp_path / "drift_1").read_text()) > 1e-6 and float((tmp_path / "drift_0").read_text()) == 0
@@ -89,8 +85,8 @@ def test_unequal_machines_end_with_the_same_weights(tmp_path, recognizer):
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 
-def test_a_lost_process_ends_the_others_and_one_alone_goes_on(tmp_path, recognizer, alone):
-    """Without a launcher that would stop them, the others notice by themselves."""
+def test_a_lost_process_ends_the_others_and_one_alone_resumes(tmp_path, recognizer, alone):
+    """Started without torchrun, which would stop the others: they must notice themselves."""
     run = RunFolder(tmp_path / "run")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -99,26 +95,28 @@ def test_a_lost_process_ends_the_others_and_one_alone_goes_on(tmp_path, recogniz
     main, other = (start(run, recognizer, "steps=100000", RANK=rank, LOCAL_RANK=rank, **group) for rank in "01")
     wait_for_checkpoint(run, [main, other])
     other.send_signal(signal.SIGKILL)
-    _, said = main.communicate(timeout=PATIENCE)
-    other.communicate(timeout=PATIENCE)
+    _, errors = main.communicate(timeout=TIMEOUT)
+    other.communicate(timeout=TIMEOUT)
     assert main.returncode == 2
-    reports = [line for line in said.splitlines() if line.startswith("worker: ")]
-    assert len(reports) == 1 and "another process of this training is gone" in reports[0] and "--resume" in reports[0]
-    assert "Traceback" not in said
+    reports = [line for line in errors.splitlines() if line.startswith("worker: ")]
+    assert (
+        len(reports) == 1 and "another process of this training run was lost" in reports[0] and "--resume" in reports[0]
+    )
+    assert "Traceback" not in errors
     step = read_checkpoint(checkpoint_paths(run.checkpoints)[0])["step"]
     finish(start(run, recognizer, f"steps={step + 3}"))
-    resumed, straight = losses_by_step(run), losses_by_step(alone)
+    resumed, uninterrupted = losses_by_step(run), losses_by_step(alone)
     assert sorted(resumed) == list(range(1, step + 4))
-    for each in set(straight) & set(resumed):
-        assert resumed[each] == pytest.approx(straight[each], rel=1e-4, abs=1e-5)
+    for number in set(uninterrupted) & set(resumed):
+        assert resumed[number] == pytest.approx(uninterrupted[number], rel=1e-4, abs=1e-5)
 
 
-def test_torchrun_ends_when_the_main_process_is_lost_and_two_others_go_on(tmp_path, recognizer):
+def test_torchrun_ends_when_the_main_process_is_lost_and_two_others_resume(tmp_path, recognizer):
     run = RunFolder(tmp_path / "run")
     launched = start(run, recognizer, "steps=100000", processes=2)
     wait_for_checkpoint(run, [launched])
     os.kill(int((tmp_path / "pid_0").read_text()), signal.SIGKILL)
-    launched.communicate(timeout=PATIENCE)
+    launched.communicate(timeout=TIMEOUT)
     assert launched.returncode != 0
     step = read_checkpoint(checkpoint_paths(run.checkpoints)[0])["step"]
     finish(start(run, recognizer, f"steps={step + 3}", processes=2))
@@ -128,14 +126,14 @@ def test_torchrun_ends_when_the_main_process_is_lost_and_two_others_go_on(tmp_pa
 def test_a_failure_of_the_main_process_is_reported_once(tmp_path, recognizer):
     run = RunFolder(tmp_path / "run")
     launched = start(run, recognizer, f"init_from={tmp_path / 'nothing.safetensors'}", processes=2)
-    _, said = launched.communicate(timeout=PATIENCE)
+    _, errors = launched.communicate(timeout=TIMEOUT)
     assert launched.returncode != 0
-    assert len([line for line in said.splitlines() if line.startswith("worker: ")]) == 1
-    assert "nothing.safetensors" in said
+    assert len([line for line in errors.splitlines() if line.startswith("worker: ")]) == 1
+    assert "nothing.safetensors" in errors
 
 
 @pytest.mark.parametrize("settings", [["data=nowhere"], ["data=nowhere", "batch=7"]])
-def test_the_command_reports_wrong_settings_once(tmp_path, settings):
+def test_the_command_reports_invalid_settings_once(tmp_path, settings):
     root = str(Path(styleswap_core.__file__).resolve().parents[1])
     words = [word for setting in settings for word in ("--set", setting)]
     done = subprocess.run(
@@ -155,25 +153,25 @@ def test_the_command_reports_wrong_settings_once(tmp_path, settings):
         env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     assert done.returncode != 0 and done.stderr.count("styleswap: error: ") == 1
-    assert ("share evenly" if len(settings) > 1 else "nowhere") in done.stderr
+    assert ("divisible by 2 processes" if len(settings) > 1 else "nowhere") in done.stderr
 
 
-def test_a_batch_is_shared_without_rest():
-    assert [list(range(6))[ProcessGroup(rank, 3).share(6)] for rank in range(3)] == [[0, 3], [1, 4], [2, 5]]
-    with pytest.raises(StyleSwapError, match="share evenly"):
-        ProcessGroup(0, 4).share(6)
+def test_rows_of_the_processes():
+    assert [list(range(6))[ProcessGroup(rank, 3).rows(6)] for rank in range(3)] == [[0, 3], [1, 4], [2, 5]]
+    with pytest.raises(StyleSwapError, match="divisible by 4 processes, got 6"):
+        ProcessGroup(0, 4).rows(6)
 
 
-def test_processes_without_a_gpu_of_their_own_are_refused():
-    check_devices(2, 2)
+def test_more_processes_than_gpus_are_refused():
+    check_gpu_count(2, 2)
     with pytest.raises(StyleSwapError, match="at most 1 processes on this machine.*got 2"):
-        check_devices(2, 1)
+        check_gpu_count(2, 1)
 
 
-def test_wrong_launch_is_said_in_one_line(monkeypatch):
+def test_invalid_launches_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("LOCAL_RANK", "0")
@@ -181,5 +179,5 @@ def test_wrong_launch_is_said_in_one_line(monkeypatch):
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     with pytest.raises(StyleSwapError, match="cannot join the 2 processes"):
         ProcessGroup.from_environment("cpu")
-    with pytest.raises(StyleSwapError, match="device of its own"):
+    with pytest.raises(StyleSwapError, match="expected a device without a number.*use --device cpu"):
         ProcessGroup.from_environment("cpu:0")

@@ -1,4 +1,4 @@
-"""A run that is cut off and resumed computes what one run through computes, and no kill leaves it unable to resume."""
+"""Interrupted runs: resuming gives the results of an uninterrupted run, and after any kill a run can be resumed."""
 
 import json
 import os
@@ -11,63 +11,54 @@ from pathlib import Path
 
 import pytest
 import torch
-
-HERE = Path(__file__).resolve().parent
-sys.path.append(str(HERE))
-
 from training_toys import ToySource, losses_by_step, tiny_config, write_recognizer
 
 import styleswap_core
 from styleswap_core.checkpoints.native import load_generator
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.training.run_folder import RunFolder
-from styleswap_core.training.training_state import checkpoint_paths, newest_checkpoint, read_checkpoint
 from styleswap_core.training.training_loop import RunContext, train
+from styleswap_core.training.training_state import checkpoint_paths, newest_checkpoint, read_checkpoint
 
 CPU = torch.device("cpu")
 KILLS = 10
+WORKER = Path(__file__).resolve().with_name("resume_worker.py")
 
 
-class CutOff(Exception):
-    """Stands for whatever ends a process between two steps."""
+class Interruption(Exception):
+    """Ends a run between two steps."""
 
 
-class CutSource(ToySource):
-    """Ends the process, as it were, when it is asked for a step."""
+class InterruptedSource(ToySource):
+    """Source that interrupts the run at a step."""
 
-    def __init__(self, cut_step: int):
+    def __init__(self, interrupted_step: int):
         super().__init__()
-        self.cut_step = cut_step
+        self.interrupted_step = interrupted_step
 
     def batch(self, step: int, source_crop: bool = False):
-        if step == self.cut_step:
-            raise CutOff
+        if step == self.interrupted_step:
+            raise Interruption
         return super().batch(step, source_crop)
-
-
-@pytest.fixture(scope="module")
-def recognizer(tmp_path_factory) -> TorchRecognizer:
-    return TorchRecognizer(write_recognizer(tmp_path_factory.mktemp("recognizer") / "toy.onnx"))
 
 
 def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, recognizer):
     config = tiny_config(steps=10, checkpoint_every=4)
-    whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
-    finished = train(config, whole, RunContext(ToySource(), CPU, recognizer))
-    # Cut off after step 6: steps 5 and 6 are lost and done again.
-    with pytest.raises(CutOff):
-        train(config, cut, RunContext(CutSource(6), CPU, recognizer))
+    uninterrupted, interrupted = RunFolder(tmp_path / "uninterrupted"), RunFolder(tmp_path / "interrupted")
+    finished = train(config, uninterrupted, RunContext(ToySource(), CPU, recognizer))
+    # Interrupted after step 6: steps 5 and 6 are lost and repeated.
+    with pytest.raises(Interruption):
+        train(config, interrupted, RunContext(InterruptedSource(6), CPU, recognizer))
     torch.manual_seed(999)
-    resumed = train(config, cut, RunContext(ToySource(), CPU, recognizer))
-    assert losses_by_step(cut) == losses_by_step(whole)
-    assert sorted(losses_by_step(cut)) == list(range(1, 11))
+    resumed = train(config, interrupted, RunContext(ToySource(), CPU, recognizer))
+    assert losses_by_step(interrupted) == losses_by_step(uninterrupted)
+    assert sorted(losses_by_step(interrupted)) == list(range(1, 11))
     for name in ("generator", "generator_ema", "discriminator"):
         expected, got = getattr(finished, name).state_dict(), getattr(resumed, name).state_dict()
         assert all(torch.equal(expected[key], got[key]) for key in expected), name
 
 
-def test_checkpoints_kept_and_their_content(tmp_path, recognizer):
+def test_kept_checkpoints_and_their_content(tmp_path, recognizer):
     folder = RunFolder(tmp_path / "run")
     config = tiny_config(steps=7, checkpoint_every=2)
     train(config, folder, RunContext(ToySource(), CPU, recognizer, metadata={"domain": "synthetic"}))
@@ -79,12 +70,12 @@ def test_checkpoints_kept_and_their_content(tmp_path, recognizer):
     assert torch.equal(generator.mapping.input.weight, content["generator_ema"]["mapping.input.weight"])
 
 
-def test_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, recognizer, capsys):
+def test_a_damaged_checkpoint_is_replaced_by_the_previous_one(tmp_path, recognizer, capsys):
     folder = RunFolder(tmp_path / "run")
     config = tiny_config(steps=4, checkpoint_every=2)
     context = RunContext(ToySource(), CPU, recognizer)
     train(config, folder, context)
-    newest, _before = checkpoint_paths(folder.checkpoints)
+    newest, _previous = checkpoint_paths(folder.checkpoints)
     expected = losses_by_step(folder)
     newest.write_bytes(newest.read_bytes()[:2000])
     assert train(config, folder, context).step == 4
@@ -105,30 +96,30 @@ def test_checkpoint_of_another_architecture_is_refused(tmp_path, recognizer):
 
 
 def test_sigkill_at_ten_random_moments(tmp_path):
-    """Every start goes on from the last checkpoint that was seen, and the end is the same as without any kill."""
+    """Every start continues from the last complete checkpoint, and the result is that of an uninterrupted run."""
     recognizer = write_recognizer(tmp_path / "toy.onnx")
     folder = RunFolder(tmp_path / "run")
-    dice = random.Random(20261122)
+    rng = random.Random(20261122)
     seen = 0
     for _ in range(KILLS):
         worker = _start(folder, recognizer)
         _wait_for_progress(folder, seen, worker)
-        # From here on, steps, checkpoints and exports follow each other within this time.
-        time.sleep(dice.uniform(0.0, 0.6))
+        # Within this time there are steps, checkpoints and exports.
+        time.sleep(rng.uniform(0.0, 0.6))
         worker.send_signal(signal.SIGKILL)
-        assert worker.wait() == -signal.SIGKILL, "the run ended by itself; give it more steps"
+        assert worker.wait() == -signal.SIGKILL, "the run ended before it was killed; increase its steps"
         seen = _assert_intact(folder, seen)
     assert seen >= KILLS * 4
-    last, straight = seen + 4, RunFolder(tmp_path / "straight")
-    finishers = [_start(folder, recognizer, last), _start(straight, recognizer, last)]
+    last, uninterrupted = seen + 4, RunFolder(tmp_path / "uninterrupted")
+    finishers = [_start(folder, recognizer, last), _start(uninterrupted, recognizer, last)]
     assert [worker.wait() for worker in finishers] == [0, 0]
-    assert not [path for path in folder.root.rglob(".*") if path.is_file()], "unfinished files were left behind"
+    assert not [path for path in folder.root.rglob(".*") if path.is_file()], "partial files were left behind"
     assert sorted(losses_by_step(folder)) == list(range(2, last + 1, 2))
-    assert losses_by_step(folder) == losses_by_step(straight)
+    assert losses_by_step(folder) == losses_by_step(uninterrupted)
 
 
 def _start(folder: RunFolder, recognizer: Path, steps: int | None = None) -> subprocess.Popen:
-    command = [sys.executable, str(HERE / "resume_worker.py"), str(folder.root), str(recognizer)]
+    command = [sys.executable, str(WORKER), str(folder.root), str(recognizer)]
     root = str(Path(styleswap_core.__file__).resolve().parents[1])
     environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command + ([str(steps)] if steps else []), env=environment, stderr=subprocess.DEVNULL)
@@ -137,7 +128,7 @@ def _start(folder: RunFolder, recognizer: Path, steps: int | None = None) -> sub
 def _wait_for_progress(folder: RunFolder, seen: int, worker: subprocess.Popen) -> None:
     deadline = time.monotonic() + 60
     while not checkpoint_paths(folder.checkpoints) or _newest_step(folder) <= seen:
-        assert worker.poll() is None and time.monotonic() < deadline, "the worker does not advance"
+        assert worker.poll() is None and time.monotonic() < deadline, "the worker makes no progress"
         time.sleep(0.005)
 
 
@@ -146,7 +137,7 @@ def _newest_step(folder: RunFolder) -> int:
 
 
 def _assert_intact(folder: RunFolder, seen: int) -> int:
-    # Every file under its final name is whole, and the newest checkpoint is no older than what was there before.
+    # Every file with its final name is complete, and the newest checkpoint is newer than the previous start's.
     for path in checkpoint_paths(folder.checkpoints):
         assert read_checkpoint(path)["step"] > 0
     if folder.generator.exists():

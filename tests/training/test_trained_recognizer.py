@@ -1,4 +1,4 @@
-"""A freshly trained model takes identities of its recognizer from every origin, ReActor's face models among them."""
+"""A newly trained model accepts identities of its recognizer from any source, including ReActor's face models."""
 
 import dataclasses
 import json
@@ -40,7 +40,7 @@ class OneFace:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Model file of a run that was trained against a recognizer called w600k_r50, and that recognizer's id."""
+    """Model trained with a recognizer called w600k_r50, and the id of that recognizer."""
     folder = tmp_path_factory.mktemp("trained")
     recognizer = write_recognizer(folder / "w600k_r50.onnx")
     columns = build_columns(
@@ -71,7 +71,7 @@ def test_a_reactor_face_model_fits_a_freshly_trained_model(trained, face_model):
     model = load_model(path, "cpu")
     assert model.recognizer == recognizer and face_model.recognizer == RecognizerId("w600k_r50")
     assert len(Swapper(model, OneFace(recognizer)).swap(PICTURE, face_model).faces) == 1
-    # Without a hash on either side of the comparison the name still decides.
+    # The name decides where one side has no hash.
     assert len(Swapper(model, OneFace(RecognizerId("another", "0" * 64))).swap(PICTURE, face_model).faces) == 1
     stranger = dataclasses.replace(face_model, recognizer=RecognizerId("glintr100"))
     with pytest.raises(StyleSwapError, match="trained with the recognizer w600k_r50 .*made with glintr100"):
@@ -79,7 +79,7 @@ def test_a_reactor_face_model_fits_a_freshly_trained_model(trained, face_model):
 
 
 def _as_older_version_wrote_it(source, path, with_name):
-    """The model with the hash in place of the name, and the name in the metadata or nowhere."""
+    """Write the model with the hash in place of the name, and the name in the metadata or nowhere."""
     generator, metadata = load_generator(source)
     sha256 = generator.config.recognizer_sha256
     older = generator.config.to_dict() | {"recognizer": sha256}

@@ -1,17 +1,25 @@
-"""Training configurations: whatever is wrong with one is reported in one line, before anything runs."""
+"""Training configurations: every mistake is reported in one line, before anything runs."""
 
 import dataclasses
 import math
+import sys
 
 import pytest
 import torch
-from training_toys import ToySource, losses_by_step, tiny_config, write_recognizer
+from training_toys import ToySource, losses_by_step, tiny_config
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.losses import LossWeights
+from styleswap_core.training.config_values import read_values
 from styleswap_core.training.run_folder import RunFolder
-from styleswap_core.training.training_config import TrainingConfig, config_from_dict, config_to_dict, override
+from styleswap_core.training.training_config import (
+    RENAMED_SETTINGS,
+    TrainingConfig,
+    config_from_dict,
+    config_to_dict,
+    override,
+    save_config,
+)
 from styleswap_core.training.training_loop import RunContext, train
 
 DEFAULT = TrainingConfig()
@@ -22,11 +30,6 @@ TEXTS = [entry.name for entry in dataclasses.fields(TrainingConfig) if isinstanc
 WEIGHTS = [entry.name for entry in dataclasses.fields(LossWeights)]
 ONLY_LAZY = LossWeights(**(dict.fromkeys(WEIGHTS, 0.0) | {"identity": 1.0}))
 ONLY_ADVERSARIAL = LossWeights(**(dict.fromkeys(WEIGHTS, 0.0) | {"adversarial": 1.0}))
-
-
-@pytest.fixture(scope="module")
-def recognizer(tmp_path_factory):
-    return TorchRecognizer(write_recognizer(tmp_path_factory.mktemp("recognizer") / "toy.onnx"))
 
 
 def refuse(values):
@@ -61,8 +64,31 @@ def test_unknown_settings_and_malformed_tables(values):
     refuse(values)
 
 
-def test_settings_of_earlier_versions_are_ignored():
+def test_removed_settings_are_ignored():
     assert config_from_dict({"recoloured": True, "steps": 7}) == TrainingConfig(steps=7)
+
+
+@pytest.mark.parametrize(
+    ("former", "name", "value"),
+    [
+        ("accumulate", "gradient_accumulation", 4),
+        ("hidden_share", "occluded_share", 0.25),
+        ("agreeing_share", "consistency_share", 0.25),
+        ("agreeing_start", "consistency_start", 50),
+    ],
+)
+def test_renamed_settings_load_under_their_former_names(former, name, value):
+    config = TrainingConfig(**{name: value})
+    assert config != DEFAULT
+    assert config_from_dict({former: value}) == config
+    assert config_from_dict(override({name: 0}, [f"{former}={value}"])) == config
+    assert config_from_dict(override({former: 0}, [f"{name}={value}"])) == config
+    assert refuse({former: value, name: value}).endswith(f"and both are set; remove {former}")
+
+
+def test_every_renamed_setting_names_a_setting():
+    names = {entry.name for entry in dataclasses.fields(TrainingConfig)}
+    assert set(RENAMED_SETTINGS.values()) <= names and not names & set(RENAMED_SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -79,21 +105,50 @@ def test_settings_of_earlier_versions_are_ignored():
         ('data="quoted"', "data", "quoted"),
     ],
 )
-def test_assignments_are_read_as_people_write_them(assignment, name, value):
+def test_assignments_accept_the_usual_notations(assignment, name, value):
     assert getattr(config_from_dict(override({}, [assignment])), name) == value
 
 
 @pytest.mark.parametrize(
     "assignment", ["learning_rate=nan", "learning_rate=fast", "steps=1.5", "seed=-1", "steps=" + "[" * 9000]
 )
-def test_assignments_that_do_not_fit(assignment):
+def test_invalid_assignments(assignment):
     refuse(override({}, [assignment]))
 
 
-def test_a_configuration_survives_the_way_through_plain_values():
+def test_configuration_round_trip_through_plain_values():
     config = tiny_config(precision="auto")
     assert config_from_dict(config_to_dict(config)) == config
     assert DEFAULT.precision == "auto"
+
+
+def test_configuration_files_and_refusals(tmp_path):
+    config = tiny_config(model_overrides={"attribute_masking": "mean"}, generator_betas=(0.5, 0.9))
+    save_config(config, tmp_path / "config.json")
+    assert config_from_dict(read_values(tmp_path / "config.json")) == config
+    changed = config_from_dict(override(config_to_dict(config), ["weights.identity=5", "steps=3", "data=a folder"]))
+    assert (changed.weights.identity, changed.steps, changed.data) == (5.0, 3, "a folder")
+    for values, message in (
+        ({"step": 1}, "unknown setting step"),
+        ({"steps": "many"}, "steps: expected int"),
+        ({"weights": {"idenity": 1}}, "unknown setting idenity"),
+        ({"batch": 0}, "at least 1"),
+        ({"steps": True}, "expected int"),
+        ({"generator_betas": [0.9]}, "expected 2 numbers"),
+    ):
+        with pytest.raises(StyleSwapError, match=message):
+            config_from_dict(values)
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(StyleSwapError, match="not valid JSON"):
+        read_values(tmp_path / "broken.json")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="needs tomllib of Python 3.11")
+def test_configuration_from_toml(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text('model = "tiny"\nsteps = 12\n[weights]\nidentity = 3\n')
+    config = config_from_dict(read_values(path))
+    assert (config.model, config.steps, config.weights.identity) == ("tiny", 12, 3.0)
 
 
 def run(tmp_path, recognizer, **settings):
@@ -123,7 +178,7 @@ def test_the_adversarial_term_alone_trains_from_its_start(tmp_path, recognizer):
         },
     ],
 )
-def test_a_run_without_any_term_is_refused_before_it_starts(tmp_path, recognizer, settings):
+def test_a_run_without_any_loss_term_is_refused_before_it_starts(tmp_path, recognizer, settings):
     with pytest.raises(StyleSwapError, match="expected a term of the generator's loss"):
         run(tmp_path, recognizer, **settings)
     assert not (tmp_path / "run").exists()

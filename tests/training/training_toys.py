@@ -1,4 +1,4 @@
-"""Stand-ins at the training's edges: a source of toy pictures and a recognizer small enough to train against."""
+"""Toy inputs of the training tests: a source of synthetic pictures, a small recognizer, and a small configuration."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from styleswap_core.training.training_config import TrainingConfig
 
 
 class ToySource:
-    """Blobs as faces: the blob's color is the identity, the background the attributes. Pure function of the step."""
+    """Source of disks as faces: the disk's color is the identity, the background the attributes."""
 
     def __init__(self, size: int = 32, batch: int = 4, exact_swap: bool = True, poison_step: int = -1):
         self.size, self.batch_size, self.exact_swap, self.poison_step = size, batch, exact_swap, poison_step
@@ -50,7 +50,7 @@ class ToySource:
 
 
 def write_recognizer(path: Path) -> Path:
-    """An ONNX recognizer with random weights: three strided convolutions and a linear layer, 112 px to 512."""
+    """Write an ONNX recognizer with random weights: three strided convolutions and a linear layer, 112 px to 512."""
     random = np.random.default_rng(0)
     nodes, weights, name = [], [], "input"
     for level, (inputs, outputs, stride) in enumerate(((3, 4, 4), (4, 8, 4), (8, 8, 4))):
@@ -84,7 +84,7 @@ def write_recognizer(path: Path) -> Path:
 
 
 def tiny_config(**changes) -> TrainingConfig:
-    """All terms on, with a discriminator from step 2, in float32."""
+    """Configuration with all loss terms and a discriminator from step 2, in float32."""
     values = {
         "model": "tiny",
         "steps": 8,
@@ -106,7 +106,7 @@ def tiny_config(**changes) -> TrainingConfig:
 
 
 def losses_by_step(folder: RunFolder) -> dict[int, dict[str, float]]:
-    """What metrics.jsonl says, without the clock's figures."""
+    """Losses in metrics.jsonl, without the speed."""
     lines = [json.loads(line) for line in folder.metrics.read_text(encoding="utf-8").splitlines()]
     return {
         line["step"]: {name: value for name, value in line.items() if name != "images_per_second"}
