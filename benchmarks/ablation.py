@@ -78,7 +78,7 @@ _UNPAIRED: dict[str, dict] = {
         "consistency_share": 0.0,
         "back_translated_share": 0.5,
     },
-    "covered faces and back-translation, no agreement": {**_PHOTOGRAPHS, "consistency_share": 0.0},
+    "occlusion and back-translation, no consistency": {**_PHOTOGRAPHS, "consistency_share": 0.0},
     "default for photographs": _PHOTOGRAPHS,
     "the default, with a quarter of each batch from the face world": {**_PHOTOGRAPHS, "world_share": 0.25},
 }
