@@ -77,6 +77,7 @@ def open_page(
         "Comfy.Locale": locale,
         "Comfy.Minimap.Visible": False,
         "Comfy.Graph.CanvasInfo": False,
+        "Comfy.NodeBadge.NodeSourceBadgeMode": "None",
     }
     for key, value in settings.items():
         server.post(f"/settings/{key}", value)
