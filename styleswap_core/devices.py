@@ -36,40 +36,44 @@ class Precision(NamedTuple):
 
 
 def choose_device(name: str | None = None) -> torch.device:
-    """Device of this name; without a name, CUDA if there is one, otherwise the CPU.
+    """Device of this name; without a name, CUDA if available, otherwise the CPU.
 
     Raises:
-        StyleSwapError: torch does not know the name, or this machine has no such device.
+        StyleSwapError: An unknown name, or a device that this machine does not have.
     """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    # torch raises AssertionError for a build without CUDA and RuntimeError for the rest.
+    # AssertionError from builds without CUDA, otherwise RuntimeError.
     except (RuntimeError, AssertionError) as error:
-        raise StyleSwapError(f"expected a device of this machine such as cpu or cuda, got {name!r}; use cpu") from error
+        raise StyleSwapError(
+            f"expected a device of this machine, such as cpu or cuda, got {name!r}; use cpu"
+        ) from error
     return device
 
 
 def choose_precision(device: torch.device, task: Task, requested: str = "auto") -> Precision:
     """Precision of the networks on a device: the one rule for training, inversion and inference.
 
-    "auto" takes bfloat16 where the hardware has instructions for it, since it is emulated elsewhere and slower than
-    float32. Its range is that of float32, so that nothing overflows and no loss scaling is needed. float16 serves
-    inference on older NVIDIA GPUs only.
+    "auto" selects bfloat16 only on hardware with instructions for it; elsewhere it is emulated and slower than float32.
+    It has the range of float32, and therefore needs no loss scaling. float16 is selected only for inference on NVIDIA
+    GPUs without bfloat16.
 
     Args:
-        device: Where the networks run.
-        task: What they do there.
-        requested: "auto", or a key of PRECISION_NAMES, which is taken as it is.
+        device: Device of the networks.
+        task: What they are used for.
+        requested: "auto", or a key of PRECISION_NAMES, which is used unchanged.
 
     Raises:
         StyleSwapError: An unknown name.
     """
     if requested != "auto":
         if requested not in PRECISION_NAMES:
-            raise StyleSwapError(f"expected a precision out of auto, {', '.join(PRECISION_NAMES)}, got {requested!r}")
+            raise StyleSwapError(
+                f"expected one of the precisions auto, {', '.join(PRECISION_NAMES)}, got {requested!r}"
+            )
         return Precision(PRECISION_NAMES[requested], "as requested")
     if device.type == "cuda":
         return _cuda_precision(device, task)
@@ -79,7 +83,7 @@ def choose_precision(device: torch.device, task: Task, requested: str = "auto") 
         return Precision(torch.bfloat16, "this CPU has bfloat16 instructions")
     if device.type == "cpu":
         return Precision(torch.float32, "this CPU has no bfloat16 instructions")
-    return Precision(torch.float32, f"whether bfloat16 pays on {device.type} depends on chip and system")
+    return Precision(torch.float32, f"the speed of bfloat16 on {device.type} depends on chip and system")
 
 
 def _cuda_precision(device: torch.device, task: Task) -> Precision:
@@ -97,8 +101,8 @@ def _cpu_has_bfloat16() -> bool:
     """Whether this CPU has bfloat16 instructions and this build of PyTorch uses them, through oneDNN."""
     if not torch.backends.mkldnn.is_available() or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return False
-    # torch has no public function for this; where it has none of these, float32 is the safe answer. oneDNN counts
-    # AVX-512 without its bfloat16 extension as support, hence both questions. On ARM, oneDNN's answer is exact.
+    # torch has no public function for this; float32 is the safe choice where the private ones are missing. oneDNN
+    # counts AVX-512 without its bfloat16 extension as support, hence both checks. On ARM, its answer is exact.
     if platform.machine().lower() in ("aarch64", "arm64"):
         return True
     probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
@@ -109,8 +113,8 @@ def _cpu_has_bfloat16() -> bool:
 def one_thread() -> Iterator[None]:
     """Context in which torch's CPU operations run in one thread.
 
-    For many small operations in sequence, such as rendering: synchronizing threads after each of them costs more than
-    they gain, and many times more on a machine that is busy with something else.
+    For sequences of small operations, such as rendering: synchronizing threads after each of them costs more than they
+    gain, especially on a busy machine.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

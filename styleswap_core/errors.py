@@ -1,5 +1,5 @@
-"""The one exception that a user's own input can cause. A leaf module: everything may import it."""
+"""The exception for problems that a user can fix."""
 
 
 class StyleSwapError(ValueError):
-    """A problem the user can mend; the message is one line: what was expected, what came, what to do."""
+    """A problem that the user can fix; the message is one line: what was expected, what was found, what to do."""

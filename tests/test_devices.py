@@ -1,4 +1,4 @@
-"""Choosing a device by name, and the number of threads."""
+"""Selection of device, precision and number of threads."""
 
 import platform
 
@@ -15,12 +15,12 @@ def test_named_and_default_device():
 
 
 @pytest.mark.parametrize("name", ["abacus", "", "cpu:x", "cuda:99"])
-def test_a_device_that_is_not_there(name):
+def test_missing_devices_are_refused(name):
     with pytest.raises(StyleSwapError, match="expected a device of this machine"):
         choose_device(name)
 
 
-def test_threads_are_given_back_whatever_happens():
+def test_the_number_of_threads_is_restored_after_an_error():
     before = torch.get_num_threads()
     with pytest.raises(KeyError), one_thread():
         assert torch.get_num_threads() == 1
@@ -40,7 +40,7 @@ CPU = torch.device("cpu")
         (False, False, "aarch64", torch.bfloat16),
     ],
 )
-def test_a_cpu_runs_bfloat16_where_it_has_instructions(monkeypatch, avx512_bf16, amx, machine, dtype):
+def test_bfloat16_on_cpus_with_instructions(monkeypatch, avx512_bf16, amx, machine, dtype):
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
@@ -49,7 +49,7 @@ def test_a_cpu_runs_bfloat16_where_it_has_instructions(monkeypatch, avx512_bf16,
         precision = choose_precision(CPU, task)
         assert precision.dtype == dtype and "bfloat16 instructions" in precision.reason
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
-    assert choose_precision(CPU, "inference").dtype == torch.float32, "oneDNN must know them too"
+    assert choose_precision(CPU, "inference").dtype == torch.float32, "oneDNN must support them as well"
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_a_cpu_runs_bfloat16_where_it_has_instructions(monkeypatch, avx512_bf16,
         ((9, 0), torch.bfloat16, torch.bfloat16),
     ],
 )
-def test_a_gpu_runs_bfloat16_from_ampere_on(monkeypatch, capability, training, inference):
-    # Emulation counts as support here, and must not decide.
+def test_bfloat16_on_gpus_since_ampere(monkeypatch, capability, training, inference):
+    # True for emulation as well, and therefore not decisive.
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *args, **options: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     cuda = torch.device("cuda")
@@ -75,5 +75,5 @@ def test_other_devices_and_requests():
     assert choose_precision(torch.device("xpu"), "training").dtype == torch.bfloat16
     assert choose_precision(CPU, "training", "bf16") == (torch.bfloat16, "as requested")
     assert choose_precision(CPU, "training", "fp32").name == "float32"
-    with pytest.raises(StyleSwapError, match="expected a precision out of auto"):
+    with pytest.raises(StyleSwapError, match="expected one of the precisions auto"):
         choose_precision(CPU, "training", "fp8")

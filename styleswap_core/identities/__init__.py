@@ -1,1 +1,1 @@
-"""Identities: what they are, how they are extracted from pictures, and the files they are stored in."""
+"""Identities: their extraction from pictures, averaging and mixing, and file formats."""

@@ -31,7 +31,7 @@ def average_faces(
         drop_outliers: Leave out faces that differ from the rest.
 
     Returns:
-        The identity; for each face its cosine similarity to the mean of the others; and whether it is an outlier.
+        The identity; the cosine similarity of each face to the mean of the others; and which faces are outliers.
     """
     similarities, outliers = find_outliers(embeddings)
     keep = [i for i, outlier in enumerate(outliers) if not (outlier and drop_outliers)]
@@ -60,10 +60,10 @@ def average_embeddings(
 
 
 def find_outliers(embeddings: Sequence[np.ndarray | torch.Tensor]) -> tuple[list[float], list[bool]]:
-    """Cosine similarity of each embedding to the mean of the others, and whether it is far below their median.
+    """Cosine similarity of each embedding to the mean of the others, and whether it is far below the median of these.
 
     The threshold is relative because typical similarities between pictures of one person differ between recognizers.
-    With fewer than three embeddings there is no majority, and none is an outlier.
+    Among fewer than three embeddings none is an outlier, since there is no majority.
     """
     stacked = _normalized_stack(embeddings)
     if len(stacked) == 1:

@@ -18,7 +18,7 @@ from .averaging import average_faces
 from .identity import Identity
 
 CROP_SIZE = 224
-"""Edge length in pixels of the crops that are shown to the user: twice the recognizer's."""
+"""Side in pixels of the crops that are shown to the user, twice that of the recognizer's."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class SourceReport:
 
     Attributes:
         path: The file.
-        similarity: Cosine similarity of its embedding to the mean of the others; 1 if it is the only one.
+        similarity: Cosine similarity of its embedding to the mean of the others; 1 for a single picture.
         outlier: Whether it differs so much that it may show another person.
-        faces_found: Number of faces in the picture, one of which was chosen.
+        faces_found: Number of faces in the picture.
     """
 
     path: str
@@ -40,13 +40,13 @@ class SourceReport:
 
 @dataclass(frozen=True, eq=False)
 class SourceFace:
-    """A face that can become an identity, alone or averaged with others.
+    """A face from which an identity can be made, alone or averaged with others.
 
     Attributes:
-        picture: Number of its picture.
+        picture: Index of its picture.
         face: The detection, with its embedding.
         sha256: SHA-256 of the picture's pixels.
-        crop: (3, CROP_SIZE, CROP_SIZE), -1..1: what the recognizer sees.
+        crop: (3, CROP_SIZE, CROP_SIZE), -1..1, the recognizer's crop at a larger size.
     """
 
     picture: int
@@ -91,7 +91,8 @@ def extract_identity(
         counts.append(len(faces))
     identity, similarities, outliers = average_faces(embeddings, hashes, analyzer.recognizer, drop_outliers)
     rows = zip(paths, similarities, outliers, counts, strict=True)
-    return identity, [SourceReport(str(path), *row) for path, *row in rows]
+    reports = [SourceReport(str(path), similarity, outlier, count) for path, similarity, outlier, count in rows]
+    return identity, reports
 
 
 def find_source_faces(
@@ -100,7 +101,7 @@ def find_source_faces(
     choice: FaceChoice,
     on_picture: Callable[[int], None] = lambda picture: None,
 ) -> tuple[list[SourceFace], list[str]]:
-    """The chosen faces of all pictures in order, and one sentence per face that is missing.
+    """The chosen faces of all pictures in order, and one sentence per missing face.
 
     Args:
         pictures: (H, W, 3) uint8 RGB each.
@@ -109,7 +110,7 @@ def find_source_faces(
         on_picture: Called with each picture's number before it is analyzed; an exception ends the search.
 
     Raises:
-        StyleSwapError: No picture shows a face that was asked for, or there is no recognizer.
+        StyleSwapError: No picture shows a requested face, or there is no recognizer.
     """
     faces: list[SourceFace] = []
     problems: list[str] = []
@@ -119,11 +120,11 @@ def find_source_faces(
         problems += [f"image {number}: {problem}" for problem in missing]
         digest = hashlib.sha256(f"{picture.shape}".encode() + picture.tobytes()).hexdigest()
         for _, face in picked:
-            face.require_embedding()  # reported here, not when the identity is made
+            face.require_embedding()
             crop = recognizer_crop(from_uint8(picture), torch.from_numpy(face.points)[None], CROP_SIZE)[0]
             faces.append(SourceFace(number, face, digest, crop))
     if not faces:
-        reason = problems[0] if problems else "there is no picture"
+        reason = problems[0] if problems else "there are no pictures"
         raise StyleSwapError(
             f"expected a face in at least one picture, but {reason}; use a picture with a visible face, or lower the"
             " detection threshold"

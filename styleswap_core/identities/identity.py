@@ -1,4 +1,4 @@
-"""A source identity: an embedding, optionally `w_plus` of one generator, and where both come from."""
+"""Source identities: an embedding, optionally `w_plus` for one generator, and the origin of both."""
 
 import hashlib
 import math
@@ -22,7 +22,7 @@ class Identity:
     Attributes:
         id_embedding: (512,) float32 on the CPU, L2-normalized.
         recognizer: The recognizer that made the embedding.
-        sources: SHA-256 of the picture files it was made from.
+        sources: SHA-256 of the pictures it was made from.
         w_plus: (num_ws, w_dim) float32, from inversion, or None.
         generator_sha256: SHA-256 of the generator that `w_plus` belongs to; empty without `w_plus`.
 
@@ -43,7 +43,7 @@ class Identity:
         norm = float(embedding.norm())
         if not math.isfinite(norm) or norm < 1e-6:
             raise StyleSwapError("expected an embedding of finite numbers that is not zero; extract the identity again")
-        # Normalizing twice would change the last bit, and a saved identity must load as it was.
+        # Normalizing again would change the last bit; a saved identity must load unchanged.
         embedding = embedding.clone() if abs(norm - 1.0) < 1e-5 else embedding / norm
         object.__setattr__(self, "id_embedding", embedding)
         object.__setattr__(self, "sources", tuple(self.sources))

@@ -1,4 +1,4 @@
-"""The file format of identities: a safetensors file with `id_embedding`, `w_plus` if there is one, and metadata."""
+"""File format of identities: a safetensors file with `id_embedding`, optionally `w_plus`, and metadata."""
 
 import json
 from collections.abc import Mapping
@@ -71,7 +71,9 @@ def _check_format(path: str | Path, metadata: Mapping[str, str]) -> None:
         raise StyleSwapError(f"{path} is not an identity file (format {metadata.get('format')!r}); extract one")
     version = metadata.get("format_version", "")
     if not version.isdecimal() or int(version) > FORMAT_VERSION:
-        raise StyleSwapError(f"{path} has identity format {version!r}, this program reads {FORMAT_VERSION}; update it")
+        raise StyleSwapError(
+            f"expected identity format {FORMAT_VERSION} or older, {path} has format {version!r}; update this program"
+        )
 
 
 def _sources(path: str | Path, metadata: Mapping[str, str]) -> tuple[str, ...]:

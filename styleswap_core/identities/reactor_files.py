@@ -1,9 +1,10 @@
-"""Face models of ReActor: identities as that other ComfyUI pack saves them.
+"""Face models of ReActor, another node pack for ComfyUI.
 
-A `.safetensors` file without metadata that holds the nine fields of an insightface `Face`. Its `embedding` comes from
-w600k_r50 and is not normalized. The fields were read in files and in the program that writes them.
+A face model is a `.safetensors` file without metadata with the nine fields of an insightface `Face`. Its `embedding`
+comes from w600k_r50 and is not normalized. Source: files of ReActor, and the code that writes them.
 """
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from .identity import EMBEDDING_SIZE, Identity
 from .identity_format import load_identity
 
 RECOGNIZER = RecognizerId("w600k_r50")
-"""The recognizer that made every face model."""
+"""Recognizer of all face models."""
 
 FIELDS = {
     "bbox": (4,),
@@ -33,34 +34,33 @@ FIELDS = {
     "gender": (),
     "age": (),
 }
-"""Name -> shape; all of them must be there for the other program to load the file."""
+"""Shapes of the fields by name; ReActor requires all of them."""
 
 _INTEGERS = ("gender", "age")
-_PICTURE = 512  # the side that the places of a written file refer to
+# Side in pixels of the picture to which the coordinates in a written file refer.
+_PICTURE_SIZE = 512
 
 
 def load_any_identity(path: str | Path) -> Identity:
-    """An identity of this project, or a face model, whichever the file holds.
+    """Identity from a file of this project or a face model.
 
     Raises:
-        StyleSwapError: neither of the two, or a damaged file.
+        StyleSwapError: Neither of the two, or a damaged file.
     """
     path = Path(path)
-    try:
-        with safe_open(str(path), "pt") as stream:
-            foreign = not (stream.metadata() or {}).get("format") and "embedding" in stream.keys()  # noqa: SIM118
-            embedding = stream.get_tensor("embedding") if foreign else None
-    except (SafetensorError, OSError):
-        foreign, embedding = False, None
-    # load_identity says what is wrong with a file that is missing or no safetensors file.
-    return _identity(embedding, path.name) if foreign else load_identity(path)
+    embedding: torch.Tensor | None = None
+    # Missing and damaged files are reported by load_identity.
+    with contextlib.suppress(SafetensorError, OSError), safe_open(str(path), "pt") as stream:
+        if not (stream.metadata() or {}).get("format") and "embedding" in stream.keys():  # noqa: SIM118 - not iterable
+            embedding = stream.get_tensor("embedding")
+    return load_identity(path) if embedding is None else _identity(embedding, path.name)
 
 
 def identity_of_face(face: object) -> Identity:
-    """The identity in a face model that another node hands over: an insightface `Face`, or a mapping like it.
+    """Identity from a face model in memory: an insightface `Face` or a similar mapping.
 
     Raises:
-        StyleSwapError: it has no embedding (512,).
+        StyleSwapError: It has no embedding (512,).
     """
     embedding = face.get("embedding") if isinstance(face, Mapping) else None
     if embedding is None:
@@ -71,25 +71,25 @@ def identity_of_face(face: object) -> Identity:
 
 
 def save_face_model(path: str | Path, identity: Identity) -> None:
-    """Write an identity so that ReActor can load it.
+    """Write an identity as a face model.
 
-    An identity knows the embedding alone. The face's place is that of a centerd face in a picture of 512 px, and what
-    nobody can know from an embedding (landmarks, pose, gender, age) is 0.
+    The box and the five points are those of a centered face in a picture of 512 px. Landmarks, pose, gender and age,
+    which an embedding does not tell, are 0.
 
     Raises:
-        StyleSwapError: an identity of another recognizer, another suffix, or a folder that cannot be written.
+        StyleSwapError: An identity of another recognizer, another suffix, or a folder that cannot be written to.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
         raise StyleSwapError(f"expected a file name ending in .safetensors, got {str(path)!r}; rename it")
     if not identity.recognizer.matches(RECOGNIZER):
         raise StyleSwapError(
-            f"a ReActor face model needs an embedding of {RECOGNIZER.name} (in insightface's buffalo_l), this identity was"
-            f" made with {identity.recognizer}; extract it with that pack, or save it as a StyleSwap identity"
+            f"a ReActor face model needs an embedding of {RECOGNIZER.name}, from insightface's buffalo_l, and this"
+            f" identity was made with {identity.recognizer}; extract it with buffalo_l, or save a StyleSwap identity"
         )
-    points = template_points("ffhq", _PICTURE)
+    points = template_points("ffhq", _PICTURE_SIZE)
     known = {
-        "bbox": torch.tensor([0.2, 0.2, 0.8, 0.95]) * _PICTURE,
+        "bbox": torch.tensor([0.2, 0.2, 0.8, 0.95]) * _PICTURE_SIZE,
         "kps": points,
         "det_score": torch.tensor(1.0),
         "embedding": identity.id_embedding,
@@ -107,6 +107,7 @@ def save_face_model(path: str | Path, identity: Identity) -> None:
 def _identity(embedding: torch.Tensor, name: str) -> Identity:
     if embedding.numel() != EMBEDDING_SIZE:
         raise StyleSwapError(
-            f"{name} holds an embedding of {embedding.numel()} numbers, expected {EMBEDDING_SIZE}; build it again with ReActor"
+            f"expected an embedding of {EMBEDDING_SIZE} numbers, {name} has {embedding.numel()}; build it with ReActor"
+            " again"
         )
     return Identity(embedding.reshape(-1).float(), RECOGNIZER)

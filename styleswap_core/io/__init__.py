@@ -1,1 +1,1 @@
-"""Pictures and files, in and out: images, atomic writes, contact sheets, read-ahead."""
+"""Input and output: picture files, atomic writes, contact sheets, read-ahead."""

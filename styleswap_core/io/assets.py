@@ -3,4 +3,4 @@
 from pathlib import Path
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
-"""Folder of the demo model, the demo pack and the networks that evaluation uses."""
+"""Folder of the demo model, the demo pack and the networks for evaluation."""

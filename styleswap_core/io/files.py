@@ -1,4 +1,4 @@
-"""Writing, identifying and keeping files. A leaf module: it imports nothing of the project but the error."""
+"""Atomic writes, file hashes and the cache folder."""
 
 import hashlib
 import os
@@ -13,23 +13,23 @@ from ..errors import StyleSwapError
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `path`; on a clean exit it replaces `path` in one step.
+    """Context with a temporary path in the folder of `path`, which replaces `path` on success.
 
-    The temporary file keeps the suffix, because writers choose their format by it. When the body raises,
-    the temporary file is removed and an existing `path` stays as it was. A process killed at any moment
-    leaves either the old file or the new one under `path`, never a part of one.
+    The temporary file has the same suffix, from which writers choose their format. If the body raises, it is removed
+    and an existing `path` is unchanged. A process killed at any moment leaves the old or the new file under `path`,
+    never a partial one.
 
     Raises:
-        StyleSwapError: the folder does not exist, it cannot be written to, or its disk is full.
+        StyleSwapError: The folder does not exist, cannot be written to, or its disk is full.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise StyleSwapError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
     if path.is_dir():
-        raise StyleSwapError(f"cannot write {path}: a folder of that name is there; give a file name")
+        raise StyleSwapError(f"cannot write {path}: it is a folder; choose a file name")
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}{path.suffix}")
     try:
-        # Not tempfile: its files are private, and a result should have the rights that any new file gets.
+        # Not tempfile, whose files are private: results have the permissions of any new file.
         temporary.touch(exist_ok=False)
     except OSError as error:
         raise StyleSwapError(f"cannot write into {path.parent}: {error.strerror}; choose another folder") from error
@@ -39,7 +39,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         raise StyleSwapError(
-            f"cannot write {path}: {error.strerror or error}; make room, or choose another folder"
+            f"cannot write {path}: {error.strerror or error}; make room on the disk, or choose another folder"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -49,7 +49,7 @@ def file_sha256(path: str | Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes.
 
     Raises:
-        StyleSwapError: the file does not exist or cannot be read.
+        StyleSwapError: The file does not exist or cannot be read.
     """
     digest = hashlib.sha256()
     try:
@@ -62,10 +62,11 @@ def file_sha256(path: str | Path) -> str:
 
 
 def user_cache_folder() -> Path | None:
-    r"""Where to keep what could be computed again; it need not exist yet. None: keep nothing.
+    r"""Folder for data that can be recomputed, which may not exist yet; None if nothing is to be cached.
 
-    The folder that STYLESWAP_CACHE names (empty: none), or the system's usual place: $XDG_CACHE_HOME/styleswap or
-    ~/.cache/styleswap, %LOCALAPPDATA%\\styleswap on Windows, ~/Library/Caches/styleswap on macOS.
+    The environment variable STYLESWAP_CACHE names it, or turns the cache off if empty. The default is the system's
+    cache folder: $XDG_CACHE_HOME/styleswap or ~/.cache/styleswap, %LOCALAPPDATA%\\styleswap on Windows,
+    ~/Library/Caches/styleswap on macOS.
     """
     named = os.environ.get("STYLESWAP_CACHE")
     if named is not None:
@@ -73,11 +74,11 @@ def user_cache_folder() -> Path | None:
     usual = {"win32": ("LOCALAPPDATA", "~/AppData/Local"), "darwin": ("", "~/Library/Caches")}
     variable, place = usual.get(sys.platform, ("XDG_CACHE_HOME", "~/.cache"))
     folder = Path(os.environ.get(variable) or os.path.expanduser(place))
-    # Relative where an account has no home; nothing goes into whatever folder the program was started in.
+    # Relative for accounts without a home folder; the working directory is no place for a cache.
     return folder / "styleswap" if folder.is_absolute() else None
 
 
 def _flush_to_disk(path: Path) -> None:
-    # Without this, a power loss after the rename can leave an empty file under the final name.
+    # Otherwise a power loss after the rename can leave an empty file under the final name.
     with open(path, "rb+") as stream:
         os.fsync(stream.fileno())

@@ -1,4 +1,4 @@
-"""Contact sheets: pictures in rows and columns with a line of text over and beside them, to be looked at."""
+"""Contact sheets: pictures in a labeled grid."""
 
 from collections.abc import Sequence
 
@@ -20,21 +20,17 @@ def labeled_sheet(
     cell: int = 256,
     title: str = "",
 ) -> np.ndarray:
-    """Lay pictures out in a grid.
+    """Grid of pictures, (H, W, 3) uint8.
 
     Args:
-        rows: uint8 pictures (H, W, 3) or (H, W) of any size; each is fitted into a square cell, its shape kept.
-            A row may be shorter than the others.
-        columns: a label over each column, or none at all.
-        row_labels: a label left of each row, or none at all; lines are split at newlines.
-        cell: side of a cell in pixels.
-        title: one line over the whole sheet.
-
-    Returns:
-        the sheet, (H, W, 3) uint8.
+        rows: Pictures (H, W, 3) or (H, W) uint8 of any size, scaled to fit a square cell; rows may differ in length.
+        columns: A label above each column, or none.
+        row_labels: A label to the left of each row, possibly of several lines, or none.
+        cell: Side of a cell in pixels.
+        title: A line above the sheet.
 
     Raises:
-        StyleSwapError: there is no picture, or the number of labels fits neither rows nor columns.
+        StyleSwapError: No pictures, or numbers of labels that do not match the grid.
     """
     width = max((len(row) for row in rows), default=0)
     if width == 0:
@@ -66,7 +62,7 @@ def labeled_sheet(
 
 
 def mask_picture(mask: np.ndarray) -> np.ndarray:
-    """A mask (H, W) of floats 0..1 as a gray uint8 picture (H, W)."""
+    """Gray picture (H, W) uint8 of a mask (H, W) float, 0..1."""
     return np.clip(np.rint(mask * 255.0), 0, 255).astype(np.uint8)
 
 

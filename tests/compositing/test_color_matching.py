@@ -54,7 +54,7 @@ def test_histogram_matches_quantiles():
 
 
 @pytest.mark.parametrize("method", METHODS[1:])
-def test_equal_colors_stay_and_half_strength_goes_half_way(method):
+def test_equal_colors_are_unchanged_and_strength_interpolates(method):
     picture, reference = pictures()
     assert torch.allclose(match_colors(picture, picture, mask(), method), picture, atol=5e-3)
     full = match_colors(picture, reference, mask(), method)
@@ -64,20 +64,20 @@ def test_equal_colors_stay_and_half_strength_goes_half_way(method):
 
 
 @pytest.mark.parametrize("method", METHODS[1:])
-def test_a_flat_picture_and_an_empty_mask_do_no_harm(method):
+def test_flat_pictures_and_empty_masks(method):
     flat, reference = torch.full((1, 3, 64, 64), 0.3), pictures()[1]
     matched = match_colors(flat, reference, mask(), method)
     assert torch.isfinite(matched).all()
     assert torch.equal(match_colors(flat, reference, torch.zeros(1, 1, 64, 64), method), flat)
 
 
-def test_only_the_mask_counts():
+def test_only_pixels_in_the_mask_are_measured():
     picture, reference = pictures()
     spoiled = torch.where(mask() > 0, reference, torch.ones_like(reference))
     assert torch.allclose(match_colors(picture, spoiled, mask()), match_colors(picture, reference, mask()), atol=1e-5)
 
 
-def test_none_and_errors():
+def test_no_matching_and_invalid_arguments():
     picture, reference = pictures()
     assert match_colors(picture, reference, mask(), "none") is picture
     with pytest.raises(StyleSwapError, match="color matching"):

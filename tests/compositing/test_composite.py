@@ -1,4 +1,4 @@
-"""Blending a changed picture over its target."""
+"""Blending of a changed picture over its target."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ def test_the_target_stays_beyond_the_reach_of_a_method(method, reached, unchange
     assert images.min() >= 0 and images.max() <= 1
 
 
-def test_alpha_is_the_weighted_mean():
+def test_alpha_blending_is_the_weighted_mean():
     target, changed = frames(1), frames(1, seed=1)
     mask = disc()[None] * 0.25
     images, used = blend_frames(target, changed, mask)
@@ -57,7 +57,7 @@ def test_multi_band_hides_a_step_better_than_alpha():
     assert steepest["multi-band"] < 0.2 * steepest["alpha"]
 
 
-def test_seamless_takes_its_tone_from_the_rim_and_its_detail_from_the_inside():
+def test_seamless_blending_takes_tone_from_the_outline_and_detail_from_the_inside():
     detail = 0.1 * torch.rand(1, 96, 128, 3, generator=torch.Generator().manual_seed(3))
     target, changed = torch.full((1, 96, 128, 3), 0.3), 0.6 + detail
     images, _ = blend_frames(target, changed, disc()[None], BlendOptions(method="seamless"))
@@ -78,7 +78,7 @@ def test_harmonic_fill_continues_a_slope():
     assert torch.equal(filled[known], slope[known])
 
 
-def test_each_face_is_matched_to_its_own_place():
+def test_colors_are_matched_separately_for_each_face():
     target, changed = torch.full((1, 96, 128, 3), 0.5), torch.full((1, 96, 128, 3), 0.5)
     left, right = disc(x=30, radius=16), disc(x=98, radius=16)
     noise = 0.02 * torch.randn(1, 96, 128, 3, generator=torch.Generator().manual_seed(0))
@@ -90,7 +90,7 @@ def test_each_face_is_matched_to_its_own_place():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_is_kept_is_kept(method):
+def test_the_keep_mask_protects_the_target(method):
     target, changed = frames(1), frames(1, seed=1)
     keep = torch.zeros(1, 96, 128)
     keep[:, 40:56] = 1
@@ -98,7 +98,7 @@ def test_what_is_kept_is_kept(method):
     assert torch.allclose(images[:, 40:56], target[:, 40:56], atol=1e-6) and used[:, 40:56].max() == 0
 
 
-def test_masks_of_another_size_and_single_ones_serve_every_frame():
+def test_a_single_mask_of_another_size_serves_every_frame():
     target, changed = frames(3), frames(1, seed=1)
     small = torch.ones(1, 24, 32)
     images, used = blend_frames(target, changed, small)
@@ -111,7 +111,7 @@ def test_an_empty_mask_changes_nothing():
     assert torch.equal(images, target) and used.max() == 0
 
 
-def test_alpha_channel_stays():
+def test_the_alpha_channel_is_unchanged():
     target, changed = frames(2, channels=4), frames(2, seed=1)
     images, _ = blend_frames(target, changed, torch.ones(1, 8, 8))
     assert images.shape == target.shape and torch.equal(images[..., 3], target[..., 3])
@@ -145,12 +145,12 @@ def test_values_out_of_range_are_clipped():
         (torch.zeros(3, 8, 8, 3), torch.zeros(3, 8, 8, 3), torch.zeros(8, 8), "masks .B, H, W."),
     ],
 )
-def test_what_does_not_go_together_is_named(target, changed, mask, message):
+def test_inputs_that_do_not_fit_are_refused(target, changed, mask, message):
     with pytest.raises(StyleSwapError, match=message):
         blend_frames(target, changed, mask)
 
 
-def test_unknown_methods_and_canceling():
+def test_unknown_methods_are_refused_and_callbacks_can_cancel():
     picture = torch.zeros(1, 3, 8, 8)
     with pytest.raises(StyleSwapError, match="blending method"):
         blend_with_mask(picture, picture, picture[:, :1], BlendOptions(method="glue"))

@@ -1,4 +1,4 @@
-"""Mask arithmetic of paste-back."""
+"""Shaping of masks: growing, feathering, resizing, splitting."""
 
 import pytest
 import torch
@@ -20,17 +20,17 @@ def square(size=64, low=24, high=40):
 
 
 @pytest.mark.parametrize(("pixels", "side"), [(0, 16), (5, 26), (-5, 6), (-9, 0), (100, 64)])
-def test_growing_moves_every_side(pixels, side):
+def test_dilation_and_erosion_move_every_side(pixels, side):
     assert float(grow_mask(square(), pixels).sum()) == side**2
 
 
-def test_shrinking_does_not_eat_from_the_frame():
+def test_erosion_does_not_start_at_the_border():
     mask = torch.zeros(1, 1, 32, 32)
     mask[..., :16, :] = 1
     assert float(grow_mask(mask, -3).sum()) == 13 * 32
 
 
-def test_growing_keeps_soft_values():
+def test_dilation_keeps_soft_values():
     mask = square() * 0.5
     assert set(grow_mask(mask, 2).unique().tolist()) == {0.0, 0.5}
 
@@ -46,19 +46,19 @@ def test_feathering_softens_without_moving(radius):
         assert float(soft.sum()) == pytest.approx(256, rel=1e-3) and soft[0, 0, 32, 23] == pytest.approx(0.37, abs=0.05)
 
 
-def test_no_feathering_is_the_same_mask():
+def test_feathering_by_zero_changes_nothing():
     assert torch.equal(feather_mask(square(), 0), square())
     with pytest.raises(StyleSwapError, match="radius"):
         feather_mask(square(), -1)
 
 
-def test_resizing_keeps_the_share():
+def test_resizing_keeps_the_covered_fraction():
     assert resize_mask(square(), 64) is not None
     assert float(resize_mask(square(), 16).mean()) == pytest.approx(1 / 16, abs=1e-3)
     assert resize_mask(square(), (20, 30)).shape == (1, 1, 20, 30)
 
 
-def test_layer_for_mask_gives_the_stated_blend():
+def test_layer_for_mask_blends_as_documented():
     generator = torch.Generator().manual_seed(0)
     rgb, crop = (torch.rand(2, 3, 8, 8, generator=generator) * 2 - 1 for _ in range(2))
     mask, wanted = (torch.rand(2, 1, 8, 8, generator=generator) for _ in range(2))
@@ -77,7 +77,7 @@ def test_other_shapes_are_refused(change):
         change(torch.zeros(64, 64))
 
 
-def test_regions_that_do_not_touch_are_told_apart():
+def test_separate_regions_become_separate_masks():
     two = square(low=8, high=20) + square(low=40, high=60) * 0.5
     two[..., 8:20, 40:60] = two[..., 40:60, 8:20] = 0
     parts = mask_parts(two)

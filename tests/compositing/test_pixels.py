@@ -1,4 +1,4 @@
-"""Every form of a picture reads and writes regions alike, and leaves the rest to the last bit."""
+"""Regions of pictures in every form are read and written alike, and the rest keeps its exact values."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def core_form(picture):
     return bhwc_to_bchw(picture.pixels[None]) if isinstance(picture, NodeFrame) else picture[None]
 
 
-def test_regions_are_what_the_whole_converted_holds(picture):
+def test_regions_agree_with_the_converted_picture(picture):
     pixels, whole = pixels_of(picture), core_form(picture)
     x0, y0, x1, y1 = BOX
     assert pixels.size == (14, 20)
@@ -42,7 +42,7 @@ def test_regions_are_what_the_whole_converted_holds(picture):
     assert np.array_equal(pixels.uint8(), to_uint8(whole)[0])
 
 
-def test_blending_changes_the_result_where_the_weight_is_and_nowhere_else(picture):
+def test_blending_changes_the_result_only_where_the_weight_is_positive(picture):
     target, result, whole = pixels_of(picture), result_pixels(picture), core_form(picture)
     before = raw(target)
     assert torch.equal(raw(result), before)
@@ -68,6 +68,6 @@ def test_blending_changes_the_result_where_the_weight_is_and_nowhere_else(pictur
 @pytest.mark.parametrize(
     "wrong", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), torch.zeros(4, 4, 3), torch.zeros(3, 4, 4).int()]
 )
-def test_what_is_no_picture_is_refused(wrong):
+def test_arrays_that_are_not_pictures_are_refused(wrong):
     with pytest.raises(StyleSwapError, match="expected a target"):
         pixels_of(wrong)

@@ -1,8 +1,8 @@
-"""A face analysis pack made by hand, which insightface loads like any other.
+"""Face analysis packs with known answers, which insightface loads like any other.
 
-The detector sees a "face" in every 32 x 32 block of its grid that is all white (or, the other kind, black on its left
-half and white on its right): it answers with a box and five points at fixed places around the block's corner. So the
-right positions are known by arithmetic.
+The detector finds a "face" in every 32 x 32 block of its grid that is white (in the other pack: black in its left half
+and white in its right), with a box and five points at fixed offsets from the block's corner. The correct positions
+follow by arithmetic.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ def _save(path, nodes, weights, shape, outputs):
 
 
 def write_detector(path, black_half=False):
-    """Nine outputs in SCRFD's order; strides 8 and 16 never see anything."""
+    """Write a detector with nine outputs in SCRFD's order; strides 8 and 16 find nothing."""
     nodes, weights, outputs = [], {}, {"score": [], "box": [], "points": []}
     for stride in (8, 16, 32):
         kinds = {
@@ -39,7 +39,7 @@ def write_detector(path, black_half=False):
             name = f"{kind}{stride}"
             weight = np.zeros((len(bias), 3, stride, stride), dtype=np.float32)
             if name == "score32":
-                # White is (255 - 127.5) / 128 in every channel: the logit is 1020 - 1000 for an all-white block.
+                # White is (255 - 127.5) / 128 in every channel, so that the logit of a white block is 1020 - 1000.
                 weight[:] = 1024.0 / (3 * 32 * 32)
                 weight[..., :16] *= -1 if black_half else 1
             width = len(bias) // 2
@@ -59,7 +59,7 @@ def write_detector(path, black_half=False):
 
 
 def write_recognizer(path, seed=0):
-    """A random projection of an 8-fold reduced crop."""
+    """Write a recognizer: a random projection of a crop that is reduced by a factor of 8."""
     weight = np.random.default_rng(seed).standard_normal((512, 3 * 14 * 14)).astype(np.float32)
     nodes = [
         helper.make_node("AveragePool", ["input"], ["small"], "pool", kernel_shape=[8, 8], strides=[8, 8]),
@@ -81,7 +81,7 @@ def tiny_pack(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def edge_pack(tmp_path_factory):
-    """Its detector sees edges from black to white: nothing inside a white picture, but its left border if padded."""
+    """Pack whose detector finds edges from black to white, in a white picture only its left border if padded."""
     folder = tmp_path_factory.mktemp("packs") / "edge"
     folder.mkdir()
     write_detector(folder / "det.onnx", black_half=True)
@@ -90,6 +90,6 @@ def edge_pack(tmp_path_factory):
 
 @pytest.fixture
 def box_and_points():
-    """What the detector says about a block whose corner is at (0, 0) and whose side is 1."""
+    """The detector's answer for a block of side 1 with its corner at (0, 0)."""
     left, top, right, bottom = BOX
     return np.array([-left, -top, right, bottom]), np.array(FIVE)

@@ -1,4 +1,4 @@
-"""Geometry: the pixel-center convention, the similarity, resampling in both directions."""
+"""Geometry: pixel centers, similarity transforms, resampling, recognizer crops."""
 
 import math
 
@@ -55,7 +55,7 @@ def test_templates_are_the_published_numbers():
         template_points("unknown", 64)
 
 
-def test_similarity_of_a_quarter_turn_by_hand():
+def test_similarity_transform_of_a_quarter_turn():
     # (x, y) -> (-2y + 10, 2x + 1)
     points = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])
     moved = torch.tensor([[10.0, 1.0], [10.0, 3.0], [8.0, 1.0]])
@@ -65,7 +65,7 @@ def test_similarity_of_a_quarter_turn_by_hand():
 
 @settings(max_examples=40, deadline=None)
 @given(st.floats(-180, 180), st.floats(0.05, 20), st.floats(-500, 500), st.floats(-500, 500))
-def test_similarity_is_recovered(angle, scale, x, y):
+def test_similarity_transforms_are_recovered(angle, scale, x, y):
     matrix = similarity(angle, scale, x, y)
     found = estimate_similarity(POINTS, transform_points(matrix, POINTS))
     assert torch.allclose(transform_points(found, POINTS), transform_points(matrix, POINTS), atol=2e-3 * max(scale, 1))
@@ -120,7 +120,7 @@ def test_inverse_and_origin():
 
 @pytest.mark.parametrize(("angle", "scale"), [(0, 1), (0, 2), (0, 0.5), (20, 1.7), (-35, 0.6), (10, 0.31), (45, 0.12)])
 def test_warp_samples_where_the_matrix_points(angle, scale):
-    """A picture of its own coordinates shows any drift: half a pixel is 50 times the tolerance."""
+    """A picture of its own coordinates shows any drift; half a pixel would be 50 times the tolerance."""
     picture = ramp(400, 400)
     size = max(8, int(120 * scale))
     center = transform_points(similarity(angle, scale, 0, 0), torch.tensor([[[200.0, 200.0]]]))[0, 0]
@@ -130,7 +130,7 @@ def test_warp_samples_where_the_matrix_points(angle, scale):
     assert torch.allclose(crop[0, :2].flatten(1), expected, atol=0.01)
 
 
-def test_warp_by_the_identity_changes_nothing():
+def test_warping_by_the_identity_changes_nothing():
     picture = smooth_picture(40, 64)
     assert torch.allclose(warp(picture, similarity(0, 1, 0, 0), (40, 64)), picture, atol=1e-5)
 
@@ -143,7 +143,7 @@ def test_shrinking_averages_fine_texture():
     assert warp(stripes, matrix, 32, antialias=False)[..., 4:-4, 4:-4].abs().max() > 0.9
 
 
-def test_warp_treats_each_of_a_batch_by_its_own_scale():
+def test_each_picture_of_a_batch_is_filtered_for_its_scale():
     pictures = torch.cat([smooth_picture(200, 160, seed) for seed in range(3)])
     matrices = torch.cat([similarity(5, 0.2, 4, 4), similarity(-9, 1.3, -30, -40), similarity(0, 0.5, 0, 0)])
     together = warp(pictures, matrices, 48)
@@ -151,7 +151,7 @@ def test_warp_treats_each_of_a_batch_by_its_own_scale():
         assert torch.allclose(together[i : i + 1], warp(pictures[i : i + 1], matrices[i : i + 1], 48), atol=1e-6)
 
 
-def test_warp_lets_gradients_through():
+def test_warp_is_differentiable():
     picture = smooth_picture(60, 60).requires_grad_()
     warp(picture, similarity(10, 0.4, 3, 3), 24).sum().backward()
     assert picture.grad.abs().sum() > 0
@@ -176,14 +176,14 @@ def test_crop_boxes_surround_the_crops_within_the_picture():
 @pytest.mark.filterwarnings("ignore:`estimate` is deprecated")
 @pytest.mark.parametrize("size", [112, 128, 224])
 @pytest.mark.parametrize("seed", range(3))
-def test_recognizer_crop_is_insightfaces(seed, size):
+def test_recognizer_crop_agrees_with_insightface(seed, size):
     generator = np.random.default_rng(seed)
     picture = generator.integers(0, 256, (150, 170, 3), dtype=np.uint8)
     scale, angle = generator.uniform(0.7, 1.6), generator.uniform(-40, 40)
     points = transform_points(similarity(angle, scale, 30, 10), POINTS)[0] * 0.8
     theirs = face_align.norm_crop(picture, points.numpy() - 0.5, image_size=size)
     ours = (recognizer_crop(from_uint8(picture), points[None], size)[0].permute(1, 2, 0) + 1) * 127.5
-    # OpenCV may interpolate with weights in steps of 1/32, which on pure noise costs a few levels.
+    # OpenCV may quantize interpolation weights to 1/32, which amounts to a few levels on noise.
     difference = (ours - torch.from_numpy(theirs).float()).abs()
     assert difference.mean() < 1.0 and difference.max() < 12
 
@@ -197,7 +197,7 @@ def test_recognizer_crop_is_differentiable_and_checks_its_size():
 
 
 @pytest.mark.parametrize(("shrink", "mode"), [(1.0, "bicubic"), (1.4, "bilinear"), (3.3, "bilinear")])
-def test_a_crop_is_the_same_however_few_rows_are_sampled_at_once(monkeypatch, shrink, mode):
+def test_crops_do_not_depend_on_the_number_of_rows_sampled_at_once(monkeypatch, shrink, mode):
     picture = torch.rand(2, 3, 90, 110, generator=torch.Generator().manual_seed(0), requires_grad=True)
     matrix = torch.tensor([[0.9, 0.2, 3.0], [-0.2, 0.9, 9.0]]).expand(2, 2, 3) / shrink
     whole = warp(picture, matrix, (33, 40), mode=mode)

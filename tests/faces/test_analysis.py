@@ -1,4 +1,4 @@
-"""insightface behind our interface: positions, sizes, retries, packs and what may be wrong with them."""
+"""Face analysis through insightface: positions, detection sizes, second attempts, packs and their errors."""
 
 import shutil
 
@@ -29,7 +29,7 @@ def blocks(height, width, *corners, side=32):
 
 
 def test_positions_are_continuous_coordinates(analyzer, box_and_points):
-    """insightface counts from the first pixel's center, this package from its corner: half a pixel more."""
+    """insightface measures from the first pixel's center, this package from its corner, half a pixel before."""
     box, five = box_and_points
     (face,) = analyzer.detect(blocks(640, 640, (256, 320)))
     assert face.index == 0 and face.score > 0.99
@@ -38,15 +38,15 @@ def test_positions_are_continuous_coordinates(analyzer, box_and_points):
     assert face.id_embedding.shape == (512,) and np.linalg.norm(face.id_embedding) == pytest.approx(1, abs=1e-5)
 
 
-def test_large_pictures_are_analyzed_small_and_reported_large(analyzer, box_and_points):
+def test_positions_in_large_pictures_refer_to_the_original(analyzer, box_and_points):
     picture = blocks(5120, 5120, (2048, 2560), side=256)
     (face,) = analyzer.detect(picture)
-    # An eighth of the size in the detector: coarse, but in the right place.
+    # The detector sees an eighth of the size: coarse, but in the right place.
     np.testing.assert_allclose(face.points, box_and_points[1] * 256 + [2048, 2560], atol=5)
 
 
 @pytest.mark.filterwarnings("ignore:`estimate` is deprecated")
-def test_embedding_is_insightfaces_own(tiny_pack, analyzer):
+def test_embeddings_agree_with_insightface(tiny_pack, analyzer):
     from insightface.app import FaceAnalysis
 
     picture = np.random.default_rng(0).integers(0, 160, (640, 640, 3), dtype=np.uint8)
@@ -59,7 +59,7 @@ def test_embedding_is_insightfaces_own(tiny_pack, analyzer):
     assert float(analyzer.embed(picture, face.points) @ expected) > 1 - 1e-5
 
 
-def test_torch_recognizer_gives_the_same_embedding(analyzer):
+def test_torch_recognizer_computes_the_same_embedding(analyzer):
     coarse = np.random.default_rng(1).integers(0, 256, (20, 20, 3), dtype=np.uint8)
     picture = np.kron(coarse, np.ones((32, 32, 1), dtype=np.uint8))
     points = np.float32([[300, 200], [360, 210], [330, 240], [305, 270], [350, 275]])
@@ -69,19 +69,19 @@ def test_torch_recognizer_gives_the_same_embedding(analyzer):
     assert analyzer.torch_recognizer().sha256 == analyzer.recognizer.sha256 and analyzer.recognizer.name == "rec"
 
 
-def test_a_face_that_fills_the_frame_is_found_by_padding(edge_pack, box_and_points):
-    """With 32 px of border, a white picture of 64 px has its left edge in the middle of the detector's second block."""
+def test_faces_that_fill_the_frame_are_found_by_padding(edge_pack, box_and_points):
+    """With a border of 32 px, the left edge of a white picture of 64 px is in the middle of the second block."""
     analyzer = load_face_analysis(edge_pack, det_size=192)
     picture = np.full((64, 64, 3), 255, dtype=np.uint8)
     found = analyzer.detect(picture, "top-bottom")
-    # 128 px are shown at 192: a block is 32 / 1.5 px; rows 2 and 3 lie inside the picture.
+    # 128 px are scaled to 192, so that a block is 32 / 1.5 px; rows 2 and 3 lie inside the picture.
     expected = [(box_and_points[1] + [1, row]) * 32 / 1.5 - 32 + 0.5 for row in (2, 3)]
     assert len(found) == 2
     np.testing.assert_allclose([face.points for face in found], expected, atol=1e-3)
 
 
-def test_a_coarser_pass_adds_what_the_finer_one_missed(tiny_pack, analyzer):
-    # At 640 the grid cuts this block into partial ones; at 128 it is one whole block.
+def test_a_second_size_adds_faces_that_the_first_missed(tiny_pack, analyzer):
+    # At 640 this block covers several blocks of the grid, at 128 exactly one.
     picture = blocks(640, 640, (160, 160), side=160)
     both = load_face_analysis(tiny_pack)
     assert {face.box[2] - face.box[0] > 60 for face in both.detect(picture)} == {False, True}
@@ -90,7 +90,7 @@ def test_a_coarser_pass_adds_what_the_finer_one_missed(tiny_pack, analyzer):
 
 @pytest.fixture
 def canvases(monkeypatch):
-    """Watches an analyzer: the list of (width, height) at which its detector looks from now on."""
+    """Function that records the (width, height) of an analyzer's detector inputs."""
 
     def watch(analyzer):
         seen, detect = [], analyzer._detector.detect
@@ -112,11 +112,11 @@ def canvases(monkeypatch):
         (2000, 100, (640, 64)),
     ],
 )
-def test_the_detector_looks_at_the_pictures_own_shape(analyzer, canvases, width, height, expected):
+def test_the_detector_input_has_the_shape_of_the_picture(analyzer, canvases, width, height, expected):
     seen = canvases(analyzer)
     analyzer._passes(np.zeros((height, width, 3), np.uint8))
     assert seen == [expected]
-    # All shapes run through the session that was loaded.
+    # One session serves all shapes.
     assert set(analyzer._detector.resolution_sessions.values()) == {analyzer._detector.session}
 
 
@@ -124,7 +124,7 @@ def test_the_detector_looks_at_the_pictures_own_shape(analyzer, canvases, width,
 def test_positions_in_pictures_of_any_shape(analyzer, box_and_points, height, width):
     (face,) = analyzer.detect(blocks(height, width, (256, 96)))
     np.testing.assert_allclose(face.points, box_and_points[1] * 32 + [256, 96] + 0.5, atol=1e-3)
-    # Shown at half its size; insightface's scaling leaves the first pixel's center where it is.
+    # Scaled by a half; insightface's scaling keeps the first pixel's center.
     (large,) = analyzer.detect(blocks(2 * height, 2 * width, (512, 192), side=64))
     np.testing.assert_allclose(large.points, box_and_points[1] * 64 + [512, 192] + 0.5, atol=1e-3)
 
@@ -132,7 +132,7 @@ def test_positions_in_pictures_of_any_shape(analyzer, box_and_points, height, wi
 @pytest.mark.parametrize(
     ("width", "height"), [(1920, 1080), (1080, 1920), (1307, 731), (999, 1003), (2000, 330), (700, 400)]
 )
-def test_a_picture_shrunk_beforehand_is_found_as_insightface_finds_the_whole(width, height):
+def test_reducing_a_picture_first_does_not_change_the_detections(width, height):
     analyzer = load_face_analysis(det_size=640)
     picture = np.random.default_rng(width).integers(90, 150, (height, width, 3), dtype=np.uint8)
     picture[20:320, 30:330] = to_uint8(render(Identities.from_seeds([1]), Attributes.from_seeds([1]), size=300).image)[
@@ -146,7 +146,7 @@ def test_a_picture_shrunk_beforehand_is_found_as_insightface_finds_the_whole(wid
         np.testing.assert_allclose(five, other, atol=2e-3)
 
 
-def test_a_detector_with_a_fixed_input_gets_its_square(tiny_pack, tmp_path, canvases, box_and_points):
+def test_a_detector_with_a_fixed_input_runs_on_squares(tiny_pack, tmp_path, canvases, box_and_points):
     folder = tmp_path / "fixed"
     shutil.copytree(tiny_pack, folder)
     model = onnx.load(folder / "det.onnx")
@@ -160,7 +160,7 @@ def test_a_detector_with_a_fixed_input_gets_its_square(tiny_pack, tmp_path, canv
     assert set(seen) == {(640, 640), (256, 256)}
 
 
-def test_another_programs_analysis_that_builds_a_session_for_each_shape_keeps_to_squares(tiny_pack, canvases):
+def test_an_adopted_analysis_with_one_session_per_shape_runs_on_squares(tiny_pack, canvases):
     from insightface.app import FaceAnalysis
 
     analyzer = adopt_face_analysis(FaceAnalysis(name=str(tiny_pack), providers=["CPUExecutionProvider"]))
@@ -169,8 +169,8 @@ def test_another_programs_analysis_that_builds_a_session_for_each_shape_keeps_to
     assert set(seen) == {(640, 640), (256, 256)}
 
 
-def test_rendered_faces_are_found_as_in_a_square():
-    """Of frames of 16:9, upright and panoramic, with the demo pack."""
+def test_rectangular_inputs_find_the_same_faces_as_squares():
+    """For landscape, portrait and panoramic frames, with the demo pack."""
     own, square = load_face_analysis(det_size=640), load_face_analysis(det_size=640)
     square._square = True
     heads = to_uint8(render(Identities.from_seeds(range(3)), Attributes.from_seeds(range(3)), size=200).image)
@@ -185,7 +185,7 @@ def test_rendered_faces_are_found_as_in_a_square():
         found, expected = (analyzer.detect(frame, "left-right", embed=False) for analyzer in (own, square))
         assert len(found) == len(expected) == 3
         for face, other in zip(found, expected, strict=True):
-            # Not to the last bit: beyond its input a network sees zeros, in the square it sees black.
+            # Not exactly: beyond its input a network sees zeros, in the square black.
             eye_distance = np.linalg.norm(other.points[1] - other.points[0])
             assert np.abs(face.points - other.points).max() < 0.01 * eye_distance
             assert np.abs(face.box - other.box).max() < 0.02 * eye_distance and abs(face.score - other.score) < 0.01
@@ -200,7 +200,7 @@ def test_no_face_is_an_empty_list(analyzer):
     assert analyzer.detect(np.zeros((100, 80, 3), dtype=np.uint8)) == []
 
 
-def test_order(analyzer):
+def test_faces_are_numbered_in_the_requested_order(analyzer):
     picture = blocks(640, 640, (64, 448), (320, 64), (512, 256))
     assert [face.points[2, 0] // 32 for face in analyzer.detect(picture, "left-right")] == [2, 10, 16]
     assert [face.points[2, 1] // 32 for face in analyzer.detect(picture, "top-bottom")] == [2, 8, 14]
@@ -211,21 +211,21 @@ def test_nothing_is_printed(tiny_pack, capfd):
     assert capfd.readouterr().out == ""
 
 
-def test_pack_by_name_nested_or_not(tiny_pack, tmp_path):
+def test_packs_are_found_by_name_nested_or_not(tiny_pack, tmp_path):
     shutil.copytree(tiny_pack, tmp_path / "models" / "plain")
     shutil.copytree(tiny_pack, tmp_path / "models" / "nested" / "nested")
     for name in ("plain", "nested"):
         assert load_face_analysis(name, root=tmp_path).recognizer.name == "rec"
 
 
-def test_absent_pack_is_not_downloaded_unasked(tmp_path):
+def test_missing_packs_are_not_downloaded_without_permission(tmp_path):
     with pytest.raises(StyleSwapError, match=r"models/buffalo_l.*non-commercial"):
         load_face_analysis("buffalo_l", root=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_failed_download_is_explained(tmp_path, monkeypatch):
-    # A proxy nobody listens on is what "no network" looks like to the downloader.
+def test_failed_downloads_are_explained(tmp_path, monkeypatch):
+    # A proxy without a listener, to simulate a missing network.
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     with pytest.raises(StyleSwapError, match=r"could not download.*buffalo_l") as caught:
@@ -254,7 +254,7 @@ def _emptied(folder):
         (_emptied, "found none"),
     ],
 )
-def test_spoiled_packs(tiny_pack, tmp_path, spoil, words):
+def test_damaged_packs_are_explained(tiny_pack, tmp_path, spoil, words):
     folder = tmp_path / "pack"
     shutil.copytree(tiny_pack, folder)
     spoil(folder)
@@ -263,7 +263,7 @@ def test_spoiled_packs(tiny_pack, tmp_path, spoil, words):
     assert "\n" not in str(caught.value)
 
 
-def test_pack_without_recognizer_detects_but_does_not_embed(tiny_pack, tmp_path):
+def test_a_pack_without_a_recognizer_detects_only(tiny_pack, tmp_path):
     folder = tmp_path / "pack"
     shutil.copytree(tiny_pack, folder)
     (folder / "rec.onnx").unlink()
@@ -284,17 +284,17 @@ def test_pack_without_recognizer_detects_but_does_not_embed(tiny_pack, tmp_path)
         ({"pack": "/nowhere/at/all"}, "folder"),
     ],
 )
-def test_wrong_arguments(tiny_pack, arguments, words):
+def test_invalid_arguments_are_refused(tiny_pack, arguments, words):
     with pytest.raises(StyleSwapError, match=words):
         load_face_analysis(**{"pack": tiny_pack, **arguments})
 
 
-def test_other_pictures_are_refused(analyzer):
+def test_arrays_that_are_not_pictures_are_refused(analyzer):
     with pytest.raises(StyleSwapError, match="uint8"):
         analyzer.detect(np.zeros((64, 64, 3), dtype=np.float32))
 
 
-def test_faces_that_are_mostly_beyond_the_picture_are_no_faces(analyzer, monkeypatch):
+def test_detections_mostly_outside_the_picture_are_dropped(analyzer, monkeypatch):
     points = np.float32([[10, 10], [90, 12], [300, 300], [290, 340], [-50, 350]])
     near, far = (np.float32([0, 0, 99, 99]), 0.9, points * 0.2), (np.float32([-400, -400, 800, 800]), 0.99, points)
     monkeypatch.setattr(analyzer, "_passes", lambda bgr: [far, near])
@@ -302,7 +302,7 @@ def test_faces_that_are_mostly_beyond_the_picture_are_no_faces(analyzer, monkeyp
     assert face.score == pytest.approx(0.9)
 
 
-def test_packs_of_several_roots(tiny_pack, tmp_path):
+def test_packs_in_several_roots(tiny_pack, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     shutil.copytree(tiny_pack, second / "models" / "mine")
     shutil.copytree(tiny_pack, second / "models" / "nested" / "nested")
@@ -313,7 +313,7 @@ def test_packs_of_several_roots(tiny_pack, tmp_path):
         find_pack("absent", [first, second])
 
 
-def test_a_provider_that_was_asked_for_must_work(tiny_pack):
+def test_a_requested_provider_must_work(tiny_pack):
     load_face_analysis(tiny_pack, providers=["CPUExecutionProvider"])
     with pytest.raises(StyleSwapError, match="the execution provider NoSuchExecutionProvider"):
         load_face_analysis(tiny_pack, providers=["NoSuchExecutionProvider", "CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""The torch recognizer against ONNX Runtime, on the two architectures that published packs use."""
+"""The torch recognizer against ONNX Runtime, for the two architectures of published packs."""
 
 import numpy as np
 import onnx
@@ -13,7 +13,7 @@ from styleswap_core.io.files import file_sha256
 
 
 class GraphWriter:
-    """Writes recognizers with random weights, scaled so that activations keep their size through many layers."""
+    """Writes recognizers with random weights, scaled so that activations keep their magnitude through many layers."""
 
     def __init__(self):
         self.random = np.random.default_rng(0)
@@ -57,7 +57,7 @@ class GraphWriter:
         return self.node("Gemm", [x, self.normal(outside, inside, std=inside**-0.5), self.normal(outside)], transB=1)
 
     def flatten_by_shape(self, x):
-        """The shape arithmetic that exporters make of `x.view(x.size(0), -1)`."""
+        """The shape arithmetic to which exporters convert `x.view(x.size(0), -1)`."""
         shape = self.node("Shape", [x])
         zero = self.node("Constant", [], value=numpy_helper.from_array(np.int64(0)))
         batch = self.node("Gather", [shape, zero], axis=0)
@@ -142,13 +142,13 @@ def crops(count=2):
 def test_embeddings_agree_with_onnx_runtime(onnx_file, recognizer):
     session = onnxruntime.InferenceSession(str(onnx_file), providers=["CPUExecutionProvider"])
     expected = session.run(None, {"input": crops().numpy()})[0]
-    assert 0.1 < np.abs(expected).mean() < 100, "degenerate activations would make the comparison easy"
+    assert 0.1 < np.abs(expected).mean() < 100, "degenerate activations would make the comparison meaningless"
     ours = recognizer(crops()).numpy()
     assert ours.shape == (2, 512)
     assert np.abs(ours - expected).max() <= 1e-4
 
 
-def test_gradients_reach_the_picture_and_only_it(recognizer):
+def test_gradients_reach_the_picture_but_no_weights(recognizer):
     picture = crops(1).requires_grad_()
     embedding = recognizer(picture)
     direction = torch.randn_like(embedding)
@@ -170,7 +170,7 @@ def test_features_are_one_map_per_resolution(recognizer):
     assert torch.equal(named[0], maps[-1])
 
 
-def test_it_knows_its_file(onnx_file, recognizer):
+def test_recognizer_describes_its_file(onnx_file, recognizer):
     assert recognizer.name == onnx_file.stem and recognizer.sha256 == file_sha256(onnx_file)
     assert recognizer.input_size == 112 and not recognizer.training
     with pytest.raises(StyleSwapError, match="recognizer_crop"):
@@ -187,8 +187,8 @@ def write_small(path, normalizing=False, size=112, width=512):
     g.save(path, g.gemm(x, 8 * (size // 8) ** 2, width), size, width)
 
 
-def test_a_graph_that_normalizes_itself_gets_pixels(tmp_path):
-    """Both as insightface's ArcFaceONNX runs them on the same 8-bit crop."""
+def test_input_range_agrees_with_insightface(tmp_path):
+    """Graphs with and without normalization, compared with insightface's ArcFaceONNX on one 8-bit crop."""
     from insightface.model_zoo.arcface_onnx import ArcFaceONNX
 
     pixels = np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)
@@ -202,7 +202,7 @@ def test_a_graph_that_normalizes_itself_gets_pixels(tmp_path):
         assert np.abs(TorchRecognizer(path)(crop).numpy() - expected).max() <= 1e-4
 
 
-def test_a_stated_normalization_wins(tmp_path):
+def test_an_explicit_normalization_takes_precedence(tmp_path):
     write_small(tmp_path / "a.onnx")
     plain = TorchRecognizer(tmp_path / "a.onnx")
     stated = TorchRecognizer(tmp_path / "a.onnx", normalization=(0.0, 1.0))

@@ -1,4 +1,4 @@
-"""Which faces a choice picks, and what it says about those that are not there."""
+"""Which faces a choice picks, and which missing ones it reports."""
 
 import numpy as np
 import pytest
@@ -27,20 +27,20 @@ def test_all_and_largest():
     assert picked(FaceChoice("largest")) == ([(0, 100)], [])
 
 
-def test_by_index_gives_places_in_the_order_that_was_written():
+def test_choice_by_index_keeps_the_given_order():
     places, problems = picked(FaceChoice.by_index("2, 0, 2, 7"))
     assert places == [(0, 200), (1, 0)]
     assert problems == ["no face 7, 3 faces found"]
 
 
-def test_by_likeness_pairs_each_reference_with_its_own_face():
+def test_choice_by_likeness_pairs_references_with_faces():
     references = tuple(np.eye(512, dtype=np.float32)[i] for i in (3, 9, 1))
     places, problems = picked(FaceChoice("by likeness", references=references, likeness=0.5))
     assert places == [(0, 200), (2, 0)]
     assert len(problems) == 1 and "reference 1" in problems[0] and "0.50" in problems[0]
 
 
-def test_nobody_is_taken_twice_and_the_best_pair_wins():
+def test_each_face_is_matched_once_and_the_best_pair_first():
     cosines = np.array([[0.6, 0.5], [0.9, 0.1]])
     assert match_by_likeness(cosines, 0.3) == {1: 0, 0: 1}
     assert match_by_likeness(cosines, 0.55) == {1: 0}
@@ -61,12 +61,12 @@ def test_a_picture_without_faces():
         (lambda: FaceChoice.by_index("first"), "largest, all, or indices"),
     ],
 )
-def test_choices_that_make_no_sense(make, message):
+def test_invalid_choices_are_refused(make, message):
     with pytest.raises(StyleSwapError, match=message):
         make()
 
 
-def test_likeness_needs_embeddings():
+def test_choice_by_likeness_requires_embeddings():
     choice = FaceChoice("by likeness", references=(np.eye(512, dtype=np.float32)[0],))
     with pytest.raises(StyleSwapError, match="recognizer"):
         choice.pick([face(0, 10)])

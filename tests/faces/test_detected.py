@@ -1,4 +1,4 @@
-"""Ordering faces and picking from them."""
+"""Ordering and selection of faces."""
 
 import itertools
 
@@ -81,7 +81,7 @@ def test_selection(choice, expected):
         ([True], "largest, all, or indices"),
     ],
 )
-def test_wrong_selections(choice, words):
+def test_invalid_selections_are_refused(choice, words):
     with pytest.raises(StyleSwapError, match=words):
         select_faces(order_faces(FACES), choice)
 

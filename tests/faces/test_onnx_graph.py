@@ -1,4 +1,4 @@
-"""Every operator of the ONNX reader against ONNX Runtime, and the errors for what it cannot read."""
+"""Every operator of the ONNX reader against ONNX Runtime, and errors for unsupported files."""
 
 import numpy as np
 import onnx
@@ -41,7 +41,7 @@ def ints(*values):
     return np.array(values, dtype=np.int64)
 
 
-# name: (operator, attributes, further inputs as arrays)
+# Name -> operator, attributes, further inputs.
 SINGLE = {
     "conv": ("Conv", {"strides": [2, 2], "pads": [1, 1, 1, 1]}, [normal(4, 6, 3, 3), normal(4)]),
     "conv_no_bias_dilated": ("Conv", {"dilations": [2, 1]}, [normal(4, 6, 3, 3)]),
@@ -116,7 +116,7 @@ def test_remaining_operators(tmp_path):
     assert_parity(tmp_path / "a.onnx", positive=True)
 
 
-def test_flatten_as_exporters_spell_it(tmp_path):
+def test_flatten_through_shape_arithmetic(tmp_path):
     nodes = [
         helper.make_node("Shape", ["x"], ["shape"]),
         helper.make_node("Constant", [], ["zero"], value=numpy_helper.from_array(np.int64(0))),
@@ -153,7 +153,7 @@ def test_an_unknown_operator_is_named_with_its_node(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_foreign_domain_is_unknown(tmp_path):
+def test_operators_of_other_domains_are_refused(tmp_path):
     write(tmp_path / "a.onnx", [helper.make_node("Relu", ["x"], ["y"], domain="com.example")])
     with pytest.raises(StyleSwapError, match=r"com.example::Relu"):
         OnnxGraph(tmp_path / "a.onnx")
@@ -174,7 +174,7 @@ def test_unsqueeze_without_axes_is_refused(tmp_path):
         OnnxGraph(tmp_path / "odd.onnx")(torch.zeros(1))
 
 
-def test_files_that_are_no_graph(tmp_path):
+def test_files_without_a_graph_are_refused(tmp_path):
     with pytest.raises(StyleSwapError, match="does not exist"):
         OnnxGraph(tmp_path / "none.onnx")
     (tmp_path / "text.onnx").write_bytes(b"\xff\xfe this is no protobuf")

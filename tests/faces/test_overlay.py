@@ -1,4 +1,4 @@
-"""Numbered boxes."""
+"""Drawing of numbered boxes."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def test_boxes_and_points_are_drawn_where_the_faces_are():
         for i in (0, 1)
     ]
     drawn = draw_faces(picture, faces)
-    assert not picture.any(), "the picture itself stays as it is"
+    assert not picture.any(), "the picture is not modified"
     for face in faces:
         color = COLORS[face.index]
         x0, _, _, y1 = face.box.astype(int)

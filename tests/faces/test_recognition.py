@@ -1,4 +1,4 @@
-"""A recognizer from its own file must embed as insightface's pack does, and say what is wrong with other files."""
+"""Recognizers from single files embed like insightface's packs; other files are refused."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from styleswap_core.faces.recognition import SHIPPED_JUDGE, OnnxRecognizer
 POINTS = np.float32([[90, 100], [150, 98], [121, 135], [98, 170], [146, 168]])
 
 
-def test_a_file_embeds_as_its_pack_does():
+def test_a_recognizer_file_embeds_like_its_pack():
     pack, alone = load_face_analysis(), OnnxRecognizer(DEMO_PACK / "arcface_demo.onnx")
     picture = np.random.default_rng(0).integers(0, 256, (256, 240, 3), dtype=np.uint8)
     np.testing.assert_array_equal(alone.embed(picture, POINTS), pack.embed(picture, POINTS))
@@ -20,7 +20,7 @@ def test_a_file_embeds_as_its_pack_does():
     assert np.linalg.norm(other) == pytest.approx(1, abs=1e-5) and not np.allclose(other, alone.embed(picture, POINTS))
 
 
-def test_a_large_picture_is_reduced_and_its_points_with_it():
+def test_large_pictures_are_reduced_together_with_their_points():
     judge = OnnxRecognizer(SHIPPED_JUDGE)
     small = np.full((64, 64, 3), 40, np.uint8)
     small[20:50, 16:44] = [200, 150, 120]
@@ -30,13 +30,13 @@ def test_a_large_picture_is_reduced_and_its_points_with_it():
 
 
 @pytest.mark.parametrize("content", [b"", b"no network"])
-def test_what_is_no_network_is_refused(tmp_path, content):
+def test_damaged_files_are_refused(tmp_path, content):
     path = tmp_path / "bad.onnx"
     path.write_bytes(content)
     with pytest.raises(StyleSwapError, match=r"bad.onnx"):
         OnnxRecognizer(path)
 
 
-def test_another_kind_of_network_is_refused():
+def test_networks_of_other_types_are_refused():
     with pytest.raises(StyleSwapError, match="use another file"):
         OnnxRecognizer(DEMO_PACK / "det_demo.onnx")

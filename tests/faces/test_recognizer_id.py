@@ -1,4 +1,4 @@
-"""Recognizer ids: hashes decide before names, and nothing depends on the order."""
+"""Recognizer ids: hashes take precedence over names, and the order does not matter."""
 
 import itertools
 
@@ -37,7 +37,7 @@ def test_a_known_recognizer_bridges_name_and_hash():
     assert not NAME.matches(RecognizerId("glintr100"), bridge=FULL)
 
 
-def test_text():
+def test_ids_as_text_and_truth_values():
     assert str(FULL) == "w600k_r50 (sha256 aaaaaaaaaaaaaaaa)"
     assert str(NAME) == "w600k_r50" and str(HASH) == "sha256 aaaaaaaaaaaaaaaa" and str(RecognizerId()) == "unknown"
     assert FULL and NAME and HASH and not RecognizerId()
@@ -51,7 +51,7 @@ def test_a_model_without_a_recognizer_takes_any():
 
 
 @pytest.mark.parametrize("ids", list(itertools.permutations([FULL, NAME, HASH, RecognizerId("w600k_r50")])))
-def test_common_recognizer_knows_all_that_any_knows(ids):
+def test_common_recognizer_combines_what_is_known(ids):
     assert common_recognizer(ids) == FULL
 
 

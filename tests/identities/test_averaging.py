@@ -14,7 +14,7 @@ from styleswap_core.identities.averaging import (
 )
 
 
-def test_average_by_hand():
+def test_weighted_average():
     axes = torch.eye(512)
     mean = average_embeddings([axes[0] * 7, axes[1]], [3.0, 1.0])
     assert mean[:2].tolist() == pytest.approx([3 / 10**0.5, 1 / 10**0.5])
@@ -26,7 +26,7 @@ def test_average_by_hand():
 
 
 @pytest.mark.parametrize("distance", [0.4, 1.0])
-def test_a_stranger_among_pictures_is_reported(distance):
+def test_another_person_among_the_pictures_is_an_outlier(distance):
     person = vector(0)
     pictures = [vector(10 + i, near=person, distance=distance) for i in range(5)]
     cosines, outliers = find_outliers([*pictures, vector(99)])
@@ -36,7 +36,7 @@ def test_a_stranger_among_pictures_is_reported(distance):
     assert find_outliers([pictures[0], vector(99)])[1] == [False, False]
 
 
-def test_blending_moves_between_the_two():
+def test_blends_lie_between_the_identities():
     a, b = identity(1), identity(2)
     blended = blend_identities([a, b], [0.8, 0.2])
     assert cosine_similarity(blended, a) > 0.9 > 0.4 > cosine_similarity(blended, b) > 0.1
@@ -65,13 +65,13 @@ def test_recognizers_do_not_mix():
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_order_of_identities_does_not_decide(reverse):
+def test_the_order_of_identities_does_not_matter(reverse):
     # An identity from another program knows only the recognizer's name.
     by_name, by_hash, other_file = identity(2, sha=""), identity(1), identity(3, sha="f" * 64)
     pair = [by_name, by_hash][:: -1 if reverse else 1]
     assert blend_identities(pair).recognizer == RecognizerId("w600k_r50", "a" * 64)
     assert -1 < cosine_similarity(*pair) < 1
-    # Each of the two files matches the name; that does not make them the same.
+    # Both files match the name, yet they differ.
     for position in range(3):
         mixed = [by_hash, other_file][:: -1 if reverse else 1]
         mixed.insert(position, by_name)

@@ -1,4 +1,4 @@
-"""Faces of several pictures become one identity, or one each."""
+"""Extraction of identities from pictures in memory: one from several faces, or one per face."""
 
 import numpy as np
 import pytest
@@ -17,8 +17,8 @@ def vector(*weights):
     return values / np.linalg.norm(values)
 
 
-class Knows:
-    """A face analysis that finds the faces it was told, picture by picture; a picture's first pixel is its number."""
+class ScriptedAnalysis:
+    """Face analysis that returns given embeddings; the first pixel of a picture is its index."""
 
     recognizer = RecognizerId("known", "b" * 64)
 
@@ -48,7 +48,7 @@ ANNA, ANNA_TOO, BERT = vector(1, 0.1), vector(1, -0.1), vector(0, 0, 1)
 
 
 def test_average_of_several_pictures():
-    analyzer = Knows([ANNA], [], [ANNA_TOO, BERT])
+    analyzer = ScriptedAnalysis([ANNA], [], [ANNA_TOO, BERT])
     seen = []
     faces, problems = find_source_faces(pictures(3), analyzer, FaceChoice("largest"), seen.append)
     assert seen == [0, 1, 2] and problems == ["image 1: no face found"]
@@ -64,26 +64,26 @@ def test_average_of_several_pictures():
     assert similarities[0] == pytest.approx(float(ANNA @ ANNA_TOO), abs=1e-5)
 
 
-def test_outliers_are_found_and_left_out_on_demand():
-    analyzer = Knows([ANNA], [ANNA_TOO], [ANNA], [BERT])
+def test_outliers_are_found_and_dropped_on_request():
+    analyzer = ScriptedAnalysis([ANNA], [ANNA_TOO], [ANNA], [BERT])
     faces, _ = find_source_faces(pictures(4), analyzer, FaceChoice("largest"))
     kept, _, outliers = average_sources(faces, analyzer)
     assert outliers == [False, False, False, True] and kept.id_embedding[2] > 0.1
     assert average_sources(faces, analyzer, drop_outliers=True)[0].id_embedding[2] == 0
 
 
-def test_one_identity_for_each_face():
-    analyzer = Knows([ANNA, BERT])
+def test_one_identity_per_face():
+    analyzer = ScriptedAnalysis([ANNA, BERT])
     faces, _ = find_source_faces(pictures(1), analyzer, FaceChoice("all", "right-left"))
     first, second = separate_sources(faces, analyzer)
     assert np.allclose(first.id_embedding, BERT) and np.allclose(second.id_embedding, ANNA)
     assert first.sources == second.sources, "the hash is that of the picture"
 
 
-def test_no_face_anywhere_and_no_recognizer():
+def test_pictures_without_faces_and_packs_without_recognizer_are_refused():
     with pytest.raises(StyleSwapError, match="image 0: no face found"):
-        find_source_faces(pictures(2), Knows([], []), FaceChoice("all"))
-    with pytest.raises(StyleSwapError, match="there is no picture"):
-        find_source_faces([], Knows(), FaceChoice("all"))
+        find_source_faces(pictures(2), ScriptedAnalysis([], []), FaceChoice("all"))
+    with pytest.raises(StyleSwapError, match="there are no pictures"):
+        find_source_faces([], ScriptedAnalysis(), FaceChoice("all"))
     with pytest.raises(StyleSwapError, match="no recognizer"):
-        find_source_faces(pictures(1), Knows([None]), FaceChoice("all"))
+        find_source_faces(pictures(1), ScriptedAnalysis([None]), FaceChoice("all"))

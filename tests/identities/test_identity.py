@@ -30,7 +30,7 @@ def test_unusable_embeddings_are_refused(embedding):
         Identity(embedding, RecognizerId("r"))
 
 
-def test_w_plus_needs_its_generator():
+def test_w_plus_requires_its_generator():
     with pytest.raises(StyleSwapError, match="generator"):
         identity(w_plus=torch.zeros(6, 32))
     with pytest.raises(StyleSwapError, match="num_ws"):

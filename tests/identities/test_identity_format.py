@@ -1,4 +1,4 @@
-"""The file format of identities: exact round trips, damaged files, and a full disk."""
+"""File format of identities: exact round trips, damaged files, a full disk."""
 
 import json
 
@@ -15,7 +15,7 @@ from styleswap_core.identities.identity_format import load_identity, save_identi
 
 
 @pytest.mark.parametrize("with_w_plus", [False, True])
-def test_file_round_trip_is_exact(tmp_path, with_w_plus):
+def test_round_trips_through_files_are_exact(tmp_path, with_w_plus):
     more = {"w_plus": torch.randn(6, 32), "generator_sha256": "c" * 64} if with_w_plus else {}
     made = identity(sources=("d" * 64, "e" * 64), **more)
     save_identity(tmp_path / "a.safetensors", made)
@@ -54,7 +54,7 @@ def _spoil(change):
         (_spoil(lambda tensors, metadata: tensors.update(other=tensors.pop("id_embedding"))), "no id_embedding"),
     ],
 )
-def test_bad_files(tmp_path, write, words):
+def test_unusable_files_are_refused(tmp_path, write, words):
     path = tmp_path / "a.safetensors"
     write(path)
     with pytest.raises(StyleSwapError, match=words) as caught:
@@ -62,7 +62,7 @@ def test_bad_files(tmp_path, write, words):
     assert "\n" not in str(caught.value)
 
 
-def test_saving_wants_its_suffix(tmp_path):
+def test_saving_requires_the_suffix(tmp_path):
     with pytest.raises(StyleSwapError, match="safetensors"):
         save_identity(tmp_path / "a.bin", identity())
     assert list(tmp_path.iterdir()) == []
@@ -75,7 +75,7 @@ def test_metadata_is_plain_json(tmp_path):
     assert metadata["format"] == "styleswap-identity" and json.loads(metadata["sources"]) == ["d" * 64]
 
 
-def test_a_full_disk_leaves_no_half_file_and_says_so(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_leaves_no_partial_file(tmp_path, monkeypatch):
     def full(path, data):
         raise OSError(28, "No space left on device")
 

@@ -14,7 +14,7 @@ from styleswap_core.io.images import save_image
 
 
 class PaintedFaces:
-    """A face analysis that reads from the first pixels which faces a picture has: their number, and whose they are."""
+    """Face analysis that reads the number of faces and their person from a picture's first pixel."""
 
     recognizer = RecognizerId("painted", "b" * 64)
 
@@ -39,7 +39,7 @@ def paint(tmp_path):
     return make
 
 
-def test_extraction_records_where_it_comes_from(paint):
+def test_extraction_records_its_sources(paint):
     paths = [paint(f"{i}.png", 1, 5, i) for i in range(3)]
     made, reports = extract_identity(paths, PaintedFaces())
     assert made.recognizer == RecognizerId("painted", "b" * 64)

@@ -1,4 +1,4 @@
-"""The sentence in a swapped picture's metadata."""
+"""The text that marks a picture as a swap."""
 
 import torch
 
@@ -7,7 +7,7 @@ from styleswap_core.identities.identity import Identity
 from styleswap_core.identities.provenance import swap_mark
 
 
-def test_the_mark_names_model_people_and_strength():
+def test_the_mark_names_model_identities_and_strength():
     torch.manual_seed(0)
     anna, bert = (Identity(torch.randn(512), RecognizerId("any")) for _ in range(2))
     mark = swap_mark("0123456789abcdef" + "0" * 48, [anna, bert, anna], 0.5)
@@ -17,7 +17,7 @@ def test_the_mark_names_model_people_and_strength():
     assert anna.fingerprint != bert.fingerprint and len(anna.fingerprint) == 16
 
 
-def test_the_fingerprint_is_that_of_the_face_alone():
+def test_the_fingerprint_depends_on_the_embedding_alone():
     torch.manual_seed(0)
     values = torch.randn(512)
     assert (

@@ -1,4 +1,4 @@
-"""Face models of ReActor, there and back."""
+"""Face models of ReActor: reading and writing."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def embedding(seed=0):
     return torch.randn(512, generator=torch.Generator().manual_seed(seed))
 
 
-def test_a_face_model_of_reactor_loads(tmp_path):
+def test_face_models_load(tmp_path):
     path = tmp_path / "anna.safetensors"
     tensors = {
         name: torch.zeros(shape, dtype=torch.int64 if name in ("gender", "age") else torch.float32)
@@ -29,7 +29,7 @@ def test_a_face_model_of_reactor_loads(tmp_path):
     assert torch.allclose(identity.id_embedding, torch.nn.functional.normalize(embedding(), dim=0), atol=1e-6)
 
 
-def test_what_is_written_has_all_that_reactor_reads(tmp_path):
+def test_written_face_models_have_all_fields_that_reactor_requires(tmp_path):
     path = tmp_path / "anna.safetensors"
     identity = Identity(embedding(), RecognizerId("w600k_r50", "c" * 64))
     save_face_model(path, identity)
@@ -41,7 +41,7 @@ def test_what_is_written_has_all_that_reactor_reads(tmp_path):
     assert torch.allclose(load_any_identity(path).id_embedding, identity.id_embedding, atol=1e-6)
 
 
-def test_own_identities_load_through_the_same_call(tmp_path):
+def test_identity_files_load_through_the_same_function(tmp_path):
     path = tmp_path / "anna.safetensors"
     identity = Identity(embedding(), RecognizerId("any", "d" * 64), ("e" * 64,))
     save_identity(path, identity)
@@ -49,17 +49,17 @@ def test_own_identities_load_through_the_same_call(tmp_path):
     assert torch.equal(loaded.id_embedding, identity.id_embedding) and loaded.sources == identity.sources
 
 
-def test_faces_that_other_nodes_hand_over():
+def test_face_models_in_memory():
     face = {"embedding": embedding().numpy(), "bbox": np.zeros(4)}
     assert identity_of_face(face).recognizer == RecognizerId("w600k_r50")
     for wrong in ({}, {"embedding": None}, "anna", None, torch.zeros(3)):
         with pytest.raises(StyleSwapError, match="face model"):
             identity_of_face(wrong)
-    with pytest.raises(StyleSwapError, match="128 numbers"):
+    with pytest.raises(StyleSwapError, match="512 numbers.*has 128"):
         identity_of_face({"embedding": np.ones(128, np.float32)})
 
 
-def test_what_cannot_be_written_or_read(tmp_path):
+def test_unusable_identities_and_files_are_refused(tmp_path):
     with pytest.raises(StyleSwapError, match=r"buffalo_l.*arcface_demo"):
         save_face_model(tmp_path / "anna.safetensors", Identity(embedding(), RecognizerId("arcface_demo")))
     with pytest.raises(StyleSwapError, match=r".safetensors"):

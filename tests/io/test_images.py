@@ -1,4 +1,4 @@
-"""Reading every kind of picture users have, and the conversions between layouts."""
+"""Picture files of all kinds, and conversions between layouts."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_png_round_trip_is_exact(tmp_path, picture):
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".webp", ".bmp", ".tiff"])
-def test_other_formats_come_back_similar(tmp_path, suffix):
+def test_lossy_formats_are_close(tmp_path, suffix):
     smooth = np.tile(np.linspace(0, 255, 64, dtype=np.uint8)[None, :, None], (48, 1, 3))
     save_image(tmp_path / f"a{suffix}", smooth)
     assert np.abs(load_image(tmp_path / f"a{suffix}").astype(int) - smooth).mean() < 2
@@ -75,7 +75,7 @@ def test_16_bit_color_is_scaled(tmp_path):
     assert np.abs(load_image(tmp_path / "a.png") - levels / 257.0).max() <= 1.0
 
 
-def test_transparent_pixels_are_white_whatever_color_they_hide(tmp_path):
+def test_transparent_pixels_are_white(tmp_path):
     rgba = np.zeros((16, 16, 4), dtype=np.uint8)
     rgba[:, :8] = (200, 0, 0, 255)
     rgba[:, 8:] = (0, 99, 0, 0)
@@ -145,7 +145,7 @@ def test_bad_files_give_one_line_errors(tmp_path, name, make, words):
     assert "\n" not in str(caught.value)
 
 
-def test_save_refuses_what_it_cannot_write(tmp_path, picture):
+def test_unsupported_pictures_and_paths_are_not_written(tmp_path, picture):
     with pytest.raises(StyleSwapError, match=r"\.png"):
         save_image(tmp_path / "a.xyz", picture)
     with pytest.raises(StyleSwapError, match="does not exist"):
@@ -184,7 +184,7 @@ def test_node_layout_round_trip_and_alpha():
 @given(st.floats(-10, 10, width=32))
 def test_values_out_of_range_are_clipped(value):
     level = to_uint8(torch.full((1, 3, 2, 2), value))[0, 0, 0, 0]
-    # Which way a tie falls is a matter of the last bit.
+    # How ties are rounded depends on the last bit.
     assert abs(int(level) - (min(max(value, -1.0), 1.0) + 1) * 127.5) <= 0.5001
 
 
@@ -218,7 +218,7 @@ def test_atomic_write_keeps_the_old_file_when_the_writer_fails(tmp_path):
     assert file_sha256(path) == "11507a0e2f5e69d5dfa40a62a1bd7b6ee57e6bcd85c67c9b8431b36fff21c437"
 
 
-def test_repair_clips_and_names_the_rows():
+def test_repair_clips_and_reports_rows():
     frames = torch.rand(4, 3, 3, 3)
     frames[1, 0, 0, 0], frames[3, 0, 0, 0], frames[3, 1, 1, 1] = float("nan"), 1.5, float("-inf")
     clean, broken = repair(frames)
@@ -227,7 +227,7 @@ def test_repair_clips_and_names_the_rows():
     assert none == [] and untouched.dtype == torch.float32
 
 
-def test_latin_text_is_written_in_the_form_that_every_reader_knows(tmp_path):
+def test_latin_text_is_written_as_text_chunks(tmp_path):
     picture = np.zeros((20, 20, 3), np.uint8)
     save_image(tmp_path / "a.png", picture, {"workflow": '{"nodes": []}', "name": "\u5f20"})
     data = (tmp_path / "a.png").read_bytes()

@@ -1,4 +1,4 @@
-"""Contact sheets: places of pictures, shapes kept, labels."""
+"""Contact sheets: positions, aspect ratios, labels."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def _plain(color, height=20, width=20):
     return np.full((height, width, 3), color, dtype=np.uint8)
 
 
-def test_pictures_stand_where_their_row_and_column_are():
+def test_pictures_are_placed_by_row_and_column():
     cell = 20
     sheet = labeled_sheet([[_plain(RED), _plain(GREEN)], [_plain(BLUE)]], cell=cell)
     step = cell + GAP
@@ -25,7 +25,7 @@ def test_pictures_stand_where_their_row_and_column_are():
     assert (sheet[GAP + step :, GAP + step :] == BACKGROUND).all()
 
 
-def test_a_picture_keeps_its_shape_and_its_middle():
+def test_pictures_keep_their_aspect_ratio_and_are_centered():
     sheet = labeled_sheet([[_plain(RED, height=10, width=40)]], cell=20)
     red = (sheet == RED).all(axis=2)
     rows, columns = np.nonzero(red)
@@ -40,7 +40,7 @@ def test_gray_pictures_and_masks():
     assert (sheet[GAP : GAP + 16, GAP : GAP + 16] == 77).all()
 
 
-def test_labels_and_title_take_room_and_leave_ink():
+def test_labels_and_title_are_drawn():
     picture = _plain(RED, 64, 64)
     bare = labeled_sheet([[picture]], cell=64)
     full = labeled_sheet([[picture]], ["result"], ["first\nsecond"], cell=64, title="a title")
@@ -58,6 +58,6 @@ def test_labels_and_title_take_room_and_leave_ink():
         ([[_plain(RED)]], [], ["a", "b"]),
     ],
 )
-def test_wrong_numbers_are_named(arguments):
+def test_empty_sheets_and_wrong_numbers_of_labels_are_refused(arguments):
     with pytest.raises(StyleSwapError, match="expected"):
         labeled_sheet(*arguments)
