@@ -1,42 +1,24 @@
-"""Generators side by side: what `styleswap evaluate` says of each, as a Markdown table above what people wrote below it."""
+"""Comparison of generators by `styleswap evaluate`, as a page with a generated table and hand-written conclusions."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from commands import styleswap
 
-def judged(model: Path, report: Path, identities: int, seed: int) -> dict:
-    """The synthetic suite's report on a generator's file, made if it is not there; 4 settings of each person."""
+_CONCLUSIONS = "\n## What follows"
+
+
+def evaluated(model: Path, report: Path, identities: int, seed: int) -> dict:
+    """Report of the synthetic suite on a generator file, with 4 settings per person; reused if it exists."""
     if not report.exists():
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "styleswap_core.cli",
-                "evaluate",
-                "--suite",
-                "synthetic",
-                "--model",
-                str(model),
-                "--identities",
-                str(identities),
-                "--settings",
-                "4",
-                "--seed",
-                str(seed),
-                "--out",
-                str(report),
-            ],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        words = ["--suite", "synthetic", "--settings", "4", "--identities", str(identities), "--seed", str(seed)]
+        styleswap(["evaluate", *words, "--model", str(model), "--out", str(report)])
     return json.loads(report.read_text(encoding="utf-8"))
 
 
 def comparison_table(title: str, reports: dict[str, dict], keys: Sequence[str]) -> str:
-    """A line for the copied target, the exact swap and every report; `title` heads the first column."""
+    """Table of the copied target, the exact swap, and all reports; `title` heads the first column."""
     first = next(iter(reports.values()))
     lines = [f"| {title} | " + " | ".join(keys) + " |", "| --- |" + " ---: |" * len(keys)]
     for suffix, label in (("_floor", "*target copied*"), ("_ceiling", "*exact swap*")):
@@ -49,6 +31,6 @@ def comparison_table(title: str, reports: dict[str, dict], keys: Sequence[str]) 
 
 
 def write_page(page: Path, text: str) -> None:
-    """Write a page anew; what people wrote under "What follows" stays."""
+    """Replace the generated part of a page; everything from "What follows" on is kept."""
     written = page.read_text(encoding="utf-8") if page.exists() else ""
-    page.write_text(text + "".join(written.partition("\n## What follows")[1:]), encoding="utf-8")
+    page.write_text(text + "".join(written.partition(_CONCLUSIONS)[1:]), encoding="utf-8")

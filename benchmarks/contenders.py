@@ -1,9 +1,7 @@
-"""The ways to run one generator for one identity that are measured against each other.
+"""Contenders of the speed benchmark: implementations of one generator for one identity.
 
-Each contender is built from the same weights and is called with the same crops: crops (B, 3, S, S) -> picture (B, 3, S, S).
+All are built from the same weights and called with the same crops: crops (B, 3, S, S) -> pictures (B, 3, S, S).
 """
-
-from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
@@ -16,14 +14,20 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from styleswap_core.model import Generator, preset
-from styleswap_core.model.inference.baked_generator import bake
+from styleswap_core.model.inference.baked_generator import BakedGenerator, bake
 
 Run = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Contender:
-    """label: for tables; dtype: of its convolutions, which decides with which peak it is compared; devices: where it runs."""
+    """An implementation.
+
+    Attributes:
+        label: Name in tables.
+        dtype: Data type of its convolutions, which selects the peak that it is compared with.
+        devices: Where it runs.
+    """
 
     label: str
     dtype: str = "float32"
@@ -42,23 +46,23 @@ CONTENDERS: dict[str, Contender] = {
 
 
 def make_generator(name: str) -> tuple[Generator, Tensor]:
-    """A generator of a preset with random weights, the same in every process, and an id_embedding (1, 512)."""
+    """Generator of a preset with random weights, equal in every process, and an `id_embedding` (1, 512)."""
     torch.manual_seed(0)
     generator = Generator(preset(name)).eval().requires_grad_(False)
     for block in generator.synthesis.blocks.values():
-        # Random ToRGBs of many levels add up to far more than -1..1.
+        # The sum of random ToRGB layers of many levels would exceed -1..1 by far.
         block.to_rgb.weight *= 0.2
     return generator, torch.nn.functional.normalize(torch.randn(1, generator.config.style_dim), dim=1)
 
 
 def make_crops(name: str, batch: int, device: str) -> Tensor:
-    """(batch, 3, S, S) in -1..1."""
+    """Random crops (batch, 3, S, S), -1..1."""
     size = preset(name).size
     return (torch.rand(batch, 3, size, size, generator=torch.Generator().manual_seed(1)) * 2 - 1).to(device)
 
 
 def build(contender: str, name: str, device: str, threads: int) -> Run:
-    """The contender, ready to be called; what it does not need of the generator is not kept."""
+    """The contender as a function; it keeps only what it needs of the generator."""
     generator, embedding = make_generator(name)
     generator, embedding = generator.to(device), embedding.to(device)
     if contender in (REFERENCE, "unbaked"):
@@ -71,7 +75,7 @@ def build(contender: str, name: str, device: str, threads: int) -> Run:
     return lambda crops: baked(crops).image
 
 
-def _onnx_session(baked, threads: int) -> Run:
+def _onnx_session(baked: BakedGenerator, threads: int) -> Run:
     import onnxruntime
 
     from styleswap_core.export.baked_onnx import export_baked
@@ -86,7 +90,7 @@ def _onnx_session(baked, threads: int) -> Run:
 
 
 def count_flops(name: str) -> dict[str, float]:
-    """Floating-point operations per picture (a multiplication and an addition are two) of convolutions and products."""
+    """Floating-point operations per picture in convolutions and matrix products; a multiply-add counts as two."""
     generator, embedding = make_generator(name)
     baked = bake(generator, generator.broadcast(generator.mapping(embedding)), packed=False).to("meta")
     generator, embedding = generator.to("meta"), embedding.to("meta")

@@ -1,6 +1,4 @@
-"""1080p frames from the detector to the finished picture, split by stage."""
-
-from __future__ import annotations
+"""Time of 1080p frames from detection to the finished picture, by stage."""
 
 import time
 from collections import defaultdict
@@ -27,7 +25,7 @@ FACE_SIDE = 480
 
 
 def make_frames(faces: int, count: int) -> list[np.ndarray]:
-    """(1080, 1920, 3) uint8 each: rendered heads on a gradient, a few pixels further in every frame."""
+    """Frames (1080, 1920, 3) uint8: rendered heads on a gradient that move a few pixels per frame."""
     heads = to_uint8(
         render(Identities.from_seeds(range(faces)), Attributes.from_seeds(range(faces)), size=FACE_SIDE).image
     )
@@ -45,15 +43,18 @@ def make_frames(faces: int, count: int) -> list[np.ndarray]:
 
 
 class Stages:
-    """Seconds spent in each stage; synchronises the device around each, so that its time is its own."""
+    """Seconds spent in each stage; the device is synchronized around each, so that stages do not overlap.
+
+    Args:
+        device: "cpu" or "cuda".
+    """
 
     def __init__(self, device: str) -> None:
-        """device: "cpu" or "cuda"."""
         self.seconds: dict[str, float] = defaultdict(float)
         self._device = device
 
     def timed(self, stage: str, function: Callable) -> Callable:
-        """The function, with its time added to a stage."""
+        """Wrap a function so that its time is added to a stage."""
 
         def run(*arguments, **options):
             self._synchronize()
@@ -67,7 +68,7 @@ class Stages:
 
     @contextmanager
     def watching(self, owner: type, **stages: str) -> Iterator[None]:
-        """Time methods of a class: method = stage."""
+        """Context in which methods of a class are timed, given as method=stage."""
         originals = {method: getattr(owner, method) for method in stages}
         for method, stage in stages.items():
             setattr(owner, method, self.timed(stage, originals[method]))
@@ -82,25 +83,28 @@ class Stages:
             torch.cuda.synchronize()
 
 
-class Remembered:
-    """A face analysis that has seen all frames already: what remains is the work after detection."""
+class CachedAnalysis:
+    """A face analysis with precomputed detections, to time everything except detection."""
 
     def __init__(self, analyzer, frames: list[np.ndarray]) -> None:
         self.recognizer = analyzer.recognizer
-        # By object: uint8 frames reach the analysis as they are, and the caller keeps them alive.
+        # By identity: uint8 frames reach the analysis unchanged, and the caller keeps them alive.
         self._found = {id(frame): analyzer.detect(frame, embed=False) for frame in frames}
 
     def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True):
-        """What was found in one of the frames, the very object."""
+        """The faces of one of the frames, which must be the same object."""
         return self._found[id(picture)]
 
 
 @torch.no_grad()
 def measure(contender: str, name: str, faces: int, device: str, seconds: float, count: int) -> dict:
-    """Milliseconds per frame of each stage, each alone, and of the whole: detection in turn with the generator and beside it."""
+    """Milliseconds per frame of each stage by itself, and of the whole stream.
+
+    The whole stream is timed with detection and generator one after the other ("in turn") and overlapped ("beside").
+    """
     generator, embedding = make_generator(name)
     generator = generator.to(device)
-    # As many threads as the generator: ONNX Runtime would take all processors.
+    # As many threads as the generator; by default, ONNX Runtime would use all cores.
     analyzer = load_face_analysis(providers=["CPUExecutionProvider"], threads=torch.get_num_threads())
     identity = Identity(embedding[0], analyzer.recognizer)
     frames = make_frames(faces, count)
@@ -117,7 +121,7 @@ def measure(contender: str, name: str, faces: int, device: str, seconds: float, 
 
     swap(analyzer, model)
     rounds, start, detect = 0, time.perf_counter(), stages.timed("detection", analyzer.detect)
-    remembered = Remembered(analyzer, frames)
+    cached = CachedAnalysis(analyzer, frames)
     with (
         stages.watching(Canvas, read_crops="cutting crops", paste="pasting back"),
         stages.watching(StyleSwapNetwork, swap_crops="generator"),
@@ -125,7 +129,7 @@ def measure(contender: str, name: str, faces: int, device: str, seconds: float, 
         while not rounds or time.perf_counter() - start < seconds:
             for frame in frames:
                 detect(frame, embed=False)
-            stages.timed("without detection", swap)(remembered, model)
+            stages.timed("without detection", swap)(cached, model)
             rounds += 1
     whole = Stages(device)
     for _ in range(rounds):

@@ -1,15 +1,12 @@
-"""The generator the way StyleGAN2's public PyTorch ports are written: the benchmark's yardstick.
+"""Reference of the speed benchmark: the generator as StyleGAN2's public PyTorch ports implement it.
 
-Every sample gets its own modulated and demodulated weight, the batch is folded into the channels, and one
-convolution with a group per sample runs over it. Filters run through `upfirdn2d` in plain PyTorch, as those ports do
-where their CUDA extension is not compiled: zeros put between the samples, padding, one convolution with a single
-channel. Feature maps are in the default layout, and bias, leaky ReLU and gain are separate steps.
+Every sample has its own modulated and demodulated weight; the batch is folded into the channels of a grouped
+convolution with one group per sample. Filters run through `upfirdn2d` in plain PyTorch, as in those ports when their
+CUDA extension is not compiled: zero insertion, padding, and a convolution with a single channel. Feature maps have the
+default memory format, and bias, leaky ReLU and gain are separate operations.
 
-It takes the weights of our generator and computes the same function, which a test holds; only the work is arranged
-differently. The code is ours.
+It uses the weights of our generator and computes the same function, as a test verifies. The code is original.
 """
-
-from __future__ import annotations
 
 import math
 
@@ -17,13 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from styleswap_core.model import Generator, GeneratorOutput
+from styleswap_core.model import Generator, GeneratorConfig, GeneratorOutput
 from styleswap_core.model.generator import SynthesisBlock
 from styleswap_core.model.layers import EqualConv2d, EqualLinear, StyledConv, ToPixels, blur_kernel
 
 
 def upfirdn2d(x: Tensor, kernel: Tensor, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0)) -> Tensor:
-    """(B, C, H, W): zeros between the samples, `pad` before and after, the filter, every `down`-th sample."""
+    """Upsample x (B, C, H, W) by zero insertion, pad, filter, and keep every `down`-th sample."""
     batch, channels, height, width = x.shape
     x = x.reshape(-1, height, 1, width, 1)
     x = F.pad(x, (0, up - 1, 0, 0, 0, up - 1))  # (B C, H, up, W, up)
@@ -35,13 +32,13 @@ def upfirdn2d(x: Tensor, kernel: Tensor, up: int = 1, down: int = 1, pad: tuple[
 
 
 def linear(layer: EqualLinear, x: Tensor) -> Tensor:
-    """Equalized linear layer, scaled at every call."""
+    """Equalized linear layer that scales its weight in every call."""
     out = F.linear(x, layer.weight * layer.scale, layer.bias * layer.lr_mul)
     return F.leaky_relu(out, 0.2) * math.sqrt(2) if layer.activate else out
 
 
 def modulated(weight: Tensor, style: Tensor, demodulate: bool) -> Tensor:
-    """weight (out, in, k, k), style (B, in) -> (B, out, in, k, k)."""
+    """Modulate a weight (out, in, k, k) by styles (B, in); returns (B, out, in, k, k)."""
     own = weight[None] * style[:, None, :, None, None]
     if demodulate:
         own = own * torch.rsqrt(own.pow(2).sum([2, 3, 4]) + 1e-8)[:, :, None, None, None]
@@ -49,7 +46,7 @@ def modulated(weight: Tensor, style: Tensor, demodulate: bool) -> Tensor:
 
 
 def grouped_conv(x: Tensor, weight: Tensor, kernel: Tensor, upsample: bool) -> Tensor:
-    """x (B, in, H, W), weight (B, out, in, k, k) -> (B, out, H', W'), one group per sample."""
+    """Convolve x (B, in, H, W) with weights (B, out, in, k, k), one group per sample; returns (B, out, H', W')."""
     batch, channels, height, width = x.shape
     _, out, _, size, _ = weight.shape
     x = x.reshape(1, batch * channels, height, width)
@@ -63,7 +60,7 @@ def grouped_conv(x: Tensor, weight: Tensor, kernel: Tensor, upsample: bool) -> T
 
 
 class GroupedReference(nn.Module):
-    """forward(aligned_crop (B, 3, S, S), id_embedding (B, style_dim)) -> (image, rgb, mask), as `Generator`."""
+    """Drop-in replacement of a `Generator`."""
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
@@ -71,12 +68,12 @@ class GroupedReference(nn.Module):
         self.register_buffer("kernel", blur_kernel())
 
     @property
-    def config(self):
-        """Of the generator."""
+    def config(self) -> GeneratorConfig:
+        """Configuration of the generator."""
         return self.generator.config
 
     def forward(self, aligned_crop: Tensor, id_embedding: Tensor) -> GeneratorOutput:
-        """As `Generator`: aligned_crop (B, 3, S, S) in -1..1, id_embedding (B, 512)."""
+        """Swap: aligned_crop (B, 3, S, S), -1..1; id_embedding (B, style_dim)."""
         attributes = self._encode(aligned_crop)
         w = self._mapping(id_embedding)
         x = rgb = None
@@ -86,7 +83,7 @@ class GroupedReference(nn.Module):
             if mask is not None and self.config.masks_attributes(block.resolution):
                 maps = self._masked(maps, self._upsampled(mask, logit))
             x = self._features(block, x, w, maps)
-            own_rgb = self._pixels(block.to_rgb, x, w)
+            own_rgb = self._pixels(block.to_rgb, x, w) + block.to_rgb.bias[None, :, None, None]
             rgb = own_rgb if rgb is None else own_rgb + upfirdn2d(rgb, self.kernel * 4, up=2, pad=(2, 1))
             if block.to_mask is not None:
                 logit = self._accumulated(self._pixels(block.to_mask, x, w), mask, logit)
@@ -138,8 +135,7 @@ class GroupedReference(nn.Module):
 
     def _pixels(self, layer: ToPixels, x: Tensor, w: Tensor) -> Tensor:
         weight = modulated(layer.weight[:, :, None, None] * layer.scale, linear(layer.modulation, w), demodulate=False)
-        out = grouped_conv(x, weight, self.kernel, upsample=False)
-        return out if layer.bias is None else out + layer.bias[None, :, None, None]
+        return grouped_conv(x, weight, self.kernel, upsample=False)
 
     def _accumulated(self, own: Tensor, mask: Tensor | None, logit: Tensor | None) -> Tensor:
         if logit is None:

@@ -1,10 +1,10 @@
-"""How much of a face a recognizer's embedding tells, in decibels: a bound for every generator that sees nothing else.
+"""Upper bound of the face PSNR of a generator that sees only an embedding.
 
     python benchmarks/identity_bound.py --crops runs/data/crops --validation runs/data/crops-val
 
-Fits the face world's identity parameters to the embeddings by ridge regression, predicts those of unseen people from
-one photo each, renders them onto targets in place of the true ones, and compares with the exact swap. A generator may
-do a little better by hedging (a blurred mean has a lower squared error than a sharp guess), hardly much.
+Predicts the face world's identity parameters from embeddings by ridge regression, for unseen people from one photo
+each, renders the predictions onto targets, and compares them with the exact swaps. A generator may be slightly better,
+since a blurred mean has a lower squared error than a sharp guess.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_NAMES,
 from styleswap_core.synthetic.world import five_points, render
 
 RIDGE = 300.0
-FRAME, CROP = 256, 128
+FRAME_SIZE, CROP_SIZE = 256, 128
 
 
 @torch.no_grad()
 def embeddings(recognizer: TorchRecognizer, crops: ColumnSet, count: int) -> tuple[Tensor, Tensor]:
-    """(N, 512) embeddings of unit variance, and the identity parameters (N, P) of their people."""
+    """Embeddings (N, 512), scaled to unit variance, and the identity parameters (N, P) of the people."""
     pictures = crops.images[:count, 0]
     parts = [
         F.normalize(recognizer(torch.from_numpy(pictures[first : first + 64].copy()).float() / 127.5 - 1), dim=1)
@@ -40,27 +40,27 @@ def embeddings(recognizer: TorchRecognizer, crops: ColumnSet, count: int) -> tup
 
 
 def explained(predicted: Tensor, values: Tensor) -> Tensor:
-    """(P,) share of each parameter's variance that the prediction explains."""
+    """Explained share of the variance of each parameter (P,)."""
     return 1 - (predicted - values).square().mean(0) / values.var(0, unbiased=False)
 
 
 def face_psnr(image: Tensor, exact: Tensor, face: Tensor) -> Tensor:
-    """(N,) dB inside the face masks (N, 1, S, S), pictures in -1..1."""
+    """PSNR (N,) in dB inside the face masks (N, 1, S, S), of pictures in -1..1."""
     error = (((image - exact) / 2).square() * face).sum((1, 2, 3)) / (3 * face.sum((1, 2, 3)))
     return -10 * error.log10()
 
 
 def rendered_bound(predicted: Tensor, values: Tensor, cases: int, seed: int) -> dict[str, float]:
-    """Mean face PSNR to the exact swap: of renders by predicted parameters, and of the target copied."""
+    """Mean face PSNR of renderings from predicted parameters, and of the copied target, against the exact swap."""
     draw = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(values), generator=draw)[:cases]
     body = Identities(values[torch.randperm(len(values), generator=draw)[:cases]])
     first = ATTRIBUTE_SEEDS["validation"][0] + seed % 1000
     attributes = Attributes.from_seeds(range(first, first + cases))
-    window = estimate_similarity(five_points(body, attributes, FRAME), template_points("ffhq", CROP))
+    window = estimate_similarity(five_points(body, attributes, FRAME_SIZE), template_points("ffhq", CROP_SIZE))
 
     def picture(people: Identities):
-        return render(people, attributes, CROP, window=window, body=body, frame_size=FRAME)
+        return render(people, attributes, CROP_SIZE, window=window, body=body, frame_size=FRAME_SIZE)
 
     exact, guess, target = (picture(Identities(v)) for v in (values[rows], predicted[rows].clamp(-1, 1), body.values))
     face = torch.maximum(exact.face_mask, target.face_mask)
@@ -71,13 +71,13 @@ def rendered_bound(predicted: Tensor, values: Tensor, cases: int, seed: int) -> 
 
 
 def main() -> None:
-    """Print what the command line asks for."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--crops", type=Path, required=True, help="folder of 112 px columns to fit on")
     parser.add_argument("--validation", type=Path, required=True, help="folder of 112 px columns of unseen people")
     parser.add_argument("--recognizer", type=Path, help="ONNX file (default: the demo pack's)")
-    parser.add_argument("--fit", type=int, default=6000, help="pictures to fit on")
-    parser.add_argument("--cases", type=int, default=48, help="swaps to render")
+    parser.add_argument("--fit", type=int, default=6000, help="number of pictures to fit on")
+    parser.add_argument("--cases", type=int, default=48, help="number of swaps to render")
     parser.add_argument("--seed", type=int, default=20261122)
     args = parser.parse_args()
     recognizer = TorchRecognizer(args.recognizer or DEMO_PACK / "arcface_demo.onnx")
@@ -87,20 +87,14 @@ def main() -> None:
     predicted = unseen @ torch.linalg.solve(normal, known.T @ known_values)
     shares = explained(predicted, values)
     order = shares.argsort().tolist()
-    print(
-        json.dumps(
-            {
-                "identity_r2_mean": round(float(shares.mean()), 3),
-                "least_told": {IDENTITY_NAMES[i]: round(float(shares[i]), 2) for i in order[:8]},
-                "best_told": {IDENTITY_NAMES[i]: round(float(shares[i]), 2) for i in order[-8:]},
-                **{
-                    name: round(value, 2)
-                    for name, value in rendered_bound(predicted, values, args.cases, args.seed).items()
-                },
-            },
-            indent=2,
-        )
-    )
+    bound = rendered_bound(predicted, values, args.cases, args.seed)
+    result = {
+        "identity_r2_mean": round(float(shares.mean()), 3),
+        "least_explained": {IDENTITY_NAMES[i]: round(float(shares[i]), 2) for i in order[:8]},
+        "best_explained": {IDENTITY_NAMES[i]: round(float(shares[i]), 2) for i in order[-8:]},
+        **{name: round(value, 2) for name, value in bound.items()},
+    }
+    print(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":

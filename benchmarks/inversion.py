@@ -14,14 +14,13 @@ import json
 import math
 import resource
 import statistics
-import subprocess
-import sys
 import time
 from functools import partial
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from commands import measured
 
 from styleswap_core.checkpoints import load_generator
 from styleswap_core.commands.swap_setup import DEMO_MODEL
@@ -184,22 +183,8 @@ def compare(args: argparse.Namespace) -> dict:
     runs: dict[str, list[dict]] = {variant: [] for variant in VARIANTS}
     for _ in range(args.repeats):
         for variant in VARIANTS:
-            command = [
-                sys.executable,
-                __file__,
-                "--variant",
-                variant,
-                "--steps",
-                str(args.steps),
-                "--threads",
-                str(args.threads),
-                "--model",
-                str(args.model),
-                "--device",
-                args.device,
-            ]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            runs[variant].append(json.loads(done.stdout.splitlines()[-1]))
+            words = ["--variant", variant, "--steps", args.steps, "--model", args.model, "--device", args.device]
+            runs[variant].append(measured(Path(__file__).resolve(), words, args.threads))
     result = {
         "steps": args.steps,
         "threads": args.threads,
@@ -207,8 +192,8 @@ def compare(args: argparse.Namespace) -> dict:
         "device": args.device,
         "torch": torch.__version__,
     }
-    for variant, measured in runs.items():
-        result[variant] = {key: statistics.median(row[key] for row in measured) for key in measured[0]}
+    for variant, rows in runs.items():
+        result[variant] = {key: statistics.median(row[key] for row in rows) for key in rows[0]}
     for variant in VARIANTS:
         result[variant]["times_faster"] = result["plain"]["seconds_per_step"] / result[variant]["seconds_per_step"]
         result[variant]["memory_share"] = result[variant]["peak_mib"] / result["plain"]["peak_mib"]
@@ -237,6 +222,7 @@ def main() -> None:
         "--variant", choices=list(VARIANTS), help="run only this variant, in this process, and print its figures"
     )
     args = parser.parse_args()
+    args.model = args.model.resolve()
     if args.variant:
         print(json.dumps(measure(args.variant, args)))
         return

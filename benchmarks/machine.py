@@ -1,4 +1,4 @@
-"""What a benchmark ran on."""
+"""Name of the machine that a benchmark runs on."""
 
 import platform
 from pathlib import Path
@@ -7,7 +7,7 @@ import torch
 
 
 def machine_name(device: str) -> str:
-    """The GPU's name for "cuda", else the processor's and the instructions that torch uses of it."""
+    """The GPU for "cuda"; otherwise the processor and the instruction set that torch uses."""
     if device == "cuda":
         return torch.cuda.get_device_name()
     info = Path("/proc/cpuinfo")

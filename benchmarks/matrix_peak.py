@@ -1,10 +1,9 @@
-"""How many floating-point operations per second a matrix product reaches on this machine, by the fastest way there is.
+"""Peak rate of matrix products on this machine, in floating-point operations per second.
 
-No library is the fastest on every processor: on some, PyTorch's product reaches half of what its convolutions do. So the
-product of two square matrices runs in every way that the contenders use, at several sizes, and the best counts.
+No library is fastest on every processor; on some, PyTorch's product reaches half the rate of its convolutions. The
+product of two square matrices is therefore computed by every method that the contenders use, at several sizes, and the
+fastest counts.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
@@ -15,7 +14,7 @@ from torch import Tensor
 from styleswap_core.model.inference.packed_conv import FoldedConv, can_pack
 
 CPU_SIZES = (512, 1024, 2048)
-# Smaller ones do not fill a GPU.
+# Smaller matrices do not occupy a whole GPU.
 CUDA_SIZES = (4096, 8192)
 _ROWS = 32
 
@@ -23,8 +22,8 @@ Product = Callable[[], object]
 Timer = Callable[[Product, float], list[float]]
 
 
-def ways(a: Tensor, b: Tensor, threads: int) -> Iterator[tuple[str, Product]]:
-    """(name, the product a b^T of two matrices (N, N)) for every way that this device and type have."""
+def methods(a: Tensor, b: Tensor, threads: int) -> Iterator[tuple[str, Product]]:
+    """Pairs (name, product) of all methods for a b^T of two matrices (N, N) on their device, in their data type."""
     yield "torch.mm", lambda: torch.mm(a, b.T)
     yield "linear layer", lambda: F.linear(a, b)
     if a.device.type != "cpu":
@@ -36,29 +35,33 @@ def ways(a: Tensor, b: Tensor, threads: int) -> Iterator[tuple[str, Product]]:
 
 
 def measure_peak(dtype: torch.dtype, device: str, threads: int, seconds: float, timer: Timer) -> dict:
-    """The best rate of all ways and sizes, and which it was.
+    """Highest rate over all methods and sizes.
 
     Args:
-        seconds: for all of them together.
-        timer: calls a product for so many seconds; the seconds of each call.
+        dtype: Data type of the matrices.
+        device: "cpu" or "cuda".
+        threads: Threads of ONNX Runtime.
+        seconds: Total time.
+        timer: Calls a product repeatedly for some seconds and returns the duration of each call.
+
     Returns:
-        flops_per_second, way, size.
+        flops_per_second, and the method (`way`) and size that reached it.
     """
     best = {"flops_per_second": 0.0}
     sizes = CUDA_SIZES if device == "cuda" else CPU_SIZES
     with torch.inference_mode():
         for size in sizes:
             a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-            products = list(ways(a, b, threads))
-            for way, product in products:
+            products = list(methods(a, b, threads))
+            for method, product in products:
                 rate = 2 * size**3 / min(timer(product, seconds / len(sizes) / len(products)))
                 if rate > best["flops_per_second"]:
-                    best = {"flops_per_second": rate, "way": way, "size": size}
+                    best = {"flops_per_second": rate, "way": method, "size": size}
     return best
 
 
 def _convolution(a: Tensor, b: Tensor) -> Product:
-    """Each row of `a` is a pixel."""
+    """The product as a 1x1 convolution: each row of `a` is a pixel."""
     size = len(a)
     pixels = a.reshape(1, _ROWS, size // _ROWS, size).permute(0, 3, 1, 2)  # (1, N, 32, N / 32), channels last
     convolution = FoldedConv(b[:, :, None, None])

@@ -1,4 +1,4 @@
-"""One measurement in a process of its own; prints one JSON object. `speed.py` runs it.
+"""A single measurement, printed as a JSON object; `speed.py` runs each in a separate process.
 
 python benchmarks/measure.py generator --contender baked-bfloat16 --preset released-256 --batch 8 --threads 4
 python benchmarks/measure.py peak --dtype bfloat16 --threads 4
@@ -10,33 +10,43 @@ import gc
 import json
 import resource
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import torch
 
-LEAST_RUNS = 3
-# One timing spans as many frames in every batch size: a disturbance that eight frames in one call cannot escape would else
-# vanish from the median of eight calls.
-FRAMES_A_TIMING = 8
-# Of what takes longer than the time that was given for all runs.
-LEAST_SLOW_RUNS = 2
+MIN_TIMINGS = 3
+# If a single timing takes longer than the time for all of them.
+MIN_SLOW_TIMINGS = 2
+# A timing spans the same number of frames for every batch size. Otherwise, the median over single frames would hide
+# disturbances that a batch of eight cannot avoid.
+FRAMES_PER_TIMING = 8
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def synchronize(device: str) -> None:
-    """Wait until a GPU is done; nothing on a CPU."""
+    """Wait for a GPU; does nothing on a CPU."""
     if device == "cuda":
         torch.cuda.synchronize()
 
 
-def time_runs(run, seconds: float, device: str, calls: int = 1) -> list[float]:
-    """Seconds of a call, each the mean over a run of so many, after one call that does not count; for about `seconds`, and
-    LEAST_RUNS runs at least, of slow ones LEAST_SLOW_RUNS."""
+def time_runs(run: Callable[[], object], seconds: float, device: str, calls: int = 1) -> list[float]:
+    """Timings of a function after one warm-up call.
+
+    Args:
+        run: The function.
+        seconds: Approximate total time; at least MIN_TIMINGS are taken, or MIN_SLOW_TIMINGS of slow functions.
+        device: "cpu" or "cuda".
+        calls: Calls per timing.
+
+    Returns:
+        Seconds per call of each timing.
+    """
     start = time.perf_counter()
     run()
     synchronize(device)
-    least = LEAST_RUNS if (time.perf_counter() - start) * calls < seconds else LEAST_SLOW_RUNS
+    least = MIN_TIMINGS if (time.perf_counter() - start) * calls < seconds else MIN_SLOW_TIMINGS
     times: list[float] = []
     while len(times) < least or sum(times) * calls < seconds:
         start = time.perf_counter()
@@ -48,10 +58,13 @@ def time_runs(run, seconds: float, device: str, calls: int = 1) -> list[float]:
 
 
 class PeakMemory:
-    """Largest memory of the process (of the GPU, where there is one) inside of the block, in bytes."""
+    """Context that measures peak memory, of the process on a CPU and of the GPU's allocator on "cuda".
+
+    Attributes:
+        bytes: The result, after the context.
+    """
 
     def __init__(self, device: str) -> None:
-        """device: "cpu" or "cuda"; `bytes` is the result."""
         self.device, self.bytes = device, 0
 
     def __enter__(self) -> "PeakMemory":
@@ -59,7 +72,7 @@ class PeakMemory:
         if self.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         elif _RESET.exists():
-            # 5: forget the high-water mark, so that building the networks does not count. Linux only.
+            # 5 resets the high-water mark, so that building the networks does not count. Linux only.
             _RESET.write_text("5")
         return self
 
@@ -74,7 +87,7 @@ class PeakMemory:
 
 
 def measure_generator(args: argparse.Namespace) -> dict:
-    """Times of whole batches, peak memory, and how far the picture is from the unbaked generator's."""
+    """Times of whole batches, peak memory, and the largest difference from the unbaked generator."""
     from contenders import build, make_crops, make_generator
 
     crops = make_crops(args.preset, args.batch, args.device)
@@ -86,13 +99,13 @@ def measure_generator(args: argparse.Namespace) -> dict:
         run = build(args.contender, args.preset, args.device, args.threads)
         difference = (run(crops[:1]).float().cpu() - expected).abs().max()
         with PeakMemory(args.device) as memory:
-            calls = max(1, FRAMES_A_TIMING // args.batch)
+            calls = max(1, FRAMES_PER_TIMING // args.batch)
             times = time_runs(lambda: run(crops), args.seconds, args.device, calls)
     return {"seconds": times, "calls": calls * len(times), "peak_bytes": memory.bytes, "difference": float(difference)}
 
 
 def measure_product(args: argparse.Namespace) -> dict:
-    """The best rate of a matrix product, and how it was reached."""
+    """Peak rate of matrix products, see `matrix_peak.measure_peak`."""
     from matrix_peak import measure_peak
 
     timer = partial(time_runs, device=args.device)
@@ -100,21 +113,21 @@ def measure_product(args: argparse.Namespace) -> dict:
 
 
 def measure_frames(args: argparse.Namespace) -> dict:
-    """1080p frames, stage by stage; see `end_to_end.measure`."""
+    """Time of 1080p frames by stage, see `end_to_end.measure`."""
     from end_to_end import measure
 
     return measure(args.contender, args.preset, args.faces, args.device, args.seconds, args.frames)
 
 
 def main() -> None:
-    """One measurement by the command line's words."""
+    """Take the measurement that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("generator", "peak", "frames"))
     parser.add_argument("--contender", default="unbaked")
     parser.add_argument("--preset", default="demo-64")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--faces", type=int, default=1)
-    parser.add_argument("--frames", type=int, default=16, help="1080p frames of a clip")
+    parser.add_argument("--frames", type=int, default=16, help="number of 1080p frames")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=1)

@@ -1,10 +1,11 @@
-"""From a folder of pictures to a judged generator, by the command line alone: prepare, train (two processes), evaluate.
+"""Training on a folder of pictures, entirely by the command line: prepare, train (two processes), evaluate.
 
     python benchmarks/own_pictures.py --data runs/data/columns --out runs/own-pictures --table docs/own-pictures.md
 
-The pictures are of people of the face world, three files of each and a video of some, so that held-out exact swaps can
-judge. Training sees the prepared set alone. Beside it stand the same network untrained, and one trained with exact
-swaps at the same budget, on the columns. Stopped at any moment, it goes on with the same command.
+The pictures show people of the face world, three files of each and a video of some, so that the result can be compared
+with exact swaps of held-out people. Training sees only the prepared set. For comparison, the same network is evaluated
+untrained, and trained with exact swaps on the columns at the same budget. An interrupted run continues with the same
+command.
 """
 
 import argparse
@@ -13,12 +14,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from commands import styleswap
-from comparison import comparison_table, judged, write_page
+from commands import assignments, styleswap
+from comparison import comparison_table, evaluated, write_page
 
 from styleswap_core.metrics.suite_synthetic import DEFAULT_SEED
 from styleswap_core.synthetic.columns import ColumnSet
 
+# Photos per person; people in the video, seconds of each, and frames per second.
 PHOTOS, FILMED, SECONDS, RATE = 3, 60, 1, 10
 KEYS = (
     "id_retrieval_top1",
@@ -33,7 +35,7 @@ KEYS = (
 
 
 def write_pictures(columns: Path, folder: Path, people: int) -> None:
-    """JPEG files in a tree of folders with spaces in their names, and one video in which people take turns."""
+    """Write JPEG files into folders with spaces in their names, and one video that shows people one after another."""
     pictures = ColumnSet(columns)
     seeds, images = np.asarray(pictures.identity_seeds), pictures.images
     places = [list(zip(*np.nonzero(seeds == seed), strict=True)) for seed in np.unique(seeds)]
@@ -44,71 +46,58 @@ def write_pictures(columns: Path, folder: Path, people: int) -> None:
         [np.ascontiguousarray(images[place].transpose(1, 2, 0)[..., ::-1]) for place in found[: PHOTOS + 1]]
         for found in places
     ]
-    for number, shown in enumerate(bgr):
+    for number, faces in enumerate(bgr):
         home = folder / f"album {number % 10}" / f"person {number:03d}"
         home.mkdir(parents=True, exist_ok=True)
-        for photo, picture in enumerate(shown[:PHOTOS]):
+        for photo, picture in enumerate(faces[:PHOTOS]):
             cv2.imwrite(str(home / f"{photo}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 95])
     side = bgr[0][0].shape[0]
     video = cv2.VideoWriter(str(folder / "a video.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), RATE, (side, side))
-    for shown in bgr[:FILMED]:
+    for faces in bgr[:FILMED]:
         for _ in range(SECONDS * RATE):
-            video.write(shown[PHOTOS])
+            video.write(faces[PHOTOS])
     video.release()
 
 
 def train(args: argparse.Namespace, run: Path, data: Path, steps: int, settings: dict) -> Path:
-    """Two processes of one thread; the generator's file."""
-    words = [
-        "train",
-        "--device",
-        "cpu",
-        "--threads",
-        "1",
-        "--resume",
-        "--out",
-        str(run),
-        "--set",
-        f"data={data}",
-        "--set",
-        f"model={args.model}",
-        "--set",
-        f"steps={steps}",
-        "--set",
-        f"batch={args.batch}",
-        "--set",
-        "warmup_steps=50",
-        "--set",
-        "schedule=linear",
-        "--set",
-        "checkpoint_every=200",
-        "--set",
-        "sample_every=100000",
-    ]
-    for name, value in settings.items():
-        words += ["--set", f"{name}={json.dumps(value)}"]
-    styleswap(words, threads=1, processes=2)
+    """Train in two processes with one thread each; returns the generator file."""
+    common = {
+        "data": data,
+        "model": args.model,
+        "steps": steps,
+        "batch": args.batch,
+        "warmup_steps": 50,
+        "schedule": "linear",
+        "checkpoint_every": 200,
+        "sample_every": 100_000,
+    }
+    words = ["train", "--device", "cpu", "--threads", "1", "--resume", "--out", str(run)]
+    styleswap([*words, *assignments({**common, **settings})], threads=1, processes=2)
     return run / "generator_ema.safetensors"
 
 
 def table(args: argparse.Namespace, prepared: dict, reports: dict[str, dict]) -> str:
-    """Markdown."""
+    """The generated part of the page."""
+    command = (
+        "python benchmarks/own_pictures.py --data runs/data/columns --out runs/own-pictures"
+        f" --steps {args.steps} --batch {args.batch} --table docs/own-pictures.md"
+    )
     return (
-        f"# From a folder of pictures to a judged generator\n\n```\npython benchmarks/own_pictures.py --data runs/data/columns --out "
-        f"runs/own-pictures --steps {args.steps} --batch {args.batch} --table docs/own-pictures.md\n```\n\n"
-        f"{PHOTOS * args.people} JPEG files of {args.people} people and a video of {FILMED} go through `styleswap prepare` "
-        f"({prepared['pictures']} pictures kept, {prepared['people']} people told apart by likeness), `styleswap train` "
-        f"(`{args.model}`, two processes, {args.steps} steps of {args.batch} pictures, default settings for photographs) and "
-        f"`styleswap evaluate` ({args.identities} unseen people x 4 settings). The line with exact swaps is the same network at "
-        "the same budget on the columns, with the terms of the demo model.\n\n"
-        + comparison_table("generator", reports, KEYS)
+        f"# Training on a folder of pictures\n\n```\n{command}\n```\n\n"
+        f"{PHOTOS * args.people} JPEG files of {args.people} people and a video of {FILMED} of them are processed by"
+        f" `styleswap prepare` (which keeps {prepared['pictures']} pictures and distinguishes {prepared['people']}"
+        f" people), `styleswap train` (`{args.model}`, two processes, {args.steps} steps of {args.batch} pictures,"
+        f" default settings for photographs) and `styleswap evaluate` ({args.identities} unseen people x 4 settings). The"
+        " last row is the same network, trained on the columns with exact swaps and the loss terms of the demo model, at"
+        " the same budget.\n\n" + comparison_table("generator", reports, KEYS)
     )
 
 
 def main() -> None:
+    """Prepare, train, evaluate, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of columns")
-    parser.add_argument("--out", type=Path, required=True, help="folder for all that is made")
+    parser.add_argument("--out", type=Path, required=True, help="folder for all results")
     parser.add_argument("--table", type=Path, help="Markdown file to write")
     parser.add_argument("--people", type=int, default=500)
     parser.add_argument("--model", default="demo-32")
@@ -134,7 +123,7 @@ def main() -> None:
         "trained with exact swaps": train(args, args.out / "exact", args.data, args.steps, exact),
     }
     reports = {
-        name: judged(model, model.parent / "evaluation.json", args.identities, DEFAULT_SEED)
+        name: evaluated(model, model.parent / "evaluation.json", args.identities, DEFAULT_SEED)
         for name, model in models.items()
     }
     text = table(args, json.loads((prepared / "prepared.json").read_text(encoding="utf-8")), reports)

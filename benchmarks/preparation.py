@@ -1,4 +1,4 @@
-"""Pictures per second of `styleswap prepare`, by how many processes work. Part of training.py."""
+"""Throughput of `styleswap prepare` by number of processes; part of training.py."""
 
 import json
 import shutil
@@ -8,24 +8,24 @@ from typing import NamedTuple
 
 from commands import styleswap
 
-# Different pictures, each taken many times: what they show decides the work, how many files there are does not.
+# Number of different pictures, each copied many times: the work depends on their content, not on the number of files.
 PICTURES = 8
 SIDE = 512
-# Of each run, whose fastest counts: what disturbs only makes it slower.
+# Repetitions of each run, of which the fastest counts: disturbances only make a run slower.
 REPEATS = 2
 
 
 class Preparation(NamedTuple):
-    """One line of the table."""
+    """Row of the table; `kept` of the pictures passed the filters."""
 
     workers: int
     pictures_per_second: float
-    kept: int  # of `pictures`, the rest was left out by the filters
+    kept: int
     pictures: int
 
 
 def rendered_photos(folder: Path, side: int) -> list[Path]:
-    """A few pictures of `side` px, rendered where they are not there yet."""
+    """Pictures of `side` pixels, rendered on the first call."""
     place = folder / f"rendered-{side}"
     if not place.exists():
         styleswap(["render", "pictures", "--out", str(place), "--count", str(PICTURES), "--size", str(side)], threads=1)
@@ -33,13 +33,14 @@ def rendered_photos(folder: Path, side: int) -> list[Path]:
 
 
 def measure_preparation(folder: Path, workers: int, pictures: int, crop: int, pack: str) -> Preparation:
-    """Prepare few pictures and many; what the others took beyond the few is the work alone, without the start.
+    """Throughput from the difference between a run on few pictures and one on many, which excludes the start.
 
     Args:
-        folder: for what is made on the way; the pictures stay there for the next call.
-        pictures: how many more the second run has, for each worker.
-        crop: side of the crops in the set.
-        pack: of insightface, by name or folder; empty: the demo pack.
+        folder: Working folder; rendered pictures stay there for the next call.
+        workers: Number of processes.
+        pictures: Number of additional pictures per worker in the longer run.
+        crop: Size of the crops.
+        pack: insightface pack, by name or folder; empty for the demo pack.
     """
     photos = rendered_photos(folder, max(SIDE, 2 * crop))
     few, many = 2 * workers, (2 + pictures) * workers
@@ -50,28 +51,29 @@ def measure_preparation(folder: Path, workers: int, pictures: int, crop: int, pa
     )
     if long <= short:
         raise SystemExit(
-            f"{many} pictures took no longer than {few}; take more (--prepared), on a machine that does nothing else"
+            f"expected {many} pictures to take longer than {few}, but they did not; increase --prepared, and run the "
+            "benchmark on an idle machine"
         )
     return Preparation(workers, (many - few) / (long - short), kept, many)
 
 
 def _prepare(folder: Path, photos: list[Path], count: int, words: list[str]) -> tuple[float, int]:
-    """Prepare `count` copies of the photos: seconds, and pictures in the set."""
+    """Prepare `count` copies of the photos; returns seconds, and pictures in the set."""
     source, out = folder / "photos", folder / "set"
     source.mkdir(parents=True)
     for number in range(count):
         shutil.copy(photos[number % len(photos)], source / f"{number:05d}.png")
-    begun = time.perf_counter()
+    start = time.perf_counter()
     printed = styleswap(["prepare", str(source), str(out), "--duplicates", "-1", "--json", *words], threads=1)
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - start
     shutil.rmtree(folder)
     return seconds, json.loads(printed)["pictures"]
 
 
 def preparation_table(rows: list[Preparation]) -> str:
-    """Markdown; scaling is against the first line."""
+    """Markdown table, with speed-ups over the first row."""
     lines = [
-        "| processes | pictures/s | times the first | per process | of so many pictures, kept |",
+        "| processes | pictures/s | speed-up | per process | pictures, kept |",
         "| ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:

@@ -1,9 +1,9 @@
-"""What a rendered picture costs: plain kernels against fused ones, in alternation, in one process.
+"""Cost of a rendered picture with plain and with fused kernels, measured alternately in one process.
 
     python benchmarks/rendering.py --threads 1
 
-Prints milliseconds of CPU time per 128 px picture and thread, and their ratio. Fusing compiles first, which takes a
-minute or two and is not counted: it is meant for bulk work.
+Prints milliseconds of CPU time per 128 px picture, and their ratio. Fused kernels are meant for bulk rendering; their
+compilation, which takes a minute or two, is not counted.
 """
 
 import argparse
@@ -18,19 +18,17 @@ from styleswap_core.synthetic.kernels import EAGER, Kernels, fused
 from styleswap_core.synthetic.parameters import Attributes, Identities
 from styleswap_core.synthetic.world import five_points, render
 
-FRAME = 256
+FRAME_SIZE = 256
 
 
 def cost(kernels: Kernels, first: int, count: int, size: int) -> float:
-    """Milliseconds of CPU time per picture of an aligned face, over `count` people and settings from seed `first` on."""
-    people, settings = (
-        Identities.from_seeds(range(first, first + count)),
-        Attributes.from_seeds(range(first, first + count)),
-    )
-    window = estimate_similarity(five_points(people, settings, FRAME), template_points("ffhq", size))
-    begun = time.process_time()
-    render(people, settings, size, window=window, frame_size=FRAME, kernels=kernels)
-    return (time.process_time() - begun) * 1000 / count
+    """Milliseconds of CPU time per aligned face, averaged over `count` people and attributes from seed `first` on."""
+    seeds = range(first, first + count)
+    people, attributes = Identities.from_seeds(seeds), Attributes.from_seeds(seeds)
+    window = estimate_similarity(five_points(people, attributes, FRAME_SIZE), template_points("ffhq", size))
+    start = time.process_time()
+    render(people, attributes, size, window=window, frame_size=FRAME_SIZE, kernels=kernels)
+    return (time.process_time() - start) * 1000 / count
 
 
 def main() -> None:
@@ -38,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--pictures", type=int, default=16, help="per round")
+    parser.add_argument("--pictures", type=int, default=16, help="pictures per round")
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -51,17 +49,13 @@ def main() -> None:
         for name, kernels in contenders.items():
             spent[name].append(cost(kernels, turn * args.pictures, args.pictures, args.size))
     medians = {name: statistics.median(values) for name, values in spent.items()}
-    print(
-        json.dumps(
-            {
-                "size": args.size,
-                "threads": args.threads,
-                **{f"{name}_ms_per_picture": round(value, 1) for name, value in medians.items()},
-                "plain_over_fused": round(medians["plain"] / medians["fused"], 2),
-            },
-            indent=2,
-        )
-    )
+    result = {
+        "size": args.size,
+        "threads": args.threads,
+        **{f"{name}_ms_per_picture": round(value, 1) for name, value in medians.items()},
+        "plain_over_fused": round(medians["plain"] / medians["fused"], 2),
+    }
+    print(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":

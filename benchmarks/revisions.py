@@ -1,28 +1,25 @@
-"""Speed of this revision against an earlier one: every row of `speed.py`, old and new in turn, as paired ratios.
+"""Speed of this revision compared with an earlier one: both alternate on the rows of `speed.py`, as paired ratios.
 
     git worktree add ../before v0.1.0
     python benchmarks/revisions.py ../before --threads 2 --out revisions.md
 
-Each measurement is a process of its own. Which of the two goes first alternates from round to round, so that a drift in
-the machine's speed cancels out.
+Each measurement runs in a separate process. Which revision goes first alternates between rounds, so that a drift of the
+machine's speed cancels out.
 """
 
 import argparse
-import json
 import os
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 
+from commands import ROOT, measured
 from contenders import REFERENCE
 from speed import FRAME_CONTENDERS, FRAME_PRESETS
 from tqdm import tqdm
 
-HERE = Path(__file__).resolve().parents[1]
 PRESETS = ("demo-128", "released-256")
 CONTENDERS = ("unbaked", "baked-float32", "baked-bfloat16", "onnx-runtime")
-# A change that the table marks.
+# Ratios above this are marked in the table.
 SLOWER = 1.05
 
 
@@ -46,12 +43,10 @@ def plan(presets: list[str], contenders: list[str]) -> list[tuple[str, dict[str,
 
 def measure(tree: Path, what: str, options: dict[str, object], args: argparse.Namespace) -> float:
     """Milliseconds of one measurement in a source tree: a frame of the generator, or a 1080p frame from end to end."""
-    words = [sys.executable, str(tree / "benchmarks" / "measure.py"), what]
-    for name, value in {**options, "threads": args.threads, "seconds": args.seconds}.items():
-        words += [f"--{name}", str(value)]
-    environment = os.environ | {"OMP_NUM_THREADS": str(args.threads), "PYTHONPATH": str(tree)}
-    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, env=environment, cwd=tree, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
+    words = [what, "--seconds", args.seconds]
+    for name, value in options.items():
+        words += [f"--{name}", value]
+    found = measured(tree / "benchmarks" / "measure.py", words, args.threads)
     if what == "frames":
         return float(found["whole_ms_per_frame"]["in turn"])
     return 1e3 * statistics.median(found["seconds"]) / int(str(options["batch"]))
@@ -62,9 +57,9 @@ def compare(row: tuple[str, dict[str, object]], args: argparse.Namespace) -> lis
     pairs = []
     for number in range(args.rounds):
         found: dict[Path, float] = {}
-        for tree in (args.before, HERE) if number % 2 == 0 else (HERE, args.before):
+        for tree in (args.before, ROOT) if number % 2 == 0 else (ROOT, args.before):
             found[tree] = measure(tree, *row, args)
-        pairs.append((found[args.before], found[HERE]))
+        pairs.append((found[args.before], found[ROOT]))
     return pairs
 
 

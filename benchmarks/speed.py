@@ -1,61 +1,51 @@
-"""How fast the generator runs, and a swap from end to end: contenders in alternation, a table and a plot.
+"""Speed of the generator and of whole swaps, compared between contenders, as a table and a plot.
 
     python benchmarks/speed.py --out docs/benchmarks --threads 4
     python benchmarks/speed.py --quick --out /tmp/benchmarks
 
-Every measurement is a process of its own, with the same inputs and threads; the contenders take turns, `--rounds` times.
-What `--minutes` has no room for is left out of the later rounds, the slowest measurements first, none of them before it has
-LEAST_CALLS timed calls; the table tells how many each has.
+Every measurement runs in a separate process, with the same inputs and threads; the contenders alternate for `--rounds`
+rounds. If the time exceeds `--minutes`, later rounds omit the slowest measurements that have at least MIN_CALLS timed
+calls; the table states the number of calls.
 """
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
+from subprocess import CalledProcessError
 
+import torch
+from commands import measured
 from contenders import CONTENDERS, REFERENCE, count_flops
+from machine import machine_name
 from speed_report import write_report
 from tqdm import tqdm
 
 HERE = Path(__file__).resolve().parent
 SETTINGS = [(name, batch) for name in ("demo-128", "released-256", "released-512") for batch in (1, 8)]
-# What a CPU takes minutes for is measured where something is wanted of it, see `speed_report.checks`.
+# Contenders that are slow on a CPU are measured only where `speed_report.targets` needs them.
 SLOW_ON_CPU = {("released-512", 1): (), ("released-512", 8): (REFERENCE, "baked-bfloat16")}
 QUICK_SETTINGS = [("demo-64", 1), ("demo-64", 2)]
-LEAST_CALLS = 2
+MIN_CALLS = 2
 FRAME_PRESETS, QUICK_FRAME_PRESETS = ("demo-128", "released-256"), ("demo-64",)
 FRAME_CONTENDERS = ("unbaked", "baked-float32", "baked-bfloat16")
 
 
 def run(what: str, args: argparse.Namespace, **options: object) -> dict | None:
-    """One measurement, or None where it failed; what it said then stands on stderr."""
-    words = [
-        sys.executable,
-        str(HERE / "measure.py"),
-        what,
-        "--device",
-        args.device,
-        "--threads",
-        str(args.threads),
-        "--seconds",
-        str(args.seconds),
-    ]
+    """Result of one measurement; None if it failed."""
+    words = [what, "--device", args.device, "--seconds", args.seconds]
     for name, value in options.items():
-        words += [f"--{name}", str(value)]
-    # ONNX Runtime and OpenMP read the environment before torch can be told.
-    environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
-    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, env=environment)
-    if done.returncode:
-        print(f"failed: {' '.join(words[1:])}", file=sys.stderr)
+        words += [f"--{name}", value]
+    try:
+        return measured(HERE / "measure.py", words, args.threads)
+    except CalledProcessError as error:
+        print(f"failed: {' '.join(error.cmd[1:])}", file=sys.stderr)
         return None
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def plan(args: argparse.Namespace) -> list[tuple[str, dict]]:
-    """All measurements of one round, in order."""
+    """The measurements of one round, in order."""
     contenders = [name for name in args.contenders if args.device in CONTENDERS[name].devices]
     dtypes = sorted({CONTENDERS[name].dtype for name in contenders})
     jobs: list[tuple[str, dict]] = [("peak", {"dtype": dtype}) for dtype in dtypes]
@@ -82,10 +72,14 @@ def plan(args: argparse.Namespace) -> list[tuple[str, dict]]:
 
 
 class Rounds:
-    """Runs the measurements round after round within a time, and keeps what they find."""
+    """Runs the measurements in rounds within a time limit and collects the results.
+
+    Args:
+        jobs: From `plan`.
+        args: Command line arguments.
+    """
 
     def __init__(self, jobs: list[tuple[str, dict]], args: argparse.Namespace) -> None:
-        """jobs: of `plan`; args: of the command line."""
         self.results: list[dict] = []
         self._jobs, self._args = jobs, args
         self._end = time.monotonic() + 60 * args.minutes
@@ -93,54 +87,54 @@ class Rounds:
         self._calls = [0] * len(jobs)
 
     def run(self, number: int) -> None:
-        """One round: all measurements, or in a later one those that there is time for."""
+        """Run a round: all measurements in the first, in later ones those that there is time for."""
         chosen = self._chosen(number)
         with tqdm(chosen, desc=f"round {number + 1}") as bar:
             for job in bar:
                 what, options = self._jobs[job]
                 bar.set_postfix_str(" ".join(map(str, options.values())))
                 start = time.monotonic()
-                measured = run(what, self._args, **options)
+                result = run(what, self._args, **options)
                 self._took[job] = time.monotonic() - start
-                if measured is not None:
-                    self._calls[job] += len(measured.get("seconds", [0] * LEAST_CALLS))
-                    self.results.append({"what": what, "round": number, **options, **measured})
+                if result is not None:
+                    self._calls[job] += len(result.get("seconds", [0] * MIN_CALLS))
+                    self.results.append({"what": what, "round": number, **options, **result})
 
     def _chosen(self, number: int) -> list[int]:
-        """Numbers of the jobs of a round, in order."""
+        """Indices of the jobs of a round, in order."""
         chosen = set(range(len(self._jobs)))
-        # An equal part of what is left for this round and each after it.
+        # The remaining time is divided equally among this round and the following ones.
         left = (self._end - time.monotonic()) / (self._args.rounds - number)
         for job in sorted(chosen, key=lambda job: -self._took[job]):
             if sum(self._took[other] for other in chosen) <= left:
                 break
-            if self._calls[job] >= LEAST_CALLS:
+            if self._calls[job] >= MIN_CALLS:
                 chosen.remove(job)
         return sorted(chosen)
 
 
 def parse_arguments() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for speed.json, speed.md and the plot")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=20.0, help="in which rounds after the first have to end")
-    parser.add_argument("--seconds", type=float, default=3.0, help="about how long each contender is timed in a round")
-    parser.add_argument("--presets", nargs="+", help="only these")
+    parser.add_argument("--minutes", type=float, default=20.0, help="time limit for the rounds after the first")
+    parser.add_argument("--seconds", type=float, default=3.0, help="approximate time per contender and round")
+    parser.add_argument("--presets", nargs="+", help="measure only these presets")
     parser.add_argument("--contenders", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS))
-    parser.add_argument("--quick", action="store_true", help="a tiny preset and one round: does everything work?")
+    parser.add_argument("--quick", action="store_true", help="smoke test: a tiny preset and one round")
     args = parser.parse_args()
     if args.quick:
         args.rounds, args.seconds = 1, 0.3
     if REFERENCE not in args.contenders:
-        parser.error(f"--contenders must hold {REFERENCE}: all others are compared with it")
+        parser.error(f"expected {REFERENCE} among --contenders, since all others are compared with it")
     return args
 
 
 def main() -> None:
-    """All measurements, and after each round the report."""
+    """Run all measurements and write the report after each round."""
     args = parse_arguments()
     args.out.mkdir(parents=True, exist_ok=True)
     jobs = plan(args)
@@ -148,6 +142,8 @@ def main() -> None:
     rounds = Rounds(jobs, args)
     record = {
         "device": args.device,
+        "machine": machine_name(args.device),
+        "torch": torch.__version__,
         "threads": args.threads,
         "rounds": 0,
         "seconds": args.seconds,
@@ -156,7 +152,7 @@ def main() -> None:
     }
     for number in range(args.rounds):
         rounds.run(number)
-        # After each round: a run that is stopped leaves the rounds that it finished.
+        # After each round, so that an interrupted run leaves a report.
         record["rounds"] = 1 + max((row["round"] for row in rounds.results), default=-1)
         page = write_report(args.out, record)
     print(page)

@@ -1,51 +1,44 @@
-"""The benchmark's figures as a Markdown page, a JSON file and a plot."""
-
-from __future__ import annotations
+"""Report of the speed benchmark: a Markdown page, a JSON file and a plot."""
 
 import json
 from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
-import torch
 from contenders import CONTENDERS, REFERENCE
-from machine import machine_name
 
-# (contender, least ratio to the reference), at 256 px.
-WANTED_RATIOS = (("baked-float32", 4.0), ("baked-bfloat16", 12.0))
-WANTED_PEAK_SHARE = ("released-512", 8, "baked-bfloat16", 0.40)
+# Target ratios to the speed of the reference at 256 px, by contender.
+TARGET_RATIOS = (("baked-float32", 4.0), ("baked-bfloat16", 12.0))
+# Preset, batch, contender, and target share of the peak rate.
+TARGET_PEAK_SHARE = ("released-512", 8, "baked-bfloat16", 0.40)
 
 
 def write_report(folder: Path, record: dict) -> str:
-    """Writes speed-DEVICE.json, .md and .svg into `folder`; the page's text."""
+    """Write speed-DEVICE.json, .md and .svg into `folder`; returns the text of the page."""
     stem = f"speed-{record['device']}"
     rows = summarize(record)
     (folder / f"{stem}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (folder / f"{stem}.svg").write_text(plot(rows), encoding="utf-8")
-    page = (
-        "\n\n".join(
-            [
-                f"# Speed on {machine_name(record['device'])}",
-                (
-                    f"{record['threads']} threads, PyTorch {torch.__version__}; medians over up to {record['rounds']} rounds in which the"
-                    " contenders take turns, each in a process of its own; the slowest take part in fewer. A timing is the mean over at least"
-                    " eight frames. Made by `make bench`."
-                ),
-                f"![time per frame]({stem}.svg)",
-                generator_tables(rows, record),
-                checks(rows, record),
-                flops_table(record),
-                frames_table(record),
-            ]
-        )
-        + "\n"
-    )
+    sections = [
+        f"# Speed on {record['machine']}",
+        (
+            f"{record['threads']} threads, PyTorch {record['torch']}. Medians over up to {record['rounds']} rounds in"
+            " which the contenders alternate, each in a separate process; the slowest take part in fewer rounds. Each"
+            " timing is the mean over at least eight frames. Measured by `make bench`."
+        ),
+        f"![time per frame]({stem}.svg)",
+        generator_tables(rows, record),
+        targets(rows, record),
+        flops_table(record),
+        frames_table(record),
+    ]
+    page = "\n\n".join(section for section in sections if section) + "\n"
     (folder / f"{stem}.md").write_text(page, encoding="utf-8")
     return page
 
 
 def summarize(record: dict) -> dict[tuple[str, int], dict[str, dict]]:
-    """(preset, batch) -> contender -> medians: ms per frame, ratio to the reference, rate, share of the peak, memory."""
+    """Medians by (preset, batch) and contender: time per frame, ratio to the reference, rate, memory and others."""
     peaks = defaultdict(list)
     cells: dict[tuple, dict[int, dict]] = defaultdict(dict)
     for row in record["results"]:
@@ -79,81 +72,84 @@ def summarize(record: dict) -> dict[tuple[str, int], dict[str, dict]]:
 
 
 def generator_tables(rows: dict, record: dict) -> str:
-    """One table for each preset and batch."""
+    """Tables by preset and batch."""
     peaks = [row for row in record["results"] if row["what"] == "peak"]
     best = {row["dtype"]: row for row in sorted(peaks, key=lambda row: row["flops_per_second"])}
+    rates = ", ".join(
+        f"{dtype} {row['flops_per_second'] / 1e9:.0f} GFLOP/s ({row['way']}, {row['size']} x {row['size']})"
+        for dtype, row in sorted(best.items())
+    )
     text = (
-        "Matrix product at its best in the same run, of several ways and sizes: "
-        + ", ".join(
-            f"{dtype} {row['flops_per_second'] / 1e9:.0f} GFLOP/s ({row['way']}, {row['size']} x {row['size']})"
-            for dtype, row in sorted(best.items())
-        )
-        + ". Rates count the baked network's operations, whoever does the work."
+        f"Peak rate of matrix products in the same run, over several methods and sizes: {rates}. The rates of all"
+        " contenders are based on the number of operations of the baked network."
+    )
+    columns = (
+        "ms per frame",
+        "speed relative to the reference",
+        "GFLOP/s",
+        "share of the peak",
+        "peak memory",
+        "largest difference",
+        "timed calls (rounds)",
     )
     for (name, batch), contenders in rows.items():
         text += f"\n\n## {name}, batch {batch}\n\n"
-        text += "| contender | ms per frame | times the reference's speed | GFLOP/s | share of the peak | peak memory | largest difference"
-        text += " | timed calls (rounds) |\n| --- |" + " ---: |" * 7 + "\n"
+        text += f"| contender | {' | '.join(columns)} |\n| --- |" + " ---: |" * len(columns) + "\n"
         for contender, row in contenders.items():
             text += (
-                f"| {CONTENDERS[contender].label} | {row['ms']:.1f} | {row['ratio']:.2f} | {row['gflops']:.0f} | {row['share']:.0%}"
-                f" | {row['megabytes']:.0f} MiB | {row['difference']:.1e}"
+                f"| {CONTENDERS[contender].label} | {row['ms']:.1f} | {row['ratio']:.2f} | {row['gflops']:.0f}"
+                f" | {row['share']:.0%} | {row['megabytes']:.0f} MiB | {row['difference']:.1e}"
                 f" | {row['calls']} ({row['rounds']}) |\n"
             )
     return text.rstrip()
 
 
-def checks(rows: dict, record: dict) -> str:
-    """What was wanted beside what was found."""
-    lines = ["## Wanted and found", "", "| wanted | found | |", "| --- | ---: | --- |"]
+def targets(rows: dict, record: dict) -> str:
+    """Table of targets and what was measured."""
+    lines = ["## Targets", "", "| target | measured | |", "| --- | ---: | --- |"]
 
-    def line(wanted: str, found: float, unit: str, met: bool) -> None:
-        lines.append(f"| {wanted} | {found:.2f}{unit} | {'met' if met else 'missed'} |")
+    def line(target: str, found: float, unit: str, met: bool) -> None:
+        lines.append(f"| {target} | {found:.2f}{unit} | {'met' if met else 'missed'} |")
 
     for (name, batch), contenders in rows.items():
-        for contender, least in WANTED_RATIOS:
+        for contender, ratio in TARGET_RATIOS:
             if name.endswith("256") and contender in contenders:
                 found = contenders[contender]["ratio"]
-                line(f"{contender}, {name}, batch {batch}: {least:g} times the reference", found, "", found >= least)
+                line(f"{contender}, {name}, batch {batch}: {ratio:g} times the reference", found, "", found >= ratio)
         single = rows.get((name, 1), {})
         for contender in ("baked-float32", "baked-bfloat16"):
             if batch > 1 and contender in contenders and contender in single:
                 both, alone = contenders[contender]["rounds_ms"], single[contender]["rounds_ms"]
                 found = median(both[number] / alone[number] for number in both.keys() & alone.keys())
-                line(
-                    f"{contender}, {name}: a frame in batch {batch} takes no longer than alone", found, "", found <= 1.0
-                )
+                target = f"{contender}, {name}: time per frame in batch {batch} relative to batch 1, at most 1"
+                line(target, found, "", found <= 1.0)
         if batch > 1 and "baked-bfloat16" in contenders and REFERENCE in contenders:
             found = contenders["baked-bfloat16"]["megabytes"] / contenders[REFERENCE]["megabytes"]
-            line(
-                f"baked-bfloat16, {name}, batch {batch}: peak memory not above the reference's", found, "", found <= 1.0
-            )
-    name, batch, contender, least = WANTED_PEAK_SHARE
+            target = f"baked-bfloat16, {name}, batch {batch}: peak memory relative to the reference, at most 1"
+            line(target, found, "", found <= 1.0)
+    name, batch, contender, share = TARGET_PEAK_SHARE
     if contender in rows.get((name, batch), {}):
         found = rows[(name, batch)][contender]["share"]
-        line(f"{contender}, {name}, batch {batch}: {least:.0%} of the matrix peak", found * 100, " %", found >= least)
+        line(f"{contender}, {name}, batch {batch}: {share:.0%} of the peak", found * 100, " %", found >= share)
     for row in frame_rows(record):
         if row["contender"] == "baked-bfloat16":
             rest = (sum(row["split"].values()) - row["split"]["generator"]) / row["split"]["generator"]
-            line(
-                f"end to end, {row['preset']}, {row['faces']} faces: all else takes less than the generator",
-                rest,
-                "",
-                rest < 1,
-            )
+            faces = "1 face" if row["faces"] == 1 else f"{row['faces']} faces"
+            target = f"end to end, {row['preset']}, {faces}: all other stages relative to the generator, below 1"
+            line(target, rest, "", rest < 1)
     return "\n".join(lines)
 
 
 def flops_table(record: dict) -> str:
-    """How much work a picture is."""
-    lines = ["## Work per picture", "", "| preset | baked | grouped reference |", "| --- | ---: | ---: |"]
+    """Table of the operations per picture."""
+    lines = ["## Operations per picture", "", "| preset | baked | grouped reference |", "| --- | ---: | ---: |"]
     for name, counts in record["flops"].items():
         lines.append(f"| {name} | {counts['baked'] / 1e9:.2f} GFLOP | {counts[REFERENCE] / 1e9:.2f} GFLOP |")
     return "\n".join(lines)
 
 
 def frame_rows(record: dict) -> list[dict]:
-    """Medians over the rounds of each end-to-end measurement."""
+    """Medians of the end-to-end measurements over the rounds."""
     cells: dict[tuple, list[dict]] = defaultdict(list)
     for row in record["results"]:
         if row["what"] == "frames":
@@ -174,33 +170,36 @@ def frame_rows(record: dict) -> list[dict]:
 
 
 def frames_table(record: dict) -> str:
-    """1080p frames, stage by stage."""
+    """Table of 1080p frames by stage; empty if none were measured."""
     rows = frame_rows(record)
     if not rows:
         return ""
-    stages, users_way = list(rows[0]["split"]), "in turn" if record["device"] == "cpu" else "beside"
+    stages, default = list(rows[0]["split"]), "in turn" if record["device"] == "cpu" else "beside"
+    columns = ["faces (found)", *stages, "sequential", "overlapped", "frames/s"]
     lines = [
         "## 1080p frames from end to end",
         "",
         (
-            "Milliseconds per frame, each stage alone. *In turn* is the whole stream with detection in turn with the generator, as"
-            " users run it on a CPU; *beside*, with detection of the next frames beside the generator, as they run it on a GPU."
+            "Milliseconds per frame, with each stage timed by itself. *Sequential* is the whole stream with detection"
+            " and generator one after the other, the default on a CPU; *overlapped*, with detection of the next frames"
+            " during the generator, the default on a GPU."
         ),
         "",
-        "| preset | contender | faces (found) | " + " | ".join(stages) + " | in turn | beside | frames/s |",
-        "| --- | --- | ---: |" + " ---: |" * (len(stages) + 3),
+        f"| preset | contender | {' | '.join(columns)} |",
+        "| --- | --- |" + " ---: |" * len(columns),
     ]
     for row in rows:
         cells = " | ".join(f"{row['split'][stage]:.1f}" for stage in stages)
         lines.append(
-            f"| {row['preset']} | {CONTENDERS[row['contender']].label} | {row['faces']} ({row['faces_found']:g}) | {cells}"
-            f" | {row['whole']['in turn']:.1f} | {row['whole']['beside']:.1f} | {1e3 / row['whole'][users_way]:.1f} |"
+            f"| {row['preset']} | {CONTENDERS[row['contender']].label} | {row['faces']} ({row['faces_found']:g})"
+            f" | {cells} | {row['whole']['in turn']:.1f} | {row['whole']['beside']:.1f}"
+            f" | {1e3 / row['whole'][default]:.1f} |"
         )
     return "\n".join(lines)
 
 
 def plot(rows: dict) -> str:
-    """Bars of milliseconds per frame, one group for each preset and batch, each group to its own scale."""
+    """SVG bar chart of milliseconds per frame; each group of a preset and a batch has a separate scale."""
     bar, gap, left, width = 18, 34, 300, 560
     parts: list[str] = []
     y = 10

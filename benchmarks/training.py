@@ -1,11 +1,10 @@
-"""What training costs on this machine: pictures per second, memory, and hours for the recipes of docs/training.md; and
-pictures per second of the preparation before it.
+"""Cost of preparation and training on this machine: pictures per second, memory, and hours for each recipe.
 
     python benchmarks/training.py --out docs/benchmarks
     python benchmarks/training.py --out /tmp/benchmarks --quick
 
-Every line about training is `styleswap train --measure` in fresh processes, on columns that are rendered first. Each process
-has the same number of pictures at once, so that processes and threads can be compared. Every line about preparation is
+Training is measured by `styleswap train --measure` in fresh processes, on columns that are rendered first. Each process
+computes the same number of pictures at once, so that processes and threads can be compared. Preparation is measured by
 `styleswap prepare`, see preparation.py.
 """
 
@@ -18,78 +17,51 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from commands import ROOT, styleswap
+from commands import ROOT, assignments, styleswap
 from machine import machine_name
 from preparation import Preparation, measure_preparation, preparation_table
 from tqdm import tqdm
 
-# A preset and the recipes of docs/training.md, with the side of their pictures.
+# A preset and the recipes of docs/training.md, with the size of their pictures.
 MODELS = {"demo-128": 128, "photos-256": 256, "photos-512": 512}
 COLUMNS, MEMBERS, PEOPLE = 12, 2, 6
 
 
 class Setting(NamedTuple):
-    """One line of the table."""
+    """Row of the table; `name` is a recipe or a preset."""
 
-    name: str  # a recipe, or a preset
+    name: str
     size: int
     processes: int
     threads: int
 
 
 def render(folder: Path, size: int) -> None:
-    """A small set of columns: what it shows does not matter here."""
+    """Render a small set of columns, unless it exists; its content does not matter here."""
     if not folder.exists():
-        styleswap(
-            [
-                "render",
-                "columns",
-                "--out",
-                str(folder),
-                "--size",
-                str(size),
-                "--columns",
-                str(COLUMNS),
-                "--members",
-                str(MEMBERS),
-                "--identities",
-                str(PEOPLE),
-                "--workers",
-                "1",
-            ],
-            threads=1,
-        )
+        counts = ["--columns", str(COLUMNS), "--members", str(MEMBERS), "--identities", str(PEOPLE)]
+        words = ["--out", str(folder), "--size", str(size), *counts, "--workers", "1"]
+        styleswap(["render", "columns", *words], threads=1)
 
 
 def measure(setting: Setting, data: Path, args: argparse.Namespace) -> dict:
-    """One line: what `train --measure` reports."""
+    """Report of `styleswap train --measure`."""
+    settings = {
+        "data": data,
+        "batch": args.pictures * setting.processes,
+        "gradient_accumulation": 1,
+        "stddev_group": min(4, args.pictures),
+        "recognizer_rows": 0,
+    }
     recipe = ROOT / "docs" / "recipes" / f"{setting.name}.json"
-    words = [
-        "train",
-        "--measure",
-        str(args.seconds),
-        "--json",
-        "--device",
-        args.device,
-        "--threads",
-        str(setting.threads),
-        "--set",
-        f"data={data}",
-        "--set",
-        f"batch={args.pictures * setting.processes}",
-        "--set",
-        "gradient_accumulation=1",
-        "--set",
-        f"stddev_group={min(4, args.pictures)}",
-        "--set",
-        "recognizer_rows=0",
-    ]
-    words += ["--config", str(recipe)] if recipe.exists() else ["--set", f"model={setting.name}"]
-    return json.loads(styleswap(words, setting.threads, setting.processes).splitlines()[-1])
+    source = ["--config", str(recipe)] if recipe.exists() else assignments({"model": setting.name})
+    words = ["--measure", str(args.seconds), "--json", "--device", args.device, "--threads", str(setting.threads)]
+    printed = styleswap(["train", *words, *source, *assignments(settings)], setting.threads, setting.processes)
+    return json.loads(printed.splitlines()[-1])
 
 
 def plan(args: argparse.Namespace) -> list[Setting]:
-    """One process of one thread, then more threads, then more processes."""
+    """The rows: one process with one thread, then more threads, then more processes."""
     if args.quick:
         return [Setting("demo-32", 32, processes, 1) for processes in (1, 2)]
     rows = []
@@ -102,7 +74,7 @@ def plan(args: argparse.Namespace) -> list[Setting]:
 
 
 def pictures_of(name: str) -> int | None:
-    """How many pictures a recipe trains on."""
+    """Number of pictures that a recipe trains on; None for a preset."""
     path = ROOT / "docs" / "recipes" / f"{name}.json"
     if not path.exists():
         return None
@@ -111,10 +83,11 @@ def pictures_of(name: str) -> int | None:
 
 
 def table(results: list[tuple[Setting, dict]]) -> str:
-    """Markdown. Scaling is against the first line of the same recipe, per core where there are no GPUs."""
+    """Markdown table, with speed-ups over the first row of the same recipe."""
+    columns = ("pictures/s", "speed-up", "per core or GPU", "GiB per process", "hours for the recipe")
     lines = [
-        "| recipe or preset | processes x threads | pictures/s | times the first | per core or GPU | GiB per process | hours for the recipe |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        f"| recipe or preset | processes x threads | {' | '.join(columns)} |",
+        "| --- | --- |" + " ---: |" * len(columns),
     ]
     first: dict[str, float] = {}
     for setting, measured in results:
@@ -130,28 +103,28 @@ def table(results: list[tuple[Setting, dict]]) -> str:
 
 
 def main() -> None:
-    """Measure every setting, and write the table after each."""
+    """Measure all rows and write the page after each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for training.json and training.md")
     parser.add_argument(
         "--models", nargs="+", choices=list(MODELS), default=list(MODELS), help="recipes or presets to train"
     )
     parser.add_argument("--processes", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], help="of a single process")
-    parser.add_argument("--pictures", type=int, default=2, help="at once in each process")
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], help="threads of a single process")
+    parser.add_argument("--pictures", type=int, default=2, help="pictures at once in each process")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--seconds", type=float, default=30.0, help="about how long each line is timed")
+    parser.add_argument("--seconds", type=float, default=30.0, help="approximate time per row")
     parser.add_argument(
         "--workers",
         nargs="+",
         type=int,
         default=list(range(1, (os.cpu_count() or 1) + 1)),
-        help="processes that prepare; 0 leaves the preparation out",
+        help="numbers of processes for the preparation; 0 omits it",
     )
-    parser.add_argument("--prepared", type=int, default=400, help="pictures that each of them prepares")
-    parser.add_argument("--pack", default="", help="insightface pack of the preparation (default: the demo pack)")
-    parser.add_argument("--data", type=Path, help="where to keep the rendered columns; default: a temporary folder")
-    parser.add_argument("--quick", action="store_true", help="a tiny model: does everything work?")
+    parser.add_argument("--prepared", type=int, default=400, help="pictures per process")
+    parser.add_argument("--pack", default="", help="insightface pack for the preparation (default: the demo pack)")
+    parser.add_argument("--data", type=Path, help="folder for the rendered columns (default: a temporary folder)")
+    parser.add_argument("--quick", action="store_true", help="smoke test with a tiny model")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     prepared: list[Preparation] = []
@@ -159,11 +132,8 @@ def main() -> None:
     workers = [count for count in args.workers if count > 0]
     with tempfile.TemporaryDirectory() as temporary:
         for count in tqdm([1, 2] if args.quick else workers, desc="preparation"):
-            prepared.append(
-                measure_preparation(
-                    Path(temporary), count, 24 if args.quick else args.prepared, 64 if args.quick else 256, args.pack
-                )
-            )
+            pictures, size = (24, 64) if args.quick else (args.prepared, 256)
+            prepared.append(measure_preparation(Path(temporary), count, pictures, size, args.pack))
             write(args, prepared, trained)
         for setting in tqdm(plan(args), desc="training"):
             data = (args.data or Path(temporary)) / f"columns-{setting.size}"
@@ -174,7 +144,7 @@ def main() -> None:
 
 
 def write(args: argparse.Namespace, prepared: list[Preparation], trained: list[tuple[Setting, dict]]) -> None:
-    """The record and its tables; after each line, so that a benchmark that is stopped leaves what it finished."""
+    """Write the record and the page; called after each row, so that an interrupted run leaves a page."""
     record = {
         "machine": machine_name(args.device),
         "cores": os.cpu_count(),
@@ -186,16 +156,12 @@ def write(args: argparse.Namespace, prepared: list[Preparation], trained: list[t
         "training": [{**row._asdict(), **found} for row, found in trained],
     }
     (args.out / "training.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    parts = [
-        (
-            f"# Preparing data, and training\n\nMeasured by `benchmarks/training.py` on {record['machine']},"
-            f" {record['cores']} cores.\n"
-        )
-    ]
+    machine = f"{record['machine']}, {record['cores']} cores"
+    parts = [f"# Speed of preparation and training\n\nMeasured by `benchmarks/training.py` on {machine}.\n"]
     if prepared:
         parts.append(
-            f"## `styleswap prepare`\n\nWith the {'demo pack' if not args.pack else args.pack}, one face in each picture; "
-            f"without the start of the program.\n\n{preparation_table(prepared)}"
+            f"## `styleswap prepare`\n\nWith the {args.pack or 'demo pack'}, one face per picture; the start of the"
+            f" program is not counted.\n\n{preparation_table(prepared)}"
         )
     if trained:
         parts.append(f"## `styleswap train`\n\n{args.pictures} pictures at once in each process.\n\n{table(trained)}")

@@ -19,19 +19,19 @@ def importable(monkeypatch):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_all_matrix_products_agree(dtype):
-    from matrix_peak import ways
+    from matrix_peak import methods
 
     a, b = (torch.randn(64, 64, generator=torch.Generator().manual_seed(seed)).to(dtype) for seed in (1, 2))
     expected = a.float() @ b.float().T
-    found = dict(ways(a, b, threads=1))
+    found = dict(methods(a, b, threads=1))
     assert {"torch.mm", "linear layer"} <= set(found) and ("ONNX Runtime MatMul" in found) == (dtype == torch.float32)
-    for way, product in found.items():
+    for method, product in found.items():
         result = product()
         result = torch.as_tensor(result[0] if isinstance(result, list) else result).float()
         if result.ndim == 4:
             result = result.permute(0, 2, 3, 1).reshape(64, 64)
         tolerance = 1e-4 if dtype == torch.float32 else 0.3
-        torch.testing.assert_close(result, expected, atol=tolerance, rtol=0, msg=lambda text, way=way: f"{way}: {text}")
+        torch.testing.assert_close(result, expected, atol=tolerance, rtol=0, msg=lambda text, name=method: f"{name}: {text}")
 
 
 def rounds(minutes, monkeypatch, seconds_of):

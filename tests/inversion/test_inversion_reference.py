@@ -10,10 +10,7 @@ import torch
 from styleswap_core.inversion import InversionSettings, InversionWeights, optimize
 from styleswap_core.model import Generator
 
-FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "inversion.py"
-SPECIFICATION = importlib.util.spec_from_file_location("inversion_benchmark", FILE)
-benchmark = importlib.util.module_from_spec(SPECIFICATION)
-SPECIFICATION.loader.exec_module(benchmark)
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
 # Unbounded: states that do not improve on the start would not be kept.
 SETTINGS = InversionSettings(
@@ -28,6 +25,17 @@ SETTINGS = InversionSettings(
 )
 
 
+@pytest.fixture(scope="module")
+def benchmark():
+    """The module benchmarks/inversion.py, whose own imports are modules of the same folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(FOLDER))
+        specification = importlib.util.spec_from_file_location("inversion_benchmark", FOLDER / "inversion.py")
+        module = importlib.util.module_from_spec(specification)
+        specification.loader.exec_module(module)
+        yield module
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -37,7 +45,7 @@ SETTINGS = InversionSettings(
     ],
 )
 @pytest.mark.parametrize("low_memory", [False, True])
-def test_both_reach_the_same_w_plus(kind, low_memory, generator, recognizer, make_faces, target):
+def test_both_reach_the_same_w_plus(benchmark, kind, low_memory, generator, recognizer, make_faces, target):
     torch.manual_seed(1)
     generator = Generator(generator.config.replace(**kind)).eval()
     sources, guides = make_faces(3, 2), make_faces(5, 3)
@@ -50,7 +58,9 @@ def test_both_reach_the_same_w_plus(kind, low_memory, generator, recognizer, mak
     assert moved > 0.1 and (outcome.w_plus - plain).norm() < 0.01 * moved
 
 
-def test_omitting_the_gradients_of_weights_does_not_change_the_plain_loop(generator, recognizer, make_faces, target):
+def test_omitting_the_gradients_of_weights_does_not_change_the_plain_loop(
+    benchmark, generator, recognizer, make_faces, target
+):
     sources, guides = make_faces(1, 2), make_faces(4, 3)
     settings = replace(SETTINGS, steps=2)
     trainable, frozen = (
