@@ -82,14 +82,15 @@ def table(args: argparse.Namespace, prepared: dict, reports: dict[str, dict]) ->
         "python benchmarks/own_pictures.py --data runs/data/columns --out runs/own-pictures"
         f" --steps {args.steps} --batch {args.batch} --table docs/own-pictures.md"
     )
+    training = f"`{args.model}`, two processes, {args.steps} steps of {args.batch} pictures"
     return (
         f"# Training on a folder of pictures\n\n```\n{command}\n```\n\n"
         f"{PHOTOS * args.people} JPEG files of {args.people} people and a video of {FILMED} of them are processed by"
         f" `styleswap prepare` (which keeps {prepared['pictures']} pictures and distinguishes {prepared['people']}"
-        f" people), `styleswap train` (`{args.model}`, two processes, {args.steps} steps of {args.batch} pictures,"
-        f" default settings for photographs) and `styleswap evaluate` ({args.identities} unseen people x 4 settings). The"
-        " last row is the same network, trained on the columns with exact swaps and the loss terms of the demo model, at"
-        " the same budget.\n\n" + comparison_table("generator", reports, KEYS)
+        f" people), `styleswap train` ({training}, default settings for photographs) and `styleswap evaluate`"
+        f" ({args.identities} unseen people x 4 settings). The last row is the same network, trained on the columns"
+        " with exact swaps and the loss terms of the demo model, at the same budget.\n\n"
+        + comparison_table("generator", reports, KEYS)
     )
 
 

@@ -93,7 +93,7 @@ def generator_tables(rows: dict, record: dict) -> str:
         "timed calls (rounds)",
     )
     for (name, batch), contenders in rows.items():
-        text += f"\n\n## {name}, batch {batch}\n\n"
+        text = text.rstrip() + f"\n\n## {name}, batch {batch}\n\n"
         text += f"| contender | {' | '.join(columns)} |\n| --- |" + " ---: |" * len(columns) + "\n"
         for contender, row in contenders.items():
             text += (

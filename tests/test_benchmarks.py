@@ -31,7 +31,8 @@ def test_all_matrix_products_agree(dtype):
         if result.ndim == 4:
             result = result.permute(0, 2, 3, 1).reshape(64, 64)
         tolerance = 1e-4 if dtype == torch.float32 else 0.3
-        torch.testing.assert_close(result, expected, atol=tolerance, rtol=0, msg=lambda text, name=method: f"{name}: {text}")
+        difference = (result - expected).abs().max()
+        assert result.shape == expected.shape and difference <= tolerance, f"{method}: {difference}"
 
 
 def rounds(minutes, monkeypatch, seconds_of):
