@@ -112,7 +112,7 @@ def test_a_bad_file_name_is_refused_before_the_work(server):
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_canceling_takes_one_step_and_keeps_the_result_if_requested(server, keep):
+def test_canceling_ends_within_one_step_and_keeps_the_result_if_requested(server, keep):
     name = f"canceled/{keep}"
     prompt_id = server.queue(_prompt(steps=2000, trust=0.0, filename=name, keep_on_cancel=keep))
     server.await_working(prompt_id, "invert")

@@ -95,14 +95,9 @@ def test_every_language_is_translated(server):
 
 
 @pytest.mark.parametrize("page", ["{}.md", "{}/ko.md", "{}/zh.md", "{}/ja.md"])
-def test_help_pages_are_served_and_describe_every_input_and_output(server, own_nodes, page):
-    language = page.rpartition("/")[2][:-3] if "/" in page else "en"
-    texts = server.get("/i18n")[language]["nodeDefs"]
+def test_help_pages_and_their_images_are_served(server, own_nodes, page):
     for name in own_nodes:
         text = server.fetch(f"/extensions/{PACK_NAME}/docs/" + page.format(name)).decode()
-        for entry in [*texts[name]["inputs"].values(), *texts[name]["outputs"].values()]:
-            label = f"`{entry['name']}`" if language == "en" else entry["name"]
-            assert f"| {label} | {entry['tooltip']} |" in text, f"{name} ({language}): {label}"
         # The browser requests the images beside the English page in every language.
         picture = f"images/{name}.jpg"
         assert f"]({picture})" in text
