@@ -3,11 +3,14 @@
 - `nodes/*.md` are the nodes' help pages in web/docs.
 - `contributing.md` and `changelog.md` are the files at the root of the repository.
 - The options of each command on `command-line.md` come from its argument parser.
+- Settings on `training-settings.md` come from the fields and comments of the configuration classes.
 - LaTeX becomes MathML, which browsers display without scripts or fonts from elsewhere.
 """
 
 import argparse
 import html
+import inspect
+import itertools
 import re
 import sys
 from pathlib import Path
@@ -21,8 +24,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from styleswap_core import cli  # noqa: E402 - the package need not be installed
+from styleswap_core.losses import LossWeights  # noqa: E402
+from styleswap_core.model.generator_config import GeneratorConfig  # noqa: E402
+from styleswap_core.training.training_config import TrainingConfig  # noqa: E402
 
 COMMANDS_MARK = "<!-- commands -->"
+SETTINGS_MARK = re.compile(r"<!-- settings (\w+) -->")
+SETTINGS = {config.__name__: config for config in (TrainingConfig, LossWeights, GeneratorConfig)}
+_FIELD = re.compile(r"    (\w+): [^=]+ = (.+?)(?:  # (.*))?")
 ROOT_PAGES = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 # What `pymdownx.arithmatex` leaves for scripts to find.
 _EQUATION = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
@@ -42,10 +51,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Insert the options of all commands where the mark is."""
-    if COMMANDS_MARK not in markdown:
-        return markdown
-    return markdown.replace(COMMANDS_MARK, "\n".join(_describe(name) for name in cli.COMMANDS))
+    """Insert options of commands and settings of configurations where the marks are."""
+    if COMMANDS_MARK in markdown:
+        markdown = markdown.replace(COMMANDS_MARK, "\n".join(_describe(name) for name in cli.COMMANDS))
+    return SETTINGS_MARK.sub(lambda match: _settings(SETTINGS[match[1]]), markdown)
 
 
 def on_page_content(content: str, **_: object) -> str:
@@ -92,6 +101,30 @@ def _form(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
 def _cell(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
     text = parser._get_formatter()._expand_help(action) if action.help else ""
     return html.escape(text, quote=False).replace("|", "\\|")
+
+
+def _settings(config: type) -> str:
+    """Tables of the fields of a configuration; where comments follow blank lines, these begin a group."""
+    lines: list[str] = []
+    comment: list[str] = []
+    body = inspect.getsource(config).split('"""', 2)[2]
+    grouped = len(re.findall(r"\n\n    # ", body)) > 1
+    for before, line in itertools.pairwise(body.splitlines()):
+        if line.startswith("    # "):
+            if grouped and not before.strip():
+                lines += ["", line[6:], ""]
+            else:
+                comment.append(line[6:])
+        elif match := _FIELD.fullmatch(line):
+            if not lines or not lines[-1].startswith("|"):
+                lines += ["| setting | default | meaning |", "| --- | --- | --- |"]
+            default = re.sub(r"field\(default_factory=(\w+)\)", r"\1()", match[2])
+            meaning = match[3] or " ".join(comment)
+            lines.append(f"| `{match[1]}` | `{default}` | {html.escape(meaning, quote=False)} |".replace("()`", "`"))
+            comment = []
+        elif line.startswith(("    def ", "    @")):
+            break
+    return "\n".join(lines)
 
 
 def _sentence(text: str) -> str:
