@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, one_line
 from .native import FORMAT, is_pickle_or_archive
 from .restricted_pickle import ForbiddenPickleError, PickledArray, names_in_pickle, read_plain_pickle
 
@@ -185,8 +185,7 @@ def _read_torch(path: Path, size: int) -> object:
             "ask its author for a file of tensors only"
         ) from error
     except _DAMAGED as error:
-        reason = " ".join(str(error).split())[:120]
-        raise StyleSwapError(f"{path} is damaged or truncated ({reason}); get the file again") from error
+        raise StyleSwapError(f"{path} is damaged or truncated ({one_line(error)}); get the file again") from error
 
 
 def _check_archive(path: Path, size: int) -> None:

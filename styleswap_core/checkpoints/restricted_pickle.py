@@ -20,7 +20,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, one_line
 
 MAX_DIMENSIONS = 8
 MAX_TUPLES = 10_000
@@ -154,8 +154,7 @@ def read_plain_pickle(data: bytes) -> object:
     except StyleSwapError:
         raise
     except _DAMAGED as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise StyleSwapError(f"is damaged or truncated ({reason})") from error
+        raise StyleSwapError(f"is damaged or truncated ({one_line(error)})") from error
 
 
 def names_in_pickle(data: bytes) -> Iterator[str]:

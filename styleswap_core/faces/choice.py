@@ -133,12 +133,12 @@ def likeness_table(faces: Sequence[DetectedFace], references: Sequence[np.ndarra
     return np.stack(references) @ np.stack([face.require_embedding() for face in faces]).T
 
 
-def match_by_likeness(cosines: np.ndarray, least: float) -> dict[int, int]:
+def match_by_likeness(cosines: np.ndarray, minimum: float) -> dict[int, int]:
     """Greedy assignment of faces to references, most similar pair first; each is used at most once.
 
     Args:
         cosines: (references, faces).
-        least: Minimum cosine similarity of a pair.
+        minimum: Minimum cosine similarity of a pair.
 
     Returns:
         Reference -> face, for the references that have one.
@@ -147,7 +147,7 @@ def match_by_likeness(cosines: np.ndarray, least: float) -> dict[int, int]:
     # The sort is stable: equal similarities go to the lower reference, then to the lower face.
     for flat in np.argsort(-cosines, axis=None, kind="stable"):
         reference, face = divmod(int(flat), cosines.shape[1])
-        if cosines[reference, face] < least:
+        if cosines[reference, face] < minimum:
             break
         if reference not in pairs and face not in pairs.values():
             pairs[reference] = face

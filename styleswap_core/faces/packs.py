@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, one_line
 from ..io.assets import ASSETS
 from .insightface_types import FaceAnalysis
 
@@ -98,10 +98,10 @@ def build_analysis(
     # weights. CoreML requires fixed shapes.
     options = {} if used[0] == "CoreMLExecutionProvider" else {"static_shape_sessions": False}
     with stdout_to_stderr():
-        from insightface.app import FaceAnalysis
+        import insightface.app
 
         try:
-            analysis = FaceAnalysis(
+            analysis: FaceAnalysis = insightface.app.FaceAnalysis(
                 name=str(folder),
                 allowed_modules=["detection", "recognition"],
                 providers=used,
@@ -115,7 +115,7 @@ def build_analysis(
             ) from error
         except load_errors() as error:
             raise StyleSwapError(
-                f"the pack {folder} cannot be loaded ({_one_line(error)}); replace the damaged file"
+                f"the pack {folder} cannot be loaded ({one_line(error)}); replace the damaged file"
             ) from error
     if providers:
         # ONNX Runtime falls back to the CPU if libraries of an available provider are missing.
@@ -136,7 +136,7 @@ def load_model_file(path: Path, threads: int = 0) -> Any:
         try:
             return get_model(str(path), providers=default_providers(), **session_options(threads))
         except load_errors() as error:
-            raise StyleSwapError(f"{path} cannot be loaded ({_one_line(error)}); replace the damaged file") from error
+            raise StyleSwapError(f"{path} cannot be loaded ({one_line(error)}); replace the damaged file") from error
 
 
 def session_options(threads: int) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def _require_insightface() -> None:
             import insightface.app  # noqa: F401
         except ImportError as error:
             raise StyleSwapError(
-                f"face analysis needs insightface ({_one_line(error)}): pip install insightface onnxruntime"
+                f"face analysis needs insightface ({one_line(error)}): pip install insightface onnxruntime"
             ) from error
 
 
@@ -212,7 +212,7 @@ def _download(name: str, root: Path) -> Path:
         # The exceptions of requests are OSErrors; a missing file raises RuntimeError, and an error page is a bad zip.
         except (OSError, RuntimeError, zipfile.BadZipFile) as error:
             raise StyleSwapError(
-                f"could not download the pack {name!r} ({_one_line(error)}); check the name and the network, or unpack"
+                f"could not download the pack {name!r} ({one_line(error)}); check the name and the network, or unpack"
                 f" {name}.zip into {root / 'models' / name}"
             ) from error
 
@@ -225,8 +225,3 @@ def load_errors() -> tuple[type[Exception], ...]:
     names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoSuchFile", "NotImplemented")
     runtime_errors = [getattr(state, name) for name in (*names, "RuntimeException") if hasattr(state, name)]
     return (*runtime_errors, ProtobufError, OSError, RuntimeError, ValueError, TypeError, IndexError)
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:200] + "..."

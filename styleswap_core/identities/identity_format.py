@@ -22,9 +22,7 @@ def save_identity(path: str | Path, identity: Identity) -> None:
     Raises:
         StyleSwapError: The suffix is not .safetensors, or the folder is missing.
     """
-    path = Path(path)
-    if path.suffix != ".safetensors":
-        raise StyleSwapError(f"expected a file name ending in .safetensors, got {str(path)!r}; rename it")
+    path = check_suffix(path)
     tensors = {"id_embedding": identity.id_embedding}
     if identity.w_plus is not None:
         tensors["w_plus"] = identity.w_plus
@@ -38,6 +36,18 @@ def save_identity(path: str | Path, identity: Identity) -> None:
     }
     with atomic_write(path) as temporary:
         temporary.write_bytes(save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata))
+
+
+def check_suffix(path: str | Path) -> Path:
+    """The path of a safetensors file to be written.
+
+    Raises:
+        StyleSwapError: The suffix is not .safetensors.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise StyleSwapError(f"expected a file name ending in .safetensors, got {str(path)!r}; rename it")
+    return path
 
 
 def load_identity(path: str | Path) -> Identity:

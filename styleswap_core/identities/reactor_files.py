@@ -18,7 +18,7 @@ from ..faces.alignment import template_points
 from ..faces.recognizer_id import RecognizerId
 from ..io.files import atomic_write
 from .identity import EMBEDDING_SIZE, Identity
-from .identity_format import load_identity
+from .identity_format import check_suffix, load_identity
 
 RECOGNIZER = RecognizerId("w600k_r50")
 """Recognizer of all face models."""
@@ -79,9 +79,7 @@ def save_face_model(path: str | Path, identity: Identity) -> None:
     Raises:
         StyleSwapError: An identity of another recognizer, another suffix, or a folder that cannot be written to.
     """
-    path = Path(path)
-    if path.suffix != ".safetensors":
-        raise StyleSwapError(f"expected a file name ending in .safetensors, got {str(path)!r}; rename it")
+    path = check_suffix(path)
     if not identity.recognizer.matches(RECOGNIZER):
         raise StyleSwapError(
             f"a ReActor face model needs an embedding of {RECOGNIZER.name}, from insightface's buffalo_l, and this"

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, PngImagePlugin
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, one_line
 from .files import atomic_write
 
 MIN_SIDE = 16
@@ -70,7 +70,7 @@ def load_image(path: str | Path) -> np.ndarray:
         raise
     # The exceptions of Pillow's decoders for damaged data depend on the format.
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error) as error:
-        raise StyleSwapError(f"{path} is truncated or damaged ({_one_line(error)}); save it again") from error
+        raise StyleSwapError(f"{path} is truncated or damaged ({one_line(error)}); save it again") from error
     # A copy, since Pillow's memory is read-only and torch would warn.
     return np.array(picture)
 
@@ -216,7 +216,3 @@ def _to_rgb(path: Path, picture: Image.Image) -> Image.Image:
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, layer).convert("RGB")
     return picture.convert("RGB")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, one_line
 from ..faces.packs import default_providers, load_errors, session_options
 
 # The 19 classes of CelebAMask-HQ in the order of published parsing models. Skin, brows and eyes (1..5), nose, mouth and
@@ -46,7 +46,7 @@ class FaceParser:
             )
         except self._errors as error:
             raise StyleSwapError(
-                f"cannot load {path} as an ONNX model ({' '.join(str(error).split())[:200]}); use another file"
+                f"cannot load {path} as an ONNX model ({one_line(error)}); use another file"
             ) from error
         self._input = self._session.get_inputs()[0]
         sides = [side for side in self._input.shape[2:] if isinstance(side, int)]
@@ -64,7 +64,7 @@ class FaceParser:
         except self._errors as error:
             raise StyleSwapError(
                 f"expected {self.path} to accept pictures (1, 3, {self._side}, {self._side}), but it failed "
-                f"({' '.join(str(error).split())[:200]}); use another parsing model"
+                f"({one_line(error)}); use another parsing model"
             ) from error
         face = cv2.resize(self._face_share(np.asarray(scores)), (size, size), interpolation=cv2.INTER_LINEAR)
         return np.clip(np.rint(face * 255), 0, 255).astype(np.uint8)
