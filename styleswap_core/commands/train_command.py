@@ -27,6 +27,9 @@ from ..training.training_config import (
 )
 from ..training.training_loop import train
 from ..training.training_state import checkpoint_paths, newest_checkpoint
+from .arguments import number, whole_number
+
+_MAX_TIME = 1e9
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,17 +51,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="keep the pictures of columns in the device's memory instead of reading them as needed",
     )
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads of torch (default: torch's own choice)")
+    parser.add_argument(
+        "--threads", type=whole_number(0), default=0, help="CPU threads of torch (default: torch's own choice)"
+    )
     parser.add_argument(
         "--max-minutes",
-        type=float,
+        type=number(0, _MAX_TIME),
         default=0.0,
         metavar="MINUTES",
         help="stop at a checkpoint after this time; --resume continues with the same schedule",
     )
     parser.add_argument(
         "--measure",
-        type=float,
+        type=number(0, _MAX_TIME),
         nargs="?",
         const=30.0,
         metavar="SECONDS",

@@ -1,4 +1,4 @@
-"""Files of a training run beside its checkpoints: metrics (TensorBoard and JSON lines) and sample sheets."""
+"""Run folder: its paths, metrics (TensorBoard and JSON lines), sample sheets, and the speed of a run."""
 
 import json
 import time

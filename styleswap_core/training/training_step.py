@@ -47,9 +47,9 @@ def train_step(
 ) -> StepReport:
     """Advance `state` by one step, in place.
 
-    A step without an active loss term (if there are only lazy terms, or before the adversarial term starts) does not
-    change the generator. The generator runs once. The discriminator does not run before `adversarial_start`, unless the
-    generator is frozen to let it catch up.
+    The generator runs once. It is not changed at a step without an active loss term (lazy terms between their
+    intervals, the adversarial term before its start). The discriminator does not run before `adversarial_start`, unless
+    the generator is frozen to let it catch up.
 
     Args:
         config: Configuration of the run.
@@ -181,8 +181,8 @@ def _discriminator_loss(
     if state.augmentation is not None:
         scalars["discriminator/real_sign"] = real_logits.detach().float().sign().mean()
     if config.weights.r1 and is_due(state.step, config.r1_interval):
-        # In float32, since second derivatives lose too much in half precision. With respect to the augmented pictures,
-        # since resampling has no second derivative.
+        # In float32, since second derivatives lose too much precision in bfloat16. The gradient is that with respect to
+        # the augmented pictures, since resampling has no second derivative.
         inputs = real.detach().clone().requires_grad_(True)
         penalty = losses.r1_penalty(discriminator(inputs).logits, inputs)
         loss = loss + config.weights.r1 * config.r1_interval * penalty
@@ -193,7 +193,7 @@ def _discriminator_loss(
 def _augmentation(
     config: TrainingConfig, state: TrainingState, purpose: Purpose, rows: slice
 ) -> Callable[[Tensor], Tensor]:
-    """Transform of the pictures that the discriminator sees; the identity without augmentation."""
+    """Transform of the pictures that the discriminator sees; without augmentation it returns them unchanged."""
     if state.augmentation is None:
         return lambda pictures: pictures
     return state.augmentation.transform(config, state.step, purpose, rows)

@@ -85,6 +85,12 @@ def test_mistakes_are_reported_in_one_line(columns, tmp_path, capsys, setting, m
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("words", [["--threads", "-1"], ["--max-minutes", "-5"], ["--measure", "nan"]])
+def test_numbers_out_of_range_are_refused(tmp_path, capsys, words):
+    assert main(["train", "--out", str(tmp_path / "run"), *words]) == 2
+    assert f"{words[0]}: expected a" in capsys.readouterr().err
+
+
 def arguments(*assignments):
     return argparse.Namespace(config=None, assignments=list(assignments), resume=False)
 

@@ -1,4 +1,4 @@
-"""Discriminator augmentation: transforms with results that are known by hand, and the control of their probability."""
+"""Discriminator augmentation: transforms with known results, and the control of their probability."""
 
 import numpy as np
 import pytest
