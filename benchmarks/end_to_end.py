@@ -115,7 +115,7 @@ def measure(contender: str, name: str, faces: int, device: str, seconds: float, 
     stages = Stages(device)
 
     def swap(analysis, network: SwappingNetwork, beside: bool = False) -> None:
-        swapper = Swapper(network, analysis, detect_beside=beside)
+        swapper = Swapper(network, analysis, background_detection=beside)
         for _ in swapper.swap_frames(frames, identity, FaceChoice("all", "left-right")):
             pass
 

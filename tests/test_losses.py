@@ -1,4 +1,4 @@
-"""Each loss against a figure derived by hand, and against the failure it is there to prevent."""
+"""Each loss against values derived by hand, and against the failure that it prevents."""
 
 import math
 
@@ -18,26 +18,26 @@ def test_adversarial_losses_by_hand():
     assert losses.discriminator_loss(logits, logits).item() == pytest.approx(expected)
 
 
-def test_r1_of_a_linear_critic_is_half_its_squared_slope():
+def test_r1_of_a_linear_discriminator_is_half_its_squared_slope():
     image = torch.rand(4, 3, 5, 5, requires_grad=True)
     slope = torch.randn(1, 3, 5, 5)
     penalty = losses.r1_penalty((image * slope).sum(dim=(1, 2, 3))[:, None], image)
     assert penalty.item() == pytest.approx(0.5 * slope.square().sum().item(), rel=1e-5)
 
 
-def test_r1_reaches_the_critics_weights():
+def test_r1_has_gradients_for_the_discriminators_weights():
     image = torch.rand(2, 3, 4, 4, requires_grad=True)
     weight = torch.tensor(2.0, requires_grad=True)
     losses.r1_penalty((weight * image).sum(dim=(1, 2, 3))[:, None], image).backward()
     assert weight.grad.item() == pytest.approx(2.0 * 48)  # d/dw of 1/2 * w^2 * 48 pixels
 
 
-def test_identity_loss_ignores_length_and_counts_angle():
+def test_identity_loss_depends_on_the_angle_only():
     one, other = torch.tensor([[3.0, 0.0], [0.0, 5.0]]), torch.tensor([[0.1, 0.0], [7.0, 0.0]])
     assert losses.identity_loss(one, other).item() == pytest.approx(0.5)  # cosines 1 and 0
 
 
-def test_rows_switch_samples_off_and_terms_add_up():
+def test_rows_exclude_samples_and_terms_add_up():
     image, truth = torch.rand(4, 3, 8, 8), torch.rand(4, 3, 8, 8)
     rows = torch.tensor([True, False, True, False])
     parts = losses.pixel_loss(image, truth, rows=rows) + losses.pixel_loss(image, truth, rows=~rows)
@@ -54,7 +54,7 @@ def test_pixel_weight_is_a_weighted_mean():
     assert losses.pixel_loss(image, truth, torch.zeros_like(mask)).item() == 0
 
 
-def test_gradient_loss_sees_blur_and_not_brightness():
+def test_gradient_loss_detects_blur_but_not_brightness():
     truth = torch.zeros(1, 3, 4, 4)
     truth[..., 2:] = 1.0
     assert losses.gradient_loss(truth + 0.3, truth).item() == pytest.approx(0, abs=1e-6)
@@ -88,7 +88,7 @@ def test_laplacian_of_a_difference_is_the_difference_of_pyramids():
     assert losses.laplacian_loss(truth + 0.2, truth).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_perceptual_loss_does_not_depend_on_a_layers_scale():
+def test_perceptual_loss_is_independent_of_the_scale_of_layers():
     features, truth = [torch.rand(2, 4, 3, 3)], [torch.rand(2, 4, 3, 3) + 0.5]
     small = losses.perceptual_loss(features, truth)
     large = losses.perceptual_loss([100 * layer for layer in features], [100 * layer for layer in truth])
@@ -112,8 +112,8 @@ def test_feature_matching_by_hand():
     assert losses.feature_matching_loss(features, truth).item() == pytest.approx(2.0)
 
 
-def test_mask_loss_pulls_back_a_saturated_mask():
-    """The collapse to "copy the target": a clamped sigmoid has no gradient there, the logit has the full one."""
+def test_mask_loss_has_a_gradient_for_a_saturated_mask():
+    """At "copy the target", a clamped sigmoid has no gradient, while the loss on logits has its full gradient."""
     logits = torch.full((1, 1, 4, 4), -40.0, requires_grad=True)
     losses.mask_loss(logits, torch.ones(1, 1, 4, 4)).backward()
     assert torch.allclose(logits.grad, torch.full_like(logits, -1 / 16))
@@ -133,7 +133,7 @@ def test_half_precision_pictures_are_compared_in_float32():
         assert loss(image, truth).dtype == torch.float32
 
 
-def test_sharpness_loss_forgives_a_moved_edge_and_not_a_missing_one():
+def test_sharpness_loss_tolerates_a_moved_edge_but_not_a_missing_one():
     truth = torch.full((1, 3, 32, 32), -0.5)
     truth[..., 14:] = 0.5
     moved = torch.roll(truth, 1, dims=-1)
@@ -144,7 +144,7 @@ def test_sharpness_loss_forgives_a_moved_edge_and_not_a_missing_one():
     assert losses.pixel_loss(moved, truth) > 0.3 * losses.pixel_loss(blurred, truth)
 
 
-def test_sharpness_loss_sees_weighted_pixels_only_and_has_a_finite_slope():
+def test_sharpness_loss_depends_on_weighted_pixels_only_and_has_finite_gradients():
     truth = torch.zeros(1, 3, 32, 32)
     image = truth.clone()
     image[..., :8, :] = torch.rand(3, 8, 32)

@@ -1,4 +1,4 @@
-"""Conversion of a foreign checkpoint to one of our generators, completely or not at all."""
+"""Conversion of a foreign checkpoint to a generator, completely or not at all."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from .stylegan_names import as_pytorch_writes
 FORMATS: dict[str, ForeignFormat] = {
     module.FORMAT.name: module.FORMAT for module in (styleswap_paddle, styleswap_pytorch, gpen, stylegan2)
 }
-_FRESH_SEED = 20261122  # every conversion initializes missing tensors alike
+_FRESH_SEED = 20261122  # makes conversions reproducible, including tensors that the checkpoint lacks
 _KERNEL_TOLERANCE = 1e-5
-# An incomplete checkpoint gets a list of what is missing; a network far beyond its tensors is not built.
-_MOST_PER_ELEMENT = 8
-_MOST_FRESH = 100_000_000
+# Limits of the network that is built for a checkpoint: weights per stored weight, plus a constant. Within them, missing
+# tensors are listed; beyond them, the shapes of a few tensors claim far more than the file contains.
+_MAX_GROWTH = 8
+_MAX_NEW_ELEMENTS = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,13 @@ def convert(
 
     Args:
         path: .pdparams, .pt, .pth or .safetensors.
-        format_name: A name of FORMATS; by default detected from the names of the tensors.
-        part: Which state dict of the file; see `read_foreign`.
-        settings: Fields of GeneratorConfig that override the format's; only its `settable` ones.
+        format_name: A key of FORMATS; by default detected from the names of the tensors.
+        part: Name of a state dict in the file; see `read_foreign`.
+        settings: Fields of GeneratorConfig that override those of the format, which must be `settable` in it.
 
     Raises:
-        StyleSwapError: The file is unreadable, hostile or claims false sizes; its format is unknown; tensors are
-            missing, surplus or misshapen (all are listed); blur kernels differ; or a setting cannot be overridden.
+        StyleSwapError: The file is unreadable, hostile or inconsistent; its format is unknown; tensors are missing,
+            surplus or misshapen (all are listed); blur kernels differ; or a setting cannot be overridden.
     """
     path = Path(path)
     file = read_foreign(path, part)
@@ -97,14 +98,14 @@ def convert(
 
 
 def training_command(config: GeneratorConfig, model_file: str | Path) -> str:
-    """Command that starts training from a converted file: the nearest preset, and the fields that differ from it."""
+    """Command that starts training from a converted file: the nearest preset and the fields that differ from it."""
     ours = config.to_dict()
     presets = {name: preset.to_dict() for name, preset in PRESETS.items()}
     differences = {
         name: {key: value for key, value in ours.items() if value != fields[key]} for name, fields in presets.items()
     }
     for fields in differences.values():
-        # Training states its own recognizer, and always feeds L2-normalized embeddings.
+        # Training has its own recognizer and always passes L2-normalized embeddings.
         fields.pop("recognizer", None)
         fields.pop("recognizer_sha256", None)
         fields.pop("embedding_norm", None)
@@ -129,15 +130,15 @@ def training_command(config: GeneratorConfig, model_file: str | Path) -> str:
 def _format(path: Path, name: str | None, tensors: Tensors) -> ForeignFormat:
     if name is not None:
         if name not in FORMATS:
-            raise StyleSwapError(f"unknown format {name!r}; known are {', '.join(FORMATS)}")
+            raise StyleSwapError(f"unknown format {name!r}; expected one of {', '.join(FORMATS)}")
         return FORMATS[name]
     for candidate in FORMATS.values():
         if candidate.matches(tensors):
             return candidate
     some = ", ".join(list(tensors)[:6])
     raise StyleSwapError(
-        f"{path} is of no format that is known ({', '.join(FORMATS)}); its tensors are called {some}, ...: "
-        "choose a generator's checkpoint, or say --format to see what it lacks"
+        f"{path} has none of the known formats ({', '.join(FORMATS)}); its tensors are {some}, ...: "
+        "choose the checkpoint of a generator, or pass --format to see what it lacks"
     )
 
 
@@ -153,23 +154,23 @@ def _stated(foreign: ForeignFormat, inferred: InferredFields, settings: Mapping[
     closed = sorted(set(settings) - set(foreign.settable))
     if closed:
         raise StyleSwapError(
-            f"{', '.join(closed)} cannot be set for {foreign.name}: shapes or the format say it; "
-            f"free to set are {', '.join(foreign.settable)}"
+            f"{', '.join(closed)} cannot be set for {foreign.name}, whose shapes or format determine it; "
+            f"settable are {', '.join(foreign.settable)}"
         )
     stated: dict[str, Statement] = {
         name: {"value": entry.value, "why": entry.why} for name, entry in foreign.stated(inferred).items()
     }
     for name, value in settings.items():
-        stated[name] = {"value": value, "why": "as you said"}
+        stated[name] = {"value": value, "why": "set explicitly"}
     return stated
 
 
 def _fresh_generator(path: Path, config: GeneratorConfig, tensors: Tensors) -> Generator:
     there = sum(tensor.numel() for tensor in tensors.values())
-    if config.least_elements > _MOST_PER_ELEMENT * there + _MOST_FRESH:
+    if config.min_elements > _MAX_GROWTH * there + _MAX_NEW_ELEMENTS:
         raise StyleSwapError(
-            f"{path} lies: single tensors claim a network of {config.least_elements} weights or more, and all together"
-            f" have {there}; get the file again"
+            f"{path} is inconsistent: some shapes imply a network of at least {config.min_elements} weights, but the"
+            f" file has {there}; download or copy the file again"
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_FRESH_SEED)
@@ -184,7 +185,7 @@ def _check(
     tensors: Tensors,
     others: tuple[str, ...],
 ) -> None:
-    """Raise a StyleSwapError that lists every tensor that is missing, surplus, misshapen or of another type."""
+    """Raise a StyleSwapError that lists every tensor that is missing, surplus, misshapen or not floating-point."""
     config = generator.config
     ours = {name: tuple(tensor.shape) for name, tensor in generator.state_dict().items()}
     expected = {link.theirs: link.form.shape(ours[name]) for name, link in links.items()}
@@ -206,19 +207,19 @@ def _check(
     problems = {
         "missing": missing,
         "surplus": [*surplus, *others],
-        "of another shape": misshapen,
-        "no numbers with a fraction": mistyped,
+        "of the wrong shape": misshapen,
+        "not floating-point": mistyped,
     }
     listed = [f"{len(entries)} {problem}: {', '.join(entries)}" for problem, entries in problems.items() if entries]
     if listed:
         raise StyleSwapError(
-            f"{path} is not a whole {foreign.name} checkpoint of {config.size} px, and is not converted in part;"
-            f" {'; '.join(listed)}"
+            f"{path} is not a complete {foreign.name} checkpoint of {config.size} px, and incomplete ones are not"
+            f" converted; {'; '.join(listed)}"
         )
     for name, total in kernels.items():
         if name in tensors and not _is_our_blur(tensors[name], total):
             raise StyleSwapError(
-                f"{path}: {name} is another filter than [1, 3, 3, 1]; such networks cannot be converted"
+                f"{path}: {name} is not the filter [1, 3, 3, 1]; networks with other filters cannot be converted"
             )
 
 
@@ -228,7 +229,7 @@ def _is_our_blur(kernel: Tensor, total: float) -> bool:
 
 
 def _fill(generator: Generator, links: Mapping[str, Link], tensors: Tensors) -> tuple[list[str], list[str]]:
-    """Copy all tensors; returns the names of ours that keep their initial values, and of those that do in part."""
+    """Copy all tensors; returns the names of our tensors that keep their initial values, wholly and in part."""
     state = generator.state_dict()
     with torch.no_grad():
         for name, link in links.items():
@@ -243,7 +244,7 @@ def _metadata(
     return {
         "starting_point": foreign.starting_point,
         "card": f"converted from {foreign.title}"
-        + ("; a starting point for training, no swapper" if foreign.starting_point else ""),
+        + ("; a starting point for training that cannot swap yet" if foreign.starting_point else ""),
         "license": foreign.license,
         "recognizer": config.recognizer,
         "recognizer_sha256": config.recognizer_sha256,

@@ -1,4 +1,4 @@
-"""Named tensors from checkpoints of other programs, without running anything that is in them.
+"""Reading of named tensors from checkpoints of other programs, without running any code in them.
 
 PyTorch's .pt and .pth (zip archives and the older format) are read by `torch.load(weights_only=True)`, Paddle's
 .pdparams by `restricted_pickle`, and .safetensors, to which such weights are often converted, by its own library.
@@ -25,13 +25,13 @@ from ..errors import StyleSwapError, one_line
 from .native import FORMAT, is_pickle_or_archive
 from .restricted_pickle import ForbiddenPickleError, PickledArray, names_in_pickle, read_plain_pickle
 
-# Where training programs store the weights for inference; the first one found is read.
+# Keys under which training programs store the weights for inference; the first one found is read.
 PARTS = ("g_ema", "generator_ema", "params_ema", "g", "generator", "params", "state_dict", "model")
 NAME_TABLE = "StructuredToParameterName@@"
 """Paddle's table of its internal names, which it stores among the tensors."""
 # The first of the consecutive pickles that PyTorch wrote before version 1.6: the number 0x1950a86a20f9469cfc6c.
 _OLD_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
-# What torch.load raises for corrupted files, depending on where they are corrupted.
+# Raised by torch.load for corrupted files, depending on where they are corrupted.
 _DAMAGED = (
     RuntimeError,
     EOFError,
@@ -74,8 +74,8 @@ def read_foreign(path: str | Path, part: str | None = None) -> ForeignFile:
         part: Which of the file's state dicts, such as "g_ema" or "g"; by default the averaged generator, if any.
 
     Raises:
-        StyleSwapError: The file is missing, empty, damaged or truncated, claims sizes that its bytes do not have, needs
-            code to be run (named), has no tensors, or is a model of this program.
+        StyleSwapError: The file is missing, empty, damaged or truncated, claims more data than it contains, requires
+            code to be run (which is named), has no tensors, or is a model of this project.
     """
     path = Path(path)
     try:
@@ -85,7 +85,7 @@ def read_foreign(path: str | Path, part: str | None = None) -> ForeignFile:
     except OSError as error:
         raise StyleSwapError(f"cannot read {path}: {error.strerror}; check the path") from error
     if not start:
-        raise StyleSwapError(f"{path} is empty; get the file again")
+        raise StyleSwapError(f"{path} is empty; download or copy the file again")
     if not is_pickle_or_archive(start):
         return _choose(path, "safetensors", _read_safetensors(path), part)
     if start.startswith((b"PK", _OLD_TORCH)):
@@ -104,11 +104,11 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         # The library checks the header's offsets and shapes against each other and against the file's length.
         with safe_open(path, framework="pt") as file:
             if (file.metadata() or {}).get("format") == FORMAT:
-                raise StyleSwapError(f"{path} is a StyleSwap model already; use it as it is")
+                raise StyleSwapError(f"{path} is already a StyleSwap model; use it without conversion")
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not iterable
     except (SafetensorError, OSError) as error:
         raise StyleSwapError(
-            f"{path} is damaged, truncated or no checkpoint ({error});"
+            f"{path} is damaged, truncated or not a checkpoint ({error});"
             " expected a .pdparams, .pt, .pth or .safetensors file"
         ) from error
 
@@ -121,9 +121,9 @@ def _read_paddle(path: Path) -> dict[object, object]:
         tensors: dict[int, Tensor] = {}
         return {key: _with_tensors(_text(key), value, tensors) for key, value in content.items() if key != NAME_TABLE}
     except ForbiddenPickleError as error:
-        raise StyleSwapError(f"{path} {error}; it is refused and nothing of it was run: ask its author") from error
+        raise StyleSwapError(f"{path} {error}; it was refused, and none of its code was run: ask its author") from error
     except StyleSwapError as error:
-        raise StyleSwapError(f"{path} {error}; get the file again") from error
+        raise StyleSwapError(f"{path} {error}; download or copy the file again") from error
 
 
 def _with_tensors(name: str, value: object, tensors: dict[int, Tensor]) -> object:
@@ -132,8 +132,8 @@ def _with_tensors(name: str, value: object, tensors: dict[int, Tensor]) -> objec
     Args:
         name: Name of the value, for errors.
         value: The value.
-        tensors: Tensors made so far, by the array's `id`. A file may contain an array many times, which must not take
-            memory each time.
+        tensors: Tensors created so far, by the `id` of their array. A file may refer to an array many times, which must
+            not take memory each time.
     """
     if isinstance(value, dict):
         return {
@@ -149,15 +149,15 @@ def _tensor(name: str, pickled: PickledArray, tensors: dict[int, Tensor]) -> Ten
         try:
             array = pickled.array()
         except StyleSwapError as error:
-            raise StyleSwapError(f"lies: {name} {error}") from error
-        # PyTorch supports only the machine's byte order.
+            raise StyleSwapError(f"is inconsistent: {name} {error}") from error
+        # PyTorch supports only the native byte order.
         tensors[id(pickled)] = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
     return tensors[id(pickled)]
 
 
 @contextmanager
 def _allow_in_pickles(kind: type) -> Iterator[None]:
-    """Let `torch.load(weights_only=True)` make objects of a class, inside this context only."""
+    """Allow `torch.load(weights_only=True)` to create objects of a class within this context."""
     if hasattr(torch.serialization, "safe_globals"):  # PyTorch 2.5 and later
         with torch.serialization.safe_globals([kind]):
             yield
@@ -174,32 +174,35 @@ def _allow_in_pickles(kind: type) -> Iterator[None]:
 def _read_torch(path: Path, size: int) -> object:
     _check_archive(path, size)
     try:
-        # Training programs store their command line beside the weights: names and values, which run nothing.
+        # Training programs store their command line, a namespace of plain values, beside the weights.
         with _allow_in_pickles(argparse.Namespace), warnings.catch_warnings():
-            # About pickle protocols that torch.load may not support; if it does not, it raises an error.
+            # Warnings about pickle protocols that torch.load may not support; if it fails, it raises an error.
             warnings.simplefilter("ignore", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise StyleSwapError(
-            f"{path} {_what_it_tried(path, str(error))}; it is refused and nothing of it was run: "
+            f"{path} {_what_it_tried(path, str(error))}; it was refused, and none of its code was run: "
             "ask its author for a file of tensors only"
         ) from error
     except _DAMAGED as error:
-        raise StyleSwapError(f"{path} is damaged or truncated ({one_line(error)}); get the file again") from error
+        raise StyleSwapError(
+            f"{path} is damaged or truncated ({one_line(error)}); download or copy the file again"
+        ) from error
 
 
 def _check_archive(path: Path, size: int) -> None:
-    """Refuse a zip archive that is larger unpacked than packed: PyTorch stores tensors uncompressed."""
+    """Refuse a compressed zip archive: PyTorch stores tensors uncompressed, so it is no larger unpacked than packed."""
     if not _is_archive(path):
         return
     try:
         with zipfile.ZipFile(path) as archive:
             claimed = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise StyleSwapError(f"{path} is damaged or truncated ({error}); get the file again") from error
+        raise StyleSwapError(f"{path} is damaged or truncated ({error}); download or copy the file again") from error
     if claimed > size:
         raise StyleSwapError(
-            f"{path} lies: it claims {claimed} bytes of contents and is {size} bytes; get the file again"
+            f"{path} is inconsistent: it claims {claimed} bytes of contents but has {size} bytes;"
+            " download or copy the file again"
         )
 
 
@@ -212,7 +215,7 @@ def _what_it_tried(path: Path, message: str) -> str:
     named = re.search(r"GLOBAL (\S+)", message)
     if named:
         return f"tries to use {named.group(1)}"
-    # An unknown operation came before the name. PyTorch's own checkpoints name only these packages.
+    # torch.load stopped before the name. Its own checkpoints name only these packages.
     known = ("torch.", "collections.OrderedDict", "numpy.", "argparse.Namespace")
     names = [name for data in _pickles_in(path) for name in names_in_pickle(data) if not name.startswith(known)]
     if names:
@@ -230,7 +233,7 @@ def _pickles_in(path: Path) -> list[bytes]:
         with zipfile.ZipFile(path) as archive:
             return [archive.read(name) for name in archive.namelist() if name.endswith("data.pkl")]
     except (zipfile.BadZipFile, OSError, ValueError, RuntimeError):
-        # Damaged as well, so its names are unknown.
+        # Also damaged, so its names are unknown.
         return []
 
 
@@ -240,13 +243,13 @@ def _choose(path: Path, container: str, content: object, part: str | None) -> Fo
         raise StyleSwapError(f"{path} holds a {type(content).__name__}; expected a table of tensors, a state dict")
     nested = [name for name, value in content.items() if isinstance(value, Mapping) and _has_tensors(value)]
     if part is not None and part not in nested:
-        there = ", ".join(map(_text, nested)) or "one state dict without parts"
+        there = ", ".join(map(_text, nested)) or "a single state dict without parts"
         raise StyleSwapError(f"{path} has no part {part!r}; it has {there}")
     chosen = part or next((name for name in PARTS if name in nested), "")
     if not chosen and not _has_tensors(content):
         there = ", ".join(map(_text, content)) or "nothing"
         raise StyleSwapError(
-            f"{path} has no tensors of a generator; it has {there}: choose a checkpoint of a generator"
+            f"{path} has no tensors of a generator; it has {there}: choose the checkpoint of a generator"
         )
     table: Mapping[object, object] = content[chosen] if chosen else content
     tensors = {_text(name): value for name, value in table.items() if isinstance(value, Tensor)}
@@ -268,13 +271,13 @@ def _has_tensors(table: Mapping[object, object]) -> bool:
 
 
 def _check_bytes(path: Path, size: int, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse tensors larger than the file: they repeat values, or claim bytes that are not there."""
+    """Refuse tensors larger than the file, which repeat values or claim data that is missing."""
     for name, tensor in tensors.items():
         if tensor.layout != torch.strided or tensor.is_quantized:
-            raise StyleSwapError(f"{path}: {name} is sparse or quantized; expected plain tensors, export them as such")
+            raise StyleSwapError(f"{path}: {name} is sparse or quantized; expected dense tensors, export them as such")
         claimed = max(tensor.untyped_storage().nbytes(), tensor.numel() * tensor.element_size())
         if claimed > size:
             raise StyleSwapError(
-                f"{path} lies: {name} claims the shape {tuple(tensor.shape)}, {claimed} bytes, and the whole file is "
-                f"{size} bytes; get the file again"
+                f"{path} is inconsistent: {name} claims the shape {tuple(tensor.shape)}, {claimed} bytes, but the whole"
+                f" file has {size} bytes; download or copy the file again"
             )

@@ -1,4 +1,4 @@
-"""Building blocks of importers: recognition of a foreign format, its configuration, and the mapping of its tensors."""
+"""Building blocks of importers: detection of a foreign format, its configuration, and the mapping of its tensors."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def _first_inputs(theirs: Tensor, fresh: Tensor) -> Tensor:
 
 
 def _first_rows(theirs: Tensor, fresh: Tensor) -> Tensor:
-    """Rows from theirs, followed by initial values."""
+    """Rows of theirs, followed by initial values."""
     value = fresh.clone()
     value[: len(theirs)] = theirs
     return value
 
 
-AS_IT_IS = Form(lambda shape: shape, lambda theirs, fresh: theirs)
-# Modulated convolutions have a leading dimension for the batch.
+UNCHANGED = Form(lambda shape: shape, lambda theirs, fresh: theirs)
+# Foreign modulated convolutions have a leading batch dimension.
 KERNEL = Form(lambda shape: (1, *shape), lambda theirs, fresh: theirs[0])
 PIXELS = Form(lambda shape: (1, *shape, 1, 1), lambda theirs, fresh: theirs[0, :, :, 0, 0])
 PLANE = Form(lambda shape: (1, *shape, 1, 1), lambda theirs, fresh: theirs.flatten())
@@ -81,7 +81,7 @@ FIRST_ROWS = Form(lambda shape: (shape[0] // 2, *shape[1:]), _first_rows, partia
 
 @dataclass(frozen=True)
 class Link:
-    """Source of one of our tensors: its foreign name, and its layout there."""
+    """Source of one of our tensors: its foreign name and layout."""
 
     theirs: str
     form: Form
@@ -89,7 +89,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Stated:
-    """A setting that does not follow from shapes: its value in this format, and how that is known."""
+    """A setting that does not follow from shapes: its value in this format, and the reason for it."""
 
     value: object
     why: str
@@ -100,14 +100,14 @@ class ForeignFormat:
     """An importer.
 
     Attributes:
-        name: For `--format`.
-        title: Name for people.
-        matches: Whether tensors are of this format, by names and shapes.
-        infer: Fields of GeneratorConfig from the shapes.
+        name: Name for `--format`.
+        title: Display name.
+        matches: Whether tensors have this format, judged by names and shapes.
+        infer: Tensors -> the fields of GeneratorConfig that follow from shapes.
         stated: Inferred fields -> the fields that do not follow from shapes.
         links: Configuration -> {our name: source}; tensors without a source keep their initial values.
         kernels: Configuration -> {name of a blur buffer: sum of its taps}. Files may lack these buffers.
-        unused: Names in the format that our generator has no tensor for.
+        unused: Pattern of names for which our generator has no tensor.
         settable: Fields that a user may override.
         starting_point: Whether the generator needs training before it can swap.
         license: License for the model file.

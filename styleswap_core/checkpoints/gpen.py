@@ -1,4 +1,4 @@
-"""Importer of GPEN (face restoration): StyleSwap's generator without masks and source identity, as a training prior."""
+"""Importer of GPEN (face restoration), a generator without masks and source identity, as a training prior."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ PRIOR_SETTABLE = ("template", "recognizer", "attribute_masking", "masking_start"
 def prior_statements() -> dict[str, Stated]:
     """Settings for a prior, which has neither a source identity nor a mask."""
     return {
-        "style_dim": Stated(512, "the length of ArcFace embeddings; the layer that reads them is initialized randomly"),
-        "mask_branch": Stated(True, "it has none; ToMask is initialized randomly"),
-        "attribute_masking": Stated("none", "a mask that is not trained yet would spoil what the prior draws"),
+        "style_dim": Stated(512, "the length of ArcFace embeddings; their input layer is initialized randomly"),
+        "mask_branch": Stated(True, "the prior has no masks; ToMask is initialized randomly"),
+        "attribute_masking": Stated("none", "an untrained mask would spoil the pictures of the prior"),
         "masking_start": Stated(8, "no effect without masking"),
-        "mask_accumulation": Stated("logits", "the paper's"),
-        "mapping_lr_mul": Stated(0.01, "StyleGAN2's, fixed in its code"),
-        "rgb_bound": Stated("none", "the picture is not bounded"),
-        "embedding_norm": Stated(1.0, "the layer that reads embeddings is initialized randomly"),
-        "recognizer": Stated("", "any; decided by training"),
+        "mask_accumulation": Stated("logits", "as in the paper"),
+        "mapping_lr_mul": Stated(0.01, "hard-coded in StyleGAN2"),
+        "rgb_bound": Stated("none", "the output is not bounded"),
+        "embedding_norm": Stated(1.0, "the input layer for embeddings is initialized randomly"),
+        "recognizer": Stated("", "determined by training"),
     }
 
 
@@ -32,19 +32,19 @@ def _infer(tensors: Tensors) -> InferredFields:
     fields = names.infer_synthesis(tensors, PREFIX, doubled=True)
     size, reads = fields["size"], names.infer_encoder_size(tensors)
     first = tensors.get("ecd0.0.0.weight")
-    # If only a level were missing, the first one would still have as many channels as the generator's last.
+    # If only a level were missing, the first one would still have the channels of the generator's last.
     if reads < size and first is not None and len(first) != GeneratorConfig.from_dict(fields).channels_at(size):
         raise StyleSwapError(
-            f"the encoder reads {reads} px and the generator draws {size} px, GPEN's form for super-resolution; "
-            "use a checkpoint that restores at its own size, such as GPEN-BFR-512"
+            f"the encoder takes {reads} px and the generator returns {size} px, GPEN's form for super-resolution; "
+            "use a checkpoint with equal input and output sizes, such as GPEN-BFR-512"
         )
     return fields
 
 
 def _stated(_: InferredFields) -> dict[str, Stated]:
     return prior_statements() | {
-        "attribute_injection": Stated("every_conv", "features of the encoder are concatenated after every convolution"),
-        "template": Stated("gpen", "GPEN's own crop"),
+        "attribute_injection": Stated("every_conv", "encoder features are concatenated after every convolution"),
+        "template": Stated("gpen", "GPEN's crop template"),
     }
 
 
@@ -64,9 +64,9 @@ FORMAT = ForeignFormat(
     stated=_stated,
     links=_links,
     kernels=lambda config: names.kernel_sums(config, PREFIX, None, encoder=True),
-    # It takes the encoder's last feature map; our mapping takes an embedding.
+    # Its input is the encoder's last feature map; the input of our mapping is an embedding.
     unused=re.compile(r"final_linear\.0\.(weight|bias)$"),
     settable=PRIOR_SETTABLE,
     starting_point=True,
-    license="that of the GPEN weights this was converted from; ask whoever made them",
+    license="that of the GPEN weights it was converted from; ask their authors",
 )

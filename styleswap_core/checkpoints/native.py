@@ -28,7 +28,7 @@ from ..model import Generator, GeneratorConfig
 FORMAT = "styleswap-generator"
 VERSION = 1
 DEMO_MODEL = ASSETS / "generator.safetensors"
-"""The generator that is part of the package; it was trained on rendered faces."""
+"""The generator that ships with the package, trained on rendered faces."""
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
@@ -45,8 +45,8 @@ def save_generator(
         dtype: "float32", or "float16", which halves the file; weights are converted back to float32 on loading.
 
     Raises:
-        StyleSwapError: An unknown dtype, metadata that is not JSON, weights that are not finite in the dtype, or a
-            folder that cannot be written to.
+        StyleSwapError: The dtype is unknown, the metadata is not JSON, weights are not finite in the dtype, or the
+            folder is not writable.
     """
     path = Path(path)
     if dtype not in _DTYPES:
@@ -60,7 +60,9 @@ def save_generator(
     }
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
-            raise StyleSwapError(f"{name} must be finite in {dtype}; it is not: save as float32 or fix the training")
+            raise StyleSwapError(
+                f"{name} has values that are not finite in {dtype}; save as float32 or fix the training"
+            )
     header = {
         "format": FORMAT,
         "version": str(VERSION),
@@ -73,7 +75,7 @@ def save_generator(
 
 
 def load_generator(path: str | Path) -> tuple[Generator, dict[str, object]]:
-    """Generator, float32 on the CPU, and free-form metadata of a file that `save_generator` wrote.
+    """Generator (float32, on the CPU) and free-form metadata from a file that `save_generator` wrote.
 
     Raises:
         StyleSwapError: The file is missing, damaged, truncated, of another kind or of a newer version, or its tensors
@@ -86,9 +88,9 @@ def load_generator(path: str | Path) -> tuple[Generator, dict[str, object]]:
     try:
         config_values, metadata = json.loads(header["config"]), json.loads(header["metadata"])
     except (KeyError, json.JSONDecodeError) as error:
-        raise StyleSwapError(f"{path} is damaged: its metadata cannot be read; get or save the file again") from error
+        raise StyleSwapError(f"{path} is damaged: its metadata cannot be read; download or save it again") from error
     if not isinstance(metadata, dict):
-        raise StyleSwapError(f"{path} is damaged: its metadata is not a table; get or save the file again")
+        raise StyleSwapError(f"{path} is damaged: its metadata is not a table; download or save it again")
     try:
         config = _with_recognizer_name(GeneratorConfig.from_dict(config_values), metadata)
     except StyleSwapError as error:
@@ -103,7 +105,7 @@ def load_generator(path: str | Path) -> tuple[Generator, dict[str, object]]:
 
 
 def _with_recognizer_name(config: GeneratorConfig, metadata: Mapping[str, object]) -> GeneratorConfig:
-    """The configuration with the recognizer's name, which older files have in the metadata only."""
+    """The configuration with the recognizer's name, which older files have only in the metadata."""
     name = metadata.get("recognizer")
     is_same = config.recognizer_sha256 and config.recognizer_sha256 == metadata.get("recognizer_sha256")
     if config.recognizer or not is_same or not isinstance(name, str):
@@ -112,7 +114,7 @@ def _with_recognizer_name(config: GeneratorConfig, metadata: Mapping[str, object
 
 
 def model_sha256(path: str | Path) -> str:
-    """Hexadecimal SHA-256 of a model file, by which results refer to the model."""
+    """Hexadecimal SHA-256 of a model file, by which identities and reports refer to the model."""
     return file_sha256(path)
 
 
@@ -136,16 +138,16 @@ def _refuse_other_kinds(path: Path) -> None:
     except OSError as error:
         raise StyleSwapError(f"cannot read {path}: {error.strerror}; {expected}, check the path") from error
     if not start:
-        raise StyleSwapError(f"{path} is empty; {expected}, get or save the file again")
+        raise StyleSwapError(f"{path} is empty; {expected}, download or save it again")
     if is_pickle_or_archive(start):
         raise StyleSwapError(
-            f"{path} is a PyTorch or Paddle checkpoint; {expected}: it must be converted first, which runs no code "
-            f"in it: {_conversion(path)}"
+            f"{path} is a PyTorch or Paddle checkpoint; {expected}: convert it first, which runs none of "
+            f"its code: {_conversion(path)}"
         )
 
 
 def is_pickle_or_archive(start: bytes) -> bool:
-    """Whether the first 8 bytes or more of a file are those of a PyTorch or Paddle checkpoint.
+    """Whether a file that starts with these bytes, 8 or more, is a PyTorch or Paddle checkpoint.
 
     PyTorch saves zip archives; Paddle and old versions of PyTorch save pickles, which start with 0x80 and the protocol
     number from protocol 2 on. A safetensors file starts with the length of its header.
@@ -168,8 +170,8 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not iterable
     except (SafetensorError, OSError) as error:
         raise StyleSwapError(
-            f"{path} is damaged, truncated or no model file at all; "
-            "expected a StyleSwap model file (.safetensors), get or save the file again"
+            f"{path} is damaged, truncated or not a model file; "
+            "expected a StyleSwap model file (.safetensors), download or save it again"
         ) from error
 
 
@@ -180,7 +182,7 @@ def _check_header(path: Path, header: Mapping[str, str]) -> None:
     if kind != FORMAT:
         raise StyleSwapError(
             f"{path} holds tensors without StyleSwap's configuration; expected a {FORMAT} file: "
-            f"weights of another program must be converted first: {_conversion(path)}"
+            f"convert weights of other programs first: {_conversion(path)}"
         )
     version = header.get("version", "")
     if not version.isdecimal() or not 1 <= int(version) <= VERSION:
@@ -192,10 +194,10 @@ def _check_header(path: Path, header: Mapping[str, str]) -> None:
 def _check_claims(path: Path, config: GeneratorConfig, found: Mapping[str, Tensor]) -> None:
     """Refuse a configuration with more weights or layers than the file has, before the network is built."""
     elements = sum(tensor.numel() for tensor in found.values())
-    if config.least_elements > elements or max(config.mapping_layers, config.encoder_blocks) > len(found):
+    if config.min_elements > elements or max(config.mapping_layers, config.encoder_blocks) > len(found):
         raise StyleSwapError(
-            f"{path} claims a size that its tensors do not have; its tensors must be exactly those of its"
-            " configuration, get or save the file again"
+            f"{path} claims a larger network than its tensors form; its tensors must be exactly those of its"
+            " configuration, download or save it again"
         )
 
 
@@ -203,10 +205,10 @@ def _check_tensors(path: Path, expected: Mapping[str, Tensor], found: Mapping[st
     missing = sorted(set(expected) - set(found))
     extra = sorted(set(found) - set(expected))
     wrong = sorted(name for name in set(expected) & set(found) if expected[name].shape != found[name].shape)
-    for problem, names in (("lacks", missing), ("has unknown", extra), ("has another shape for", wrong)):
+    for problem, names in (("lacks", missing), ("has unknown", extra), ("has the wrong shape for", wrong)):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise StyleSwapError(
                 f"{path} {problem} {names[0]}{more}; its tensors must be exactly those of its configuration, "
-                "get or save the file again"
+                "download or save it again"
             )

@@ -1,7 +1,7 @@
 """Importer of StyleGAN2 in rosinality's PyTorch implementation (`.pt` with `g_ema`), as a training prior of faces.
 
-Its convolutions take only features. Ours also take attributes, through weights that are initialized to zero: before
-training, the converted network generates for a `w` what StyleGAN2 generates without noise.
+Its convolutions take only features. Ours also take attributes, whose weights are initialized to zero: before training,
+the converted network generates the same picture for a `w` as StyleGAN2 without noise.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import re
 from ..model import GeneratorConfig
 from . import stylegan_names as names
 from .foreign_format import (
-    AS_IT_IS,
     FIRST_ROWS,
     KERNEL,
     KERNEL_FIRST_INPUTS,
     PIXELS,
     PIXELS_FIRST_INPUTS,
+    UNCHANGED,
     ForeignFormat,
     Form,
     InferredFields,
@@ -37,8 +37,8 @@ def _matches(tensors: Tensors) -> bool:
 
 def _stated(_: InferredFields) -> dict[str, Stated]:
     return prior_statements() | {
-        "attribute_injection": Stated("per_resolution", "it has no attributes; the paper's, once at each resolution"),
-        "template": Stated("ffhq", "the public face networks are trained on FFHQ's crops"),
+        "attribute_injection": Stated("per_resolution", "it has no attributes; once per resolution, as in the paper"),
+        "template": Stated("ffhq", "public face networks are trained on FFHQ crops"),
     }
 
 
@@ -52,15 +52,15 @@ def _links(config: GeneratorConfig) -> dict[str, Link]:
         if form is PIXELS:
             return PIXELS_FIRST_INPUTS
         if "modulation" in ours or (ours.endswith(".bias") and "to_rgb" not in ours):
-            # If attributes are injected once per resolution, the output of its first convolution has none.
-            return AS_IT_IS if single and _FIRST_CONV_BIAS.match(ours) else FIRST_ROWS
+            # With one injection per resolution, the output of the first convolution has no attributes.
+            return UNCHANGED if single and _FIRST_CONV_BIAS.match(ours) else FIRST_ROWS
         return form
 
     links = {
         **names.mapping_links(config, ""),
         **names.synthesis_links(config, "", mask=None, half=half),
     }
-    # Their noise.weight scales noise, not attributes.
+    # In StyleGAN2, noise.weight scales noise instead of attributes.
     return {ours: link for ours, link in links.items() if not ours.endswith("attribute_weight")}
 
 
@@ -75,5 +75,5 @@ FORMAT = ForeignFormat(
     unused=re.compile(r"noises\.noise_\d+$|(conv1|convs\.\d+)\.noise\.weight$"),
     settable=(*PRIOR_SETTABLE, "attribute_injection"),
     starting_point=True,
-    license="that of the StyleGAN2 weights this was converted from; ask whoever made them",
+    license="that of the StyleGAN2 weights it was converted from; ask their authors",
 )

@@ -1,4 +1,4 @@
-"""Tensor names of rosinality's StyleGAN2, which all networks derived from it kept.
+"""Tensor names of rosinality's StyleGAN2, which its derivatives have kept.
 
 GPEN added the prefix `generator.` and an encoder (`ecd0`, `ecd1`, ...); StyleSwap's code added mask layers, whose names
 differ between its two versions.
@@ -13,21 +13,21 @@ from collections.abc import Callable
 from torch import Tensor
 
 from ..model import GeneratorConfig
-from .foreign_format import AS_IT_IS, KERNEL, PIXELS, PLANE, Form, InferredFields, Link, Tensors
+from .foreign_format import KERNEL, PIXELS, PLANE, UNCHANGED, Form, InferredFields, Link, Tensors
 
 MAX_LEVELS = 8  # up to 1024 px
 _LINEAR = re.compile(r"(modulation|style\.\d+|final_linear\.0)\.weight$")
 
 
 def as_pytorch_writes(tensors: Tensors, container: str) -> dict[str, Tensor]:
-    """Tensors with linear weights as (out, in), as in PyTorch; Paddle's are (in, out)."""
+    """The tensors with linear weights transposed to PyTorch's (out, in) where they are Paddle's (in, out)."""
     if not _linear_is_transposed(tensors, container):
         return dict(tensors)
     return {name: value.t() if value.ndim == 2 and _LINEAR.search(name) else value for name, value in tensors.items()}
 
 
 def _linear_is_transposed(tensors: Tensors, container: str) -> bool:
-    """Whether linear weights are (in, out): from a non-square weight and its bias, otherwise from the kind of file."""
+    """Whether linear weights are (in, out), decided by a non-square weight and its bias or else by the container."""
     for name, weight in tensors.items():
         bias = tensors.get(re.sub(r"weight$", "bias", name))
         if name.endswith("modulation.weight") and bias is not None and weight.ndim == 2:
@@ -40,12 +40,12 @@ def _linear_is_transposed(tensors: Tensors, container: str) -> bool:
 def infer_synthesis(tensors: Tensors, prefix: str, doubled: bool) -> InferredFields:
     """Size, channels, w_dim and mapping_layers from the shapes of the tensors.
 
-    A resolution that is missing altogether gets one channel; the comparison of names then reports what is missing.
+    A resolution without any tensors gets one channel; the comparison of names then reports the missing tensors.
 
     Args:
         tensors: Tensors of a checkpoint.
         prefix: Prefix of the generator's names.
-        doubled: Activations consist of features and attributes, rather than features only.
+        doubled: Whether activations consist of features and attributes instead of features only.
     """
     levels = 1 + max([0, *(_number(name, rf"{prefix}to_rgbs\.(\d+)\.") for name in tensors)])
     levels = min(levels, MAX_LEVELS)
@@ -78,7 +78,7 @@ def _edge(tensors: Tensors, candidates: list[tuple[str, int, int]]) -> int:
 
 
 def _channel_fields(size: int, channels: dict[int, int]) -> InferredFields:
-    """Multiplier and narrowing of StyleGAN2's channel table if the channels follow it, otherwise the channels."""
+    """Parameters of StyleGAN2's channel table if the channels follow it, otherwise the channels themselves."""
     narrow = channels[4] / 512
     multiplier = channels.get(64, 0) / (256 * narrow) or 1.0
     fields: InferredFields = {"channel_multiplier": multiplier, "narrow": narrow, "channels": None}
@@ -96,16 +96,16 @@ def mapping_links(config: GeneratorConfig, prefix: str) -> dict[str, Link]:
     """Sources of StyleGAN2's mapping network; its layer 0 is PixelNorm."""
     links: dict[str, Link] = {}
     for index in range(config.mapping_layers):
-        links[f"mapping.layers.{index}.weight"] = Link(f"{prefix}style.{index + 1}.weight", AS_IT_IS)
-        links[f"mapping.layers.{index}.bias"] = Link(f"{prefix}style.{index + 1}.bias", AS_IT_IS)
+        links[f"mapping.layers.{index}.weight"] = Link(f"{prefix}style.{index + 1}.weight", UNCHANGED)
+        links[f"mapping.layers.{index}.bias"] = Link(f"{prefix}style.{index + 1}.bias", UNCHANGED)
     return links
 
 
 def identity_links() -> dict[str, Link]:
     """Source of the layer between the embedding and the mapping network."""
     return {
-        "mapping.input.weight": Link("final_linear.0.weight", AS_IT_IS),
-        "mapping.input.bias": Link("final_linear.0.bias", AS_IT_IS),
+        "mapping.input.weight": Link("final_linear.0.weight", UNCHANGED),
+        "mapping.input.bias": Link("final_linear.0.bias", UNCHANGED),
     }
 
 
@@ -115,8 +115,8 @@ def encoder_links(config: GeneratorConfig) -> dict[str, Link]:
     for index, resolution in enumerate(reversed(config.resolutions)):
         ours = f"encoder.from_rgb.{resolution}" if index == 0 else f"encoder.down.{resolution}"
         conv = 0 if index == 0 else 1
-        links[f"{ours}.weight"] = Link(f"ecd{index}.0.{conv}.weight", AS_IT_IS)
-        links[f"{ours}.bias"] = Link(f"ecd{index}.0.{conv + 1}.bias", AS_IT_IS)
+        links[f"{ours}.weight"] = Link(f"ecd{index}.0.{conv}.weight", UNCHANGED)
+        links[f"{ours}.bias"] = Link(f"ecd{index}.0.{conv + 1}.bias", UNCHANGED)
     return links
 
 
@@ -132,18 +132,18 @@ def synthesis_links(
         config: Our configuration.
         prefix: Prefix of the generator's names.
         mask: Foreign names of ToMask at 4x4 and from 8x8 on (a list), or None.
-        half: (Our name, the usual form) -> its form in a network that has features without attributes.
+        half: (Our name, usual form) -> form in a network with features but without attributes.
     """
-    links = {"synthesis.blocks.4.constant": Link(f"{prefix}input.input", AS_IT_IS)}
+    links = {"synthesis.blocks.4.constant": Link(f"{prefix}input.input", UNCHANGED)}
     forms = {
         "conv.weight": KERNEL,
-        "conv.modulation.weight": AS_IT_IS,
-        "conv.modulation.bias": AS_IT_IS,
-        "bias": AS_IT_IS,
-        "attribute_weight": AS_IT_IS,
+        "conv.modulation.weight": UNCHANGED,
+        "conv.modulation.bias": UNCHANGED,
+        "bias": UNCHANGED,
+        "attribute_weight": UNCHANGED,
     }
     theirs = {"bias": "activate.bias", "attribute_weight": "noise.weight"}
-    pixel_forms = {"weight": PIXELS, "modulation.weight": AS_IT_IS, "modulation.bias": AS_IT_IS}
+    pixel_forms = {"weight": PIXELS, "modulation.weight": UNCHANGED, "modulation.bias": UNCHANGED}
     for level, resolution in enumerate(config.resolutions):
         block = f"synthesis.blocks.{resolution}"
         convs = ["conv1"] if level == 0 else [f"convs.{2 * level - 2}", f"convs.{2 * level - 1}"]

@@ -21,10 +21,10 @@ def _infer(tensors: Tensors) -> InferredFields:
 
 def _stated(fields: InferredFields) -> dict[str, Stated]:
     return common_statements(fields) | {
-        "template": Stated("ffhq", "it is trained on FFHQ's crops"),
+        "template": Stated("ffhq", "it was trained on FFHQ crops"),
         "recognizer": Stated(
             "glint360k_cosface_r50_fp16_0.1",
-            "the arcface_torch network that it is trained with, on a source that is only resized",
+            "the arcface_torch network that it was trained with, on sources that were only resized",
         ),
     }
 
@@ -37,5 +37,5 @@ FORMAT = ForeignFormat(
     stated=_stated,
     links=lambda config: swapper_links(config, MASK),
     kernels=lambda config: names.kernel_sums(config, PREFIX, MASK, encoder=True),
-    license="that of the StyleSwap weights this was converted from; ask whoever made them",
+    license="that of the StyleSwap weights it was converted from; ask their authors",
 )

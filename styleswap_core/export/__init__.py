@@ -1,1 +1,1 @@
-"""ONNX export."""
+"""ONNX export of baked generators and small networks."""

@@ -21,10 +21,10 @@ from ..model.layers import SLOPE
 from ..model.masks import mask_attributes_
 from .onnx_writer import GraphWriter, Shape, source_node, write_graph
 
-# Functions of the generator that are one node each in the trace and become several in the ONNX graph.
+# Functions of the generator that are single nodes of the trace and become several nodes of the ONNX graph.
 _FUNCTIONS = (generator_output, mask_attributes_, upsample_mask_logits, replace_mask_, apply_mask_sigmoid_)
 _MASK, _COLORS = slice(3, None), slice(None, 3)
-# Conversions of type and memory format, which do not exist in the file: everything in it is float32.
+# Conversions of type and memory format, which the file does not need: all of its tensors are float32.
 _LAYOUT_METHODS = ("to", "float", "contiguous")
 
 
@@ -48,7 +48,7 @@ def export_baked(path: str | Path, baked: BakedGenerator, description: str = "")
 
 def onnx_difference(path: str | Path, baked: BakedGenerator) -> float:
     """Largest difference between the outputs of the file in ONNX Runtime and those of `baked`, for two random crops."""
-    # Not needed for writing the file.
+    # Only needed here, not for writing the file.
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -130,7 +130,7 @@ class _BakedWriter(GraphWriter):
             return self._calls[node.target](*args, **kwargs)
         if node.op == "call_function" and node.target is generator_output:
             return self._composite(*args)
-        raise TypeError(f"cannot write {node.op} {node.target} as ONNX")
+        raise TypeError(f"cannot export {node.op} {node.target} to ONNX")
 
     def run(self) -> GraphWriter:
         """See `GraphWriter.run`; `outputs` are image, rgb and mask, or rgb only for a generator without a mask."""
@@ -150,7 +150,7 @@ class _BakedWriter(GraphWriter):
     def _channels(self, x: str, index: tuple[slice, slice]) -> str:
         everything, channels = index
         if everything != slice(None) or channels.step is not None:
-            raise TypeError(f"cannot write the index {index} as ONNX")
+            raise TypeError(f"cannot export the index {index} to ONNX")
         return self._slice(x, channels)
 
     def _slice(self, x: str, channels: slice) -> str:

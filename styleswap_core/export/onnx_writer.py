@@ -1,9 +1,9 @@
 """ONNX export of small torch networks.
 
-PyTorch's exporters need further packages or are deprecated, and they choose node names freely, while insightface infers
-the input normalization from the names of the first nodes. Here the network is traced with `torch.fx` and each module
-becomes one node, named after its operator; batch normalization is folded into the preceding convolution or linear
-layer.
+PyTorch's exporters need additional packages or are deprecated, and their node names are arbitrary, while insightface
+infers the input normalization from the names of the first nodes. This module traces the network with `torch.fx` and
+turns each module into one node, named after its operator; batch normalization is folded into the preceding convolution
+or linear layer.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 from ..io.files import atomic_write
 
 OPSET = 13
-# The oldest format version with this opset, for older runtimes.
+# The oldest format version that supports this opset, for older runtimes.
 IR_VERSION = 7
 
 Shape = Sequence[int | str]
 
 
 class AnchorRows(nn.Module):
-    """(B, anchors*width, H, W) -> (B*H*W*anchors, width), with rows ordered by y, x, anchor."""
+    """(B, anchors * width, H, W) -> (B * H * W * anchors, width), with rows ordered by y, x, anchor."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.width = width
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Maps (B, anchors * width, H, W) -> (B * H * W * anchors, width)."""
+        """Rows (B * H * W * anchors, width) of maps (B, anchors * width, H, W)."""
         return maps.permute(0, 2, 3, 1).reshape(-1, self.width)
 
 
@@ -118,7 +118,7 @@ class _Tracer(fx.Tracer):
 def source_node(argument: object) -> fx.Node:
     """The node that computes an argument; TypeError for a constant."""
     if not isinstance(argument, fx.Node):
-        raise TypeError(f"cannot write the constant {argument!r} as ONNX")
+        raise TypeError(f"cannot export the constant {argument!r} to ONNX")
     return argument
 
 
@@ -152,7 +152,7 @@ class GraphWriter:
         """Append a call of a function or method; returns the name of the output."""
         if node.op == "call_function" and node.target in (operator.add, torch.add):
             return self.node("Add", [self._name_of(argument) for argument in node.args])
-        raise TypeError(f"cannot write {node.op} {node.target} as ONNX")
+        raise TypeError(f"cannot export {node.op} {node.target} to ONNX")
 
     def emit_module(self, node: fx.Node) -> str:
         """Append a layer, with a following batch normalization folded in; returns the name of the output.
@@ -166,7 +166,7 @@ class GraphWriter:
         if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm1d)):
             if self._following_norm(source) is not module:
                 raise TypeError(
-                    "batch normalization must directly follow a convolution or linear layer that nothing else reads"
+                    "batch normalization must directly follow a convolution or linear layer without other readers"
                 )
             return self.names[source]
         if isinstance(module, nn.Conv2d):
@@ -188,7 +188,7 @@ class GraphWriter:
             nn.AdaptiveAvgPool2d: "GlobalAveragePool",
         }
         if type(module) not in simple:
-            raise TypeError(f"cannot write a {type(module).__name__} as ONNX")
+            raise TypeError(f"cannot export {type(module).__name__} to ONNX")
         return self.node(simple[type(module)], [self.names[source]])
 
     def _name_of(self, argument: object) -> str:
@@ -206,7 +206,7 @@ class GraphWriter:
 
     def _conv(self, module: nn.Conv2d, norm: nn.Module | None, source: str) -> str:
         if isinstance(module.padding, str):
-            raise TypeError(f"cannot write the padding {module.padding!r} as ONNX; give it as a number")
+            raise TypeError(f"cannot export the padding {module.padding!r} to ONNX; give it as numbers")
         pad_y, pad_x = module.padding
         return self.node(
             "Conv",

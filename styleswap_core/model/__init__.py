@@ -1,4 +1,4 @@
-"""The networks: generator, discriminator, their configuration, and the forms of the generator for inference."""
+"""The networks: generator, discriminator, their configuration, and the inference forms of the generator."""
 
 from .discriminator import Discriminator
 from .generator import Generator

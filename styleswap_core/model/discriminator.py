@@ -1,7 +1,7 @@
-"""StyleGAN2's residual discriminator; its features serve feature matching.
+"""StyleGAN2's residual discriminator, which also returns features for feature matching.
 
-Source: StyleGAN2 (Karras et al. 2020, section 4.1): residual blocks with blurred downsampling, minibatch standard
-deviation before the last convolution. Feature matching as in GPEN.
+Sources: StyleGAN2 (Karras et al. 2020, section 4.1) for residual blocks with blurred downsampling, and minibatch
+standard deviation before the last convolution; GPEN (Yang et al. 2021) for feature matching.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class DiscriminatorBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Discriminator for pictures of a generator's size, with the generator's channels times `channel_scale`.
+    """Discriminator for the pictures of a generator, with the generator's channels times `channel_scale`.
 
     Blocks are keyed by the resolution of their input: `blocks.64`.
     """
@@ -76,7 +76,7 @@ class Discriminator(nn.Module):
         if image.ndim != 4 or tuple(image.shape[1:]) != (3, self.size, self.size):
             raise StyleSwapError(
                 f"image must have shape (batch, 3, {self.size}, {self.size}); got {tuple(image.shape)}; "
-                "build the discriminator for the size of these pictures"
+                "build the discriminator for pictures of this size"
             )
         x = self.from_rgb(image.contiguous(memory_format=torch.channels_last))
         features: list[Tensor] = []
@@ -87,21 +87,21 @@ class Discriminator(nn.Module):
         logits = self.final_linear(x.flatten(1)).float()  # (B, 16 C) -> (B, 1)
         return DiscriminatorOutput(logits, features)
 
-    def nearest_picture(self, blocks: int) -> list[nn.Module]:
-        """The first layers, up to and including this number of blocks; empty for 0.
+    def first_layers(self, blocks: int) -> list[nn.Module]:
+        """The layers from the input up to and including a number of blocks; empty for 0.
 
         Raises:
             StyleSwapError: The discriminator has fewer blocks.
         """
         if blocks > len(self.blocks):
             raise StyleSwapError(
-                f"a discriminator of {self.size} px has {len(self.blocks)} blocks, got {blocks}; choose fewer"
+                f"the discriminator for {self.size} px has {len(self.blocks)} blocks, got {blocks}; choose fewer"
             )
         return [self.from_rgb, *list(self.blocks.values())[:blocks]] if blocks else []
 
 
 def group_size(batch: int, limit: int = STDDEV_GROUP) -> int:
-    """Size of the groups whose standard deviation is taken: the largest divisor of the batch up to `limit`."""
+    """Size of the groups for the standard deviation: the largest divisor of the batch size up to `limit`."""
     return max(size for size in range(1, min(limit, batch) + 1) if batch % size == 0)
 
 

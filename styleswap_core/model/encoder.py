@@ -36,7 +36,7 @@ class AttributeEncoder(nn.Module):
     Modules are keyed by the resolution of their output: `from_rgb.128`, `down.64`, `blocks.64`.
 
     Attributes:
-        resolutions: S, ... 8, 4: the order in which the encoder runs.
+        resolutions: S, ... 8, 4, the order in which the encoder runs.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:

@@ -52,7 +52,7 @@ class MappingNetwork(nn.Module):
         if id_embedding.ndim != 2 or id_embedding.shape[1] != self.style_dim:
             raise StyleSwapError(
                 f"id_embedding must have shape (batch, {self.style_dim}); got {tuple(id_embedding.shape)}; "
-                "use the recognizer that the model names"
+                "use the recognizer that the model was trained with"
             )
         return self.layers(self.norm(self.input(id_embedding)))
 
@@ -153,8 +153,8 @@ class SynthesisNetwork(nn.Module):
         sizes = [maps.shape[-1] for maps in attributes]
         if sizes != list(self.config.resolutions):
             raise StyleSwapError(
-                f"attributes must be one map per resolution {list(self.config.resolutions)}; got {sizes}; "
-                "take them from this generator's encode"
+                f"attributes must have one map per resolution {list(self.config.resolutions)}; got {sizes}; "
+                "use the result of this generator's encode"
             )
 
 
@@ -211,7 +211,7 @@ class Generator(nn.Module):
         """
         if aligned_crop.shape[0] != id_embedding.shape[0]:
             raise StyleSwapError(
-                f"aligned_crop and id_embedding must have the same batch; got {aligned_crop.shape[0]} and "
+                f"aligned_crop and id_embedding must have the same batch size; got {aligned_crop.shape[0]} and "
                 f"{id_embedding.shape[0]}; repeat the identity for each crop"
             )
         attributes = self.encode(aligned_crop)

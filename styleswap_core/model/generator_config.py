@@ -25,7 +25,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """Every choice that changes the generator's shape or its mathematics.
+    """Every setting that changes the generator's tensors or its mathematics.
 
     Raises:
         StyleSwapError: A value is not allowed.
@@ -39,7 +39,7 @@ class GeneratorConfig:
     # parameters.
     w_dim: int = 512
     mapping_layers: int = 8
-    # Learning rate of the mapping relative to the synthesis; 0.01 in StyleGAN2.
+    # Learning rate of the mapping network relative to the synthesis network; 0.01 in StyleGAN2.
     mapping_lr_mul: float = 0.01
     channel_multiplier: float = 2
     narrow: float = 1.0
@@ -59,10 +59,10 @@ class GeneratorConfig:
     encoder_blocks: int = 0
     # "tanh" softly bounds I'_g to -1..1; the paper leaves it unbounded.
     rgb_bound: str = "none"
-    # Alignment of the target crop (a name in faces.alignment.TEMPLATES) and recognizer of the embeddings. The weights
-    # work with no other.
+    # Crop template of the target (a name in faces.alignment.TEMPLATES) and recognizer of the embeddings. The weights
+    # work with these only.
     template: str = "ffhq"
-    # Name and SHA-256 of the recognizer's file; either may be unknown. Older files have the hash as `recognizer`.
+    # Name and SHA-256 of the recognizer's file; either may be unknown. Older files store the hash as `recognizer`.
     recognizer: str = ""
     recognizer_sha256: str = ""
     # L2 norm of the embeddings that the mapping was trained with: 1, or that of a recognizer's raw output. Identities
@@ -106,16 +106,16 @@ class GeneratorConfig:
         for name in ("style_dim", "w_dim", "mapping_layers"):
             value = getattr(self, name)
             if not _is_integer(value) or value < 1:
-                raise StyleSwapError(f"{name} must be a whole number above 0; got {value!r}")
+                raise StyleSwapError(f"{name} must be a positive integer; got {value!r}")
         if not _is_integer(self.encoder_blocks) or self.encoder_blocks < 0:
-            raise StyleSwapError(f"encoder_blocks must be a whole number, 0 or more; got {self.encoder_blocks!r}")
+            raise StyleSwapError(f"encoder_blocks must be a non-negative integer; got {self.encoder_blocks!r}")
         for name in ("mapping_lr_mul", "channel_multiplier", "narrow", "embedding_norm"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-                raise StyleSwapError(f"{name} must be a number above 0; got {value!r}")
+                raise StyleSwapError(f"{name} must be a positive number; got {value!r}")
 
     def _checked_channels(self, channels: Mapping[int, int]) -> dict[int, int]:
-        """The explicit table, ordered, with integer keys (JSON has strings)."""
+        """The explicit table, sorted, with integer keys instead of the strings of JSON."""
         try:
             table = {int(resolution): count for resolution, count in channels.items()}
         except (AttributeError, TypeError, ValueError) as error:
@@ -123,12 +123,12 @@ class GeneratorConfig:
         if sorted(table) != list(self.resolutions):
             raise StyleSwapError(f"channels must name the resolutions {self.resolutions}; got {sorted(table)}")
         if not all(_is_integer(count) and count > 0 for count in table.values()):
-            raise StyleSwapError(f"channels must be whole numbers above 0; got {table}")
+            raise StyleSwapError(f"channels must be positive integers; got {table}")
         return {resolution: table[resolution] for resolution in self.resolutions}
 
     @property
     def resolutions(self) -> tuple[int, ...]:
-        """4, 8, ... size."""
+        """The resolutions 4, 8, ... size."""
         return tuple(2**power for power in range(2, int(math.log2(self.size)) + 1))
 
     @property
@@ -146,7 +146,7 @@ class GeneratorConfig:
         return slice(max(2 * level - 1, 0), 2 * level + 2)
 
     @property
-    def least_elements(self) -> int:
+    def min_elements(self) -> int:
         """Lower bound of the number of weights, to check what a file claims before memory is allocated for it."""
         squares = sum(self.channels_at(resolution) ** 2 for resolution in self.resolutions)
         mapping = self.w_dim * (self.style_dim + self.mapping_layers * self.w_dim)
@@ -179,7 +179,7 @@ class GeneratorConfig:
         return self.from_dict({**self.to_dict(), **changes})
 
     def to_dict(self) -> dict[str, object]:
-        """All fields, for JSON (which turns the keys of `channels` into strings; from_dict turns them back)."""
+        """All fields, for JSON. It turns the keys of `channels` into strings; `from_dict` turns them back."""
         values: dict[str, object] = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
         if self.channels is not None:
             values["channels"] = dict(self.channels)
@@ -187,7 +187,7 @@ class GeneratorConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> GeneratorConfig:
-        """The inverse of to_dict.
+        """Configuration from the result of `to_dict`.
 
         Raises:
             StyleSwapError: A field is unknown, perhaps from a newer version, or its value is not allowed.
@@ -198,8 +198,8 @@ class GeneratorConfig:
         unknown = sorted(str(name) for name in values if name not in known)
         if unknown:
             raise StyleSwapError(
-                f"unknown generator setting {', '.join(unknown)}; known are {', '.join(known)}; "
-                "if the file is newer than this program, update the program"
+                f"unknown generator setting {', '.join(unknown)}; expected {', '.join(known)}; "
+                "if the file was written by a newer version, update this program"
             )
         return cls(**cast(Mapping[str, Any], values))  # the constructor checks the types
 
@@ -255,5 +255,5 @@ PRESETS: dict[str, GeneratorConfig] = {
 def preset(name: str, **changes: object) -> GeneratorConfig:
     """The named configuration, with some fields changed; StyleSwapError for an unknown name or field."""
     if name not in PRESETS:
-        raise StyleSwapError(f"unknown generator preset {name!r}; known are {', '.join(PRESETS)}")
+        raise StyleSwapError(f"unknown generator preset {name!r}; expected one of {', '.join(PRESETS)}")
     return PRESETS[name].replace(**changes)

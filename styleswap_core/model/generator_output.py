@@ -1,6 +1,6 @@
-"""What a generator returns, and the final composition of the swapped face with its target (StyleSwap section 3.1).
+"""Output of a generator, and compositing of the swapped face over its target (StyleSwap section 3.1).
 
-`I_g = M(L) * I'_g + (1 - M(L)) * I_t`: mask, the generator's RGB and the target crop.
+`I_g = M(L) * I'_g + (1 - M(L)) * I_t`, with the mask `M(L)`, the generator's RGB `I'_g` and the target crop `I_t`.
 """
 
 from typing import NamedTuple
@@ -26,6 +26,6 @@ def composite(rgb: Tensor, mask: Tensor | None, aligned_crop: Tensor) -> Tensor:
 def generator_output(
     rgb: Tensor, mask: Tensor | None, aligned_crop: Tensor, mask_logits: list[Tensor]
 ) -> GeneratorOutput:
-    """The output for a target crop; mask is None without a mask branch."""
+    """Composited output for a target crop; mask is None without a mask branch."""
     image = composite(rgb, mask, aligned_crop)
     return GeneratorOutput(image, rgb, torch.ones_like(rgb[:, :1]) if mask is None else mask, mask_logits)

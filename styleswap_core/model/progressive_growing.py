@@ -1,7 +1,7 @@
-"""Progressive growing: a larger generator initialized from a smaller, trained one, so that most of a training is cheap.
+"""Progressive growing: a larger generator is initialized from a smaller, trained one, which makes training cheaper.
 
-After Karras et al. 2018, in the form that a skip generator allows: ToRGB and ToMask of the new resolutions start at
-zero, so the grown generator starts as the upsampled small one, and no resolution has to be faded in.
+After Karras et al. 2018, adapted to skip generators: ToRGB and ToMask of the new resolutions start at zero, so the
+grown generator initially returns the upsampled output of the small one, and no resolution has to be faded in.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _PICTURE_FACTOR = GAIN * (1 + SLOPE)
 def grow(small: Generator, config: GeneratorConfig) -> Generator:
     """A Generator of `config` with every tensor of `small` that exists in both.
 
-    Its initial rgb is that of `small` for the crop downsampled with StyleGAN2's filter, upsampled again. With
-    mask_accumulation "logits" the same holds for its mask ("sigmoid" applies another sigmoid at each new resolution, so
-    it does not hold there). `unmatched` lists the tensors that were not transferred.
+    Its initial rgb is the upsampled rgb of `small` for the crop downsampled with StyleGAN2's filter. The same holds for
+    its mask with mask_accumulation "logits", but not with "sigmoid", which applies another sigmoid at each new
+    resolution. `unmatched` lists the tensors that are not transferred.
 
     Raises:
         StyleSwapError: The configuration does not extend that of `small`.
@@ -55,13 +55,13 @@ def grow(small: Generator, config: GeneratorConfig) -> Generator:
 
 
 def unmatched(small: Generator, large: Generator) -> tuple[list[str], list[str]]:
-    """Names of the tensors only in `large`, which are newly initialized, and only in `small`, which are dropped."""
+    """Names of the tensors that only `large` has, which are newly initialized, and that only `small` has."""
     new, old = set(large.state_dict()), set(small.state_dict())
     return sorted(new - old), sorted(old - new)
 
 
 def _new_resolutions(small: Generator, large: Generator) -> list[int]:
-    """Resolutions only in the large generator, from the highest down."""
+    """Resolutions that only the large generator has, from the highest down."""
     return [resolution for resolution in reversed(large.config.resolutions) if resolution > small.config.size]
 
 
@@ -74,7 +74,7 @@ def _zero_new_outputs(small: Generator, large: Generator) -> None:
 
 
 def _initialize_new_encoder_levels(small: Generator, large: Generator) -> None:
-    """Make the encoder's new levels downsample the picture and nothing else, down to the size that `small` reads."""
+    """Initialize the encoder's new levels to downsample the picture to the input size of `small`."""
     top, *below = _new_resolutions(small, large)
     signs = torch.cat([torch.eye(3), -torch.eye(3)])  # (6, 3)
     first = large.encoder.conv_to(top)

@@ -1,4 +1,4 @@
-"""The walk of the synthesis over the resolutions 4, 8, ... S, shared by all forms of the generator.
+"""The pass of the synthesis over the resolutions 4, 8, ... S, shared by all forms of the generator.
 
 At each resolution (StyleSwap section 3.1):
 
@@ -29,13 +29,13 @@ BlockFunction = Callable[[int, Tensor | None, Tensor], tuple[Tensor, Tensor, Ten
 
 
 class SynthesisForm(Protocol):
-    """The steps of a walk; each reads and updates the state of the form."""
+    """Steps of the pass; each reads and updates the state of the form."""
 
     def upsample_pixels(self, masked: bool) -> Tensor | None:
         """Upsample RGB and mask logits; if `masked`, return the mask for the attributes of this resolution."""
 
     def mask_attributes(self, maps: Tensor, mask: Tensor) -> Tensor:
-        """`masks.mask_attributes` as configured."""
+        """Attributes (B, C, R, R) with the face region suppressed, see `masks.mask_attributes`."""
 
     def run_block(self, level: int, operands: list[Tensor]) -> None:
         """Run the layers of a resolution on its attributes: the only item of `operands`, which may be removed."""
@@ -50,7 +50,7 @@ def walk_resolutions(
         config: The generator's configuration.
         form: Computes the steps.
         first_level: The first level to run; those below it have been run with the same form.
-        attributes: (B, C, R, R), the widest first. Emptied on the way: a map is released as soon as no step needs it,
+        attributes: (B, C, R, R), the widest first. The list is emptied: a map is released as soon as no step needs it,
             so that the next one can reuse its memory.
     """
     for level in range(first_level, first_level + len(attributes)):
@@ -95,13 +95,13 @@ class DifferentiableForm:
 def synthesize(
     config: GeneratorConfig, block: BlockFunction, attributes: list[Tensor], aligned_crop: Tensor
 ) -> GeneratorOutput:
-    """The whole synthesis in its differentiable form.
+    """Run the whole synthesis in its differentiable form.
 
     Args:
         config: The generator's configuration.
         block: Runs one resolution.
         attributes: (B, C, R, R) for R = 4..S, in that order.
-        aligned_crop: (B, 3, S, S) in -1..1, the target to composite over.
+        aligned_crop: (B, 3, S, S) in -1..1, the target.
     """
     form = DifferentiableForm(config, block)
     walk_resolutions(config, form, attributes[::-1])

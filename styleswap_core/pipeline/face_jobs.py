@@ -1,4 +1,4 @@
-"""Swapping of known faces: cut aligned crops, run the network, shape the mask, paste.
+"""Swapping of detected faces: cut aligned crops, run the network, shape the mask, paste.
 
 The pipeline's steps after detection, for any number of faces in any number of pictures.
 """
@@ -24,10 +24,11 @@ class SwapOptions:
     """Options for swapping a face.
 
     Attributes:
-        strength: 1 gives the source's identity, 0 the target's own (the face as the network draws it); values between
-            interpolate. Below 1 the face analysis must have the recognizer that made the identity.
+        strength: 1 applies the identity of the source, 0 that of the target itself (the face as reconstructed by the
+            network); values between interpolate. Below 1, the face analysis must have the recognizer that made the
+            identity.
         mask_grow: Pixels of the aligned crop by which the swapped region grows; negative values shrink it.
-        mask_feather: Pixels of the aligned crop over which its outline softens.
+        mask_feather: Pixels of the aligned crop over which the edge of the region is feathered.
         batch_size: Maximum number of faces that run through the network together.
     """
 
@@ -39,7 +40,7 @@ class SwapOptions:
 
 @dataclass(frozen=True, eq=False)
 class FaceJob:
-    """A face of one of the canvas's pictures, and the identity it gets."""
+    """A face in one of the canvas's pictures, and the identity that it gets."""
 
     picture: int
     face: DetectedFace
@@ -55,15 +56,15 @@ def swap_jobs(
     options: SwapOptions,
     crop_device: torch.device | str,
 ) -> torch.Tensor:
-    """Swap faces into the canvas's result, `options.batch_size` at a time.
+    """Swap faces and paste them into the results of the canvas, `options.batch_size` at a time.
 
     Args:
         canvas: Holds the pictures that the jobs refer to.
         jobs: Faces to swap.
         model: The swapping network.
-        analysis: Embeds the targets' own faces where `options.strength` is below 1.
-        options: How to swap.
-        crop_device: Device on which crops are cut and pasted, ideally the network's.
+        analysis: Embeds the target faces if `options.strength` is below 1.
+        options: Strength, mask and batch size.
+        crop_device: Device on which crops are cut and pasted, ideally that of the network.
 
     Returns:
         (len(jobs), 3, S, S) float32, -1..1, on the CPU: the swapped aligned crops in the order of the jobs.
@@ -87,7 +88,7 @@ def swap_jobs(
 
 
 def crop_matrices(faces: Sequence[DetectedFace], template: str, size: int) -> torch.Tensor:
-    """(len(faces), 2, 3), picture -> aligned crop of `size` pixels on a crop template."""
+    """Matrices (len(faces), 2, 3), picture -> aligned crop of `size` pixels, for a crop template."""
     points = torch.from_numpy(np.stack([face.points for face in faces])).float()
     return estimate_similarity(points, template_points(template, size))
 
@@ -99,11 +100,11 @@ def report_face(
 
     Args:
         canvas: Holds the target and the result.
-        analysis: Measures the similarities.
+        analysis: Computes the embeddings to compare.
         job: The face.
         model: The network that swapped it.
-        frame: Number of its frame, for the report.
-        measure: Measure the similarity to the source before and after, at two runs of the recognizer.
+        frame: Number of its frame.
+        measure: Whether to measure the similarity to the source before and after, at two runs of the recognizer.
     """
     before = after = None
     if measure and job.identity.recognizer.matches(analysis.recognizer):
@@ -118,19 +119,19 @@ def check_strength(strength: float, analysis: FaceAnalyzer, identity: Identity) 
     """Check a strength.
 
     Raises:
-        StyleSwapError: It is out of range, or needs embeddings that the face analysis cannot make.
+        StyleSwapError: It is out of range, or requires embeddings that the face analysis cannot compute.
     """
     if not 0.0 <= strength <= 1.0:
         raise StyleSwapError(f"expected a strength from 0 to 1, got {strength}")
     if strength < 1.0 and not identity.recognizer.matches(analysis.recognizer):
         raise StyleSwapError(
-            f"a strength below 1 needs the recognizer that made the identity ({identity.recognizer}), the face"
-            f" analysis has {analysis.recognizer}; use the pack that the identity was extracted with"
+            f"a strength below 1 needs the recognizer that made the identity ({identity.recognizer}), but the face"
+            f" analysis has {analysis.recognizer}; use the face analysis that the identity was extracted with"
         )
 
 
 def _own_embeddings(canvas: Canvas, analysis: FaceAnalyzer, jobs: Sequence[FaceJob]) -> torch.Tensor:
-    """(len(jobs), 512): embeddings of the target's unswapped faces."""
+    """Embeddings (len(jobs), 512) of the target faces."""
     return torch.from_numpy(np.stack([_own_embedding(canvas, analysis, job) for job in jobs])).float()
 
 

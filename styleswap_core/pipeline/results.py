@@ -14,11 +14,11 @@ class SwappedFace:
 
     Attributes:
         picture: Number of its frame; 0 for a single picture.
-        face: The detection; its `index` counts within the frame.
+        face: The detection; its `index` is its number within the frame.
         matrix: (2, 3), picture -> aligned crop.
-        scale: Pixels of the aligned crop per pixel of the picture; above 1 the face is smaller than the network's crop.
-        similarity_before: Cosine similarity of the target's face to the source identity; None if it was not measured,
-            or if the face analysis has another recognizer than the identity.
+        scale: Pixels of the aligned crop per pixel of the picture; above 1 if the crop was enlarged.
+        similarity_before: Cosine similarity of the target face to the source identity; None if it was not measured, or
+            if the identity was made by another recognizer than that of the face analysis.
         similarity: The same for the face in the result.
     """
 
@@ -38,7 +38,7 @@ class FrameReport:
         frame: Its number, counted from 0.
         faces_found: Number of faces that the detector found.
         swapped: The faces that were swapped.
-        problems: One sentence per face that was asked for and not swapped.
+        problems: One message per requested face that was not swapped.
     """
 
     frame: int
@@ -52,11 +52,11 @@ class SwapResult:
     """One picture or frame after swapping.
 
     Attributes:
-        image: In the form of the input: (H, W, 3) uint8, or (3, H, W) float -1..1, or (H, W, 3) float 0..1 for a
+        image: In the format of the input: (H, W, 3) uint8, or (3, H, W) float -1..1, or (H, W, 3) float 0..1 for a
             `NodeFrame`. Pixels outside swapped faces keep their exact values.
-        mask: (H, W) float32, 0..1: the share of each pixel that was replaced.
+        mask: (H, W) float32, 0..1: the fraction of each pixel that was replaced.
         crops: (N, 3, S, S) float32, -1..1: the swapped aligned crops; N may be 0.
-        report: What happened.
+        report: Faces found, faces swapped, and problems.
     """
 
     image: Picture
@@ -76,7 +76,7 @@ class BatchResult:
 
     Attributes:
         images: (B, H, W, C) float32, 0..1, with the input's C; a fourth channel is untouched.
-        masks: (B, H, W) float32, 0..1: the share of each pixel that was replaced.
+        masks: (B, H, W) float32, 0..1: the fraction of each pixel that was replaced.
         crops: (N, S, S, 3) float32, 0..1: the swapped aligned crops of all frames in order; N may be 0.
         reports: One per frame, in order.
         repaired: Numbers of the frames with values outside 0..1 or NaN, which were clipped.

@@ -1,7 +1,7 @@
-"""The swapping pipeline: find faces, choose, swap, paste; for a picture, a batch of frames, or a stream of them.
+"""The swapping pipeline: detect faces, choose, swap and paste them, in a picture, a batch or a stream of frames.
 
-One code path serves all three. As many frames come out as went in, in order; no frame depends on another; and memory
-beyond the result stays constant however many frames there are.
+One code path serves all three. There is one result per frame, in order; frames are independent of each other; and
+memory beyond the results does not grow with the number of frames.
 """
 
 import math
@@ -26,15 +26,15 @@ from .results import BatchResult, FrameReport, SwapResult
 # Maximum number of pixels buffered before a batch is flushed: four frames of 1920 x 1080, whose results and masks take
 # up to 130 MB.
 MAX_BUFFERED_PIXELS = 8_400_000
-# Number of frames of a batch whose faces are measured; each face costs two runs of the recognizer.
+# Maximum number of frames of a batch whose faces are measured, which takes two runs of the recognizer per face.
 MEASURED_FRAMES = 16
 
 Faces = FaceChoice | str | Sequence[int]
-"""Which faces: a `FaceChoice`, or "largest", "all", "0,2", or [0, 2] counted from the largest face."""
+"""Faces to swap: a `FaceChoice`, or "largest", "all", "0,2", or [0, 2], numbered from the largest face."""
 
 
 def _ignore(frame: int) -> None:
-    """Default callback."""
+    """Do nothing; the default of `on_frame`."""
 
 
 def _no_frame(frame: int) -> bool:
@@ -43,13 +43,13 @@ def _no_frame(frame: int) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Request:
-    """What one call asks for, checked against the model and the face analysis.
+    """Arguments of a call, checked against the model and the face analysis.
 
     Attributes:
         identities: One for all chosen faces, or several: the k-th for place k of the choice.
-        choice: Which faces.
-        options: How they are swapped.
-        strict: A face that is asked for and cannot be swapped is an error instead of a line in the report.
+        choice: Faces to swap.
+        options: Options for swapping them.
+        strict: Whether a requested face that cannot be swapped is an error instead of a problem in the report.
     """
 
     identities: tuple[Identity, ...]
@@ -60,7 +60,7 @@ class _Request:
 
 @dataclass(frozen=True, eq=False)
 class _Analyzed:
-    """A frame with its chosen faces, the number of faces in it, and the problems met in choosing."""
+    """A frame with its chosen faces, the number of faces in it, and the problems of the choice."""
 
     number: int
     frame: Picture
@@ -80,7 +80,7 @@ class Swapper:
         analysis: The face analysis.
         options: Defaults for every call.
         crop_device: Device on which crops are cut and pasted.
-        detect_beside: Whether the next frames are analyzed in a thread beside the network instead of in turn with it.
+        background_detection: Whether the next frames are analyzed in a thread while the network runs.
     """
 
     def __init__(
@@ -90,23 +90,23 @@ class Swapper:
         options: SwapOptions | None = None,
         *,
         crop_device: torch.device | str | None = None,
-        detect_beside: bool | None = None,
+        background_detection: bool | None = None,
     ) -> None:
-        """Put a model and a face analysis together.
+        """Combine a model with a face analysis.
 
         Args:
             model: A swapping network, such as `load_model` returns.
             analysis: A face analysis, such as `load_face_analysis` returns.
             options: Defaults for every call.
-            crop_device: By default the model's.
-            detect_beside: By default only if the model does not run on the CPU, where the two would compete for cores
-                (docs/benchmarks).
+            crop_device: By default that of the model.
+            background_detection: By default only if the model does not run on the CPU, where both would compete for
+                cores (docs/benchmarks).
         """
         self.model = model
         self.analysis = analysis
         self.options = SwapOptions() if options is None else options
         self.crop_device = model.device if crop_device is None else torch.device(crop_device)
-        self.detect_beside = model.device.type != "cpu" if detect_beside is None else detect_beside
+        self.background_detection = model.device.type != "cpu" if background_detection is None else background_detection
 
     def swap(
         self,
@@ -122,13 +122,13 @@ class Swapper:
         Args:
             picture: (H, W, 3) uint8 RGB, or (3, H, W) float, -1..1; not modified.
             identity: Source identity for all chosen faces, or several: the k-th for place k of the choice.
-            faces: Which faces, see `Faces`.
-            options: In place of the swapper's.
-            strict: Raise if a face that is asked for is not there; otherwise it is listed in the report.
+            faces: Faces to swap, see `Faces`.
+            options: Override those of the swapper.
+            strict: Whether a requested face that is missing is an error instead of a problem in the report.
 
         Raises:
-            StyleSwapError: Not a picture, an identity that does not fit the model, a strength out of range, or, if
-                `strict`, a missing face.
+            StyleSwapError: The picture is invalid, an identity does not fit the model, the strength is out of range or,
+                if `strict`, a requested face is missing.
         """
         request = self._request(identity, faces, options, strict)
         analyzed = self._analyze(0, picture, request)
@@ -140,12 +140,12 @@ class Swapper:
     def swap_detected(
         self, picture: Picture, faces: Sequence[tuple[DetectedFace, Identity]], *, options: SwapOptions | None = None
     ) -> SwapResult:
-        """Swap faces that have been detected already, without measuring their similarity.
+        """Swap faces that are already detected, without measuring their similarity.
 
         Args:
             picture: As for `swap`.
-            faces: Each face with the identity it gets.
-            options: In place of the swapper's.
+            faces: The faces, each with the identity that it gets.
+            options: Override those of the swapper.
         """
         options = options or self.options
         for _, identity in faces:
@@ -164,25 +164,26 @@ class Swapper:
         on_frame: Callable[[int], None] = _ignore,
         measured: Callable[[int], bool] = _no_frame,
     ) -> Iterator[SwapResult]:
-        """Swap faces in a stream of frames, such as those of a video: as many come out as go in, in order.
+        """Swap faces in a stream of frames, such as those of a video; yields one result per frame, in order.
 
-        The next frames are fetched in a thread beside the network, and analyzed there if `detect_beside`. At most
-        `options.batch_size` frames and MAX_BUFFERED_PIXELS are buffered. Closing the iterator early ends the thread.
+        The next frames are fetched in a thread while the network runs, and analyzed there if `background_detection`. At
+        most `options.batch_size` frames and MAX_BUFFERED_PIXELS are buffered. Closing the iterator early ends the
+        thread.
 
         Args:
-            frames: Iterable of pictures of any sizes, as for `swap`, or a batch (B, 3, H, W) float, -1..1; read in
+            frames: Iterable of pictures of any sizes, as for `swap`, or a batch (B, 3, H, W) float, -1..1; consumed in
                 another thread, not modified.
             identity: As for `swap`.
             faces: As for `swap`.
-            options: In place of the swapper's.
-            strict: A frame in which a face that is asked for cannot be swapped raises an error.
-            on_frame: Called with each frame's number in the caller's thread before it is worked on; an exception ends
-                the run.
-            measured: Selects the frames whose report states the faces' similarity to the source.
+            options: Override those of the swapper.
+            strict: Whether a requested face that cannot be swapped is an error instead of a problem in the report.
+            on_frame: Called with the number of each frame, in the caller's thread, before it is swapped; an exception
+                ends the run.
+            measured: Whether to report the faces' similarity to the source, by the number of the frame.
 
         Raises:
-            StyleSwapError: What does not fit together is reported before any work; a frame that is not a picture, or
-                that fails if `strict`, when it is reached.
+            StyleSwapError: As for `swap`. Errors of the arguments are raised immediately, errors of a frame when it is
+                reached.
         """
         request = self._request(identity, faces, options, strict)
         return self._stream(frames, request, on_frame, measured)
@@ -204,13 +205,13 @@ class Swapper:
             frames: (B, H, W, 3 or 4) float, 0..1, on any device; not modified.
             identity: As for `swap`.
             faces: As for `swap`.
-            options: In place of the swapper's.
+            options: Override those of the swapper.
             strict: As for `swap_frames`.
             on_frame: As for `swap_frames`.
             result_device: Device of the result; by default that of `frames`.
 
         Raises:
-            StyleSwapError: No frames, another shape, or as for `swap_frames`.
+            StyleSwapError: `frames` is empty or has the wrong shape, or as for `swap_frames`.
         """
         request = self._request(identity, faces, options, strict)
         if frames.ndim != 4 or 0 in frames.shape or frames.shape[3] not in (3, 4):
@@ -219,8 +220,8 @@ class Swapper:
                 " connect a batch of pictures"
             )
         count, height, width = frames.shape[:3]
-        # The host may call in inference mode, which is per thread: a tensor that another thread writes to must not be
-        # an inference tensor.
+        # The caller may be in inference mode, which applies to its thread only; a tensor that another thread writes to
+        # must not be an inference tensor.
         with torch.inference_mode(False):
             images = torch.empty(frames.shape, dtype=torch.float32, device=result_device or frames.device)
         masks = torch.empty(count, height, width, dtype=torch.float32, device=images.device)
@@ -234,7 +235,7 @@ class Swapper:
                 part, broken = repair(frames[row : row + 1])
                 repaired.extend(row for _ in broken)
                 images[row] = part[0]
-                # Swapped in place on the CPU, where faces are pasted; a copy if the result is on another device.
+                # Faces are pasted in place, on the CPU; into a copy if the result is on another device.
                 yield NodeFrame(over_white(part[0]), images[row, ..., :3].cpu())
 
         for row, result in enumerate(self._stream(pictures(), request, on_frame, measured.__contains__)):
@@ -258,8 +259,8 @@ class Swapper:
         people, references = len(identities), len(choice.references)
         if choice.rule == "by likeness" and people > 1 and people != references:
             raise StyleSwapError(
-                f"expected one identity, or one for each of the {references} references, got {people}; make both lists"
-                " equally long"
+                f"expected one identity, or one for each of the {references} references, got {people}; pass as many"
+                " identities as references"
             )
         return _Request(identities, choice, options, strict)
 
@@ -275,13 +276,13 @@ class Swapper:
         measured: Callable[[int], bool],
     ) -> Iterator[SwapResult]:
         buffered: list[_Analyzed] = []
-        beside = self.detect_beside
+        in_background = self.background_detection
         batch_size = request.options.batch_size
-        with read_ahead(self._analyze_all(frames, request) if beside else frames, depth=batch_size) as ahead:
-            for analyzed in ahead if beside else self._analyze_all(ahead, request):
+        with read_ahead(self._analyze_all(frames, request) if in_background else frames, depth=batch_size) as ahead:
+            for analyzed in ahead if in_background else self._analyze_all(ahead, request):
                 on_frame(analyzed.number)
                 if analyzed.problems and request.strict:
-                    raise StyleSwapError(f"frame {analyzed.number}: {_advise(analyzed)}, or let such frames pass")
+                    raise StyleSwapError(f"frame {analyzed.number}: {_advise(analyzed)}, or turn off strict mode")
                 buffered.append(analyzed)
                 if _is_full(buffered, batch_size):
                     yield from self._swap(buffered, request.options, measured)
@@ -302,7 +303,7 @@ class Swapper:
         people = len(identities)
         pairs = [(face, identities[place]) for place, face in picked if place < people]
         problems = problems + [
-            f"face {face.index} stays: there are {people} identities, none for it"
+            f"face {face.index} is not swapped: there are only {people} identities"
             for place, face in picked
             if place >= people
         ]
@@ -314,7 +315,7 @@ class Swapper:
     def _swap(
         self, frames: Sequence[_Analyzed], options: SwapOptions, measured: Callable[[int], bool]
     ) -> Iterator[SwapResult]:
-        """Run the network once, or in full batches, over the faces of all buffered frames."""
+        """Swap the faces of all buffered frames together, in full batches."""
         if not frames:
             return
         canvas = Canvas([analyzed.frame for analyzed in frames])
@@ -334,12 +335,12 @@ def references_for(identities: Sequence[Identity], analysis: FaceAnalyzer) -> tu
     """Embeddings (512,) of reference identities, for a `FaceChoice` by likeness.
 
     Raises:
-        StyleSwapError: One was made with another recognizer than the face analysis has.
+        StyleSwapError: One was made by another recognizer than that of the face analysis.
     """
     for identity in identities:
         if not identity.recognizer.matches(analysis.recognizer):
             raise StyleSwapError(
-                f"the reference was made with the recognizer {identity.recognizer}, the face analysis has"
+                f"the reference was made with the recognizer {identity.recognizer}, but the face analysis has"
                 f" {analysis.recognizer}; extract the reference with this face analysis"
             )
     return tuple(identity.id_embedding.numpy() for identity in identities)
@@ -352,7 +353,7 @@ def _is_full(buffered: Sequence[_Analyzed], batch_size: int) -> bool:
 
 
 def _advise(analyzed: _Analyzed) -> str:
-    """First problem of a frame, and what to do about it."""
+    """First problem of a frame, with advice."""
     if not analyzed.faces_found:
         return f"{analyzed.problems[0]}; use a picture with a visible face, or lower the detection threshold"
     return f"{analyzed.problems[0]}; choose other faces"

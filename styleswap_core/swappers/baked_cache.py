@@ -1,4 +1,4 @@
-"""Cache of generators that are baked for the identities in use, bounded in memory."""
+"""Cache of baked generators for the identities in use, limited in memory."""
 
 import threading
 from collections import OrderedDict
@@ -20,9 +20,9 @@ Entry = TypeVar("Entry", bound=Sized)
 
 
 class BakedCache(Generic[Entry]):
-    """Least-recently-used cache, up to `max_bytes` of weights; thread-safe.
+    """Least-recently-used cache of at most `max_bytes` of weights; thread-safe.
 
-    The most recent entry is always kept, even if it exceeds the limit by itself.
+    The most recent entry is always kept, even if it alone exceeds the limit.
     """
 
     def __init__(self, max_bytes: int = DEFAULT_CACHE_BYTES) -> None:
@@ -46,7 +46,7 @@ class BakedCache(Generic[Entry]):
             return self._bytes()
 
     def clear(self) -> None:
-        """Evict all entries; their memory is freed once nobody uses them."""
+        """Evict all entries; their memory is freed when they are no longer in use."""
         with self._lock:
             self._entries.clear()
 

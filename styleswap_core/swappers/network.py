@@ -1,7 +1,7 @@
 """Interface between the pipeline and a swapping network.
 
-Everything before a network (detection, choice of faces, cutting) and after it (masks, pasting, reports) is the
-pipeline's. A network receives aligned crops and returns swapped crops, whatever runs inside.
+A network receives aligned crops and returns swapped crops. Everything before it (detection, choice of faces, cutting)
+and after it (masks, pasting, reports) belongs to the pipeline.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class SwappedCrops(NamedTuple):
 
 
 class SwappingNetwork(Protocol):
-    """A network that gives aligned crops another identity."""
+    """A network that changes the identity of faces in aligned crops."""
 
     @property
     def size(self) -> int:
@@ -37,7 +37,7 @@ class SwappingNetwork(Protocol):
 
     @property
     def recognizer(self) -> RecognizerId:
-        """Recognizer whose embeddings it takes; falsy if any will do."""
+        """Recognizer whose embeddings it takes; falsy if it takes those of any."""
         ...
 
     @property
@@ -47,7 +47,7 @@ class SwappingNetwork(Protocol):
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the model file; empty if the network comes from none."""
+        """SHA-256 of the model file; empty if there is none."""
         ...
 
     @property
@@ -67,8 +67,8 @@ class SwappingNetwork(Protocol):
         Args:
             crops: (B, 3, S, S), -1..1, on any device.
             identities: B source identities, one per crop.
-            own_embeddings: (B, 512), embeddings of the targets' own faces; required if `strength` is below 1.
-            strength: 0 keeps the target's identity, 1 gives the source's; values between interpolate.
+            own_embeddings: (B, 512), embeddings of the target faces; required if `strength` is below 1.
+            strength: 0 keeps the identity of the target, 1 applies that of the source; values between interpolate.
         """
         ...
 
@@ -76,22 +76,22 @@ class SwappingNetwork(Protocol):
         """Limitation of the network that a user should know, or None.
 
         Args:
-            rendered: The pictures are known to come from the face world.
+            rendered: Whether the pictures are known to be rendered.
         """
         ...
 
 
 def check_identity(network: SwappingNetwork, identity: Identity, analysis: RecognizerId | None = None) -> None:
-    """Check that a network can take an identity: made by its recognizer, and inverted, if at all, for this network.
+    """Check that an identity was made by the network's recognizer and, if it is inverted, for this network.
 
     Args:
         network: The network.
         identity: The identity.
-        analysis: Recognizer of the face analysis in use, if there is one: tells whether a recognizer known by name only
-            is the one known by hash only.
+        analysis: Recognizer of the face analysis in use, if any; tells whether a recognizer known by name only is the
+            same as one known by hash only.
 
     Raises:
-        StyleSwapError: It cannot.
+        StyleSwapError: It was not.
     """
     check_recognizer(
         network.recognizer,

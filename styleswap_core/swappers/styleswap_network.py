@@ -1,4 +1,4 @@
-"""StyleSwap's generator as a swapping network, baked for each identity it meets."""
+"""StyleSwap's generator as a swapping network, baked for each identity."""
 
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
@@ -18,8 +18,8 @@ from .baked_cache import BakedCache
 from .network import SwappedCrops
 
 SYNTHETIC_NOTICE = (
-    "this demo model knows rendered faces only: on a photograph the result will not look like the source person;"
-    " for photographs train on your own pictures (styleswap train) or use a model made from photographs"
+    "this demo model was trained on rendered faces only: on photographs, results will not resemble the source person;"
+    " for photographs, train on your own pictures (styleswap train) or use a model that was trained on photographs"
 )
 STARTING_POINT_NOTICE = (
     "this model was converted as a starting point for training (styleswap train) and cannot swap yet"
@@ -29,15 +29,15 @@ STARTING_POINT_NOTICE = (
 class StyleSwapNetwork:
     """A `Generator` behind the interface of `network.SwappingNetwork`.
 
-    By default each identity is baked into a copy of the generator (`model.inference`), which is several times faster
-    but takes about as long to make as one or two swaps. A strength below 1 depends on each target's own identity, which
+    By default each identity is baked into a copy of the generator (`model.inference`), which is several times as fast;
+    baking takes about as long as one or two swaps. A strength below 1 depends on the identity of each target, which
     cannot be baked; such crops run through the generator itself.
 
     Attributes:
         generator: The generator, on the device where it runs.
         metadata: Free-form metadata of its checkpoint.
         baked: Whether identities are baked.
-        cache: Baked generators, shared if passed in.
+        cache: Baked generators.
         dtype: Precision of the baked convolutions.
     """
 
@@ -54,12 +54,12 @@ class StyleSwapNetwork:
         """Wrap a generator.
 
         Args:
-            generator: On the device where it is to run, in evaluation mode.
+            generator: The generator, in evaluation mode on the device where it is to run.
             sha256: SHA-256 of its checkpoint; required for identities with `w_plus` and for sharing a cache.
-            metadata: Metadata of its checkpoint; decides on `notice`.
-            baked: Bake identities; turn off where each identity meets only one or two pictures.
-            cache: Cache to use; a new one by default.
-            dtype: Precision of the baked convolutions; by default the fastest that the device has.
+            metadata: Metadata of its checkpoint; determines `notice`.
+            baked: Whether to bake identities; not worthwhile if each identity is used for one or two pictures only.
+            cache: Cache to use, possibly shared; a new one by default.
+            dtype: Precision of the baked convolutions; by default the fastest one on the device.
         """
         self.generator = generator
         self.metadata = dict(metadata or {})
@@ -67,7 +67,7 @@ class StyleSwapNetwork:
         self.cache: BakedCache[BakedGenerator] = BakedCache() if cache is None else cache
         self.dtype = choose_precision(self.device, "inference").dtype if dtype is None else dtype
         self._sha256 = sha256
-        # Without a hash its entries must not be shared: an object equals only itself.
+        # Without a hash its entries must not be shared, and an object is equal to itself only.
         self._key: Hashable = sha256 or object()
 
     @property
@@ -101,7 +101,7 @@ class StyleSwapNetwork:
         return next(self.generator.parameters()).device
 
     def notice(self, rendered: bool = False) -> str | None:
-        """Limitation of the model that a user should know, see `domain_notice`."""
+        """Limitation of the model that a user should know; see `domain_notice`."""
         return domain_notice(self.metadata, rendered)
 
     @torch.no_grad()
@@ -129,7 +129,7 @@ class StyleSwapNetwork:
         )
 
     def baked_for(self, identity: Identity) -> BakedGenerator:
-        """The generator baked for an identity, from the cache if it is there."""
+        """The generator baked for an identity, from the cache if possible."""
         key = (self._key, identity_sha256(identity), self.dtype, str(self.device))
         return self.cache.get(key, lambda: bake_identity(self.generator, identity, self.dtype))
 
@@ -137,7 +137,7 @@ class StyleSwapNetwork:
 def load_model(
     path: str | Path | None = None, device: str | torch.device | None = None, *, baked: bool = True
 ) -> StyleSwapNetwork:
-    """Model from a checkpoint, ready to swap.
+    """Load a model from a checkpoint, ready to swap.
 
     Args:
         path: A `.safetensors` file of this project; the demo model by default.
@@ -157,7 +157,7 @@ def load_model(
 
 
 def required_recognizer(config: GeneratorConfig) -> RecognizerId:
-    """The recognizer that a generator was trained with; falsy if its file does not say."""
+    """The recognizer that a generator was trained with; falsy if its file does not name one."""
     return RecognizerId(config.recognizer, config.recognizer_sha256, config.style_dim)
 
 
@@ -209,11 +209,11 @@ def identity_sha256(identity: Identity) -> str:
 
 
 def domain_notice(metadata: Mapping[str, object] | None, rendered: bool = False) -> str | None:
-    """Notice for a model that knows rendered faces only, or that is not trained yet; None for others.
+    """Notice for a model that was trained on rendered faces only or not at all; None for others.
 
     Args:
         metadata: Metadata of the checkpoint; `domain: synthetic` or `starting_point: true` marks such a model.
-        rendered: The picture is known to be rendered as well.
+        rendered: Whether the picture is known to be rendered as well.
     """
     if metadata is None:
         return None

@@ -135,7 +135,7 @@ def _discriminator_step(
     process_group: ProcessGroup,
 ) -> dict[str, Tensor]:
     discriminator.requires_grad_(True)
-    for layer in discriminator.nearest_picture(config.freeze_discriminator_blocks):
+    for layer in discriminator.first_layers(config.freeze_discriminator_blocks):
         layer.requires_grad_(False)
     optimizer.zero_grad(set_to_none=True)
     per_micro_batch = []

@@ -1,7 +1,7 @@
-"""Foreign networks for the tests: weights by their own names, and forward passes written from format descriptions.
+"""Foreign networks for tests: weights under their original names, and forward passes written from format descriptions.
 
-Slow and plain on purpose, and nothing of the package in it: a kernel for each sample, zeros put between the pixels,
-filters as convolutions. Weights are a dict {name: tensor} with linear weights (out, in).
+Deliberately naive and independent of the package: a kernel for each sample, zero insertion, filters as convolutions.
+Weights are a dict {name: tensor} with linear weights (out, in).
 """
 
 import math
@@ -14,7 +14,7 @@ BLUR = torch.outer(TAPS, TAPS) / 64
 
 
 class Weights(dict):
-    """A state dict that grows: one method for each kind of layer."""
+    """Builder of a state dict, with one method for each kind of layer."""
 
     def __init__(self, seed):
         super().__init__()
@@ -47,7 +47,7 @@ class Weights(dict):
 
 
 def synthesis_weights(weights, prefix, channels, w_dim, layers, mask, concatenates=True):
-    """channels: {4: ..., 8: ..., ...}; mask: names of ToMask at 4x4 and above, or None."""
+    """Add a synthesis network with channels {4: ..., 8: ..., ...}; mask: names of ToMask at 4x4 and above, or None."""
     factor = 2 if concatenates else 1
     for index in range(1, layers + 1):
         weights.linear(f"{prefix}style.{index}", w_dim, w_dim, lr_mul=0.01)
@@ -78,7 +78,7 @@ def encoder_weights(weights, channels):
 
 
 def styleswap_weights(channels, mask, w_dim=24, layers=8, seed=0):
-    """Either StyleSwap: mask names ("to_outtermask1", "to_outtermasks"), ("to_mask1", "to_masks") or None."""
+    """StyleSwap with mask names ("to_outtermask1", "to_outtermasks"), ("to_mask1", "to_masks") or None."""
     weights = Weights(seed)
     synthesis_weights(weights, "generator.", channels, w_dim, layers, mask)
     encoder_weights(weights, channels)
@@ -104,7 +104,7 @@ def stylegan2_weights(channels, w_dim=24, layers=8, seed=0):
 
 
 def paddle_layout(weights):
-    """Linear weights (in, out), as Paddle keeps them."""
+    """The weights with linear ones as (in, out), as in Paddle."""
     return {
         name: value.t().contiguous() if value.ndim == 2 and name.endswith("weight") else value
         for name, value in weights.items()
@@ -127,7 +127,7 @@ def filtered(x, kernel, before, after):
 
 
 def upsampled(x):
-    """Zeros between the pixels, then the filter times 4."""
+    """Zero insertion, then the filter times 4."""
     batch, channels, height, width = x.shape
     wide = torch.zeros(batch, channels, 2 * height, 2 * width)
     wide[:, :, ::2, ::2] = x
@@ -135,7 +135,7 @@ def upsampled(x):
 
 
 def modulated(weights, name, x, w, demodulate, up=False):
-    """Each sample by itself, with a kernel of its own."""
+    """Modulated convolution of each sample with its own kernel."""
     kernel = weights[f"{name}.weight"][0]
     inputs, size = kernel.shape[1:3]
     product, bias = linear(weights, f"{name}.modulation", w)
@@ -169,7 +169,7 @@ def mapping(weights, prefix, x):
 
 
 def encode(weights, picture):
-    """[map at full resolution, ..., map at 4x4]"""
+    """Attributes [full resolution, ..., 4x4]."""
     weight = weights["ecd0.0.0.weight"]
     maps = [activate(F.conv2d(picture, weight / math.sqrt(3)), weights["ecd0.0.1.bias"])]
     index = 1
@@ -183,14 +183,14 @@ def encode(weights, picture):
 
 
 def masked_mean(maps, mask):
-    """Inside the mask the map's mean over the mask, outside the map itself; the mask comes from half the resolution."""
+    """Attributes replaced by their masked mean inside the mask, which has half their resolution."""
     mask = mask.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
     mean = (maps * mask).sum(dim=(2, 3)) / mask.sum(dim=(2, 3))
     return mean[:, :, None, None] * mask + (1 - mask) * maps
 
 
 def synthesis(weights, prefix, w_plus, maps, mask_names=None):
-    """w_plus (B, num_ws, w_dim), maps 4x4 first or None -> picture, mask or None."""
+    """Picture and mask, or None, for w_plus (B, num_ws, w_dim) and maps from 4x4 on, or None."""
     x = weights[f"{prefix}input.input"].repeat(len(w_plus), 1, 1, 1)
     x = styled(weights, f"{prefix}conv1", x, w_plus[:, 0], maps[0] if maps else None)
     rgb = modulated(weights, f"{prefix}to_rgb1.conv", x, w_plus[:, 1], False) + weights[f"{prefix}to_rgb1.bias"]
@@ -226,7 +226,7 @@ def repeated(w, weights, prefix):
 
 
 def styleswap(weights, picture, embedding, mask_names):
-    """(image, rgb, mask or None)"""
+    """Return (image, rgb, mask or None)."""
     w = mapping(weights, "generator.", activate(*linear(weights, "final_linear.0", embedding)))
     rgb, mask = synthesis(
         weights, "generator.", repeated(w, weights, "generator."), encode(weights, picture)[::-1], mask_names
@@ -235,7 +235,7 @@ def styleswap(weights, picture, embedding, mask_names):
 
 
 def gpen(weights, picture):
-    """(restored picture, what its final_linear gave to the mapping network)"""
+    """Return (restored picture, input of the mapping network)."""
     maps = encode(weights, picture)
     code = activate(*linear(weights, "final_linear.0", maps[-1].flatten(1)))
     w = mapping(weights, "generator.", code)
@@ -243,6 +243,6 @@ def gpen(weights, picture):
 
 
 def stylegan2(weights, z):
-    """Its picture without noise."""
+    """Picture without noise."""
     w = mapping(weights, "", z)
     return synthesis(weights, "", repeated(w, weights, ""), None)[0]

@@ -1,4 +1,4 @@
-"""Each importer: a file in that format becomes a model file that draws what the foreign network draws."""
+"""Each importer: the converted model gives the output of the foreign network."""
 
 import json
 import pickle
@@ -18,7 +18,7 @@ from styleswap_core.swappers.styleswap_network import domain_notice
 from styleswap_core.training.warm_start import initialize_generator
 
 SMALL = {4: 8, 8: 8, 16: 6, 32: 4}
-# The masking of attributes begins at 256 px.
+# Attributes are masked from 256 px on.
 LARGE = {4: 6, 8: 6, 16: 5, 32: 4, 64: 4, 128: 3, 256: 2}
 OUTER = ("to_outtermask1", "to_outtermasks")
 MASK = ("to_mask1", "to_masks")
@@ -56,7 +56,7 @@ def assert_close(one, other):
 
 
 def converted(tmp_path, source, **options):
-    """Through the file, as a user has it."""
+    """Generator, metadata and report after conversion and a round trip through a model file."""
     conversion = convert(source, **options)
     save_generator(tmp_path / "out.safetensors", conversion.generator, conversion.metadata)
     generator, metadata = load_generator(tmp_path / "out.safetensors")
@@ -66,7 +66,7 @@ def converted(tmp_path, source, **options):
 @pytest.mark.parametrize(
     ("channels", "mask"), [(SMALL, OUTER), (SMALL, None), (LARGE, OUTER)], ids=["32", "32-no-mask", "256"]
 )
-def test_released_styleswap_draws_the_same(tmp_path, channels, mask):
+def test_released_styleswap_gives_the_same_output(tmp_path, channels, mask):
     weights = foreign.styleswap_weights(channels, mask)
     write_paddle(tmp_path / "styleswap.pdparams", weights)
     generator, metadata, report = converted(tmp_path, tmp_path / "styleswap.pdparams")
@@ -83,7 +83,7 @@ def test_released_styleswap_draws_the_same(tmp_path, channels, mask):
         assert torch.equal(output.mask, torch.ones_like(output.mask))
 
 
-def test_reimplementation_draws_the_same_baked_too(tmp_path):
+def test_reimplementation_gives_the_same_output_also_baked(tmp_path):
     weights = foreign.styleswap_weights(LARGE, MASK, seed=1)
     write_reimplementation(tmp_path / "005000.pth", weights)
     generator, _, report = converted(tmp_path, tmp_path / "005000.pth")
@@ -97,7 +97,7 @@ def test_reimplementation_draws_the_same_baked_too(tmp_path):
     assert_close(baked.mask, mask)
 
 
-def test_identities_are_brought_to_the_length_that_the_network_knows(tmp_path):
+def test_identities_are_scaled_to_the_embedding_norm(tmp_path):
     weights = foreign.styleswap_weights(SMALL, MASK)
     torch.save(weights, tmp_path / "bare.pt")
     generator, _, report = converted(tmp_path, tmp_path / "bare.pt")
@@ -110,7 +110,7 @@ def test_identities_are_brought_to_the_length_that_the_network_knows(tmp_path):
     assert not torch.allclose(generator.map_identity(identity), generator.mapping(identity), atol=1e-3)
 
 
-def test_gpen_draws_the_same_and_names_what_is_new(tmp_path):
+def test_gpen_gives_the_same_output_and_new_tensors_are_listed(tmp_path):
     weights = foreign.gpen_weights(SMALL)
     torch.save(weights, tmp_path / "GPEN-BFR-32.pth")
     generator, metadata, report = converted(tmp_path, tmp_path / "GPEN-BFR-32.pth")
@@ -125,7 +125,7 @@ def test_gpen_draws_the_same_and_names_what_is_new(tmp_path):
 
 
 @pytest.mark.parametrize("injection", ["per_resolution", "every_conv"])
-def test_stylegan2_draws_the_same_whatever_the_target(tmp_path, injection):
+def test_stylegan2_gives_the_same_output_for_any_target(tmp_path, injection):
     weights = foreign.stylegan2_weights(SMALL)
     torch.save({"g_ema": weights, "latent_avg": torch.zeros(WIDTH)}, tmp_path / "stylegan2.pt")
     generator, _, report = converted(tmp_path, tmp_path / "stylegan2.pt", settings={"attribute_injection": injection})
@@ -141,7 +141,7 @@ def test_stylegan2_draws_the_same_whatever_the_target(tmp_path, injection):
 
 
 @pytest.mark.parametrize("make", [foreign.gpen_weights, foreign.stylegan2_weights], ids=["gpen", "stylegan2"])
-def test_training_starts_from_a_prior_with_the_settings_that_are_told(tmp_path, make):
+def test_training_command_starts_from_the_prior(tmp_path, make):
     torch.save({"g_ema": make(SMALL)}, tmp_path / "prior.pth")
     generator, _, _ = converted(tmp_path, tmp_path / "prior.pth")
     words = training_command(generator.config, tmp_path / "out.safetensors")
@@ -154,7 +154,7 @@ def test_training_starts_from_a_prior_with_the_settings_that_are_told(tmp_path, 
     )
 
 
-def test_what_starts_fresh_is_the_same_each_time_and_leaves_random_numbers_alone(tmp_path):
+def test_new_tensors_are_reproducible_and_the_random_state_is_kept(tmp_path):
     torch.save(foreign.gpen_weights(SMALL), tmp_path / "gpen.pth")
     torch.manual_seed(5)
     expected = torch.rand(2)
@@ -165,15 +165,15 @@ def test_what_starts_fresh_is_the_same_each_time_and_leaves_random_numbers_alone
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_released_shapes_give_the_released_presets(monkeypatch):
-    """Names and shapes alone, at the true size."""
-    # Drawing two hundred million numbers takes a while, and nobody reads them.
+def test_released_shapes_imply_the_released_presets(monkeypatch):
+    """Tests names and shapes only, at full size."""
+    # Drawing two hundred million random numbers takes a while, and they are not used.
     monkeypatch.setattr(torch, "randn", torch.zeros)
     narrow = {4: 256, 8: 256, 16: 256, 32: 256, 64: 128, 128: 64, 256: 32}
     wide = {4: 512, 8: 512, 16: 512, 32: 512, 64: 512, 128: 256, 256: 128, 512: 64}
     paddle = FORMATS["styleswap-paddle"]
     for channels, name in ((narrow, "released-256"), (wide, "released-512")):
-        # One number stands for all: the shapes are what is read.
+        # Expanded from one number, since only shapes are read.
         ours = Generator(preset(name)).state_dict()
         shapes = {
             link.theirs: torch.zeros(1).expand(link.form.shape(tuple(ours[key].shape)))
@@ -190,7 +190,7 @@ def test_released_shapes_give_the_released_presets(monkeypatch):
 @pytest.mark.parametrize(
     "container", ["torch", "old torch", "safetensors", "processes", "half", "no buffers", "paddle-rewritten"]
 )
-def test_the_same_weights_in_other_wrappings(tmp_path, container):
+def test_the_same_weights_in_other_containers(tmp_path, container):
     weights = foreign.styleswap_weights(SMALL, OUTER)
     path = tmp_path / "weights.pth"
     expected = {name: value.clone() for name, value in weights.items()}
@@ -215,10 +215,10 @@ def test_the_same_weights_in_other_wrappings(tmp_path, container):
         assert_close(generator(picture, embedding).image, foreign.styleswap(expected, picture, embedding, OUTER)[0])
 
 
-def test_the_users_word_comes_before_the_formats(tmp_path):
+def test_user_settings_override_those_of_the_format(tmp_path):
     torch.save(foreign.styleswap_weights(SMALL, OUTER), tmp_path / "a.pth")
     report = convert(tmp_path / "a.pth", settings={"template": "ffhq", "recognizer": "w600k_r50"}).report
     assert report["config"]["template"] == "ffhq" and report["config"]["recognizer"] == "w600k_r50"
-    assert report["stated"]["template"] == {"value": "ffhq", "why": "as you said"}
-    with pytest.raises(StyleSwapError, match=r"size cannot be set for styleswap-paddle.*free to set are template"):
+    assert report["stated"]["template"] == {"value": "ffhq", "why": "set explicitly"}
+    with pytest.raises(StyleSwapError, match=r"size cannot be set for styleswap-paddle.*settable are template"):
         convert(tmp_path / "a.pth", settings={"size": 64})

@@ -1,4 +1,4 @@
-"""The model file: what goes in comes out, and nothing else is taken for one."""
+"""The model file format: round trips, and refusal of all other files."""
 
 import json
 import pickle
@@ -55,7 +55,7 @@ def test_float16_halves_the_file_and_returns_float32(tmp_path, model_file, gener
         torch.testing.assert_close(loaded.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
 
 
-def test_same_model_same_sha256_and_another_differs(tmp_path, model_file, generator):
+def test_the_hash_depends_on_the_content_only(tmp_path, model_file, generator):
     again = tmp_path / "again.safetensors"
     save_generator(again, generator, METADATA)
     assert model_sha256(again) == model_sha256(model_file)
@@ -64,7 +64,7 @@ def test_same_model_same_sha256_and_another_differs(tmp_path, model_file, genera
     assert model_sha256(again) != model_sha256(model_file)
 
 
-def test_loading_leaves_random_numbers_alone(model_file):
+def test_loading_keeps_the_random_state(model_file):
     torch.manual_seed(11)
     expected = torch.rand(3)
     torch.manual_seed(11)
@@ -72,7 +72,7 @@ def test_loading_leaves_random_numbers_alone(model_file):
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_a_channels_last_model_is_saved_too(tmp_path, generator):
+def test_a_channels_last_model_can_be_saved(tmp_path, generator):
     path = tmp_path / "model.safetensors"
     save_generator(path, build().to(memory_format=torch.channels_last), {})
     assert torch.equal(load_generator(path)[0].encoder.down["8"].weight, generator.encoder.down["8"].weight)
@@ -156,7 +156,7 @@ def paddle_protocol_2(path):
 
 
 def text(path):
-    path.write_text("404: not found, this is a web page and no model at all")
+    path.write_text("404: not found, a web page instead of a model")
 
 
 def huge_header(path):
@@ -174,18 +174,18 @@ def missing(path):
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (truncate, "damaged, truncated or no model file"),
-        (truncate_header, "damaged, truncated or no model file"),
-        (flip_header, "damaged, truncated or no model file"),
-        (text, "damaged, truncated or no model file"),
-        (huge_header, "damaged, truncated or no model file"),
+        (truncate, "damaged, truncated or not a model file"),
+        (truncate_header, "damaged, truncated or not a model file"),
+        (flip_header, "damaged, truncated or not a model file"),
+        (text, "damaged, truncated or not a model file"),
+        (huge_header, "damaged, truncated or not a model file"),
         (empty, "is empty"),
         (missing, "cannot read"),
-        (foreign_safetensors, "must be converted"),
-        (torch_zip, "must be converted"),
-        (torch_old, "must be converted"),
-        (paddle, "must be converted"),
-        (paddle_protocol_2, "must be converted"),
+        (foreign_safetensors, "styleswap convert"),
+        (torch_zip, "styleswap convert"),
+        (torch_old, "styleswap convert"),
+        (paddle, "styleswap convert"),
+        (paddle_protocol_2, "styleswap convert"),
         (other_kind, "is a styleswap-identity file; expected a styleswap-generator file"),
         (newer, "format version 9"),
         (without_config, "its metadata cannot be read"),
@@ -194,11 +194,11 @@ def missing(path):
         (unknown_setting, "unknown generator setting color"),
         (missing_tensor, "lacks "),
         (extra_tensor, "has unknown extra"),
-        (other_shape, "has another shape for mapping.input.bias"),
+        (other_shape, "has the wrong shape for mapping.input.bias"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_anything_else_is_refused_in_one_line(model_file, spoil, words):
+def test_invalid_files_raise_one_line_errors(model_file, spoil, words):
     spoil(model_file)
     with pytest.raises(StyleSwapError) as caught:
         load_generator(model_file)
@@ -221,17 +221,17 @@ def test_a_folder_is_refused(tmp_path):
         ({"metadata": {"loss": float("nan")}}, "plain JSON values"),
     ],
 )
-def test_what_cannot_be_saved_leaves_nothing(tmp_path, generator, arguments, words):
+def test_failed_saving_leaves_no_file(tmp_path, generator, arguments, words):
     with pytest.raises(StyleSwapError, match=words):
         save_generator(tmp_path / "model.safetensors", generator, **{"metadata": {}, **arguments})
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("value", "dtype"), [(float("nan"), "float32"), (1e6, "float16")])
-def test_weights_that_the_file_cannot_hold(tmp_path, value, dtype):
+def test_weights_that_are_not_finite_in_the_file_are_refused(tmp_path, value, dtype):
     broken = build()
     torch.nn.init.constant_(broken.mapping.input.weight, value)
-    with pytest.raises(StyleSwapError, match=r"mapping.input.weight must be finite"):
+    with pytest.raises(StyleSwapError, match=r"mapping.input.weight has values that are not finite"):
         save_generator(tmp_path / "model.safetensors", broken, {}, dtype=dtype)
     assert list(tmp_path.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""The ONNX file of a baked generator gives what the generator gives."""
+"""ONNX files of baked generators against the generators."""
 
 import onnxruntime
 import pytest
@@ -27,7 +27,7 @@ def baked_tiny(dtype=torch.float32, packed=False, **changes):
 
 
 @pytest.mark.parametrize("changes", FORMS, ids=range(len(FORMS)))
-def test_onnx_runtime_gives_the_same(tmp_path, changes):
+def test_onnx_runtime_gives_the_same_output(tmp_path, changes):
     baked = baked_tiny(**changes)
     export_baked(tmp_path / "baked.onnx", baked, "for tests")
     session = onnxruntime.InferenceSession(str(tmp_path / "baked.onnx"), providers=["CPUExecutionProvider"])
@@ -40,10 +40,10 @@ def test_onnx_runtime_gives_the_same(tmp_path, changes):
             assert (getattr(expected, name) - torch.from_numpy(found)).abs().max() < 1e-3, name
     assert onnx_difference(tmp_path / "baked.onnx", baked) < 1e-3
     other = baked_tiny(**{**changes, "rgb_bound": "tanh" if changes.get("rgb_bound", "none") == "none" else "none"})
-    assert onnx_difference(tmp_path / "baked.onnx", other) > 1e-3, "it tells another generator apart"
+    assert onnx_difference(tmp_path / "baked.onnx", other) > 1e-3, "another generator is detected"
 
 
-def test_only_plain_float32_is_written(tmp_path):
+def test_only_unpacked_float32_is_exported(tmp_path):
     for baked in (baked_tiny(torch.bfloat16), baked_tiny(packed=None)):
         if baked.packed or baked.dtype != torch.float32:
             with pytest.raises(StyleSwapError, match="packed=False"):

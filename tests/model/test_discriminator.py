@@ -1,4 +1,4 @@
-"""The discriminator: shapes, the standard deviation channel, and gradients of gradients for R1."""
+"""The discriminator: shapes, the standard deviation channel, and second-order gradients for R1."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def test_r1_penalty_reaches_every_weight():
     image = torch.randn(2, 3, 32, 32, requires_grad=True)
     (gradient,) = torch.autograd.grad(discriminator(image).logits.sum(), image, create_graph=True)
     gradient.square().sum().backward()
-    # A bias moves the penalty only where it moves a kink, which no derivative sees.
+    # Biases affect the penalty only by shifting kinks, which has no derivative.
     idle = [n for n, p in discriminator.named_parameters() if "weight" in n and (p.grad is None or not p.grad.any())]
     assert idle == []
 

@@ -1,4 +1,4 @@
-"""The equations of the method, one by one, and what the generator promises to its callers."""
+"""The equations of the method, one by one, and the interface of the generator."""
 
 import itertools
 
@@ -39,12 +39,12 @@ unit_maps = st.integers(0, 10**6).map(lambda seed: torch.Generator().manual_seed
 
 @settings(max_examples=20, deadline=None)
 @given(unit_maps)
-def test_mask_logits_add_up_over_the_levels(random):
+def test_mask_logits_accumulate_over_the_levels(random):
     maps = [torch.randn(2, 1, edge, edge, generator=random) for edge in (4, 8, 16)]
     logits = []
     for own in maps:
         logits.append(accumulate_mask(own, logits[-1] if logits else None, "logits"))
-    # Bilinear up-sampling is linear: the last level is the sum of all own maps, each carried up.
+    # Bilinear upsampling is linear: the last level is the sum of all upsampled masks.
     total = maps[2]
     for own in maps[:2]:
         while own.shape[-1] < 16:
@@ -73,19 +73,19 @@ def test_image_is_the_mask_weighted_sum(random):
 
 @settings(max_examples=20, deadline=None)
 @given(unit_maps)
-def test_block_masking_scales_by_what_lies_outside(random):
+def test_block_masking_multiplies_by_one_minus_the_mask(random):
     maps, mask = torch.randn(2, 5, 8, 8, generator=random), torch.rand(2, 1, 8, 8, generator=random)
     torch.testing.assert_close(mask_attributes(maps, mask, "block"), (1 - mask) * maps)
 
 
 @settings(max_examples=20, deadline=None)
 @given(unit_maps)
-def test_mean_masking_flattens_the_inside(random):
+def test_mean_masking_replaces_the_face_by_its_mean(random):
     maps, mask = torch.randn(2, 5, 8, 8, generator=random), torch.rand(2, 1, 8, 8, generator=random)
     mean = (maps * mask).sum(dim=(2, 3), keepdim=True) / mask.sum(dim=(2, 3), keepdim=True)
     masked = mask_attributes(maps, mask, "mean")
     torch.testing.assert_close(masked, mask * mean + (1 - mask) * maps, rtol=1e-4, atol=1e-5)
-    # The weighted mean itself is kept by a hard mask, and an empty mask changes nothing.
+    # A hard mask preserves the mean inside it, and an empty mask changes nothing.
     hard = (mask > 0.5).float()
     kept = mask_attributes(maps, hard, "mean")
     torch.testing.assert_close((kept * hard).sum((2, 3)), (maps * hard).sum((2, 3)), rtol=1e-4, atol=1e-4)
@@ -93,7 +93,7 @@ def test_mean_masking_flattens_the_inside(random):
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: "-".join(variant.values()))
-def test_forward_is_its_parts_and_every_parameter_learns(variant):
+def test_forward_equals_its_parts_and_every_parameter_gets_a_gradient(variant):
     generator = build(encoder_blocks=1, **variant)
     for block in generator.encoder.blocks.values():
         torch.nn.init.ones_(block[0].weight)
@@ -116,7 +116,7 @@ def test_forward_is_its_parts_and_every_parameter_learns(variant):
     assert idle == []
 
 
-def test_samples_of_a_batch_do_not_see_each_other():
+def test_samples_of_a_batch_are_independent():
     generator = build(attribute_masking="mean")
     crop, identity = inputs(3)
     whole = generator(crop, identity).image
@@ -134,7 +134,7 @@ def test_without_mask_branch_the_image_is_the_rgb():
     assert not any("to_mask" in name for name in generator.state_dict())
 
 
-def test_tanh_bound_holds_rgb_and_leaves_the_mask():
+def test_tanh_bounds_the_rgb_but_not_the_mask():
     crop, identity = inputs()
     free, bound = (build(rgb_bound=kind)(crop, identity) for kind in ("none", "tanh"))
     torch.testing.assert_close(bound.rgb, torch.tanh(free.rgb))
@@ -168,7 +168,7 @@ def test_w_plus_rows_reach_the_layers_in_the_order_of_the_released_code():
 
 
 @pytest.mark.parametrize(("injection", "expected"), [("per_resolution", 4), ("every_conv", 7)])
-def test_number_and_place_of_injections(injection, expected):
+def test_number_and_position_of_injections(injection, expected):
     generator = build(attribute_injection=injection)
     injecting = [
         (int(resolution), index)
@@ -186,9 +186,9 @@ def test_number_and_place_of_injections(injection, expected):
 
 
 @pytest.mark.parametrize("start", [8, 16, 32])
-def test_masking_begins_at_its_resolution_and_never_at_4(start):
+def test_masking_starts_at_the_configured_resolution(start):
     generator = build(attribute_masking="block", masking_start=start)
-    for block in generator.synthesis.blocks.values():  # masks that say: face everywhere
+    for block in generator.synthesis.blocks.values():  # mask logits 0 everywhere
         torch.nn.init.zeros_(block.to_mask.weight)
     crop, identity = inputs(1)
     seen = {}
@@ -197,12 +197,12 @@ def test_masking_begins_at_its_resolution_and_never_at_4(start):
         conv.register_forward_pre_hook(lambda _, args, key=int(resolution): seen.update({key: args[2]}))
     generator(crop, identity)
     for resolution, maps in zip((4, 8, 16, 32), generator.encode(crop), strict=True):
-        # The sigmoid of zero is one half: a masked map arrives halved.
+        # The sigmoid of zero is one half, so masked attributes are halved.
         factor = 0.5 if resolution >= start else 1.0
         torch.testing.assert_close(seen[resolution], maps * factor)
 
 
-def test_the_mask_of_a_level_acts_on_the_next_level_up():
+def test_each_mask_is_applied_at_the_next_resolution():
     generator = build(attribute_masking="block")
     crop, identity = inputs(1)
     seen = {}
@@ -214,7 +214,7 @@ def test_the_mask_of_a_level_acts_on_the_next_level_up():
         torch.testing.assert_close(seen[2 ** (level + 2)], maps * (1 - torch.sigmoid(below)))
 
 
-def test_bfloat16_autocast_stays_near_and_returns_float32():
+def test_bfloat16_autocast_is_close_and_returns_float32():
     generator = build()
     crop, identity = inputs()
     exact = generator(crop, identity)
@@ -231,13 +231,13 @@ def test_bfloat16_autocast_stays_near_and_returns_float32():
         (lambda g, c, e: g(c[:, :, :16, :16], e), "aligned_crop must have shape (batch, 3, 32, 32)"),
         (lambda g, c, e: g(c[:, :1], e), "got (2, 1, 32, 32)"),
         (lambda g, c, e: g(c, e[:, :256]), "id_embedding must have shape (batch, 512)"),
-        (lambda g, c, e: g(c, e[0]), "must have the same batch"),
-        (lambda g, c, e: g(c, e[:1]), "must have the same batch"),
+        (lambda g, c, e: g(c, e[0]), "must have the same batch size"),
+        (lambda g, c, e: g(c, e[:1]), "must have the same batch size"),
         (lambda g, c, e: g.synthesis(g.mapping(e), g.encode(c), c), "w_plus must have shape (batch, 8, 32)"),
         (lambda g, c, e: g.synthesis(g.broadcast(g.mapping(e)), g.encode(c)[1:], c), "one map per resolution"),
     ],
 )
-def test_wrong_arguments_are_named_in_one_line(call, words):
+def test_invalid_arguments_raise_one_line_errors(call, words):
     with pytest.raises(StyleSwapError) as caught:
         call(build(), *inputs())
     assert words in str(caught.value)

@@ -1,4 +1,4 @@
-"""Configurations: the published tables, and what is refused."""
+"""Generator configurations: published channel tables, and invalid settings."""
 
 import json
 
@@ -46,13 +46,13 @@ def test_demo_networks_are_small():
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
-def test_presets_survive_json(name):
+def test_presets_round_trip_through_json(name):
     config = PRESETS[name]
     assert GeneratorConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     assert hash(config) == hash(config.replace())
 
 
-def test_channels_are_copied_and_ordered():
+def test_channels_are_copied_and_sorted():
     table = {8: 4, 4: 6}
     config = GeneratorConfig(size=8, channels=table)
     table[8] = 99
@@ -72,27 +72,27 @@ def test_channels_are_copied_and_ordered():
         ({"masking_start": 4}, "masking_start must be"),
         ({"mask_branch": False}, "needs a mask"),
         ({"mask_branch": 1}, "mask_branch must be true or false"),
-        ({"w_dim": 0}, "w_dim must be a whole number"),
+        ({"w_dim": 0}, "w_dim must be a positive integer"),
         ({"encoder_blocks": -1}, "encoder_blocks must be"),
-        ({"narrow": 0}, "narrow must be a number above 0"),
-        ({"mapping_lr_mul": float("nan")}, "mapping_lr_mul must be a number above 0"),
-        ({"embedding_norm": 0}, "embedding_norm must be a number above 0"),
+        ({"narrow": 0}, "narrow must be a positive number"),
+        ({"mapping_lr_mul": float("nan")}, "mapping_lr_mul must be a positive number"),
+        ({"embedding_norm": 0}, "embedding_norm must be a positive number"),
         ({"template": 3}, "template must be a name"),
         ({"channels": {4: 8, 8: 8}}, "channels must name the resolutions"),
-        ({"channels": {4: 8, 8: 8, 16: 8, 32: 0}}, "channels must be whole numbers"),
+        ({"channels": {4: 8, 8: 8, 16: 8, 32: 0}}, "channels must be positive integers"),
         ({"channels": [8, 8]}, "channels must map resolutions"),
         ({"noise": 1}, "unknown generator setting noise"),
     ],
 )
-def test_wrong_settings_are_named_in_one_line(changes, words):
+def test_invalid_settings_raise_one_line_errors(changes, words):
     with pytest.raises(StyleSwapError) as caught:
         preset("tiny", **changes)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_unknown_preset_names_the_known_ones():
-    with pytest.raises(StyleSwapError, match=r"unknown generator preset 'demo-96'; known are .*demo-128"):
+def test_unknown_preset_error_lists_the_presets():
+    with pytest.raises(StyleSwapError, match=r"unknown generator preset 'demo-96'; expected one of .*demo-128"):
         preset("demo-96")
 
 
@@ -111,7 +111,7 @@ def test_configuration_must_be_a_table():
     ],
     ids=range(4),
 )
-def test_least_elements_is_a_bound_and_not_far_off(changes):
+def test_min_elements_is_a_tight_lower_bound(changes):
     config = preset("tiny", **changes)
     true = sum(parameter.numel() for parameter in Generator(config).parameters())
-    assert true / 6 < config.least_elements <= true
+    assert true / 6 < config.min_elements <= true

@@ -1,4 +1,4 @@
-"""Each layer against the textbook form: zero insertion, explicit filters, one weight per sample."""
+"""Each layer against its textbook form: zero insertion, explicit filters, one weight per sample."""
 
 import math
 
@@ -24,7 +24,7 @@ from styleswap_core.model.layers import (
 
 
 def naive_upfirdn(x, kernel, up, down, pad0, pad1):
-    """Insert zeros, pad, filter (true convolution), drop pixels: the definition, in float64."""
+    """Zero insertion, padding, filtering (true convolution) and decimation: the definition, in float64."""
     batch, channels, height, width = x.shape
     wide = x.new_zeros(batch, channels, height * up, width * up)
     wide[:, :, ::up, ::up] = x
@@ -34,7 +34,7 @@ def naive_upfirdn(x, kernel, up, down, pad0, pad1):
 
 
 def naive_modulated_conv(x, weight, style, upsample):
-    """One weight per sample, demodulated, run as a grouped convolution (StyleGAN2's own form)."""
+    """Grouped convolution with one demodulated weight per sample, as in StyleGAN2."""
     batch, channels, height, width = x.shape
     out = weight.shape[0]
     own = weight[None] * style[:, None, :, None, None] / math.sqrt(channels * 9)  # (B, out, in, 3, 3)
@@ -53,14 +53,14 @@ shapes = st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(2, 7), st.i
 
 @settings(max_examples=20, deadline=None)
 @given(shapes, st.integers(1, 4), st.booleans(), st.integers(0, 10**6))
-def test_modulated_convolution_is_the_one_with_a_weight_per_sample(shape, out, upsample, seed):
+def test_modulated_convolution_equals_one_with_a_weight_per_sample(shape, out, upsample, seed):
     torch.manual_seed(seed)
     conv = ModulatedConv2d(shape[1], out, 6, upsample).double()
     conv.kernel = blur_kernel().double()
     x, w = torch.randn(shape, dtype=torch.float64), torch.randn(shape[0], 6, dtype=torch.float64)
     features, factor = conv(x, w)
     expected = naive_modulated_conv(x, conv.weight, conv.modulation(w), upsample)
-    # Demodulation is float32 by design.
+    # Demodulation is always float32.
     torch.testing.assert_close(features * factor[:, :, None, None], expected, rtol=1e-5, atol=1e-5)
 
 
@@ -80,7 +80,7 @@ def test_modulated_convolution_under_autocast_demodulates_in_float32():
 
 @settings(max_examples=20, deadline=None)
 @given(shapes, st.integers(0, 10**6))
-def test_fir_upsampling_is_zero_insertion_and_filter(shape, seed):
+def test_fir_upsampling_equals_zero_insertion_and_filtering(shape, seed):
     torch.manual_seed(seed)
     x = torch.randn(shape, dtype=torch.float64)
     torch.testing.assert_close(upsample_fir(x), naive_upfirdn(x, blur_kernel() * 4, 2, 1, 2, 1))
@@ -90,14 +90,14 @@ def test_fir_and_bilinear_upsampling_differ_at_the_border_only():
     x = torch.randn(1, 2, 6, 6)
     fir, bilinear = upsample_fir(x), upsample_bilinear(x)
     torch.testing.assert_close(fir[:, :, 1:-1, 1:-1], bilinear[:, :, 1:-1, 1:-1])
-    # By hand: the outermost pixel takes 3/4 of its neighbor and 1/4 of zero, in both directions at a corner.
+    # The outermost pixel is 3/4 of the nearest pixel and 1/4 of zero, at a corner in both directions.
     torch.testing.assert_close(fir[:, :, 0, 0], x[:, :, 0, 0] * 9 / 16)
     torch.testing.assert_close(bilinear[:, :, 0, 0], x[:, :, 0, 0])
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.sampled_from([1, 3]), st.integers(0, 10**6))
-def test_downsampling_convolution_is_blur_then_stride(batch, channels, out, size, seed):
+def test_downsampling_convolution_equals_blur_then_stride(batch, channels, out, size, seed):
     torch.manual_seed(seed)
     conv = EqualConv2d(channels, out, size, downsample=True).double()
     conv.kernel = blur_kernel().double()

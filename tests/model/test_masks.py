@@ -1,4 +1,4 @@
-"""Masking of attributes: in place and not, and for masks of half the resolution."""
+"""Masking of attributes: in place and out of place, and with masks of half the resolution."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def textbook(maps, mask, masking):
 @pytest.mark.parametrize("repeat", [1, 2])
 @pytest.mark.parametrize("size", [8, 4 * MEAN_PRODUCTS])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_both_variants_follow_the_equation_and_one_is_in_place(masking, repeat, size, dtype):
+def test_masking_in_place_and_out_of_place_equals_the_equation(masking, repeat, size, dtype):
     maps, mask = maps_and_mask(3, size, repeat, dtype)
     expected = textbook(maps, F.interpolate(mask, scale_factor=repeat, mode="nearest"), masking).to(dtype)
     kept = maps.clone(memory_format=torch.preserve_format)
@@ -36,7 +36,7 @@ def test_both_variants_follow_the_equation_and_one_is_in_place(masking, repeat, 
     in_place = mask_attributes_(maps, mask, masking)
     assert in_place.data_ptr() == maps.data_ptr() and in_place.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(in_place, out_of_place)
-    # bfloat16 has eight significant bits, and masks are rounded to it.
+    # bfloat16 has eight significant bits, to which masks are rounded.
     error = 1e-5 if dtype == torch.float32 else 0.04
     torch.testing.assert_close(in_place, expected, rtol=error, atol=error)
 
@@ -49,7 +49,7 @@ def test_an_empty_mask_changes_nothing(repeat):
 
 
 @pytest.mark.parametrize("masking", ["block", "mean"])
-def test_the_memory_format_does_not_matter(masking):
+def test_masking_does_not_depend_on_the_memory_format(masking):
     maps, mask = maps_and_mask(2, 8, 1, torch.float32)
     contiguous = mask_attributes_(maps.contiguous(), mask, masking)
     torch.testing.assert_close(contiguous, mask_attributes(maps, mask, masking))

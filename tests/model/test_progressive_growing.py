@@ -1,4 +1,4 @@
-"""Growing: what the small generator knew, the large one begins with."""
+"""Progressive growing: the large generator starts with the output of the small one."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ SMALL = preset("tiny", size=16, channels={4: 16, 8: 16, 16: 12}, encoder_blocks=
 
 
 def trained(config):
-    """A generator none of whose parameters is where it started."""
+    """A generator with all parameters moved away from their initial values."""
     torch.manual_seed(8)
     generator = Generator(config)
     with torch.no_grad():
@@ -22,7 +22,7 @@ def trained(config):
 
 
 @pytest.mark.parametrize("table", [{32: 8}, {32: 10, 64: 7}], ids=["once", "twice"])
-def test_grown_generator_begins_as_the_small_one_upsampled(table):
+def test_grown_generator_starts_as_the_upsampled_small_one(table):
     small = trained(SMALL)
     size = max(table)
     large = grow(small, SMALL.replace(size=size, channels={**SMALL.channels, **table}))
@@ -38,7 +38,7 @@ def test_grown_generator_begins_as_the_small_one_upsampled(table):
     torch.testing.assert_close(after.mask_logits[-1], logits, rtol=1e-3, atol=1e-4)
 
 
-def test_every_place_that_matches_is_filled_and_the_rest_is_listed():
+def test_matching_tensors_are_copied_and_others_are_listed():
     small = trained(SMALL)
     large = grow(small, SMALL.replace(size=32, channels={**SMALL.channels, 32: 8}))
     fresh, dropped = unmatched(small, large)
@@ -50,7 +50,7 @@ def test_every_place_that_matches_is_filled_and_the_rest_is_listed():
             assert torch.equal(large.state_dict()[name], tensor)
 
 
-def test_new_layers_learn():
+def test_new_layers_get_gradients():
     small = trained(SMALL)
     large = grow(small, SMALL.replace(size=32, channels={**SMALL.channels, 32: 8}))
     optimizer = torch.optim.Adam(large.parameters(), 1e-2)
@@ -61,7 +61,7 @@ def test_new_layers_learn():
         optimizer.step()
     fresh, _ = unmatched(small, large)
     learning = {name for name, value in large.named_parameters() if value.grad is not None and value.grad.any()}
-    # The inner convolutions of a residual block wait for its scalar, which has moved after one step.
+    # The convolutions of a residual block have no gradient before its scalar, initially 0, has moved.
     assert set(fresh) <= learning
 
 
@@ -84,7 +84,7 @@ def _shapes(name):
         ({"channels": {4: 16, 8: 16, 16: 12, 32: 8}, "w_dim": 16}, "must have the same shape in both sizes"),
     ],
 )
-def test_what_does_not_continue_is_refused(changes, words):
+def test_incompatible_configurations_are_refused(changes, words):
     config = SMALL.replace(**{"size": 32, **changes})
     with pytest.raises(StyleSwapError) as caught:
         grow(Generator(SMALL), config)

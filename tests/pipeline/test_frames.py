@@ -1,4 +1,4 @@
-"""Batches of frames: nothing is lost, nothing moves, and what was not swapped is named."""
+"""Batches and streams of frames: one result per frame, in order, with a report of faces that were not swapped."""
 
 import threading
 
@@ -35,8 +35,8 @@ def who(seed, recognizer="known", **more):
     return Identity(torch.from_numpy(vector(seed)), RecognizerId(recognizer), **more)
 
 
-class SeesMarks:
-    """A face analysis for frames in which a face is a red pixel whose green value is the number of the person."""
+class MarkDetector:
+    """Face analysis for frames in which a face is a red pixel and its green value the number of the person."""
 
     recognizer = RecognizerId("known")
 
@@ -57,8 +57,8 @@ class SeesMarks:
         return vector(int(points[0, 0]))
 
 
-class PaintsThePerson:
-    """A network that fills the face with a gray of its own for each identity."""
+class GrayPainter:
+    """Swapping network that fills a face with a gray that depends on the identity."""
 
     template, has_mask, device = "ffhq", True, torch.device("cpu")
 
@@ -76,7 +76,7 @@ class PaintsThePerson:
 
 
 def frame(*faces, height=80, width=160):
-    """Noise without red at 1.0, and faces at (x, person) in the middle row."""
+    """Noise with red below 1.0, and faces (x, person) in the middle row."""
     picture = torch.rand(height, width, 3, generator=torch.Generator().manual_seed(7)) * 0.9
     for x, person in faces:
         picture[height // 2, x] = torch.tensor([1.0, person / 255, 0.0])
@@ -84,20 +84,22 @@ def frame(*faces, height=80, width=160):
 
 
 def swapper(model=None, analysis=None, **options):
-    beside = options.pop("detect_beside", None)
-    return Swapper(model or PaintsThePerson(), analysis or SeesMarks(), SwapOptions(**options), detect_beside=beside)
+    in_background = options.pop("background_detection", None)
+    return Swapper(
+        model or GrayPainter(), analysis or MarkDetector(), SwapOptions(**options), background_detection=in_background
+    )
 
 
 def gray_at(images, row, x):
-    """What the face at x was painted with, read beside its middle."""
+    """Gray of the face at x, read next to its center."""
     return float(images[row, 45, x, 0]) * 2 - 1
 
 
-def test_every_frame_comes_back_in_order_with_or_without_faces():
+def test_every_frame_is_returned_in_order_with_or_without_faces():
     batch = torch.stack([frame(), frame((40, 1)), frame(), frame((40, 1), (120, 2)), frame()])
     before = batch.clone()
     result = swapper(batch_size=2).swap_batch(batch, who(9), ALL)
-    assert torch.equal(batch, before), "the input is not written to"
+    assert torch.equal(batch, before), "the input is not modified"
     assert result.images.shape == batch.shape and result.masks.shape == batch.shape[:3]
     assert result.images.dtype == torch.float32 and result.crops.shape == (3, CONFIG.size, CONFIG.size, 3)
     for row in (0, 2, 4):
@@ -124,7 +126,7 @@ def test_a_batch_equals_its_frames_one_by_one(monkeypatch):
     assert torch.equal(together.crops, apart.crops)
 
 
-def test_one_identity_for_all_and_a_list_face_by_face():
+def test_one_identity_for_all_faces_or_one_per_face():
     batch = frame((40, 1), (120, 2))[None]
     one = swapper().swap_batch(batch, who(9), ALL).images
     assert gray_at(one, 0, 40) == pytest.approx(gray_at(one, 0, 120), abs=1e-3)
@@ -135,17 +137,17 @@ def test_one_identity_for_all_and_a_list_face_by_face():
     assert gray_at(turned, 0, 40) == pytest.approx(float(vector(9)[0]), abs=0.01)
 
 
-def test_lists_and_faces_of_different_length_are_reported():
+def test_different_numbers_of_identities_and_faces_are_reported():
     batch = torch.stack([frame((30, 1), (80, 2), (130, 3)), frame((30, 1))])
     result = swapper().swap_batch(batch, [who(8), who(9)], ALL)
-    assert len(result.reports[0].swapped) == 2 and "face 2 stays" in result.reports[0].problems[0]
+    assert len(result.reports[0].swapped) == 2 and "face 2 is not swapped" in result.reports[0].problems[0]
     assert result.reports[1].problems == ["no face for identity 1"]
     assert torch.equal(result.images[0, :, 115:], batch[0, :, 115:])
 
 
-def test_likeness_follows_people_who_change_places():
+def test_choice_by_likeness_follows_people_who_change_places():
     batch = torch.stack([frame((40, 1), (120, 2)), frame((40, 2), (120, 1)), frame((40, 3))])
-    choice = FaceChoice("by likeness", references=references_for([who(1), who(2)], SeesMarks()), likeness=0.5)
+    choice = FaceChoice("by likeness", references=references_for([who(1), who(2)], MarkDetector()), likeness=0.5)
     result = swapper().swap_batch(batch, [who(8), who(9)], choice)
     assert gray_at(result.images, 0, 40) == pytest.approx(float(vector(8)[0]), abs=0.01)
     assert gray_at(result.images, 1, 40) == pytest.approx(float(vector(9)[0]), abs=0.01)
@@ -154,12 +156,12 @@ def test_likeness_follows_people_who_change_places():
         swapper().swap_batch(batch, [who(7), who(8), who(9)], choice)
 
 
-def test_strict_names_the_frame():
+def test_strict_error_names_the_frame():
     with pytest.raises(StyleSwapError, match="frame 1: no face found"):
         swapper().swap_batch(torch.stack([frame((40, 1)), frame()]), who(9), ALL, strict=True)
 
 
-def test_alpha_stays_and_broken_values_are_clipped():
+def test_alpha_is_kept_and_invalid_values_are_clipped():
     batch = torch.cat([torch.stack([frame((40, 1))] * 3), torch.full((3, 80, 160, 1), 0.9)], dim=3)
     batch[1, 0, 0, 0], batch[1, 0, 1, 1], batch[2, 0, 0, 3] = float("nan"), 3.0, 1.5
     result = swapper().swap_batch(batch, who(9), ALL)
@@ -169,7 +171,7 @@ def test_alpha_stays_and_broken_values_are_clipped():
     assert [len(report.swapped) for report in result.reports] == [1, 1, 1]
 
 
-def test_a_batch_is_not_written_to_and_stays_the_same_to_the_last_bit_where_nothing_is_swapped():
+def test_the_input_is_not_modified_and_pixels_outside_faces_are_identical():
     batch = torch.rand(2, 80, 160, 3, generator=torch.Generator().manual_seed(0)) * 0.9
     batch[0, 40, 40, 0] = 1.0
     before = batch.clone()
@@ -178,38 +180,38 @@ def test_a_batch_is_not_written_to_and_stays_the_same_to_the_last_bit_where_noth
     untouched = result.masks[0] == 0
     assert torch.equal(result.images[0][untouched], before[0][untouched])
     assert not torch.equal(result.images[0], before[0])
-    for beside in (False, True):
+    for in_background in (False, True):
         with torch.inference_mode():
-            again = swapper(detect_beside=beside).swap_batch(before.clone(), who(9), ALL)
+            again = swapper(background_detection=in_background).swap_batch(before.clone(), who(9), ALL)
         assert torch.equal(again.images, result.images) and torch.equal(again.masks, result.masks)
 
 
 @pytest.mark.parametrize("shape", [(0, 80, 160, 3), (1, 80, 160, 2), (80, 160, 3), (1, 0, 160, 3)])
-def test_what_is_no_batch_of_frames_is_refused(shape):
+def test_invalid_batches_are_refused(shape):
     with pytest.raises(StyleSwapError, match="expected frames"):
         swapper().swap_batch(torch.zeros(shape), who(9))
 
 
-def test_identities_that_do_not_fit_are_refused_before_any_work():
+def test_unsuitable_identities_are_refused_before_any_work():
     def request(identity, model=None, **options):
-        # Not consumed: an error must not wait for the first frame.
+        # Errors are raised before the stream is consumed.
         swapper(model, **options).swap_frames([], identity, ALL)
 
     with pytest.raises(StyleSwapError, match="at least one"):
         request([])
     with pytest.raises(StyleSwapError, match="w600k_r50"):
-        request(who(9), PaintsThePerson("w600k_r50"))
+        request(who(9), GrayPainter("w600k_r50"))
     with pytest.raises(StyleSwapError, match="recognizer that made"):
         request(who(9, "another"), strength=0.5)
     inverted = who(9, w_plus=torch.zeros(4, 8), generator_sha256="a" * 64)
     with pytest.raises(StyleSwapError, match="another model"):
-        request(inverted, PaintsThePerson(sha256="b" * 64))
-    request(inverted, PaintsThePerson(sha256="a" * 64))
+        request(inverted, GrayPainter(sha256="b" * 64))
+    request(inverted, GrayPainter(sha256="a" * 64))
     with pytest.raises(StyleSwapError, match="reference was made with"):
-        references_for([who(9, "another")], SeesMarks())
+        references_for([who(9, "another")], MarkDetector())
 
 
-def test_likeness_is_measured_on_a_few_frames_of_a_long_batch():
+def test_similarity_is_measured_on_some_frames_of_a_long_batch():
     batch = torch.stack([frame((40, 1))] * 40)
     made = swapper()
     result = made.swap_batch(batch, who(9), ALL)
@@ -218,7 +220,7 @@ def test_likeness_is_measured_on_a_few_frames_of_a_long_batch():
     assert made.analysis.embedded == 32
 
 
-def test_canceling_and_progress():
+def test_progress_and_cancellation():
     seen = []
 
     class Canceled(Exception):
@@ -238,7 +240,7 @@ def uint8_frames(count, faces=((40, 1),)):
     return [(frame(*faces).numpy() * 255).round().astype(np.uint8) for _ in range(count)]
 
 
-def test_a_stream_gives_uint8_frames_back_in_order_and_of_any_size():
+def test_a_stream_returns_uint8_frames_of_any_size_in_order():
     frames = [
         *uint8_frames(3),
         (frame((40, 1), height=60, width=90).numpy() * 255).astype(np.uint8),
@@ -256,8 +258,8 @@ def test_a_stream_gives_uint8_frames_back_in_order_and_of_any_size():
     assert np.array_equal(done[0].image, done[2].image) and not np.array_equal(done[0].image, frames[0])
 
 
-def test_faces_of_several_frames_run_through_the_generator_together():
-    model = PaintsThePerson()
+def test_faces_of_several_frames_share_a_batch():
+    model = GrayPainter()
     one = swapper(model, batch_size=4)
     assert len(list(one.swap_frames(uint8_frames(10), who(9), ALL))) == 10 and model.batches == [4, 4, 2]
     model.batches.clear()
@@ -265,23 +267,23 @@ def test_faces_of_several_frames_run_through_the_generator_together():
     assert model.batches == [4, 2]
 
 
-@pytest.mark.parametrize("beside", [False, True])
-def test_frames_are_searched_in_the_callers_thread_or_beside_it_with_the_same_result(beside):
+@pytest.mark.parametrize("in_background", [False, True])
+def test_detection_in_the_background_gives_the_same_result(in_background):
     threads = set()
 
-    class Watched(SeesMarks):
+    class Watched(MarkDetector):
         def detect(self, *args, **options):
             threads.add(threading.current_thread().name)
             return super().detect(*args, **options)
 
     frames = uint8_frames(5, ((40, 1), (120, 2)))
     expected = list(swapper().swap_frames(frames, who(9), ALL))
-    done = list(swapper(analysis=Watched(), detect_beside=beside).swap_frames(frames, who(9), ALL))
+    done = list(swapper(analysis=Watched(), background_detection=in_background).swap_frames(frames, who(9), ALL))
     assert all(np.array_equal(one.image, other.image) for one, other in zip(done, expected, strict=True))
-    assert len(threads) == 1 and threads.pop().startswith(THREAD_NAME) == beside
+    assert len(threads) == 1 and threads.pop().startswith(THREAD_NAME) == in_background
 
 
-def test_a_long_stream_holds_few_frames_at_once():
+def test_a_long_stream_buffers_few_frames():
     made, taken = [], []
 
     def endless():
@@ -292,7 +294,7 @@ def test_a_long_stream_holds_few_frames_at_once():
     stream = swapper(batch_size=2).swap_frames(endless(), who(9), ALL)
     for done in stream:
         taken.append(done.report.frame)
-        # Two wait or are worked on, two are made or being made.
+        # Two are buffered or being swapped, two are fetched or being fetched.
         assert len(made) - len(taken) <= 4
         if len(taken) == 12:
             break
@@ -300,10 +302,10 @@ def test_a_long_stream_holds_few_frames_at_once():
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_NAME)]
 
 
-def test_an_error_of_source_detector_or_callback_ends_a_stream_cleanly():
+def test_errors_end_a_stream_cleanly():
     def breaks():
         yield from uint8_frames(2)
-        raise OSError("the file ends here")
+        raise OSError("unexpected end of file")
 
     def refuses(number):
         raise KeyboardInterrupt
@@ -318,12 +320,12 @@ def test_an_error_of_source_detector_or_callback_ends_a_stream_cleanly():
         assert not [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_NAME)]
 
 
-def test_frames_are_baked_and_equal_to_the_unbaked_generator():
+def test_baked_and_unbaked_frames_are_equal():
     torch.manual_seed(0)
     generator = Generator(CONFIG).eval().requires_grad_(False)
     frames, cache = uint8_frames(3), BakedCache()
-    baked = Swapper(StyleSwapNetwork(generator, cache=cache, dtype=torch.float32), SeesMarks())
-    unbaked = Swapper(StyleSwapNetwork(generator, baked=False), SeesMarks())
+    baked = Swapper(StyleSwapNetwork(generator, cache=cache, dtype=torch.float32), MarkDetector())
+    unbaked = Swapper(StyleSwapNetwork(generator, baked=False), MarkDetector())
     done = list(baked.swap_frames(frames, who(9)))
     assert len(cache) == 1
     for one, other in zip(done, unbaked.swap_frames(frames, who(9)), strict=True):
@@ -334,7 +336,7 @@ def test_frames_are_baked_and_equal_to_the_unbaked_generator():
     assert [tuple(one.image.shape) for one in baked.swap_frames(batch, who(9))] == [(3, 80, 160)] * 3
 
 
-def test_a_picture_a_batch_and_a_stream_are_one_pipeline():
+def test_a_picture_a_batch_and_a_stream_give_the_same_result():
     picture = uint8_frames(1, ((40, 1), (120, 2)))[0]
     one = swapper().swap(picture, who(9), "all")
     (streamed,) = swapper().swap_frames([picture], who(9), "all")

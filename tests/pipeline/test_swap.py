@@ -1,4 +1,4 @@
-"""The pipeline with a small random generator and faces whose places are given."""
+"""The pipeline with a small random generator and faces at given positions."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def swap(generator, analysis, picture, identity, faces="largest", sha256="", **o
 
 
 class KnownFaces:
-    """A face analysis that is told where the faces are; its embedding is a projection of the pixels there."""
+    """Face analysis with given faces; an embedding is a projection of the pixels of a face."""
 
     recognizer = RecognizerId("projection", "a" * 64)
 
@@ -43,7 +43,7 @@ class KnownFaces:
         return DetectedFace(0, 0.9, box, points.astype(np.float32))
 
     def detect(self, picture, order="largest", embed=True):
-        # Frames that are all black have no faces.
+        # Black frames have no faces.
         return order_faces(self.faces, order) if picture.any() else []
 
     def embed(self, picture, points):
@@ -57,7 +57,7 @@ class KnownFaces:
 def generator():
     torch.manual_seed(0)
     made = Generator(preset("tiny")).eval()
-    # An untrained mask is about one half everywhere; a bump in the middle is what a trained one looks like.
+    # An untrained mask is about one half everywhere; this bump in the middle is like a trained one.
     center = 1.0 - torch.linspace(-1.6, 1.6, 32).square()
     bump = torch.sigmoid(6 * torch.minimum(center[:, None], center[None, :]))[None, None]
 
@@ -98,8 +98,8 @@ def test_only_the_face_changes(generator, identity, target):
     assert not np.array_equal(result.image, target)
 
 
-def test_an_exact_generator_leaves_the_picture_as_it_is(identity):
-    """If rgb is the crop itself, only resampling can change the picture: the crop went back where it came from."""
+def test_a_generator_that_returns_its_input_does_not_change_the_picture(identity):
+    """If rgb is the crop itself, only resampling changes the picture: the crop is pasted where it came from."""
 
     class Mirror(torch.nn.Module):
         config = preset("demo-128")
@@ -152,7 +152,7 @@ def test_a_batch_equals_its_pictures_one_by_one(generator, identity, target):
     assert faces == [(0, 0), (0, 1), (2, 0), (2, 1)]
 
 
-def test_chosen_faces_alone_are_swapped(generator, identity, target):
+def test_only_chosen_faces_are_swapped(generator, identity, target):
     analyzer = KnownFaces((60, 80), (180, 80))
     result = swap(generator, analyzer, target, identity, FaceChoice.parse("1", "left-right"))
     assert [swapped.face.index for swapped in result.faces] == [1]
@@ -178,14 +178,14 @@ def test_faces_at_the_picture_edge(generator, identity, target):
         assert result.image.shape == target.shape
 
 
-def test_a_picture_of_12000_px_is_no_problem(generator, identity):
+def test_a_picture_of_12000_px_is_swapped(generator, identity):
     picture = np.zeros((12000, 3000, 3), dtype=np.uint8)
     picture[5600:6400, 1000:2000] = 90
     result = swap(generator, KnownFaces((1500, 6000), side=700), picture, identity)
     assert result.mask[6000, 1500] > 0.9 and not np.array_equal(result.image[6000, 1500], picture[6000, 1500])
 
 
-def test_w_plus_is_used_and_bound_to_its_generator(generator, identity, target):
+def test_w_plus_is_used_for_its_generator_only(generator, identity, target):
     analyzer = KnownFaces((120, 80))
     with torch.no_grad():
         w_plus = generator.inner.broadcast(generator.inner.mapping(identity.id_embedding[None]))[0]
@@ -197,7 +197,7 @@ def test_w_plus_is_used_and_bound_to_its_generator(generator, identity, target):
         swap(generator, analyzer, target, inverted, sha256="d" * 64)
 
 
-def test_the_identity_must_fit_the_generator(target):
+def test_the_identity_must_match_the_recognizer(target):
     torch.manual_seed(0)
     generator = Generator(preset("tiny", recognizer="projection")).eval()
     analyzer = KnownFaces((120, 80))
@@ -217,7 +217,7 @@ def test_mask_options(generator, identity, target):
 
 
 @pytest.mark.parametrize("inverted", [False, True])
-def test_strength_goes_from_the_target_to_the_source(generator, identity, target, inverted):
+def test_strength_interpolates_from_the_target_to_the_source(generator, identity, target, inverted):
     analyzer = KnownFaces((120, 80))
     own = Identity(
         torch.from_numpy(analyzer.embed(target, analyzer.faces[0].points)), RecognizerId("projection", "a" * 64)
@@ -239,7 +239,7 @@ def test_strength_goes_from_the_target_to_the_source(generator, identity, target
     assert 0 < to_source < np.abs(swapped(own, 1.0) - swapped(identity, 1.0)).mean() and to_own > 0
 
 
-def test_strength_mixes_in_w(generator, identity):
+def test_strength_interpolates_in_w(generator, identity):
     crops, own = torch.rand(2, 3, 32, 32) * 2 - 1, torch.stack([unit(7), unit(8)])
     people = [identity, Identity(unit(3), RecognizerId("projection", "a" * 64))]
     with torch.no_grad():
@@ -275,12 +275,12 @@ def test_no_face_is_an_error(generator, identity, target):
         torch.zeros(64, 64, 3),
     ],
 )
-def test_other_targets_are_refused(generator, identity, target):
+def test_invalid_targets_are_refused(generator, identity, target):
     with pytest.raises(StyleSwapError, match="expected a target"):
         swap(generator, KnownFaces((32, 32)), target, identity)
 
 
-def test_a_synthetic_model_says_so_unless_the_picture_is_rendered():
+def test_a_synthetic_model_has_a_notice_unless_the_picture_is_rendered():
     assert "rendered faces" in domain_notice({"domain": "synthetic"})
     assert domain_notice({"domain": "synthetic"}, rendered=True) is None
     assert domain_notice({"domain": "photographs"}) is None and domain_notice(None) is None

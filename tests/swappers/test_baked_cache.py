@@ -1,4 +1,4 @@
-"""Baked identities: the same faces as from the generator, kept within a bound."""
+"""Baked identities: the same output as from the generator, and a cache of limited size."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def inverted(generator, seed):
     return who(seed, w_plus=w_plus, generator_sha256="c" * 64)
 
 
-def test_each_face_becomes_its_own_identity(generator):
+def test_each_crop_gets_its_own_identity(generator):
     people = [who(1), inverted(generator, 2), who(1), who(3)]
     crops = torch.rand(4, 3, 32, 32) * 2 - 1
     faces = StyleSwapNetwork(generator, dtype=torch.float32)
@@ -42,10 +42,10 @@ def test_each_face_becomes_its_own_identity(generator):
     assert (alone.rgb - run_generator(generator, crops[:2], [who(3)] * 2).rgb).abs().max() < 1e-4
 
 
-def test_weights_for_longer_embeddings_get_them_baked_or_not():
+def test_embeddings_are_scaled_to_the_embedding_norm_baked_or_not():
     torch.manual_seed(0)
     generator = Generator(preset("tiny", embedding_norm=20.0)).eval().requires_grad_(False)
-    # Without a bias the norm after this layer would hide every length.
+    # Without a bias, the normalization after this layer would hide the norm of the embedding.
     torch.nn.init.normal_(generator.mapping.input.bias)
     crops, person = torch.rand(1, 3, 32, 32) * 2 - 1, who(1)
     expected = generator(crops, 20 * person.id_embedding[None]).rgb
@@ -63,12 +63,12 @@ def test_a_strength_below_1_runs_unbaked(generator):
     assert torch.equal(faces.swap_crops(crops, [who(1)] * 2, own, 0.5).rgb, expected.rgb) and len(faces.cache) == 0
 
 
-def test_an_identity_is_known_by_what_the_generator_sees_of_it(generator):
+def test_identity_hash_covers_what_reaches_the_generator_only(generator):
     assert identity_sha256(who(1)) == identity_sha256(who(1, sources=("a" * 64,)))
     assert len({identity_sha256(one) for one in (who(1), who(2), inverted(generator, 1), inverted(generator, 2))}) == 4
 
 
-def test_a_cache_is_shared_by_generators_of_one_hash_alone(generator):
+def test_a_cache_is_shared_by_generators_of_the_same_hash_only(generator):
     cache = BakedCache()
     first, again, other, nameless, nameless2 = (
         StyleSwapNetwork(generator, sha256=sha, cache=cache, dtype=torch.float32) for sha in ("a", "a", "b", "", "")
@@ -89,22 +89,22 @@ class Sized:
         return self.size
 
 
-def test_what_was_not_used_longest_goes_first():
+def test_the_least_recently_used_entry_is_evicted_first():
     cache = BakedCache(max_bytes=100)
     for name in "abc":
         cache.get(name, lambda: Sized(30))
-    cache.get("a", lambda: pytest.fail("it is there"))
+    cache.get("a", lambda: pytest.fail("the entry is cached"))
     cache.get("d", lambda: Sized(40))
     assert cache.keys() == ["c", "a", "d"] and cache.bytes() == 100
     cache.get("large", lambda: Sized(1000))
-    assert cache.keys() == ["large"], "the newest stays, the bound cannot be met otherwise"
+    assert cache.keys() == ["large"], "the newest entry is kept even beyond the limit"
     cache.get("small", lambda: Sized(1))
     assert cache.keys() == ["small"]
     cache.clear()
     assert len(cache) == 0 and cache.bytes() == 0
 
 
-def test_a_failed_baking_leaves_nothing():
+def test_a_failed_entry_is_not_cached():
     cache = BakedCache()
     with pytest.raises(KeyError):
         cache.get("a", lambda: {}["nothing"])

@@ -124,4 +124,4 @@ def test_unsuitable_discriminators_are_refused(tmp_path, recognizer, trained):
     with pytest.raises(StyleSwapError, match="no block"):
         initialize_discriminator(Discriminator(preset("tiny"), channel_scale=0.5), trained.root)
     with pytest.raises(StyleSwapError, match="has 3 blocks, got 4"):
-        discriminator.nearest_picture(4)
+        discriminator.first_layers(4)

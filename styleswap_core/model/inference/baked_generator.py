@@ -1,4 +1,4 @@
-"""The generator baked for one identity: a network of plain convolutions for any number of frames.
+"""The generator baked for one identity: plain convolutions for any number of frames.
 
 With `w_plus` fixed, modulation and demodulation (StyleGAN2, section 2.2) are constant, so every modulated convolution
 becomes an ordinary one with the weight scale * style * weight * demodulation * activation gain. Further constants are
@@ -29,14 +29,14 @@ from .packed_conv import FoldedConv, can_pack
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 CPU_CHUNK_BYTES = 2**17
-"""Size of one channel of a chunk, the pictures that run through the network together on a CPU.
+"""Maximum size of one channel of a chunk, the pictures that run through the network together on a CPU.
 
 At 128 px a chunk has two pictures in float32 and four in bfloat16; from 256 px on, one."""
 MERGE_RESOLUTION = 32
-"""Up to this resolution, several chunks of a batch are merged."""
+"""Resolution up to which several chunks of a batch are merged."""
 MERGE_BYTES = 2**20
-"""Size of one channel of merged chunks. Fewer than four chunks are not merged: their wider maps would leave the cache
-in the meantime for little gain."""
+"""Maximum size of one channel of merged chunks. Fewer than four chunks are not merged: evicting their wider maps from
+the cache would cost about as much as merging saves."""
 
 
 @dataclass
@@ -48,7 +48,7 @@ class _BakedForm:
     pixels: Tensor | None = None  # (B, 3 or 4, R, R)
 
     def sample_range(self, part: slice) -> _BakedForm:
-        """Some samples of the batch."""
+        """The form for some samples of the batch."""
         assert self.features is not None and self.pixels is not None
         return _BakedForm(self.network, self.features[part], self.pixels[part])
 
@@ -74,8 +74,8 @@ class _BakedForm:
     def run_block(self, level: int, operands: list[Tensor]) -> None:
         """See SynthesisForm.
 
-        No caller holds a map while a convolution runs, and inputs are released as soon as possible: the next map then
-        reuses their memory, and the cache.
+        Inputs are released as soon as possible and not held by any caller while a convolution runs, so that the next
+        map reuses their memory, which is still in the cache.
         """
         block, maps = self.network.levels[level], operands.pop()
         x, self.features = self.features, None
@@ -103,9 +103,9 @@ class _BakedForm:
 
 
 class BakedGenerator(nn.Module):
-    """baked(aligned_crop (B, 3, S, S) in -1..1) -> GeneratorOutput, with the results of `Generator`.
+    """baked(aligned_crop (B, 3, S, S) in -1..1) -> GeneratorOutput, equal to that of `Generator` up to rounding.
 
-    Made by `bake`. Not differentiable; independent of later changes to the generator.
+    Created by `bake`. Not differentiable; independent of later changes to the generator.
 
     Attributes:
         config: The generator's configuration.
@@ -132,18 +132,18 @@ class BakedGenerator(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type of weights and feature maps; crops may have any floating type."""
+        """Type of weights and feature maps; crops may have any floating-point type."""
         return self.encoder.first_conv.weight.dtype
 
     @property
     def device(self) -> torch.device:
-        """Device of the weights, and the one that crops must be on."""
+        """Device of the weights, on which crops must be."""
         constant = self.encoder.first_conv.constant
         assert constant is not None
         return constant.device
 
     def memory_bytes(self) -> int:
-        """Memory of the weights."""
+        """Memory of the weights in bytes."""
         tensors = [tensor for tensor in self.buffers() if tensor.device.type != "meta"]
         packed = sum(module.packed_bytes() for module in self.modules() if isinstance(module, FoldedConv))
         return packed + sum(tensor.numel() * tensor.element_size() for tensor in tensors)
@@ -152,7 +152,7 @@ class BakedGenerator(nn.Module):
     def chunk_size(self) -> int:
         """Maximum number of pictures that run through the network together.
 
-        Few on a CPU: feature maps that do not fit into its cache cost more than larger batches save.
+        Few on a CPU, where feature maps that exceed the cache cost more than larger batches save.
         """
         if self.device.type != "cpu":
             return sys.maxsize
@@ -185,7 +185,7 @@ class BakedGenerator(nn.Module):
         return self._finish(form, aligned_crop)
 
     def _run_merged(self, chunks: Sequence[Tensor]) -> list[GeneratorOutput]:
-        # Small maps hold most of the weights and little work: merged chunks read those weights once.
+        # The low resolutions have most of the weights but little work; merged chunks read those weights once.
         small_levels = sum(resolution <= MERGE_RESOLUTION for resolution in self.config.resolutions)
         wide_levels = len(self.config.resolutions) - small_levels
         wide = [self.encoder.encode_levels(self._to_network(chunk), 0, wide_levels) for chunk in chunks]
@@ -205,7 +205,7 @@ class BakedGenerator(nn.Module):
 
     def _finish(self, form: _BakedForm, aligned_crop: Tensor) -> GeneratorOutput:
         assert form.pixels is not None
-        # Copied out: reading one channel of an interleaved picture several times is slow.
+        # Copied, since reading one channel of an interleaved picture several times is slow.
         rgb = form.pixels[:, :3].contiguous()
         mask = torch.sigmoid(form.pixels[:, 3:].contiguous()) if self.config.mask_branch else None
         rgb = torch.tanh(rgb) if self.config.rgb_bound == "tanh" else rgb
@@ -253,7 +253,7 @@ def bake(
         packed: Whether to pack the weights for this CPU; by default wherever PyTorch can.
 
     Raises:
-        StyleSwapError: w_plus has another shape, dtype is not supported, or packing is requested but impossible.
+        StyleSwapError: w_plus has the wrong shape, dtype is not supported, or packing is requested but impossible.
     """
     expected = (generator.config.num_ws, generator.config.w_dim)
     rows = w_plus[0] if w_plus.ndim == 3 and len(w_plus) == 1 else w_plus

@@ -1,4 +1,4 @@
-"""Parts of a baked generator: convolutions with the weights of one identity, see `baked_generator`."""
+"""Layers of a baked generator: convolutions with the weights of one identity, see `baked_generator`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ..layers import GAIN, EqualConv2d, StyledConv, blur_kernel, leaky_relu, ups
 from .packed_conv import FoldedConv
 
 SMALL_MAPS, SMALL_PIXELS = 2**18, 2**10
-"""Number of values up to which plain operators are faster than setting up a packed convolution (some 25 us)."""
+"""Number of values up to which plain operators are faster than a packed convolution, whose setup takes about 25 us."""
 
 
 class BakedInjection(FoldedConv):
-    """Attributes as they are concatenated: strength, bias and leaky ReLU; (B, C, R, R) -> the same shape."""
+    """Attributes before concatenation: strength, bias and leaky ReLU; (B, C, R, R) -> the same shape."""
 
     def __init__(self, layer: StyledConv) -> None:
         channels = layer.bias.shape[0] // 2
@@ -54,13 +54,13 @@ class PixelUpsampling(FoldedConv):
 class BakedStyledConv(nn.Module):
     """The convolutions of a StyledConv for one identity: (B, in, H, W), attributes (B, C, H', W') -> (B, out, H', W').
 
-    It has no `forward`: `BakedGenerator` runs the parts itself, so that no input is held longer than necessary.
+    It has no `forward`: `BakedGenerator` runs the layers itself, so that no input is held longer than necessary.
 
     Attributes:
-        sequence: Run one after the other on the features, or on features and attributes if those are concatenated.
-        attribute_conv: If features and attributes are not concatenated, the convolution of the attributes, added onto
-            the result of `sequence`.
-        injection: What the attributes pass through before they are concatenated to the output; None without injection.
+        sequence: Convolutions of the features, or of features and attributes if those are concatenated.
+        attribute_conv: Convolution of the attributes, added onto the result of `sequence`; None if features and
+            attributes are concatenated.
+        injection: Applied to the attributes before they are concatenated to the output; None without injection.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class BakedStyledConv(nn.Module):
 
         Args:
             layer: The layer.
-            w: (w_dim,), which modulates it.
+            w: (w_dim,), the row of w_plus that modulates it.
             constant_input: (1, n, H, W), the first n channels of the input if they are the same for every picture.
                 Their contribution becomes part of the bias.
             split_input: Whether features and attributes arrive separately instead of concatenated.
@@ -151,12 +151,12 @@ class BakedBlock(nn.Module):
     """One resolution of the synthesis: its layers, and the convolutions to RGB and mask logits (B, 3 or 4, R, R).
 
     Attributes:
-        start: At 4x4 only, where the attributes are the only input: (B, C, 4, 4) -> the same shape.
-        styled_convs: Above 4x4.
-        concatenates: Whether features and attributes are concatenated. Not at the last resolution, where copying the
+        start: Injection at 4x4, where the attributes are the only input: (B, C, 4, 4) -> the same shape; None above.
+        styled_convs: Convolutions above 4x4.
+        concatenates: Whether features and attributes are concatenated; not at the last resolution, where copying the
             widest maps takes longer than convolving the two inputs separately.
-        to_pixels: Reads the output of the layers.
-        attributes_to_pixels: Reads the attributes if they are not concatenated.
+        to_pixels: Convolution of the layers' output.
+        attributes_to_pixels: Convolution of the attributes if they are not concatenated.
         constant_output: (1, C, 4, 4), at 4x4 only: the output channels that are the same for every picture.
     """
 
@@ -212,7 +212,7 @@ def _constant_features(block: SynthesisBlock, w: Tensor) -> Tensor:
 
 
 def _folded_pixels(block: SynthesisBlock, w: Tensor, constant_input: Tensor | None) -> tuple[Tensor, Tensor]:
-    """ToRGB and ToMask as one 1x1 convolution with four outputs (three without a mask branch): weight and constant."""
+    """Weight and constant of ToRGB and ToMask as one 1x1 convolution with four outputs, three without a mask branch."""
     weight = block.to_rgb.modulated_weight(w[None])[0]  # (3, in)
     constant: Tensor = block.to_rgb.bias
     if block.to_mask is not None:
@@ -226,7 +226,7 @@ def _folded_pixels(block: SynthesisBlock, w: Tensor, constant_input: Tensor | No
 
 
 def _folded_equal_conv(layer: EqualConv2d) -> list[FoldedConv]:
-    """The layer as one convolution, or as filter and convolution."""
+    """The layer as one convolution, or as a blur and a convolution."""
     gain = GAIN if layer.activate else 1.0
     weight = layer.weight * (layer.scale * gain)
     bias = None if layer.bias is None else layer.bias * gain
@@ -240,7 +240,7 @@ def _folded_equal_conv(layer: EqualConv2d) -> list[FoldedConv]:
 
 
 def _convolve(x: Tensor, weight: Tensor, upsample: bool, kernel: Tensor) -> Tensor:
-    """Convolution of x (1, in, H, W) with weight (out, in, 3, 3); with `upsample`, upsampled and filtered."""
+    """Convolution of x (1, in, H, W) with weight (out, in, 3, 3); with `upsample`, transposed and blurred."""
     if not upsample:
         return F.conv2d(x, weight, padding=1)
     x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)

@@ -11,13 +11,13 @@ from ..layers import upsample_bilinear
 
 
 def apply_mask_sigmoid_(pixels: Tensor) -> Tensor:
-    """Pixels (B, 4, R, R) with the mask channel replaced by its sigmoid, in place."""
+    """Replace the mask channel of pixels (B, 4, R, R) by its sigmoid, in place; returns them."""
     pixels[:, 3:] = pixels[:, 3:].contiguous().sigmoid_()
     return pixels
 
 
 def replace_mask_(pixels: Tensor, logits: Tensor) -> Tensor:
-    """Pixels (B, 4, R, R) with the mask channel replaced by `logits` (B, 1, R, R), in place."""
+    """Replace the mask channel of pixels (B, 4, R, R) by `logits` (B, 1, R, R), in place; returns them."""
     pixels[:, 3:] = logits
     return pixels
 

@@ -256,7 +256,7 @@ class _JoinContext(FunctionCtx):
 
 
 class _JoinAndProject(torch.autograd.Function):
-    """(features, injected, both (B, C, R, R), w (w_dim,), `_FrozenPixels`) -> joined (B, 2C, R, R), pixels (B, 4, R, R).
+    """(features and injected (B, C, R, R), w (w_dim,), `_FrozenPixels`) -> joined (B, 2C, R, R), pixels (B, 4, R, R).
 
     One function, because the gradients of both outputs meet at the features: one matrix product adds the gradient of
     the pixels to the other, and the half that belongs to the attributes is skipped if they need no gradient.

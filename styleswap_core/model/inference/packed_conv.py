@@ -1,4 +1,4 @@
-"""A convolution for inference, with everything constant folded into weight and bias.
+"""Convolution for inference with all constant factors folded into weight and bias.
 
 On CPUs with oneDNN a `FoldedConv` can be packed: its weight is reordered for the processor once instead of in every
 call, and bias and leaky ReLU are fused into the convolution. Elsewhere it is an ordinary PyTorch convolution.
@@ -65,8 +65,8 @@ class FoldedConv(nn.Module):
         self.transposed, self.activate = transposed, activate
         self._adds_map = self.map is not None
         self._packed: Tensor | None = None
-        # The packed operator's arguments after its input, and both combined: created once, since calls on small maps
-        # take no longer than creating them.
+        # The packed operator's arguments after its input, and the operator with these arguments. Created once, since
+        # creating them takes as long as a call on a small map.
         self._arguments: tuple = ()
         self._run_packed: Callable[[Tensor], Tensor] | None = None
 
@@ -103,7 +103,7 @@ class FoldedConv(nn.Module):
         return x
 
     def run(self, x: Tensor) -> Tensor:
-        """`forward` of x alone. Once packed it bypasses nn.Module's call, whose overhead is that of a small map."""
+        """`forward` of x alone; once packed, without the overhead of nn.Module's call, which is that of a small map."""
         if self._run_packed is None or self._adds_map:
             return self(x)
         return self._run_packed(x)
@@ -115,7 +115,7 @@ class FoldedConv(nn.Module):
             )
         else:
             convolve = torch.ops.mkldnn._convolution_pointwise_.binary
-            # This operator cannot fuse a leaky ReLU after the addition.
+            # The operator cannot fuse the leaky ReLU after the addition.
             x = convolve(onto, x, *self._arguments[:6], "add", 1.0, None, [], None)
         return F.leaky_relu_(x, SLOPE) if self.activate else x
 
@@ -141,11 +141,11 @@ class FoldedConv(nn.Module):
         geometry = (padding, (0, 0), stride, dilation) if self.transposed else (padding, stride, dilation)
         self._arguments = (self._packed, self.bias, *geometry, self.groups, *after)
         self._run_packed = self._packed_operator()
-        # Shape and type are still read, the values are not.
+        # Shape and type are still needed, but not the values.
         self.weight = self.weight.to("meta")
 
     def _packed_operator(self) -> Callable[[Tensor], Tensor]:
-        """Replacement of `forward` after packing, except for the addition of a map."""
+        """Replacement of `forward` after packing, without the addition of a map."""
         operators, arguments = torch.ops.mkldnn, self._arguments
         operator = operators._convolution_transpose_pointwise if self.transposed else operators._convolution_pointwise
         run = operator.default

@@ -1,4 +1,4 @@
-"""A baked generator is the same function as the generator it was made from."""
+"""Baked generators against the generators that they were made from."""
 
 import itertools
 
@@ -30,14 +30,14 @@ OTHERS = [{"encoder_blocks": 1}, {"masking_start": 16}]
 
 
 def build(config):
-    """A generator in which nothing is at a value that would hide it: biases, strengths, residual weights."""
+    """A generator without biases, strengths or residual weights at neutral values, which would hide errors."""
     torch.manual_seed(7)
     generator = Generator(config).eval().requires_grad_(False)
     for name, parameter in generator.named_parameters():
         if name.endswith(("bias", "attribute_weight")) or ("blocks" in name and parameter.numel() == 1):
             parameter += 0.3 * torch.randn_like(parameter)
         if "to_rgb.weight" in name:
-            # A picture of about -1..1, as a trained one draws it.
+            # Scales rgb to about -1..1, as in trained generators.
             parameter *= 0.2
     return generator
 
@@ -49,12 +49,12 @@ def inputs(config, batch):
 
 
 def compare(config, batch, packed, dtype=torch.float32):
-    """(unbaked, baked) output."""
+    """Outputs of the generator and of its baked form."""
     generator = build(config)
     crop, embedding = inputs(config, batch)
     with torch.no_grad():
         w_plus = generator.broadcast(generator.mapping(embedding))
-        # Different rows, as an inversion gives them: a mixed-up order of the layers would show.
+        # Different rows, as from an inversion, reveal a wrong order of the layers.
         w_plus = w_plus + 0.3 * torch.randn(w_plus.shape, generator=torch.Generator().manual_seed(1))
         expected = generator.synthesis(w_plus.expand(batch, -1, -1), generator.encode(crop), crop)
     return expected, bake(generator, w_plus, dtype, packed)(crop)
@@ -106,7 +106,7 @@ def test_float16_is_close():
     assert psnr(expected.image, found.image) >= 55
 
 
-def test_a_batch_over_the_chunk_limit_equals_its_pictures():
+def test_a_batch_of_several_chunks_equals_its_pictures():
     config = preset("tiny")
     batch = CPU_CHUNK_BYTES // (4 * config.size**2) + 1
     baked = bake(build(config), torch.randn(config.num_ws, config.w_dim))
@@ -120,7 +120,7 @@ def test_a_batch_over_the_chunk_limit_equals_its_pictures():
 
 @pytest.mark.parametrize("changes", [*VARIANTS[:6], *WITHOUT_MASK[:1]], ids=str)
 @pytest.mark.parametrize("batch", [2, 11])
-def test_chunks_that_share_their_small_maps_equal_their_pictures(changes, batch, monkeypatch):
+def test_merged_chunks_equal_their_pictures(changes, batch, monkeypatch):
     from styleswap_core.model.inference import baked_generator as module
 
     config = preset("tiny", **changes)
@@ -136,7 +136,7 @@ def test_chunks_that_share_their_small_maps_equal_their_pictures(changes, batch,
             torch.testing.assert_close(field[row], alone[0], atol=2e-5, rtol=0)
 
 
-def test_training_on_does_not_reach_a_baked_generator():
+def test_baked_generator_is_independent_of_further_training():
     generator = build(preset("tiny"))
     crop, embedding = inputs(generator.config, 1)
     w_plus = generator.broadcast(generator.mapping(embedding))
@@ -148,7 +148,7 @@ def test_training_on_does_not_reach_a_baked_generator():
 
 
 @needs_packing
-def test_packed_and_plain_take_the_same_memory_and_only_plain_moves():
+def test_packing_keeps_the_memory_and_prevents_moving():
     generator = build(preset("tiny"))
     w_plus = torch.randn(1, generator.num_ws, generator.config.w_dim)
     plain, packed = (bake(generator, w_plus, packed=packed) for packed in (False, True))
@@ -160,7 +160,7 @@ def test_packed_and_plain_take_the_same_memory_and_only_plain_moves():
         packed.to(torch.float64)
 
 
-def test_what_cannot_be_baked_is_told():
+def test_invalid_arguments_of_bake_are_refused():
     generator = build(preset("tiny"))
     rows, width = generator.num_ws, generator.config.w_dim
     for shape in ((2, rows, width), (rows + 1, width), (width,)):

@@ -1,4 +1,4 @@
-"""The synthesis network for optimizing w_plus against the one that it stands for: results and gradients."""
+"""FrozenSynthesis against SynthesisNetwork: outputs and gradients."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ KINDS = [
 
 
 def make(**kind):
-    """A generator with nothing at its initial zero, w_plus, crops and a random weight for each result."""
+    """A generator without parameters at their initial zero, w_plus and crops."""
     torch.manual_seed(0)
     generator = Generator(GeneratorConfig(**SMALL | kind)).eval().requires_grad_(False)
     for parameter in generator.parameters():
@@ -33,7 +33,7 @@ def make(**kind):
 
 
 def run_both(generator, w_plus, crops, dtype, checkpointing=False):
-    """(results, gradient of w_plus) of the network itself and of its frozen form."""
+    """Yield (output, gradient of w_plus) of the network itself and of its frozen form."""
     weights = [
         torch.randn_like(part)
         for part in generator.synthesis(w_plus.expand(3, -1, -1), generator.encode(crops), crops)[:3]
@@ -50,7 +50,7 @@ def run_both(generator, w_plus, crops, dtype, checkpointing=False):
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("kind", [*KINDS, {"mask_branch": False, "attribute_masking": "none"}, {"rgb_bound": "tanh"}])
-def test_results_and_gradients_are_the_networks_own(kind, checkpointing):
+def test_outputs_and_gradients_equal_those_of_the_network(kind, checkpointing):
     (usual, usual_gradient), (frozen, gradient) = run_both(*make(**kind), torch.float32, checkpointing)
     for expected, part in zip(usual[:3], frozen[:3], strict=True):
         torch.testing.assert_close(part, expected, atol=1e-5, rtol=1e-4)
@@ -58,14 +58,14 @@ def test_results_and_gradients_are_the_networks_own(kind, checkpointing):
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 0.05)])
-def test_other_types_differ_by_their_rounding(dtype, tolerance):
+def test_lower_precision_differs_by_rounding_only(dtype, tolerance):
     (usual, usual_gradient), (frozen, gradient) = run_both(*make(), dtype)
     assert frozen.image.dtype == torch.float32 and gradient.dtype == torch.float32
     assert (frozen.image - usual.image).abs().max() < tolerance * usual.image.abs().max()
     assert (gradient - usual_gradient).norm() < tolerance * usual_gradient.norm()
 
 
-def test_a_style_of_zero_keeps_its_gradient():
+def test_zero_styles_have_finite_gradients():
     generator, w_plus, crops = make()
     for block in generator.synthesis.blocks.values():
         block.convs[-1].conv.modulation.weight[0] = 0.0
@@ -75,7 +75,7 @@ def test_a_style_of_zero_keeps_its_gradient():
     torch.testing.assert_close(gradient, usual, atol=1e-3, rtol=1e-3)
 
 
-def test_only_w_plus_wants_a_gradient():
+def test_only_w_plus_gets_a_gradient():
     generator, w_plus, crops = make()
     generator.requires_grad_(True)
     attributes = [maps.detach() for maps in generator.encode(crops)]
@@ -83,7 +83,7 @@ def test_only_w_plus_wants_a_gradient():
     assert w_plus.grad is not None and all(parameter.grad is None for parameter in generator.parameters())
 
 
-def test_one_identity_at_a_time():
+def test_several_identities_are_refused():
     generator, w_plus, crops = make()
     with pytest.raises(StyleSwapError, match="one identity"):
         FrozenSynthesis(generator.synthesis)(w_plus[None], generator.encode(crops), crops)

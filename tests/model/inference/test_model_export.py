@@ -1,4 +1,4 @@
-"""The networks are plain PyTorch: they leave Python through torch.export and give the same pictures."""
+"""The networks can be exported with torch.export and give the same output."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from styleswap_core.model import Discriminator, Generator, preset
 
 
 @pytest.mark.parametrize(("masking", "accumulation"), [("block", "logits"), ("mean", "sigmoid")])
-def test_exported_generator_is_the_generator_for_any_batch(masking, accumulation):
+def test_exported_generator_equals_the_generator_for_any_batch_size(masking, accumulation):
     config = preset(
         "tiny",
         size=16,

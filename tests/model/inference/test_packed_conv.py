@@ -1,4 +1,4 @@
-"""Folded convolutions, packed and plain, against PyTorch's own operators."""
+"""Folded convolutions, packed and unpacked, against PyTorch's operators."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def packed(conv, x, wanted):
 
 @pytest.mark.parametrize("wanted", PACKED)
 @pytest.mark.parametrize("activate", [False, True])
-def test_one_convolution_onto_another_is_one_of_all_channels(wanted, activate):
+def test_two_accumulated_convolutions_equal_one_over_all_channels(wanted, activate):
     x, weight, bias = numbers(2, 6, 9, 9), numbers(4, 6, 3, 3, seed=4), numbers(4, seed=5)
     expected = F.conv2d(x, weight, bias, padding=1)
     expected = F.leaky_relu(expected, SLOPE) if activate else expected
@@ -45,7 +45,7 @@ def test_one_convolution_onto_another_is_one_of_all_channels(wanted, activate):
 
 @pytest.mark.parametrize("wanted", PACKED)
 @pytest.mark.parametrize("edge", [4, 160])
-def test_injection_is_strength_bias_and_activation_at_every_size(wanted, edge):
+def test_injection_applies_strength_bias_and_activation_at_every_size(wanted, edge):
     layer = StyledConv(8, 8, 16)
     with torch.no_grad():
         layer.attribute_weight.fill_(0.7)
@@ -61,7 +61,7 @@ def test_injection_is_strength_bias_and_activation_at_every_size(wanted, edge):
 
 @pytest.mark.parametrize("wanted", PACKED)
 @pytest.mark.parametrize("edge", [4, 32])
-def test_a_picture_is_upsampled_alike_at_every_size(wanted, edge):
+def test_pixel_upsampling_equals_upsample_fir_at_every_size(wanted, edge):
     x = numbers(1, 4, edge, edge)
     assert (x.numel() <= SMALL_PIXELS) == (edge == 4)
     found = packed(PixelUpsampling(4), x, wanted)(x)
