@@ -20,8 +20,8 @@ from ..faces.detected import DetectedFace
 from ..faces.landmarks import LandmarkModel, Landmarks
 from ..io.images import from_uint8
 from ..synthetic.exact_landmarks import head_points
-from ..synthetic.geometry import build_shape
 from ..synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
+from ..synthetic.shape import build_shape
 from .attribute_regressors import AttributeRegressor, expression_error, gaze_error_deg, pose_error_deg, read_attributes
 
 # Pairs of iBUG 300-W landmarks whose distance depends on the expression: upper and lower lid of each eye (two pairs

@@ -1,1 +1,1 @@
-"""The face world: procedural faces with exact ground truth, and with the exact swap."""
+"""The face world: a procedural renderer of faces with exact ground truth, including the exact swap."""

@@ -1,8 +1,8 @@
-"""The camera of the face world: framing, windows, head rotation, projection.
+"""Camera of the face world: framing, crop windows, head rotation, projection.
 
-Convention: picture coordinates are continuous pixels, x to the right and y down, the first pixel's center at (0.5, 0.5).
-The camera stands at (0, 0, DISTANCE) of the world frame and looks along -z; the plane z = 0 is mapped to the picture
-by `frame_scale` (picture widths per head unit) and the center (`frame_x`, `frame_y`), all from the attributes alone.
+Convention: picture coordinates are continuous pixels, x to the right and y down, with the center of the first pixel at
+(0.5, 0.5). The camera is at (0, 0, DISTANCE) of the world frame and looks along -z. It maps the plane z = 0 to the
+picture by `frame_scale` (picture widths per head unit) and the center (`frame_x`, `frame_y`), all three attributes.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ import torch
 from torch import Tensor
 
 from .parameters import Attributes
+from .vectors import Vector, select
 
 DISTANCE = 8.0
 
 
 def head_rotation(attributes: Attributes) -> Tensor:
-    """(N, 3, 3) matrices head frame -> world frame: roll about z after yaw about y after pitch about x.
+    """Rotations (N, 3, 3) from the head frame to the world frame: pitch about x, then yaw about y, then roll about z.
 
-    Positive yaw turns the face to the right of the picture, positive pitch lifts it, positive roll tilts it
-    counter-clockwise.
+    Positive yaw turns the face to the right of the picture, positive pitch raises it, positive roll tilts it
+    counterclockwise.
     """
     yaw, pitch, roll = (attributes.fields[name].squeeze(1) * (math.pi / 180) for name in ("yaw", "pitch", "roll"))
     zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
@@ -37,7 +38,7 @@ def head_rotation(attributes: Attributes) -> Tensor:
 
 
 def project(points: Tensor, attributes: Attributes, size: int) -> Tensor:
-    """World points (N, L, 3) -> full-frame picture coordinates (N, L, 2) of a size x size picture."""
+    """Picture coordinates (N, L, 2) of world points (N, L, 3) in a full frame of size x size pixels."""
     shrink = DISTANCE / (DISTANCE - points[..., 2])
     scale = attributes.frame_scale * size
     x = attributes.frame_x * size + points[..., 0] * shrink * scale
@@ -47,21 +48,32 @@ def project(points: Tensor, attributes: Attributes, size: int) -> Tensor:
 
 @dataclass
 class View:
-    """What a grid of pixels sees: unit ray directions in the world frame and where each pixel lies in the full frame.
+    """Rays through the P pixels of each of B pictures.
 
-    direction: three (B, P) tensors; picture: (B, P, 2) full-frame position as a fraction of the picture;
-    footprint: (B, 1) width of a pixel at the head, in head units.
+    Attributes:
+        direction: Unit directions (B, P) in the world frame.
+        picture: Positions (B, P, 2) in the full frame, as fractions of its side.
+        footprint: Width (B, 1) of a pixel at the distance of the head, in head units.
     """
 
-    direction: tuple[Tensor, Tensor, Tensor]
+    direction: Vector
     picture: Tensor
     footprint: Tensor
 
+    def rows(self, index: slice) -> View:
+        """The rays of a part of the batch."""
+        return View(select(self.direction, index), self.picture[index], self.footprint[index])
+
 
 def view_pixels(attributes: Attributes, window: Tensor, frame_size: int, size: int, grid: int) -> View:
-    """Rays through a `grid` x `grid` raster that covers a size x size crop.
+    """Rays through a grid x grid raster that covers a crop of size x size pixels.
 
-    window: (B, 2, 3), full-frame pixels of a frame_size x frame_size picture -> crop pixels.
+    Args:
+        attributes: Framing of each picture.
+        window: Affine maps (B, 2, 3) from pixels of the full frame to pixels of the crop.
+        frame_size: Side of the full frame in pixels.
+        size: Side of the crop in pixels.
+        grid: Rays per side.
     """
     device = window.device
     centers = (torch.arange(grid, device=device, dtype=torch.float32) + 0.5) * (size / grid)
@@ -76,9 +88,3 @@ def view_pixels(attributes: Attributes, window: Tensor, frame_size: int, size: i
     zoom = torch.linalg.det(window[:, :, :2]).abs().sqrt().unsqueeze(1)
     footprint = (size / grid) / (zoom * frame_size * attributes.frame_scale)
     return View((dx / norm, dy / norm, -DISTANCE / norm), picture, footprint)
-
-
-def turn(rotation: Tensor, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Applies (B, 3, 3) rotations to vectors given as three (B, P) tensors."""
-    r = rotation.unsqueeze(-1)  # (B, 3, 3, 1): r[:, i, j] is (B, 1)
-    return tuple(r[:, i, 0] * x + r[:, i, 1] * y + r[:, i, 2] * z for i in range(3))

@@ -1,10 +1,10 @@
-"""Rendered training data on disk: columns of identities under one attribute setting.
+"""Columns: rendered training data on disk, several identities under each attribute setting.
 
-A column is one attribute setting rendered with K identities through the same window and with the same body (member 0
-owns both). Any two members are a target and its exact swap; a member with itself is a self-reconstruction. K pictures
+A column is one attribute setting rendered with K identities (members), all through the crop window and on the body of
+member 0. Any two members are a target and its exact swap; a member with itself is a self-reconstruction. K pictures
 give K * K supervised pairs, which is why training reads columns and not single pictures.
 
-Memory-mapped .npy files in one folder; building can be stopped at any moment and goes on where it was.
+A folder holds memory-mapped .npy files. A build that was interrupted continues where it stopped.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,23 +24,34 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import StyleSwapError
+from ..io.files import atomic_write
 from .kernels import EAGER, fused
 from .parameters import ATTRIBUTE_SEEDS, EXPRESSION_NAMES, IDENTITY_SEEDS, Attributes, Identities
 from .world import five_points, render
 
 FRAME_SIZE = 256
-_BLOCK = 8  # columns that a worker renders and marks as done together
+"""Side in pixels of the full frames that columns are cropped from."""
+
+_BLOCK = 8  # columns that a worker renders and marks as done at once
 
 Align = Callable[[Tensor], Tensor]
-"""Five points (N, 5, 2) of a FRAME_SIZE picture -> windows (N, 2, 3); a module-level function, it travels to workers."""
+"""Crop windows (N, 2, 3) for five points (N, 5, 2) in pixels of the full frame; picklable, for worker processes."""
 
 
 @dataclass(frozen=True)
 class ColumnPlan:
-    """What a folder of columns holds; two builds of one plan give the same pictures.
+    """Content of a folder of columns; two builds of one plan give the same pictures.
 
-    identities, attributes: numbers of seeds taken from the start of the split (attributes: one per column).
-    jitter: standard deviations of the window's shift (share of the crop), scale (share) and turn (degrees).
+    Attributes:
+        columns: Number of columns, each with an attribute seed of its own.
+        members: Identities per column.
+        size: Side of the pictures in pixels.
+        identities: Number of identities, from the start of the split.
+        split: Key of `IDENTITY_SEEDS`.
+        first_attribute: Offset of the first attribute seed in the split.
+        jitter: Standard deviations of the random change of the crop windows: shift (as a fraction of the crop), scale
+            (as a fraction) and rotation (degrees).
+        seed: Determines which identities meet in a column, and the jitter.
     """
 
     columns: int
@@ -52,7 +64,7 @@ class ColumnPlan:
     seed: int = 0
 
     def identity_seeds(self) -> np.ndarray:
-        """(columns, members) int64; every identity appears equally often, up to one."""
+        """Identity seeds (columns, members), int64; how often any two identities appear differs by at most 1."""
         rng = np.random.default_rng([5, self.seed])
         pool = np.arange(self.identities) + IDENTITY_SEEDS[self.split].start
         rounds = math.ceil(self.columns * self.members / self.identities)
@@ -60,13 +72,20 @@ class ColumnPlan:
         return drawn[: self.columns * self.members].reshape(self.columns, self.members).astype(np.int64)
 
     def attribute_seeds(self) -> np.ndarray:
-        """(columns,) int64: consecutive seeds of the split, from `first_attribute` on."""
+        """Attribute seeds (columns,), int64: consecutive seeds of the split."""
         return np.arange(self.columns, dtype=np.int64) + ATTRIBUTE_SEEDS[self.split].start + self.first_attribute
 
     def check(self) -> None:
-        """Raise StyleSwapError for a plan without columns or members, or with fewer identities than a column has members."""
+        """Reject impossible plans.
+
+        Raises:
+            StyleSwapError: No columns, no members, or fewer identities than members.
+        """
         if self.columns < 1 or self.members < 1 or self.identities < self.members:
-            raise StyleSwapError(f"a column plan needs at least 1 column and as many identities as members, got {self}")
+            raise StyleSwapError(
+                f"expected at least 1 column, 1 member and as many identities as members, got {self.columns} columns, "
+                f"{self.members} members and {self.identities} identities"
+            )
 
 
 def _arrays(plan: ColumnPlan) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -83,41 +102,71 @@ def _arrays(plan: ColumnPlan) -> dict[str, tuple[tuple[int, ...], str]]:
 
 
 class ColumnSet:
-    """A folder of columns, read through memory maps; C columns of K members of S x S.
+    """A folder of C columns of K pictures of S x S pixels, read through memory maps.
 
-    images: (C, K, 3, S, S) uint8 RGB; masks: (C, K, S, S) uint8 0..255; points: (C, K, 5, 2) float32 crop pixels;
-    pose (C, 3) degrees, expression (C, 6), gaze (C, 2) degrees; identity_seeds (C, K), attribute_seeds (C,) int64.
+    Args:
+        folder: Folder that `build_columns` finished.
+
+    Attributes:
+        images: (C, K, 3, S, S), RGB, uint8.
+        masks: Face masks (C, K, S, S), 0..255, uint8.
+        points: Five points (C, K, 5, 2) in pixels of the crop, float32.
+        pose: Yaw, pitch and roll (C, 3) in degrees, float32.
+        expression: (C, 6) in the order of `EXPRESSION_NAMES`, float32.
+        gaze: Yaw and pitch (C, 2) in degrees, float32.
+        identity_seeds: (C, K), int64.
+        attribute_seeds: (C,), int64.
+
+    Raises:
+        StyleSwapError: The folder holds no columns, or not all of them are rendered.
     """
 
-    def __init__(self, folder: str | os.PathLike) -> None:
-        folder = Path(folder)
-        if not (folder / "plan.json").is_file():
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        path = self.folder / "plan.json"
+        if not path.is_file():
             raise StyleSwapError(
-                f"{folder} holds no columns (plan.json is missing); build them with `styleswap render columns`"
+                f"{folder} holds no columns (plan.json is missing); render them with `styleswap render columns`"
             )
-        values = json.loads((folder / "plan.json").read_text())
-        self.folder = folder
+        values = json.loads(path.read_text(encoding="utf-8"))
         self.plan = ColumnPlan(**{**values, "jitter": tuple(values["jitter"])})
-        for name in _arrays(self.plan):
-            setattr(self, name, np.load(folder / f"{name}.npy", mmap_mode="r"))
-        missing = int((np.asarray(self.done) == 0).sum())
+        missing = int((self._open("done") == 0).sum())
         if missing:
             raise StyleSwapError(
-                f"{folder} is not finished: {missing} of {self.plan.columns} columns are missing; run the same build again"
+                f"{folder} is not finished: {missing} of {self.plan.columns} columns are missing; run the same "
+                "command again"
             )
+        self.images = self._open("images")
+        self.masks = self._open("masks")
+        self.points = self._open("points")
+        self.pose = self._open("pose")
+        self.expression = self._open("expression")
+        self.gaze = self._open("gaze")
         self.identity_seeds = self.plan.identity_seeds()
         self.attribute_seeds = self.plan.attribute_seeds()
 
     def __len__(self) -> int:
         return self.plan.columns
 
+    def _open(self, name: str) -> np.ndarray:
+        array: np.ndarray = np.load(self.folder / f"{name}.npy", mmap_mode="r")
+        return array
+
 
 def build_columns(
-    folder: str | os.PathLike, plan: ColumnPlan, align: Align | None, workers: int = 1, fuse: bool = False
+    folder: str | os.PathLike[str], plan: ColumnPlan, align: Align | None, workers: int = 1, fuse: bool = False
 ) -> ColumnSet:
-    """Renders the columns that are still missing, with a progress bar on standard error.
+    """Render the columns that are missing in a folder, with a progress bar on standard error.
 
-    align: crop window of member 0's points; None keeps the full frame (scaled to plan.size). fuse: `kernels.fused()`.
+    Args:
+        folder: Where to write; created if it does not exist.
+        plan: What to render.
+        align: Crop windows for the five points of member 0; None renders the full frame.
+        workers: Processes that render.
+        fuse: Whether to compile the renderer first; see `kernels.fused`.
+
+    Raises:
+        StyleSwapError: An impossible plan, or a folder with columns of another plan.
     """
     plan.check()
     folder = Path(folder)
@@ -125,70 +174,78 @@ def build_columns(
     _prepare(folder, plan)
     done = np.load(folder / "done.npy", mmap_mode="r")
     blocks = [b for b in range(0, plan.columns, _BLOCK) if not done[b : b + _BLOCK].all()]
-    jobs = [(str(folder), plan, b, align, fuse) for b in blocks]
-    with tqdm(
-        total=plan.columns, initial=max(0, plan.columns - _BLOCK * len(blocks)), unit="column", desc="render"
-    ) as bar:
+    jobs = [_Job(folder, plan, b, align, fuse) for b in blocks]
+    finished = max(0, plan.columns - _BLOCK * len(blocks))
+    with tqdm(total=plan.columns, initial=finished, unit="column", desc="render") as bar:
         if workers <= 1:
             for job in jobs:
                 bar.update(_render_block(job))
         else:
-            with multiprocessing.get_context("spawn").Pool(
-                workers, initializer=torch.set_num_threads, initargs=(1,)
-            ) as pool:
+            context = multiprocessing.get_context("spawn")
+            with context.Pool(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
                 for count in pool.imap_unordered(_render_block, jobs):
                     bar.update(count)
     return ColumnSet(folder)
 
 
 def _prepare(folder: Path, plan: ColumnPlan) -> None:
+    """Create the arrays of a plan in a folder, or check that it holds those of the same plan."""
     path = folder / "plan.json"
     wanted = json.dumps(asdict(plan), indent=1)
     if path.is_file():
-        if json.loads(path.read_text()) != json.loads(wanted):
+        if json.loads(path.read_text(encoding="utf-8")) != json.loads(wanted):
             raise StyleSwapError(f"{folder} holds columns of another plan; choose another folder or delete it")
         return
     for name, (shape, dtype) in _arrays(plan).items():
         np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", shape=shape, dtype=dtype).flush()
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(wanted)
-    os.replace(temporary, path)
+    with atomic_write(path) as temporary:
+        temporary.write_text(wanted, encoding="utf-8")
 
 
 def _window(plan: ColumnPlan, align: Align | None, points: Tensor, columns: np.ndarray) -> Tensor:
-    """Windows (N, 2, 3) of some columns: aligned, then shifted, scaled and turned a little by the column's own seed."""
+    """Crop windows (N, 2, 3) of columns: aligned, then shifted, scaled and rotated a little, at random per column."""
     if align is None:
         return (torch.eye(2, 3) * (plan.size / FRAME_SIZE)).expand(len(columns), 2, 3)
     window = align(points)
-    draws = np.stack([np.random.default_rng([6, plan.seed, int(c)]).normal(size=4) for c in columns])
-    draws = torch.from_numpy(draws).float().clamp(-2.5, 2.5)
-    shift, scale, turn = plan.jitter
-    angle = draws[:, 3] * (turn * math.pi / 180)
+    normal = np.stack([np.random.default_rng([6, plan.seed, int(c)]).normal(size=4) for c in columns])
+    draws = torch.from_numpy(normal).float().clamp(-2.5, 2.5)
+    shift, scale, rotation = plan.jitter
+    angle = draws[:, 3] * (rotation * math.pi / 180)
     factor = 1.0 + scale * draws[:, 2]
-    matrix = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2) * factor.view(
-        -1, 1, 1
-    )
+    matrix = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
+    matrix = matrix * factor.view(-1, 1, 1)
     center = torch.full((len(columns), 2, 1), plan.size / 2)
     offset = center + (draws[:, :2] * shift * plan.size).unsqueeze(-1) - matrix @ center
     return torch.cat([matrix @ window[:, :, :2], matrix @ window[:, :, 2:] + offset], dim=2)
 
 
-def _render_block(job) -> int:
-    folder, plan, start, align, fuse = job
-    columns = np.arange(start, min(start + _BLOCK, plan.columns))
-    ids = Identities.from_seeds(plan.identity_seeds()[columns].reshape(-1))
-    owners = ids[:: plan.members]
-    attributes = Attributes.from_seeds(plan.attribute_seeds()[columns])
-    window = _window(plan, align, five_points(owners, attributes, FRAME_SIZE), columns)
-    repeat = torch.arange(len(columns)).repeat_interleave(plan.members)
+class _Job(NamedTuple):
+    """A block of columns to be rendered by one worker."""
+
+    folder: Path
+    plan: ColumnPlan
+    start: int
+    align: Align | None
+    fuse: bool
+
+
+def _render_block(job: _Job) -> int:
+    """Render a block, write it and mark it as done; returns the number of columns."""
+    plan = job.plan
+    columns = np.arange(job.start, min(job.start + _BLOCK, plan.columns))
+    identities = Identities.from_seeds(plan.identity_seeds()[columns].reshape(-1).tolist())
+    owners = identities[:: plan.members]
+    attributes = Attributes.from_seeds(plan.attribute_seeds()[columns].tolist())
+    window = _window(plan, job.align, five_points(owners, attributes, FRAME_SIZE), columns)
+    column = torch.arange(len(columns)).repeat_interleave(plan.members)
     shown = render(
-        ids,
-        attributes[repeat],
+        identities,
+        attributes[column],
         plan.size,
-        window=window[repeat],
-        body=owners[repeat],
+        window=window[column],
+        body=owners[column],
         frame_size=FRAME_SIZE,
-        kernels=fused() if fuse else EAGER,
+        kernels=fused() if job.fuse else EAGER,
     )
     lead = (len(columns), plan.members)
     values = {
@@ -199,11 +256,14 @@ def _render_block(job) -> int:
         "expression": attributes.expression,
         "gaze": attributes.gaze,
     }
+    block = slice(int(columns[0]), int(columns[-1]) + 1)
     for name, value in values.items():
-        target = np.load(Path(folder) / f"{name}.npy", mmap_mode="r+")
-        target[columns[0] : columns[-1] + 1] = value.numpy()
-        target.flush()
-    done = np.load(Path(folder) / "done.npy", mmap_mode="r+")
-    done[columns[0] : columns[-1] + 1] = 1
-    done.flush()
+        _write(job.folder, name, block, value.numpy())
+    _write(job.folder, "done", block, 1)
     return len(columns)
+
+
+def _write(folder: Path, name: str, block: slice, values: np.ndarray | int) -> None:
+    array = np.load(folder / f"{name}.npy", mmap_mode="r+")
+    array[block] = values
+    array.flush()

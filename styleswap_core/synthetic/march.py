@@ -1,34 +1,49 @@
-"""Finds what each ray meets: cone marching on a coarse raster, then sphere tracing of the pixels that need it.
+"""Intersections of camera rays with the scene: cone marching on a coarse raster, then sphere tracing of the pixels.
 
-A coarse cell stops as soon as its distance is below the cell's own radius, so that no pixel of the cell can have met
-anything before: the fine stage starts there and needs few steps, also at silhouettes.
+A coarse cell stops as soon as its distance is below the radius of the cell, so that none of its pixels can have met a
+surface before. Sphere tracing starts there and needs few steps, also at silhouettes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .camera import DISTANCE
-from .geometry import Shape
 from .kernels import EAGER, Has, Kernels
+from .shape import Shape
+from .vectors import Vector, gather
 
-RELAXATION = 0.82  # the distances are not exact; a full step would now and then jump through a thin part
+RELAXATION = 0.82
+"""Share of the distance that a ray advances by: distances are inexact, and full steps would jump through thin parts."""
+
 NEAR, FAR = DISTANCE - 1.75, DISTANCE + 1.5
-COARSE_STEPS, FINE_STEPS = 18, 4
-# (steps, least stride in pixels): few rays are left in the last rounds, and those must get past an edge they graze.
-STRAGGLER_ROUNDS = ((4, 0.8), (8, 0.8), (12, 1.5), (24, 4.0))
+"""Distances from the camera between which surfaces are looked for."""
+
+_COARSE_STEPS, _FINE_STEPS = 18, 4
+# Steps and smallest stride in pixels. Few rays are left in the last rounds, and those must get past an edge they graze.
+_GRAZING_ROUNDS = ((4, 0.8), (8, 0.8), (12, 1.5), (24, 4.0))
 
 
 @dataclass
 class Scene:
-    """Shapes of a batch and the rotation of each head; `rows` gives a part of the batch."""
+    """What a batch of pictures shows.
+
+    Attributes:
+        shape: Shapes of heads, hair, bodies and accessories.
+        rotation: Rotations (B, 3, 3) of the heads, head frame to world frame.
+        kernels: Functions that compute distances.
+        has: What at least one picture shows; compiled functions compute everything.
+    """
 
     shape: Shape
     rotation: Tensor
     kernels: Kernels = EAGER
+    has: Has = field(init=False)
 
     def __post_init__(self) -> None:
         s = self.shape
@@ -44,20 +59,24 @@ class Scene:
 
     @property
     def to_head(self) -> Tensor:
-        """(B, 3, 3): turns vectors of the world into the head's frame."""
+        """Rotations (B, 3, 3) from the world frame to the head frame."""
         return self.rotation.transpose(1, 2)
 
     def nearest(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Distance (B, P) to the nearest thing at world points, and its material."""
+        """Distance (B, P) from world points to the nearest surface, and its material."""
         return self.kernels.nearest(x, y, z, self.to_head, self.shape, self.has)
 
     def face_distance(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-        """Distance (B, P) to what shades the face, at head-frame points."""
+        """Distance (B, P) from points of the head frame to what shadows the face."""
         return self.kernels.face_distance(x, y, z, self.shape, self.has)
 
 
 def compact(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Indices of the true entries of each row of (B, N), padded to one length: index (B, P), valid (B, P)."""
+    """Positions of the true entries of each row of (B, N), padded to one length P.
+
+    Returns:
+        Positions (B, P), and whether each of them is one (B, P) rather than padding.
+    """
     rows, columns = mask.nonzero(as_tuple=True)
     position = mask.long().cumsum(1)[rows, columns] - 1
     width = max(int(mask.sum(1).max()), 1)
@@ -68,16 +87,16 @@ def compact(mask: Tensor) -> tuple[Tensor, Tensor]:
     return index, valid
 
 
-def along(direction: tuple[Tensor, Tensor, Tensor], t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """World points at distance t on the rays from the camera."""
+def along(direction: Vector, t: Tensor) -> Vector:
+    """World points at distance `t` from the camera on its rays."""
     dx, dy, dz = direction
     return dx * t, dy * t, dz * t + DISTANCE
 
 
-def march_coarse(scene: Scene, direction: tuple[Tensor, Tensor, Tensor], radius: Tensor) -> tuple[Tensor, Tensor]:
-    """Distance up to which each cell's cone is empty, (B, P), and whether anything can be met beyond it."""
+def march_coarse(scene: Scene, direction: Vector, radius: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance (B, P) up to which the cone of each cell is empty, and whether it may meet a surface beyond."""
     t = torch.full_like(direction[0], NEAR)
-    for _ in range(COARSE_STEPS):
+    for _ in range(_COARSE_STEPS):
         d, _ = scene.nearest(*along(direction, t))
         t = t + torch.where(d > radius, (d - 0.5 * radius) * RELAXATION, torch.zeros_like(d))
     return t, t < FAR
@@ -85,82 +104,100 @@ def march_coarse(scene: Scene, direction: tuple[Tensor, Tensor, Tensor], radius:
 
 @dataclass
 class Hits:
-    """Rays of some pixels of a batch and what they meet; all (B, P). `index` is the pixel, `valid` marks padding as False."""
+    """Rays through some pixels of a batch and the surfaces they meet; all tensors are (B, P).
+
+    Attributes:
+        index: The pixel.
+        valid: Whether this is a ray rather than padding.
+        direction: Unit directions, world frame.
+        t: Distance from the camera; FAR and beyond where the ray meets nothing.
+        d: Distance to the nearest surface at `t`.
+        material: The surface's material, as a float once the ray was advanced.
+    """
 
     index: Tensor
     valid: Tensor
-    direction: tuple[Tensor, Tensor, Tensor]
+    direction: Vector
     t: Tensor
     d: Tensor
     material: Tensor
 
+    @property
+    def met(self) -> Tensor:
+        """Whether a ray meets a surface (B, P)."""
+        return self.valid & (self.t < FAR)
+
+
+def march_fine(scene: Scene, direction: Vector, promising: Tensor, start: Tensor, footprint: Tensor) -> Hits:
+    """Trace the `promising` pixels (B, N) of each picture from the distances `start` (B, N)."""
+    index, valid = compact(promising)
+    t = start.gather(1, index)
+    hits = Hits(index, valid, gather(direction, index), t, t, index)
+    _advance(scene, hits, footprint, _FINE_STEPS, 1.0)
+    return hits
+
+
+def finish_grazing(scene: Scene, parts: list[Hits], footprint: Tensor) -> None:
+    """Advance the rays that are still on their way, in place; those of all parts together, since they are few.
+
+    Args:
+        scene: The whole batch.
+        parts: Rays of consecutive rows of the batch, in order.
+        footprint: Widths (B, 1) of a pixel at the head.
+    """
+    for steps, stride in _GRAZING_ROUNDS:
+        _advance_grazing(scene, parts, footprint, steps, stride)
+
 
 def _advance(scene: Scene, hits: Hits, footprint: Tensor, steps: int, relaxation: float, stride: float = 0.8) -> None:
-    """Sphere tracing, in place. A ray that grazes a surface still moves on by at least `stride` pixels' width."""
+    """Trace rays in place; a ray that grazes a surface advances by at least `stride` widths of a pixel."""
     near, least = 0.4 * footprint, stride * footprint
     for _ in range(steps):
         hits.d, hits.material = scene.nearest(*along(hits.direction, hits.t))
         hits.t = hits.t + torch.where(hits.d < near, hits.d, torch.maximum(hits.d * relaxation, least))
 
 
-def march_fine(
-    scene: Scene, direction: tuple[Tensor, Tensor, Tensor], promising: Tensor, start: Tensor, footprint: Tensor
-) -> Hits:
-    """Traces the `promising` pixels of each picture (B, N) from distance `start` (B, N)."""
-    index, valid = compact(promising)
-    t = start.gather(1, index)
-    hits = Hits(index, valid, tuple(v.gather(1, index) for v in direction), t, t, index)
-    _advance(scene, hits, footprint, FINE_STEPS, 1.0)
-    return hits
-
-
-def finish_stragglers(scene: Scene, parts: list[Hits], footprint: Tensor) -> None:
-    """Grazing rays need many steps: only they take them, those of all parts of a chunk together. In place.
-
-    parts: consecutive rows of the scene's batch, in order.
-    """
-    for steps, stride in STRAGGLER_ROUNDS:
-        _advance_late(scene, parts, footprint, steps, stride)
-
-
-def _advance_late(scene: Scene, parts: list[Hits], footprint: Tensor, steps: int, stride: float) -> None:
-    late = [
-        part.valid & (part.d > 0.4 * footprint[row : row + part.t.shape[0]]) & (part.t < FAR)
-        for row, part in zip(_row_starts(parts), parts, strict=False)
+def _advance_grazing(scene: Scene, parts: list[Hits], footprint: Tensor, steps: int, stride: float) -> None:
+    starts = _row_starts(parts)
+    chosen = [
+        compact(part.met & (part.d > 0.4 * footprint[row : row + part.t.shape[0]]))
+        for row, part in zip(starts, parts, strict=True)
     ]
-    chosen = [compact(mask) for mask in late]
     width = max(index.shape[1] for index, _ in chosen)
 
-    def gather(values: list[Tensor]) -> Tensor:
-        picked = [v.gather(1, index) for v, (index, _) in zip(values, chosen, strict=False)]
-        return torch.cat([torch.nn.functional.pad(v, (0, width - v.shape[1])) for v in picked])
+    def join(values: list[Tensor]) -> Tensor:
+        picked = [v.gather(1, index) for v, (index, _) in zip(values, chosen, strict=True)]
+        return torch.cat([F.pad(v, (0, width - v.shape[1])) for v in picked])
 
-    t = gather([p.t for p in parts])
-    together = Hits(
-        t.long(), t.bool(), tuple(gather([p.direction[i] for p in parts]) for i in range(3)), t, t, t.long()
-    )
-    _advance(scene, together, footprint, steps, RELAXATION, stride)
-    for row, part, (index, valid) in zip(_row_starts(parts), parts, chosen, strict=False):
+    t = join([part.t for part in parts])
+    x, y, z = (join([part.direction[i] for part in parts]) for i in range(3))
+    joined = Hits(t.long(), t.bool(), (x, y, z), t, t, t.long())
+    _advance(scene, joined, footprint, steps, RELAXATION, stride)
+    for row, part, (index, valid) in zip(starts, parts, chosen, strict=True):
         rows, columns = valid.nonzero(as_tuple=True)
-        for name in ("t", "d", "material"):
-            getattr(part, name)[rows, index[rows, columns]] = getattr(together, name)[row + rows, columns]
+        pixels = index[rows, columns]
+        part.t[rows, pixels] = joined.t[row + rows, columns]
+        part.d[rows, pixels] = joined.d[row + rows, columns]
+        part.material[rows, pixels] = joined.material[row + rows, columns]
 
 
 def _row_starts(parts: list[Hits]) -> list[int]:
-    starts, total = [], 0
-    for part in parts:
-        starts.append(total)
-        total += part.t.shape[0]
-    return starts
+    """First row of each part in the batch."""
+    return list(accumulate((part.t.shape[0] for part in parts[:-1]), initial=0))
 
 
-def light_reach(scene: Scene, point, normal, light: Tensor, steps: int = 6) -> Tensor:
-    """How much of the key light reaches points of the face, (B, P) 0..1, with a soft edge.
+def light_reach(scene: Scene, point: Vector, normal: Vector, light: Tensor, steps: int = 6) -> Tensor:
+    """Share (B, P) of the key light that reaches points of the face; shadows have soft edges.
 
-    point, normal: head frame, three (B, P) each; light: (B, 3) unit vector to the light, head frame.
+    Args:
+        scene: The batch.
+        point: Points, head frame.
+        normal: Unit normals, head frame.
+        light: Unit vectors (B, 3) toward the light, head frame.
+        steps: Steps toward the light.
     """
     lx, ly, lz = (light[:, i].unsqueeze(1) for i in range(3))
-    x, y, z = (p + 0.02 * n for p, n in zip(point, normal, strict=False))
+    x, y, z = (p + 0.02 * n for p, n in zip(point, normal, strict=True))
     reach = torch.ones_like(x)
     t = torch.full_like(x, 0.05)
     for _ in range(steps):
@@ -170,10 +207,10 @@ def light_reach(scene: Scene, point, normal, light: Tensor, steps: int = 6) -> T
     return reach.clamp_(0.0, 1.0)
 
 
-def openness(scene: Scene, point, normal) -> Tensor:
-    """Ambient occlusion of points of the face, (B, P), 1 where the sky is open; head frame."""
+def openness(scene: Scene, point: Vector, normal: Vector) -> Tensor:
+    """Share (B, P) of the ambient light that is not occluded at points of the face, head frame."""
     total = torch.zeros_like(point[0])
     for reach, weight in ((0.06, 0.9), (0.20, 0.7)):
-        d = scene.face_distance(*(p + reach * n for p, n in zip(point, normal, strict=False)))
-        total += weight * ((reach - d) / reach).clamp(0.0, 1.0)
+        x, y, z = (p + reach * n for p, n in zip(point, normal, strict=True))
+        total += weight * ((reach - scene.face_distance(x, y, z)) / reach).clamp(0.0, 1.0)
     return (1.0 - 0.62 * total).clamp_(0.15, 1.0)

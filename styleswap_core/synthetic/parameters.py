@@ -1,10 +1,10 @@
 """Identity and attribute parameters of the face world, drawn from integer seeds.
 
-Two independent vectors describe a picture: *who* (`Identities`) and *everything else* (`Attributes`: pose,
-expression, light, hair, accessories, clothes, background, framing). Source: project specification of the face world.
+Two independent sets of parameters describe a picture: `Identities` say who it shows, `Attributes` everything else
+(pose, expression, light, hair, accessories, clothes, background, framing).
 
-Randomness comes from NumPy's PCG64, so a seed gives the same numbers on every device and every torch version.
-Fields are drawn in the order in which they are listed: append new ones, never insert or reorder.
+Random numbers come from NumPy's PCG64, so a seed gives the same parameters on every device and with every version of
+torch. Fields are drawn in the order in which they are listed: append new ones, never insert or reorder.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# The one place that states which seeds belong to which split.
 IDENTITY_SEEDS = {
     "train": range(100_000),
     "validation": range(100_000, 110_000),
     "test": range(110_000, 200_000),
 }
+"""Identity seeds of each split."""
+
 ATTRIBUTE_SEEDS = {
     "train": range(10_000_000),
     "validation": range(10_000_000, 11_000_000),
     "test": range(11_000_000, 20_000_000),
 }
+"""Attribute seeds of each split."""
 
-# Lengths are in head units: the head is about 2.2 units tall and 1.5 wide; angles are in degrees.
 IDENTITY_FIELDS: dict[str, tuple[float, float]] = {
     "jaw_width": (0.49, 0.64),
     "gonion_width": (0.27, 0.44),
@@ -87,6 +88,11 @@ IDENTITY_FIELDS: dict[str, tuple[float, float]] = {
     "mole2_y": (-0.86, -0.70),
     "mole2_size": (-0.030, 0.036),
 }
+"""Smallest and largest value of each identity field.
+
+Lengths are in head units: a head is about 2.2 units tall and 1.5 wide. `ear_angle` is in radians, `eye_tilt` and
+`brow_slope` are slopes. Freckles, age lines and moles are absent where their value is negative.
+"""
 IDENTITY_NAMES = tuple(IDENTITY_FIELDS)
 
 EXPRESSION_NAMES = ("mouth_open", "smile", "lip_round", "lid_left", "lid_right", "brow_raise")
@@ -103,19 +109,20 @@ def _as_list(seeds: Iterable[int] | Tensor) -> list[int]:
 class Identities:
     """A batch of people.
 
-    values: (N, len(IDENTITY_NAMES)) float32, each in -1..1, uniform over people; the recognizer's auxiliary target.
+    Attributes:
+        values: (N, len(IDENTITY_NAMES)) float32, each uniform in -1..1.
     """
 
     values: Tensor
 
     @classmethod
     def from_seeds(cls, seeds: Iterable[int] | Tensor, device: torch.device | str = "cpu") -> Identities:
-        """One person per seed; see `IDENTITY_SEEDS` for who belongs to which split."""
+        """One person per seed; `IDENTITY_SEEDS` lists the seeds of each split."""
         rows = [np.random.default_rng([1, seed]).uniform(-1.0, 1.0, len(IDENTITY_NAMES)) for seed in _as_list(seeds)]
         return cls(torch.from_numpy(np.stack(rows)).float().to(device))
 
     def field(self, name: str) -> Tensor:
-        """Physical value of one field, (N, 1), in the range that `IDENTITY_FIELDS` states."""
+        """Value (N, 1) of a field, in its range of `IDENTITY_FIELDS`."""
         low, high = IDENTITY_FIELDS[name]
         column = self.values[:, IDENTITY_NAMES.index(name)].unsqueeze(1)
         return low + (column + 1.0) * (0.5 * (high - low))
@@ -123,11 +130,11 @@ class Identities:
     def __len__(self) -> int:
         return self.values.shape[0]
 
-    def __getitem__(self, index) -> Identities:
+    def __getitem__(self, index: slice | Tensor) -> Identities:
         return Identities(self.values[index])
 
     def to(self, device: torch.device | str) -> Identities:
-        """The same people on a device."""
+        """The same people, on a device."""
         return Identities(self.values.to(device))
 
 
@@ -148,11 +155,12 @@ def _hair_color(rng: np.random.Generator) -> np.ndarray:
     return base * rng.uniform(0.8, 1.25)
 
 
-Draw = dict[str, "np.ndarray | float"]
+Draw = dict[str, np.ndarray | float]
+"""Values of one attribute setting by field, in the order in which they are drawn."""
 
 
 def _sometimes(rng: np.random.Generator, share: float, low: float, high: float) -> float:
-    """A value of low..high in `share` of the draws, else 0; always two numbers of the stream."""
+    """Uniform in low..high with probability `share`, otherwise 0; consumes two random numbers either way."""
     value = rng.uniform(low, high)
     return value if rng.uniform() < share else 0.0
 
@@ -211,7 +219,7 @@ def _draw_hair_and_accessories(rng: np.random.Generator, draw: Draw) -> None:
     draw["gloss"] = u(0.2, 1.0)
 
 
-def _draw_surroundings(rng: np.random.Generator, draw: Draw) -> None:
+def _draw_body_and_camera(rng: np.random.Generator, draw: Draw) -> None:
     u, n = rng.uniform, rng.normal
     draw["clothes_color"] = u(0.02, 0.65, 3) ** 1.3
     draw["clothes_pattern"] = u(0, 1)
@@ -232,19 +240,22 @@ def _draw_surroundings(rng: np.random.Generator, draw: Draw) -> None:
 
 
 def _draw_attributes(seed: int) -> Draw:
-    """All numbers of one attribute setting; one entry per field, in the order in which they are drawn."""
     rng = np.random.default_rng([2, seed])
     draw: Draw = {}
-    for part in (_draw_pose_and_expression, _draw_light, _draw_hair_and_accessories, _draw_surroundings):
+    for part in (_draw_pose_and_expression, _draw_light, _draw_hair_and_accessories, _draw_body_and_camera):
         part(rng, draw)
     return draw
 
 
 @dataclass(frozen=True)
 class Attributes:
-    """A batch of everything that is not identity.
+    """A batch of attribute settings: everything in a picture that does not depend on the identity.
 
-    fields: name -> (N, 1) or (N, 3) float32 (colors, linear RGB); noise_seeds: (N,) int64, seeds of sensor noise.
+    Fields can be read as attributes: `settings.yaw` is `settings.fields["yaw"]`.
+
+    Attributes:
+        fields: By name (N, 1), offsets (N, 2), or linear RGB colors (N, 3); float32.
+        noise_seeds: Seeds (N,) of sensor noise, int64, always on the CPU.
     """
 
     fields: dict[str, Tensor]
@@ -254,12 +265,16 @@ class Attributes:
     def from_seeds(
         cls, seeds: Iterable[int] | Tensor, device: torch.device | str = "cpu", **fixed: float
     ) -> Attributes:
-        """Draws one setting per seed; `fixed` replaces a field for all of them (e.g. `yaw=0.0`)."""
+        """One setting per seed; a keyword such as `yaw=0.0` fixes that field for all of them.
+
+        Raises:
+            KeyError: An unknown field.
+        """
         seeds = _as_list(seeds)
         rows = [_draw_attributes(seed) for seed in seeds]
         unknown = sorted(set(fixed) - set(rows[0]))
         if unknown:
-            raise KeyError(f"unknown attribute field {unknown[0]!r}; known: {', '.join(rows[0])}")
+            raise KeyError(f"expected an attribute field out of {', '.join(rows[0])}, got {unknown[0]!r}")
         fields = {}
         for name in rows[0]:
             column = np.stack([np.atleast_1d(np.asarray(fixed.get(name, row[name]), dtype=np.float64)) for row in rows])
@@ -269,7 +284,7 @@ class Attributes:
     def __len__(self) -> int:
         return self.noise_seeds.shape[0]
 
-    def __getitem__(self, index) -> Attributes:
+    def __getitem__(self, index: slice | Tensor) -> Attributes:
         return Attributes({name: value[index] for name, value in self.fields.items()}, self.noise_seeds[index])
 
     def __getattr__(self, name: str) -> Tensor:
@@ -278,27 +293,31 @@ class Attributes:
         except KeyError:
             raise AttributeError(name) from None
 
+    def color(self, name: str) -> Tensor:
+        """A color field as (3, N, 1), which broadcasts over colors (3, N, P)."""
+        return self.fields[name].t().unsqueeze(-1)
+
     def to(self, device: torch.device | str) -> Attributes:
-        """The same settings on a device; `noise_seeds` stay on the CPU, where the noise is drawn."""
+        """The same settings, on a device; `noise_seeds` stay on the CPU, where the noise is drawn."""
         return Attributes({name: value.to(device) for name, value in self.fields.items()}, self.noise_seeds)
 
     @property
     def pose(self) -> Tensor:
-        """(N, 3) yaw, pitch, roll in degrees."""
+        """Yaw, pitch and roll (N, 3) in degrees."""
         return torch.cat([self.yaw, self.pitch, self.roll], dim=1)
 
     @property
     def expression(self) -> Tensor:
-        """(N, len(EXPRESSION_NAMES)), as listed there; openings 0..1, smile and brow_raise -1..1."""
+        """Values (N, 6) in the order of `EXPRESSION_NAMES`; smile and brow_raise in -1..1, the others in about 0..1."""
         return torch.cat([self.fields[name] for name in EXPRESSION_NAMES], dim=1)
 
     @property
     def gaze(self) -> Tensor:
-        """(N, 2) yaw, pitch of the eyes relative to the head, in degrees."""
+        """Yaw and pitch (N, 2) of the eyes relative to the head, in degrees."""
         return torch.cat([self.gaze_yaw, self.gaze_pitch], dim=1)
 
 
 def pick_seeds(pool: Sequence[int], count: int, seed: int) -> list[int]:
-    """`count` different seeds from `pool` (one split's range), chosen by `seed`; the order is part of the choice."""
+    """Draw `count` distinct seeds from `pool`, such as the seeds of a split, in random order that `seed` determines."""
     rng = np.random.default_rng([3, seed])
     return [pool[int(i)] for i in rng.choice(len(pool), size=count, replace=False)]

@@ -1,7 +1,7 @@
-"""Small scenes of the face world by a few numbers: photos of a source, and a target that may move, with a second person.
+"""Scenes of the face world, described by a few numbers: photos of a source, and a target that may move or have company.
 
-Everything a user of the swap needs to try it, or to report what goes wrong, without a single file: people and
-settings come from the test split, so no model has seen them. The same numbers give the same pictures.
+With them a swap can be tried, or a fault reported, without any file. People and settings come from the test split, so
+that no model was trained on them. Equal numbers give equal pictures.
 """
 
 import math
@@ -15,14 +15,17 @@ from .parameters import ATTRIBUTE_SEEDS, EXPRESSION_NAMES, IDENTITY_SEEDS, Attri
 from .world import render, sensor_noise
 
 PEOPLE = len(IDENTITY_SEEDS["test"]) // 2
-"""Number of people to choose from; each has a companion, for scenes of two."""
+"""Number of people to choose from; each has a companion for scenes of two people."""
 
 SETTINGS = 500_000
-"""Number of settings (pose, light, hair, background ...) to choose from."""
+"""Number of attribute settings (pose, light, hair, background and more) to choose from."""
 
 MAX_PHOTOS = 16
+"""Largest number of photos of a source."""
+
+# Fields that motion changes.
 _MOVING = ("yaw", "pitch", "roll", "gaze_yaw", "gaze_pitch", *EXPRESSION_NAMES)
-# What two people in one picture have in common.
+# Fields that two people in one picture have in common.
 _SHARED = (
     "light_azimuth",
     "light_elevation",
@@ -41,24 +44,30 @@ _SHARED = (
     "sensor_noise",
 )
 _TILE = 256
-_WIDEST = 0.27  # frame_scale at which shoulders stay in a person's own half of the picture
-
+# Largest `frame_scale` at which the shoulders of two people stay in their own halves of the picture.
+_MAX_SHARED_SCALE = 0.27
 
 OnTile = Callable[[], None]
+"""Function called before each tile of a picture is rendered; an exception that it raises ends the rendering."""
 
 
 @dataclass(frozen=True)
 class SyntheticScene:
-    """What is to be seen; checked on construction.
+    """Description of a scene, checked on construction.
 
     Attributes:
-        source_person, target_person: 0..PEOPLE-1.
-        source_setting, target_setting: 0..SETTINGS-1.
-        motion_setting: whose pose, expression and gaze the target takes on in the middle of the frames.
-        size: side of one person's picture in pixels, even.
-        frames: of the target.
-        people: 1, or 2: the target's companion beside it.
-        photos: of the source, under different settings.
+        source_person: Number of the person whose face is the source, below PEOPLE.
+        target_person: Number of the person in the target, below PEOPLE.
+        source_setting: Number of the attribute setting of the source's first photo, below SETTINGS.
+        target_setting: Number of the attribute setting of the target, below SETTINGS.
+        motion_setting: Setting whose pose, expression and gaze the target reaches in the middle of its frames.
+        size: Side of one person's picture in pixels, even.
+        frames: Number of frames of the target.
+        people: Number of people in the target: 1, or 2 with the target's companion at the right.
+        photos: Number of photos of the source, each under another setting.
+
+    Raises:
+        StyleSwapError: A number is out of range, or the size is odd.
     """
 
     source_person: int = 0
@@ -92,39 +101,37 @@ class SyntheticScene:
 
     @property
     def width(self) -> int:
-        """Of the target's pictures, in pixels."""
+        """Width of the target's frames in pixels."""
         return self.size * self.people
 
     def source_photos(self, companion: bool = False, on_tile: OnTile = lambda: None) -> Iterator[torch.Tensor]:
-        """The source's pictures, one by one, or those of the source's companion: (3, S, S) in -1..1.
-
-        on_tile: called before each tile of each picture, here and below; what it raises ends the rendering.
-        """
+        """Photos (3, S, S) in -1..1 of the source, or of the source's companion, one by one."""
         person = _person(self.source_person, companion)
         for photo in range(self.photos):
             setting = _setting(self.source_setting + photo * SETTINGS, companion)
             yield _render(person, setting, self.size, 0, person, on_tile)[0]
 
     def target_frame(self, frame: int, on_tile: OnTile = lambda: None) -> tuple[torch.Tensor, torch.Tensor]:
-        """The target's picture (3, S, W) in -1..1 and the mask of its visible faces (1, S, W) in 0..1."""
+        """Target frame (3, S, W) in -1..1, and the mask (1, S, W) of its visible faces in 0..1."""
         parts = [self._part(frame, self.target_person, right, on_tile) for right in self._places()]
-        return tuple(torch.cat(rows, dim=2) for rows in zip(*parts, strict=True))
+        return torch.cat([image for image, _ in parts], dim=2), torch.cat([mask for _, mask in parts], dim=2)
 
     def exact_frame(self, frame: int, on_tile: OnTile = lambda: None) -> torch.Tensor:
-        """What a perfect swap gives, (3, S, W) in -1..1: the source's face left, the companion's right."""
+        """Exact swap of a frame (3, S, W) in -1..1: the source's face at the left, its companion's at the right."""
         parts = [self._part(frame, self.source_person, right, on_tile) for right in self._places()]
         return torch.cat([image for image, _ in parts], dim=2)
 
     def _places(self) -> tuple[bool, ...]:
+        """For each person in the target, whether it is at the right."""
         return (False, True)[: self.people]
 
     def _part(self, frame: int, number: int, right: bool, on_tile: OnTile) -> tuple[torch.Tensor, torch.Tensor]:
-        """One person's half, picture and face mask; the face of person `number` on the body of the target."""
-        face, body = (_person(one, right) for one in (number, self.target_person))
+        """Picture and face mask of one person's half: the face of person `number` on the body of the target."""
+        face, body = (_person(each, right) for each in (number, self.target_person))
         return _render(face, self._attributes(frame, right), self.size, self.size * right, body, on_tile)
 
     def _attributes(self, frame: int, right: bool) -> Attributes:
-        """The target's setting in a frame: there, over to the motion setting, and back."""
+        """Attributes of the target in a frame, on the way from its setting to the motion setting and back."""
         setting, motion = (_setting(seed, right) for seed in (self.target_setting, self.motion_setting))
         share = 0.5 - 0.5 * math.cos(2.0 * math.pi * frame / self.frames)
         fields = dict(setting.fields)
@@ -134,7 +141,7 @@ class SyntheticScene:
             common = _setting(self.target_setting, False)
             fields |= {name: common.fields[name] for name in _SHARED}
             fields["vignette"] = torch.zeros_like(fields["vignette"])
-            fields["frame_scale"] = fields["frame_scale"].clamp(max=_WIDEST)
+            fields["frame_scale"] = fields["frame_scale"].clamp(max=_MAX_SHARED_SCALE)
             fields["frame_x"] = torch.full_like(fields["frame_x"], 1.5 if right else 0.5)
         return replace(setting, fields=fields, noise_seeds=setting.noise_seeds + frame)
 
@@ -142,9 +149,9 @@ class SyntheticScene:
 def _render(
     person: Identities, setting: Attributes, size: int, left: int, body: Identities, on_tile: OnTile
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Picture (3, S, S) and face mask (1, S, S) from column `left` on, the same as in one piece.
+    """Picture (3, S, S) and face mask (1, S, S) from column `left` on, rendered in tiles.
 
-    In tiles memory stays small at any size, and a user who cancels does not wait for a whole picture.
+    Tiles bound the memory at any size, and a user who cancels does not wait for a whole picture.
     """
     tile = min(size, _TILE)
     starts = sorted({min(start, size - tile) for start in range(0, size, tile)})
@@ -157,7 +164,7 @@ def _render(
             shown = render(person, quiet, size=tile, window=window, body=body, frame_size=size)
             image[:, y : y + tile, x : x + tile] = shown.image[0]
             mask[:, y : y + tile, x : x + tile] = shown.face_mask[0]
-    # The noise belongs to the whole picture's raster.
+    # Sensor noise is drawn for the picture as a whole.
     return (image + sensor_noise(setting, size)[0]).clamp(-1.0, 1.0), mask
 
 

@@ -17,8 +17,8 @@ from styleswap_core.metrics.attribute_evaluators import (
     expression_distances,
 )
 from styleswap_core.synthetic.exact_landmarks import head_points
-from styleswap_core.synthetic.geometry import build_shape
 from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
+from styleswap_core.synthetic.shape import build_shape
 from styleswap_core.synthetic.world import five_points
 
 
