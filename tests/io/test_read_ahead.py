@@ -2,7 +2,7 @@
 
 import gc
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import pytest
 
@@ -134,8 +134,11 @@ def test_leaving_early_ends_the_threads_and_closes_the_generator(ahead_of, leave
         finally:
             closed.set()
 
+    # Held here, so that garbage collection does not close it.
+    generator = items()
+
     def take():
-        with ahead_of(items()) as ahead:
+        with ahead_of(generator) as ahead:
             for number in ahead:
                 if number == 3:
                     if leave == "error":
@@ -160,7 +163,26 @@ def test_threads_end_when_the_iterator_is_garbage_collected(ahead_of):
     join(threads)
 
 
-def test_calls_that_wait_are_canceled_when_the_iterator_is_garbage_collected():
+def test_waiting_calls_are_canceled_when_the_iterator_is_closed():
+    futures = []
+
+    class BusyExecutor(Executor):
+        """Completes the first call only."""
+
+        def submit(self, call):
+            future = Future()
+            if not futures:
+                future.set_result(call())
+            futures.append(future)
+            return future
+
+    ahead = map_ahead(int, range(9), depth=3, executor=BusyExecutor())
+    assert next(ahead) == 0
+    ahead.close()
+    assert [future.cancelled() for future in futures] == [False, True, True, True]
+
+
+def test_waiting_calls_are_canceled_when_the_iterator_is_garbage_collected():
     begun, proceed, called = threading.Event(), threading.Event(), []
 
     def call(number):

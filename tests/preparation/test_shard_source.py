@@ -49,7 +49,8 @@ def test_a_batch_depends_only_on_seed_and_step(prepared):
 
 def test_no_thread_outlives_a_batch(prepared):
     before = set(threading.enumerate())
-    source(prepared).batch(0)
+    data = source(prepared)
+    data.batch(0)
     assert set(threading.enumerate()) <= before
 
 
