@@ -15,6 +15,8 @@ import math
 import resource
 import statistics
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -26,12 +28,14 @@ from styleswap_core.checkpoints import load_generator
 from styleswap_core.commands.swap_setup import DEMO_MODEL
 from styleswap_core.faces.alignment import recognizer_crop, template_points
 from styleswap_core.faces.analysis import load_face_analysis
+from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.inversion import AlignedFaces, InversionSettings, optimize
 from styleswap_core.inversion.guides import shuffled_batches, split_held_out
 from styleswap_core.inversion.objective import PRESERVATION_BETA, VIEW_PARAMETERS, varied_views
 from styleswap_core.inversion.optimization import BETAS, SOURCE_BATCH
 from styleswap_core.inversion.trust_region import TrustRegion
 from styleswap_core.losses import perceptual_loss, pixel_loss
+from styleswap_core.model import Generator, GeneratorOutput
 
 VARIANTS = {
     "plain": "plain loop, float32",
@@ -52,7 +56,7 @@ def settings_of(variant: str, steps: int) -> InversionSettings:
     )
 
 
-def faces(count: int, generator, seed: int) -> AlignedFaces:
+def faces(count: int, generator: Generator, seed: int) -> AlignedFaces:
     """Pictures of noise: time and memory do not depend on their content, and rendering would add to the peak."""
     size = generator.config.size
     crops = torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
@@ -60,7 +64,7 @@ def faces(count: int, generator, seed: int) -> AlignedFaces:
 
 
 def likeness_loss(
-    recognizer,
+    recognizer: TorchRecognizer,
     image: torch.Tensor,
     points: torch.Tensor,
     draws: torch.Tensor,
@@ -73,10 +77,10 @@ def likeness_loss(
 
 
 def plain_loop(
-    generator,
-    recognizer,
+    generator: Generator,
+    recognizer: TorchRecognizer,
     sources: AlignedFaces,
-    target,
+    target: torch.Tensor,
     guides: AlignedFaces,
     settings: InversionSettings,
     frozen: bool = False,
@@ -88,8 +92,32 @@ def plain_loop(
     """
     # The recognizer's weights are buffers.
     weights = [*generator.parameters(), *(buffer for buffer in recognizer.buffers() if buffer.is_floating_point())]
+    with gradients_of(weights, enabled=not frozen):
+        return _plain_loop(generator, recognizer, sources, target, guides, settings, weights)
+
+
+@contextmanager
+def gradients_of(weights: list[torch.Tensor], enabled: bool) -> Iterator[None]:
+    """Context in which weights do or do not require gradients; afterwards they do not."""
     for weight in weights:
-        weight.requires_grad_(not frozen)
+        weight.requires_grad_(enabled)
+    try:
+        yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_(False)
+            weight.grad = None
+
+
+def _plain_loop(
+    generator: Generator,
+    recognizer: TorchRecognizer,
+    sources: AlignedFaces,
+    target: torch.Tensor,
+    guides: AlignedFaces,
+    settings: InversionSettings,
+    weights: list[torch.Tensor],
+) -> torch.Tensor:
     sources, guides = sources.to(target.device), guides.to(target.device)
     region = TrustRegion.around(generator, target, settings.trust)
     offset = torch.zeros_like(region.center, requires_grad=True)
@@ -102,10 +130,10 @@ def plain_loop(
         face = run(generator, region.center, sources).mask
         plain = run(generator, region.center, guides).image
 
-    def features(image, points):
+    def features(image: torch.Tensor, points: torch.Tensor) -> list[torch.Tensor]:
         return recognizer.features(recognizer_crop(image, points, recognizer.input_size))
 
-    def reconstruction(w_plus, rows):
+    def reconstruction(w_plus: torch.Tensor, rows: list[int]) -> torch.Tensor:
         part, factors = sources[rows], settings.weights
         output = run(generator, w_plus, part)
         loss = factors.reconstruction * pixel_loss(output.rgb, part.crops, face[rows])
@@ -136,13 +164,10 @@ def plain_loop(
                 evaluated = guides[held_out]
                 image = run(generator, region.center + offset, evaluated).image
                 recognizer(recognizer_crop(image, evaluated.points, recognizer.input_size))
-    for weight in weights:
-        weight.requires_grad_(False)
-        weight.grad = None
     return (region.center + offset).detach()
 
 
-def run(generator, w_plus, part: AlignedFaces):
+def run(generator: Generator, w_plus: torch.Tensor, part: AlignedFaces) -> GeneratorOutput:
     """Encode faces and run the generator on them with one `w_plus` (num_ws, w_dim)."""
     return generator.synthesis(w_plus.expand(len(part), -1, -1), generator.encode(part.crops), part.crops)
 
