@@ -92,71 +92,72 @@ class TrainingConfig:
     """
 
     # Networks and data.
-    model: str = "demo-64"  # preset, see model/generator_config.py
-    model_overrides: dict[str, Any] = field(default_factory=dict)  # fields of GeneratorConfig
-    discriminator_channel_scale: float = 1.0  # relative to the generator's channels
+    model: str = "demo-64"  # preset of the generator
+    model_overrides: dict[str, Any] = field(default_factory=dict)  # fields of GeneratorConfig that replace the preset's
+    discriminator_channel_scale: float = 1.0  # channels of the discriminator relative to the generator's
     data: str = ""  # folder of columns, or of prepared photographs
     world_data: str = ""  # folder of columns that supplies `world_share` of every batch, with exact swaps
-    world_share: float = 0.0
+    world_share: float = 0.0  # share of rows from `world_data`
     validation_data: str = ""  # folder of columns with held-out identities; empty: no validation
     recognizer: str = ""  # ONNX file of the recognizer whose embeddings drive the generator; empty: the demo pack's
     init_from: str = ""  # generator file to start from, of the same size or half of it; empty: random weights
-    init_discriminator_from: str = ""  # run folder or checkpoint with the discriminator to start from
-    seed: int = 20261122
+    init_discriminator_from: str = ""  # run folder or checkpoint with a discriminator to start from; empty: random
+    seed: int = 20261122  # seed of initial weights, pairs and augmentation
 
     # Duration and optimization.
-    steps: int = 20_000
+    steps: int = 20_000  # optimization steps of the whole run
     batch: int = 16  # pictures per optimization step, over all processes and micro-batches
-    gradient_accumulation: int = 1  # micro-batches per process and step; activations need that many times less memory
-    optimizer: str = "muon"  # of the generator: "muon" for weight matrices, with Adam for the rest, or "adam" for all
-    learning_rate: float = 2e-3  # of Adam
-    matrix_learning_rate: float = 0.05  # of Muon, whose updates are scaled to the magnitude of Adam's
-    discriminator_learning_rate: float = 1e-3
-    generator_betas: tuple[float, float] = (0.9, 0.99)  # StyleGAN2's beta1 = 0 suits only purely adversarial training
-    discriminator_betas: tuple[float, float] = (0.0, 0.99)
-    warmup_steps: int = 200
-    schedule: str = "cosine"  # "cosine" and "linear" decay to 0 at the last step
+    gradient_accumulation: int = 1  # micro-batches per process and step; divides the memory for activations
+    optimizer: str = "muon"  # of the generator: "muon" (for weight matrices, Adam for the rest), or "adam"
+    learning_rate: float = 2e-3  # learning rate of Adam
+    matrix_learning_rate: float = 0.05  # learning rate of Muon, whose updates are scaled to the magnitude of Adam's
+    discriminator_learning_rate: float = 1e-3  # learning rate of the discriminator's Adam
+    generator_betas: tuple[float, float] = (0.9, 0.99)  # of Adam; StyleGAN2's beta1 = 0 is for adversarial losses only
+    discriminator_betas: tuple[float, float] = (0.0, 0.99)  # betas of the discriminator's Adam
+    warmup_steps: int = 200  # steps of the linear warm-up of all learning rates
+    schedule: str = "cosine"  # after the warm-up: "cosine" or "linear" decay to 0 at the last step, or "constant"
     gradient_clip: float = 50.0  # maximum gradient norm of the generator, for outliers (10 to 20 is usual); 0: no limit
-    ema_half_life_images: float = 10_000.0  # of the averaged weights
+    ema_half_life_images: float = 10_000.0  # half-life of the averaged weights (EMA)
     ema_ramp_up: float = 0.05  # limits the half-life to this share of the images seen so far; 0: no limit
-    # Of convolutions; "auto" depends on the hardware, see devices.choose_precision. Weights, losses and optimizers are
-    # always float32.
-    precision: str = "auto"
+    precision: str = "auto"  # precision of convolutions: "fp32", "bf16", or "auto", which depends on the hardware
 
-    # Pairs and loss terms.
-    same_identity_share: float = 0.2  # of rows in which source and target are the same person
-    owner_share: float = 0.5  # of targets that are member 0 of their column, which owns its body and crop window
+    # Pairs.
+    same_identity_share: float = 0.2  # share of rows in which source and target are the same person
+    owner_share: float = 0.5  # share of targets that are member 0 of their column, which owns body and crop window
     exact_swap: bool = True  # False: the paper's setting, in which the true result of a swap is never seen
-    # Treatment of rows whose truth is not known, as shares of the batch; see unpaired.py.
-    occluded_share: float = 0.0
-    back_translated_share: float = 0.0
-    back_translation_start: int = 300  # an untrained network's swaps teach nothing
-    consistency_share: float = 0.0
-    consistency_start: int = 150
-    face_weight: float = 3.0  # of pixels inside the face relative to those outside
-    feature_weight: float = 1.0  # of pixels near eyes and mouth relative to the rest of the face
-    weights: LossWeights = field(default_factory=LossWeights)
-    adversarial_start: int = 0  # until then the discriminator is neither run nor trained
-    adversarial_ramp: int = 2_000  # steps to the full weight; ramped, since starting at full weight diverges
-    r1_interval: int = 16
-    stddev_group: int = 4  # pictures per group of the discriminator's minibatch standard deviation
-    freeze_generator_steps: int = 0  # at the start, so that a new discriminator can catch up with a trained generator
-    freeze_discriminator_steps: int = 0  # at the start, so that new layers of the generator can settle
-    freeze_discriminator_blocks: int = 0  # FreezeD: blocks next to the picture that keep their trained weights
-    augment: str = "none"  # discriminator augmentation: "ada" (adaptive, for small sets), or "fixed"
-    augment_probability: float = 0.0  # initial value for "ada", constant for "fixed"
-    augment_target: float = 0.6  # mean sign of the logits for real pictures at which "ada" keeps the probability
-    augment_ramp_images: float = 500_000.0  # images in which "ada" can change the probability by 1
-    identity_every: int = 1  # interval of a lazy term, which is multiplied by the interval
-    perceptual_every: int = 1
+    occluded_share: float = 0.0  # share of rows that get an occluded target, unless their truth is known
+    back_translated_share: float = 0.0  # share of rows that get a swap as target, unless their truth is known
+    back_translation_start: int = 300  # step of the first such rows, since an untrained network's swaps are useless
+    consistency_share: float = 0.0  # share of rows that get a consistent truth, unless their truth is known
+    consistency_start: int = 150  # step of the first such rows
+
+    # Losses.
+    weights: LossWeights = field(default_factory=LossWeights)  # weights of the loss terms
+    face_weight: float = 3.0  # weight of pixels inside the face relative to those outside
+    feature_weight: float = 1.0  # weight of pixels near eyes and mouth relative to the rest of the face
+    identity_every: int = 1  # interval of the identity terms, which are multiplied by it
+    perceptual_every: int = 1  # interval of the perceptual terms, which are multiplied by it
     recognizer_rows: int = 0  # rows of the batch that the recognizer evaluates; 0: all
 
+    # Discriminator.
+    adversarial_start: int = 0  # step before which the discriminator is neither run nor trained
+    adversarial_ramp: int = 2_000  # steps to the full weight; ramped, since starting at full weight diverges
+    r1_interval: int = 16  # interval of the R1 penalty, which is multiplied by it
+    stddev_group: int = 4  # pictures per group of the minibatch standard deviation
+    freeze_generator_steps: int = 0  # steps at the start, so that a new discriminator can catch up
+    freeze_discriminator_steps: int = 0  # steps at the start, so that new layers of the generator can settle
+    freeze_discriminator_blocks: int = 0  # FreezeD: blocks next to the picture that keep their trained weights
+    augment: str = "none"  # discriminator augmentation: "none", "ada" (adaptive, for small sets), or "fixed"
+    augment_probability: float = 0.0  # initial value for "ada", constant for "fixed"
+    augment_target: float = 0.6  # mean sign of the logits for real pictures above which "ada" raises the probability
+    augment_ramp_images: float = 500_000.0  # images in which "ada" can change the probability by 1
+
     # Reports.
-    log_every: int = 50
-    checkpoint_every: int = 1_000
-    sample_every: int = 1_000
-    sample_images: int = 8
-    validation_images: int = 128
+    log_every: int = 50  # interval of metrics
+    checkpoint_every: int = 1_000  # interval of checkpoints
+    sample_every: int = 1_000  # interval of sample sheets and validation
+    sample_images: int = 8  # samples per sheet; 0: no sheets
+    validation_images: int = 128  # samples per validation; 0: no validation
     compile: bool = False  # torch.compile of the generator; needs a C++ compiler at run time
 
     def __post_init__(self) -> None:
