@@ -11,7 +11,7 @@ The names below are imported when they are first used, so that importing the pac
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 __version__ = "0.2.0"
 
@@ -57,10 +57,10 @@ if TYPE_CHECKING:
     from .swappers.styleswap_network import load_model as load_model
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_PUBLIC[name], __name__), name)
+    value: object = getattr(import_module(_PUBLIC[name], __name__), name)
     globals()[name] = value
     return value
 

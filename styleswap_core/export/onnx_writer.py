@@ -11,7 +11,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -27,6 +26,8 @@ OPSET = 13
 IR_VERSION = 7
 
 Shape = Sequence[int | str]
+Fuse = Callable[..., tuple[Tensor, Tensor]]
+"""`fuse_conv_bn_weights` or `fuse_linear_bn_weights`."""
 
 
 class AnchorRows(nn.Module):
@@ -238,25 +239,27 @@ class GraphWriter:
         )
 
     def _average_pool(self, module: nn.AvgPool2d, norm: None, source: str) -> str:
-        kernel, stride = [module.kernel_size] * 2, [module.stride] * 2
-        if not isinstance(module.kernel_size, int) or not isinstance(module.stride, int) or module.padding != 0:
+        size, stride = module.kernel_size, module.stride
+        if not isinstance(size, int) or not isinstance(stride, int) or module.padding != 0:
             raise TypeError("average pooling must have a square kernel, one stride and no padding")
-        return self.node("AveragePool", [source], kernel_shape=kernel, strides=stride)
+        return self.node("AveragePool", [source], kernel_shape=[size] * 2, strides=[stride] * 2)
 
     def _rows(self, module: AnchorRows, norm: None, source: str) -> str:
         last = self.node("Transpose", [source], perm=[0, 2, 3, 1])
         return self.node("Reshape", [last, self.weight(torch.tensor([-1, module.width]))])
 
-    def node(self, operation: str, inputs: list[str], **attributes: Any) -> str:
+    def node(self, operation: str, inputs: list[str], **attributes: int | float | str | Sequence[int]) -> str:
         """Append a node with one output; returns the name of the output."""
         name = f"{operation}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operation, inputs, [f"{name}_output"], name=name, **attributes))
+        node = helper.make_node(operation, inputs, [f"{name}_output"], name=name)
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in sorted(attributes.items()))
+        self.nodes.append(node)
         return f"{name}_output"
 
-    def _folded(self, module: nn.Conv2d | nn.Linear, norm: nn.Module | None, fuse: Callable) -> list[str]:
+    def _folded(self, module: nn.Conv2d | nn.Linear, norm: nn.Module | None, fuse: Fuse) -> list[str]:
         """Names of weight and bias, which are written at the first call of the module."""
         if (module, "weight") not in self.written:
-            weight, bias = _folded(module, norm, fuse)
+            weight, bias = _fold_norm(module, norm, fuse)
             self.written[module, "weight"], self.written[module, "bias"] = self.weight(weight), self.weight(bias)
         return [self.written[module, "weight"], self.written[module, "bias"]]
 
@@ -268,7 +271,7 @@ class GraphWriter:
         return name
 
 
-def _folded(module: nn.Conv2d | nn.Linear, norm: nn.Module | None, fuse: Callable) -> tuple[Tensor, Tensor]:
+def _fold_norm(module: nn.Conv2d | nn.Linear, norm: nn.Module | None, fuse: Fuse) -> tuple[Tensor, Tensor]:
     """Weight and bias (float32), with a following batch normalization folded in."""
     weight = module.weight.detach().float()
     bias = module.bias.detach().float() if module.bias is not None else torch.zeros(weight.shape[0])

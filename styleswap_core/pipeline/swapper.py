@@ -282,7 +282,9 @@ class Swapper:
             for analyzed in ahead if in_background else self._analyze_all(ahead, request):
                 on_frame(analyzed.number)
                 if analyzed.problems and request.strict:
-                    raise StyleSwapError(f"frame {analyzed.number}: {_advise(analyzed)}, or turn off strict mode")
+                    raise StyleSwapError(
+                        f"frame {analyzed.number}: {_advise(analyzed)}, or allow frames without such a face"
+                    )
                 buffered.append(analyzed)
                 if _is_full(buffered, batch_size):
                     yield from self._swap(buffered, request.options, measured)
