@@ -115,7 +115,7 @@ def feature_weight(points: Tensor, size: int, factor: float) -> Tensor:
 def gradient_loss(
     image: Tensor, truth: Tensor, pixel_weight: Tensor | None = None, rows: Tensor | None = None
 ) -> Tensor:
-    """L1 distance of horizontal and vertical finite differences: wants edges exactly where the truth has them.
+    """L1 distance of horizontal and vertical finite differences: edges must be exactly where the truth has them.
 
     Gradient difference loss of Mathieu et al. 2016, but on signed differences: a dark line instead of a bright one is
     an error.
@@ -153,7 +153,7 @@ def sharpness_loss(
     """L1 distance of local contrasts, the root mean square of finite differences in each window.
 
     Where the exact position of an edge cannot be predicted, L1 on pixels or gradients is minimal without any edge. This
-    loss wants as much contrast as the truth has within a window and leaves the position to the other terms (compare the
+    loss requires as much contrast as the truth has within a window and leaves the position to the other terms (compare the
     contrast term of SSIM, Wang et al. 2004). Windows of `window` pixels overlap by half.
     """
     weight = None if pixel_weight is None else F.avg_pool2d(pixel_weight.float(), window, window // 2)

@@ -91,7 +91,7 @@ def _initialize_new_encoder_levels(small: Generator, large: Generator) -> None:
 
 
 def _set_picture_weight(conv: EqualConv2d, weight: torch.Tensor) -> None:
-    """Connect the first outputs to the first inputs through the center of the kernel, and to nothing else."""
+    """Connect the first outputs to the first inputs only, through the center of the kernel."""
     rows, columns = weight.shape
     center = conv.kernel_size // 2
     conv.weight[:rows].zero_()

@@ -3,7 +3,7 @@
 At each resolution (StyleSwap section 3.1):
 
 1. RGB and mask of the resolution below are upsampled.
-2. That mask modifies the attribute map, where the configuration says so.
+2. That mask modifies the attribute map, if configured.
 3. The resolution's StyledConvs run, and its ToRGB and ToMask are added to RGB and mask.
 
 A form decides how these steps are computed: one operator per equation (`DifferentiableForm`), or with everything that

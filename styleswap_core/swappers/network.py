@@ -42,7 +42,7 @@ class SwappingNetwork(Protocol):
 
     @property
     def has_mask(self) -> bool:
-        """Whether it predicts a mask of its own."""
+        """Whether it predicts a mask."""
         ...
 
     @property
@@ -102,5 +102,5 @@ def check_identity(network: SwappingNetwork, identity: Identity, analysis: Recog
     )
     if identity.w_plus is not None and identity.generator_sha256 != network.sha256:
         raise StyleSwapError(
-            "this identity was inverted for another model; load that one, or extract the identity anew"
+            "this identity was inverted for another model; load that model, or extract the identity again"
         )
