@@ -32,13 +32,13 @@ $(DATA)/frames-val/finished: $(STAMPS)/core
 CROPS = $(DATA)/columns/finished $(DATA)/crops/finished $(DATA)/crops-val/finished
 
 $(ASSETS)/demo_pack/arcface_demo.onnx: | $(CROPS)
-	$(STYLESWAP) train-recognizer --columns $(DATA)/columns $(DATA)/crops --validation $(DATA)/crops-val --steps 3200 --identity-weight 30 --output "$@"
+	$(STYLESWAP) train-recognizer --columns $(DATA)/columns $(DATA)/crops --validation $(DATA)/crops-val --steps 3200 --identity-weight 30 --out "$@"
 
 $(ASSETS)/judge.onnx: | $(CROPS)
-	$(STYLESWAP) train-recognizer --judge --columns $(DATA)/columns $(DATA)/crops --identity-range 4000 12000 --validation $(DATA)/crops-val --steps 3200 --identity-weight 20 --output "$@"
+	$(STYLESWAP) train-recognizer --judge --columns $(DATA)/columns $(DATA)/crops --identity-range 4000 12000 --validation $(DATA)/crops-val --steps 3200 --identity-weight 20 --out "$@"
 
 $(ASSETS)/demo_pack/det_demo.onnx: | $(DATA)/frames/finished $(DATA)/frames-val/finished
-	$(STYLESWAP) train-detector --pictures $(DATA)/frames --validation $(DATA)/frames-val --steps 5000 --output "$@"
+	$(STYLESWAP) train-detector --pictures $(DATA)/frames --validation $(DATA)/frames-val --steps 5000 --out "$@"
 
 $(ASSETS)/regressors.safetensors: | $(DATA)/columns/finished
 	$(STYLESWAP) train-regressors --columns $(DATA)/columns --steps 1500 --out "$@"

@@ -24,8 +24,7 @@ import torch
 import torch.nn.functional as F
 from commands import measured
 
-from styleswap_core.checkpoints import load_generator
-from styleswap_core.commands.swap_setup import DEMO_MODEL
+from styleswap_core.checkpoints import DEMO_MODEL, load_generator
 from styleswap_core.faces.alignment import recognizer_crop, template_points
 from styleswap_core.faces.analysis import load_face_analysis
 from styleswap_core.faces.arcface import TorchRecognizer

@@ -1,4 +1,4 @@
-"""`python -m styleswap_core`: the `styleswap` command where only ComfyUI is installed."""
+"""`python -m styleswap_core`: the `styleswap` command where the package is not installed."""
 
 import sys
 

@@ -1,10 +1,10 @@
-"""The `styleswap` command: finds the subcommand, runs it, turns errors into one line and an exit code.
+"""Entry point of the `styleswap` command: runs a subcommand and turns errors into one line and an exit code.
 
-Exit codes: 0 done; 2 wrong input or wrong usage (one line on stderr says what to do); 130 interrupted;
-141 the reader of the output went away. Anything else is a fault of the program and keeps its traceback.
+Exit codes: 0 for success; 2 for invalid input or usage, explained in one line on stderr; 130 for an interrupt; 141 if
+the reader of the output closed the pipe. Any other failure is a bug in the program and keeps its traceback.
 
-A subcommand is a module with `add_arguments(parser)` and `run(args) -> int`. Only the module of the
-subcommand that was asked for is imported, which keeps `styleswap --help` quick.
+A subcommand is a module with `add_arguments(parser)` and `run(args) -> int`. Only the module of the requested
+subcommand is imported, so that `styleswap --help` is quick.
 """
 
 import argparse
@@ -24,48 +24,56 @@ EXIT_BROKEN_PIPE = 141
 
 
 class Command(NamedTuple):
-    """Where a subcommand lives (module, relative to this package) and its line in `styleswap --help`."""
+    """Module of a subcommand, relative to this package, and its line in `styleswap --help`."""
 
     module: str
     help: str
 
 
 COMMANDS = {
-    "demo": Command(".commands.demo_command", "render two faces, swap them and show what came out; needs no file"),
-    "swap": Command(".commands.swap_command", "put the face of one picture into others"),
+    "demo": Command(".commands.demo_command", "render two faces, swap them, and show the result; requires no files"),
+    "swap": Command(".commands.swap_command", "swap the face of one person into pictures"),
     "invert": Command(
-        ".commands.invert_command", "optimize one person's identity for a model, once, for a better likeness later"
+        ".commands.invert_command",
+        "optimize the identity of one person for a model, for a closer likeness in swaps",
     ),
-    "evaluate": Command(".commands.evaluate_command", "measure a generator against exact ground truth"),
-    "render": Command(".commands.render_command", "pictures, sheets and training data of the face world"),
-    "prepare": Command(".commands.prepare_command", "make a training set out of your own pictures and videos"),
-    "train": Command(".commands.train_command", "train a generator"),
-    "export": Command(".commands.export_command", "write a trained generator as one small file"),
-    "convert": Command(".commands.convert_command", "turn a checkpoint of another program into a model file"),
+    "evaluate": Command(
+        ".commands.evaluate_command", "measure the quality of a model, of inversions, or of swapped pictures and videos"
+    ),
+    "render": Command(
+        ".commands.render_command", "render synthetic faces as pictures, a contact sheet, or training data"
+    ),
+    "prepare": Command(".commands.prepare_command", "make a training set from your own pictures and videos"),
+    "train": Command(".commands.train_command", "train a model on rendered faces or on a prepared training set"),
+    "export": Command(
+        ".commands.export_command", "write the model of a training run to one file, or as ONNX for one identity"
+    ),
+    "convert": Command(".commands.convert_command", "convert a checkpoint of another program to a model file"),
     "train-recognizer": Command(".commands.train_recognizer_command", "train the face recognizer of the demo pack"),
     "train-detector": Command(".commands.train_detector_command", "train the face detector of the demo pack"),
     "train-regressors": Command(
-        ".commands.train_regressors_command", "train the pose, expression and gaze regressors used in evaluation"
+        ".commands.train_regressors_command", "train the networks that measure pose, expression and gaze in evaluations"
     ),
-    "doctor": Command(".commands.doctor_command", "print what a bug report needs"),
+    "doctor": Command(".commands.doctor_command", "print the information that a bug report needs, and what is missing"),
 }
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse, with wrong usage reported the way every other wrong input is: in one line."""
+    """Parser that reports invalid usage in one line, like all other invalid input."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise StyleSwapError in place of printing the usage and leaving."""
+        """Raise StyleSwapError instead of printing the usage and exiting."""
         raise StyleSwapError(f"{message}; see {self.prog} --help")
 
 
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
-    """The parser of the whole command, with the arguments of the subcommand `chosen` alone."""
+    """Parser of the whole command, in which only the subcommand `chosen` has its arguments."""
     parser = _Parser(prog="styleswap", description="Swap faces with StyleSwap (ECCV 2022).")
     parser.add_argument("--version", action="version", version=f"styleswap {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
-        subparser = subparsers.add_parser(name, help=command.help, description=command.help)
+        description = f"{command.help[0].upper()}{command.help[1:]}."
+        subparser = subparsers.add_parser(name, help=command.help, description=description)
         if name == chosen:
             module = import_module(command.module, __package__)
             module.add_arguments(subparser)
@@ -74,15 +82,18 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `styleswap` with the words `argv` (default: the process's own) and return its exit code.
+    """Run `styleswap` and return its exit code.
+
+    Args:
+        argv: Words of the command line after the program's name; by default those of the process.
 
     Raises:
-        SystemExit: after `--help` and `--version`, with code 0.
+        SystemExit: With code 0, for `--help` and `--version`.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         code = _run(words)
-        # Flushed here, so that a reader that went away is noticed inside this try.
+        # Flushed here, so that a closed pipe is noticed inside this block.
         sys.stdout.flush()
         return code
     except StyleSwapError as error:
@@ -91,19 +102,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("styleswap: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Python flushes stdout once more at exit; give it a place to write to.
+        # Python flushes stdout again at exit, which must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     except OSError as error:
-        # A full disk, a folder without rights, an unplugged drive: the user's to mend, wherever it happened.
-        return _fail(f"the system refused: {error}; check the path, its rights and the free space")
+        # A full disk, missing permissions or an unplugged drive, which users can fix wherever it happened.
+        reason = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        return _fail(f"{reason}; check the path, its permissions and the free space")
 
 
 def _run(words: list[str]) -> int:
     chosen = next((word for word in words if not word.startswith("-")), None)
     args = build_parser(chosen).parse_args(words)
     with warnings.catch_warnings():
-        # insightface calls a function that scikit-image is going to rename, which is nothing to users.
+        # insightface calls a function that scikit-image deprecated; users cannot do anything about it.
         warnings.filterwarnings("ignore", category=FutureWarning, module="insightface")
         return args.run(args)
 

@@ -1,50 +1,144 @@
-"""Argument types of the command line: each converts a word, or says in one line what was expected."""
+"""Argument types, and options that several subcommands share under one name, default and wording."""
 
+import argparse
 import math
-from argparse import ArgumentTypeError
+import os
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
+from pathlib import Path
+
+# argparse has no public name for the base class of parsers and argument groups.
+Options = argparse._ActionsContainer
+# Seeds of the nodes have the same limit, the largest integer that JavaScript represents exactly.
+MAX_SEED = 2**53 - 1
 
 
-def whole_number(least: int = 1, most: int | None = None) -> Callable[[str], int]:
-    """Argument type for a whole number from `least` to `most`."""
-    bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+def whole_number(minimum: int = 1, maximum: int | None = None) -> Callable[[str], int]:
+    """Argument type for integers from `minimum` to `maximum`."""
+    bounds = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
 
     def convert(word: str) -> int:
         try:
             value = int(word)
         except ValueError:
             value = None
-        if value is None or value < least or (most is not None and value > most):
+        if value is None or value < minimum or (maximum is not None and value > maximum):
             raise ArgumentTypeError(f"expected a whole number {bounds}, got {word!r}")
         return value
 
     return convert
 
 
-def number(least: float, most: float) -> Callable[[str], float]:
-    """Argument type for a number from `least` to `most`."""
+def number(minimum: float, maximum: float) -> Callable[[str], float]:
+    """Argument type for numbers from `minimum` to `maximum`."""
 
     def convert(word: str) -> float:
         try:
             value = float(word)
         except ValueError:
             value = math.nan
-        if not least <= value <= most:
-            raise ArgumentTypeError(f"expected a number from {least:g} to {most:g}, got {word!r}")
+        if not minimum <= value <= maximum:
+            raise ArgumentTypeError(f"expected a number from {minimum:g} to {maximum:g}, got {word!r}")
         return value
 
     return convert
 
 
 fraction = number(0.0, 1.0)
-"""Argument type for a number from 0 to 1."""
+"""Argument type for numbers from 0 to 1."""
 
 
 def face_choice(word: str) -> str | list[int]:
-    """Argument type for `largest`, `all`, or face numbers separated by commas, counted from 0."""
+    """Argument type for "largest", "all", or face numbers from 0 on, separated by commas."""
     if word in ("largest", "all"):
         return word
     parts = [part.strip() for part in word.split(",")]
     if not all(part.isdecimal() for part in parts):
         raise ArgumentTypeError(f"expected largest, all, or face numbers such as 0,2; got {word!r}")
     return [int(part) for part in parts]
+
+
+def add_json_argument(options: Options) -> None:
+    """Declare --json."""
+    options.add_argument("--json", action="store_true", help="print the result as one JSON object")
+
+
+def add_seed_argument(options: Options, what: str, default: int = 0) -> None:
+    """Declare --seed; `what` says what the seed decides."""
+    options.add_argument(
+        "--seed",
+        type=whole_number(0, MAX_SEED),
+        default=default,
+        metavar="N",
+        help=f"{what}; the same seed gives the same result (default: %(default)s)",
+    )
+
+
+def add_workers_argument(options: Options) -> None:
+    """Declare --workers."""
+    options.add_argument(
+        "--workers",
+        type=whole_number(),
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="number of processes (default: one per CPU core)",
+    )
+
+
+def add_device_argument(options: Options) -> None:
+    """Declare --device."""
+    options.add_argument(
+        "--device",
+        metavar="NAME",
+        help="device of the networks, such as cpu or cuda (default: cuda if available, otherwise cpu)",
+    )
+
+
+def add_threads_argument(options: Options) -> None:
+    """Declare --threads."""
+    options.add_argument(
+        "--threads", type=whole_number(), metavar="N", help="number of CPU threads (default: chosen by PyTorch)"
+    )
+
+
+def add_model_argument(options: Options) -> None:
+    """Declare --model; None stands for the demo model."""
+    options.add_argument("--model", type=Path, metavar="FILE", help="model file (default: the demo model)")
+
+
+def add_pack_arguments(options: Options) -> None:
+    """Declare --pack and --download; no pack stands for the demo pack."""
+    options.add_argument(
+        "--pack",
+        metavar="NAME",
+        help="insightface pack, by name or folder; it must contain the recognizer that the model is trained with "
+        "(default: the demo pack, for rendered faces)",
+    )
+    options.add_argument(
+        "--download",
+        action="store_true",
+        help="allow insightface to download the pack if it is missing (licensed for non-commercial research only)",
+    )
+
+
+def add_swapper_arguments(parser: ArgumentParser) -> None:
+    """Declare the options that choose the model, the face analysis and the device."""
+    group = parser.add_argument_group("model and face analysis")
+    add_model_argument(group)
+    add_pack_arguments(group)
+    group.add_argument(
+        "--detection-size",
+        type=whole_number(64),
+        metavar="PX",
+        help="side of the square picture that the detector sees, a multiple of 32; a larger one finds smaller faces, "
+        "but takes longer (default: two passes, at 640 and 256)",
+    )
+    group.add_argument(
+        "--detection-threshold",
+        type=number(0.05, 0.95),
+        default=0.5,
+        metavar="0..1",
+        help="minimum confidence of the detector; a lower one finds more faces and more false ones (default: "
+        "%(default)s)",
+    )
+    add_device_argument(group)

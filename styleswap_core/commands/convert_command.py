@@ -1,13 +1,17 @@
-"""`styleswap convert`: a checkpoint of another program as a model file of this one."""
+"""`styleswap convert`: converts a checkpoint of another program to a model file."""
 
 import argparse
 import json
+import os
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..errors import StyleSwapError
+from .arguments import add_json_argument
 
-WIDTH = 120
+_LINE_LENGTH = 120
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,18 +20,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument
     add(
-        "source", type=Path, metavar="IN", help="checkpoint: .pdparams, .pt, .pth or .safetensors; nothing in it is run"
+        "source",
+        type=Path,
+        metavar="IN",
+        help="checkpoint to convert: .pdparams, .pt, .pth or .safetensors; no code in it is executed",
     )
-    add("out", type=Path, metavar="OUT", nargs="?", help="model file to write, .safetensors; not needed with --dry-run")
+    add("out", type=Path, metavar="OUT", nargs="?", help="model file to write, .safetensors; optional with --dry-run")
     add(
         "--format",
         choices=tuple(FORMATS),
-        help="take it for this format (default: found from the names of its tensors)",
+        help="format of the checkpoint (default: detected from the names of its tensors)",
     )
     add(
         "--part",
         metavar="NAME",
-        help="which of the file's state dicts, such as g_ema or g (default: the averaged generator)",
+        help="state dict to take if the file holds several, such as g_ema or g (default: the averaged generator)",
     )
     add(
         "--set",
@@ -35,17 +42,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         dest="assignments",
-        help="a setting that you know better than the format, such as template=ffhq or recognizer=NAME; repeatable",
+        help="override a setting that the checkpoint does not contain, such as template=ffhq or recognizer=NAME; "
+        "repeatable",
     )
-    add("--dry-run", action="store_true", help="read, check and report; write nothing")
-    add("--json", action="store_true", help="print one JSON object")
+    add("--dry-run", action="store_true", help="read, check and report, but write nothing")
+    add_json_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert, write, report; returns 0.
+    """Convert, write the model file, and print a report; returns 0.
 
     Raises:
-        StyleSwapError: whatever is wrong with the file or the arguments; nothing is written then.
+        StyleSwapError: The checkpoint or the arguments are invalid. Nothing is written.
     """
     from ..checkpoints.convert import convert, training_command
     from ..checkpoints.native import model_sha256, save_generator
@@ -65,49 +73,49 @@ def run(args: argparse.Namespace) -> int:
 def _check_out(args: argparse.Namespace) -> None:
     if args.out is None:
         if not args.dry_run:
-            raise StyleSwapError("expected a file to write after IN, got none; name it, or add --dry-run")
+            raise StyleSwapError("expected OUT, the file to write, after IN; name it, or add --dry-run")
         return
     if args.out.suffix != ".safetensors":
-        raise StyleSwapError(f"expected a file name that ends in .safetensors, got {args.out}; change it")
+        raise StyleSwapError(f"expected OUT to name a .safetensors file, got {args.out}")
     if not args.out.parent.is_dir():
         raise StyleSwapError(f"cannot write {args.out}: the folder {args.out.parent} does not exist; create it first")
-    if args.out.resolve() == args.source.resolve():
-        raise StyleSwapError(f"{args.out} is the file to convert; name another one to write")
+    if os.path.realpath(args.out) == os.path.realpath(args.source):
+        raise StyleSwapError(f"{args.out} is the checkpoint itself; name another file to write")
 
 
-def _lines(report: dict) -> list[str]:
-    """The report for people: everything that was decided, and where each decision comes from."""
-    where = f", part {report['part']}" if report["part"] else ""
+def _lines(report: Mapping[str, Any]) -> list[str]:
+    """Lines of the report: each setting and tensor, and where it comes from."""
+    part = f", part {report['part']}" if report["part"] else ""
     lines = [
-        f"{report['source']}: {report['title']}{where}",
+        f"{report['source']}: {report['title']}{part}",
         f"{report['tensors']} tensors, {report['parameters']:,} parameters",
     ]
-    lines += ["from the shapes:"] + [
+    lines += ["settings inferred from tensor shapes:"] + [
         f"  {name} {value}" for name, value in report["inferred"].items() if value is not None
     ]
-    lines += ["from the format, since shapes cannot say it:"]
+    lines += ["settings stated by the format:"]
     lines += [
         f"  {name} {entry['value'] if entry['value'] != '' else '-'}: {entry['why']}"
         for name, entry in report["stated"].items()
     ]
     for title, key in (
-        ("starts fresh", "fresh"),
-        ("comes from the file in part, the rest begins fresh or at zero", "partly_fresh"),
-        ("has no place here", "unused"),
-        ("other parts of the file, not read", "not_read"),
+        ("tensors with initial values", "fresh"),
+        ("tensors partly from the checkpoint, otherwise with initial values or zero", "partly_fresh"),
+        ("tensors of the checkpoint without a counterpart", "unused"),
+        ("other state dicts in the file", "not_read"),
     ):
         if report[key]:
             lines += [f"{title} ({len(report[key])}):"]
             lines += textwrap.wrap(
                 ", ".join(report[key]),
-                WIDTH,
+                _LINE_LENGTH,
                 initial_indent="  ",
                 subsequent_indent="  ",
                 break_long_words=False,
                 break_on_hyphens=False,
             )
     if report["starting_point"]:
-        lines += ["a starting point, no swapper yet; to train from it:", f"  {report['train']}"]
+        lines += ["a starting point that cannot swap faces yet; to train it:", f"  {report['train']}"]
     lines += [
         f"wrote {report['file']}, {report['bytes']} bytes, sha256 {report['sha256']}"
         if "file" in report

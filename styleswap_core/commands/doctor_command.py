@@ -1,4 +1,4 @@
-"""`styleswap doctor`: what a bug report needs, and what is missing with how to get it."""
+"""`styleswap doctor`: prints the information that a bug report needs, and what is missing."""
 
 import argparse
 import importlib.metadata
@@ -8,59 +8,91 @@ import platform
 import re
 import sys
 from pathlib import Path
+from typing import TypedDict
 
 from .. import __version__
 from ..faces.packs import DEMO_PACK, LICENSE_NOTE
 from ..io.assets import ASSETS
+from .arguments import add_json_argument
 
-PACKAGES = (
+REQUIRED = (
     "torch",
     "numpy",
     "safetensors",
     "insightface",
-    "onnxruntime",
-    "onnxruntime-gpu",
     "opencv-python",
     "kornia",
-    "Pillow",
-    "tqdm",
     "onnx",
-    "tensorboard",
+    "onnxruntime",
+    "Pillow",
+    "protobuf",
+    "tqdm",
 )
-REQUIRED = ("torch", "numpy", "safetensors", "insightface", "onnxruntime", "opencv-python", "kornia", "Pillow", "tqdm")
-# Other builds of the same thing satisfy a requirement.
-STAND_INS = {
+"""Dependencies of the package, as in pyproject.toml."""
+OPTIONAL = ("onnxruntime-gpu", "accelerate", "av", "tensorboard")
+# Other builds that provide the same modules.
+ALTERNATIVES = {
     "onnxruntime": ("onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-silicon"),
     "opencv-python": ("opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
 }
 PACK_FOLDERS = (Path("~/.insightface/models").expanduser(), Path("models/insightface/models"))
-# Of ComfyUI's folder, where this package lies in custom_nodes/NAME.
-_ABOVE_CUSTOM_NODES = ASSETS.parents[2:4]
+# Inside ComfyUI, this package is at custom_nodes/NAME/styleswap_core.
+_CUSTOM_NODES, _COMFYUI = ASSETS.parents[2:4]
+
+
+class ComfyUI(TypedDict):
+    """A ComfyUI installation, and the files in its folder models/styleswap."""
+
+    folder: str
+    version: str
+    models: list[str]
+
+
+class DoctorReport(TypedDict):
+    """Report of the command.
+
+    `packages` maps names to versions, `assets` names to sizes in bytes, `packs` folders to the packs in them with their
+    files; `missing` contains one instruction for each missing part.
+    """
+
+    styleswap: str
+    python: str
+    executable: str
+    system: str
+    packages: dict[str, str]
+    device: str
+    onnx_providers: list[str]
+    package_folder: str
+    assets: dict[str, int]
+    comfyui: ComfyUI | None
+    packs: dict[str, dict[str, list[str]]]
+    missing: list[str]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `styleswap doctor`."""
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_json_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the report; returns 0 also where something is missing, for saying so is the job."""
+    """Print the report; returns 0 even if something is missing, since the report itself succeeded."""
     report = examine()
-    if args.json:
-        print(json.dumps(report, indent=1))
-    else:
-        print("\n".join(_lines(report)))
+    print(json.dumps(report, indent=1) if args.json else "\n".join(_lines(report)))
     return 0
 
 
-def examine() -> dict:
-    """Everything that the report says, as plain values. Nothing is downloaded, written or changed."""
-    report = {
+def examine() -> DoctorReport:
+    """Collect the report. Nothing is downloaded, written or changed."""
+    comfyui = _comfyui()
+    pack_folders = list(PACK_FOLDERS)
+    if comfyui is not None:
+        pack_folders.append(Path(comfyui["folder"]) / "models" / "insightface" / "models")
+    report: DoctorReport = {
         "styleswap": __version__,
         "python": platform.python_version(),
         "executable": sys.executable,
         "system": platform.platform(),
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "packages": {name: version for name in (*REQUIRED, *OPTIONAL) if (version := _version(name))},
         "device": _device(),
         "onnx_providers": _onnx_providers(),
         "package_folder": str(ASSETS.parent),
@@ -69,18 +101,16 @@ def examine() -> dict:
             for path in sorted(ASSETS.rglob("*"))
             if path.is_file() and path.suffix in (".onnx", ".safetensors", ".json")
         },
-        "comfyui": _comfyui(),
-        "packs": {str(folder): _packs(folder) for folder in PACK_FOLDERS},
+        "comfyui": comfyui,
+        "packs": {str(folder): _packs(folder) for folder in pack_folders},
+        "missing": [],
     }
-    if report["comfyui"]:
-        folder = Path(report["comfyui"]["folder"]) / "models" / "insightface" / "models"
-        report["packs"][str(folder)] = _packs(folder)
     report["missing"] = _missing(report)
     return report
 
 
 def _version(package: str) -> str | None:
-    for name in (package, *STAND_INS.get(package, ())):
+    for name in (package, *ALTERNATIVES.get(package, ())):
         try:
             return importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -109,11 +139,13 @@ def _onnx_providers() -> list[str]:
     return onnxruntime.get_available_providers()
 
 
-def _comfyui() -> dict | None:
-    """The ComfyUI that the environment names in COMFYUI_PATH, or that this package is installed in; None without one."""
-    custom_nodes, above = _ABOVE_CUSTOM_NODES
-    named = os.environ.get("COMFYUI_PATH")
-    folder = Path(named).expanduser() if named else above if custom_nodes.name == "custom_nodes" else None
+def _comfyui() -> ComfyUI | None:
+    """The ComfyUI at COMFYUI_PATH, or the one that this package is installed in; None if there is none."""
+    folder: Path | None = None
+    if path := os.environ.get("COMFYUI_PATH"):
+        folder = Path(path).expanduser()
+    elif _CUSTOM_NODES.name == "custom_nodes":
+        folder = _COMFYUI
     if folder is None or not (folder / "main.py").is_file():
         return None
     version = folder / "comfyui_version.py"
@@ -127,48 +159,54 @@ def _comfyui() -> dict | None:
 
 
 def _packs(folder: Path) -> dict[str, list[str]]:
-    """Name of each insightface pack -> its ONNX files, those in nested folders included."""
+    """ONNX files of each insightface pack, including those in nested folders."""
     if not folder.is_dir():
         return {}
-    found = {
+    packs = {
         pack.name: sorted(file.relative_to(pack).as_posix() for file in pack.rglob("*.onnx"))
         for pack in sorted(folder.iterdir())
         if pack.is_dir()
     }
-    return {name: files for name, files in found.items() if files}
+    return {name: files for name, files in packs.items() if files}
 
 
-def _missing(report: dict) -> list[str]:
+def _missing(report: DoctorReport) -> list[str]:
     lines = [f"{name}: pip install {name}" for name in REQUIRED if name not in report["packages"]]
     if "generator.safetensors" not in report["assets"]:
         lines.append(
-            "demo generator (assets/generator.safetensors): install the package again, "
-            "or train one as docs/MODEL_CARD.md says"
+            "demo model (assets/generator.safetensors): reinstall the package, or train one as described in "
+            "docs/MODEL_CARD.md"
         )
     demo_pack = [name for name in report["assets"] if name.startswith(f"{DEMO_PACK.name}/") and name.endswith(".onnx")]
     if len(demo_pack) < 2:
-        lines.append(f"demo detector and recognizer (assets/{DEMO_PACK.name}/*.onnx): install the package again")
+        lines.append(f"demo detector and recognizer (assets/{DEMO_PACK.name}/*.onnx): reinstall the package")
     if report["packages"].get("torch") and report["device"].startswith("unknown"):
-        lines.append("a torch that loads: install it again, as PyTorch's installation page says for this machine")
+        lines.append("a torch that loads: reinstall it as PyTorch's installation page describes for this machine")
     if not any(report["packs"].values()):
         lines.append(
-            "insightface packs, needed only for models made from photographs: styleswap swap --pack buffalo_l "
+            "insightface packs, needed for models trained on photographs only: styleswap swap --pack buffalo_l "
             f"--download ({LICENSE_NOTE})"
         )
     return lines
 
 
-def _lines(report: dict) -> list[str]:
-    lines = [f"{key}: {report[key]}" for key in ("styleswap", "python", "executable", "system", "device")]
-    lines.append("packages: " + ", ".join(f"{name} {version}" for name, version in report["packages"].items()))
-    lines.append("onnx providers: " + (", ".join(report["onnx_providers"]) or "none"))
-    lines.append(f"assets in {report['package_folder']}/assets:")
+def _lines(report: DoctorReport) -> list[str]:
+    lines = [
+        f"styleswap: {report['styleswap']}",
+        f"python: {report['python']}",
+        f"executable: {report['executable']}",
+        f"system: {report['system']}",
+        f"device: {report['device']}",
+        "packages: " + ", ".join(f"{name} {version}" for name, version in report["packages"].items()),
+        "onnx providers: " + (", ".join(report["onnx_providers"]) or "none"),
+        f"assets in {report['package_folder']}/assets:",
+    ]
     lines += [f"  {name}  {size / 1e6:.2f} MB" for name, size in report["assets"].items()] or ["  none"]
     if comfyui := report["comfyui"]:
         lines.append(f"ComfyUI {comfyui['version']} in {comfyui['folder']}")
         lines += ["  models/styleswap: " + (", ".join(comfyui["models"]) or "nothing")]
     else:
-        lines.append("ComfyUI: not found; set COMFYUI_PATH to its folder to include it")
+        lines.append("ComfyUI: not found; to include it, set COMFYUI_PATH to its folder")
     for folder, packs in report["packs"].items():
         lines.append(f"insightface packs in {folder}:")
         lines += [f"  {name}: {', '.join(files)}" for name, files in packs.items()] or ["  none"]

@@ -1,18 +1,20 @@
-"""`styleswap evaluate`: a suite of measurements, as JSON, as a table, and as a picture sheet."""
+"""`styleswap evaluate`: runs an evaluation suite and writes its figures as JSON, a table and a contact sheet."""
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
-from ..checkpoints.native import load_generator
+from ..checkpoints import DEMO_MODEL, load_generator
 from ..devices import choose_device
 from ..errors import StyleSwapError
-from ..faces.analysis import InsightFaceAnalyzer, load_face_analysis
+from ..faces.analysis import InsightFaceAnalyzer
 from ..faces.arcface import TorchRecognizer
+from ..faces.detected import NO_RECOGNIZER
 from ..faces.recognition import SHIPPED_JUDGE
 from ..inversion import InversionSettings
 from ..io.assets import ASSETS
@@ -28,93 +30,150 @@ from ..metrics.render_workers import default_workers
 from ..metrics.suite_inversion import InversionFiles, InversionSuite, evaluate_inversion
 from ..metrics.suite_synthetic import DEFAULT_SEED, SyntheticEvaluators, SyntheticSuite, evaluate_synthetic
 from ..model import Generator
+from .arguments import (
+    Options,
+    add_device_argument,
+    add_json_argument,
+    add_model_argument,
+    add_pack_arguments,
+    add_seed_argument,
+    fraction,
+    whole_number,
+)
 from .evaluate_samples import add_sample_arguments, run_pairs, run_videos
+from .file_swapper import load_analysis
 
 EXIT_MISSED = 1
+_SYNTHETIC_SHEET_ROWS = 3
+_INVERSION_SHEET_ROWS = 6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
+    """Declare the arguments of `styleswap evaluate`."""
     add = parser.add_argument
-    add("--suite", choices=sorted(SUITES), default="synthetic", help="what to measure on (default: %(default)s)")
-    add("--identities", type=int, help="people, all unseen in training (default: 200; inversion: 50)")
-    add("--settings", type=int, help="attribute settings per person (default: 8; inversion: 4)")
-    add("--seed", type=int, default=DEFAULT_SEED, help="chooses people and settings (default: %(default)s)")
-    add("--out", type=Path, metavar="FILE.json", help="write the figures here, the picture sheet beside them")
-    add("--model", type=Path, default=ASSETS / "generator.safetensors", help="generator (default: the demo model)")
-    add("--pack", type=Path, help="folder with detector and recognizer (default: the demo pack)")
+    add(
+        "--suite",
+        choices=sorted(SUITES),
+        default="synthetic",
+        help="synthetic: swaps compared with exact swaps; inversion: gain of `styleswap invert`; pairs, videos: "
+        "pictures or videos of your own (default: %(default)s)",
+    )
+    add(
+        "--out",
+        type=Path,
+        metavar="FILE.json",
+        help="write the figures to this file, and a contact sheet next to it (default: print the figures only)",
+    )
     add(
         "--judge",
         type=Path,
         default=SHIPPED_JUDGE,
-        help="second recognizer, an ONNX file; for pairs and videos also a pack (default: the shipped one, rendered faces)",
+        metavar="FILE.onnx",
+        help="recognizer that measures identity, other than that of the model; for pairs and videos also a pack "
+        "(default: the included one, for rendered faces)",
     )
     add(
         "--regressors",
         type=Path,
         default=ASSETS / "regressors.safetensors",
-        help="judges of pose, expression and gaze (default: the demo pack's)",
+        metavar="FILE",
+        help="networks that measure pose, expression and gaze (default: the included ones, for rendered faces)",
     )
+    add("--check", action="store_true", help="exit with code 1 if a figure misses its bound")
+    add_model_argument(parser)
+    add_pack_arguments(parser)
+    add_device_argument(parser)
+    add_json_argument(parser)
+    _add_rendered_arguments(parser.add_argument_group("suites synthetic and inversion"))
+    add_sample_arguments(parser.add_argument_group("suites pairs and videos"))
+
+
+def _add_rendered_arguments(group: Options) -> None:
+    add = group.add_argument
+    add(
+        "--identities",
+        type=whole_number(2),
+        metavar="N",
+        help=f"number of people, none of them in the training set (default: {SyntheticSuite.identities}; inversion: "
+        f"{InversionSuite.identities})",
+    )
+    add(
+        "--settings",
+        type=whole_number(),
+        metavar="N",
+        help=f"number of attribute settings per person (default: {SyntheticSuite.settings}; inversion: "
+        f"{InversionSuite.settings})",
+    )
+    add_seed_argument(group, "chooses people and settings", DEFAULT_SEED)
     add(
         "--protocol",
         choices=("aligned", "pipeline"),
         default="aligned",
-        help="aligned: the generator on exact crops; pipeline: detect, swap and paste back in whole pictures",
+        help="aligned: the model on exact crops; pipeline: whole pictures, in which faces are detected, swapped and "
+        "pasted (default: %(default)s)",
     )
-    add("--steps", type=int, help="inversion suite: steps of each inversion (default: those of `styleswap invert`)")
+    add(
+        "--steps",
+        type=whole_number(0, 2000),
+        default=InversionSettings.steps,
+        metavar="N",
+        help="inversion: maximum number of steps (default: %(default)s)",
+    )
     add(
         "--trust",
-        type=float,
-        help="inversion suite: strength of the trust region (default: that of `styleswap invert`)",
+        type=fraction,
+        default=InversionSettings.trust,
+        metavar="0..1",
+        help="inversion: strength of the trust region (default: %(default)s)",
     )
-    add("--device", help="cpu or cuda (default: cuda where there is one)")
-    add("--workers", type=int, help="processes that render; 0: none beside the main one (default: one per core)")
-    add("--batch", type=int, default=16, help="cases at a time (default: %(default)s)")
-    add("--check", action="store_true", help="exit with 1 if a figure misses what it must reach")
-    add("--json", action="store_true", help="print the figures as JSON instead of a table")
-    add_sample_arguments(parser)
+    add("--batch", type=whole_number(), default=16, metavar="N", help="cases per batch (default: %(default)s)")
+    add(
+        "--workers",
+        type=whole_number(0),
+        metavar="N",
+        help="number of rendering processes; 0 renders in the main process (default: one per CPU core, 0 with a GPU)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, write, print. 0, or 1 where `--check` finds a figure that misses its bound."""
+    """Run a suite, write and print its report; returns 0, or 1 if `--check` finds a figure that misses its bound."""
     if args.out is not None:
         check_out(args.out)
-    if args.batch < 1 or (args.workers is not None and args.workers < 0):
-        raise StyleSwapError("expected --batch of 1 or more and --workers of 0 or more; change them")
     if args.input is not None and args.suite not in SAMPLE_SUITES:
-        raise StyleSwapError(
-            f"the {args.suite} suite renders what it measures and takes no file, got {args.input}; leave it out"
-        )
+        raise StyleSwapError(f"the {args.suite} suite takes no file, since it renders its pictures; omit {args.input}")
     report = SUITES[args.suite](args)
     if args.out is not None:
         write_report(report, args.out)
-        print(f"wrote {args.out} and {sheet_path(args.out)}", file=sys.stderr)
+        written = f"{args.out} and {sheet_path(args.out)}" if report.sheet is not None else f"{args.out}"
+        print(f"wrote {written}", file=sys.stderr)
     print(report.to_json() if args.json else markdown_table(report), end="" if args.json else "\n")
     missed = [verdict.key for verdict in report.verdicts() if not verdict.passed]
     if args.check:
-        print(f"missed: {', '.join(missed)}" if missed else "every bound is reached", file=sys.stderr)
+        print(f"missed: {', '.join(missed)}" if missed else "all bounds are kept", file=sys.stderr)
     return EXIT_MISSED if args.check and missed else 0
 
 
 def run_synthetic(args: argparse.Namespace) -> Report:
-    """The synthetic suite with the generator, recognizers and regressors that the options name."""
-    generator, analyzer, evaluators = _load(args)
+    """Run the synthetic suite with the networks that the options name."""
+    loaded = _load(args)
     aligned = args.protocol == "aligned"
     suite = SyntheticSuite(
-        **_chosen(args, "identities", "settings"),
+        identities=args.identities or SyntheticSuite.identities,
+        settings=args.settings or SyntheticSuite.settings,
         seed=args.seed,
+        size=loaded.generator.config.size if aligned else None,
+        template=loaded.generator.config.template,
         batch=args.batch,
-        sheet_rows=0 if args.out is None else 3,
-        size=generator.config.size if aligned else None,
-        template=generator.config.template,
+        sheet_rows=0 if args.out is None else _SYNTHETIC_SHEET_ROWS,
     )
+    evaluators = loaded.evaluators
     if not aligned:
-        evaluators = replace(evaluators, swapper=pipeline_swapper(generator, analyzer))
+        evaluators = replace(evaluators, swapper=pipeline_swapper(loaded.generator, loaded.analyzer))
     evaluation = evaluate_synthetic(evaluators, suite, progress=True)
     figures = dict(evaluation.figures)
     if aligned:
         del figures["detector_recall"]
-    facts = {"suite": "synthetic", "protocol": args.protocol, **_facts(args, generator, evaluators, suite)}
+    facts = {"suite": "synthetic", "protocol": args.protocol, **_facts(args, loaded, suite)}
     title = (
         f"synthetic suite, {args.protocol}, {facts['count']} cases, seed {suite.seed}: "
         "best, median and worst by face PSNR"
@@ -124,23 +183,22 @@ def run_synthetic(args: argparse.Namespace) -> Report:
 
 
 def run_inversion(args: argparse.Namespace) -> Report:
-    """The inversion suite with the generator, recognizers and regressors that the options name."""
+    """Run the inversion suite with the networks that the options name."""
     if args.protocol != "aligned":
-        raise StyleSwapError("the inversion suite knows the aligned protocol alone; leave --protocol out")
-    generator, analyzer, evaluators = _load(args)
+        raise StyleSwapError("the inversion suite has the aligned protocol only; omit --protocol")
+    loaded = _load(args)
     suite = InversionSuite(
-        **_chosen(args, "identities", "settings"),
+        identities=args.identities or InversionSuite.identities,
+        settings=args.settings or InversionSuite.settings,
         seed=args.seed,
         batch=args.batch,
-        sheet_rows=0 if args.out is None else 6,
-        guided=InversionSettings(**_chosen(args, "steps", "trust")),
+        sheet_rows=0 if args.out is None else _INVERSION_SHEET_ROWS,
+        guided=InversionSettings(steps=args.steps, trust=args.trust),
     )
-    recognizer = evaluators.source_recognizer
-    files = InversionFiles(args.model, analyzer.recognizer_path, recognizer.normalization, str(evaluators.device))
-    evaluation = evaluate_inversion(evaluators, generator, files, suite, progress=True)
+    evaluation = evaluate_inversion(loaded.evaluators, loaded.generator, loaded.files, suite, progress=True)
     facts = {
         "suite": "inversion",
-        **_facts(args, generator, evaluators, suite),
+        **_facts(args, loaded, suite),
         "steps": suite.guided.steps,
         "trust": suite.guided.trust,
         "guides": suite.guided.rendered_guides,
@@ -155,55 +213,58 @@ def run_inversion(args: argparse.Namespace) -> Report:
     )
 
 
-def _chosen(args: argparse.Namespace, *names: str) -> dict[str, int | float]:
-    """The options among `names` that were given; the others keep their suite's default."""
-    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+class _Loaded(NamedTuple):
+    """What the options name; the swapper of the evaluators is that of the aligned protocol."""
+
+    generator: Generator
+    analyzer: InsightFaceAnalyzer
+    evaluators: SyntheticEvaluators
+    files: InversionFiles
 
 
-def _load(args: argparse.Namespace) -> tuple[Generator, InsightFaceAnalyzer, SyntheticEvaluators]:
-    """What the options name; the evaluators's swapper is the aligned protocol's."""
+def _load(args: argparse.Namespace) -> _Loaded:
     device = choose_device(args.device)
-    generator, _ = load_generator(args.model)
-    generator = generator.eval().to(device)
-    analyzer = load_face_analysis(args.pack)
-    recognizer, judge = analyzer.torch_recognizer().to(device), TorchRecognizer(args.judge).to(device)
+    model = args.model or DEMO_MODEL
+    generator = load_generator(model)[0].eval().to(device)
+    analyzer = load_analysis(args.pack, args.download)
+    if analyzer.recognizer_path is None:
+        raise StyleSwapError(NO_RECOGNIZER)
+    recognizer = analyzer.torch_recognizer().to(device)
     check_pack(generator, recognizer.recognizer_id)
-    workers = default_workers(device) if args.workers is None else args.workers
-    regressor = load_regressor(args.regressors).to(device)
-    return (
-        generator,
-        analyzer,
-        SyntheticEvaluators(aligned_swapper(generator), recognizer, judge, regressor, device, workers),
+    evaluators = SyntheticEvaluators(
+        swapper=aligned_swapper(generator),
+        source_recognizer=recognizer,
+        recognizer=TorchRecognizer(args.judge).to(device),
+        regressor=load_regressor(args.regressors).to(device),
+        device=device,
+        workers=default_workers(device) if args.workers is None else args.workers,
     )
+    files = InversionFiles(model, analyzer.recognizer_path, recognizer.normalization, str(device))
+    return _Loaded(generator, analyzer, evaluators, files)
 
 
-def _facts(
-    args: argparse.Namespace,
-    generator: Generator,
-    evaluators: SyntheticEvaluators,
-    suite: SyntheticSuite | InversionSuite,
-) -> dict:
-    """What was measured, and with what."""
+def _facts(args: argparse.Namespace, loaded: _Loaded, suite: SyntheticSuite | InversionSuite) -> Mapping[str, object]:
+    """What was measured, and with which files."""
     return {
-        "size": generator.config.size,
+        "size": loaded.generator.config.size,
         "count": suite.identities * suite.settings,
         "identities": suite.identities,
         "settings": suite.settings,
         "seed": suite.seed,
-        "model_sha256": file_sha256(args.model),
-        "recognizer_sha256": evaluators.source_recognizer.sha256,
-        "judge_sha256": evaluators.recognizer.sha256,
+        "model_sha256": file_sha256(loaded.files.model),
+        "recognizer_sha256": loaded.evaluators.source_recognizer.sha256,
+        "judge_sha256": loaded.evaluators.recognizer.sha256,
         "regressors_sha256": file_sha256(args.regressors),
         "torch": torch.__version__,
     }
 
 
 SAMPLE_SUITES: dict[str, Callable[[argparse.Namespace], Report]] = {"pairs": run_pairs, "videos": run_videos}
-"""Suites that judge pictures which the user names."""
+"""Suites of pictures and videos that the user names."""
 
 SUITES: dict[str, Callable[[argparse.Namespace], Report]] = {
     "inversion": run_inversion,
     "synthetic": run_synthetic,
     **SAMPLE_SUITES,
 }
-"""Suites by name; another joins by a function from the parsed options to a `Report`."""
+"""All suites by name; each turns the parsed options into a report."""

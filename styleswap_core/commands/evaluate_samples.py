@@ -1,11 +1,12 @@
-"""`styleswap evaluate --suite pairs` and `--suite videos`: options, and from options to a report."""
+"""Suites `pairs` and `videos` of `styleswap evaluate`: their options, and the reports that they produce."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
-from ..checkpoints.native import load_generator
+from ..checkpoints import DEMO_MODEL, load_generator
 from ..devices import choose_device
 from ..errors import StyleSwapError
 from ..faces.analysis import InsightFaceAnalyzer, load_face_analysis
@@ -24,55 +25,73 @@ from ..metrics.result_videos import videos_in
 from ..metrics.samples import Evaluators, SampleEvaluation
 from ..metrics.suite_pairs import PairSuite, evaluate_pairs
 from ..metrics.suite_videos import VideoSuite, evaluate_videos, pairs_of_results, pairs_of_rows
+from .arguments import Options, whole_number
+from .file_swapper import load_analysis
 
-SHEET_ROWS = 3
-_FEATURES_OF_JUDGE = "judge"
-SHIPPED_NOTE = "the shipped judge, trained on rendered faces; it knows rendered faces only"
+_SHEET_ROWS = 3
+# Value of --fid without a file: features of the recognizer named by --judge.
+_JUDGE_FEATURES = "judge"
+_SHIPPED_NOTE = "included with the package, trained on rendered faces and meaningless for photographs"
 
 
-def add_sample_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of these two suites alone."""
-    add = parser.add_argument_group("pairs and videos").add_argument
+def add_sample_arguments(group: Options) -> None:
+    """Declare the options of these two suites."""
+    add = group.add_argument
     add(
         "input",
         type=Path,
         nargs="?",
         metavar="FILE_OR_DIR",
-        help="pairs: CSV or JSON lines with source, target and optionally result, paths relative to the file; videos: a "
-        "folder of results named target_source.mp4, or of originals",
+        help="pairs: CSV or JSON lines with source, target and optionally result and person, with paths relative to "
+        "the file; videos: a folder of results named target_source.mp4, or a folder of originals",
     )
-    add("--originals", type=Path, metavar="DIR", help="videos: the originals of a folder of results")
-    add("--pairs", type=Path, metavar="FILE", help="videos: who is swapped onto whom, out of a folder of originals")
-    add("--frames", type=int, default=10, help="videos: frames of each video, evenly spaced (default: %(default)s)")
+    add("--originals", type=Path, metavar="DIR", help="videos: folder of originals that belong to the results")
+    add(
+        "--pairs",
+        type=Path,
+        metavar="FILE",
+        help="videos: list of pairs to swap, if FILE_OR_DIR contains originals: CSV, JSON lines, or a split file of "
+        "FaceForensics++",
+    )
+    add(
+        "--frames",
+        type=whole_number(),
+        default=10,
+        metavar="N",
+        help="videos: number of frames per video, evenly spaced (default: %(default)s)",
+    )
     add(
         "--attributes",
         choices=("auto", "regressors", "landmarks", "points"),
         default="auto",
-        help="what reads pose and expression: the demo pack's regressors (rendered faces), the pack's 3D landmarks, or the "
-        "five points; auto: the first with the demo pack, else the second where the pack has them",
+        help="what measures pose and expression: the --regressors (rendered faces), 3D landmarks of the pack, or the "
+        "five points of the detector (pose only); auto: regressors with the demo pack, otherwise landmarks if the pack "
+        "has them, otherwise points (default: %(default)s)",
     )
     add(
         "--fid",
         nargs="?",
-        const=_FEATURES_OF_JUDGE,
+        const=_JUDGE_FEATURES,
         metavar="FILE.onnx",
-        help="also the Frechet distance of targets and results, in the features of this network (default: the judge's)",
+        help="also compute the Frechet distance between targets and results, in the features of this network (without "
+        "a file: of the recognizer named by --judge)",
     )
     add(
         "--fid-pixels",
         choices=sorted(PIXEL_RANGES),
         default="signed",
-        help="what the feature network wants: -1..1, 0..1, 0..255, or ImageNet's normalization (default: %(default)s)",
+        help="pixel values that the feature network expects: byte: 0..255; unit: 0..1; signed: -1..1; imagenet: "
+        "normalized like ImageNet (default: %(default)s)",
     )
 
 
 def run_pairs(args: argparse.Namespace) -> Report:
-    """The suite of picture pairs."""
+    """Run the suite of picture pairs."""
     path = _input(args, "a CSV or JSON lines file")
     rows, problems = read_pairs(path)
-    given = {bool(row.result) for row in rows}
-    evaluators, facts = _load(args, False in given)
-    if len(given) == 2:
+    has_result = {bool(row.result) for row in rows}
+    evaluators, facts = _load(args, swaps=False in has_result)
+    if len(has_result) == 2:
         facts["swapped_by"] = "this program where the list names no result"
     suite = PairSuite(rows, problems, path.parent, _sheet_rows(args))
     evaluation = evaluate_pairs(evaluators, suite, progress=True)
@@ -80,85 +99,83 @@ def run_pairs(args: argparse.Namespace) -> Report:
 
 
 def run_videos(args: argparse.Namespace) -> Report:
-    """The suite of videos."""
+    """Run the suite of videos."""
     folder = _input(args, "a folder of videos")
     if (args.originals is None) == (args.pairs is None):
         raise StyleSwapError(
-            "expected --originals with the folder of originals, where the videos are results named "
-            "target_source.mp4, or --pairs with a list, where they are originals; give one of the two"
+            "expected either --originals, if the videos are results named target_source.mp4, or --pairs, if they are "
+            "originals; give one of the two"
         )
-    if args.frames < 1:
-        raise StyleSwapError(f"expected --frames of 1 or more, got {args.frames}")
     videos = videos_in(folder)
     if args.originals is not None:
         problems: list[str] = []
-        pairs, unknown = pairs_of_results(videos, videos_in(args.originals))
+        pairs, unmatched = pairs_of_results(videos, videos_in(args.originals))
     else:
         rows, problems = read_pairs(args.pairs)
-        pairs, unknown = pairs_of_rows(rows, videos)
-    evaluators, facts = _load(args, args.originals is None)
-    evaluation = evaluate_videos(
-        evaluators, VideoSuite(pairs, problems + unknown, args.frames, _sheet_rows(args)), progress=True
-    )
-    judged = {(case["target"], case["source"]) for case in evaluation.cases}
-    return _report({"suite": "videos", "frames": args.frames, "videos": len(judged)}, facts, evaluation)
+        pairs, unmatched = pairs_of_rows(rows, videos)
+    evaluators, facts = _load(args, swaps=args.originals is None)
+    suite = VideoSuite(pairs, problems + unmatched, args.frames, _sheet_rows(args))
+    evaluation = evaluate_videos(evaluators, suite, progress=True)
+    evaluated = {(case["target"], case["source"]) for case in evaluation.cases}
+    return _report({"suite": "videos", "frames": args.frames, "videos": len(evaluated)}, facts, evaluation)
 
 
-def _input(args: argparse.Namespace, wanted: str) -> Path:
+def _input(args: argparse.Namespace, expected: str) -> Path:
     if args.input is None:
-        raise StyleSwapError(f"expected {wanted} after --suite {args.suite}; name it")
+        raise StyleSwapError(f"expected {expected} for --suite {args.suite}; name it")
     if args.check:
-        raise StyleSwapError(f"the {args.suite} suite has no bounds to check; leave --check out")
+        raise StyleSwapError(f"the {args.suite} suite has no bounds to check; omit --check")
     return args.input
 
 
 def _sheet_rows(args: argparse.Namespace) -> int:
-    return 0 if args.out is None else SHEET_ROWS
+    return 0 if args.out is None else _SHEET_ROWS
 
 
 def _load(args: argparse.Namespace, swaps: bool) -> tuple[Evaluators, dict[str, object]]:
-    """What the options name, and what to say of it; the generator only where there is something to swap."""
-    analyzer = load_face_analysis(args.pack)
-    judge = _load_judge(args.judge)
+    """Evaluators that the options name, and facts about them; the generator is loaded only if it is to swap."""
+    analyzer = load_analysis(args.pack, args.download)
+    recognizer = _load_judge(args.judge)
     attributes = _load_attributes(args)
-    network = None if args.fid in (None, _FEATURES_OF_JUDGE) else FeatureNetwork(args.fid, args.fid_pixels)
+    network = None if args.fid in (None, _JUDGE_FEATURES) else FeatureNetwork(args.fid, args.fid_pixels)
     facts: dict[str, object] = {
         "swapped_by": "this program" if swaps else "another program",
-        "judge": judge.name,
-        "judge_sha256": judge.sha256,
-        "judge_note": SHIPPED_NOTE if judge.sha256 == file_sha256(SHIPPED_JUDGE) else "",
+        "judge": recognizer.name,
+        "judge_sha256": recognizer.sha256,
+        "judge_note": _SHIPPED_NOTE if recognizer.sha256 == file_sha256(SHIPPED_JUDGE) else "",
         "attributes_by": attributes.name,
         "attributes_note": attributes.note,
     }
     swapper = None
     if swaps:
-        swapper = _load_swapper(args, analyzer, judge)
+        swapper = _load_swapper(args, analyzer, recognizer)
         facts |= {
-            "model_sha256": file_sha256(args.model),
+            "model_sha256": file_sha256(args.model or DEMO_MODEL),
             "recognizer": analyzer.recognizer.name,
             "recognizer_sha256": analyzer.recognizer.sha256,
         }
-    if args.fid is not None:
-        named: FeatureNetwork | OnnxRecognizer = network or judge
-        what = (
-            "the network named with --fid"
-            if network
-            else "the judge's embedding, not the Inception network of FID figures"
-        )
-        facts |= {"frechet_features": f"{named.name}, {what}", "frechet_features_sha256": named.sha256}
-    return Evaluators(analyzer, judge, attributes, swapper, args.fid is not None, network), facts | {
-        "torch": torch.__version__
-    }
+    if network is not None:
+        facts |= {
+            "frechet_features": f"{network.name}, the network named by --fid",
+            "frechet_features_sha256": network.sha256,
+        }
+    elif args.fid is not None:
+        facts |= {
+            "frechet_features": f"{recognizer.name}, the recognizer named by --judge, not the Inception network of FID",
+            "frechet_features_sha256": recognizer.sha256,
+        }
+    evaluators = Evaluators(analyzer, recognizer, attributes, swapper, args.fid is not None, network)
+    return evaluators, facts | {"torch": torch.__version__}
 
 
 def _load_judge(path: Path) -> OnnxRecognizer:
-    """A recognizer's own file, or the recognizer of a pack by folder or name."""
+    """Recognizer from an ONNX file, or that of a pack, by folder or name."""
     if path.suffix.lower() == ".onnx" or path.is_file():
         return OnnxRecognizer(path)
     recognizer = load_face_analysis(path).recognizer_path
     if recognizer is None:
         raise StyleSwapError(
-            f"the pack {path} has no recognizer to judge with (such as w600k_r50.onnx); name another --judge"
+            f"expected a recognizer (such as w600k_r50.onnx) in the pack {path}, found none; name another --judge"
         )
     return OnnxRecognizer(recognizer)
 
@@ -173,52 +190,49 @@ def _load_attributes(args: argparse.Namespace) -> AttributeEvaluator:
         return LandmarkEvaluator(landmarks)
     if kind == "landmarks":
         raise StyleSwapError(
-            "this pack has no 3D landmarks (such as 1k3d68.onnx in buffalo_l); name another --pack, or use"
-            " --attributes points"
+            "expected a model of 3D landmarks (such as 1k3d68.onnx of buffalo_l) in the pack, found none; name another"
+            " --pack, or use --attributes points"
         )
     return PointsEvaluator()
 
 
-def _load_swapper(args: argparse.Namespace, analyzer: InsightFaceAnalyzer, judge: OnnxRecognizer) -> FaceSwapper:
+def _load_swapper(args: argparse.Namespace, analyzer: InsightFaceAnalyzer, recognizer: OnnxRecognizer) -> FaceSwapper:
     if analyzer.recognizer_path is None:
         raise StyleSwapError(NO_RECOGNIZER)
-    if judge.recognizer_id.matches(analyzer.recognizer):
+    if recognizer.recognizer_id.matches(analyzer.recognizer):
         raise StyleSwapError(
-            f"the judge {judge.name!r} is the recognizer that the swap itself goes by, which proves nothing;"
-            " name another --judge"
+            f"expected another recognizer than that of the swap, {recognizer.name}, to measure identity; name another"
+            " --judge"
         )
-    generator, _ = load_generator(args.model)
-    generator = generator.eval().to(choose_device(args.device))
+    generator = load_generator(args.model or DEMO_MODEL)[0].eval().to(choose_device(args.device))
     check_pack(generator, analyzer.recognizer)
     return face_swapper(generator, analyzer)
 
 
-def _report(what: dict[str, object], facts: dict[str, object], evaluation: SampleEvaluation) -> Report:
+def _report(suite: dict[str, object], facts: dict[str, object], evaluation: SampleEvaluation) -> Report:
     counts = {"count": len(evaluation.cases), "skipped": len(evaluation.problems)}
-    lists = {"problems": evaluation.problems, "cases": evaluation.cases}
-    # The lists last among the facts would hide the figures under them: they go to the end of the file.
     return Report(
         evaluation.figures,
-        {**what, **counts, **facts},
+        {**suite, **counts, **facts},
         sheet=evaluation.sheet,
         table=sample_table(evaluation, facts),
-        lists=lists,
+        lists={"problems": evaluation.problems, "cases": evaluation.cases},
     )
 
 
-def sample_table(evaluation: SampleEvaluation, facts: dict[str, object]) -> str:
-    """Markdown of every figure beside that of the copied target, and below it who judged."""
+def sample_table(evaluation: SampleEvaluation, facts: Mapping[str, object]) -> str:
+    """Markdown table of all figures next to those of the unchanged targets, followed by facts about the evaluators."""
     lines = ["| key | copied target | result |", "| --- | ---: | ---: |"]
     lines += [
         f"| `{key}` | {format_figure(evaluation.figures.get(f'{key}_floor'))} | {format_figure(value)} |"
         for key, value in evaluation.figures.items()
         if not key.endswith("_floor")
     ]
-    judge = f"{facts['judge']}{': ' if facts['judge_note'] else ''}{facts['judge_note']}"
+    recognizer = f"{facts['judge']}{': ' if facts['judge_note'] else ''}{facts['judge_note']}"
     lines += [
         "",
-        f"{len(evaluation.cases)} judged, {len(evaluation.problems)} skipped. Swapped by: {facts['swapped_by']}.",
-        f"Identity by {judge}.",
+        f"{len(evaluation.cases)} evaluated, {len(evaluation.problems)} skipped. Swapped by: {facts['swapped_by']}.",
+        f"Identity by {recognizer}.",
         f"Pose and expression by {facts['attributes_by']}: {facts['attributes_note']}.",
     ]
     if "frechet_features" in facts:

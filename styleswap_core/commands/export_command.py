@@ -1,53 +1,56 @@
-"""`styleswap export`: a training run's generator as the one small file that is passed on, or baked as ONNX."""
+"""`styleswap export`: writes the generator of a training run as one model file, or as ONNX for one identity."""
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
+from .arguments import add_json_argument, add_pack_arguments
+
+if TYPE_CHECKING:
+    from ..identities.identity import Identity
+    from ..model import Generator
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `styleswap export`."""
-    parser.add_argument(
-        "run_folder", type=Path, metavar="RUN", help="run folder of `styleswap train`, or a generator's file"
-    )
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="run folder of `styleswap train`, or a model file")
     parser.add_argument("out", type=Path, metavar="OUT", help="file to write: .safetensors, or .onnx with --baked")
+    parser.add_argument(
+        "--dtype",
+        choices=("float16", "float32"),
+        default="float16",
+        help="data type of the stored weights; they are loaded as float32 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--card", default="", metavar="TEXT", help="description of the model, stored in the file (default: none)"
+    )
     parser.add_argument(
         "--baked",
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="write the generator of one identity as ONNX: an identity's .safetensors, or pictures of a person",
+        help="write the generator baked for one identity, as ONNX: a saved identity, or pictures of the source person",
     )
-    parser.add_argument(
-        "--pack",
-        metavar="NAME",
-        help="insightface pack that recognizes the pictures of --baked (default: the demo pack)",
-    )
-    parser.add_argument(
-        "--dtype",
-        choices=("float16", "float32"),
-        default="float16",
-        help="how weights are stored; they are read back as float32 (float16)",
-    )
-    parser.add_argument("--card", default="", metavar="TEXT", help="a line about the model for whoever opens the file")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_pack_arguments(parser)
+    add_json_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the file and say what it is; returns 0.
+    """Write the file and print a report; returns 0.
 
     Raises:
-        StyleSwapError: no generator in the run folder, another kind of file, another suffix than the format has,
-            an identity that does not fit the generator, or no `onnx` to write ONNX with.
+        StyleSwapError: The run folder contains no generator, a file is of another kind, the suffix does not belong to
+            the format, the identity does not fit the generator, or the package onnx is missing.
     """
     from ..checkpoints.native import load_generator
     from ..training.run_folder import RunFolder
 
     expected = ".onnx" if args.baked else ".safetensors"
     if args.out.suffix != expected:
-        raise StyleSwapError(f"expected a file name that ends in {expected}, got {args.out}; change it")
+        raise StyleSwapError(f"expected OUT to name a file that ends in {expected}, got {args.out}")
     source = RunFolder(args.run_folder).generator if args.run_folder.is_dir() else args.run_folder
     generator, metadata = load_generator(source)
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -62,12 +65,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _export_native(args: argparse.Namespace, generator, metadata: dict) -> dict:
+def _export_native(
+    args: argparse.Namespace, generator: "Generator", metadata: Mapping[str, object]
+) -> dict[str, object]:
     from ..checkpoints.native import model_sha256, save_generator
 
-    if args.card:
-        metadata["card"] = args.card
-    save_generator(args.out, generator, metadata, args.dtype)
+    card = {"card": args.card} if args.card else {}
+    save_generator(args.out, generator, {**metadata, **card}, args.dtype)
     return {
         "file": str(args.out),
         "parameters": sum(parameter.numel() for parameter in generator.parameters()),
@@ -76,7 +80,7 @@ def _export_native(args: argparse.Namespace, generator, metadata: dict) -> dict:
     }
 
 
-def _export_baked(args: argparse.Namespace, generator, source: Path) -> dict:
+def _export_baked(args: argparse.Namespace, generator: "Generator", source: Path) -> dict[str, object]:
     from ..checkpoints.native import model_sha256
     from ..swappers.network import check_identity
     from ..swappers.styleswap_network import StyleSwapNetwork, bake_identity, identity_sha256
@@ -84,7 +88,7 @@ def _export_baked(args: argparse.Namespace, generator, source: Path) -> dict:
     try:
         from ..export.baked_onnx import export_baked, onnx_difference
     except ImportError as error:
-        raise StyleSwapError(f"writing ONNX files needs the package onnx ({error}): pip install onnx") from error
+        raise StyleSwapError(f"ONNX files need the package onnx ({error}): pip install onnx") from error
     sha256 = model_sha256(source)
     identity = _identity(args)
     check_identity(StyleSwapNetwork(generator, sha256=sha256), identity)
@@ -98,12 +102,12 @@ def _export_baked(args: argparse.Namespace, generator, source: Path) -> dict:
     }
 
 
-def _identity(args: argparse.Namespace):
+def _identity(args: argparse.Namespace) -> "Identity":
     from ..identities.extraction import extract_identity
     from ..identities.identity_format import load_identity
 
     if len(args.baked) == 1 and args.baked[0].suffix == ".safetensors":
         return load_identity(args.baked[0])
-    from ..faces.analysis import load_face_analysis
+    from .file_swapper import load_analysis
 
-    return extract_identity(args.baked, load_face_analysis(args.pack))[0]
+    return extract_identity(args.baked, load_analysis(args.pack, args.download))[0]

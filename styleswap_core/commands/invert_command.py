@@ -1,16 +1,26 @@
-"""`styleswap invert`: half a minute once for a better likeness of one person in every later swap."""
+"""`styleswap invert`: optimizes the identity of one person for a model; writes it for `styleswap swap --identity`."""
 
 import argparse
 import json
+import math
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
-from .arguments import fraction, whole_number
-from .swap_command import add_model_arguments, load_swapper, pictures_in
+from .arguments import add_json_argument, add_seed_argument, add_swapper_arguments, fraction, whole_number
+from .console import print_note
+from .picture_files import pictures_in
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..inversion import Callbacks, Inversion, InversionSettings, Outcome, Progress
+    from .file_swapper import FileSwapper
 
 EXIT_INTERRUPTED = 130
 
@@ -24,14 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="FILE",
-        help="pictures of the person; all share one result",
+        help="pictures of the source person, which together give one identity",
     )
     add(
         "--out",
         type=Path,
         required=True,
         metavar="FILE.safetensors",
-        help="identity file to write, for swap --identity",
+        help="identity file to write, for `styleswap swap --identity`",
     )
     add(
         "--guides",
@@ -39,51 +49,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="FILE",
-        help="pictures of other people, or folders of them, to swap onto while optimizing, such as some frames of the video "
-        "to come (default: rendered faces)",
+        help="pictures of other people, or folders of pictures, to swap onto during optimization, such as frames of "
+        "the target video (default: rendered faces)",
     )
-    add("--steps", type=whole_number(0, 2000), default=None, metavar="N", help="at most so many (default: 60)")
+    add("--steps", type=whole_number(0, 2000), metavar="N", help="maximum number of steps (default: 60)")
     add(
         "--trust",
         type=fraction,
-        default=None,
         metavar="0..1",
-        help="strength of the trust region: 1 stays at plain W, 0 is unbound; lower it for more likeness at the cost of pose "
-        "and expression (default: 0.5)",
+        help="strength of the trust region: 1 keeps the plain identity, 0 is unbounded; lower it for a closer likeness "
+        "at the cost of pose and expression (default: 0.5)",
     )
-    add("--seed", type=whole_number(0), default=0, metavar="N", help="the same seed gives the same identity (0)")
-    add("--precision", choices=("auto", "bf16", "float32"), default="auto", help="of the networks (auto)")
+    add_seed_argument(parser, "seed of the optimization")
+    add(
+        "--precision",
+        choices=("auto", "bf16", "float32"),
+        default="auto",
+        help="precision of the networks; auto is bf16 where the hardware supports it (default: %(default)s)",
+    )
     add(
         "--low-memory",
         action="store_true",
-        help="one face at a time and gradient checkpointing: slower, less memory; done by itself where a GPU's memory "
-        "does not suffice",
+        help="one face at a time with gradient checkpointing: slower, but needs less memory; turned on automatically "
+        "if a GPU runs out of memory",
     )
-    add("--curve", type=Path, metavar="FILE.png", help="also draw the likeness over the steps")
+    add("--curve", type=Path, metavar="FILE.png", help="also write a chart of the likeness over the steps")
     add(
         "--preview",
         type=Path,
         metavar="FILE.png",
-        help="also show source, reconstruction and a swap onto a held-out guide, side by side",
+        help="also write a picture of the source, its reconstruction, and a swap onto a held-out guide",
     )
-    add_model_arguments(parser)
-    add("--json", action="store_true", help="print one JSON object")
+    add_swapper_arguments(parser)
+    add_json_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Invert, write, report; 0, or 130 where Ctrl-C ended it early and what was found by then is written."""
+    """Invert and write the identity; returns 0, or 130 if Ctrl-C ended it early, with the best state written."""
     check_outputs(args.out, args.curve, args.preview)
     from ..identities.identity_format import save_identity
     from ..inversion import Callbacks, Canceled, InversionSettings
     from ..io.files import file_sha256
     from ..io.images import load_image
-    from .swap_setup import say
+    from .file_swapper import FileSwapper
 
     chosen = {name: getattr(args, name) for name in ("steps", "trust") if getattr(args, name) is not None}
     settings = InversionSettings(seed=args.seed, precision=args.precision, low_memory=args.low_memory, **chosen)
     sources = [load_image(path) for path in args.source]
     guides = [load_image(path) for folder in args.guides for path in pictures_in(folder)]
-    swapper = load_swapper(args)
+    swapper = FileSwapper.from_arguments(args)
     try:
         with _Display(settings.steps) as display, stop_on_ctrl_c() as canceled:
             inversion = _invert(
@@ -99,54 +113,61 @@ def run(args: argparse.Namespace) -> int:
     save_identity(args.out, inversion.identity)
     _write_pictures(args, inversion.outcome)
     for note in inversion.notes():
-        say(note)
+        print_note(note)
     report = _report(args, inversion, swapper)
     print(json.dumps(report, indent=1) if args.json else "\n".join([str(args.out), *inversion.summary()]))
     return EXIT_INTERRUPTED if inversion.canceled else 0
 
 
-def _invert(swapper, sources, guides, settings, source_hashes, callbacks):
-    """Invert; where a GPU's memory does not suffice, once more with little of it.
+def _invert(
+    swapper: "FileSwapper",
+    sources: "Sequence[np.ndarray]",
+    guides: "Sequence[np.ndarray]",
+    settings: "InversionSettings",
+    source_hashes: Sequence[str],
+    callbacks: "Callbacks",
+) -> "Inversion":
+    """Invert; if a GPU runs out of memory, again in the low-memory form.
 
     Raises:
-        StyleSwapError: not even that little memory is there.
+        StyleSwapError: The GPU runs out of memory even then.
     """
     import torch
 
     from ..inversion import invert
-    from .swap_setup import say
 
+    network = swapper.network
     for low_memory in dict.fromkeys((settings.low_memory, True)):
         try:
             return invert(
-                swapper.model.generator,
+                network.generator,
                 swapper.analyzer,
                 sources,
                 guides,
-                generator_sha256=swapper.model.sha256,
+                generator_sha256=network.sha256,
                 settings=replace(settings, low_memory=low_memory),
                 source_hashes=source_hashes,
                 callbacks=callbacks,
             )
         except torch.cuda.OutOfMemoryError:
             if not low_memory:
-                say("not memory enough for several faces at once; going on face by face")
+                print_note("the GPU has too little memory for several faces at once; starting again with one at a time")
     raise StyleSwapError(
-        f"not memory enough on the GPU to invert an identity at {swapper.model.generator.config.size} px; close other "
-        "programs, or use --device cpu"
+        f"the GPU has too little memory to invert an identity at {network.size} px; close other programs, or use "
+        "--device cpu"
     )
 
 
 def check_outputs(out: Path, *pictures: Path | None) -> None:
-    """Refuse files that could not be written, before the long work.
+    """Check output paths before the long work.
 
     Raises:
-        StyleSwapError: a wrong suffix, or a folder that does not exist.
+        StyleSwapError: A suffix is wrong, or a folder does not exist.
     """
     from ..io.images import check_image_suffix
 
     if out.suffix != ".safetensors":
-        raise StyleSwapError(f"expected --out to end in .safetensors, got {str(out)!r}; rename it")
+        raise StyleSwapError(f"expected --out to name a .safetensors file, got {out}")
     for path in (out, *pictures):
         if path is not None and not path.parent.is_dir():
             raise StyleSwapError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
@@ -156,7 +177,7 @@ def check_outputs(out: Path, *pictures: Path | None) -> None:
 
 
 class _Display:
-    """A progress bar with the likeness."""
+    """Progress bar that shows the likeness."""
 
     def __init__(self, steps: int) -> None:
         from tqdm import tqdm
@@ -166,21 +187,23 @@ class _Display:
     def __enter__(self) -> "_Display":
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self.bar.close()
 
-    def show(self, progress) -> None:
-        """Move the bar to a `Progress`."""
+    def show(self, progress: "Progress") -> None:
+        """Update the bar."""
         self.bar.set_postfix_str(f"likeness {progress.likeness:.3f}", refresh=False)
         self.bar.update(progress.step - self.bar.n)
 
 
 @contextmanager
 def stop_on_ctrl_c() -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C asks the inversion to stop and keep what it has; the second one ends the program."""
+    """Context in which the first Ctrl-C makes the yielded function return true, and the second one interrupts."""
     pressed: list[int] = []
 
-    def handle(number: int, frame) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         pressed.append(number)
         signal.signal(signal.SIGINT, before)
 
@@ -191,7 +214,7 @@ def stop_on_ctrl_c() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _write_pictures(args: argparse.Namespace, outcome) -> None:
+def _write_pictures(args: argparse.Namespace, outcome: "Outcome") -> None:
     import torch
 
     from ..identities.provenance import MARK
@@ -207,11 +230,11 @@ def _write_pictures(args: argparse.Namespace, outcome) -> None:
         save_image(args.preview, sheet, {MARK: "face swapped"})
 
 
-def _report(args: argparse.Namespace, inversion, swapper) -> dict:
+def _report(args: argparse.Namespace, inversion: "Inversion", swapper: "FileSwapper") -> dict[str, object]:
     outcome = inversion.outcome
 
     def rounded(value: float) -> float | None:
-        return round(value, 4) if value == value and abs(value) != float("inf") else None
+        return round(value, 4) if math.isfinite(value) else None
 
     return {
         "out": str(args.out),

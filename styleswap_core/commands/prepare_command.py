@@ -1,125 +1,152 @@
-"""`styleswap prepare`: a folder of pictures and videos in, a set to train on out."""
+"""`styleswap prepare`: makes a training set from folders of pictures and videos."""
 
 import argparse
 import json
-import os
 from pathlib import Path
 
-from .arguments import fraction, whole_number
+from .arguments import add_json_argument, add_pack_arguments, add_workers_argument, fraction, number, whole_number
+from .console import print_note
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `styleswap prepare`."""
-    parser.add_argument("source", type=Path, metavar="IN_DIR", help="pictures and videos, in folders of any depth")
     parser.add_argument(
-        "out", type=Path, metavar="OUT", help="folder of the set; the same command again goes on with it"
+        "source", type=Path, metavar="IN_DIR", help="folder of pictures and videos, including its subfolders"
+    )
+    parser.add_argument(
+        "out",
+        type=Path,
+        metavar="OUT",
+        help="folder of the training set; repeat the command to continue an interrupted preparation",
     )
     parser.add_argument(
         "--size",
         type=whole_number(16, 2048),
         default=256,
         metavar="PX",
-        help="side of the crops; training takes this size or a divisor of it (256)",
-    )
-    parser.add_argument("--template", default="ffhq", metavar="NAME", help="crop template of the model to train (ffhq)")
-    parser.add_argument(
-        "--pack",
-        default="",
-        metavar="NAME",
-        help="insightface pack, by name or folder; default: the demo pack, which knows rendered faces",
+        help="side of the crops; training uses this size or a divisor of it (default: %(default)s)",
     )
     parser.add_argument(
-        "--download",
-        action="store_true",
-        help="let insightface download the pack if it is not there (non-commercial license)",
+        "--template", default="ffhq", metavar="NAME", help="crop template of the model to train (default: %(default)s)"
     )
+    add_pack_arguments(parser)
     parser.add_argument(
-        "--parsing", type=Path, metavar="FILE.onnx", help="make masks with this face parsing model instead of landmarks"
+        "--parsing",
+        type=Path,
+        metavar="FILE.onnx",
+        help="face parsing model that makes the face masks (default: masks from landmarks)",
     )
     parser.add_argument(
         "--parsing-classes",
         type=_classes,
         default=(),
         metavar="1,2,...",
-        help="its classes that are face (those of CelebAMask-HQ's order)",
+        help="classes of the parsing model that belong to the face (default: those of CelebAMask-HQ)",
     )
     parser.add_argument(
         "--people",
         choices=("cluster", "folders"),
         default="cluster",
-        help="who is whom: by likeness (default), or each folder in IN_DIR is one person",
+        help="how pictures are assigned to people: cluster by similarity, or one folder per person (default: "
+        "%(default)s)",
     )
     parser.add_argument(
         "--likeness",
         type=fraction,
         default=0.0,
         metavar="0..1",
-        help="cosine to a person's mean from which a picture is that person's (0.45; with the demo pack 0.62)",
+        help="minimum cosine similarity between a picture and the mean of its person (default: 0.45; 0.62 with the "
+        "demo pack)",
     )
-    parser.add_argument(
-        "--workers",
-        type=whole_number(),
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="processes (default: one per core)",
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_workers_argument(parser)
+    add_json_argument(parser)
     _add_filters(parser)
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
-    filters = parser.add_argument_group("what is left out, and how the rest is kept")
-    filters.add_argument(
+    add = parser.add_argument_group("selection and storage of pictures").add_argument
+    add(
         "--min-side",
-        type=whole_number(),
+        type=whole_number(1, 1 << 16),
         default=0,
         metavar="PX",
-        help="least side in the picture of what becomes a crop (two thirds of --size)",
+        help="minimum side of the cropped region in the picture (default: two thirds of --size)",
     )
-    filters.add_argument(
-        "--min-score", type=fraction, default=0.6, metavar="0..1", help="the detector's confidence (0.6)"
+    add(
+        "--min-score",
+        type=number(0.05, 1.0),
+        default=0.6,
+        metavar="0..1",
+        help="minimum confidence of the detector (default: %(default)s)",
     )
-    filters.add_argument(
-        "--max-blur", type=fraction, default=0.65, metavar="0..1", help="0 is sharp, 1 keeps all (0.65)"
+    add(
+        "--max-blur",
+        type=number(0.05, 1.0),
+        default=0.65,
+        metavar="0..1",
+        help="maximum blur, from 0 for sharp to 1, which keeps all pictures (default: %(default)s)",
     )
-    filters.add_argument("--max-yaw", type=float, default=60.0, metavar="DEG", help="turned to a side (60)")
-    filters.add_argument("--max-pitch", type=float, default=45.0, metavar="DEG", help="raised or lowered (45)")
-    filters.add_argument(
+    add(
+        "--max-yaw",
+        type=number(1.0, 90.0),
+        default=60.0,
+        metavar="DEG",
+        help="maximum rotation of the head to a side (default: %(default)s)",
+    )
+    add(
+        "--max-pitch",
+        type=number(1.0, 90.0),
+        default=45.0,
+        metavar="DEG",
+        help="maximum rotation of the head up or down (default: %(default)s)",
+    )
+    add(
         "--max-outside",
         type=fraction,
         default=0.25,
         metavar="0..1",
-        help="share of a crop beyond the picture's edge (0.25)",
+        help="maximum fraction of a crop that lies outside of the picture (default: %(default)s)",
     )
-    filters.add_argument(
+    add(
         "--duplicates",
         type=whole_number(-1, 32),
         default=8,
         metavar="BITS",
-        help="bits of 64 by which hashes of duplicates differ at most; -1 keeps duplicates (8)",
+        help="maximum number of bits, out of 64, by which the hashes of duplicates differ; -1 keeps duplicates "
+        "(default: %(default)s)",
     )
-    filters.add_argument(
+    add(
         "--every",
-        type=float,
+        type=number(0.0, 86400.0),
         default=1.0,
         metavar="SECONDS",
-        help="distance between the frames of a video that are looked at (1)",
+        help="interval between the frames taken from a video; 0 takes all frames (default: %(default)s)",
     )
-    filters.add_argument("--format", choices=("jpg", "png"), default="jpg", help="of the crops (jpg, quality 95)")
-    filters.add_argument("--shard", type=whole_number(), default=1000, metavar="N", help="pictures in a shard (1000)")
+    add(
+        "--format",
+        choices=("jpg", "png"),
+        default="jpg",
+        help="file format of the crops; jpg has quality 95 (default: %(default)s)",
+    )
+    add(
+        "--shard",
+        type=whole_number(1, 1_000_000),
+        default=1000,
+        metavar="N",
+        help="pictures per shard (default: %(default)s)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prepare; 0, or 2 if no picture is left."""
+    """Prepare the set and print a report; returns 0, or 2 if no picture is left."""
     from ..preparation.preparation_report import REPORT, warnings
     from ..preparation.preparation_settings import PreparationSettings
     from ..preparation.prepare import prepare
-    from .swap_setup import say
 
     settings = PreparationSettings(
         size=args.size,
         template=args.template,
-        pack=args.pack,
+        pack=args.pack or "",
         parsing=str(args.parsing or ""),
         parsing_classes=args.parsing_classes,
         people=args.people,
@@ -136,18 +163,18 @@ def run(args: argparse.Namespace) -> int:
         shard_pictures=args.shard,
     )
     if not args.pack:
-        say("the demo pack finds and tells apart rendered faces; for photographs add --pack, such as --pack buffalo_l")
+        print_note("the demo pack recognizes rendered faces only; for photographs add --pack, such as --pack buffalo_l")
     summary = prepare(args.source, args.out, settings, args.workers, args.download)
     manifest = summary.manifest
     for line in warnings(manifest):
-        say(line)
+        print_note(line)
     if args.json:
         print(json.dumps({"folder": str(summary.folder), **manifest}, indent=1))
     else:
         dropped = ", ".join(f"{count} {reason}" for reason, count in manifest["dropped"].items()) or "nothing"
         print(
             f"{manifest['pictures']} pictures of {manifest['people']} people; dropped: {dropped}\n"
-            f"look at {summary.folder / REPORT}"
+            f"report: {summary.folder / REPORT}"
         )
     return 0 if manifest["pictures"] else 2
 

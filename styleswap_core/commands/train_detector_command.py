@@ -1,4 +1,4 @@
-"""`styleswap train-detector`: train the demo pack's face detector on rendered pictures."""
+"""`styleswap train-detector`: trains the face detector of the demo pack on rendered pictures."""
 
 import argparse
 import json
@@ -7,32 +7,73 @@ from pathlib import Path
 
 from ..demo_pack.detector.detector_config import DetectorConfig
 from ..demo_pack.detector.detector_training import train_detector
+from ..devices import choose_device
 from ..io.assets import ASSETS
-from .arguments import fraction, number, whole_number
+from .arguments import add_device_argument, add_seed_argument, add_threads_argument, fraction, number, whole_number
 
-_OUTPUT = ASSETS / "demo_pack" / "det_demo.onnx"
+_OUT = ASSETS / "demo_pack" / "det_demo.onnx"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `styleswap train-detector`; the defaults are those of `DetectorConfig`."""
-    parser.add_argument("--pictures", type=Path, nargs="+", required=True, help="folders of full-frame columns")
-    parser.add_argument("--validation", type=Path, help="folder of full-frame columns with unseen people")
+    """Declare the arguments of `styleswap train-detector`."""
     parser.add_argument(
-        "--output", type=Path, default=_OUTPUT, help="ONNX file to write (default: the demo pack's own)"
+        "--pictures",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FOLDER",
+        help="columns of whole pictures to train on, from `styleswap render columns --template none`",
     )
-    parser.add_argument("--steps", type=whole_number(), help="optimization steps")
-    parser.add_argument("--learning-rate", type=fraction, help="learning rate of Adam, which trains biases and norms")
-    parser.add_argument("--points-weight", type=number(0, 1e6), help="weight of the loss of the five points")
-    parser.add_argument("--seed", type=whole_number(0), help="seed of weights, scenes and corruption")
-    parser.add_argument("--threads", type=whole_number(), help="CPU threads of torch (default: torch's own choice)")
-    parser.add_argument("--device", help="cpu or cuda (default: cpu)")
+    parser.add_argument(
+        "--validation", type=Path, metavar="FOLDER", help="columns of whole pictures of people not trained on"
+    )
+    parser.add_argument(
+        "--out",
+        "--output",
+        type=Path,
+        default=_OUT,
+        metavar="FILE.onnx",
+        help="file to write (default: that of the demo pack)",
+    )
+    parser.add_argument(
+        "--steps",
+        type=whole_number(),
+        default=DetectorConfig.steps,
+        metavar="N",
+        help="number of optimization steps (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--learning-rate",
+        type=fraction,
+        default=DetectorConfig.learning_rate,
+        metavar="RATE",
+        help="learning rate of Adam, which trains biases and norms (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--points-weight",
+        type=number(0, 1e6),
+        default=DetectorConfig.points_weight,
+        metavar="WEIGHT",
+        help="weight of the loss of the five points (default: %(default)s)",
+    )
+    add_seed_argument(parser, "seed of weights, scenes and corruption", DetectorConfig.seed)
+    add_threads_argument(parser)
+    add_device_argument(parser)
 
 
 def config_from(args: argparse.Namespace) -> DetectorConfig:
     """Configuration of the training that the parsed arguments describe."""
-    names = ("steps", "learning_rate", "points_weight", "seed", "threads", "device", "validation")
-    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    return DetectorConfig(output=args.output, pictures=tuple(args.pictures), **given)
+    return DetectorConfig(
+        output=args.out,
+        pictures=tuple(args.pictures),
+        validation=args.validation,
+        steps=args.steps,
+        learning_rate=args.learning_rate,
+        points_weight=args.points_weight,
+        seed=args.seed,
+        threads=args.threads,
+        device=str(choose_device(args.device)),
+    )
 
 
 def run(args: argparse.Namespace) -> int:

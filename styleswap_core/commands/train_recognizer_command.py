@@ -1,4 +1,4 @@
-"""`styleswap train-recognizer`: train the demo pack's recognizer, or the judge, on rendered faces."""
+"""`styleswap train-recognizer`: trains the recognizer of the demo pack, or that of evaluations, on rendered faces."""
 
 import argparse
 import json
@@ -7,46 +7,98 @@ from pathlib import Path
 
 from ..demo_pack.recognizer.recognizer_config import RecognizerConfig, judge_config
 from ..demo_pack.recognizer.recognizer_training import train_recognizer
+from ..devices import choose_device
 from ..io.assets import ASSETS
-from .arguments import fraction, number, whole_number
+from .arguments import MAX_SEED, add_device_argument, add_threads_argument, fraction, number, whole_number
 
-_OUTPUT = ASSETS / "demo_pack" / "arcface_demo.onnx"
-_JUDGE_OUTPUT = ASSETS / "judge.onnx"
+_OUT = ASSETS / "demo_pack" / "arcface_demo.onnx"
+_JUDGE_OUT = ASSETS / "judge.onnx"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `styleswap train-recognizer`; the defaults are those of `RecognizerConfig`."""
-    parser.add_argument("--judge", action="store_true", help="train the judge, the recognizer used for evaluation only")
-    parser.add_argument("--columns", type=Path, nargs="+", required=True, help="folders of training columns")
-    parser.add_argument("--validation", type=Path, help="folder of columns with unseen people")
-    parser.add_argument("--output", type=Path, help="ONNX file to write (default: the demo pack's own)")
-    parser.add_argument(
+    """Declare the arguments of `styleswap train-recognizer`."""
+    judge = judge_config(_JUDGE_OUT)
+    add = parser.add_argument
+    add("--judge", action="store_true", help="train the recognizer that evaluations use, instead of that of the pack")
+    add(
+        "--columns",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FOLDER",
+        help="columns to train on, from `styleswap render columns`",
+    )
+    add("--validation", type=Path, metavar="FOLDER", help="columns of people not trained on")
+    add(
+        "--out",
+        "--output",
+        type=Path,
+        metavar="FILE.onnx",
+        help="file to write (default: that of the demo pack, or with --judge that of evaluations)",
+    )
+    add(
         "--identity-range",
         type=whole_number(0),
         nargs=2,
         metavar=("FIRST", "LAST"),
-        help="train only on identity seeds with FIRST <= seed < LAST",
+        help="train on people with FIRST <= identity seed < LAST only (default: all)",
     )
-    parser.add_argument("--steps", type=whole_number(), help="optimization steps")
-    parser.add_argument("--batch", type=whole_number(2), help="pictures per step")
-    parser.add_argument("--learning-rate", type=fraction, help="peak learning rate of AdamW")
-    parser.add_argument(
-        "--identity-weight", type=number(0, 1e6), help="weight of the regression of identity parameters"
+    add(
+        "--steps",
+        type=whole_number(),
+        default=RecognizerConfig.steps,
+        metavar="N",
+        help="number of optimization steps (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=whole_number(0), help="seed of weights, batches and augmentation")
-    parser.add_argument("--threads", type=whole_number(), help="CPU threads of torch (default: torch's own choice)")
-    parser.add_argument("--device", help="cpu or cuda (default: cpu)")
+    add(
+        "--batch",
+        type=whole_number(2),
+        default=RecognizerConfig.batch,
+        metavar="N",
+        help="pictures per step (default: %(default)s)",
+    )
+    add(
+        "--learning-rate",
+        type=fraction,
+        default=RecognizerConfig.learning_rate,
+        metavar="RATE",
+        help="peak learning rate of AdamW (default: %(default)s)",
+    )
+    add(
+        "--identity-weight",
+        type=number(0, 1e6),
+        metavar="WEIGHT",
+        help="weight of the regression of identity parameters "
+        f"(default: {RecognizerConfig.identity_weight}; with --judge {judge.identity_weight})",
+    )
+    add(
+        "--seed",
+        type=whole_number(0, MAX_SEED),
+        metavar="N",
+        help="seed of weights, batches and augmentation; the same seed gives the same result "
+        f"(default: {RecognizerConfig.seed}; with --judge {judge.seed})",
+    )
+    add_threads_argument(parser)
+    add_device_argument(parser)
 
 
 def config_from(args: argparse.Namespace) -> RecognizerConfig:
     """Configuration of the training that the parsed arguments describe."""
-    output = args.output or (_JUDGE_OUTPUT if args.judge else _OUTPUT)
-    base = judge_config(output) if args.judge else RecognizerConfig(output)
-    names = ("steps", "batch", "learning_rate", "identity_weight", "seed", "threads", "device", "validation")
-    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    if args.identity_range is not None:
-        given["identity_range"] = tuple(args.identity_range)
-    return replace(base, columns=tuple(args.columns), **given)
+    out = args.out or (_JUDGE_OUT if args.judge else _OUT)
+    base = judge_config(out) if args.judge else RecognizerConfig(out)
+    return replace(
+        base,
+        columns=tuple(args.columns),
+        validation=args.validation,
+        identity_range=None if args.identity_range is None else tuple(args.identity_range),
+        steps=args.steps,
+        batch=args.batch,
+        learning_rate=args.learning_rate,
+        identity_weight=base.identity_weight if args.identity_weight is None else args.identity_weight,
+        seed=base.seed if args.seed is None else args.seed,
+        threads=args.threads,
+        device=str(choose_device(args.device)),
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`styleswap export`: half the bytes, the same model."""
+"""`styleswap export`: model files of half the size, and ONNX files for one identity."""
 
 import json
 
@@ -23,7 +23,7 @@ def run_folder(tmp_path):
     return folder, generator
 
 
-def test_exported_generator_is_the_same_in_half_the_bytes(tmp_path, capsys):
+def test_an_exported_model_is_equivalent_at_half_the_size(tmp_path, capsys):
     folder, generator = run_folder(tmp_path)
     out = tmp_path / "small.safetensors"
     assert main(["export", str(folder), str(out), "--card", "for tests", "--json"]) == 0
@@ -36,7 +36,7 @@ def test_exported_generator_is_the_same_in_half_the_bytes(tmp_path, capsys):
         assert (read(crop, embedding).image - generator(crop, embedding).image).abs().max() < 2e-2
 
 
-def test_one_identity_is_written_as_onnx(tmp_path, capsys):
+def test_onnx_for_one_identity(tmp_path, capsys):
     folder, generator = run_folder(tmp_path)
     identity = Identity(torch.nn.functional.normalize(torch.randn(512), dim=0), RecognizerId("known"))
     save_identity(tmp_path / "someone.safetensors", identity)
@@ -57,7 +57,7 @@ def test_one_identity_is_written_as_onnx(tmp_path, capsys):
     assert ".onnx" in capsys.readouterr().err
 
 
-def test_a_folder_without_generator_and_a_wrong_suffix_are_told(tmp_path, capsys):
+def test_a_folder_without_generator_and_a_wrong_suffix_are_refused(tmp_path, capsys):
     assert main(["export", str(tmp_path), str(tmp_path / "x.safetensors")]) == 2
     assert "generator_ema.safetensors" in capsys.readouterr().err
     folder, _ = run_folder(tmp_path)

@@ -1,11 +1,7 @@
-"""`styleswap invert`, and `styleswap swap` with what it wrote: the demo pack, rendered people, a tiny generator."""
+"""`styleswap invert`, and `styleswap swap` with its identities: the demo pack, rendered people, a tiny generator."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,18 +12,19 @@ from styleswap_core import cli
 from styleswap_core.checkpoints import model_sha256, save_generator
 from styleswap_core.commands.invert_command import _Display, stop_on_ctrl_c
 from styleswap_core.identities.identity_format import load_identity
+from styleswap_core.inversion import InversionSettings
 from styleswap_core.io.files import file_sha256
 from styleswap_core.io.images import load_image, save_image, to_uint8
 from styleswap_core.model import Generator, GeneratorConfig
 from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
 from styleswap_core.synthetic.world import render
 
-ROOT = Path(__file__).resolve().parents[2]
+MODEL = ["--model", "generator.safetensors", "--device", "cpu"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two tiny generators, source.png, target.png, guides/ with one faceless picture, all without a face: blank.png."""
+    """Two tiny generators, source.png, target.png, blank.png without a face, and guides, one of them without a face."""
     folder = tmp_path_factory.mktemp("invert")
     for seed, name in enumerate(("generator", "other")):
         torch.manual_seed(seed)
@@ -47,21 +44,20 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def run(folder, monkeypatch, capsys):
-    """Run the command in the folder; exit code, stdout, stderr."""
+    """Runs a command in the folder; returns exit code, stdout and stderr."""
     monkeypatch.chdir(folder)
 
     def run(*words):
-        code = cli.main([*words, "--model", "generator.safetensors", "--device", "cpu"])
+        code = cli.main([*words, *MODEL])
         return code, *capsys.readouterr()
 
     return run
 
 
 @pytest.fixture(scope="module")
-def inverted(folder):
-    """id.safetensors from a process of its own, and its report."""
+def inverted(folder, process):
+    """Report and stderr of a process that wrote id.safetensors."""
     words = [
-        "invert",
         "--source",
         "source.png",
         "--guides",
@@ -72,34 +68,14 @@ def inverted(folder):
         "4",
         "--trust",
         "0.2",
-        "--curve",
-        "curve.png",
-        "--preview",
-        "preview.png",
-        "--json",
-        "--model",
-        "generator.safetensors",
-        "--device",
-        "cpu",
     ]
-    done = process(folder, words)
+    pictures = ["--curve", "curve.png", "--preview", "preview.png"]
+    done = process("invert", *words, *pictures, "--json", *MODEL, cwd=folder)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), done.stderr
 
 
-def process(folder, words):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    return subprocess.run(
-        [sys.executable, "-m", "styleswap_core.cli", *words],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
-def test_the_report_says_what_happened(folder, inverted):
+def test_report_and_files(folder, inverted):
     report, notes = inverted
     assert report["steps"] == 4 and report["guides"] + report["held_out_guides"] == 2
     assert report["guides_skipped"] == 1 and "without a face, skipped: 1" in notes
@@ -114,41 +90,22 @@ def test_the_report_says_what_happened(folder, inverted):
     assert "face swapped" in Image.open(folder / "preview.png").text["styleswap"]
 
 
-def test_a_saved_identity_gives_the_same_pixels_in_a_fresh_process(folder, inverted, run):
+def test_a_saved_identity_gives_the_same_pixels_in_another_process(folder, inverted, run, process):
     words = ["swap", "--identity", "id.safetensors", "--target", "target.png"]
     assert run(*words, "--out", "here.png")[0] == 0
-    assert (
-        process(
-            folder, [*words, "--out", "there.png", "--model", "generator.safetensors", "--device", "cpu"]
-        ).returncode
-        == 0
-    )
+    assert process(*words, "--out", "there.png", *MODEL, cwd=folder).returncode == 0
     here, there = (load_image(folder / name) for name in ("here.png", "there.png"))
     assert np.array_equal(here, there) and not np.array_equal(here, load_image(folder / "target.png"))
 
 
-def test_an_identity_of_another_generator_is_refused(folder, inverted, monkeypatch, capsys):
+def test_an_identity_of_another_generator_is_refused(folder, inverted, monkeypatch, error_of):
     monkeypatch.chdir(folder)
-    code = cli.main(
-        [
-            "swap",
-            "--identity",
-            "id.safetensors",
-            "--target",
-            "target.png",
-            "--out",
-            "no.png",
-            "--model",
-            "other.safetensors",
-            "--device",
-            "cpu",
-        ]
-    )
-    assert code == 2 and "inverted for another model" in capsys.readouterr().err
+    words = ["--identity", "id.safetensors", "--target", "target.png", "--out", "no.png"]
+    assert "inverted for another model" in error_of("swap", *words, "--model", "other.safetensors", "--device", "cpu")
     assert not (folder / "no.png").exists()
 
 
-def test_zero_steps_give_plain_w_and_say_so(folder, run):
+def test_zero_steps_give_plain_w(folder, run):
     code, out, notes = run(
         "invert", "--source", "source.png", "--guides", "guides", "--out", "zero.safetensors", "--steps", "0"
     )
@@ -161,19 +118,20 @@ def test_zero_steps_give_plain_w_and_say_so(folder, run):
 
 
 @pytest.mark.parametrize(("failures", "code"), [(1, 0), (2, 2)])
-def test_where_memory_does_not_suffice_it_goes_on_face_by_face(failures, code, folder, run, monkeypatch):
+def test_the_low_memory_form_is_tried_when_a_gpu_runs_out_of_memory(failures, code, folder, run, monkeypatch):
     left, show = [None] * failures, _Display.show
 
     def scarce(display, progress):
         if left:
             left.pop()
-            raise torch.cuda.OutOfMemoryError("told to")
+            raise torch.cuda.OutOfMemoryError("simulated")
         show(display, progress)
 
     monkeypatch.setattr(_Display, "show", scarce)
     words = ["--source", "source.png", "--guides", "guides", "--steps", "1", "--out", f"scarce{failures}.safetensors"]
     found, _, notes = run("invert", *words)
-    assert found == code and "face by face" in notes and ("not memory enough on the GPU" in notes) == (code == 2)
+    assert found == code and "one at a time" in notes
+    assert ("too little memory to invert" in notes) == (code == 2)
     assert (folder / words[-1]).exists() == (code == 0)
 
 
@@ -186,7 +144,7 @@ def test_where_memory_does_not_suffice_it_goes_on_face_by_face(failures, code, f
         (["--source", "source.png", "--pack", "nowhere"], "nowhere"),
     ],
 )
-def test_bad_input_is_one_line_and_writes_nothing(words, part, folder, run):
+def test_invalid_input_is_one_line_and_nothing_is_written(words, part, folder, run):
     code, out, error = run("invert", *words, "--out", "never.safetensors")
     lines = [line for line in error.splitlines() if "error" in line]
     assert code == 2 and out == "" and len(lines) == 1 and part in lines[0]
@@ -195,16 +153,25 @@ def test_bad_input_is_one_line_and_writes_nothing(words, part, folder, run):
 
 @pytest.fixture
 def interruptible():
-    # A shell ignores Ctrl-C on behalf of what it starts in the background, and Python takes that over.
+    # Processes that a shell starts in the background ignore Ctrl-C, and so would Python.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-def test_the_first_ctrl_c_asks_and_the_second_interrupts(interruptible):
+def test_the_first_ctrl_c_cancels_and_the_second_interrupts(interruptible):
     with pytest.raises(KeyboardInterrupt), stop_on_ctrl_c() as canceled:
         assert not canceled()
         signal.raise_signal(signal.SIGINT)
         assert canceled()
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_defaults_in_the_help_are_those_of_the_settings(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["invert", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    settings = InversionSettings()
+    assert f"maximum number of steps (default: {settings.steps})" in text
+    assert f"at the cost of pose and expression (default: {settings.trust})" in text

@@ -1,73 +1,141 @@
-"""Options of `styleswap swap` that the nodes have too: one ability, one result, whichever way it is reached."""
+"""`styleswap demo` and `styleswap swap`, with the demo pack."""
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import styleswap_core as styleswap
 from styleswap_core.cli import main
+from styleswap_core.commands.swap_command import BLEND_METHODS, COLOR_MATCHES
+from styleswap_core.compositing import color_matching, composite
 from styleswap_core.io.images import from_uint8, load_image, save_image, to_uint8
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """Folder with a rendered source and target."""
-    out = tmp_path_factory.mktemp("demo")
-    assert main(["demo", "--out", str(out), "--device", "cpu"]) == 0
-    return out
+@pytest.fixture
+def swap(demo, folder):
+    """Words of `styleswap swap` for the pictures of the demo, with result.png in the working directory."""
+    source, target = (str(demo.folder / name) for name in ("source.png", "target.png"))
+    return ["swap", "--source", source, "--target", target, "--out", "result.png", "--device", "cpu"]
 
 
 def swapped_by_api(demo):
     analysis = styleswap.load_face_analysis()
-    identity, _ = styleswap.extract_identity([demo / "source.png"], analysis)
+    identity, _ = styleswap.extract_identity([demo.folder / "source.png"], analysis)
     return styleswap.Swapper(styleswap.load_model(device="cpu", baked=False), analysis).swap(
-        load_image(demo / "target.png"), identity
+        load_image(demo.folder / "target.png"), identity
     )
 
 
-def test_the_command_and_the_python_api_give_the_same_picture(demo):
-    assert np.array_equal(load_image(demo / "result.png"), swapped_by_api(demo).image)
+def test_demo_writes_a_sheet_and_reports_similarities(demo):
+    out, report, notes = demo
+    assert {path.name for path in out.iterdir()} == {f"{name}.png" for name in report["files"]}
+    source, target, result = (load_image(out / f"{name}.png").astype(float) for name in ("source", "target", "result"))
+    mask = np.asarray(Image.open(out / "mask.png"))
+    assert source.shape == target.shape == result.shape == (*mask.shape, 3)
+    assert np.array_equal(result[mask == 0], target[mask == 0])
+    assert np.abs(result - target)[mask > 200].mean() > 2
+    likeness = report["likeness_to_source"]
+    assert likeness["result"] > likeness["target"] + 0.2
+    assert likeness["exact_swap"] > likeness["target"]
+    assert notes == "", "both pictures are rendered, so no note applies"
+    assert "face swapped" in Image.open(out / "result.png").text["styleswap"]
 
 
-def test_every_public_name_is_there():
+def test_command_and_python_api_produce_the_same_picture(demo):
+    assert np.array_equal(load_image(demo.folder / "result.png"), swapped_by_api(demo).image)
+
+
+def test_every_public_name_exists():
     for name in styleswap._PUBLIC:
         assert getattr(styleswap, name).__name__ == name and name in dir(styleswap)
     with pytest.raises(AttributeError, match="no attribute 'swap_faces'"):
         styleswap.swap_faces  # noqa: B018 - the access itself is what is tested
 
 
-def test_blending_options_do_what_the_node_does(demo, tmp_path):
-    out, mask_out = tmp_path / "blended.png", tmp_path / "mask.png"
-    words = ["swap", "--source", demo / "source.png", "--target", demo / "target.png", "--out", out]
-    assert (
-        main([*map(str, words), "--color-match", "linear", "--method", "multi-band", "--mask-out", str(mask_out)]) == 0
-    )
-    target = load_image(demo / "target.png")
-    plain = swapped_by_api(demo)
-    expected, mask = styleswap.blend_with_mask(
-        from_uint8(target),
-        from_uint8(plain.image),
-        plain.mask[None, None],
-        styleswap.BlendOptions(0, 4.0, "linear", 1.0, "multi-band"),
-    )
-    assert np.array_equal(load_image(out), to_uint8(expected)[0]) and not np.array_equal(load_image(out), plain.image)
-    assert np.abs(load_image(mask_out)[..., 0] / 255 - mask[0, 0].numpy()).max() < 0.01
+def test_a_batch_continues_after_errors(demo, folder, capsys):
+    frames = folder / "frames"
+    frames.mkdir()
+    target = demo.folder / "target.png"
+    Image.open(target).save(frames / "1.png")
+    (frames / "2.png").write_bytes(target.read_bytes()[:5000])
+    Image.new("RGB", (200, 200), (40, 90, 160)).save(frames / "3.png")
+    Image.open(target).convert("RGB").save(frames / "4.jpg")
+    words = ["--source", str(demo.folder / "source.png"), "--target", "frames", "--out", "swapped"]
+    code = main(["swap", *words, "--mask-out", "masks", "--json", "--device", "cpu"])
+    captured = capsys.readouterr()
+    report = json.loads(captured.out)
+    assert code == 2
+    assert [Path(row["target"]).name for row in report["results"]] == ["1.png", "4.jpg"]
+    assert [Path(row["target"]).name for row in report["failed"]] == ["2.png", "3.png"]
+    assert sorted(path.name for path in (folder / "swapped").iterdir()) == ["1.png", "4.jpg"]
+    assert sorted(path.name for path in (folder / "masks").iterdir()) == ["1_mask.png", "4_mask.png"]
+    # The copies lack the metadata of rendered pictures, so they count as photographs.
+    assert "rendered faces only" in captured.err
+    faces = report["results"][0]["faces"]
+    assert len(faces) == 1 and faces[0]["similarity"] > faces[0]["similarity_before"]
 
 
-def test_kept_pixels_stay(demo, tmp_path):
-    keep = tmp_path / "keep.png"
-    save_image(keep, np.full((64, 64), 255, np.uint8))
-    out = tmp_path / "kept.png"
-    words = ["swap", "--source", demo / "source.png", "--target", demo / "target.png", "--out", out, "--keep", keep]
-    assert main([str(word) for word in words]) == 0
-    assert np.array_equal(load_image(out), load_image(demo / "target.png"))
+def test_strength_interpolates_between_the_two_faces(swap, capsys):
+    similarities = []
+    for strength in ("0", "0.5", "1"):
+        assert main([*swap, "--strength", strength, "--json"]) == 0
+        similarities.append(json.loads(capsys.readouterr().out)["results"][0]["faces"][0]["similarity"])
+    assert similarities[0] < similarities[1] < similarities[2]
 
 
-def test_choice_by_likeness(demo, tmp_path, capsys):
-    words = ["swap", "--source", demo / "source.png", "--target", demo / "target.png", "--out", tmp_path / "out.png"]
-    assert main([*map(str, words), "--reference", str(demo / "target.png")]) == 0
-    capsys.readouterr()
-    assert main([*map(str, words), "--reference", str(demo / "source.png"), "--likeness", "0.9"]) == 2
-    assert "no face like reference 0" in capsys.readouterr().err
+@pytest.mark.parametrize("kind", ["missing", "text", "truncated", "tiny", "empty face", "face 7"])
+def test_an_invalid_target_is_one_line_and_nothing_is_written(kind, demo, folder, error_of):
+    picture = (demo.folder / "target.png").read_bytes()
+    target = folder / "target.png"
+    more = []
+    if kind == "text":
+        target.write_text("this is not a picture")
+    elif kind == "truncated":
+        target.write_bytes(picture[:20000])
+    elif kind == "tiny":
+        Image.new("RGB", (10, 10)).save(target)
+    elif kind == "empty face":
+        Image.new("RGB", (300, 300), (200, 180, 90)).save(target)
+    elif kind == "face 7":
+        target.write_bytes(picture)
+        more = ["--faces", "7"]
+    words = [
+        "--source",
+        demo.folder / "source.png",
+        "--target",
+        target,
+        "--out",
+        "result.png",
+        "--mask-out",
+        "mask.png",
+    ]
+    assert "target.png" in error_of("swap", *words, *more)
+    assert {path.name for path in folder.iterdir()} <= {"target.png"}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--model", "missing.safetensors"),
+        ("--model", "note.txt"),
+        ("--pack", "no_such_pack"),
+        ("--pack", "./nowhere"),
+        ("--device", "abacus"),
+        ("--identity", "note.txt"),
+        ("--reference", "note.txt"),
+        ("--keep", "note.txt"),
+        ("--out", "folder/result.png"),
+    ],
+)
+def test_an_invalid_file_or_device_is_one_line(option, value, swap, folder, error_of):
+    (folder / "note.txt").write_text("neither a model nor a picture")
+    if option == "--identity":
+        swap[1:3] = []
+    assert value.strip("./").split("/")[0] in error_of(*swap, option, value)
+    assert [path.name for path in folder.iterdir()] == ["note.txt"]
 
 
 @pytest.mark.parametrize(
@@ -82,9 +150,42 @@ def test_choice_by_likeness(demo, tmp_path, capsys):
         ("--detection-size", "100"),
     ],
 )
-def test_options_out_of_range_are_one_line(option, demo, tmp_path, capsys):
-    words = ["swap", "--source", demo / "source.png", "--target", demo / "target.png", "--out", tmp_path / "out.png"]
-    assert main([*map(str, words), *option]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("styleswap: error: ") and error.count("\n") == 1
-    assert not (tmp_path / "out.png").exists()
+def test_options_out_of_range_are_one_line(option, swap, folder, error_of):
+    assert error_of(*swap, *option)
+    assert list(folder.iterdir()) == []
+
+
+def test_choices_are_those_of_compositing():
+    assert color_matching.METHODS == COLOR_MATCHES
+    assert composite.METHODS == BLEND_METHODS
+
+
+def test_blending_options_have_the_effect_of_the_node(demo, swap, folder):
+    assert main([*swap, "--color-match", "linear", "--method", "multi-band", "--mask-out", "mask.png"]) == 0
+    target = load_image(demo.folder / "target.png")
+    plain = swapped_by_api(demo)
+    expected, mask = styleswap.blend_with_mask(
+        from_uint8(target),
+        from_uint8(plain.image),
+        plain.mask[None, None],
+        styleswap.BlendOptions(0, 4.0, "linear", 1.0, "multi-band"),
+    )
+    result = load_image(folder / "result.png")
+    assert np.array_equal(result, to_uint8(expected)[0]) and not np.array_equal(result, plain.image)
+    assert np.abs(load_image(folder / "mask.png")[..., 0] / 255 - mask[0, 0].numpy()).max() < 0.01
+
+
+def test_kept_pixels_are_those_of_the_target(demo, swap, folder):
+    save_image(folder / "keep.png", np.full((64, 64), 255, np.uint8))
+    assert main([*swap, "--keep", "keep.png"]) == 0
+    assert np.array_equal(load_image(folder / "result.png"), load_image(demo.folder / "target.png"))
+
+
+def test_the_face_like_the_reference_is_swapped(demo, swap, folder):
+    assert main([*swap, "--reference", str(demo.folder / "target.png")]) == 0
+    assert np.array_equal(load_image(folder / "result.png"), load_image(demo.folder / "result.png"))
+
+
+def test_no_face_like_the_reference(demo, swap, error_of):
+    line = error_of(*swap, "--reference", demo.folder / "source.png", "--likeness", "0.9")
+    assert "no face like reference 0" in line

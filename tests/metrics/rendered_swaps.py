@@ -1,4 +1,4 @@
-"""Pictures and videos of the face world as files: sources, targets, and the exact swaps in the part of another program."""
+"""Files of pictures and videos of the face world: sources, targets, and exact swaps in place of a program's results."""
 
 from pathlib import Path
 
@@ -12,19 +12,19 @@ from styleswap_core.synthetic.world import render
 
 SIZE = 160
 PEOPLE = IDENTITY_SEEDS["test"][:3]
-# Nearly frontal and without what hides a face, so that the demo pack's detector finds every one.
+# Nearly frontal and without occlusion, so that the detector of the demo pack finds every face.
 PLAIN = {"yaw": 6.0, "pitch": 0.0, "glasses": 0.0, "occluder": 0.0}
 
 
 def pictures(people, settings, body=None):
-    """uint8 pictures (N, SIZE, SIZE, 3) of `people` under `settings`; `body`: of whose target each is the exact swap."""
+    """Pictures (N, SIZE, SIZE, 3) uint8 of people; with `body`, the people in the targets, exact swaps onto them."""
     attributes = Attributes.from_seeds([ATTRIBUTE_SEEDS["test"][i] for i in settings], **PLAIN)
     body = None if body is None else Identities.from_seeds(body)
     return to_uint8(render(Identities.from_seeds(people), attributes, size=SIZE, body=body).image)
 
 
 def write_pairs(folder: Path) -> None:
-    """sourceN.png, targetN.png and exactN.png for each person N; person N + 1 is swapped onto target N."""
+    """Write sourceN.png, targetN.png and exactN.png for each person N; person N + 1 is swapped onto target N."""
     count = len(PEOPLE)
     others = [PEOPLE[(i + 1) % count] for i in range(count)]
     shown = {
@@ -38,7 +38,7 @@ def write_pairs(folder: Path) -> None:
 
 
 def write_video(path: Path, frames: np.ndarray) -> None:
-    """An MPEG-4 video of RGB frames."""
+    """Write RGB frames as an MPEG-4 video."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (frames.shape[2], frames.shape[1]))
     for frame in frames:
         writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
@@ -46,7 +46,7 @@ def write_video(path: Path, frames: np.ndarray) -> None:
 
 
 def nods(person: int, body: int | None = None, count: int = 4) -> np.ndarray:
-    """Frames of one person who turns the head; `body`: as for `pictures`."""
+    """Frames of one person who turns the head; `body` as for `pictures`."""
     turns = torch.linspace(-8, 8, count).tolist()
     frames = []
     for yaw in turns:

@@ -1,4 +1,4 @@
-"""Pose and expression between two pictures, where the truth is known."""
+"""Evaluators of pose and expression, against known ground truth."""
 
 import shutil
 
@@ -33,21 +33,21 @@ def head(**fixed):
     return five_points(people, attributes, 256)[0].numpy()
 
 
-def test_angles_go_the_shorter_way_round():
+def test_angle_differences_wrap_around():
     assert angle_distance(np.float32([179, 0, 0]), np.float32([-179, 0, 0])) == pytest.approx(2)
 
 
 @pytest.mark.parametrize(
     ("axis", "degrees", "slack"), [("yaw", 15.0, 4.0), ("yaw", -20.0, 6.0), ("pitch", 10.0, 4.0), ("roll", 12.0, 1.0)]
 )
-def test_five_points_see_the_head_turn(axis, degrees, slack):
+def test_five_points_measure_the_rotation_of_the_head(axis, degrees, slack):
     judge, blank = PointsEvaluator(), np.zeros((8, 8, 3), np.uint8)
     errors = judge.errors(blank, face(head()), blank, face(head(**{axis: degrees})))
     assert errors["pose_error_deg"] == pytest.approx(abs(degrees), abs=slack)
     assert judge.errors(blank, face(head()), blank, face(head() * 1.5 + 20))["pose_error_deg"] < 0.1
 
 
-def test_expression_distances_see_the_mouth_and_not_the_turn():
+def test_expression_distances_depend_on_the_mouth_and_not_on_the_rotation():
     people = Identities.from_seeds([IDENTITY_SEEDS["test"][5]])
     closed, opened = (
         head_points(build_shape(people, Attributes.from_seeds([ATTRIBUTE_SEEDS["test"][5]], mouth_open=value)))[1][
@@ -64,7 +64,7 @@ def test_expression_distances_see_the_mouth_and_not_the_turn():
 
 @pytest.fixture(scope="module")
 def landmark_pack(tmp_path_factory):
-    """The demo pack and a model of the landmark model's form: a frontal head, opened wider the brighter the picture is."""
+    """The demo pack with a landmark model whose frontal head opens its mouth wider the brighter the picture is."""
     folder = tmp_path_factory.mktemp("pack") / "pack"
     shutil.copytree(DEMO_PACK, folder)
     people = Identities.from_seeds([IDENTITY_SEEDS["test"][0]])
@@ -94,7 +94,7 @@ def landmark_pack(tmp_path_factory):
     return folder
 
 
-def test_a_packs_landmarks_lie_in_the_picture(landmark_pack):
+def test_landmarks_are_in_pixels_of_the_picture(landmark_pack):
     assert load_landmark_model(DEMO_PACK) is None
     model = load_landmark_model(landmark_pack, files=(SOLID,))
     picture, box = np.full((200, 300, 3), 128, np.uint8), np.float32([100, 50, 180, 150])
@@ -107,7 +107,7 @@ def test_a_packs_landmarks_lie_in_the_picture(landmark_pack):
     assert model.name == "1k3d68"
 
 
-def test_the_landmark_judge_compares_two_pictures(landmark_pack):
+def test_landmark_evaluator_compares_two_pictures(landmark_pack):
     judge = LandmarkEvaluator(load_landmark_model(landmark_pack))
     dark, bright, place = (
         np.zeros((200, 200, 3), np.uint8),

@@ -1,4 +1,4 @@
-"""The regressor's file, its outputs' units, and the errors taken from them."""
+"""Regressor files, units of the estimates, and errors between estimates."""
 
 import pytest
 import torch
@@ -16,13 +16,13 @@ from styleswap_core.metrics.attribute_regressors import (
 )
 
 
-def test_errors_by_hand():
+def test_errors_of_known_estimates():
     assert pose_error_deg(torch.tensor([[3.0, 4.0, 0.0]]), torch.zeros(1, 3)).item() == 5
     assert gaze_error_deg(torch.tensor([[5.0, 12.0]]), torch.zeros(1, 2)).item() == 13
     assert expression_error(torch.tensor([[0.3, -0.1]]), torch.zeros(1, 2)).item() == pytest.approx(0.2)
 
 
-def test_outputs_are_split_and_in_the_units_of_the_labels():
+def test_estimates_are_in_the_units_of_the_labels():
     regressor = AttributeRegressor(RegressorConfig(size=32, expressions=4)).eval()
     regressor.mean.copy_(torch.arange(9.0))
     regressor.spread.zero_()
@@ -41,12 +41,12 @@ def test_file_round_trip(tmp_path):
     assert loaded.config == regressor.config and not loaded.training
     crops = torch.rand(2, 3, 100, 100) * 2 - 1
     with torch.no_grad():
-        for kept, original in zip(loaded(crops), regressor(crops), strict=True):
-            # Weights are kept in half precision.
-            torch.testing.assert_close(kept, original, atol=2e-3, rtol=2e-2)
+        for stored, original in zip(loaded(crops), regressor(crops), strict=True):
+            # Weights are stored in half precision.
+            torch.testing.assert_close(stored, original, atol=2e-3, rtol=2e-2)
 
 
-def test_the_network_stays_small(tmp_path):
+def test_the_network_is_small(tmp_path):
     regressor = AttributeRegressor()
     assert sum(p.numel() for p in regressor.parameters()) <= 400_000
     save_regressor(tmp_path / "r.safetensors", regressor)
@@ -54,10 +54,11 @@ def test_the_network_stays_small(tmp_path):
 
 
 def test_damaged_missing_and_foreign_files_are_refused(tmp_path):
-    foreign = tmp_path / "foreign.safetensors"
+    foreign, damaged, altered = (tmp_path / f"{name}.safetensors" for name in ("foreign", "damaged", "altered"))
     save_file({"a": torch.zeros(1)}, str(foreign))
-    damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(b"not a tensor file")
-    for path in (foreign, damaged, tmp_path / "missing.safetensors"):
+    # The configuration belongs to a network of another size.
+    save_regressor(altered, AttributeRegressor(RegressorConfig(size=32)), {"config": '{"size": 64}'})
+    for path in (foreign, damaged, altered, tmp_path / "missing.safetensors"):
         with pytest.raises(StyleSwapError, match="train-regressors"):
             load_regressor(path)

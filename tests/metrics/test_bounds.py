@@ -1,4 +1,4 @@
-"""The must-reach table: relations, multiples of the ceiling, and figures that are missing."""
+"""Bounds: relations, multiples of the ceiling, and missing figures."""
 
 import math
 
@@ -17,7 +17,7 @@ def test_a_missing_or_undefined_figure_does_not_pass():
     assert not any(verdict.passed for verdict in check({"b": math.nan, "c": 0.1}, bounds))
 
 
-def test_the_table_holds_the_ruler_of_the_face_world():
+def test_bounds_of_the_synthetic_suite():
     limits = {key: (bound.relation, bound.limit) for key, bound in SYNTHETIC_BOUNDS.items()}
     assert limits["id_retrieval_top1"] == (">=", 0.85)
     assert limits["face_psnr"] == (">=", 24.0) and limits["face_psnr_gain"] == (">=", 6.0)

@@ -1,4 +1,4 @@
-"""What is judged: the pipeline with faces found, missed and mistaken, and a generator with another recognizer."""
+"""Swappers under evaluation: detected, missed and wrong faces, and a generator with another recognizer."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def face(points):
 
 
 class KnownFaces:
-    """A face analysis that finds what it is told to, picture after picture."""
+    """Face analysis with given detections for each picture."""
 
     recognizer = RecognizerId()
 
@@ -37,10 +37,10 @@ class KnownFaces:
         return self.pictures[picture.tobytes()]
 
     def embed(self, picture, points):
-        raise AssertionError("without a recognizer nobody asks for embeddings")
+        raise AssertionError("embeddings must not be requested without a recognizer")
 
 
-def test_pipeline_swaps_what_is_found_and_leaves_the_rest():
+def test_pipeline_swaps_detected_faces_only():
     batch = render_cases(draw_cases(2, 1, seed=5), torch.arange(2), None, "ffhq", torch.device("cpu"))
     pictures = to_uint8(batch.target)
     analyzer = KnownFaces([(pictures[0], [face(batch.target_points[0].numpy())]), (pictures[1], [])])
@@ -50,15 +50,15 @@ def test_pipeline_swaps_what_is_found_and_leaves_the_rest():
     assert found.tolist() == [True, False]
     assert result.shape == batch.target.shape and mask.shape == batch.target_face.shape
     assert not torch.equal(result[0], batch.target[0]) and mask[0].max() > 0
-    # Only where the mask says so.
+    # Pixels outside of the mask are unchanged.
     unchanged = (mask[0] == 0).expand(3, -1, -1)
     torch.testing.assert_close(result[0][unchanged], batch.target[0][unchanged])
     torch.testing.assert_close(result[1], batch.target[1])
     assert mask[1].max() == 0
 
 
-def test_a_detection_beside_the_face_is_no_hit():
-    # Eyes to mouth are 10 px apart: a quarter of that is the limit.
+def test_a_detection_next_to_the_face_is_no_hit():
+    # The distance from eyes to mouth is 10 px, and the limit a quarter of it.
     assert is_hit(face(POINTS + np.array([2.4, 0])), POINTS)
     assert not is_hit(face(POINTS + np.array([2.6, 0])), POINTS)
 

@@ -1,4 +1,4 @@
-"""Cosine and retrieval on embeddings made by hand."""
+"""Cosine similarity and retrieval of given embeddings."""
 
 import pytest
 import torch
@@ -12,10 +12,10 @@ def test_cosine_ignores_length():
     assert cosine(first, second).tolist() == pytest.approx([1.0, 2**-0.5, -1.0])
 
 
-def test_retrieval_counts_the_nearest_by_angle():
+def test_retrieval_goes_by_angle():
     gallery = torch.tensor([[1.0, 0.0], [0.0, 1.0], [10.0, 10.0]])
     probes = torch.tensor([[2.0, 0.1], [0.2, 5.0], [1.0, 0.9], [1.0, 0.1]])
-    # The long third row wins by angle alone: only for the third probe.
+    # The third row of the gallery is the longest, but only the third probe has its direction.
     assert retrieval_hits(probes, gallery, torch.tensor([0, 1, 2, 1])).tolist() == [1.0, 1.0, 1.0, 0.0]
 
 

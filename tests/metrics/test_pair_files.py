@@ -1,4 +1,4 @@
-"""Lists of pairs in their three forms, and rows that are none."""
+"""Lists of pairs in their three formats, and invalid rows."""
 
 import json
 
@@ -13,7 +13,7 @@ def write(path, text):
     return path
 
 
-def test_csv_with_odd_names(tmp_path):
+def test_csv_with_unusual_names(tmp_path):
     text = '\ufeffTarget, source ,result\n"a b.png","new\nline.png",c.png\n\nt.png,s.png,\n'
     rows, problems = read_pairs(write(tmp_path / "pairs.csv", text))
     assert rows == [PairRow(1, "new\nline.png", "a b.png", "c.png"), PairRow(2, "s.png", "t.png")]
@@ -33,13 +33,13 @@ def test_json_lines(tmp_path):
     assert [problem.partition(":")[0] for problem in problems] == ["row 2", "row 3", "row 4", "row 5"]
 
 
-def test_a_split_of_faceforensics_goes_both_ways(tmp_path):
+def test_a_split_file_of_faceforensics_has_pairs_in_both_directions(tmp_path):
     rows, problems = read_pairs(write(tmp_path / "test.json", '[["071", "054"], ["087"]]'))
     assert [(row.target, row.source) for row in rows] == [("071", "054"), ("054", "071")]
     assert len(problems) == 1
 
 
-def test_bad_rows_are_told_by_number(tmp_path):
+def test_invalid_rows_are_reported_by_number(tmp_path):
     rows, problems = read_pairs(write(tmp_path / "pairs.csv", "source,target\na,b\nc\n,d\n"))
     assert [row.number for row in rows] == [1]
     assert problems == ["row 2: expected 2 columns, got 1", "row 3: expected source and target, but source is missing"]
@@ -48,7 +48,7 @@ def test_bad_rows_are_told_by_number(tmp_path):
 @pytest.mark.parametrize(
     "content", [b"", b"source,target\n", b"from,to\na,b\n", b"\xff\xfe\x00", b"[", b'source,target\n"a,b\n', b"[]"]
 )
-def test_a_file_without_a_pair_is_refused_in_one_line(tmp_path, content):
+def test_a_file_without_pairs_is_refused_in_one_line(tmp_path, content):
     path = tmp_path / "pairs.csv"
     path.write_bytes(content)
     with pytest.raises(StyleSwapError) as caught:

@@ -1,4 +1,4 @@
-"""Frames out of video files: which ones, and what is done with files that are no videos."""
+"""Sampling of frames from videos, and files that are no videos."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from styleswap_core.metrics.result_videos import evenly_spaced, read_frames, sam
 
 
 def write_video(path, count, side=64):
-    """Gray frames; frame i has the level 10 i."""
+    """Write gray frames; frame i has level 10 * i."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (side, side))
     for level in range(count):
         writer.write(np.full((side, side, 3), 10 * level, np.uint8))
@@ -30,7 +30,7 @@ def test_frames_are_the_middles_of_equal_parts():
     assert evenly_spaced(3, 10) == [0, 1, 2] and evenly_spaced(7, 1) == [3] and evenly_spaced(0, 5) == []
 
 
-def test_both_videos_give_the_same_frames(tmp_path):
+def test_the_same_frames_of_two_videos(tmp_path):
     long, short = write_video(tmp_path / "long.mp4", 20), write_video(tmp_path / "short.mp4", 12)
     numbers, pictures = sample_frames([long, short], 3)
     assert numbers == [2, 6, 10]
@@ -40,7 +40,7 @@ def test_both_videos_give_the_same_frames(tmp_path):
         read_frames(short, [0, 15])
 
 
-def test_a_container_that_claims_too_many_frames(tmp_path, monkeypatch):
+def test_a_container_that_announces_too_many_frames(tmp_path, monkeypatch):
     path = write_video(tmp_path / "short.mp4", 8)
     monkeypatch.setattr(videos, "_announced_length", lambda video: 1000)
     numbers, pictures = sample_frames([path], 2)
@@ -48,7 +48,7 @@ def test_a_container_that_claims_too_many_frames(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a video" * 50])
-def test_what_is_no_video_is_refused(tmp_path, content):
+def test_files_that_are_no_videos_are_refused(tmp_path, content):
     path = tmp_path / "broken.mp4"
     path.write_bytes(content)
     with pytest.raises(StyleSwapError, match="broken.mp4"):
@@ -57,8 +57,8 @@ def test_what_is_no_video_is_refused(tmp_path, content):
         sample_frames([tmp_path / "absent.mp4"], 3)
 
 
-def test_ffmpeg_itself_says_nothing(tmp_path):
-    # A process of its own: FFmpeg asks once how much to say, and the other tests have started it.
+def test_messages_of_ffmpeg_are_suppressed(tmp_path):
+    # In a new process, since FFmpeg reads its log level once, and other tests may have started it.
     (tmp_path / "broken.mp4").write_bytes(b"not a video" * 50)
     code = (
         "import sys, pathlib\nfrom styleswap_core.metrics.result_videos import sample_frames\n"

@@ -1,42 +1,21 @@
-"""The inversion suite end to end at tiny counts and few steps."""
+"""The inversion suite as a whole, with few people and steps."""
 
 import json
 
 import pytest
-import torch
+from tiny_networks import write_networks
 
-from styleswap_core.checkpoints.native import save_generator
 from styleswap_core.cli import main
-from styleswap_core.demo_pack.detector import export_detector
-from styleswap_core.demo_pack.detector.detector_network import Detector
-from styleswap_core.demo_pack.recognizer import export_recognizer
-from styleswap_core.demo_pack.recognizer.recognizer_network import PlainRecognizer, ResidualRecognizer
 from styleswap_core.io.images import load_image
-from styleswap_core.metrics.attribute_regressors import AttributeRegressor, RegressorConfig, save_regressor
 from styleswap_core.metrics.bounds import INVERSION_BOUNDS
 from styleswap_core.metrics.inversion_table import inversion_table
 from styleswap_core.metrics.suite_inversion import METHODS
-from styleswap_core.model import Generator, GeneratorConfig
 
 
 @pytest.fixture(scope="module")
 def words(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("inversion")
-    torch.manual_seed(0)
-    config = GeneratorConfig(
-        size=32, w_dim=16, mapping_layers=1, channels={4: 8, 8: 8, 16: 8, 32: 8}, recognizer="recognizer"
-    )
-    save_generator(folder / "generator.safetensors", Generator(config), {"domain": "synthetic"})
-    (folder / "pack").mkdir()
-    export_detector(folder / "pack" / "det.onnx", Detector())
-    export_recognizer(folder / "pack" / "recognizer.onnx", ResidualRecognizer())
-    export_recognizer(folder / "judge.onnx", PlainRecognizer())
-    save_regressor(folder / "regressors.safetensors", AttributeRegressor(RegressorConfig(size=32)))
     options = {
-        "--model": folder / "generator.safetensors",
-        "--pack": folder / "pack",
-        "--judge": folder / "judge.onnx",
-        "--regressors": folder / "regressors.safetensors",
+        **write_networks(tmp_path_factory.mktemp("inversion")),
         "--identities": 2,
         "--settings": 1,
         "--seed": 3,
@@ -65,7 +44,7 @@ def test_every_method_is_measured(words, tmp_path, capsys):
     assert sheet.shape[1] > 4 * sheet.shape[0] / 2
 
 
-def test_two_processes_find_what_one_finds(words, capsys):
+def test_figures_do_not_depend_on_the_number_of_processes(words, capsys):
     figures = []
     for workers in ("0", "2"):
         assert main([*words, "--workers", workers, "--json"]) == 0
@@ -75,17 +54,17 @@ def test_two_processes_find_what_one_finds(words, capsys):
     assert figures[0] == pytest.approx(figures[1], abs=1e-6)
 
 
-def test_a_wrong_protocol_or_range_is_one_line(words, capsys):
+def test_invalid_options_are_one_line(words, capsys):
     for more, part in (
-        (["--protocol", "pipeline"], "aligned protocol alone"),
-        (["--trust", "3"], "trust from 0 to 1"),
-        (["--identities", "1"], "change --identities"),
+        (["--protocol", "pipeline"], "aligned protocol only"),
+        (["--trust", "3"], "from 0 to 1"),
+        (["--identities", "1"], "of at least 2"),
     ):
         assert main([*words, *more]) == 2
         assert part in capsys.readouterr().err
 
 
-def test_the_gain_is_held_to_what_is_missing():
+def test_rows_of_the_table_of_bounds():
     figures = {
         f"{method}_{key}": 0.5 for method in METHODS for key in ("id_cos_other_photo", "id_cos_other_photo_ceiling")
     }

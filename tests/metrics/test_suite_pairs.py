@@ -1,14 +1,9 @@
-"""Picture pairs from the command line: exact swaps in the part of another program, copied targets, and this program's own."""
+"""`styleswap evaluate --suite pairs`: exact swaps in place of results, copied targets, and swaps by this program."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.append(str(Path(__file__).resolve().parent))
-
 from rendered_swaps import PEOPLE, write_pairs
 
 from styleswap_core.cli import main
@@ -26,7 +21,7 @@ def folder(tmp_path_factory):
 
 
 def evaluate(folder, text, *more, name="pairs.csv"):
-    """Exit code and JSON of a list with this text, which lies beside the pictures."""
+    """Exit code and JSON report of a list with this text, in the folder of the pictures."""
     (folder / name).write_text(text, encoding="utf-8")
     out = folder / "out" / "figures.json"
     out.parent.mkdir(exist_ok=True)
@@ -42,18 +37,18 @@ def rows(result=""):
     return "source,target,result\n" + "".join(f"source{i}.png,target{i}.png,{result.format(i=i)}\n" for i in ROWS)
 
 
-def test_exact_swaps_of_another_program_beat_copied_targets(folder, capsys):
+def test_exact_swaps_score_better_than_copied_targets(folder, capsys):
     code, exact = evaluate(folder, rows("exact{i}.png"), "--fid")
     printed = capsys.readouterr().out
     assert code == 0 and exact["count"] == 3 and exact["skipped"] == 0
     assert exact["swapped_by"] == "another program" and "model_sha256" not in exact
-    assert "| `id_cos_source` |" in printed and "rendered faces only" in printed
+    assert "| `id_cos_source` |" in printed and "meaningless for photographs" in printed
     assert load_image(folder / "out" / "figures.png").shape[2] == 3
     _, copied = evaluate(folder, rows("target{i}.png"), "--fid")
     assert exact["id_retrieval_top1"] == 1 and copied["id_retrieval_top1"] < 1
     assert exact["id_cos_source"] > copied["id_cos_source"] + 0.3
     assert exact["id_cos_target"] < 0.5 and copied["id_cos_target"] == pytest.approx(1, abs=1e-5)
-    # The copy is the floor that stands with every result.
+    # The floor of every result is the copied target.
     assert copied["id_cos_source"] == pytest.approx(exact["id_cos_source_floor"], abs=1e-6)
     assert copied["pose_error_deg"] == copied["expression_error"] == copied["outside_l1"] == 0
     assert copied["outside_psnr"] == 100 and exact["outside_psnr"] > 40
@@ -62,7 +57,7 @@ def test_exact_swaps_of_another_program_beat_copied_targets(folder, capsys):
     assert [case["result"] for case in exact["cases"]] == ["exact0.png", "exact1.png", "exact2.png"]
 
 
-def test_this_program_swaps_what_has_no_result_and_says_the_same_twice(folder):
+def test_pairs_without_result_are_swapped_deterministically(folder):
     text = '{"source": "source0.png", "target": "target0.png"}\n{"source": "source1.png", "target": "target1.png"}\n'
     code, first = evaluate(folder, text, name="pairs.jsonl")
     again = evaluate(folder, text, name="pairs.jsonl")[1]
@@ -71,7 +66,7 @@ def test_this_program_swaps_what_has_no_result_and_says_the_same_twice(folder):
     assert first["id_cos_source"] > first["id_cos_source_floor"]
 
 
-def test_bad_rows_are_named_and_counted_and_the_rest_goes_on(folder, capsys):
+def test_invalid_rows_are_reported_and_skipped(folder, capsys):
     save_image(folder / "blank.png", np.full((160, 160, 3), 90, np.uint8))
     save_image(folder / "wide.png", np.full((96, 200, 3), 90, np.uint8))
     (folder / "broken.png").write_bytes((folder / "target0.png").read_bytes()[:400])
@@ -83,22 +78,22 @@ def test_bad_rows_are_named_and_counted_and_the_rest_goes_on(folder, capsys):
     )
     code, figures = evaluate(folder, text)
     assert code == 0 and figures["count"] == 3 and figures["skipped"] == 6 == len(figures["problems"])
-    said = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "warning: row" in line]
-    assert len(said) == 6
-    told = dict(problem.split(": ", 1) for problem in figures["problems"])
+    warnings = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "warning: row" in line]
+    assert len(warnings) == 6
+    problems = dict(problem.split(": ", 1) for problem in figures["problems"])
     assert (
-        "absent.png" in told["row 1"]
-        and "no face" in told["row 2"]
-        and "no face found in the source blank.png" in told["row 3"]
+        "absent.png" in problems["row 1"]
+        and "no face" in problems["row 2"]
+        and "no face found in the source blank.png" in problems["row 3"]
     )
-    assert "truncated" in told["row 4"] and "200 x 96" in told["row 5"] and "columns" in told["row 6"]
-    # A result without a face is no way out of the count, and one of half the size is enlarged.
+    assert "truncated" in problems["row 4"] and "200 x 96" in problems["row 5"] and "columns" in problems["row 6"]
+    # A result without a face still counts, and one of half the size is enlarged.
     assert [case["result_face_found"] for case in figures["cases"]] == [0, 1, 1]
     assert figures["cases"][1]["id_cos_source"] > 0.3 > figures["cases"][0]["id_cos_source"]
 
 
-def test_pictures_of_one_person_stand_together(folder):
-    # The second source shows the first one's person in the part of another, so that the names alone decide.
+def test_pictures_of_one_person_are_joined_by_name(folder):
+    # Both sources show one person, and each result is nearest to the source of the other row.
     text = (
         "source,target,result,person\nsource0.png,target0.png,exact0.png,Ann\nexact0.png,target0.png,source0.png,Ann\n"
         "source1.png,target1.png,exact1.png,Bob\n"
@@ -109,7 +104,7 @@ def test_pictures_of_one_person_stand_together(folder):
     assert alone["id_retrieval_top1"] is None
 
 
-def test_a_pack_without_landmarks_gives_pose_by_five_points(folder):
+def test_pose_from_five_points_for_a_pack_without_landmarks(folder):
     text = "source,target,result\nsource0.png,target0.png,exact0.png\n"
     _, figures = evaluate(folder, text, "--pack", DEMO_PACK, "--judge", DEMO_PACK)
     assert figures["attributes_by"] == "points" and "crude" in figures["attributes_note"]
@@ -122,21 +117,21 @@ def test_a_pack_without_landmarks_gives_pose_by_five_points(folder):
     [
         ("source,target\nabsent.png,absent.png\n", (), "nothing could be evaluated"),
         ("from,to\na,b\n", (), "source,target"),
-        ("source,target\nsource0.png,target0.png\n", ("--judge", DEMO_PACK), "which proves nothing"),
-        ("source,target\nsource0.png,target0.png\n", ("--attributes", "landmarks"), "no 3D landmarks"),
+        ("source,target\nsource0.png,target0.png\n", ("--judge", DEMO_PACK), "name another --judge"),
+        ("source,target\nsource0.png,target0.png\n", ("--attributes", "landmarks"), "3D landmarks"),
         ("source,target\nsource0.png,target0.png\n", ("--judge", "absent.onnx"), "absent.onnx"),
         ("source,target\nsource0.png,target0.png\n", ("--fid", "absent.onnx"), "absent.onnx"),
-        ("source,target\nsource0.png,target0.png\n", ("--check",), "leave --check out"),
+        ("source,target\nsource0.png,target0.png\n", ("--check",), "omit --check"),
     ],
 )
-def test_what_cannot_work_is_one_line_and_writes_nothing(folder, text, more, message, capsys):
+def test_invalid_input_is_one_line_and_nothing_is_written(folder, text, more, message, capsys):
     assert evaluate(folder, text, *more) == (2, None)
     lines = [line for line in capsys.readouterr().err.splitlines() if "styleswap: error:" in line]
     assert len(lines) == 1 and message in lines[0]
     assert list((folder / "out").iterdir()) == []
 
 
-def test_a_file_belongs_to_its_suites(folder, capsys):
+def test_only_some_suites_take_a_file(folder, capsys):
     assert main(["evaluate", str(folder / "pairs.csv")]) == 2
     assert main(["evaluate", "--suite", "pairs"]) == 2
     errors = capsys.readouterr().err

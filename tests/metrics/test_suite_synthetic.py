@@ -1,4 +1,4 @@
-"""The synthetic suite end to end at tiny counts: who meets whom, and what floor and ceiling must be."""
+"""The synthetic suite as a whole, with few people: its cases, and known figures of floor and ceiling."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ TINY = SyntheticSuite(identities=2, settings=2, seed=7, size=32, batch=3, sheet_
 
 
 def write_recognizer(path, seed):
-    """A random recognizer of the ArcFace form: two strided convolutions and a linear layer."""
+    """Write a random recognizer with the inputs and outputs of ArcFace: two convolutions and a linear layer."""
     random = np.random.default_rng(seed)
 
     def weight(name, *shape):
@@ -72,18 +72,18 @@ def exact_swap(batch, id_embedding):
     return batch.exact, union, torch.ones(len(id_embedding), dtype=torch.bool)
 
 
-def test_nobody_is_swapped_onto_himself_and_all_seeds_are_held_out():
+def test_nobody_is_swapped_onto_themselves_and_all_seeds_are_held_out():
     cases = draw_cases(5, 3, seed=1)
     assert len(cases) == 15
     assert not (cases.source == cases.target).any()
-    # In each setting everybody is a target once.
+    # Everybody is the target of one case per setting.
     assert all(sorted(column.tolist()) == list(range(5)) for column in cases.target.view(5, 3).T)
     assert all(seed in IDENTITY_SEEDS["test"] for seed in cases.identity_seeds)
     drawn = cases.photo_seeds + cases.other_photo_seeds + cases.attribute_seeds
     assert len(set(drawn)) == len(drawn) and all(seed in ATTRIBUTE_SEEDS["test"] for seed in drawn)
 
 
-def test_the_seed_alone_chooses():
+def test_the_seed_determines_the_cases():
     first, again, other = draw_cases(4, 2, seed=1), draw_cases(4, 2, seed=1), draw_cases(4, 2, seed=2)
     assert first.attribute_seeds == again.attribute_seeds and torch.equal(first.target, again.target)
     assert first.identity_seeds != other.identity_seeds
@@ -95,15 +95,15 @@ def test_impossible_counts_are_refused(counts):
         draw_cases(*counts)
 
 
-def test_points_of_the_target_lie_as_in_its_window():
+def test_points_of_the_target_are_relative_to_the_window():
     batch = render_cases(draw_cases(2, 1, seed=3), torch.arange(2), 32, "ffhq", torch.device("cpu"))
     assert batch.target.shape == batch.exact.shape == (2, 3, 32, 32)
-    # A similarity cannot meet all five template points, but it meets their center.
+    # A similarity transform does not map all five points onto the template, but it does map their center.
     center = template_points("ffhq", 32).mean(0).expand(2, 2)
     torch.testing.assert_close(batch.target_points.mean(1), center, atol=1e-3, rtol=0)
 
 
-def test_crop_roll_is_what_the_window_leaves():
+def test_roll_relative_to_the_crop():
     people = Identities.from_seeds([IDENTITY_SEEDS["test"][0]])
     upright, tilted = (Attributes.from_seeds([3], yaw=0.0, pitch=0.0, roll=roll) for roll in (0.0, 12.0))
     template = five_points(people, upright, 100)
@@ -113,18 +113,18 @@ def test_crop_roll_is_what_the_window_leaves():
     torch.testing.assert_close(transform_points(window, five_points(people, tilted, 100)), template, atol=0.5, rtol=0)
 
 
-def test_copying_the_target_is_the_floor(evaluators):
+def test_copies_of_the_target_score_the_floor(evaluators):
     figures = evaluate_synthetic(evaluators, replace(TINY, sheet_rows=0)).figures
     for key in ("face_psnr", "psnr", "ssim", "sharpness_ratio"):
         assert figures[key] == pytest.approx(figures[f"{key}_floor"], abs=1e-6), key
     assert figures["outside_l1"] == figures["pose_error_deg"] == figures["gaze_error_deg"] == 0
     assert figures["face_psnr_gain"] == 0
     assert figures["mask_iou"] == 0
-    # The judge looks at the exact swap's points in a result, at the target's own in the target.
+    # Results are cropped at the points of the exact swap, targets at their own.
     assert 0.8 < figures["id_cos_target"] < 1 and figures["id_cos_target_floor"] == pytest.approx(1, abs=1e-5)
 
 
-def test_the_exact_swap_is_the_ceiling(evaluators):
+def test_exact_swaps_score_the_ceiling(evaluators):
     evaluation = evaluate_synthetic(replace(evaluators, swapper=exact_swap), TINY)
     figures = evaluation.figures
     for key in [key for key in figures if key.endswith("_ceiling")]:
@@ -137,12 +137,12 @@ def test_the_exact_swap_is_the_ceiling(evaluators):
     assert [len(row.pictures()) for row in evaluation.rows] == [len(SWAP_COLUMNS)] * 3
 
 
-def test_a_generator_is_measured_the_same_twice(evaluators):
+def test_figures_are_reproducible(evaluators):
     torch.manual_seed(1)
     channels = {4: 8, 8: 8, 16: 8, 32: 8}
     generator = Generator(GeneratorConfig(size=32, w_dim=16, mapping_layers=1, channels=channels)).eval()
     swapping = replace(evaluators, swapper=aligned_swapper(generator))
-    # Once in this process, once with rendering in two others.
+    # Rendered in this process, and then in two others.
     first, again = (
         evaluate_synthetic(replace(swapping, workers=workers), replace(TINY, sheet_rows=0)).figures
         for workers in (0, 2)
@@ -152,7 +152,7 @@ def test_a_generator_is_measured_the_same_twice(evaluators):
     assert first["face_psnr"] < 30 and 0 <= first["mask_iou"] <= 1
 
 
-def test_whole_pictures_are_measured_too(evaluators):
+def test_whole_pictures(evaluators):
     figures = evaluate_synthetic(
         replace(evaluators, swapper=exact_swap), replace(TINY, settings=1, size=None, sheet_rows=0)
     ).figures

@@ -1,13 +1,8 @@
-"""Videos from the command line, by the protocol of FaceForensics++."""
+"""`styleswap evaluate --suite videos`."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).resolve().parent))
-
 from rendered_swaps import PEOPLE, nods, write_video
 
 from styleswap_core.cli import main
@@ -16,7 +11,7 @@ from styleswap_core.metrics.suite_videos import pairs_of_results
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """originals: a_b, c and a broken one; results: c swapped onto a_b exactly, and names that fit nothing."""
+    """Originals a_b, c and a broken one; results: an exact swap of c onto a_b, and invalid ones; copies of a_b."""
     base = tmp_path_factory.mktemp("videos")
     for name in ("originals", "results", "copies"):
         (base / name).mkdir()
@@ -41,7 +36,7 @@ def evaluate(folders, *words):
     return code, json.loads(out.read_text()) if out.is_file() else None
 
 
-def test_results_of_another_program_against_copies(folders, capsys):
+def test_exact_swaps_score_better_than_copies(folders, capsys):
     code, exact = evaluate(folders, folders / "results", "--originals", folders / "originals")
     assert code == 0 and exact["count"] == 3 and exact["videos"] == 1 and exact["frames"] == 3
     assert [case["frame"] for case in exact["cases"]] == [0, 2, 3]
@@ -52,14 +47,14 @@ def test_results_of_another_program_against_copies(folders, capsys):
         len([line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "styleswap: warning" in line])
         == 3
     )
-    # The target's own frames stand in the gallery.
+    # The gallery contains the frames of the target, too.
     assert exact["id_retrieval_top1"] == 1 and exact["id_retrieval_top1_floor"] == 0
     assert exact["id_cos_source"] > exact["id_cos_source_floor"] + 0.3
     _, copied = evaluate(folders, folders / "copies", "--originals", folders / "originals")
     assert copied["id_cos_source"] < exact["id_cos_source"] - 0.3 and copied["pose_error_deg"] < exact["pose_error_deg"]
 
 
-def test_this_program_swaps_a_list_of_originals_both_ways(folders):
+def test_originals_are_swapped_in_both_directions(folders):
     (folders / "split.json").write_text('[["a_b", "c"], ["c", "nobody"]]')
     code, figures = evaluate(folders, folders / "originals", "--pairs", folders / "split.json")
     assert code == 0 and figures["videos"] == 2 and figures["count"] == 5 and figures["skipped"] == 2
@@ -73,7 +68,7 @@ def test_names_of_originals_may_have_underscores(tmp_path):
     results = {name: tmp_path / f"{name}.mp4" for name in ("c_a", "a_b_c", "c_a_b", "x_y")}
     pairs, problems = pairs_of_results(results, originals)
     assert [(pair.target.name, pair.source.name) for pair in pairs] == [("c", "a"), ("c", "a_b")]
-    # a + b_c or a_b + c: nobody can tell.
+    # Either a and b_c, or a_b and c.
     assert "a_b_c.mp4" in problems[0] and "found 2 ways" in problems[0] and "found 0 ways" in problems[1]
 
 
@@ -87,7 +82,7 @@ def test_names_of_originals_may_have_underscores(tmp_path):
         (["originals", "--pairs", "none.csv"], "nothing could be evaluated"),
     ],
 )
-def test_what_cannot_work_is_one_line_and_writes_nothing(folders, words, message, monkeypatch, capsys):
+def test_invalid_input_is_one_line_and_nothing_is_written(folders, words, message, monkeypatch, capsys):
     monkeypatch.chdir(folders)
     (folders / "none.csv").write_text("source,target\nbroken,c\n")
     assert evaluate(folders, *words) == (2, None)

@@ -1,0 +1,230 @@
+"""Swapping of picture files."""
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import torch
+
+from ..checkpoints import DEMO_MODEL
+from ..compositing.composite import BlendOptions, blend_with_mask
+from ..compositing.mask_shaping import resize_mask
+from ..faces.analysis import InsightFaceAnalyzer, load_face_analysis
+from ..faces.packs import LICENSE_NOTE
+from ..identities.extraction import SourceReport, extract_identity
+from ..identities.identity import Identity
+from ..identities.provenance import MARK, swap_mark
+from ..io.images import (
+    PROVENANCE_KEY,
+    PROVENANCE_SYNTHETIC,
+    from_uint8,
+    image_metadata,
+    load_image,
+    save_image,
+    to_uint8,
+)
+from ..io.sheets import mask_picture
+from ..pipeline.face_jobs import SwapOptions
+from ..pipeline.results import SwapResult
+from ..pipeline.swapper import Faces, Swapper
+from ..swappers.styleswap_network import StyleSwapNetwork, load_model
+from .console import print_note
+from .picture_files import SwapFiles
+
+
+class FaceReport(TypedDict):
+    """Report on one swapped face; similarities are to the source, None if they were not measured."""
+
+    index: int
+    score: float
+    box: list[float]
+    crop_pixels_per_picture_pixel: float
+    similarity_before: float | None
+    similarity: float | None
+
+
+class SwapReport(TypedDict):
+    """Report on one swapped file."""
+
+    target: str
+    out: str
+    mask: str | None
+    seconds: float
+    notice: str | None
+    faces: list[FaceReport]
+
+
+def load_analysis(
+    pack: str | None, download: bool, detection_size: int | None = None, detection_threshold: float = 0.5
+) -> InsightFaceAnalyzer:
+    """Load a pack (None: the demo pack), with a note about the license of insightface's own packs.
+
+    Raises:
+        StyleSwapError: The pack is missing or damaged, or an option is out of range.
+    """
+    if pack is not None and download:
+        print_note(LICENSE_NOTE)
+    analyzer = load_face_analysis(
+        pack, det_size=detection_size, det_thresh=detection_threshold, allow_download=download
+    )
+    if pack is not None and not download:
+        print_note(LICENSE_NOTE)
+    return analyzer
+
+
+def is_rendered(picture: Path) -> bool:
+    """Whether metadata marks a file as a picture of the face world, or as a swap between two of them."""
+    return image_metadata(picture).get(PROVENANCE_KEY) == PROVENANCE_SYNTHETIC
+
+
+@dataclass(frozen=True, eq=False)
+class Blending:
+    """Blending of the result over the target, like the node Blend With Mask.
+
+    Attributes:
+        options: How to blend.
+        keep: Gray picture that is white where the target is kept; it is scaled to the target. None keeps nothing.
+    """
+
+    options: BlendOptions
+    keep: Path | None = None
+
+    def apply(self, target: np.ndarray, result: SwapResult) -> tuple[np.ndarray, np.ndarray]:
+        """Blended picture (H, W, 3) uint8, and the mask (H, W) in 0..1 with which it was blended.
+
+        Pixels that blending does not change keep their values.
+        """
+        keep = None
+        if self.keep is not None:
+            gray = torch.from_numpy(load_image(self.keep)).float().mean(2)[None, None] / 255
+            keep = resize_mask(gray, target.shape[:2])
+        swapped = np.asarray(result.image)
+        blended, mask = blend_with_mask(
+            from_uint8(target), from_uint8(swapped), result.mask[None, None], self.options, keep
+        )
+        return to_uint8(blended)[0], mask[0, 0].numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class FileSwapper:
+    """A model and a face analysis, applied to files.
+
+    Attributes:
+        network: The swapping network.
+        path: Its file.
+        analyzer: The face analysis.
+    """
+
+    network: StyleSwapNetwork
+    path: Path
+    analyzer: InsightFaceAnalyzer
+
+    @classmethod
+    def from_arguments(cls, args: argparse.Namespace) -> "FileSwapper":
+        """Load what the options of `arguments.add_swapper_arguments` name.
+
+        Raises:
+            StyleSwapError: A file is missing or damaged, the device does not exist, or an option is out of range.
+        """
+        network = load_model(args.model, args.device, baked=False)
+        analyzer = load_analysis(args.pack, args.download, args.detection_size, args.detection_threshold)
+        return cls(network, args.model or DEMO_MODEL, analyzer)
+
+    def model_card(self) -> dict[str, object]:
+        """Description of the model, as plain JSON values."""
+        return {
+            "file": str(self.path),
+            "sha256": self.network.sha256,
+            "size": self.network.size,
+            "domain": self.network.metadata.get("domain"),
+            "recognizer": self.analyzer.recognizer.name,
+        }
+
+    def identify(self, sources: Sequence[Path]) -> tuple[Identity, list[SourceReport]]:
+        """Identity averaged over the largest face of each source picture.
+
+        Raises:
+            StyleSwapError: A picture cannot be read or shows no face.
+        """
+        return extract_identity(sources, self.analyzer)
+
+    def baked(self) -> "FileSwapper":
+        """The same with the model baked for each identity, which pays off for many targets of few identities."""
+        network = StyleSwapNetwork(self.network.generator, sha256=self.network.sha256, metadata=self.network.metadata)
+        return replace(self, network=network)
+
+    def swap_file(
+        self,
+        identity: Identity,
+        files: SwapFiles,
+        *,
+        faces: Faces = "largest",
+        options: SwapOptions | None = None,
+        blending: Blending | None = None,
+        rendered_source: bool = False,
+    ) -> SwapReport:
+        """Swap faces of a picture file; write the result, and the mask if requested.
+
+        Nothing is written unless the swap succeeds. The mask is written first, so that no result lacks its mask.
+
+        Args:
+            identity: Source identity.
+            files: Target, result and mask.
+            faces: Which faces to swap.
+            options: How to swap them.
+            blending: Blending of the result over the target; None keeps the result as the pipeline pasted it.
+            rendered_source: The identity was made from pictures of the face world only.
+
+        Raises:
+            StyleSwapError: The target cannot be read, a face is missing, or the result cannot be written.
+        """
+        options = options or SwapOptions()
+        start = time.perf_counter()
+        picture = load_image(files.target)
+        rendered = rendered_source and is_rendered(files.target)
+        result = Swapper(self.network, self.analyzer, options).swap(picture, identity, faces)
+        image, mask = np.asarray(result.image), result.mask.numpy()
+        if blending is not None:
+            image, mask = blending.apply(picture, result)
+        seconds = time.perf_counter() - start
+        if files.mask_out is not None:
+            files.mask_out.parent.mkdir(parents=True, exist_ok=True)
+            save_image(files.mask_out, mask_picture(mask))
+        files.out.parent.mkdir(parents=True, exist_ok=True)
+        save_image(files.out, image, self._metadata(identity, options.strength, rendered))
+        return {
+            "target": str(files.target),
+            "out": str(files.out),
+            "mask": None if files.mask_out is None else str(files.mask_out),
+            "seconds": round(seconds, 3),
+            "notice": self.network.notice(rendered),
+            "faces": _face_reports(result),
+        }
+
+    def _metadata(self, identity: Identity, strength: float, rendered: bool) -> dict[str, str]:
+        metadata = {MARK: swap_mark(self.network.sha256, [identity], strength)}
+        if rendered:
+            metadata[PROVENANCE_KEY] = PROVENANCE_SYNTHETIC
+        return metadata
+
+
+def _face_reports(result: SwapResult) -> list[FaceReport]:
+    return [
+        {
+            "index": face.face.index,
+            "score": round(face.face.score, 4),
+            "box": [round(float(value), 2) for value in face.face.box],
+            "crop_pixels_per_picture_pixel": round(face.scale, 4),
+            "similarity_before": _rounded(face.similarity_before),
+            "similarity": _rounded(face.similarity),
+        }
+        for face in result.faces
+    ]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

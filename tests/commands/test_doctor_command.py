@@ -1,0 +1,61 @@
+"""`styleswap doctor`."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+from styleswap_core import __version__, cli
+from styleswap_core.commands.doctor_command import REQUIRED, examine
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def touch(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def test_report_as_text_and_as_json(capsys):
+    assert cli.main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    assert cli.main(["doctor", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report == examine()
+    assert report["styleswap"] == __version__
+    assert {"torch", "numpy", "insightface"} <= set(report["packages"])
+    assert "CPUExecutionProvider" in report["onnx_providers"]
+    for word in (report["python"], report["device"], report["package_folder"], *report["packs"]):
+        assert word in text
+
+
+def test_required_packages_are_the_dependencies():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {re.split(r"[<>=!~;\s]", line)[0] for line in project["dependencies"]} == set(REQUIRED)
+
+
+def test_packs_and_their_files(folder, capsys):
+    touch(folder / "models/insightface/models/antelopev2/antelopev2/glintr100.onnx")
+    (folder / "models/insightface/models/empty").mkdir()
+    assert cli.main(["doctor", "--json"]) == 0
+    packs = json.loads(capsys.readouterr().out)["packs"]
+    assert packs["models/insightface/models"] == {"antelopev2": ["antelopev2/glintr100.onnx"]}
+
+
+def test_comfyui_and_the_files_in_its_folders(folder, monkeypatch, capsys):
+    touch(folder / "main.py")
+    (folder / "comfyui_version.py").write_text('__version__ = "0.3.64"\n')
+    touch(folder / "models" / "styleswap" / "identities" / "anna.safetensors")
+    touch(folder / "models" / "insightface" / "models" / "buffalo_l" / "det_10g.onnx")
+    monkeypatch.setenv("COMFYUI_PATH", str(folder))
+    assert cli.main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    assert f"ComfyUI 0.3.64 in {folder}" in text and "identities/anna.safetensors" in text
+    assert "buffalo_l: det_10g.onnx" in text
+    monkeypatch.setenv("COMFYUI_PATH", str(folder / "models"))
+    assert examine()["comfyui"] is None

@@ -1,0 +1,62 @@
+"""Input and output files of `styleswap swap`."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from styleswap_core.commands.picture_files import plan_files
+from styleswap_core.errors import StyleSwapError
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def test_one_target(folder):
+    touch(folder / "in.jpg")
+    assert plan_files([Path("in.jpg")], Path("out.png"), None) == [(Path("in.jpg"), Path("out.png"), None)]
+    (folder / "results").mkdir()
+    assert plan_files([Path("in.jpg")], Path("results"), Path("results")) == [
+        (Path("in.jpg"), Path("results/in.jpg"), Path("results/in_mask.png"))
+    ]
+
+
+def test_pictures_of_a_folder_in_order(folder):
+    touch(folder / "in/b.PNG", folder / "in/a.jpg", folder / "in/notes.txt")
+    assert plan_files([Path("in")], Path("out"), Path("masks")) == [
+        (Path("in/a.jpg"), Path("out/a.jpg"), Path("masks/a_mask.png")),
+        (Path("in/b.PNG"), Path("out/b.PNG"), Path("masks/b_mask.png")),
+    ]
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("targets", "out", "mask_out", "message"),
+    [
+        (["in.png"], "in.png", None, "would be replaced"),
+        (["in.png"], "source.png", None, "would be replaced"),
+        (["in.png"], "out.png", "source.png", "would be replaced"),
+        (["in.png"], "out.png", "out.png", "different files"),
+        (["in.png"], "out.gif", None, "rename"),
+        (["in.png"], "missing/out.png", None, "create it first"),
+        (["in.png", "other/in.png"], "out", None, "would both be written"),
+        (["in.png", "other/in.png"], "out.png", None, "name a folder"),
+        (["in.png", "other/second.png"], ".", None, "would be replaced"),
+        (["in.png", "other/second.png"], "in.png", None, "name a folder"),
+        (["empty"], "out", None, "found none"),
+    ],
+)
+def test_impossible_plans_are_refused(targets, out, mask_out, message, folder):
+    touch(folder / "in.png", folder / "source.png", folder / "other/in.png", folder / "other/second.png")
+    (folder / "empty").mkdir()
+    with pytest.raises(StyleSwapError, match=message):
+        plan_files([Path(target) for target in targets], Path(out), mask_out and Path(mask_out), [Path("source.png")])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links require a permission on Windows")
+def test_a_loop_of_symbolic_links_is_left_to_the_reader(folder):
+    (folder / "loop.png").symlink_to("loop.png")
+    assert plan_files([Path("loop.png")], Path("out.png"), None) == [(Path("loop.png"), Path("out.png"), None)]
