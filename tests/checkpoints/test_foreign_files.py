@@ -528,7 +528,7 @@ def test_convert_command_writes_a_model_and_reports_its_sources(tmp_path, capsys
     )
     text = capsys.readouterr().out
     for words in (
-        "from the shapes:",
+        "settings inferred from tensor shapes:",
         "size 32",
         "attribute_injection every_conv: ",
         "template ffhq: set explicitly",
@@ -556,10 +556,10 @@ def test_convert_command_json_and_dry_run(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["a.pth"], "expected a file to write after IN"),
-        (["a.pth", "b.pth"], "ends in .safetensors"),
+        (["a.pth"], "expected OUT, the file to write, after IN"),
+        (["a.pth", "b.pth"], "name a .safetensors file"),
         (["a.pth", "nowhere/b.safetensors"], "does not exist"),
-        (["a.safetensors", "a.safetensors"], "is the file to convert"),
+        (["a.safetensors", "a.safetensors"], "is the checkpoint itself"),
         (["a.pth", "b.safetensors", "--set", "template"], "expected key=value"),
         (["a.pth", "b.safetensors", "--part", "d"], "has no part 'd'; it has g_ema"),
         (["a.pth", "b.safetensors", "--format", "onnx"], "invalid choice"),

@@ -29,7 +29,7 @@ def test_mean_and_covariance_equal_those_of_numpy():
 
 
 def test_commuting_covariances():
-    # Four points at +-a, +-b on the axes: covariance diag(2 a^2 / 3, 2 b^2 / 3), no correlation. Both are rotated alike.
+    # Four points at +-a, +-b on the axes: covariance diag(2 a^2 / 3, 2 b^2 / 3). Both sets are rotated alike.
     rotation = np.array([[math.cos(0.4), -math.sin(0.4)], [math.sin(0.4), math.cos(0.4)]])
 
     def cross(a, b, shift):
