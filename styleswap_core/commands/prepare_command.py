@@ -4,7 +4,15 @@ import argparse
 import json
 from pathlib import Path
 
-from .arguments import add_json_argument, add_pack_arguments, add_workers_argument, fraction, number, whole_number
+from .arguments import (
+    Options,
+    add_json_argument,
+    add_pack_arguments,
+    add_workers_argument,
+    fraction,
+    number,
+    whole_number,
+)
 from .console import print_note
 
 
@@ -60,11 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_workers_argument(parser)
     add_json_argument(parser)
-    _add_filters(parser)
+    _add_selection_arguments(parser.add_argument_group("selection of pictures"))
+    _add_storage_arguments(parser.add_argument_group("storage of pictures"))
 
 
-def _add_filters(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("selection and storage of pictures").add_argument
+def _add_selection_arguments(group: Options) -> None:
+    add = group.add_argument
     add(
         "--min-side",
         type=whole_number(1, 1 << 16),
@@ -81,7 +90,7 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--max-blur",
-        type=number(0.05, 1.0),
+        type=fraction,
         default=0.65,
         metavar="0..1",
         help="maximum blur, from 0 for sharp to 1, which keeps all pictures (default: %(default)s)",
@@ -122,6 +131,10 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="interval between the frames taken from a video; 0 takes all frames (default: %(default)s)",
     )
+
+
+def _add_storage_arguments(group: Options) -> None:
+    add = group.add_argument
     add(
         "--format",
         choices=("jpg", "png"),

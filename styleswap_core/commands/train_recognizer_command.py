@@ -17,7 +17,6 @@ _JUDGE_OUT = ASSETS / "judge.onnx"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `styleswap train-recognizer`."""
-    judge = judge_config(_JUDGE_OUT)
     add = parser.add_argument
     add("--judge", action="store_true", help="train the recognizer that evaluations use, instead of that of the pack")
     add(
@@ -43,6 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("FIRST", "LAST"),
         help="train on people with FIRST <= identity seed < LAST only (default: all)",
     )
+    _add_optimization_arguments(parser)
+    add_threads_argument(parser)
+    add_device_argument(parser)
+
+
+def _add_optimization_arguments(parser: argparse.ArgumentParser) -> None:
+    judge = judge_config(_JUDGE_OUT)
+    add = parser.add_argument
     add(
         "--steps",
         type=whole_number(),
@@ -78,8 +85,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="seed of weights, batches and augmentation; the same seed gives the same result "
         f"(default: {RecognizerConfig.seed}; with --judge {judge.seed})",
     )
-    add_threads_argument(parser)
-    add_device_argument(parser)
 
 
 def config_from(args: argparse.Namespace) -> RecognizerConfig:
