@@ -50,7 +50,7 @@ class RecognizerNetwork(Protocol):
 class LandmarkNetwork(Protocol):
     """insightface's `Landmark`."""
 
-    def get(self, img: np.ndarray, face: Any) -> np.ndarray:
+    def get(self, img: np.ndarray, face: object) -> np.ndarray:
         """Landmarks of a `Face` in a BGR picture."""
         ...
 

@@ -195,7 +195,7 @@ def _checked(folder: Path, remedy: str) -> Path:
 def _require_insightface() -> None:
     with stdout_to_stderr():
         try:
-            import insightface.app  # noqa: F401
+            import insightface.app  # noqa: F401 - only to see whether it can be imported
         except ImportError as error:
             raise StyleSwapError(
                 f"face analysis needs insightface ({one_line(error)}): pip install insightface onnxruntime"
