@@ -27,7 +27,7 @@ class LoadModel(io.ComfyNode):
             node_id="StyleSwap_LoadModel",
             display_name="Load StyleSwap Model",
             category="StyleSwap/loaders",
-            description="Loads the generator that swaps faces: the built-in demo model, which knows rendered faces"
+            description="Loads the generator that swaps faces: the built-in demo model, trained on rendered faces"
             " only, or a file from models/styleswap.",
             search_aliases=["face swap model", "styleswap"],
             inputs=[
@@ -35,8 +35,8 @@ class LoadModel(io.ComfyNode):
                     "model_name",
                     options=generator_names(),
                     default=DEMO,
-                    tooltip="The built-in demo model knows rendered faces only; put models trained on photographs into"
-                    " models/styleswap. Converted weights keep the license of their authors.",
+                    tooltip="The built-in demo model was trained on rendered faces only; put models trained on photographs"
+                    " into models/styleswap. Converted weights keep the license of their authors.",
                 ),
             ],
             outputs=[
@@ -87,7 +87,7 @@ class LoadFaceAnalysis(io.ComfyNode):
             node_id="StyleSwap_LoadFaceAnalysis",
             display_name="Load Face Analysis",
             category="StyleSwap/loaders",
-            description="Loads a face detector and a recognizer: the built-in demo pack, which knows rendered faces"
+            description="Loads a face detector and a recognizer: the built-in demo pack, trained on rendered faces"
             " only, or an insightface pack from models/insightface/models. Choose the pack whose recognizer the"
             " StyleSwap model was trained with.",
             search_aliases=["insightface", "arcface", "face detector", "buffalo_l"],
