@@ -153,8 +153,8 @@ def sharpness_loss(
     """L1 distance of local contrasts, the root mean square of finite differences in each window.
 
     Where the exact position of an edge cannot be predicted, L1 on pixels or gradients is minimal without any edge. This
-    loss requires as much contrast as the truth has within a window and leaves the position to the other terms (compare the
-    contrast term of SSIM, Wang et al. 2004). Windows of `window` pixels overlap by half.
+    loss requires as much contrast as the truth has within a window and leaves the position to the other terms (compare
+    the contrast term of SSIM, Wang et al. 2004). Windows of `window` pixels overlap by half.
     """
     weight = None if pixel_weight is None else F.avg_pool2d(pixel_weight.float(), window, window // 2)
     difference = _local_contrast(image.float(), window) - _local_contrast(truth.float(), window)
