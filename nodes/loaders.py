@@ -35,8 +35,8 @@ class LoadModel(io.ComfyNode):
                     "model_name",
                     options=generator_names(),
                     default=DEMO,
-                    tooltip="The built-in demo model was trained on rendered faces only; put models trained on photographs"
-                    " into models/styleswap. Converted weights keep the license of their authors.",
+                    tooltip="The built-in demo model was trained on rendered faces only; put models trained on"
+                    " photographs into models/styleswap. Converted weights keep the license of their authors.",
                 ),
             ],
             outputs=[
