@@ -27,39 +27,38 @@ from ..training.training_config import (
 )
 from ..training.training_loop import train
 from ..training.training_state import checkpoint_paths, newest_checkpoint
-from .arguments import number, whole_number
+from .arguments import add_device_argument, add_threads_argument, number
 
 _MAX_TIME = 1e9
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `styleswap train`."""
-    parser.add_argument("--out", metavar="RUN", help="run folder for checkpoints, metrics and the generator")
-    parser.add_argument("--config", metavar="FILE", help="settings as JSON or TOML")
+    parser.add_argument(
+        "--out", metavar="RUN", help="run folder for checkpoints, metrics and the model; not needed with --measure"
+    )
+    parser.add_argument("--config", metavar="FILE", help="JSON or TOML file of settings")
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
         dest="assignments",
-        help="a setting that takes precedence over the file's, such as steps=1000 or weights.identity=5; repeatable",
+        help="set one setting, with precedence over the file, such as steps=1000 or weights.identity=5; repeatable",
     )
     parser.add_argument("--resume", action="store_true", help="continue the run in RUN, or start it if there is none")
-    parser.add_argument("--device", default=None, help="torch device (default: cuda if available, otherwise cpu)")
     parser.add_argument(
         "--resident",
         action="store_true",
         help="keep the pictures of columns in the device's memory instead of reading them as needed",
     )
     parser.add_argument(
-        "--threads", type=whole_number(0), default=0, help="CPU threads of torch (default: torch's own choice)"
-    )
-    parser.add_argument(
         "--max-minutes",
         type=number(0, _MAX_TIME),
         default=0.0,
         metavar="MINUTES",
-        help="stop at a checkpoint after this time; --resume continues with the same schedule",
+        help="write a checkpoint and stop after this time; --resume continues with the same schedule (default: no "
+        "limit)",
     )
     parser.add_argument(
         "--measure",
@@ -67,9 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=30.0,
         metavar="SECONDS",
-        help="only time steps (for about 30 s) and forecast the hours and memory of the run; writes no run folder",
+        help="only measure steps, for 30 s or the given time, and estimate time and memory of the run; writes no run "
+        "folder",
     )
     parser.add_argument("--json", action="store_true", help="print metrics as JSON lines on stdout")
+    add_threads_argument(parser)
+    add_device_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -83,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         raise StyleSwapError("expected a run folder, got none; add --out RUN")
     folder = None if args.measure is not None else RunFolder(args.out)
     config = process_group.run_on_main(lambda: _configuration(args, folder))
-    if args.threads > 0:
+    if args.threads is not None:
         torch.set_num_threads(args.threads)
     device = process_group.device or choose_device(args.device)
     config, context = set_up_run(

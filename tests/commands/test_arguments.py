@@ -99,6 +99,6 @@ def test_shared_options_have_one_meaning(parsers):
     meanings: dict[str, dict[str, str]] = {}
     for name, parser in parsers.items():
         for option, action in options_of(parser).items():
-            if option not in DIFFERENT_MEANINGS and name != "train":
+            if option not in DIFFERENT_MEANINGS:
                 meanings.setdefault(option, {}).setdefault(f"{action.metavar}: {action.help}", name)
     assert {option: texts for option, texts in meanings.items() if len(texts) > 1} == {}
