@@ -97,7 +97,11 @@ def add_device_argument(options: Options) -> None:
 def add_threads_argument(options: Options) -> None:
     """Declare --threads."""
     options.add_argument(
-        "--threads", type=whole_number(), metavar="N", help="number of CPU threads (default: chosen by PyTorch)"
+        "--threads",
+        type=whole_number(0),
+        default=0,
+        metavar="N",
+        help="number of CPU threads; 0 lets PyTorch choose (default: %(default)s)",
     )
 
 

@@ -175,7 +175,7 @@ def run(args: argparse.Namespace) -> int:
         image_format=args.format,
         shard_pictures=args.shard,
     )
-    if not args.pack:
+    if not args.pack and args.source.is_dir():
         print_note("the demo pack recognizes rendered faces only; for photographs add --pack, such as --pack buffalo_l")
     summary = prepare(args.source, args.out, settings, args.workers, args.download)
     manifest = summary.manifest

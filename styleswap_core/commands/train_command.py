@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         raise StyleSwapError("expected a run folder, got none; add --out RUN")
     folder = None if args.measure is not None else RunFolder(args.out)
     config = process_group.run_on_main(lambda: _configuration(args, folder))
-    if args.threads is not None:
+    if args.threads:
         torch.set_num_threads(args.threads)
     device = process_group.device or choose_device(args.device)
     config, context = set_up_run(

@@ -71,7 +71,7 @@ def config_from(args: argparse.Namespace) -> DetectorConfig:
         learning_rate=args.learning_rate,
         points_weight=args.points_weight,
         seed=args.seed,
-        threads=args.threads,
+        threads=args.threads or None,
         device=str(choose_device(args.device)),
     )
 

@@ -101,7 +101,7 @@ def config_from(args: argparse.Namespace) -> RecognizerConfig:
         learning_rate=args.learning_rate,
         identity_weight=base.identity_weight if args.identity_weight is None else args.identity_weight,
         seed=base.seed if args.seed is None else args.seed,
-        threads=args.threads,
+        threads=args.threads or None,
         device=str(choose_device(args.device)),
     )
 
