@@ -1,4 +1,4 @@
-"""Columns on disk: resumable, repeatable, and what they promise about pairs."""
+"""Columns on disk: balanced identities, exact swaps, interrupted builds, folders that are refused."""
 
 import numpy as np
 import pytest
@@ -24,14 +24,14 @@ def test_every_identity_appears_equally_often():
     assert counts.sum() == 18 and counts.max() - counts.min() == 0
 
 
-def test_members_share_all_but_the_face(columns):
+def test_members_differ_only_in_the_face(columns):
     outside = np.maximum(columns.masks[:, 0], columns.masks[:, 1]) == 0
     difference = np.abs(columns.images[:, 0].astype(int) - columns.images[:, 1].astype(int)).max(1)
     assert difference[outside].mean() < 1.0
     assert difference[~outside].mean() > 10.0
 
 
-def test_a_build_that_was_stopped_goes_on(columns, tmp_path):
+def test_interrupted_build_continues(columns, tmp_path):
     half = tmp_path / "half"
     build_columns(half, PLAN, align)
     done = np.load(half / "done.npy", mmap_mode="r+")
@@ -44,11 +44,11 @@ def test_a_build_that_was_stopped_goes_on(columns, tmp_path):
     assert np.array_equal(again.images, columns.images) and np.array_equal(again.masks, columns.masks)
 
 
-def test_another_plan_does_not_overwrite(columns):
+def test_columns_of_another_plan_are_not_overwritten(columns):
     with pytest.raises(StyleSwapError, match="another plan"):
         build_columns(columns.folder, ColumnPlan(columns=9, members=2, size=32, identities=7), align)
 
 
-def test_a_folder_without_columns_is_told(tmp_path):
+def test_folder_without_columns_is_refused(tmp_path):
     with pytest.raises(StyleSwapError, match="plan.json is missing"):
         ColumnSet(tmp_path)

@@ -1,4 +1,4 @@
-"""Seeds -> numbers: the same for ever, disjoint splits."""
+"""Parameters drawn from seeds: stable numbers, stated ranges, disjoint splits."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from styleswap_core.synthetic.parameters import (
 
 
 @pytest.mark.parametrize("table", [IDENTITY_SEEDS, ATTRIBUTE_SEEDS])
-def test_splits_do_not_meet(table):
+def test_splits_are_disjoint(table):
     ranges = list(table.values())
     assert set(table) == {"train", "validation", "test"}
     for first in ranges:
@@ -23,7 +23,7 @@ def test_splits_do_not_meet(table):
             assert first is second or first.stop <= second.start or second.stop <= first.start
 
 
-def test_a_seed_gives_the_same_person_alone_and_in_a_batch():
+def test_person_of_a_seed_does_not_depend_on_the_batch():
     batch = Identities.from_seeds([3, 7, 11])
     assert torch.equal(batch[1:2].values, Identities.from_seeds([7]).values)
     assert batch.values.abs().max() <= 1
@@ -37,7 +37,7 @@ def test_fields_stay_in_their_stated_range():
         assert value.max() - value.min() > 0.9 * (high - low)  # the range is used
 
 
-def test_attributes_can_be_fixed_and_unknown_ones_are_named():
+def test_attributes_can_be_fixed_and_unknown_names_are_refused():
     fixed = Attributes.from_seeds([1, 2], yaw=12.0)
     assert torch.equal(fixed.yaw, torch.full((2, 1), 12.0))
     assert torch.equal(fixed.pitch, Attributes.from_seeds([1, 2]).pitch)
@@ -52,13 +52,13 @@ def test_ground_truth_vectors_have_their_documented_shape():
 
 
 def test_numbers_of_a_seed_never_change():
-    # Drawn once and written down: an edit that shifts the stream changes every picture and every trained file.
+    # A change that shifts the random numbers would change every picture and every model trained on them.
     assert Identities.from_seeds([0]).values[0, :3].tolist() == pytest.approx(EXPECTED_IDENTITY, abs=1e-6)
     a = Attributes.from_seeds([0])
     assert [a.yaw.item(), a.frame_scale.item(), a.sensor_noise.item()] == pytest.approx(EXPECTED_ATTRIBUTES, abs=1e-5)
 
 
-def test_picked_seeds_are_different_and_repeatable():
+def test_picked_seeds_are_distinct_and_reproducible():
     pool = IDENTITY_SEEDS["test"]
     picked = pick_seeds(pool, 50, 9)
     assert len(set(picked)) == 50 and all(seed in pool for seed in picked)

@@ -1,4 +1,4 @@
-"""The renderer: exact swap, windows, ground truth, determinism."""
+"""Renderer: exact swap, crop windows, ground truth, determinism."""
 
 import math
 
@@ -16,7 +16,7 @@ TEST_PEOPLE, TEST_SETTINGS = IDENTITY_SEEDS["test"].start, ATTRIBUTE_SEEDS["test
 
 @pytest.fixture(scope="module")
 def pair():
-    """Targets, their exact swaps, 96 px aligned crops."""
+    """Targets and their exact swaps as aligned crops of 96 px, and the crop windows."""
     people = Identities.from_seeds(range(TEST_PEOPLE, TEST_PEOPLE + 6))
     others = Identities.from_seeds(range(TEST_PEOPLE + 50, TEST_PEOPLE + 56))
     settings = Attributes.from_seeds(range(TEST_SETTINGS, TEST_SETTINGS + 6))
@@ -30,7 +30,7 @@ def test_exact_swap_equals_the_target_outside_both_faces(pair):
     target, swap, _ = pair
     outside = torch.maximum(target.face_mask, swap.face_mask) == 0
     difference = (target.image - swap.image).abs().amax(1, keepdim=True)[outside] * 127.5
-    # What remains are pixels whose ray grazes the head: a normal beside the edge feels it.
+    # Rays that graze the head may differ, since normals are computed from distances around a point.
     assert difference.mean() < 0.3
     assert (difference > 8).float().mean() < 0.01
 
@@ -54,7 +54,7 @@ def test_rendering_does_not_depend_on_the_batch():
 
 
 def test_a_window_shows_the_same_picture_as_the_full_frame():
-    """A window of twice the scale, averaged down by two, is the full frame's center (sensor noise off)."""
+    """A crop at twice the scale, averaged over 2 x 2 pixels, equals the center of the full frame (no sensor noise)."""
     people, settings = Identities.from_seeds([5]), Attributes.from_seeds([8], sensor_noise=0.0)
     window = torch.tensor([[[2.0, 0.0, -64.0], [0.0, 2.0, -64.0]]])
     large = render(people, settings, 128, window=window, frame_size=128)
@@ -64,7 +64,7 @@ def test_a_window_shows_the_same_picture_as_the_full_frame():
     assert torch.allclose(large.points, full.points * 2 - 64, atol=1e-3)
 
 
-def test_points_lie_where_five_points_says(pair):
+def test_rendered_points_agree_with_five_points(pair):
     target, _, window = pair
     people = Identities.from_seeds(range(TEST_PEOPLE, TEST_PEOPLE + 6))
     settings = Attributes.from_seeds(range(TEST_SETTINGS, TEST_SETTINGS + 6))
@@ -84,15 +84,15 @@ def test_points_are_in_order_and_on_the_face():
             assert shown.face_mask[picture, 0, y, x] > 0.5
 
 
-def test_projection_by_hand():
-    """A point at the origin falls on (frame_x, frame_y); one unit to the right falls frame_scale further right."""
+def test_projection_agrees_with_values_computed_by_hand():
+    """The origin falls on (frame_x, frame_y); a point one unit to the right falls frame_scale farther right."""
     a = Attributes.from_seeds([0], frame_x=0.5, frame_y=0.4, frame_scale=0.25)
     points = torch.tensor([[[0.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 4.0]]])
     expected = torch.tensor([[[50.0, 40.0], [75.0, 15.0], [50.0, 40.0]]])
     assert torch.allclose(project(points, a, 100), expected, atol=1e-4)
 
 
-def test_positive_yaw_turns_right_and_positive_pitch_up():
+def test_positive_yaw_turns_right_and_positive_pitch_raises():
     forward = torch.tensor([0.0, 0.0, 1.0])
     turned = head_rotation(Attributes.from_seeds([0], yaw=30.0, pitch=0.0, roll=0.0))[0] @ forward
     assert torch.allclose(turned, torch.tensor([0.5, 0.0, math.sqrt(0.75)]), atol=1e-5)
@@ -118,7 +118,7 @@ def test_glasses_and_occluder_are_not_face():
     assert render(person, covered, 64).face_mask.sum() < 0.9 * render(person, bare, 64).face_mask.sum()
 
 
-def test_bad_arguments_are_told():
+def test_inconsistent_arguments_are_refused():
     people, settings = Identities.from_seeds([0, 1]), Attributes.from_seeds([0])
     with pytest.raises(StyleSwapError, match="as many attributes"):
         render(people, settings, 64)
