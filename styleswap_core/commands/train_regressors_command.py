@@ -51,9 +51,14 @@ def run(args: argparse.Namespace) -> int:
         StyleSwapError: The device is unknown, there are too few columns, or the file cannot be written.
     """
     training = RegressorTraining(
-        steps=args.steps, minutes=args.minutes, batch=args.batch, seed=args.seed, bf16=False if args.no_bf16 else None
+        steps=args.steps,
+        minutes=args.minutes,
+        batch=args.batch,
+        seed=args.seed,
+        precision="fp32" if args.no_bf16 else "auto",
+        device=str(choose_device(args.device)),
     )
-    errors = train_regressors(args.columns, args.out, training, choose_device(args.device), sys.stderr.isatty())
+    errors = train_regressors(args.columns, args.out, training, sys.stderr.isatty())
     if args.json:
         print(json.dumps(errors))
     else:

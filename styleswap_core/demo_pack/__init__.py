@@ -1,1 +1,1 @@
-"""Training of the small networks that ship with the demo model: detector, recognizer, judges."""
+"""Training of the small networks that ship with the package: face detector, recognizers, attribute regressors."""

@@ -1,3 +1,5 @@
+"""Detector: anchors, losses, export to insightface, scenes, training, evaluation."""
+
 import json
 
 import numpy as np
@@ -11,7 +13,7 @@ from insightface.model_zoo.scrfd import SCRFD, distance2bbox, distance2kps
 from styleswap_core.demo_pack.detector import DetectorConfig, export_detector, train_detector
 from styleswap_core.demo_pack.detector.anchors import (
     ANCHOR_SIZES,
-    Faces,
+    SceneFaces,
     anchor_grid,
     assign,
     decode_boxes,
@@ -35,7 +37,7 @@ from styleswap_core.synthetic.columns import ColumnPlan, build_columns
 
 
 def points_of_size(size, center):
-    """FFHQ-shaped points of a face whose box has this size, about this center."""
+    """Five points, in the proportions of the FFHQ template, of a face whose box has this size and center."""
     points = template_points("ffhq", 1)
     box = face_boxes(points[None])[0]
     points = (points - (box[:2] + box[2:]) / 2) / box_sizes(box)
@@ -45,17 +47,17 @@ def points_of_size(size, center):
 def faces_of(sizes, canvas, ignored=()):
     points = torch.stack([points_of_size(size, (canvas / 2, canvas / 2)) for size in sizes])[:, None]
     hidden = torch.tensor([[index in ignored] for index in range(len(sizes))])
-    return Faces(points, face_boxes(points[:, 0])[:, None], ~hidden, hidden)
+    return SceneFaces(points, face_boxes(points[:, 0])[:, None], ~hidden, hidden)
 
 
-def test_face_box_by_hand():
+def test_face_box_agrees_with_values_computed_by_hand():
     points = template_points("ffhq", 200)[None]
     assert face_boxes(points)[0].tolist() == pytest.approx([43.0, 40.0, 157.0, 186.0], abs=1e-3)
     turned = torch.stack([-points[..., 1], points[..., 0]], -1)  # a quarter turn
     assert face_boxes(turned)[0].tolist() == pytest.approx([-186.0, 43.0, -40.0, 157.0], abs=1e-3)
 
 
-def test_eye_mouth_distance_by_hand():
+def test_eye_mouth_distance_agrees_with_values_computed_by_hand():
     points = torch.tensor([[0.0, 0.0], [4.0, 0.0], [9.0, 9.0], [1.0, 7.0], [3.0, 7.0]])
     assert float(eye_mouth_distance(points)) == 7.0
 
@@ -72,14 +74,14 @@ def test_every_face_size_has_anchors_of_the_right_stride(size):
         assert set(grid.strides[chosen].tolist()) == {32.0} and int(chosen.sum()) >= 4
 
 
-def test_what_a_face_asks_for_depends_on_its_scale_alone():
-    # One network serves all strides: twice the face on twice the canvas must be the same task one stride further.
+def test_targets_are_the_same_at_every_scale():
+    # The same weights serve all strides: a face and canvas twice as large must be the same task at the next stride.
     answers = {}
     for factor, stride in ((1, 8), (2, 16), (4, 32)):
         canvas = 160 * factor
         grid, faces = anchor_grid(canvas, canvas), faces_of([30.0 * factor, 90.0 * factor, 150.0 * factor], canvas)
-        # Continuous coordinates scale; insightface's are half a pixel less.
-        faces = Faces(faces.points - 0.5, faces.boxes - 0.5, faces.labeled, faces.ignored)
+        # Only coordinates with the center of the first pixel at 0.5 scale; insightface's are half a pixel less.
+        faces = SceneFaces(faces.points - 0.5, faces.boxes - 0.5, faces.labeled, faces.ignored)
         mine = grid.strides == stride
         face = assign(grid, faces)[0][:, mine]
         boxes = [
@@ -92,23 +94,23 @@ def test_what_a_face_asks_for_depends_on_its_scale_alone():
         assert torch.allclose(answers[8][1], answers[stride][1], atol=1e-4)
 
 
-def test_faces_off_the_grid_are_never_missed():
+def test_every_face_between_grid_points_has_an_anchor():
     grid = anchor_grid(256, 256)
     generator = torch.Generator().manual_seed(2)
     for size in (24.0, 41.0, 52.0, 80.0, 130.0, 200.0):
         centers = 60 + torch.rand(50, 2, generator=generator) * 136
         points = torch.stack([points_of_size(size, tuple(c.tolist())) for c in centers])[:, None]
         labeled = torch.ones(50, 1, dtype=torch.bool)
-        face, _ = assign(grid, Faces(points, face_boxes(points[:, 0])[:, None], labeled, ~labeled))
+        face, _ = assign(grid, SceneFaces(points, face_boxes(points[:, 0])[:, None], labeled, ~labeled))
         assert (face >= 0).any(1).all()
 
 
-def test_cut_off_faces_are_neither_wanted_nor_punished():
+def test_cut_off_faces_are_neither_required_nor_penalized():
     face, ignore = assign(anchor_grid(256, 256), faces_of([120.0], 256, ignored=(0,)))
     assert (face < 0).all() and ignore.any() and not ignore.all()
 
 
-def test_targets_decode_to_the_face_by_insightface_formulas():
+def test_insightface_decodes_targets_to_the_face():
     grid = anchor_grid(256, 192)
     faces = faces_of([90.0], 192)
     chosen = torch.nonzero(assign(grid, faces)[0][0] >= 0)[:, 0]
@@ -160,23 +162,23 @@ def perfect_levels(faces, canvas):
     return levels, grid
 
 
-def test_losses_vanish_for_perfect_outputs_and_only_for_them():
+def test_losses_vanish_only_for_perfect_outputs():
     faces = faces_of([70.0], 128)
     levels, grid = perfect_levels(faces, 128)
     losses = detector_losses(levels, grid, faces)
     assert float(losses.score) < 1e-4 and float(losses.box) < 1e-4 and float(losses.points) < 1e-5
-    # Every point off by 7 px, a tenth of the face, in both directions.
-    moved = Faces(faces.points + 7.0, faces.boxes, faces.labeled, faces.ignored)
+    # Each point is off by 7 px in x and y, a tenth of the face's size.
+    moved = SceneFaces(faces.points + 7.0, faces.boxes, faces.labeled, faces.ignored)
     assert float(detector_losses(levels, grid, moved).points) == pytest.approx(0.1, rel=1e-3)
     blind = [LevelOutput(level.scores - 40, level.boxes * 0, level.points) for level in levels]
     losses = detector_losses(blind, grid, faces)
     assert float(losses.box) > 0.9
-    nobody = Faces(faces.points, faces.boxes, ~faces.labeled, faces.ignored)
+    nobody = SceneFaces(faces.points, faces.boxes, ~faces.labeled, faces.ignored)
     losses = detector_losses(levels, grid, nobody)
     assert float(losses.box) == 0 and float(losses.points) == 0 and float(losses.score) > 1
 
 
-def stirred_detector():
+def randomized_detector():
     torch.manual_seed(4)
     detector = Detector()
     for module in detector.modules():
@@ -188,7 +190,7 @@ def stirred_detector():
 
 
 def test_exported_detector_equals_torch(tmp_path):
-    detector = stirred_detector()
+    detector = randomized_detector()
     parameters = sum(parameter.numel() for parameter in detector.parameters())
     assert 1e5 < parameters < 4e5
     path = tmp_path / "det.onnx"
@@ -197,12 +199,13 @@ def test_exported_detector_equals_torch(tmp_path):
     for height, width in ((128, 128), (96, 160)):
         picture = torch.rand(1, 3, height, width) * 2 - 1
         outputs = session.run(None, {session.get_inputs()[0].name: picture.numpy()})
-        expected = InsightfaceDetector(detector)(picture)
+        with torch.no_grad():
+            expected = InsightfaceDetector(detector)(picture)
         assert len(outputs) == 9
         for index, (output, tensor) in enumerate(zip(outputs, expected, strict=True)):
             stride, columns = (8, 16, 32)[index % 3], (1, 4, 10)[index // 3]
             assert output.shape == (height // stride * (width // stride) * 2, columns)
-            assert np.abs(output - tensor.detach().numpy()).max() <= 1e-4 * max(1.0, float(tensor.abs().max()))
+            assert np.abs(output - tensor.numpy()).max() <= 1e-4 * max(1.0, float(tensor.abs().max()))
     names = [node.name for node in onnx.load(str(path)).graph.node]
     assert not any(name.startswith(("Sub", "Mul", "_minus", "_mul")) for name in names)
 
@@ -212,7 +215,7 @@ def test_insightface_decodes_a_hand_set_detector(tmp_path):
     for convolution in (detector.scores, detector.boxes, detector.points):
         torch.nn.init.zeros_(convolution.weight)
         torch.nn.init.zeros_(convolution.bias)
-    # The second anchor alone: distances of 0.05, 0.1, 0.15, 0.2 of its size and points at 0.01 * index.
+    # Only the second anchor detects, at distances of 0.05, 0.1, 0.15, 0.2 of its size, with points at 0.01 * index.
     detector.scores.bias.data[:] = torch.tensor([-10.0, 3.0])
     detector.boxes.bias.data[4:] = torch.tensor([0.05, 0.1, 0.15, 0.2])
     detector.points.bias.data[10:] = torch.arange(10) * 0.01
@@ -233,13 +236,13 @@ def test_insightface_decodes_a_hand_set_detector(tmp_path):
 
 
 def test_insightface_loads_the_pack_unmodified(tmp_path):
-    export_detector(tmp_path / "det_demo.onnx", stirred_detector())
+    export_detector(tmp_path / "det_demo.onnx", randomized_detector())
     export_recognizer(tmp_path / "arcface_demo.onnx", ResidualRecognizer())
     analysis = FaceAnalysis(name=str(tmp_path), providers=["CPUExecutionProvider"])
     assert set(analysis.models) == {"detection", "recognition"}
     assert analysis.models["recognition"].input_mean == 127.5 and analysis.models["recognition"].input_std == 127.5
     assert analysis.models["detection"].use_kps and analysis.models["detection"]._num_anchors == 2
-    # A threshold that untrained scores pass: boxes, points and embeddings of something must come out whole.
+    # At this threshold untrained networks detect something, with boxes, points and embeddings.
     analysis.prepare(ctx_id=-1, det_thresh=0.0)
     picture = np.random.default_rng(0).integers(0, 255, (150, 200, 3), dtype=np.uint8)
     faces = analysis.get(picture, max_num=2)
@@ -248,7 +251,7 @@ def test_insightface_loads_the_pack_unmodified(tmp_path):
 
 
 def dotted_pictures(count=12, size=96):
-    """Gray pictures with a blob of its own color at each of the five points."""
+    """Gray pictures with a disk at each of the five points, in five colors."""
     colors = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255]], dtype=np.float32)
     y, x = np.mgrid[:size, :size] + 0.5
     images, points = [], []
@@ -262,7 +265,7 @@ def dotted_pictures(count=12, size=96):
     return PictureSet(np.stack(images), np.stack(points).astype(np.float32)), colors
 
 
-def test_scenes_show_the_faces_where_their_points_say():
+def test_faces_of_scenes_are_where_their_points_are():
     pictures, colors = dotted_pictures()
     generator = torch.Generator().manual_seed(0)
     images, faces = compose(pictures, SceneConfig(), 40, 192, generator)
@@ -272,13 +275,13 @@ def test_scenes_show_the_faces_where_their_points_say():
         if float(box_sizes(faces.boxes[scene, face])) < 60:
             continue
         for point, color in zip(faces.points[scene, face], colors, strict=True):
-            x, y = point.round().long().tolist()  # insightface's coordinates: pixel index = rounded coordinate
+            x, y = point.round().long().tolist()  # insightface's coordinates are pixel indices
             assert np.abs(images[scene, :, y, x].numpy() - color).max() < 60
             checked += 1
     assert checked > 60
 
 
-def test_scenes_repeat_and_hold_all_kinds():
+def test_scenes_are_reproducible_and_varied():
     pictures, _ = dotted_pictures()
     first = compose(pictures, SceneConfig(), 64, 128, torch.Generator().manual_seed(1))
     second = compose(pictures, SceneConfig(), 64, 128, torch.Generator().manual_seed(1))
@@ -302,7 +305,7 @@ def test_decoys_lose_their_face():
         assert (images - color[None, :, None, None]).abs().amax(1).min() > 60
 
 
-def test_corruption_keeps_range_and_repeats():
+def test_corruption_is_reproducible_and_keeps_the_range():
     images = torch.rand(12, 3, 64, 64) * 255
     first = corrupt(CorruptionConfig(jpeg_share=1.0), images.clone(), torch.Generator().manual_seed(2))
     second = corrupt(CorruptionConfig(jpeg_share=1.0), images.clone(), torch.Generator().manual_seed(2))
@@ -311,13 +314,13 @@ def test_corruption_keeps_range_and_repeats():
     assert torch.allclose(corrupt(nothing, images.clone(), torch.Generator()), images)
 
 
-def test_a_short_training_learns_and_reports(tmp_path):
+def test_short_training_learns_and_reports(tmp_path):
     pictures, _ = dotted_pictures()
     config = DetectorConfig(
         output=tmp_path / "det.onnx",
         canvases=(Canvas(96, 8, 0.5), Canvas(128, 6, 0.5)),
         steps=30,
-        bf16=False,
+        precision="fp32",
         evaluation_canvases=(128,),
         evaluation_scenes=8,
     )
@@ -329,14 +332,14 @@ def test_a_short_training_learns_and_reports(tmp_path):
     assert saved["report"]["sha256"] == report.sha256 and str(tmp_path) not in json.dumps(saved)
 
 
-def test_evaluation_counts_what_a_blind_detector_misses(tmp_path):
+def test_untrained_detector_finds_nothing(tmp_path):
     pictures, _ = dotted_pictures()
     export_detector(tmp_path / "det.onnx", Detector())
     figures = evaluate_detector(tmp_path / "det.onnx", pictures, 128, scenes=12)
     assert figures.recall == 0 and figures.false_per_scene == 0 and figures.faces > 3
 
 
-def test_pictures_come_from_full_frame_columns(tmp_path):
+def test_pictures_are_read_from_full_frame_columns(tmp_path):
     build_columns(tmp_path / "frames", ColumnPlan(columns=2, members=1, size=64, identities=2), align=None)
     pictures = PictureSet.open(tmp_path / "frames")
     assert len(pictures) == 2 and pictures.size == 64

@@ -1,5 +1,8 @@
+"""Recognizer and judge: export to insightface, crops, augmentation, losses, verification, training."""
+
 import json
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -28,12 +31,12 @@ from styleswap_core.faces.alignment import estimate_similarity, template_points
 from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.synthetic.columns import ColumnPlan, build_columns
 
-# What the project's own ONNX loader, and every other loader of recognizers, understands.
+# Operators of insightface's recognizers, which the loader of the torch twin supports.
 OPERATORS = {"Conv", "PRelu", "Relu", "Add", "Gemm", "MatMul", "Flatten", "BatchNormalization", "GlobalAveragePool"}
 
 
-def stirred(network):
-    """Random norms and slopes, as after a training: fresh ones are too simple to reveal a wrong export."""
+def randomized(network):
+    """Network with random norms and slopes; initial ones are too simple to reveal a wrong export."""
     generator = torch.Generator().manual_seed(3)
     for module in network.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
@@ -49,7 +52,7 @@ def stirred(network):
 
 @pytest.mark.parametrize("kind", [ResidualRecognizer, PlainRecognizer])
 def test_exported_recognizer_equals_torch(tmp_path, kind):
-    network = stirred(kind())
+    network = randomized(kind())
     path = tmp_path / "arcface.onnx"
     export_recognizer(path, network)
     crops = torch.rand(3, 3, 112, 112, generator=torch.Generator().manual_seed(1)) * 2 - 1
@@ -65,8 +68,8 @@ def test_exported_recognizer_equals_torch(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", [ResidualRecognizer, PlainRecognizer])
-def test_the_torch_twin_reads_the_export(tmp_path, kind):
-    network = stirred(kind())
+def test_torch_twin_loads_the_export(tmp_path, kind):
+    network = randomized(kind())
     export_recognizer(tmp_path / "arcface.onnx", network)
     crops = torch.rand(2, 3, 112, 112, generator=torch.Generator().manual_seed(1)) * 2 - 1
     twin = TorchRecognizer(tmp_path / "arcface.onnx")(crops)
@@ -87,11 +90,11 @@ def test_crops_from_larger_pictures_equal_insightface():
         [CropSource(np.stack([picture.transpose(2, 0, 1)] * 2), np.array([4, 9]), np.stack([points] * 2))]
     )
     crops, labels = data.crops(np.array([1]))
-    # insightface has the first pixel's center at 0.
+    # insightface has the center of the first pixel at 0.
     expected = face_align.norm_crop(picture, points - 0.5).astype(np.float32)
     ours = (crops[0].permute(1, 2, 0).numpy() + 1) * 127.5
     assert labels.tolist() == [1]
-    # OpenCV samples on a grid of 1/32 px.
+    # OpenCV rounds positions to 1/32 px.
     assert np.abs(ours - expected).mean() < 0.5
     assert np.abs(ours - expected).max() < 6
 
@@ -106,7 +109,7 @@ def test_recognizer_window_places_points_on_the_template():
 
 
 def patterned_source(identities, pictures, seed=0):
-    """People who are coarse color patterns, each picture with a little noise."""
+    """Pictures of people who are coarse color patterns, with a little noise."""
     rng = np.random.default_rng(seed)
     images, seeds = [], []
     for identity in identities:
@@ -127,7 +130,7 @@ def test_identity_range_and_labels():
         RecognizerData([patterned_source([7, 3], 1)], (0, 5))
 
 
-def test_batches_pass_over_all_pictures_before_repeating():
+def test_batches_contain_all_pictures_before_repeating_any():
     data = RecognizerData([patterned_source([1, 2, 3], 3)])
     drawn = np.concatenate(list(data.batches(6, 3, np.random.default_rng(0))))
     assert sorted(drawn[:9]) == list(range(9)) and sorted(drawn[9:]) == list(range(9))
@@ -140,7 +143,7 @@ def test_wrong_arrays_are_refused():
         CropSource(np.zeros((2, 3, 96, 96), dtype=np.uint8), np.zeros(2, dtype=np.int64))
 
 
-def test_augmentation_repeats_keeps_range_and_never_mirrors_by_default():
+def test_augmentation_is_reproducible_keeps_the_range_and_does_not_mirror():
     crops = torch.rand(16, 3, 112, 112) * 2 - 1
     config = CropAugmentation()
     first = augment(config, crops.clone(), torch.Generator().manual_seed(5))
@@ -164,21 +167,21 @@ def test_mirroring_maps_the_crop_onto_itself():
 @pytest.mark.parametrize(
     ("kind", "shifted"), [("arcface", math.cos(math.pi / 3 + 0.4)), ("cosface", math.cos(math.pi / 3) - 0.4)]
 )
-def test_margin_loss_by_hand(kind, shifted):
+def test_margin_loss_agrees_with_values_computed_by_hand(kind, shifted):
     loss = MarginLoss(2, kind, margin=0.4, scale=10.0)
     loss.centers.data = torch.zeros(2, 512)
     loss.centers.data[0, 0], loss.centers.data[1, 1] = 2.0, 3.0
     embedding = torch.zeros(1, 512)
-    # 60 degrees from its own center, 30 from the other one.
+    # 60 degrees from the center of its identity, 30 from the other center.
     embedding[0, 0], embedding[0, 1] = math.cos(math.pi / 3), math.sin(math.pi / 3)
     right, wrong = 10 * shifted, 10 * math.cos(math.pi / 6)
     expected = math.log(math.exp(right) + math.exp(wrong)) - right
     assert loss(embedding, torch.tensor([0])).item() == pytest.approx(expected, rel=1e-4)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="softmax"):
         MarginLoss(2, "softmax", 0.1, 10.0)
 
 
-def test_identity_regression_is_one_for_knowing_nothing():
+def test_identity_regression_loss_of_the_mean_is_one():
     regression = IdentityRegression(6)
     torch.nn.init.zeros_(regression.read.weight)
     torch.nn.init.zeros_(regression.read.bias)
@@ -186,7 +189,7 @@ def test_identity_regression_is_one_for_knowing_nothing():
     assert float(regression.loss(torch.zeros(20000, 512), values)) == pytest.approx(1.0, abs=0.03)
 
 
-def test_verification_knows_perfect_and_blind_embeddings():
+def test_verification_of_perfect_and_random_embeddings():
     labels = torch.arange(40).repeat_interleave(5)
     perfect = F.normalize(F.one_hot(labels, 512).float(), dim=1)
     figures = verification(perfect, labels)
@@ -194,21 +197,21 @@ def test_verification_knows_perfect_and_blind_embeddings():
     blind = F.normalize(torch.randn(200, 512, generator=torch.Generator().manual_seed(0)), dim=1)
     figures = verification(blind, labels)
     assert figures.accuracy < 0.6 and figures.tar_at_far_1e3 < 0.05
-    with pytest.raises(ValueError):
+    with pytest.raises(StyleSwapError, match="two identities"):
         verification(perfect[:5], labels[:5])
 
 
-def test_explained_variance_by_hand():
+def test_explained_variance_agrees_with_values_computed_by_hand():
     values = torch.tensor([[1.0, 2.0], [-1.0, 4.0]])
     predicted = torch.tensor([[1.0, 3.0], [-1.0, 3.0]])
     assert explained_variance(predicted, values).tolist() == pytest.approx([1.0, 0.0])
 
 
 @pytest.mark.parametrize("judge", [False, True])
-def test_a_short_training_learns_and_reports(tmp_path, judge):
-    settings = {"steps": 24, "batch": 16, "bf16": False, "learning_rate": 2e-3}
+def test_short_training_learns_and_reports(tmp_path, judge):
+    settings = {"steps": 24, "batch": 16, "precision": "fp32", "learning_rate": 2e-3}
     make = judge_config if judge else RecognizerConfig
-    config = make(tmp_path / "arcface.onnx", **settings)
+    config = replace(make(tmp_path / "arcface.onnx"), **settings)
     report = fit_recognizer(
         config, RecognizerData([patterned_source(range(8), 4)]), RecognizerData([patterned_source(range(100, 112), 4)])
     )
@@ -234,6 +237,6 @@ def test_columns_of_the_face_world_are_read(tmp_path, size):
     assert seeds.tolist() == plan.identity_seeds().reshape(-1).tolist()
 
 
-def test_missing_columns_are_named(tmp_path):
+def test_missing_columns_are_reported(tmp_path):
     with pytest.raises(StyleSwapError, match="nothing-here"):
-        train_recognizer(judge_config(tmp_path / "judge.onnx", columns=(tmp_path / "nothing-here",)))
+        train_recognizer(RecognizerConfig(tmp_path / "judge.onnx", columns=(tmp_path / "nothing-here",)))

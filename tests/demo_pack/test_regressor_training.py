@@ -33,11 +33,11 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_roll_is_that_of_the_crop(folder):
+def test_roll_labels_are_relative_to_the_crop(folder):
     columns = ColumnSet(folder)
     labels = column_labels(columns)
     assert labels.shape == (24, 3 + 6 + 2)
-    # In the crop the eye line shows the roll; where the head is turned, pitch adds to it.
+    # The slope of the line between the eyes is the roll if the head faces the camera.
     eyes = np.asarray(columns.points[:, 0, 1] - columns.points[:, 0, 0])
     slope = -np.degrees(np.arctan2(eyes[:, 1], eyes[:, 0]))
     facing = np.abs(np.asarray(columns.pose[:, 0])) < 10
@@ -47,7 +47,7 @@ def test_roll_is_that_of_the_crop(folder):
     np.testing.assert_allclose(labels[:, :2].numpy(), columns.pose[:, :2], atol=1e-5)
 
 
-def test_the_file_works_and_the_seed_repeats_it(folder, tmp_path):
+def test_equal_seeds_give_equal_files(folder, tmp_path):
     figures = train_regressors(folder, tmp_path / "a.safetensors", QUICK)
     again = train_regressors(folder, tmp_path / "b.safetensors", QUICK)
     assert figures == again and figures["steps"] == 6
@@ -66,7 +66,7 @@ def test_training_learns(folder, tmp_path):
         train_regressors(folder, tmp_path / "a.safetensors", RegressorTraining(steps=steps, batch=16, size=32))
         regressor = load_regressor(tmp_path / "a.safetensors")
         errors.append(validate(regressor, columns, labels, range(20), torch.device("cpu")))
-    # On the pictures it was trained on: what it saw, it knows.
+    # Measured on the training columns.
     for key, untrained in errors[0].items():
         assert errors[1][key] < 0.5 * untrained, key
 

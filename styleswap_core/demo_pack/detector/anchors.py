@@ -1,7 +1,7 @@
-"""Anchors: which of them answer for a face, and what they should say.
+"""Anchors of the detector: which of them are responsible for a face, and how faces are encoded relative to them.
 
-Coordinates here are insightface's: pixels with the first pixel's center at 0. insightface has anchor centers at
-(x*s, y*s); see `center_offset` for ours.
+Coordinates are insightface's: pixels with the center of the first pixel at 0. insightface's anchor centers are at
+(x * stride, y * stride); `center_offset` states the difference to those of the network.
 """
 
 from dataclasses import dataclass, fields
@@ -14,23 +14,32 @@ from .box_geometry import box_sizes
 
 STRIDES = (8, 16, 32)
 ANCHORS = 2
-# Face sizes (square root of the box's area, px) of the anchors. One network serves all strides (`network`): at every
-# scale it must answer alike, hence sizes and ranges in proportion to the stride. They overlap, so that most faces are
-# seen at two or three scales, and the best score wins.
+"""Anchors per location."""
+
+# The same weights serve all strides (see `detector_network`), hence sizes and ranges in proportion to the stride. They
+# overlap, so that most faces are found at two or three scales and the best score wins.
 ANCHOR_SIZES = {8: (32.0, 80.0), 16: (64.0, 160.0), 32: (128.0, 320.0)}
-# Smallest and largest face an anchor answers for, in its size: 20 to 184 px at stride 8, to 736 px at stride 32.
+"""Face sizes of the anchors at each stride: square roots of the areas of face boxes, in pixels."""
+
+# Smallest and largest face that an anchor is responsible for, as factors of its size: 20 to 184 px at stride 8, up to
+# 736 px at stride 32.
 _RANGES = ((1 / 1.6, 1.6), (1 / 1.6, 2.3))
-# An anchor answers for a face whose center is nearer than this share of the face's size, or than three quarters of
-# a stride: then at least one location per map does.
+# An anchor is responsible for a face whose center is closer than this share of the face's size, or than three quarters
+# of a stride, so that every face has at least one location per map.
 _RADIUS = 0.22
 _RADIUS_STRIDES = 0.75
 
 
 @dataclass(frozen=True)
 class AnchorGrid:
-    """All anchors of one picture size, rows by stride, y, x, anchor.
+    """All N anchors of a picture size, ordered by stride, y, x, anchor.
 
-    centers (N, 2) px, sizes (N,) px, strides (N,) px; smallest, largest (N,) px: the faces an anchor answers for.
+    Attributes:
+        centers: (N, 2) in pixels.
+        sizes: (N,) in pixels.
+        strides: (N,) in pixels.
+        smallest: Size (N,) above which a face belongs to an anchor, in pixels.
+        largest: Size (N,) below which a face belongs to an anchor, in pixels.
     """
 
     centers: Tensor
@@ -40,16 +49,20 @@ class AnchorGrid:
     largest: Tensor
 
     def to(self, device: torch.device) -> "AnchorGrid":
-        """The same grid on a device."""
+        """The same grid, on a device."""
         return AnchorGrid(*(getattr(self, entry.name).to(device) for entry in fields(self)))
 
 
 @dataclass(frozen=True)
-class Faces:
-    """Faces of a batch of pictures, padded to the same count.
+class SceneFaces:
+    """Faces of B pictures, padded to F per picture.
 
-    points: (B, F, 5, 2); boxes: (B, F, 4); labeled: (B, F) bool, to be found; ignored: (B, F) bool, cut off so that
-    neither finding nor missing them is wrong. Neither: padding.
+    Attributes:
+        points: Five points (B, F, 5, 2) in pixels.
+        boxes: (B, F, 4) left, top, right, bottom in pixels.
+        labeled: Whether this is a face that must be found (B, F).
+        ignored: Whether this is a face cut off by the border, which may be found or missed (B, F). Entries that are
+            neither labeled nor ignored are padding.
     """
 
     points: Tensor
@@ -57,41 +70,43 @@ class Faces:
     labeled: Tensor
     ignored: Tensor
 
-    def to(self, device: torch.device) -> "Faces":
-        """The same faces on a device."""
-        return Faces(*(getattr(self, entry.name).to(device) for entry in fields(self)))
+    def to(self, device: torch.device) -> "SceneFaces":
+        """The same faces, on a device."""
+        return SceneFaces(*(getattr(self, entry.name).to(device) for entry in fields(self)))
 
 
 def center_offset(stride: int) -> float:
-    """How far right of and below (x*s, y*s) our anchors lie, px: where the network's own location lies in the picture.
+    """Offset in pixels, in x and y, of the network's anchor centers from insightface's.
 
-    The maps of stride s come from a picture shrunken by k = s / 8; its first pixel's center is at (k - 1) / 2.
+    The maps of stride s are computed from a picture reduced by k = s / 8; the center of its first pixel is at
+    (k - 1) / 2.
     """
     return (stride / STRIDES[0] - 1) / 2
 
 
 @lru_cache(maxsize=32)
 def anchor_grid(height: int, width: int) -> AnchorGrid:
-    """Anchors of a height x width picture, both multiples of 32."""
+    """Anchors of a picture of height x width pixels, both multiples of 32."""
     centers, sizes, strides = [], [], []
     for stride in STRIDES:
         y, x = torch.meshgrid(torch.arange(height // stride), torch.arange(width // stride), indexing="ij")
-        here = torch.stack([x, y], -1).reshape(-1, 1, 2).expand(-1, ANCHORS, 2).reshape(-1, 2).float() * stride
-        here = here + center_offset(stride)
-        centers.append(here)
-        sizes.append(torch.tensor(ANCHOR_SIZES[stride]).repeat(len(here) // ANCHORS))
-        strides.append(torch.full((len(here),), float(stride)))
-    sizes = torch.cat(sizes)
-    low, high = (torch.tensor(ends).repeat(len(sizes) // ANCHORS) * sizes for ends in zip(*_RANGES, strict=True))
-    return AnchorGrid(torch.cat(centers), sizes, torch.cat(strides), low, high)
+        locations = torch.stack([x, y], -1).reshape(-1, 1, 2).expand(-1, ANCHORS, 2).reshape(-1, 2).float() * stride
+        centers.append(locations + center_offset(stride))
+        sizes.append(torch.tensor(ANCHOR_SIZES[stride]).repeat(len(locations) // ANCHORS))
+        strides.append(torch.full((len(locations),), float(stride)))
+    all_sizes = torch.cat(sizes)
+    smallest, largest = (
+        torch.tensor(factors).repeat(len(all_sizes) // ANCHORS) * all_sizes for factors in zip(*_RANGES, strict=True)
+    )
+    return AnchorGrid(torch.cat(centers), all_sizes, torch.cat(strides), smallest, largest)
 
 
-def assign(grid: AnchorGrid, faces: Faces) -> tuple[Tensor, Tensor]:
-    """Match anchors to faces.
+def assign(grid: AnchorGrid, faces: SceneFaces) -> tuple[Tensor, Tensor]:
+    """Assign faces to anchors.
 
     Returns:
-        face (B, N) int64, the face an anchor answers for, or -1; and ignore (B, N) bool, anchors without a face that
-        must not be punished for finding one.
+        The face (B, N) that an anchor is responsible for, int64, -1 for none; and the anchors (B, N) without a face
+        that must not be penalized for finding one.
     """
     sizes = box_sizes(faces.boxes).clamp(min=1e-3)[:, None]  # (B, 1, F)
     middles = (faces.boxes[..., :2] + faces.boxes[..., 2:]) / 2
@@ -111,16 +126,16 @@ def assign(grid: AnchorGrid, faces: Faces) -> tuple[Tensor, Tensor]:
 
 
 def encode_boxes(centers: Tensor, sizes: Tensor, boxes: Tensor) -> Tensor:
-    """(M, 4) distances left, top, right, bottom from anchors (M, 2) to boxes (M, 4), in anchor sizes (M,)."""
+    """Distances (M, 4) left, top, right, bottom from anchors to the sides of boxes (M, 4), in anchor sizes."""
     return torch.cat([centers - boxes[:, :2], boxes[:, 2:] - centers], 1) / sizes[:, None]
 
 
 def decode_boxes(centers: Tensor, sizes: Tensor, distances: Tensor) -> Tensor:
-    """The inverse of `encode_boxes`."""
+    """Boxes (M, 4) of distances that `encode_boxes` computed."""
     distances = distances * sizes[:, None]
     return torch.cat([centers - distances[:, :2], centers + distances[:, 2:]], 1)
 
 
 def encode_points(centers: Tensor, sizes: Tensor, points: Tensor) -> Tensor:
-    """(M, 10) offsets of points (M, 5, 2) from anchors (M, 2), in anchor sizes (M,)."""
+    """Offsets (M, 10) of points (M, 5, 2) from anchors, in anchor sizes."""
     return ((points - centers[:, None]) / sizes[:, None, None]).flatten(1)

@@ -1,8 +1,8 @@
-"""What a face box is, derived from the five points alone.
+"""Face boxes, derived from the five points alone.
 
-The box must be well defined for every face in every pose, so it follows from fixed proportions: an ellipse from
-forehead to chin is laid about the five points by the similarity that maps the FFHQ template onto them; its upright
-bounding box is the face box. Coordinates are whatever the points are in.
+Boxes must be well defined for every face in every pose, so they follow from fixed proportions: the similarity transform
+that maps the FFHQ template onto the five points places an ellipse from forehead to chin, and its axis-aligned bounding
+box is the face box. Coordinates are those of the points.
 """
 
 import torch
@@ -16,10 +16,10 @@ _SEMI_AXES = (0.285, 0.365)
 
 
 def face_ellipses(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Center (B, 2), semi-axes (B, 2) along the face's own x and y, and its x axis (B, 2), a unit vector.
+    """Ellipses about faces with the points (B, 5, 2).
 
-    Args:
-        points: (B, 5, 2).
+    Returns:
+        Centers (B, 2), semi-axes (B, 2) along the x and y axes of the face, and unit vectors (B, 2) along its x axis.
     """
     template = template_points("ffhq", 1).to(points)
     to_picture = estimate_similarity(template.expand(len(points), 5, 2), points)  # crop fractions -> picture
@@ -40,11 +40,19 @@ def face_boxes(points: Tensor) -> Tensor:
 
 
 def box_sizes(boxes: Tensor) -> Tensor:
-    """Square root of the area: (..., 4) -> (...)."""
+    """Square roots (...) of the areas of boxes (..., 4)."""
     extent = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0)
     return (extent[..., 0] * extent[..., 1]).sqrt()
 
 
 def eye_mouth_distance(points: Tensor) -> Tensor:
-    """From the middle of the eyes to the middle of the mouth corners: (..., 5, 2) -> (...)."""
+    """Distances (...) from the midpoint of the eyes to that of the mouth corners, for points (..., 5, 2)."""
     return (points[..., 0:2, :].mean(-2) - points[..., 3:5, :].mean(-2)).norm(dim=-1)
+
+
+def box_overlaps(first: Tensor, second: Tensor) -> Tensor:
+    """Intersection over union (M,) of boxes (M, 4) and boxes (M, 4), or one box (1, 4)."""
+    low, high = torch.maximum(first[:, :2], second[:, :2]), torch.minimum(first[:, 2:], second[:, 2:])
+    shared = (high - low).clamp(min=0).prod(1)
+    areas = (first[:, 2:] - first[:, :2]).clamp(min=0).prod(1) + (second[:, 2:] - second[:, :2]).prod(1)
+    return shared / (areas - shared).clamp(min=1e-6)

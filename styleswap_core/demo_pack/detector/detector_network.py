@@ -1,12 +1,12 @@
-"""The demo detector: a small one-stage face detector with SCRFD's outputs.
+"""Network of the demo detector: a small one-stage face detector with the outputs of SCRFD.
 
-One network with one set of weights looks at the picture and at its copies of half and quarter size; always at its own
-stride of 8, which in the picture are the strides 8, 16 and 32 that insightface reads. So a face that fills a 640 px
-frame is learned from every smaller one, and trainings need few large pictures.
+The same weights are applied to the picture and to copies of half and quarter size, each time at stride 8; in the
+picture these are the strides 8, 16 and 32 that insightface expects. A face that fills a frame of 640 px is thereby
+learned from smaller ones, and training needs few large pictures.
 
-insightface decodes per location (x, y) two anchors; they differ in the sizes of faces they answer for
-(`anchors.ANCHOR_SIZES`). Inside the network distances are in those sizes, so that all outputs are of order one.
-`InsightfaceDetector` turns them into strides.
+insightface decodes two anchors per location; they differ in the sizes of faces that they are responsible for
+(`anchors.ANCHOR_SIZES`). The network's distances are in units of these sizes, so that all outputs are of order one.
+`InsightfaceDetector` converts them to strides.
 """
 
 import copy
@@ -20,11 +20,17 @@ from .anchors import ANCHOR_SIZES, ANCHORS, STRIDES, center_offset
 
 
 class LevelOutput(NamedTuple):
-    """Raw maps of one stride; channels are ordered anchor first, then value."""
+    """Outputs of one stride; channels are ordered by anchor, then value.
 
-    scores: Tensor  # (B, 2, H, W) logits
-    boxes: Tensor  # (B, 2*4, H, W) left, top, right, bottom distances in anchor sizes
-    points: Tensor  # (B, 2*10, H, W) dx, dy of five points in anchor sizes
+    Attributes:
+        scores: Logits (B, 2, H, W).
+        boxes: Distances (B, 2 * 4, H, W) left, top, right, bottom, in anchor sizes.
+        points: Offsets (B, 2 * 10, H, W) x, y of the five points, in anchor sizes.
+    """
+
+    scores: Tensor
+    boxes: Tensor
+    points: Tensor
 
 
 def _unit(inputs: int, outputs: int, stride: int = 1, kernel: int = 3, groups: int = 1) -> nn.Sequential:
@@ -36,7 +42,7 @@ def _unit(inputs: int, outputs: int, stride: int = 1, kernel: int = 3, groups: i
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut."""
+    """Two 3x3 convolutions with a shortcut around them."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -51,10 +57,10 @@ class ResidualBlock(nn.Module):
 
 
 class DilatedConv2d(nn.Conv2d):
-    """A convolution that stays in float32 under autocast.
+    """Convolution that stays in float32 under autocast.
 
-    oneDNN's bfloat16 gradient of a dilated depthwise weight holds memory it never wrote (seen with torch 2.13 on
-    32 x 32 maps: values of 1e29), which ends a training in NaN.
+    oneDNN's bfloat16 gradient of dilated depthwise weights contains uninitialized memory (values of 1e29, seen with
+    torch 2.13 on maps of 32 x 32), which turns the weights into NaN.
     """
 
     def forward(self, features: Tensor) -> Tensor:
@@ -64,9 +70,9 @@ class DilatedConv2d(nn.Conv2d):
 
 
 class WideBlock(nn.Module):
-    """A dilated 7x7 depthwise convolution, then a pointwise bottleneck, around a shortcut.
+    """Dilated 7x7 depthwise convolution and pointwise bottleneck with a shortcut around them.
 
-    At stride 8 each widens the view by 48 px times its dilation.
+    At stride 8, each block widens the receptive field by 48 px times its dilation.
     """
 
     def __init__(self, channels: int, dilation: int) -> None:
@@ -85,7 +91,11 @@ class WideBlock(nn.Module):
 
 
 class Detector(nn.Module):
-    """(B, 3, H, W) RGB, (x - 127.5) / 128, H and W multiples of 32 -> one `LevelOutput` per stride 8, 16, 32."""
+    """Face detector for pictures (B, 3, H, W), RGB normalized as (x - 127.5) / 128, H and W multiples of 32.
+
+    Args:
+        widths: Channels at strides 2, 4 and 8.
+    """
 
     def __init__(self, widths: tuple[int, int, int] = (16, 32, 64)) -> None:
         super().__init__()
@@ -95,7 +105,7 @@ class Detector(nn.Module):
             _unit(half, quarter, 2),
             _unit(quarter, channels, 2),
             ResidualBlock(channels),
-            # The largest faces measure 184 px at this scale: together these see 288 px.
+            # Together these see 288 px; the largest faces have 184 px at this scale.
             WideBlock(channels, 1),
             WideBlock(channels, 2),
             WideBlock(channels, 3),
@@ -105,26 +115,26 @@ class Detector(nn.Module):
         self.scores = nn.Conv2d(channels, ANCHORS, 1)
         self.boxes = nn.Conv2d(channels, ANCHORS * 4, 1)
         self.points = nn.Conv2d(channels, ANCHORS * 10, 1)
-        # Faces are rare among anchors: start out with "no face" almost everywhere, and with boxes of anchor size.
-        nn.init.constant_(self.scores.bias, -4.6)
-        nn.init.constant_(self.boxes.bias, 0.5)
+        # Most anchors have no face: start with scores of 0.01 and with boxes of anchor size.
+        nn.init.constant_(self.scores.get_parameter("bias"), -4.6)
+        nn.init.constant_(self.boxes.get_parameter("bias"), 0.5)
         self.halve = nn.AvgPool2d(2)
 
     def features(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What is seen in the picture and in its copies of half and quarter size, (B, C, H/8, W/8) and smaller."""
+        """Features (B, C, H / s, W / s) at the strides s of 8, 16 and 32."""
         half = self.halve(picture)
         return self.body(picture), self.body(half), self.body(self.halve(half))
 
     def levels(self, picture: Tensor) -> list[LevelOutput]:
-        """The raw maps of the strides 8, 16, 32."""
+        """Outputs at the strides 8, 16 and 32."""
         return [LevelOutput(self.scores(seen), self.boxes(seen), self.points(seen)) for seen in self.features(picture)]
 
 
 class InsightfaceDetector(nn.Module):
-    """A trained `Detector` in the form insightface reads: nine tensors of rows.
+    """A trained `Detector` with the outputs that insightface expects, for batches of one picture.
 
-    Scores after the sigmoid for strides 8, 16, 32, then boxes, then points, distances in strides; shapes
-    (H/s * W/s * 2, 1 | 4 | 10), rows by y, x, anchor. Batches of one.
+    The nine outputs are the scores (after the sigmoid) of strides 8, 16, 32, then their boxes, then their points, with
+    distances in strides. Their shapes are (H / s * W / s * 2, 1 | 4 | 10), with rows ordered by y, x, anchor.
     """
 
     def __init__(self, detector: Detector) -> None:
@@ -136,7 +146,7 @@ class InsightfaceDetector(nn.Module):
         self.score_rows, self.box_rows, self.point_rows = AnchorRows(1), AnchorRows(4), AnchorRows(10)
 
     def forward(self, picture: Tensor) -> tuple[Tensor, ...]:
-        """Picture (1, 3, H, W) as `Detector` takes it -> three tensors of scores, three of boxes, three of points, by stride."""
+        """Scores, boxes and points of a picture (1, 3, H, W), three tensors each."""
         levels = self.detector.features(picture)
         return (
             *[self.sigmoid(self.score_rows(self.detector.scores(seen))) for seen in levels],
@@ -145,18 +155,18 @@ class InsightfaceDetector(nn.Module):
         )
 
 
-# How the outputs change when the anchor moves right and down: distances to left and top grow, those to right and
-# bottom shrink, and so do the offsets of the points.
+# Change of the outputs when an anchor moves right and down: distances to left and top grow, distances to right and
+# bottom and the offsets of the points shrink.
 _BOX_SIGNS = (1.0, 1.0, -1.0, -1.0)
 _POINT_SIGNS = (-1.0,) * 10
 
 
 @torch.no_grad()
 def _in_strides(convolution: nn.Conv2d, stride: int, signs: tuple[float, ...]) -> nn.Conv2d:
-    """A copy whose outputs are in strides instead of anchor sizes, and from insightface's anchor centers."""
+    """Copy of a convolution whose outputs are in strides, not anchor sizes, and relative to insightface's anchors."""
     copied = copy.deepcopy(convolution)
     factors = (torch.tensor(ANCHOR_SIZES[stride]).repeat_interleave(len(signs)) / stride).to(copied.weight)
     copied.weight.mul_(factors[:, None, None, None])
-    moved = torch.tensor(signs * ANCHORS).to(copied.weight) * (center_offset(stride) / stride)
-    copied.bias.mul_(factors).sub_(moved)
+    shift = torch.tensor(signs * ANCHORS).to(copied.weight) * (center_offset(stride) / stride)
+    copied.get_parameter("bias").mul_(factors).sub_(shift)
     return copied

@@ -1,10 +1,9 @@
-"""Training the detector: pictures in, an ONNX file and a report out."""
+"""Training of the detector: from folders of pictures to an ONNX file and a report."""
 
-import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,14 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ...devices import choose_device
 from ...errors import StyleSwapError
 from ...export.onnx_writer import export_onnx
-from ...io.files import atomic_write, file_sha256
+from ...io.files import file_sha256
 from ...training.optimizers import MuonWithAdam, set_learning_rate
 from ...training.schedule import warmup_cosine
-from ..mixed_precision import runs_bf16
+from ..execution import place, place_batch, training_autocast
+from ..training_report import write_report
 from .anchors import STRIDES, anchor_grid
 from .corruption import corrupt
 from .detector_config import Canvas, DetectorConfig
@@ -30,7 +31,19 @@ from .scenes import compose
 
 @dataclass(frozen=True)
 class DetectorReport:
-    """What came of a training; `validation` has an entry per canvas size, none without a validation set."""
+    """Result of a training.
+
+    Attributes:
+        sha256: SHA-256 of the ONNX file.
+        parameters: Number of parameters.
+        pictures: Number of training pictures.
+        steps: Optimization steps.
+        minutes: Duration of the optimization.
+        score_loss: Mean of the last tenth of the steps.
+        box_loss: Mean of the last tenth of the steps.
+        points_loss: Mean of the last tenth of the steps.
+        validation: Figures per canvas size; empty without a validation set.
+    """
 
     sha256: str
     parameters: int
@@ -44,13 +57,13 @@ class DetectorReport:
 
 
 def train_detector(config: DetectorConfig) -> DetectorReport:
-    """Train, export and measure; write the report beside the ONNX file.
+    """Train a detector, export and evaluate it, and write the report beside the ONNX file.
 
     Raises:
-        StyleSwapError: no pictures, unreadable ones, or a loss that is no longer finite.
+        StyleSwapError: No pictures, unreadable ones, or a loss that is no longer finite.
     """
     if not config.pictures:
-        raise StyleSwapError("expected a folder of detector pictures at least, got none; build one and name it")
+        raise StyleSwapError("expected at least one folder of pictures, got none; render one and name it")
     sets = [PictureSet.open(folder) for folder in config.pictures]
     validation = None if config.validation is None else PictureSet.open(config.validation)
     return fit_detector(config, sets, validation)
@@ -59,15 +72,16 @@ def train_detector(config: DetectorConfig) -> DetectorReport:
 def fit_detector(
     config: DetectorConfig, sets: Sequence[PictureSet], validation: PictureSet | None = None
 ) -> DetectorReport:
-    """`train_detector` on pictures already opened."""
+    """As `train_detector`, on pictures that are already in memory."""
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    device = torch.device(config.device)
-    detector = Detector().to(device=device, memory_format=torch.channels_last)
-    begun = time.perf_counter()
+    device = choose_device(config.device)
+    detector = Detector()
+    place(detector, device)
+    begin = time.perf_counter()
     losses = _optimize(config, detector, sets, device)
-    minutes = (time.perf_counter() - begun) / 60
+    minutes = (time.perf_counter() - begin) / 60
     export_detector(config.output, detector.cpu())
     figures = []
     if validation is not None:
@@ -86,16 +100,12 @@ def fit_detector(
         points_loss=losses[2],
         validation=figures,
     )
-    settings = {
-        name: value for name, value in asdict(config).items() if name not in ("output", "pictures", "validation")
-    }
-    with atomic_write(config.output.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps({"config": settings, "report": asdict(report)}, indent=2) + "\n")
+    write_report(config.output, config, report, omit=("output", "pictures", "validation"))
     return report
 
 
 def export_detector(path: str | Path, detector: Detector) -> None:
-    """Write a detector as insightface wants it: one picture of any size, nine outputs."""
+    """Write a detector as the ONNX file that insightface expects: one picture of any size, nine outputs."""
     shapes: dict[str, list[int | str]] = {}
     for kind, width in (("score", 1), ("box", 4), ("points", 10)):
         for stride in STRIDES:
@@ -106,7 +116,7 @@ def export_detector(path: str | Path, detector: Detector) -> None:
 def _optimize(
     config: DetectorConfig, detector: Detector, sets: Sequence[PictureSet], device: torch.device
 ) -> tuple[float, float, float]:
-    """Run all steps; the mean losses (score, box, points) of the last tenth."""
+    """Run all steps; returns the mean losses (score, box, points) of the last tenth of them."""
     detector.train()
     optimizer = MuonWithAdam(detector, config.learning_rate, (0.9, 0.99), config.matrix_learning_rate)
     warmup_steps = round(config.warmup_share * config.steps)
@@ -116,19 +126,17 @@ def _optimize(
     progress = tqdm(range(config.steps), desc=config.output.stem, unit="step")
     for step in progress:
         canvas = config.canvases[int(torch.multinomial(shares, 1, generator=generator))]
-        images, faces = compose(_suited(sets, canvas), config.scenes, canvas.batch, canvas.size, generator)
-        images = normalize(corrupt(config.corruption, images, generator))
-        faces, grid = faces.to(device), anchor_grid(canvas.size, canvas.size).to(device)
-        images = images.to(device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=runs_bf16(device, config.bf16)):
+        images, faces = compose(_closest(sets, canvas), config.scenes, canvas.batch, canvas.size, generator)
+        images = place_batch(normalize(corrupt(config.corruption, images, generator)), device)
+        with training_autocast(device, config.precision):
             levels = detector.levels(images)
-        losses = detector_losses(levels, grid, faces)
+        losses = detector_losses(levels, anchor_grid(canvas.size, canvas.size).to(device), faces.to(device))
         total = (
             config.score_weight * losses.score + config.box_weight * losses.box + config.points_weight * losses.points
         )
         optimizer.zero_grad()
         total.backward()
-        # One odd early batch must not throw the network off: the run is too short to recover.
+        # A single extreme batch would do lasting damage in a training this short.
         nn.utils.clip_grad_norm_(detector.parameters(), 10.0)
         set_learning_rate(optimizer, warmup_cosine(step, config.steps, warmup_steps))
         optimizer.step()
@@ -145,10 +153,10 @@ def _optimize(
 
 
 def normalize(images: Tensor) -> Tensor:
-    """RGB 0..255 -> the detector's input, as insightface feeds it."""
+    """Input of the detector for RGB images in 0..255, normalized as by insightface."""
     return (images - 127.5) / 128
 
 
-def _suited(sets: Sequence[PictureSet], canvas: Canvas) -> PictureSet:
-    """The pictures whose size is nearest to the canvas: large faces on a large canvas should be sharp."""
+def _closest(sets: Sequence[PictureSet], canvas: Canvas) -> PictureSet:
+    """The set whose picture size is closest to the canvas: large faces on a large canvas should be sharp."""
     return min(sets, key=lambda pictures: abs(math.log(pictures.size / canvas.size)))

@@ -1,4 +1,4 @@
-"""Losses that make embeddings tell people apart."""
+"""Losses of the recognizers: softmax with a margin, and the regression of identity parameters."""
 
 import math
 
@@ -10,10 +10,17 @@ from .recognizer_network import EMBEDDING_SIZE
 
 
 class MarginLoss(nn.Module):
-    """Softmax over cosines to one learned center per identity, with a margin for the right one.
+    """Softmax over the cosines to one learned center per identity, with a margin for the true identity.
 
-    kind "arcface": the margin is an angle in radians, cos(theta + m) (Deng et al., CVPR 2019).
-    kind "cosface": it is taken off the cosine, cos(theta) - m (Wang et al., CVPR 2018).
+    Args:
+        identities: Number of identities.
+        kind: "arcface" adds the margin to the angle, cos(theta + m) (Deng et al., CVPR 2019); "cosface" subtracts it
+            from the cosine, cos(theta) - m (Wang et al., CVPR 2018).
+        margin: The margin m, in radians for ArcFace.
+        scale: Factor of the cosines.
+
+    Raises:
+        ValueError: Another kind.
     """
 
     def __init__(self, identities: int, kind: str, margin: float, scale: float) -> None:
@@ -24,28 +31,31 @@ class MarginLoss(nn.Module):
         self.centers = nn.Parameter(torch.randn(identities, EMBEDDING_SIZE) * 0.01)
 
     def forward(self, id_embedding: Tensor, labels: Tensor, margin_factor: float = 1.0) -> Tensor:
-        """Mean loss of (B, 512) L2-normalized embeddings with labels (B,); the factor eases the margin in."""
+        """Mean loss of L2-normalized embeddings (B, 512) with labels (B,); `margin_factor` ramps the margin up."""
         cosine = F.linear(id_embedding, F.normalize(self.centers, dim=1))  # (B, identities)
-        right = cosine.gather(1, labels[:, None])
+        true = cosine.gather(1, labels[:, None])
         margin = self.margin * margin_factor
         if self.kind == "arcface":
-            sine = (1 - right.square()).clamp(min=1e-6).sqrt()
-            moved = right * math.cos(margin) - sine * math.sin(margin)
-            # Past pi - m the shifted cosine would rise again; a straight line goes on falling.
-            moved = torch.where(right > -math.cos(margin), moved, right - margin * math.sin(margin))
+            sine = (1 - true.square()).clamp(min=1e-6).sqrt()
+            shifted = true * math.cos(margin) - sine * math.sin(margin)
+            # Beyond pi - m, cos(theta + m) would rise again; a line continues to fall.
+            shifted = torch.where(true > -math.cos(margin), shifted, true - margin * math.sin(margin))
         else:
-            moved = right - margin
-        return F.cross_entropy(cosine.scatter(1, labels[:, None], moved) * self.scale, labels)
+            shifted = true - margin
+        return F.cross_entropy(cosine.scatter(1, labels[:, None], shifted) * self.scale, labels)
 
 
 class IdentityRegression(nn.Module):
-    """Reads the face world's identity parameters off an embedding, linearly.
+    """Linear regression of the face world's identity parameters from an embedding.
 
-    Telling training people apart needs only some of what a face is; an exact swap needs all of it. This loss keeps
-    the rest in the embedding.
+    Some features of a face suffice to distinguish the people of the training set, but an exact swap needs all of them;
+    this loss keeps the others in the embedding.
+
+    Args:
+        parameters: Number of identity parameters.
     """
 
-    # Parameters are uniform in -1..1: this brings them to unit variance.
+    # Scales parameters, which are uniform in -1..1, to unit variance.
     PARAMETER_GAIN = math.sqrt(3.0)
 
     def __init__(self, parameters: int) -> None:
@@ -53,9 +63,9 @@ class IdentityRegression(nn.Module):
         self.read = nn.Linear(EMBEDDING_SIZE, parameters)
 
     def forward(self, id_embedding: Tensor) -> Tensor:
-        """(B, 512) L2-normalized -> (B, parameters) in -1..1, not clipped."""
+        """Parameters (B, parameters) in about -1..1, from L2-normalized embeddings (B, 512)."""
         return self.read(id_embedding * math.sqrt(EMBEDDING_SIZE)) / self.PARAMETER_GAIN
 
     def loss(self, id_embedding: Tensor, values: Tensor) -> Tensor:
-        """Mean squared error as a share of the parameters' variance; 1 is what knowing nothing costs."""
+        """Mean squared error as a share of the variance of the parameters, which is the error of their mean."""
         return F.mse_loss(self(id_embedding), values) * self.PARAMETER_GAIN**2

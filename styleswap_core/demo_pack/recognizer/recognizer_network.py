@@ -1,7 +1,7 @@
-"""The two face recognizers: the demo pack's own, and a differently built one that only judges.
+"""Networks of the two face recognizers: that of the demo pack, and the judge, which is used for evaluation only.
 
-Both map (B, 3, 112, 112), RGB in -1..1, to (B, 512) embeddings that are not normalized. Only operators that
-insightface's models use occur, so any loader of those reads the exported files.
+Both map crops (B, 3, 112, 112), RGB in -1..1, to embeddings (B, 512) that are not normalized. They consist of operators
+that occur in insightface's models, so whatever loads those loads the exported files.
 """
 
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ CROP_SIZE = 112
 
 
 class ConvUnit(nn.Sequential):
-    """3x3 convolution, batch normalization, activation."""
+    """Convolution, batch normalization, PReLU."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, groups: int = 1, kernel: int = 3) -> None:
         super().__init__(
@@ -22,26 +22,30 @@ class ConvUnit(nn.Sequential):
 
 
 class ResidualUnit(nn.Module):
-    """Two 3x3 convolutions around a shortcut; the last one is linear, as in ArcFace's residual networks."""
+    """Two 3x3 convolutions with a shortcut around them; the last is linear, as in ArcFace's residual networks."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = ConvUnit(channels, channels)
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(channels)
-        # The unit starts as the identity: short trainings settle faster.
+        # The unit starts as the identity, with which short trainings converge faster.
         nn.init.zeros_(self.norm.weight)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (B, C, H, W) -> (B, C, H, W)."""
+        """Features (B, C, H, W) of features (B, C, H, W)."""
         return features + self.norm(self.second(self.first(features)))
 
 
 class ResidualRecognizer(nn.Module):
-    """The demo recognizer: a small residual network with MobileFaceNet's head.
+    """The demo recognizer: a small residual network with the head of MobileFaceNet.
 
-    The head weighs every place of the 7x7 map on its own (a depthwise 7x7 convolution) instead of averaging:
-    in an aligned crop, where a feature lies is part of who it is.
+    The head is a depthwise 7x7 convolution, which weights every location of the 7x7 map separately, rather than an
+    average: in an aligned crop, the position of a feature is part of the identity.
+
+    Args:
+        widths: Channels of the maps of 56, 28, 14 and 7 px.
+        head: Channels of the head.
     """
 
     def __init__(self, widths: tuple[int, int, int, int] = (24, 32, 80, 144), head: int = 256) -> None:
@@ -64,13 +68,13 @@ class ResidualRecognizer(nn.Module):
         self.embedding_norm = nn.BatchNorm1d(EMBEDDING_SIZE)
 
     def forward(self, crop: Tensor) -> Tensor:
-        """Crop (B, 3, 112, 112) RGB -1..1 -> embedding (B, 512), not normalized."""
+        """Embeddings (B, 512), not normalized, of crops (B, 3, 112, 112), RGB in -1..1."""
         pooled = self.pool_norm(self.pool(self.body(crop)))
         return self.embedding_norm(self.project(self.flatten(pooled)))
 
 
 class PlainUnit(nn.Sequential):
-    """3x3 convolution, batch normalization, ReLU: nothing that the other recognizer's units have in common but the kernel."""
+    """3x3 convolution, batch normalization, ReLU."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__(
@@ -81,10 +85,14 @@ class PlainUnit(nn.Sequential):
 
 
 class PlainRecognizer(nn.Module):
-    """The judge: plain convolutions without shortcuts, as in VGG, and one linear layer over the flattened map.
+    """The judge: plain convolutions without shortcuts, as in VGG, and one linear layer on the flattened map.
 
-    It differs in form from the demo recognizer, so that what fools one need not fool the other. (Depthwise-separable
-    units were tried: at the same time of training they stayed at 94.4 % verification.)
+    Its architecture differs from that of the demo recognizer, so that what deceives one need not deceive the other.
+    (Depthwise-separable convolutions reached only 94.4 % verification in the same training time.)
+
+    Args:
+        widths: Channels of the maps of 56, 28, 14 and 7 px.
+        head: Channels of the last map.
     """
 
     def __init__(self, widths: tuple[int, int, int, int] = (24, 48, 96, 160), head: int = 20) -> None:
@@ -109,6 +117,6 @@ class PlainRecognizer(nn.Module):
         self.embedding_norm = nn.BatchNorm1d(EMBEDDING_SIZE)
 
     def forward(self, crop: Tensor) -> Tensor:
-        """Crop (B, 3, 112, 112) RGB -1..1 -> embedding (B, 512), not normalized."""
+        """Embeddings (B, 512), not normalized, of crops (B, 3, 112, 112), RGB in -1..1."""
         features = self.body(self.stem_activation(self.stem_norm(self.stem(crop))))
         return self.embedding_norm(self.project(self.flatten(features)))

@@ -1,21 +1,22 @@
-"""Training a recognizer: data in, an ONNX file and a report out."""
+"""Training of a recognizer: from folders of columns to an ONNX file and a report."""
 
-import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
+from ...devices import choose_device
 from ...errors import StyleSwapError
 from ...export.onnx_writer import export_onnx
-from ...io.files import atomic_write, file_sha256
+from ...io.files import file_sha256
 from ...synthetic.parameters import IDENTITY_NAMES, Identities
-from ..mixed_precision import runs_bf16
+from ..execution import place, place_batch, training_autocast
+from ..training_report import write_report
 from .margin_loss import IdentityRegression, MarginLoss
 from .recognizer_augmentation import augment, jitter_matrices
 from .recognizer_config import RecognizerConfig
@@ -23,17 +24,28 @@ from .recognizer_data import RecognizerData, column_source
 from .recognizer_network import CROP_SIZE, EMBEDDING_SIZE, PlainRecognizer, ResidualRecognizer
 from .verification import embed, explained_variance, verification
 
-# Left out of the report: where files lay says nothing about the result.
-_PATHS = ("output", "columns", "validation")
-
 ARCHITECTURES: dict[str, type[nn.Module]] = {"residual": ResidualRecognizer, "plain": PlainRecognizer}
 
 
 @dataclass(frozen=True)
 class RecognizerReport:
-    """What came of a training. Figures of unseen people are None without a validation set.
+    """Result of a training; figures of unseen people are None without a validation set.
 
-    identity_r2: share of the identity parameters' variance that the embedding tells linearly, per parameter.
+    Attributes:
+        sha256: SHA-256 of the ONNX file.
+        parameters: Number of parameters.
+        pictures: Number of training pictures.
+        identities: Number of training identities.
+        steps: Optimization steps.
+        minutes: Duration of the optimization.
+        loss: Mean of the last tenth of the steps.
+        verification_accuracy: See `Verification`, as for the next four.
+        tar_at_far_1e3: See `Verification`.
+        genuine_mean: See `Verification`.
+        impostor_mean: See `Verification`.
+        impostor_std: See `Verification`.
+        identity_r2_mean: Mean of `identity_r2`.
+        identity_r2: Share of the variance of each identity parameter that the embedding explains linearly.
     """
 
     sha256: str
@@ -54,22 +66,22 @@ class RecognizerReport:
 
 @dataclass
 class _Learner:
-    """The network with what it learns by."""
+    """A recognizer and the losses that have parameters of their own."""
 
     network: nn.Module
     margin_loss: MarginLoss
     regression: IdentityRegression | None
 
     def modules(self) -> nn.ModuleList:
-        """All that is trained."""
+        """Everything that is trained."""
         return nn.ModuleList([m for m in (self.network, self.margin_loss, self.regression) if m is not None])
 
 
 def train_recognizer(config: RecognizerConfig) -> RecognizerReport:
-    """Train, export and measure; write the report beside the ONNX file.
+    """Train a recognizer, export and evaluate it, and write the report beside the ONNX file.
 
     Raises:
-        StyleSwapError: no data, unreadable data, or an unknown architecture.
+        StyleSwapError: No data, unreadable data, an unknown architecture, or a validation set that is too small.
     """
     data = RecognizerData([column_source(folder) for folder in config.columns], config.identity_range)
     validation = None if config.validation is None else RecognizerData([column_source(config.validation)])
@@ -79,16 +91,16 @@ def train_recognizer(config: RecognizerConfig) -> RecognizerReport:
 def fit_recognizer(
     config: RecognizerConfig, data: RecognizerData, validation: RecognizerData | None = None
 ) -> RecognizerReport:
-    """`train_recognizer` on data already opened."""
+    """As `train_recognizer`, on data that are already open."""
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    device = torch.device(config.device)
+    device = choose_device(config.device)
     learner = _build(config, len(data.identity_seeds))
-    learner.modules().to(device=device, memory_format=torch.channels_last)
-    begun = time.perf_counter()
+    place(learner.modules(), device)
+    begin = time.perf_counter()
     loss = _optimize(config, learner, data, device)
-    minutes = (time.perf_counter() - begun) / 60
+    minutes = (time.perf_counter() - begin) / 60
     learner.modules().float().cpu()
     export_recognizer(config.output, learner.network, description=f"styleswap face recognizer, {config.loss}")
     report = RecognizerReport(
@@ -99,14 +111,15 @@ def fit_recognizer(
         steps=config.steps,
         minutes=round(minutes, 2),
         loss=loss,
-        **({} if validation is None else _measure(learner, validation)),
     )
-    _write_report(config, report)
+    if validation is not None:
+        report = _evaluate(report, learner, validation)
+    write_report(config.output, config, report, omit=("output", "columns", "validation"))
     return report
 
 
 def export_recognizer(path: str | Path, network: nn.Module, description: str = "") -> None:
-    """Write a recognizer as insightface wants it: one 112 px input, one output (batch, 512)."""
+    """Write a recognizer as the ONNX file that insightface expects: an input of 112 px, an output (batch, 512)."""
     export_onnx(
         path,
         network,
@@ -125,7 +138,7 @@ def _build(config: RecognizerConfig, identities: int) -> _Learner:
 
 
 def _optimize(config: RecognizerConfig, learner: _Learner, data: RecognizerData, device: torch.device) -> float:
-    """Run all steps; the mean loss of the last tenth."""
+    """Run all steps; returns the mean loss of the last tenth of them."""
     modules = learner.modules().train()
     optimizer = torch.optim.AdamW(_parameter_groups(modules, config.weight_decay), config.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -138,10 +151,9 @@ def _optimize(config: RecognizerConfig, learner: _Learner, data: RecognizerData,
     progress = tqdm(batches, total=config.steps, desc=config.output.stem, unit="step")
     for step, index in enumerate(progress):
         crops, labels = data.crops(index, jitter_matrices(config.augmentation, len(index), generator))
-        crops = augment(config.augmentation, crops, generator)
-        crops = crops.to(device).contiguous(memory_format=torch.channels_last)
+        crops = place_batch(augment(config.augmentation, crops, generator), device)
         labels = labels.to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=runs_bf16(device, config.bf16)):
+        with training_autocast(device, config.precision):
             embedding = learner.network(crops)
         id_embedding = F.normalize(embedding.float(), dim=1)
         margin_factor = min(1.0, step / max(1.0, config.margin_share * config.steps))
@@ -150,7 +162,7 @@ def _optimize(config: RecognizerConfig, learner: _Learner, data: RecognizerData,
             loss = loss + config.identity_weight * learner.regression.loss(id_embedding, values[labels])
         optimizer.zero_grad()
         loss.backward()
-        # One unlucky early batch must not throw the network off: the run is too short to recover.
+        # A single extreme batch would do lasting damage in a training this short.
         nn.utils.clip_grad_norm_(modules.parameters(), 10.0)
         optimizer.step()
         schedule.step()
@@ -161,7 +173,7 @@ def _optimize(config: RecognizerConfig, learner: _Learner, data: RecognizerData,
 
 
 def _parameter_groups(modules: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Weight decay for weights of two and more dimensions alone: not for biases, norms and slopes."""
+    """Groups of AdamW: weight decay applies to weights, not to biases, norms and slopes."""
     parameters = [parameter for parameter in modules.parameters() if parameter.requires_grad]
     return [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
@@ -170,27 +182,24 @@ def _parameter_groups(modules: nn.Module, weight_decay: float) -> list[dict[str,
 
 
 @torch.no_grad()
-def _measure(learner: _Learner, validation: RecognizerData) -> dict[str, object]:
+def _evaluate(report: RecognizerReport, learner: _Learner, validation: RecognizerData) -> RecognizerReport:
+    """The report with the figures of unseen people."""
     id_embedding, labels = embed(learner.network, validation)
     figures = verification(id_embedding, labels)
-    measured: dict[str, object] = {
-        "verification_accuracy": figures.accuracy,
-        "tar_at_far_1e3": figures.tar_at_far_1e3,
-        "genuine_mean": figures.genuine_mean,
-        "impostor_mean": figures.impostor_mean,
-        "impostor_std": figures.impostor_std,
-    }
-    if learner.regression is not None:
-        values: Tensor = Identities.from_seeds(validation.identity_seeds.tolist()).values[labels]
-        explained = explained_variance(learner.regression(id_embedding), values)
-        measured["identity_r2_mean"] = float(explained.mean())
-        measured["identity_r2"] = {
-            name: round(float(value), 3) for name, value in zip(IDENTITY_NAMES, explained, strict=True)
-        }
-    return measured
-
-
-def _write_report(config: RecognizerConfig, report: RecognizerReport) -> None:
-    settings = {name: value for name, value in asdict(config).items() if name not in _PATHS}
-    with atomic_write(config.output.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps({"config": settings, "report": asdict(report)}, indent=2) + "\n")
+    report = replace(
+        report,
+        verification_accuracy=figures.accuracy,
+        tar_at_far_1e3=figures.tar_at_far_1e3,
+        genuine_mean=figures.genuine_mean,
+        impostor_mean=figures.impostor_mean,
+        impostor_std=figures.impostor_std,
+    )
+    if learner.regression is None:
+        return report
+    values = Identities.from_seeds(validation.identity_seeds.tolist()).values[labels]
+    explained = explained_variance(learner.regression(id_embedding), values)
+    return replace(
+        report,
+        identity_r2_mean=float(explained.mean()),
+        identity_r2={name: round(float(value), 3) for name, value in zip(IDENTITY_NAMES, explained, strict=True)},
+    )

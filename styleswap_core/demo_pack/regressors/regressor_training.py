@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim import AdamW
 from tqdm import tqdm
 
+from ...devices import choose_device
 from ...errors import StyleSwapError
 from ...faces.alignment import estimate_similarity
 from ...metrics.attribute_regressors import (
@@ -28,18 +29,27 @@ from ...metrics.synthetic_cases import crop_pose
 from ...synthetic.columns import ColumnSet
 from ...synthetic.parameters import Attributes, Identities
 from ...synthetic.world import five_points
-from ..mixed_precision import runs_bf16
+from ..execution import place, place_batch, training_autocast
 
-# Columns kept away from training, to state the error: a share, and at most so many.
-VALIDATION_SHARE = 0.05
-VALIDATION_COLUMNS = 256
+# Held-out columns: their share, and their largest number.
+_VALIDATION_SHARE = 0.05
+_VALIDATION_COLUMNS = 256
 
 
 @dataclass(frozen=True)
 class RegressorTraining:
-    """`steps` ends the training; with `minutes` the clock ends it instead and the schedule follows the clock.
+    """Settings of a training.
 
-    size: side of the pictures that the regressor reads, px, a multiple of 32; columns of another size are resampled.
+    Attributes:
+        steps: Optimization steps.
+        minutes: Train for this long instead of `steps`; the schedule then follows the clock.
+        batch: Pictures per step.
+        learning_rate: Peak learning rate of AdamW.
+        weight_decay: Weight decay of AdamW.
+        size: Side in pixels of the regressor's input, a multiple of 32; columns of another size are resampled.
+        seed: Seed of weights and batches.
+        precision: Precision of the convolutions, see `devices.choose_precision`.
+        device: Name of the device.
     """
 
     steps: int = 3000
@@ -49,37 +59,35 @@ class RegressorTraining:
     weight_decay: float = 1e-2
     size: int = 128
     seed: int = 20261122
-    bf16: bool | None = None  # None: where the hardware has instructions for it
+    precision: str = "auto"
+    device: str = "cpu"
 
 
 def train_regressors(
-    columns_folder: str | Path,
-    out: str | Path,
-    training: RegressorTraining = RegressorTraining(),
-    device: torch.device = torch.device("cpu"),
-    progress: bool = False,
+    columns_folder: str | Path, out: str | Path, training: RegressorTraining, progress: bool = False
 ) -> dict[str, float]:
     """Train on a folder of columns and write the regressor to `out`.
 
-    With `steps` the result is a function of the columns and the seed; with `minutes` also of the machine's speed.
+    With `steps`, columns and seed determine the result; with `minutes`, the speed of the machine does as well.
 
     Returns:
-        the errors on columns kept away: pose_error_deg, expression_error, gaze_error_deg, and the number of steps.
+        Errors on held-out columns (pose_error_deg, expression_error, gaze_error_deg), and the number of steps.
 
     Raises:
-        StyleSwapError: no columns in the folder, too few of them, or `out` cannot be written.
+        StyleSwapError: No columns in the folder, too few of them, an unknown device, or `out` cannot be written.
     """
     if not Path(out).parent.is_dir():
         raise StyleSwapError(f"cannot write {out}: the folder {Path(out).parent} does not exist; create it first")
+    device = choose_device(training.device)
     columns = ColumnSet(columns_folder)
     labels = column_labels(columns)
-    held = min(VALIDATION_COLUMNS, int(len(labels) * VALIDATION_SHARE))
-    if held < 1:
+    held_out = min(_VALIDATION_COLUMNS, int(len(labels) * _VALIDATION_SHARE))
+    if held_out < 1:
         raise StyleSwapError(
-            f"expected at least {round(1 / VALIDATION_SHARE)} columns in {columns_folder}, got "
-            f"{len(labels)}; build more with `styleswap render columns`"
+            f"expected at least {round(1 / _VALIDATION_SHARE)} columns in {columns_folder}, got {len(labels)}; "
+            "render more with `styleswap render columns`"
         )
-    learned = len(labels) - held
+    learned = len(labels) - held_out
     torch.manual_seed(training.seed)
     expressions = columns.expression.shape[1]
     regressor = AttributeRegressor(RegressorConfig(size=training.size, expressions=expressions)).to(device)
@@ -96,13 +104,12 @@ def train_regressors(
 
 
 def column_labels(columns: ColumnSet) -> Tensor:
-    """(C, 3 + E + 2): pose as seen in the column's window, expression, gaze.
+    """Labels (C, 3 + E + 2): pose relative to the crop, expression, gaze.
 
-    The window is found again from member 0's points, in the whole picture and in the crop: it is the similarity
-    between them.
+    The crop window is the similarity transform between the points of member 0 in the full frame and in the crop.
     """
-    first = Identities.from_seeds(np.asarray(columns.identity_seeds)[:, 0].tolist())
-    attributes = Attributes.from_seeds(np.asarray(columns.attribute_seeds).tolist())
+    first = Identities.from_seeds(columns.identity_seeds[:, 0].tolist())
+    attributes = Attributes.from_seeds(columns.attribute_seeds.tolist())
     size = columns.images.shape[-1]
     crop_points = torch.from_numpy(np.array(columns.points[:, 0], dtype=np.float32))
     window = estimate_similarity(five_points(first, attributes, size), crop_points)
@@ -117,15 +124,15 @@ def validate(
 ) -> dict[str, float]:
     """Mean errors over all members of the columns `rows`."""
     regressor.eval()
-    found: dict[str, list[Tensor]] = defaultdict(list)
+    errors: dict[str, list[Tensor]] = defaultdict(list)
     members = columns.images.shape[1]
     for row in rows:
         estimate = regressor(_pictures(columns, np.full(members, row), np.arange(members), device))
         truth = Estimate(*labels[row].to(device).expand(members, -1).split((3, labels.shape[1] - 5, 2), dim=1))
-        found["pose_error_deg"].append(pose_error_deg(estimate.pose, truth.pose))
-        found["expression_error"].append(expression_error(estimate.expression, truth.expression))
-        found["gaze_error_deg"].append(gaze_error_deg(estimate.gaze, truth.gaze))
-    return {key: float(torch.cat(values).mean()) for key, values in found.items()}
+        errors["pose_error_deg"].append(pose_error_deg(estimate.pose, truth.pose))
+        errors["expression_error"].append(expression_error(estimate.expression, truth.expression))
+        errors["gaze_error_deg"].append(gaze_error_deg(estimate.gaze, truth.gaze))
+    return {key: float(torch.cat(values).mean()) for key, values in errors.items()}
 
 
 def _optimize(
@@ -136,30 +143,32 @@ def _optimize(
     device: torch.device,
     progress: bool,
 ) -> int:
-    regressor.train().to(memory_format=torch.channels_last)
+    """Run the training; returns the number of steps."""
+    place(regressor.train(), device)
     optimizer = AdamW(regressor.parameters(), training.learning_rate, weight_decay=training.weight_decay)
     random = np.random.default_rng([5, training.seed])
     members = columns.images.shape[1]
-    done = 0
-    for done, share in _schedule(training, progress):
+    steps = 0
+    for share in _shares(training, progress):
+        steps += 1
         for group in optimizer.param_groups:
-            # Linear warm-up over the first 3 %, then a cosine to 0.
+            # Linear warm-up in the first 3 %, then a cosine to 0.
             group["lr"] = training.learning_rate * min(share / 0.03, 0.5 + 0.5 * float(np.cos(np.pi * share)))
         rows = random.integers(len(labels), size=training.batch)
-        pictures = _soften(_pictures(columns, rows, random.integers(members, size=training.batch), device))
-        pictures = pictures.contiguous(memory_format=torch.channels_last)
-        wanted = (labels[torch.from_numpy(rows)].to(device) - regressor.mean) / regressor.spread
-        with torch.autocast(device.type, torch.bfloat16, enabled=runs_bf16(device, training.bf16)):
-            found = regressor.standardized(pictures)
-        loss = F.smooth_l1_loss(found.float(), wanted, beta=0.25)
+        pictures = _pictures(columns, rows, random.integers(members, size=training.batch), device)
+        pictures = place_batch(_soften(pictures), device)
+        target = (labels[torch.from_numpy(rows)].to(device) - regressor.mean) / regressor.spread
+        with training_autocast(device, training.precision):
+            estimate = regressor.standardized(pictures)
+        loss = F.smooth_l1_loss(estimate.float(), target, beta=0.25)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-    return done
+    return steps
 
 
-def _schedule(training: RegressorTraining, progress: bool) -> Iterator[tuple[int, float]]:
-    """(step from 1, share of the training that is over, above 0 and at most 1)."""
+def _shares(training: RegressorTraining, progress: bool) -> Iterator[float]:
+    """For each step, the share of the training that is over, above 0 and at most 1."""
     begin = time.monotonic()
     limit = training.minutes * 60 if training.minutes is not None else None
     step = 0
@@ -169,19 +178,19 @@ def _schedule(training: RegressorTraining, progress: bool) -> Iterator[tuple[int
             if share >= 1:
                 return
             step += 1
-            yield step, max(share, 1e-3)
+            yield max(share, 1e-3)
             bar.update(1)
 
 
 def _pictures(columns: ColumnSet, rows: np.ndarray, members: np.ndarray, device: torch.device) -> Tensor:
-    # (B,3,S,S) uint8 -> -1..1
+    """Pictures (B, 3, S, S) in -1..1 of the columns `rows` (B,) and their `members` (B,)."""
     return torch.from_numpy(np.asarray(columns.images[rows, members])).to(device).float().mul_(2 / 255).sub_(1)
 
 
 def _soften(pictures: Tensor) -> Tensor:
-    """Blur half of the pictures, each by its own amount, up to what half the resolution would leave.
+    """Blur the first half of the pictures, each by a random amount, at most to half their resolution.
 
-    The regressor judges swaps, and must not take softness for an expression.
+    The regressor is used to compare swapped faces, whose softness must not be taken for an expression.
     """
     count = len(pictures) // 2
     blurred = F.interpolate(F.avg_pool2d(pictures[:count], 2), scale_factor=2, mode="bilinear", align_corners=False)

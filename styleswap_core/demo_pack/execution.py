@@ -1,0 +1,23 @@
+"""Device, memory format and precision of the demo pack's trainings."""
+
+import torch
+from torch import Tensor, nn
+
+from ..devices import choose_precision
+
+
+def place(network: nn.Module, device: torch.device) -> None:
+    """Move a network to a device, in channels-last memory format, in place."""
+    # torch's type annotations lack the argument.
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def place_batch(pictures: Tensor, device: torch.device) -> Tensor:
+    """Pictures (B, C, H, W) on a device, in channels-last memory format."""
+    return pictures.to(device).contiguous(memory_format=torch.channels_last)
+
+
+def training_autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Autocast context of a training step; `precision` as `devices.choose_precision` takes it, such as "auto"."""
+    dtype = choose_precision(device, "training", precision).dtype
+    return torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)
