@@ -60,9 +60,9 @@ PIXELS_ONLY = --set weights.identity=0 --set weights.truth_identity=0 --set weig
 LIKENESS = --set weights.identity=1 --set weights.truth_identity=2 --set weights.perceptual=1 \
 	--set weights.swap_perceptual=1 --set identity_every=2 --set perceptual_every=2
 # Later stages put more weight on the likeness to the source and on the sharpness of the exact swap.
-LATE_STAGES = --set model=demo-128 --set batch=36 --set recognizer_rows=15 --set schedule=linear --set identity_every=2 \
-	--set perceptual_every=2 --set weights.perceptual=1 --set weights.swap_perceptual=1 --set weights.truth_identity=4 \
-	--set weights.swap_sharpness=12
+LATE_STAGES = --set model=demo-128 --set batch=36 --set recognizer_rows=15 --set schedule=linear \
+	--set identity_every=2 --set perceptual_every=2 --set weights.perceptual=1 --set weights.swap_perceptual=1 \
+	--set weights.truth_identity=4 --set weights.swap_sharpness=12
 
 # $(STAMPS)/test installs the packages of the extra `train`.
 $(ASSETS)/generator.safetensors: | $(STAMPS)/test $(DATA)/columns/finished $(DATA)/columns-more/finished \
