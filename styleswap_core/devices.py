@@ -86,6 +86,12 @@ def choose_precision(device: torch.device, task: Task, requested: str = "auto") 
     return Precision(torch.float32, f"the speed of bfloat16 on {device.type} depends on chip and system")
 
 
+def describe_precision(device: torch.device, task: Task, requested: str = "auto") -> str:
+    """Sentence about the precision that `choose_precision` selects, and why."""
+    precision = choose_precision(device, task, requested)
+    return f"precision on {device}: {precision.name}, {precision.reason}"
+
+
 def _cuda_precision(device: torch.device, task: Task) -> Precision:
     # torch.cuda.is_bf16_supported() is true for emulation as well.
     major, minor = torch.cuda.get_device_capability(device)

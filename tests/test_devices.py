@@ -5,7 +5,7 @@ import platform
 import pytest
 import torch
 
-from styleswap_core.devices import choose_device, choose_precision, one_thread
+from styleswap_core.devices import choose_device, choose_precision, describe_precision, one_thread
 from styleswap_core.errors import StyleSwapError
 
 
@@ -77,3 +77,10 @@ def test_other_devices_and_requests():
     assert choose_precision(CPU, "training", "fp32").name == "float32"
     with pytest.raises(StyleSwapError, match="expected one of the precisions auto"):
         choose_precision(CPU, "training", "fp8")
+
+
+def test_the_description_names_precision_device_and_reason():
+    cpu = torch.device("cpu")
+    chosen = choose_precision(cpu, "training")
+    assert describe_precision(cpu, "training") == f"precision on cpu: {chosen.name}, {chosen.reason}"
+    assert "as requested" in describe_precision(cpu, "training", "fp32")

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..devices import choose_device, choose_precision
+from ..devices import choose_device, describe_precision
 from ..errors import StyleSwapError
 from ..preparation.prepared_set import is_prepared
 from ..training.config_values import read_values
@@ -92,8 +92,7 @@ def run(args: argparse.Namespace) -> int:
         config, device, process_group, resident=args.resident, echo=args.json, max_minutes=args.max_minutes
     )
     if process_group.is_main:
-        precision = choose_precision(device, "training", config.precision)
-        print(f"precision on {device}: {precision.name}, {precision.reason}", file=sys.stderr)
+        print(describe_precision(device, "training", config.precision), file=sys.stderr)
     if folder is None:
         measurement = measure(config, context, args.measure)
         summary = json.dumps(measurement.as_dict()) if args.json else measurement.summary()

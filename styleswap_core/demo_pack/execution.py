@@ -1,9 +1,11 @@
 """Device, memory format and precision of the demo pack's trainings."""
 
+import sys
+
 import torch
 from torch import Tensor, nn
 
-from ..devices import choose_precision
+from ..devices import choose_precision, describe_precision
 
 
 def place(network: nn.Module, device: torch.device) -> None:
@@ -21,3 +23,8 @@ def training_autocast(device: torch.device, precision: str) -> torch.autocast:
     """Autocast context of a training step; `precision` as `devices.choose_precision` takes it, such as "auto"."""
     dtype = choose_precision(device, "training", precision).dtype
     return torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)
+
+
+def announce_precision(device: torch.device, precision: str) -> None:
+    """Print the precision of a training and the reason for it on stderr."""
+    print(describe_precision(device, "training", precision), file=sys.stderr)

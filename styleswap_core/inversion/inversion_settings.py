@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..devices import choose_precision
+from ..devices import Precision, choose_precision
 from ..errors import StyleSwapError
 
 PRECISIONS = ("auto", "bf16", "float32")
@@ -105,9 +105,13 @@ class InversionSettings:
             return (step + 1) / (warmup + 1)
         return 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / max(1, self.steps - warmup)))
 
+    def chosen_precision(self, device: torch.device) -> Precision:
+        """Precision of the networks on a device; depends on the machine only, so that seeds reproduce."""
+        return choose_precision(device, "inversion", self.precision)
+
     def runs_bf16(self, device: torch.device) -> bool:
-        """Whether the networks run in bfloat16 on a device; depends on the machine only, so that seeds reproduce."""
-        return choose_precision(device, "inversion", self.precision).dtype == torch.bfloat16
+        """Whether the networks run in bfloat16 on a device."""
+        return self.chosen_precision(device).dtype == torch.bfloat16
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:

@@ -58,7 +58,7 @@ class Inversion:
             f"likeness {gain} (cosine similarity by the model's recognizer on {guides})",
             f"{outcome.steps_done} steps, {outcome.ended}; best at step {outcome.best_step}",
             f"distance from the plain identity {outcome.distance:.2f} ({limit}; {unit})",
-            f"{outcome.seconds:.1f} s in {'bfloat16' if outcome.bf16 else 'float32'}",
+            f"{outcome.seconds:.1f} s in {outcome.precision.name} ({outcome.precision.reason})",
         ]
 
     def notes(self) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..devices import Precision
 from ..errors import StyleSwapError
 from ..faces.arcface import TorchRecognizer
 from ..model import Generator
@@ -84,7 +85,7 @@ class Outcome:
         guides: Number of guides that were optimized on.
         held_out: Number of held-out guides.
         seconds: Elapsed time.
-        bf16: Whether the networks ran in bfloat16.
+        precision: Precision of the networks, and why it was chosen.
         pictures: (source, reconstruction, swap onto a held-out guide) of the best state, each (3, S, S) RGB, -1..1.
             Without guides, the reconstruction appears twice. Empty if canceled before the first evaluation.
     """
@@ -101,7 +102,7 @@ class Outcome:
     guides: int
     held_out: int
     seconds: float
-    bf16: bool
+    precision: Precision
     pictures: tuple[Tensor, ...] = ()
 
 
@@ -153,7 +154,7 @@ class _Search:
         self.train_rows, self.held_out = split_held_out(guide_count, settings.held_out_share)
         self.random = torch.Generator().manual_seed(settings.seed)
         self.offset = torch.zeros_like(region.center, requires_grad=True)
-        self.bf16 = settings.runs_bf16(region.center.device)
+        self.precision = settings.chosen_precision(region.center.device)
         self.steps_done = 0
         self.curve: list[tuple[int, float]] = []
         self.started = time.perf_counter()
@@ -289,6 +290,6 @@ class _Search:
             guides=len(self.train_rows),
             held_out=len(self.held_out),
             seconds=seconds,
-            bf16=self.bf16,
+            precision=self.precision,
             pictures=self.pictures,
         )

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, one_line
 from ..io.files import atomic_write
 from .kernels import EAGER, fused
 from .parameters import ATTRIBUTE_SEEDS, EXPRESSION_NAMES, IDENTITY_SEEDS, Attributes, Identities
@@ -128,8 +128,7 @@ class ColumnSet:
             raise StyleSwapError(
                 f"{folder} holds no columns (plan.json is missing); render them with `styleswap render columns`"
             )
-        values = json.loads(path.read_text(encoding="utf-8"))
-        self.plan = ColumnPlan(**{**values, "jitter": tuple(values["jitter"])})
+        self.plan = _read_plan(path)
         missing = int((self._open("done") == 0).sum())
         if missing:
             raise StyleSwapError(
@@ -193,13 +192,29 @@ def _prepare(folder: Path, plan: ColumnPlan) -> None:
     path = folder / "plan.json"
     wanted = json.dumps(asdict(plan), indent=1)
     if path.is_file():
-        if json.loads(path.read_text(encoding="utf-8")) != json.loads(wanted):
+        if _read_plan(path) != plan:
             raise StyleSwapError(f"{folder} holds columns of another plan; choose another folder or delete it")
         return
     for name, (shape, dtype) in _arrays(plan).items():
         np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", shape=shape, dtype=dtype).flush()
     with atomic_write(path) as temporary:
         temporary.write_text(wanted, encoding="utf-8")
+
+
+def _read_plan(path: Path) -> ColumnPlan:
+    """Plan of a folder of columns.
+
+    Raises:
+        StyleSwapError: The file is damaged, or was written by another program.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return ColumnPlan(**{**values, "jitter": tuple(values["jitter"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise StyleSwapError(
+            f"{path} is not a plan of `styleswap render columns` ({one_line(error)}); render the columns again into"
+            " another folder"
+        ) from error
 
 
 def _window(plan: ColumnPlan, align: Align | None, points: Tensor, columns: np.ndarray) -> Tensor:

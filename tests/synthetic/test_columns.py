@@ -52,3 +52,12 @@ def test_columns_of_another_plan_are_not_overwritten(columns):
 def test_folder_without_columns_is_refused(tmp_path):
     with pytest.raises(StyleSwapError, match="plan.json is missing"):
         ColumnSet(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"columns": 3}', '{"jitter": 1, "columns": 3}'])
+def test_a_damaged_plan_is_refused(tmp_path, content):
+    (tmp_path / "plan.json").write_text(content)
+    with pytest.raises(StyleSwapError, match="is not a plan of `styleswap render columns`"):
+        ColumnSet(tmp_path)
+    with pytest.raises(StyleSwapError, match="is not a plan of `styleswap render columns`"):
+        build_columns(tmp_path, PLAN, align)

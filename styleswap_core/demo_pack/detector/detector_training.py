@@ -17,7 +17,7 @@ from ...export.onnx_writer import export_onnx
 from ...io.files import file_sha256
 from ...training.optimizers import MuonWithAdam, set_learning_rate
 from ...training.schedule import warmup_cosine
-from ..execution import place, place_batch, training_autocast
+from ..execution import announce_precision, place, place_batch, training_autocast
 from ..training_report import write_report
 from .anchors import STRIDES, anchor_grid
 from .corruption import corrupt
@@ -79,6 +79,7 @@ def fit_detector(
     device = choose_device(config.device)
     detector = Detector()
     place(detector, device)
+    announce_precision(device, config.precision)
     begin = time.perf_counter()
     losses = _optimize(config, detector, sets, device)
     minutes = (time.perf_counter() - begin) / 60

@@ -15,7 +15,7 @@ from ...errors import StyleSwapError
 from ...export.onnx_writer import export_onnx
 from ...io.files import file_sha256
 from ...synthetic.parameters import IDENTITY_NAMES, Identities
-from ..execution import place, place_batch, training_autocast
+from ..execution import announce_precision, place, place_batch, training_autocast
 from ..training_report import write_report
 from .margin_loss import IdentityRegression, MarginLoss
 from .recognizer_augmentation import augment, jitter_matrices
@@ -98,6 +98,7 @@ def fit_recognizer(
     device = choose_device(config.device)
     learner = _build(config, len(data.identity_seeds))
     place(learner.modules(), device)
+    announce_precision(device, config.precision)
     begin = time.perf_counter()
     loss = _optimize(config, learner, data, device)
     minutes = (time.perf_counter() - begin) / 60

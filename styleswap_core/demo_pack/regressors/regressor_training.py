@@ -29,7 +29,7 @@ from ...metrics.synthetic_cases import crop_pose
 from ...synthetic.columns import ColumnSet
 from ...synthetic.parameters import Attributes, Identities
 from ...synthetic.world import five_points
-from ..execution import place, place_batch, training_autocast
+from ..execution import announce_precision, place, place_batch, training_autocast
 
 # Held-out columns: their share, and their largest number.
 _VALIDATION_SHARE = 0.05
@@ -93,6 +93,7 @@ def train_regressors(
     regressor = AttributeRegressor(RegressorConfig(size=training.size, expressions=expressions)).to(device)
     regressor.mean.copy_(labels[:learned].mean(dim=0))
     regressor.spread.copy_(labels[:learned].std(dim=0).clamp(min=1e-3))
+    announce_precision(device, training.precision)
     steps = _optimize(regressor, columns, labels[:learned], training, device, progress)
     errors = validate(regressor, columns, labels, range(learned, len(labels)), device)
     save_regressor(
