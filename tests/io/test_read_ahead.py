@@ -16,7 +16,7 @@ def worker_threads():
 def join(threads):
     gc.collect()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=120)
     assert not any(thread.is_alive() for thread in threads)
 
 
@@ -56,7 +56,7 @@ def test_results_keep_the_order_of_their_items_even_if_later_calls_finish_first(
     def even_after_odd(number):
         called_in.add(threading.get_ident())
         if number % 2 == 0:
-            assert finished[number + 1].wait(timeout=30)
+            assert finished[number + 1].wait(timeout=120)
         finished[number].set()
         return -number
 
@@ -189,11 +189,11 @@ def test_waiting_calls_are_canceled_when_the_iterator_is_garbage_collected():
         called.append(number)
         if number == 1:
             begun.set()
-            assert proceed.wait(timeout=30)
+            assert proceed.wait(timeout=120)
 
     ahead = map_ahead(call, range(9), depth=4)
     next(ahead)
-    assert begun.wait(timeout=30)
+    assert begun.wait(timeout=120)
     threads = worker_threads()
     del ahead
     gc.collect()

@@ -126,7 +126,7 @@ def _start(folder: RunFolder, recognizer: Path, steps: int | None = None) -> sub
 
 
 def _wait_for_progress(folder: RunFolder, seen: int, worker: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not checkpoint_paths(folder.checkpoints) or _newest_step(folder) <= seen:
         assert worker.poll() is None and time.monotonic() < deadline, "the worker makes no progress"
         time.sleep(0.005)

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +101,7 @@ def fit_detector(
         points_loss=losses[2],
         validation=figures,
     )
-    write_report(config.output, config, report, omit=("output", "pictures", "validation"))
+    write_report(config.output, asdict(config), asdict(report), omit=("output", "pictures", "validation"))
     return report
 
 

@@ -1,7 +1,7 @@
 """Training of a recognizer: from folders of columns to an ONNX file and a report."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +115,7 @@ def fit_recognizer(
     )
     if validation is not None:
         report = _evaluate(report, learner, validation)
-    write_report(config.output, config, report, omit=("output", "columns", "validation"))
+    write_report(config.output, asdict(config), asdict(report), omit=("output", "columns", "validation"))
     return report
 
 
