@@ -16,10 +16,9 @@ from importlib import import_module
 from typing import NamedTuple, NoReturn
 
 from . import __version__
+from .commands.console import EXIT_BAD_INPUT, EXIT_INTERRUPTED
 from .errors import StyleSwapError
 
-EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
 

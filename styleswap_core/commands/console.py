@@ -1,6 +1,9 @@
-"""Messages of subcommands on stderr; stdout is for results."""
+"""Exit codes, and messages on stderr; stdout is for results."""
 
 import sys
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
 
 
 def print_note(message: str) -> None:

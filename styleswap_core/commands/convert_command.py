@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         dest="assignments",
-        help="override a setting that the checkpoint does not contain, such as template=ffhq or recognizer=NAME; "
+        help="value of a setting that the checkpoint does not contain, such as template=ffhq or recognizer=NAME; "
         "repeatable",
     )
     add("--dry-run", action="store_true", help="read, check and report, but write nothing")

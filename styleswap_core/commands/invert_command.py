@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
 from .arguments import add_json_argument, add_seed_argument, add_swapper_arguments, fraction, whole_number
-from .console import print_note
+from .console import EXIT_INTERRUPTED, print_note
 from .picture_files import pictures_in
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from ..inversion import Callbacks, Inversion, InversionSettings, Outcome, Progress
     from .file_swapper import FileSwapper
-
-EXIT_INTERRUPTED = 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from .arguments import (
     number,
     whole_number,
 )
-from .console import print_note
+from .console import EXIT_BAD_INPUT, print_note
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -189,7 +189,7 @@ def run(args: argparse.Namespace) -> int:
             f"{manifest['pictures']} pictures of {manifest['people']} people; dropped: {dropped}\n"
             f"report: {summary.folder / REPORT}"
         )
-    return 0 if manifest["pictures"] else 2
+    return 0 if manifest["pictures"] else EXIT_BAD_INPUT
 
 
 def _classes(word: str) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `styleswap render` and of its three forms."""
     forms = parser.add_subparsers(dest="form", metavar="FORM", required=True)
 
-    sheet = forms.add_parser("sheet", help="one contact sheet: people in rows; pose, light and expression in columns")
+    sheet = _add_form(forms, "sheet", "one contact sheet: people in rows; pose, light and expression in columns")
     sheet.add_argument(
         "--identities",
         type=whole_number(maximum=100),
@@ -40,13 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     sheet.set_defaults(render=_render_sheet)
 
-    pictures = forms.add_parser("pictures", help="a folder of pictures with face masks and a JSON file of ground truth")
+    pictures = _add_form(forms, "pictures", "a folder of pictures with face masks and a JSON file of ground truth")
     pictures.add_argument(
         "--count", type=whole_number(), default=16, metavar="N", help="number of pictures (default: %(default)s)"
     )
     pictures.set_defaults(render=_render_pictures)
 
-    columns = forms.add_parser("columns", help="training data: attribute settings, each with several people")
+    columns = _add_form(forms, "columns", "training data: attribute settings, each with several people")
     _add_column_arguments(columns)
 
     for form, out, size in ((sheet, "FILE", 192), (pictures, "FOLDER", 256), (columns, "FOLDER", 128)):
@@ -71,6 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help="split that people and attribute settings come from; splits are disjoint (default: %(default)s)",
         )
         add_seed_argument(form, "chooses people and attribute settings within the split")
+
+
+def _add_form(
+    forms: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str
+) -> argparse.ArgumentParser:
+    return forms.add_parser(name, help=what, description=f"Render {what}.")
 
 
 def _add_column_arguments(columns: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
 from .arguments import Options, add_json_argument, add_swapper_arguments, face_choice, fraction, number, whole_number
-from .console import print_note
+from .console import EXIT_BAD_INPUT, print_note
 from .picture_files import SwapFiles, plan_files
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(report, indent=1))
     else:
         _print_lines(results, failed)
-    return 2 if failed else 0
+    return EXIT_BAD_INPUT if failed else 0
 
 
 def _source(args: argparse.Namespace, swapper: "FileSwapper") -> "tuple[Identity, list[SourceReport]]":

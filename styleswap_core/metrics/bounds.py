@@ -60,7 +60,7 @@ class Verdict:
     passed: bool
 
 
-def check(figures: Mapping[str, float], bounds: Mapping[str, Bound] = SYNTHETIC_BOUNDS) -> list[Verdict]:
+def check(figures: Mapping[str, float], bounds: Mapping[str, Bound]) -> list[Verdict]:
     """Check figures against bounds, in the order of `bounds`. A figure that is missing or NaN does not pass."""
     verdicts = []
     for key, bound in bounds.items():

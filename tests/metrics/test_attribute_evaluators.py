@@ -41,10 +41,10 @@ def test_angle_differences_wrap_around():
     ("axis", "degrees", "slack"), [("yaw", 15.0, 4.0), ("yaw", -20.0, 6.0), ("pitch", 10.0, 4.0), ("roll", 12.0, 1.0)]
 )
 def test_five_points_measure_the_rotation_of_the_head(axis, degrees, slack):
-    judge, blank = PointsEvaluator(), np.zeros((8, 8, 3), np.uint8)
-    errors = judge.errors(blank, face(head()), blank, face(head(**{axis: degrees})))
+    evaluator, blank = PointsEvaluator(), np.zeros((8, 8, 3), np.uint8)
+    errors = evaluator.errors(blank, face(head()), blank, face(head(**{axis: degrees})))
     assert errors["pose_error_deg"] == pytest.approx(abs(degrees), abs=slack)
-    assert judge.errors(blank, face(head()), blank, face(head() * 1.5 + 20))["pose_error_deg"] < 0.1
+    assert evaluator.errors(blank, face(head()), blank, face(head() * 1.5 + 20))["pose_error_deg"] < 0.1
 
 
 def test_expression_distances_depend_on_the_mouth_and_not_on_the_rotation():
@@ -108,13 +108,13 @@ def test_landmarks_are_in_pixels_of_the_picture(landmark_pack):
 
 
 def test_landmark_evaluator_compares_two_pictures(landmark_pack):
-    judge = LandmarkEvaluator(load_landmark_model(landmark_pack))
+    evaluator = LandmarkEvaluator(load_landmark_model(landmark_pack))
     dark, bright, place = (
         np.zeros((200, 200, 3), np.uint8),
         np.full((200, 200, 3), 255, np.uint8),
         face(head(), (40, 40, 140, 160)),
     )
-    assert judge.errors(dark, place, dark, place) == {"pose_error_deg": 0.0, "landmark_expression_error": 0.0}
-    errors = judge.errors(dark, place, bright, place)
+    assert evaluator.errors(dark, place, dark, place) == {"pose_error_deg": 0.0, "landmark_expression_error": 0.0}
+    errors = evaluator.errors(dark, place, bright, place)
     assert errors["landmark_expression_error"] > 0.01 and errors["pose_error_deg"] < 3
-    assert "1k3d68" in judge.note
+    assert "1k3d68" in evaluator.note
