@@ -8,11 +8,11 @@ from pathlib import Path
 from ..demo_pack.recognizer.recognizer_config import RecognizerConfig, judge_config
 from ..demo_pack.recognizer.recognizer_training import train_recognizer
 from ..devices import choose_device
-from ..io.assets import ASSETS
+from ..faces.packs import DEMO_PACK
+from ..faces.recognition import SHIPPED_JUDGE
 from .arguments import MAX_SEED, add_device_argument, add_threads_argument, fraction, number, whole_number
 
-_OUT = ASSETS / "demo_pack" / "arcface_demo.onnx"
-_JUDGE_OUT = ASSETS / "judge.onnx"
+_OUT = DEMO_PACK / "arcface_demo.onnx"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_optimization_arguments(parser: argparse.ArgumentParser) -> None:
-    judge = judge_config(_JUDGE_OUT)
+    judge = judge_config(SHIPPED_JUDGE)
     add = parser.add_argument
     add(
         "--steps",
@@ -89,7 +89,7 @@ def _add_optimization_arguments(parser: argparse.ArgumentParser) -> None:
 
 def config_from(args: argparse.Namespace) -> RecognizerConfig:
     """Configuration of the training that the parsed arguments describe."""
-    out = args.out or (_JUDGE_OUT if args.judge else _OUT)
+    out = args.out or (SHIPPED_JUDGE if args.judge else _OUT)
     base = judge_config(out) if args.judge else RecognizerConfig(out)
     return replace(
         base,
