@@ -36,7 +36,7 @@ demo: $(STAMPS)/core
 	OMP_WAIT_POLICY=PASSIVE "$(VENV)/bin/styleswap" demo --out "$(DEMO_OUT)"
 
 test: $(STAMPS)/test
-	OMP_NUM_THREADS=$(TEST_THREADS) "$(VENV_PYTHON)" -m pytest -m "not comfyui" -n $(TEST_WORKERS) $(PYTEST_ARGS)
+	OMP_NUM_THREADS=$(TEST_THREADS) "$(VENV_PYTHON)" -m pytest -m "not comfyui" -n $(TEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 # comfy-cli keeps its settings in the home folder and asks about telemetry once; neither must happen here.
 lint: $(STAMPS)/lint $(STAMPS)/comfy-cli
