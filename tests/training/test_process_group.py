@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_toys import losses_by_step, write_recognizer
+from training_toys import losses_by_step, tiny_config, write_recognizer
 
 import styleswap_core
 from styleswap_core.errors import StyleSwapError
@@ -71,10 +71,13 @@ def test_losses_do_not_depend_on_processes_and_micro_batches(tmp_path, recognize
         assert name in got[3] or name in got[5]
     assert got[6]["augment/probability"] != got[2]["augment/probability"]
     for step, losses in expected.items():
-        assert got[step] == pytest.approx(losses, rel=1e-5, abs=1e-6)
+        # Rounding, which depends on the processor, is amplified by every update of the weights.
+        assert got[step] == pytest.approx(losses, rel=1e-5 if step == 1 else 1e-3, abs=1e-6)
     weights, others = (torch.load(folder.root.with_name("weights_0.pt")) for folder in (alone, run))
-    # Where a gradient is almost 0, Adam's normalization lets rounding decide the sign of the step.
-    assert max(float((a - b).abs().mean()) for a, b in zip(weights, others, strict=True)) < 1e-5
+    # Where a gradient is almost 0, Adam's normalization lets rounding decide the sign of the step; on average, weights
+    # must agree to a hundredth of the way that they have gone.
+    limit = 0.01 * tiny_config().learning_rate * len(expected)
+    assert max(float((a - b).abs().mean()) for a, b in zip(weights, others, strict=True)) < limit
 
 
 def test_processes_that_round_differently_end_with_the_same_weights(tmp_path, recognizer):
