@@ -48,11 +48,11 @@ def pipeline_swapper(generator: Generator, analyzer: FaceAnalyzer) -> CaseSwappe
         for picture, points, embedding in zip(
             to_uint8(batch.target), batch.target_points.cpu(), id_embedding, strict=True
         ):
-            faces = analyzer.detect(picture)
+            faces = analyzer.detect(picture, embed=False)
             result, mask = picture, torch.zeros(picture.shape[:2])
             if faces:
                 identity = Identity(embedding, analyzer.recognizer)
-                swapped = pipeline.swap(picture, identity)
+                swapped = pipeline.swap_detected(picture, [(faces[0], identity)])
                 result, mask = np.asarray(swapped.image), swapped.mask
             results.append(result)
             masks.append(mask[None])

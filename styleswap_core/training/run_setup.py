@@ -91,6 +91,7 @@ class _Data:
     resident: bool
 
     def training_source(self, rows: slice) -> DataSource:
+        """Source of some rows of every training batch, with rendered columns mixed in if the configuration says so."""
         config = self.config
         if not config.world_share:
             return self._main_source(rows)
@@ -108,6 +109,7 @@ class _Data:
         )
 
     def validation_source(self) -> DataSource:
+        """Source of validation rows: different identities only, with exact swaps."""
         config = self.config
         if is_prepared(Path(config.validation_data)):
             raise StyleSwapError(
