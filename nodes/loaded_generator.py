@@ -68,6 +68,11 @@ class LoadedGenerator:
         return self.config.mask_branch
 
     @property
+    def phased(self) -> bool:
+        """Whether the automatic resolution may run it in phases."""
+        return False
+
+    @property
     def sha256(self) -> str:
         """SHA-256 of its file."""
         return self._sha256
@@ -76,6 +81,9 @@ class LoadedGenerator:
     def device(self) -> torch.device:
         """Device on which ComfyUI runs it."""
         return self.patcher.load_device
+
+    def check(self, identity: Identity) -> None:
+        """See SwappingNetwork; an embedding is all it needs."""
 
     def notice(self, rendered: bool = False) -> str | None:
         """Limitation of the model that a user should know, or None."""

@@ -5,17 +5,20 @@ The pipeline's steps after detection, for any number of faces in any number of p
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from ..compositing.canvas import Canvas
 from ..compositing.mask_shaping import feather_mask, grow_mask, layer_for_mask
 from ..errors import StyleSwapError
-from ..faces.alignment import estimate_similarity, matrix_scale, template_points
+from ..faces.alignment import estimate_similarity, matrix_scale, template_points, transform_points
 from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..identities.identity import Identity
-from ..swappers.network import SwappingNetwork
+from ..swappers.network import MAX_STRENGTH, SwappingNetwork
+from ..swappers.phases import AUTOMATIC, check_resolution, resolution_factor, swap_at
 from .results import SwappedFace
 
 
@@ -25,17 +28,26 @@ class SwapOptions:
 
     Attributes:
         strength: 1 applies the identity of the source, 0 that of the target itself (the face as reconstructed by the
-            network); values between interpolate. Below 1, the face analysis must have the recognizer that made the
-            identity.
+            network); values between interpolate, values up to 1.5 exaggerate. Unless it is 1, the face analysis must
+            have the recognizer that made the identity.
         mask_grow: Pixels of the aligned crop by which the swapped region grows; negative values shrink it.
         mask_feather: Pixels of the aligned crop over which the edge of the region is feathered.
         batch_size: Maximum number of faces that run through the network together.
+        resolution: Size of the aligned crop in multiples of the network's size, 1 to 8 (see `swappers.phases`); 0
+            chooses it from the size of the face in the picture.
+        mask_padding: Fraction of the crop's side by which the region is kept away from the crop's border.
+        mask_edge: Fraction of the crop's side over which its edge is softened, the same in the picture for every size.
+        swap_doubtful: Whether to swap faces whose points are implausible, too.
     """
 
     strength: float = 1.0
     mask_grow: int = 0
     mask_feather: float = 0.0
     batch_size: int = 8
+    resolution: int = AUTOMATIC
+    mask_padding: float = 0.0
+    mask_edge: float = 0.0
+    swap_doubtful: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +59,20 @@ class FaceJob:
     identity: Identity
 
 
+class CropMasks(Protocol):
+    """Masks for aligned crops from other sources than the swapping network."""
+
+    def mask(self, crops: torch.Tensor, points: torch.Tensor, own: torch.Tensor | None) -> torch.Tensor:
+        """Masks (B, 1, S, S), 0..1.
+
+        Args:
+            crops: (B, 3, S, S), -1..1, the target's aligned crops.
+            points: (B, 5, 2), the five points in crop pixels.
+            own: (B, 1, S, S), 0..1, the network's mask; None if it has none.
+        """
+        ...
+
+
 @torch.no_grad()
 def swap_jobs(
     canvas: Canvas,
@@ -55,36 +81,82 @@ def swap_jobs(
     analysis: FaceAnalyzer,
     options: SwapOptions,
     crop_device: torch.device | str,
-) -> torch.Tensor:
+    masks: CropMasks | None = None,
+) -> list[torch.Tensor]:
     """Swap faces and paste them into the results of the canvas, `options.batch_size` at a time.
 
     Args:
         canvas: Holds the pictures that the jobs refer to.
         jobs: Faces to swap.
         model: The swapping network.
-        analysis: Embeds the target faces if `options.strength` is below 1.
-        options: Strength, mask and batch size.
+        analysis: Embeds the target faces if `options.strength` is not 1.
+        options: Strength, resolution, mask and batch size.
         crop_device: Device on which crops are cut and pasted, ideally that of the network.
+        masks: Masks beside that of the network.
 
     Returns:
-        (len(jobs), 3, S, S) float32, -1..1, on the CPU: the swapped aligned crops in the order of the jobs.
+        The swapped aligned crops in the order of the jobs, each (3, k S, k S) float32, -1..1, on the CPU, for the
+        resolution k of that face.
     """
-    if not jobs:
-        return torch.zeros(0, 3, model.size, model.size)
-    matrices = crop_matrices([job.face for job in jobs], model.template, model.size)
-    swapped = []
-    for start in range(0, len(jobs), options.batch_size):
-        part = jobs[start : start + options.batch_size]
-        pictures, part_matrices = [job.picture for job in part], matrices[start : start + len(part)]
-        crops = canvas.read_crops(pictures, part_matrices, model.size, crop_device)
-        own = None if options.strength == 1.0 else _own_embeddings(canvas, analysis, part)
-        output = model.swap_crops(crops, [job.identity for job in part], own, options.strength)
-        rgb, mask, crops = output.rgb.float(), output.mask.float(), crops.to(output.rgb.device)
-        wanted = feather_mask(grow_mask(mask, options.mask_grow), options.mask_feather)
-        layers = layer_for_mask(rgb, crops, mask, wanted)
-        canvas.paste(pictures, layers, wanted, part_matrices)
-        swapped.append(torch.lerp(crops, layers, wanted).clamp(-1.0, 1.0).cpu())
-    return torch.cat(swapped)
+    factors = [resolution_of(job.face, model, options) for job in jobs]
+    swapped: dict[int, torch.Tensor] = {}
+    for factor in sorted(set(factors)):
+        rows = [row for row, own in enumerate(factors) if own == factor]
+        for start in range(0, len(rows), options.batch_size):
+            part = rows[start : start + options.batch_size]
+            crops = _swap_part(
+                canvas, [jobs[row] for row in part], factor, model, analysis, options, crop_device, masks
+            )
+            swapped |= dict(zip(part, crops, strict=True))
+    return [swapped[row] for row in range(len(jobs))]
+
+
+def _swap_part(
+    canvas: Canvas,
+    jobs: Sequence[FaceJob],
+    factor: int,
+    model: SwappingNetwork,
+    analysis: FaceAnalyzer,
+    options: SwapOptions,
+    crop_device: torch.device | str,
+    masks: CropMasks | None,
+) -> torch.Tensor:
+    """`swap_jobs` for one batch of faces of one resolution; crops (len(jobs), 3, k S, k S)."""
+    size = factor * model.size
+    matrices = crop_matrices([job.face for job in jobs], model.template, size)
+    pictures = [job.picture for job in jobs]
+    crops = canvas.read_crops(pictures, matrices, size, crop_device)
+    own = None if options.strength == 1.0 else _own_embeddings(canvas, analysis, jobs)
+    identities = [job.identity for job in jobs]
+    output = swap_at(model, crops, identities, own, options.strength, factor, options.batch_size)
+    rgb, mask, crops = output.rgb.float(), output.mask.float(), crops.to(output.rgb.device)
+    if masks is not None:
+        points = torch.from_numpy(np.stack([job.face.points for job in jobs])).float()
+        mask = masks.mask(crops, transform_points(matrices, points), mask if model.has_mask else None).to(mask)
+    # Lengths in pixels of the crop at the network's own size.
+    wanted = feather_mask(grow_mask(mask, options.mask_grow * factor), options.mask_feather * factor)
+    layers = layer_for_mask(rgb, crops, mask, wanted)
+    canvas.paste(pictures, layers, wanted, matrices)
+    return torch.lerp(crops, layers, wanted).clamp(-1.0, 1.0).cpu()
+
+
+def resolution_of(face: DetectedFace, model: SwappingNetwork, options: SwapOptions) -> int:
+    """Size of a face's aligned crop in multiples of the network's size."""
+    scale = float(matrix_scale(crop_matrices([face], model.template, model.size)))
+    return resolution_factor(options.resolution, 1.0 / scale, model.phased)
+
+
+def stack_crops(crops: Sequence[torch.Tensor], size: int) -> torch.Tensor:
+    """Crops (3, s, s) of any sizes as (N, 3, S, S), enlarged to the largest; (0, 3, size, size) if there are none."""
+    if not crops:
+        return torch.zeros(0, 3, size, size)
+    side = max(crop.shape[-1] for crop in crops)
+    return torch.cat(
+        [
+            crop[None] if crop.shape[-1] == side else F.interpolate(crop[None], (side, side), mode="bicubic")
+            for crop in crops
+        ]
+    ).clamp(-1.0, 1.0)
 
 
 def crop_matrices(faces: Sequence[DetectedFace], template: str, size: int) -> torch.Tensor:
@@ -94,7 +166,13 @@ def crop_matrices(faces: Sequence[DetectedFace], template: str, size: int) -> to
 
 
 def report_face(
-    canvas: Canvas, analysis: FaceAnalyzer, job: FaceJob, model: SwappingNetwork, frame: int, measure: bool
+    canvas: Canvas,
+    analysis: FaceAnalyzer,
+    job: FaceJob,
+    model: SwappingNetwork,
+    options: SwapOptions,
+    frame: int,
+    measure: bool,
 ) -> SwappedFace:
     """Report on a face after `swap_jobs`.
 
@@ -103,35 +181,43 @@ def report_face(
         analysis: Computes the embeddings to compare.
         job: The face.
         model: The network that swapped it.
+        options: The options with which it was swapped.
         frame: Number of its frame.
-        measure: Whether to measure the similarity to the source before and after, at two runs of the recognizer.
+        measure: Whether to measure similarities before and after, at two runs of the recognizer.
     """
-    before = after = None
+    before = after = to_target = None
     if measure and job.identity.recognizer.matches(analysis.recognizer):
         source = job.identity.id_embedding.numpy()
-        before = float(_own_embedding(canvas, analysis, job) @ source)
-        after = float(analysis.embed(canvas.pixels(job.picture, result=True), job.face.points) @ source)
-    matrix = crop_matrices([job.face], model.template, model.size)
-    return SwappedFace(frame, job.face, matrix[0], float(matrix_scale(matrix)), before, after)
+        target = _own_embedding(canvas, analysis, job)
+        result = analysis.embed(canvas.pixels(job.picture, result=True), job.face.points)
+        before, after, to_target = float(target @ source), float(result @ source), float(result @ target)
+    factor = resolution_of(job.face, model, options)
+    matrix = crop_matrices([job.face], model.template, factor * model.size)
+    return SwappedFace(frame, job.face, matrix[0], float(matrix_scale(matrix)), before, after, to_target, factor)
 
 
-def check_strength(strength: float, analysis: FaceAnalyzer, identity: Identity) -> None:
-    """Check a strength.
+def check_options(options: SwapOptions, analysis: FaceAnalyzer, identity: Identity) -> None:
+    """Check options for an identity.
 
     Raises:
-        StyleSwapError: It is out of range, or requires embeddings that the face analysis cannot compute.
+        StyleSwapError: One is out of range, or requires embeddings that the face analysis cannot compute.
     """
-    if not 0.0 <= strength <= 1.0:
-        raise StyleSwapError(f"expected a strength from 0 to 1, got {strength}")
-    if strength < 1.0 and not identity.recognizer.matches(analysis.recognizer):
+    _check_strength(options.strength, analysis, identity)
+    check_resolution(options.resolution)
+
+
+def _check_strength(strength: float, analysis: FaceAnalyzer, identity: Identity) -> None:
+    if not 0.0 <= strength <= MAX_STRENGTH:
+        raise StyleSwapError(f"expected a strength from 0 to {MAX_STRENGTH}, got {strength}")
+    if strength != 1.0 and not identity.recognizer.matches(analysis.recognizer):
         raise StyleSwapError(
-            f"a strength below 1 needs the recognizer that made the identity ({identity.recognizer}), but the face"
+            f"a strength other than 1 needs the recognizer that made the identity ({identity.recognizer}), but the face"
             f" analysis has {analysis.recognizer}; use the face analysis that the identity was extracted with"
         )
 
 
 def _own_embeddings(canvas: Canvas, analysis: FaceAnalyzer, jobs: Sequence[FaceJob]) -> torch.Tensor:
-    """Embeddings (len(jobs), 512) of the target faces."""
+    """Embeddings (len(jobs), D) of the target faces."""
     return torch.from_numpy(np.stack([_own_embedding(canvas, analysis, job) for job in jobs])).float()
 
 

@@ -15,11 +15,13 @@ class SwappedFace:
     Attributes:
         picture: Number of its frame; 0 for a single picture.
         face: The detection; its `index` is its number within the frame.
-        matrix: (2, 3), picture -> aligned crop.
+        matrix: (2, 3), picture -> aligned crop, at the resolution of the swap.
         scale: Pixels of the aligned crop per pixel of the picture; above 1 if the crop was enlarged.
         similarity_before: Cosine similarity of the target face to the source identity; None if it was not measured, or
             if the identity was made by another recognizer than that of the face analysis.
         similarity: The same for the face in the result.
+        similarity_to_target: Cosine similarity of the face in the result to that in the target; None like the others.
+        resolution: Side of the aligned crop in multiples of the network's size.
     """
 
     picture: int
@@ -28,6 +30,8 @@ class SwappedFace:
     scale: float
     similarity_before: float | None
     similarity: float | None
+    similarity_to_target: float | None = None
+    resolution: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +59,8 @@ class SwapResult:
         image: In the format of the input: (H, W, 3) uint8, or (3, H, W) float -1..1, or (H, W, 3) float 0..1 for a
             `NodeFrame`. Pixels outside swapped faces keep their exact values.
         mask: (H, W) float32, 0..1: the fraction of each pixel that was replaced.
-        crops: (N, 3, S, S) float32, -1..1: the swapped aligned crops; N may be 0.
+        crops: (N, 3, S, S) float32, -1..1: the swapped aligned crops, enlarged to the size of the largest if they were
+            swapped at several resolutions; N may be 0.
         report: Faces found, faces swapped, and problems.
     """
 
@@ -77,7 +82,8 @@ class BatchResult:
     Attributes:
         images: (B, H, W, C) float32, 0..1, with the input's C; a fourth channel is untouched.
         masks: (B, H, W) float32, 0..1: the fraction of each pixel that was replaced.
-        crops: (N, S, S, 3) float32, 0..1: the swapped aligned crops of all frames in order; N may be 0.
+        crops: (N, S, S, 3) float32, 0..1: the swapped aligned crops of all frames in order, enlarged to the size of the
+            largest; N may be 0.
         reports: One per frame, in order.
         repaired: Numbers of the frames with values outside 0..1 or NaN, which were clipped.
     """

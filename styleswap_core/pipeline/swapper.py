@@ -7,6 +7,7 @@ memory beyond the results does not grow with the number of frames.
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from ..identities.identity import Identity
 from ..io.images import bchw_to_bhwc, over_white, repair
 from ..io.read_ahead import read_ahead
 from ..swappers.network import SwappingNetwork, check_identity
-from .face_jobs import FaceJob, SwapOptions, check_strength, report_face, swap_jobs
+from .face_jobs import CropMasks, FaceJob, SwapOptions, check_options, report_face, stack_crops, swap_jobs
 from .results import BatchResult, FrameReport, SwapResult
 
 # Maximum number of pixels buffered before a batch is flushed: four frames of 1920 x 1080, whose results and masks take
@@ -79,6 +80,7 @@ class Swapper:
         model: The swapping network.
         analysis: The face analysis.
         options: Defaults for every call.
+        masks: Masks beside that of the network, or None.
         crop_device: Device on which crops are cut and pasted.
         background_detection: Whether the next frames are analyzed in a thread while the network runs.
     """
@@ -89,6 +91,7 @@ class Swapper:
         analysis: FaceAnalyzer,
         options: SwapOptions | None = None,
         *,
+        masks: CropMasks | None = None,
         crop_device: torch.device | str | None = None,
         background_detection: bool | None = None,
     ) -> None:
@@ -98,6 +101,7 @@ class Swapper:
             model: A swapping network, such as `load_model` returns.
             analysis: A face analysis, such as `load_face_analysis` returns.
             options: Defaults for every call.
+            masks: Masks beside that of the network.
             crop_device: By default that of the model.
             background_detection: By default only if the model does not run on the CPU, where both would compete for
                 cores (docs/benchmarks).
@@ -105,6 +109,7 @@ class Swapper:
         self.model = model
         self.analysis = analysis
         self.options = SwapOptions() if options is None else options
+        self.masks = masks
         self.crop_device = model.device if crop_device is None else torch.device(crop_device)
         self.background_detection = model.device.type != "cpu" if background_detection is None else background_detection
 
@@ -242,9 +247,10 @@ class Swapper:
             if images.device.type != "cpu":
                 images[row, ..., :3] = torch.as_tensor(result.image).to(images.device)
             masks[row] = result.mask
-            crops.append(bchw_to_bhwc(result.crops).to(images.device))
+            crops += result.crops
             reports.append(result.report)
-        return BatchResult(images, masks, torch.cat(crops), reports, repaired)
+        stacked = bchw_to_bhwc(stack_crops(crops, self.model.size)).to(images.device)
+        return BatchResult(images, masks, stacked, reports, repaired)
 
     def _request(
         self, identity: Identity | Sequence[Identity], faces: Faces, options: SwapOptions | None, strict: bool
@@ -266,7 +272,7 @@ class Swapper:
 
     def _check(self, identity: Identity, options: SwapOptions) -> None:
         check_identity(self.model, identity, self.analysis.recognizer)
-        check_strength(options.strength, self.analysis, identity)
+        check_options(options, self.analysis, identity)
 
     def _stream(
         self,
@@ -323,14 +329,17 @@ class Swapper:
         canvas = Canvas([analyzed.frame for analyzed in frames])
         jobs = [[FaceJob(row, *pair) for pair in analyzed.faces] for row, analyzed in enumerate(frames)]
         all_jobs = [job for frame_jobs in jobs for job in frame_jobs]
-        swapped = swap_jobs(canvas, all_jobs, self.model, self.analysis, options, self.crop_device)
-        crops = swapped.split([len(frame_jobs) for frame_jobs in jobs])
+        swapped = iter(swap_jobs(canvas, all_jobs, self.model, self.analysis, options, self.crop_device, self.masks))
         for row, analyzed in enumerate(frames):
             number = analyzed.number
-            faces = [report_face(canvas, self.analysis, job, self.model, number, measured(number)) for job in jobs[row]]
+            faces = [
+                report_face(canvas, self.analysis, job, self.model, options, number, measured(number))
+                for job in jobs[row]
+            ]
+            crops = stack_crops(list(islice(swapped, len(jobs[row]))), self.model.size)
             report = FrameReport(number, analyzed.faces_found, faces, analyzed.problems)
             image, mask = canvas.result(row)
-            yield SwapResult(image, mask, crops[row], report)
+            yield SwapResult(image, mask, crops, report)
 
 
 def references_for(identities: Sequence[Identity], analysis: FaceAnalyzer) -> tuple[np.ndarray, ...]:

@@ -14,6 +14,9 @@ from ..errors import StyleSwapError
 from ..faces.recognizer_id import RecognizerId, check_recognizer
 from ..identities.identity import Identity
 
+MAX_STRENGTH = 1.5
+"""Largest strength of a swap."""
+
 
 class SwappedCrops(NamedTuple):
     """Output of a swapping network, on its own device."""
@@ -24,6 +27,11 @@ class SwappedCrops(NamedTuple):
 
 class SwappingNetwork(Protocol):
     """A network that changes the identity of faces in aligned crops."""
+
+    @property
+    def name(self) -> str:
+        """Name for reports."""
+        ...
 
     @property
     def size(self) -> int:
@@ -43,6 +51,11 @@ class SwappingNetwork(Protocol):
     @property
     def has_mask(self) -> bool:
         """Whether it predicts a mask."""
+        ...
+
+    @property
+    def phased(self) -> bool:
+        """Whether the automatic resolution may run it in phases (see `phases`)."""
         ...
 
     @property
@@ -67,8 +80,17 @@ class SwappingNetwork(Protocol):
         Args:
             crops: (B, 3, S, S), -1..1, on any device.
             identities: B source identities, one per crop.
-            own_embeddings: (B, 512), embeddings of the target faces; required if `strength` is below 1.
-            strength: 0 keeps the identity of the target, 1 applies that of the source; values between interpolate.
+            own_embeddings: (B, D), embeddings of the target faces; required if `strength` is not 1.
+            strength: 0 keeps the identity of the target, 1 applies that of the source; values between interpolate, and
+                values above, up to MAX_STRENGTH, exaggerate the source's difference from the target.
+        """
+        ...
+
+    def check(self, identity: Identity) -> None:
+        """Check that an identity holds what the network needs beyond an embedding of its recognizer.
+
+        Raises:
+            StyleSwapError: It does not.
         """
         ...
 
@@ -104,3 +126,4 @@ def check_identity(network: SwappingNetwork, identity: Identity, analysis: Recog
         raise StyleSwapError(
             "this identity was inverted for another model; load that model, or extract the identity again"
         )
+    network.check(identity)

@@ -30,8 +30,8 @@ class StyleSwapNetwork:
     """A `Generator` behind the interface of `network.SwappingNetwork`.
 
     By default each identity is baked into a copy of the generator (`model.inference`), which is several times as fast;
-    baking takes about as long as one or two swaps. A strength below 1 depends on the identity of each target, which
-    cannot be baked; such crops run through the generator itself.
+    baking takes about as long as one or two swaps. With a strength other than 1 the result depends on the identity of
+    each target, which cannot be baked; such crops run through the generator itself.
 
     Attributes:
         generator: The generator, on the device where it runs.
@@ -71,6 +71,11 @@ class StyleSwapNetwork:
         self._key: Hashable = sha256 or object()
 
     @property
+    def name(self) -> str:
+        """Name for reports."""
+        return "StyleSwap"
+
+    @property
     def size(self) -> int:
         """Edge length of its aligned crops in pixels."""
         return self.generator.config.size
@@ -91,6 +96,11 @@ class StyleSwapNetwork:
         return self.generator.config.mask_branch
 
     @property
+    def phased(self) -> bool:
+        """False: it is trained on whole crops, whose fine detail a phase lacks."""
+        return False
+
+    @property
     def sha256(self) -> str:
         """SHA-256 of the checkpoint, or an empty string."""
         return self._sha256
@@ -99,6 +109,9 @@ class StyleSwapNetwork:
     def device(self) -> torch.device:
         """Device of the generator."""
         return next(self.generator.parameters()).device
+
+    def check(self, identity: Identity) -> None:
+        """See SwappingNetwork; an embedding is all it needs."""
 
     def notice(self, rendered: bool = False) -> str | None:
         """Limitation of the model that a user should know; see `domain_notice`."""
@@ -171,7 +184,7 @@ def run_generator(
 ) -> SwappedCrops:
     """Output of the unbaked generator, on its device; arguments as for `SwappingNetwork.swap_crops`.
 
-    `strength` interpolates in W: 0 is `FC_w` of the target's own embedding, 1 the source.
+    `strength` interpolates in W: 0 is `FC_w` of the target's own embedding, 1 the source; above 1 it extrapolates.
     """
     weight = next(generator.parameters())
     crops = crops.to(weight)

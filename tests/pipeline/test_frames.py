@@ -60,7 +60,7 @@ class MarkDetector:
 class GrayPainter:
     """Swapping network that fills a face with a gray that depends on the identity."""
 
-    template, has_mask, device = "ffhq", True, torch.device("cpu")
+    name, template, has_mask, phased, device = "gray painter", "ffhq", True, False, torch.device("cpu")
 
     def __init__(self, recognizer="", sha256="", size=32):
         self.recognizer, self.sha256, self.size = RecognizerId(recognizer), sha256, size
@@ -68,6 +68,9 @@ class GrayPainter:
 
     def notice(self, rendered=False):
         return None
+
+    def check(self, identity):
+        pass
 
     def swap_crops(self, crops, identities, own_embeddings=None, strength=1.0):
         self.batches.append(len(crops))

@@ -252,8 +252,8 @@ def test_strength_interpolates_in_w(generator, identity):
 
 def test_strength_errors(generator, identity, target):
     analyzer = KnownFaces((120, 80))
-    for strength in (-0.1, 1.1, float("nan")):
-        with pytest.raises(StyleSwapError, match="strength from 0 to 1"):
+    for strength in (-0.1, 1.6, float("nan")):
+        with pytest.raises(StyleSwapError, match="strength from 0 to 1.5"):
             swap(generator, analyzer, target, identity, strength=strength)
     with pytest.raises(StyleSwapError, match="recognizer that made"):
         swap(generator, analyzer, target, Identity(unit(1), RecognizerId("another")), strength=0.5)
