@@ -24,11 +24,11 @@ from ..faces.detected import NO_RECOGNIZER, DetectedFace
 from ..faces.landmarks import load_landmark_model
 from ..faces.packs import find_pack
 from ..io.images import from_uint8, load_image, to_uint8
-from .face_masks import mask_from_landmarks, mask_from_points
-from .face_parsing import FaceParser
+from ..masking.face_parsing import FaceParser
+from ..masking.head import HeadFit, fit_head
+from ..masking.outlines import mask_from_landmarks, mask_from_points
 from .face_quality import Quality, blur, outside_share, quality_problem
 from .hashing import perceptual_hash
-from .head import HeadFit, fit_head
 from .preparation_settings import PreparationSettings
 
 _DETECTOR_THRESHOLD = 0.5

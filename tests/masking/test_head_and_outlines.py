@@ -10,9 +10,9 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import estimate_similarity, template_points, transform_points, warp
 from styleswap_core.faces.landmarks import SOLID, load_landmark_model
 from styleswap_core.io.images import to_uint8
-from styleswap_core.preparation.face_masks import mask_from_landmarks, mask_from_points
-from styleswap_core.preparation.face_parsing import FaceParser
-from styleswap_core.preparation.head import FACE, FIVE, fit_head
+from styleswap_core.masking.face_parsing import FaceParser
+from styleswap_core.masking.head import FACE, FIVE, fit_head
+from styleswap_core.masking.outlines import mask_from_landmarks, mask_from_points
 from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
 from styleswap_core.synthetic.world import five_points
 
