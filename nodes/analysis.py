@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..styleswap_core.errors import StyleSwapError
 
 if TYPE_CHECKING:
-    from ..styleswap_core.faces.analysis import InsightFaceAnalyzer
+    from ..styleswap_core.faces.detected import FaceAnalyzer
 
 PROVIDERS = {"CPU": ("CPUExecutionProvider",), "CUDA": ("CUDAExecutionProvider", "CPUExecutionProvider")}
 # Package -> module that it provides.
@@ -37,10 +37,10 @@ class LoadedAnalysis:
     det_size: int | None = None
     det_thresh: float = 0.5
     run_on: str = "CPU"
-    _kept: "InsightFaceAnalyzer | None" = field(default=None, init=False, repr=False)
+    _kept: "FaceAnalyzer | None" = field(default=None, init=False, repr=False)
 
     @contextmanager
-    def open(self) -> Iterator["InsightFaceAnalyzer"]:
+    def open(self) -> Iterator["FaceAnalyzer"]:
         """Context manager for the analyzer.
 
         Raises:
@@ -51,7 +51,7 @@ class LoadedAnalysis:
             self._kept = analyzer
         yield analyzer
 
-    def _load(self) -> "InsightFaceAnalyzer":
+    def _load(self) -> "FaceAnalyzer":
         _check_packages()
         from ..styleswap_core.faces.analysis import load_face_analysis
 
@@ -61,7 +61,7 @@ class LoadedAnalysis:
 
 
 @contextmanager
-def open_analysis(value: object) -> Iterator["InsightFaceAnalyzer"]:
+def open_analysis(value: object) -> Iterator["FaceAnalyzer"]:
     """Context manager for the analyzer in a face-analysis socket: this pack's, or another pack's `FaceAnalysis`.
 
     Raises:

@@ -7,7 +7,8 @@ import folder_paths
 
 from ..styleswap_core.checkpoints import DEMO_MODEL
 from ..styleswap_core.errors import StyleSwapError
-from ..styleswap_core.faces.packs import PUBLISHED, list_packs
+from ..styleswap_core.faces.pack_licenses import PUBLISHED
+from ..styleswap_core.faces.packs import list_packs
 
 DEMO = "demo (built in)"
 """Choice of the model and the pack that are part of this repository."""

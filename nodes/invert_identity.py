@@ -25,7 +25,7 @@ from .sockets import Identity, Model, face_analysis_input, make_schema
 from .values import image_arrays
 
 if TYPE_CHECKING:
-    from ..styleswap_core.faces.analysis import InsightFaceAnalyzer
+    from ..styleswap_core.faces.detected import FaceAnalyzer
     from ..styleswap_core.inversion import Inversion, InversionSettings, Progress
 
 
@@ -163,7 +163,7 @@ class InvertIdentity(io.ComfyNode):
 
 def _invert(
     model: LoadedGenerator,
-    analyzer: "InsightFaceAnalyzer",
+    analyzer: "FaceAnalyzer",
     sources: list[np.ndarray],
     guides: list[np.ndarray],
     settings: "InversionSettings",
@@ -196,7 +196,7 @@ def _invert(
 
 def _attempt(
     model: LoadedGenerator,
-    analyzer: "InsightFaceAnalyzer",
+    analyzer: "FaceAnalyzer",
     sources: list[np.ndarray],
     guides: list[np.ndarray],
     settings: "InversionSettings",

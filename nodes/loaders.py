@@ -6,7 +6,8 @@ from pathlib import Path
 from comfy_api.latest import io
 
 from ..styleswap_core.errors import StyleSwapError
-from ..styleswap_core.faces.packs import LICENSE_NOTE, find_pack
+from ..styleswap_core.faces.pack_licenses import INSIGHTFACE_TERMS
+from ..styleswap_core.faces.packs import find_pack
 from .analysis import PROVIDERS, LoadedAnalysis
 from .folders import DEMO, file_state, generator_names, generator_path, insightface_roots, pack_names
 from .loaded_generator import LoadedGenerator
@@ -96,7 +97,7 @@ class LoadFaceAnalysis(io.ComfyNode):
                     "pack",
                     options=pack_names(),
                     default=DEMO,
-                    tooltip=f"The built-in pack belongs to the demo model ({_OWN_LICENSE}). Note: {LICENSE_NOTE}.",
+                    tooltip=f"The built-in pack belongs to the demo model ({_OWN_LICENSE}). Note: {INSIGHTFACE_TERMS}.",
                 ),
                 io.Combo.Input(
                     "detection_size",
@@ -124,7 +125,7 @@ class LoadFaceAnalysis(io.ComfyNode):
                 io.Boolean.Input(
                     "download",
                     default=False,
-                    tooltip=f"Lets insightface download the pack if it is missing. {LICENSE_NOTE.capitalize()}.",
+                    tooltip=f"Lets insightface download the pack if it is missing. {INSIGHTFACE_TERMS.capitalize()}.",
                 ),
             ],
             outputs=[
@@ -167,11 +168,11 @@ class LoadFaceAnalysis(io.ComfyNode):
         size = None if detection_size == _AUTOMATIC else int(detection_size)
         analysis = LoadedAnalysis(_pack_folder(pack, download), size, detection_threshold, run_on)
         with analysis.open() as analyzer:
-            recognizer = analyzer.recognizer or "none"
+            recognizer, license_note = analyzer.recognizer or "none", analyzer.license_note
         lines = [
             f"{pack} on {run_on}: {', '.join(file.name for file in sorted(analysis.folder.glob('*.onnx')))}",
             f"recognizer: {recognizer}",
-            _OWN_LICENSE if pack == DEMO else f"license: {LICENSE_NOTE}",
+            f"license: {license_note}",
         ]
         return io.NodeOutput(analysis, "\n".join(lines))
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TypedDict
 
 from .. import __version__
-from ..faces.packs import DEMO_PACK, LICENSE_NOTE
+from ..faces.pack_licenses import INSIGHTFACE_TERMS
+from ..faces.packs import DEMO_PACK
 from ..io.assets import ASSETS
 from .arguments import add_json_argument
 
@@ -185,7 +186,7 @@ def _missing(report: DoctorReport) -> list[str]:
     if not any(report["packs"].values()):
         lines.append(
             "insightface packs, needed for models trained on photographs only: styleswap swap --pack buffalo_l "
-            f"--download ({LICENSE_NOTE})"
+            f"--download ({INSIGHTFACE_TERMS})"
         )
     return lines
 

@@ -12,9 +12,8 @@ import torch
 from ..checkpoints import DEMO_MODEL, load_generator
 from ..devices import choose_device
 from ..errors import StyleSwapError
-from ..faces.analysis import InsightFaceAnalyzer
 from ..faces.arcface import TorchRecognizer
-from ..faces.detected import NO_RECOGNIZER
+from ..faces.detected import NO_RECOGNIZER, FaceAnalyzer
 from ..faces.recognition import SHIPPED_JUDGE
 from ..inversion import InversionSettings
 from ..io.assets import ASSETS
@@ -217,7 +216,7 @@ class _Loaded(NamedTuple):
     """What the options name; the swapper of the evaluators is that of the aligned protocol."""
 
     generator: Generator
-    analyzer: InsightFaceAnalyzer
+    analyzer: FaceAnalyzer
     evaluators: SyntheticEvaluators
     files: InversionFiles
 

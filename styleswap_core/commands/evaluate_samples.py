@@ -9,8 +9,8 @@ import torch
 from ..checkpoints import DEMO_MODEL, load_generator
 from ..devices import choose_device
 from ..errors import StyleSwapError
-from ..faces.analysis import InsightFaceAnalyzer, load_face_analysis
-from ..faces.detected import NO_RECOGNIZER
+from ..faces.analysis import load_face_analysis
+from ..faces.detected import NO_RECOGNIZER, FaceAnalyzer
 from ..faces.landmarks import SOLID, load_landmark_model
 from ..faces.packs import find_pack
 from ..faces.recognition import SHIPPED_JUDGE, OnnxRecognizer
@@ -196,7 +196,7 @@ def _load_attributes(args: argparse.Namespace) -> AttributeEvaluator:
     return PointsEvaluator()
 
 
-def _load_swapper(args: argparse.Namespace, analyzer: InsightFaceAnalyzer, recognizer: OnnxRecognizer) -> FaceSwapper:
+def _load_swapper(args: argparse.Namespace, analyzer: FaceAnalyzer, recognizer: OnnxRecognizer) -> FaceSwapper:
     if analyzer.recognizer_path is None:
         raise StyleSwapError(NO_RECOGNIZER)
     if recognizer.recognizer_id.matches(analyzer.recognizer):

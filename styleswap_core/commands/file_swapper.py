@@ -13,8 +13,8 @@ import torch
 from ..checkpoints import DEMO_MODEL
 from ..compositing.composite import BlendOptions, blend_with_mask
 from ..compositing.mask_shaping import resize_mask
-from ..faces.analysis import InsightFaceAnalyzer, load_face_analysis
-from ..faces.packs import LICENSE_NOTE
+from ..faces.analysis import load_face_analysis
+from ..faces.detected import FaceAnalyzer
 from ..identities.extraction import SourceReport, extract_identity
 from ..identities.identity import Identity
 from ..identities.provenance import MARK, swap_mark
@@ -60,19 +60,17 @@ class SwapReport(TypedDict):
 
 def load_analysis(
     pack: str | None, download: bool, detection_size: int | None = None, detection_threshold: float = 0.5
-) -> InsightFaceAnalyzer:
-    """Load a pack (None: the demo pack), with a note about the license of insightface's own packs.
+) -> FaceAnalyzer:
+    """Load a pack (None: the demo pack), with a note about its license.
 
     Raises:
         StyleSwapError: The pack is missing or damaged, or an option is out of range.
     """
-    if pack is not None and download:
-        print_note(LICENSE_NOTE)
     analyzer = load_face_analysis(
         pack, det_size=detection_size, det_thresh=detection_threshold, allow_download=download
     )
-    if pack is not None and not download:
-        print_note(LICENSE_NOTE)
+    if pack is not None:
+        print_note(f"license of the face analysis pack: {analyzer.license_note}")
     return analyzer
 
 
@@ -121,7 +119,7 @@ class FileSwapper:
 
     network: StyleSwapNetwork
     path: Path
-    analyzer: InsightFaceAnalyzer
+    analyzer: FaceAnalyzer
 
     @classmethod
     def from_arguments(cls, args: argparse.Namespace) -> "FileSwapper":

@@ -1,8 +1,4 @@
-"""Detection and recognition through insightface.
-
-This module, recognition.py and landmarks.py alone follow insightface's conventions: BGR pictures, and pixels whose
-centers are integers, where the rest of the package adds 0.5 (see alignment.py).
-"""
+"""Face analysis: a detector in several passes and a recognizer, from the packs that the package can load."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,17 +9,17 @@ import numpy as np
 from ..errors import StyleSwapError
 from ..io.files import file_sha256
 from .arcface import TorchRecognizer
-from .detected import NO_RECOGNIZER, DetectedFace, order_faces
-from .insightface_types import DetectorNetwork, FaceAnalysis, RecognizerNetwork
+from .detected import NO_RECOGNIZER, DetectedFace, FaceAnalyzer, order_faces
+from .face_networks import CropRecognizer, Detection, FaceDetector
+from .insightface_networks import MIN_SIDE, STRIDE, InsightFaceDetector, InsightFaceRecognizer
+from .insightface_types import FaceAnalysis
+from .pack_licenses import UNKNOWN, license_note
 from .packs import Roots, build_analysis, find_pack, stdout_to_stderr
-from .recognition import check_picture, embed_points, reduced
+from .recognition import check_picture, raw_embedding, reduced, unit_and_norm
 from .recognizer_id import RecognizerId
 
 # The smaller size finds large faces; detectors are trained on photographs with few faces that fill the frame.
 DETECTION_SIZES = (640, 256)
-# Coarsest stride of a detector; its input has sides of multiples.
-_STRIDE = 32
-_MIN_SIDE = 64
 # Border, as a fraction of the sides, that is added to a picture without detections for a second attempt.
 PADDING = 0.5
 _SAME_FACE_IOU = 0.4
@@ -40,7 +36,7 @@ def load_face_analysis(
     det_thresh: float = 0.5,
     allow_download: bool = False,
     threads: int = 0,
-) -> "InsightFaceAnalyzer":
+) -> FaceAnalyzer:
     """Load a face analysis pack.
 
     Args:
@@ -60,13 +56,16 @@ def load_face_analysis(
     """
     if not 0.0 < det_thresh < 1.0:
         raise StyleSwapError(f"expected a detection threshold between 0 and 1, got {det_thresh}")
-    if det_size is not None and (det_size < _MIN_SIDE or det_size % _STRIDE):
+    if det_size is not None and (det_size < MIN_SIDE or det_size % STRIDE):
         raise StyleSwapError(f"expected a detection size of 64 or more and divisible by 32, got {det_size}")
-    analysis = build_analysis(find_pack(pack, root, allow_download), providers, threads=threads)
-    return InsightFaceAnalyzer(analysis, (det_size,) if det_size else DETECTION_SIZES, det_thresh, fit=not det_size)
+    folder = find_pack(pack, root, allow_download)
+    analysis = build_analysis(folder, providers, threads=threads)
+    sizes = (det_size,) if det_size else DETECTION_SIZES
+    _prepare(analysis, sizes[0], det_thresh)
+    return PackAnalyzer(*_networks(analysis), license_note(folder), sizes, fit=not det_size)
 
 
-def adopt_face_analysis(analysis: object) -> "InsightFaceAnalyzer":
+def adopt_face_analysis(analysis: object) -> FaceAnalyzer:
     """Analyzer over a `FaceAnalysis` of another program, which keeps its settings if it is prepared already.
 
     Raises:
@@ -77,46 +76,57 @@ def adopt_face_analysis(analysis: object) -> "InsightFaceAnalyzer":
             f"expected insightface's FaceAnalysis, got {type(analysis).__name__}; use Load Face Analysis instead"
         )
     # `prepare` sets the detection size and threshold.
-    return InsightFaceAnalyzer(analysis, fit=True, prepare=not hasattr(analysis, "det_size"))
+    if not hasattr(analysis, "det_size"):
+        _prepare(analysis, DETECTION_SIZES[0], 0.5)
+    detector, recognizer = _networks(analysis)
+    return PackAnalyzer(detector, recognizer, license_note(recognizer.path.parent) if recognizer else UNKNOWN, fit=True)
 
 
-class InsightFaceAnalyzer:
-    """A FaceAnalyzer over insightface's `FaceAnalysis`.
+def _prepare(analysis: FaceAnalysis, size: int, det_thresh: float) -> None:
+    with stdout_to_stderr():
+        analysis.prepare(ctx_id=0, det_thresh=det_thresh, det_size=(size, size))
+
+
+def _networks(analysis: FaceAnalysis) -> tuple[InsightFaceDetector, InsightFaceRecognizer | None]:
+    recognizer = analysis.models.get("recognition")
+    return InsightFaceDetector(analysis.det_model), InsightFaceRecognizer(recognizer) if recognizer else None
+
+
+class PackAnalyzer:
+    """A FaceAnalyzer over a detector and a recognizer of any library.
 
     Attributes:
-        recognizer: The pack's recognizer by name and file hash; falsy if it has none.
+        recognizer: The recognizer by name and file hash; falsy if there is none.
         recognizer_path: File of the recognizer, or None.
+        license_note: License of the pack, see `FaceAnalyzer.license_note`.
     """
 
     def __init__(
         self,
-        analysis: FaceAnalysis,
+        detector: FaceDetector,
+        recognizer: CropRecognizer | None,
+        license_note: str = "",
         sizes: Sequence[int] = DETECTION_SIZES,
-        det_thresh: float = 0.5,
         fit: bool = False,
-        prepare: bool = True,
     ) -> None:
-        """Wrap a `FaceAnalysis`.
+        """Combine two networks.
 
         Args:
-            analysis: insightface's object.
+            detector: The detector.
+            recognizer: The recognizer; without one, faces are only detected.
+            license_note: License of the pack.
             sizes: Detection sizes in pixels, one pass for each.
-            det_thresh: Minimum confidence of a detection.
             fit: Limit the sizes to that of the picture, which enlarging would not improve.
-            prepare: Call `analysis.prepare`, with threshold and first size.
         """
-        if prepare:
-            with stdout_to_stderr():
-                analysis.prepare(ctx_id=0, det_thresh=det_thresh, det_size=(sizes[0], sizes[0]))
-        self._detector = analysis.det_model
-        self._recognizer: RecognizerNetwork | None = analysis.models.get("recognition")
-        self._square = not _takes_any_shape(self._detector)
+        self._detector = detector
+        self._recognizer = recognizer
         self._fit = fit
         self._sizes = tuple(sizes)
-        self.recognizer_path = Path(self._recognizer.model_file) if self._recognizer else None
+        self.license_note = license_note
+        self.recognizer_path = recognizer.path if recognizer else None
         self.recognizer = RecognizerId()
-        if self.recognizer_path is not None:
-            self.recognizer = RecognizerId(self.recognizer_path.stem, file_sha256(self.recognizer_path))
+        if recognizer is not None:
+            self.recognizer = RecognizerId(recognizer.path.stem, file_sha256(recognizer.path), recognizer.dimension)
 
     def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True) -> list[DetectedFace]:
         """Detect the faces of a picture.
@@ -142,14 +152,19 @@ class InsightFaceAnalyzer:
             pad_y, pad_x = (round(side * PADDING) for side in shown.shape[:2])
             padded = cv2.copyMakeBorder(shown, pad_y, pad_y, pad_x, pad_x, cv2.BORDER_CONSTANT, value=(0, 0, 0))
             corner = np.array([pad_x, pad_y])
-            found = [(box - np.tile(corner, 2), score, five - corner) for box, score, five in self._passes(padded)]
+            found = [
+                Detection(face.box - np.tile(corner, 2), face.score, face.points - corner)
+                for face in self._passes(padded)
+            ]
         faces = []
         for box, score, points in found:
             if not _is_visible(points, shown.shape):
                 continue
-            id_embedding = embed_points(self._recognizer, shown, points) if embed and self._recognizer else None
-            box, points = (box + 0.5) * np.tile(scale, 2), (points + 0.5) * scale
-            faces.append(DetectedFace(0, score, np.float32(box), np.float32(points), id_embedding))
+            id_embedding, norm = None, 0.0
+            if embed and self._recognizer is not None:
+                id_embedding, norm = unit_and_norm(raw_embedding(self._recognizer, shown, points))
+            box, points = np.float32(box * np.tile(scale, 2)), np.float32(points * scale)
+            faces.append(DetectedFace(0, score, box, points, id_embedding, norm))
         return order_faces(faces, order)
 
     def embed(self, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -160,7 +175,7 @@ class InsightFaceAnalyzer:
             points: (5, 2), continuous pixels.
 
         Returns:
-            (512,) float32, L2-normalized.
+            (D,) float32, L2-normalized.
 
         Raises:
             StyleSwapError: The pack has no recognizer.
@@ -169,7 +184,7 @@ class InsightFaceAnalyzer:
         if self._recognizer is None:
             raise StyleSwapError(NO_RECOGNIZER)
         shown, scale = reduced(picture)
-        return embed_points(self._recognizer, shown, np.asarray(points, dtype=np.float32) / scale - 0.5)
+        return unit_and_norm(raw_embedding(self._recognizer, shown, np.asarray(points, dtype=np.float32) / scale))[0]
 
     def torch_recognizer(self) -> TorchRecognizer:
         """The pack's recognizer as a torch module with gradients, on the CPU.
@@ -179,71 +194,24 @@ class InsightFaceAnalyzer:
         """
         if self._recognizer is None:
             raise StyleSwapError(NO_RECOGNIZER)
-        normalization = (float(self._recognizer.input_mean), float(self._recognizer.input_std))
-        return TorchRecognizer(self._recognizer.model_file, normalization)
+        return self._recognizer.torch_recognizer()
 
-    def _passes(self, picture: np.ndarray) -> list[tuple[np.ndarray, float, np.ndarray]]:
-        """(box, score, points) of each face in insightface's coordinates; passes at larger sizes take precedence."""
-        kept: list[tuple[np.ndarray, float, np.ndarray]] = []
+    def _passes(self, picture: np.ndarray) -> list[Detection]:
+        """The faces of a picture; passes at larger sizes take precedence."""
+        kept: list[Detection] = []
         for size in _fitting(self._sizes, max(picture.shape[:2])) if self._fit else self._sizes:
-            # Not within `stdout_to_stderr`, which affects all threads: detection may run in parallel with others.
-            canvas = (size, size) if self._square else _canvas(size, *picture.shape[1::-1])
-            bgr, factor = _bgr_for(picture, canvas)
-            boxes, points = self._detector.detect(bgr, input_size=canvas)
-            if points is None:
-                raise StyleSwapError("this pack's detector has no five points; use a pack with one such as det_10g")
-            fresh = [
-                (row[:4], float(row[4]), five)
-                for row, five in zip(boxes[:, :5] * [*4 * [factor], 1.0], points * factor, strict=True)
-                if _is_face(five) and all(_iou(row[:4], other) < _SAME_FACE_IOU for other, _, _ in kept)
+            kept += [
+                face
+                for face in self._detector.detect(picture, size)
+                if _is_face(face.points) and all(_iou(face.box, other.box) < _SAME_FACE_IOU for other in kept)
             ]
-            kept += fresh
         return kept
 
 
 def _fitting(sizes: Sequence[int], side: int) -> list[int]:
     """Detection sizes limited to a picture's longer side, without repeats: enlarging adds no detail."""
-    least = max(_MIN_SIDE, -(-side // _STRIDE) * _STRIDE)
+    least = max(MIN_SIDE, -(-side // STRIDE) * STRIDE)
     return list(dict.fromkeys(min(size, least) for size in sizes))
-
-
-def _canvas(size: int, width: int, height: int) -> tuple[int, int]:
-    """(width, height) of the detector's input for a picture whose longer side is scaled to `size`.
-
-    insightface pads to a square; without the padding, a 16:9 frame takes 9/16 of the time. The picture has the same
-    scale as in the square.
-    """
-    longer = max(width, height)
-    # Rounded up to multiples of the stride in integers, without floating-point errors.
-    across, down = (max(_MIN_SIDE, -(-side * size // (longer * _STRIDE)) * _STRIDE) for side in (width, height))
-    return across, down
-
-
-def _bgr_for(picture: np.ndarray, canvas: tuple[int, int]) -> tuple[np.ndarray, float]:
-    """A picture as BGR, and the factor from its pixels to those of the original.
-
-    Reordering the channels of a large frame takes as long as running a small detector. A picture that the detector
-    would reduce is therefore reduced first, exactly as the detector does it, which then leaves it unchanged.
-    """
-    height, width = picture.shape[:2]
-    size = _size_on(canvas, width, height)
-    if min(size) < 1 or size[0] >= width or size[1] >= height or _size_on(canvas, *size) != size:
-        return cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), 1.0
-    return cv2.cvtColor(cv2.resize(picture, size), cv2.COLOR_RGB2BGR), height / size[1]
-
-
-def _size_on(canvas: tuple[int, int], width: int, height: int) -> tuple[int, int]:
-    # Exactly insightface's rule for fitting a picture into its input; a size that is off by one is resampled again.
-    ratio = height / width
-    if ratio > canvas[1] / canvas[0]:
-        return int(canvas[1] / ratio), canvas[1]
-    return canvas[0], int(canvas[0] * ratio)
-
-
-def _takes_any_shape(detector: DetectorNetwork) -> bool:
-    """Whether a single session of the detector runs on inputs of all shapes."""
-    fixed = any(isinstance(side, int) for side in detector.session.get_inputs()[0].shape[2:4])
-    return not fixed and not getattr(detector, "static_shape_sessions", False)
 
 
 def _is_face(points: np.ndarray) -> bool:
@@ -256,7 +224,7 @@ def _is_visible(points: np.ndarray, shape: tuple[int, ...]) -> bool:
 
     A face mostly beyond the picture's edge is unusable, and false detections are often much larger than the picture.
     """
-    inside = (points > -1).all(1) & (points < [shape[1], shape[0]]).all(1)
+    inside = (points > -0.5).all(1) & (points < [shape[1] + 0.5, shape[0] + 0.5]).all(1)
     return int(inside.sum()) >= _MIN_VISIBLE_POINTS
 
 

@@ -2,12 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from ..errors import StyleSwapError
 from .recognizer_id import RecognizerId
+
+if TYPE_CHECKING:
+    # The parser of the command imports this module, and torch takes seconds.
+    from .arcface import TorchRecognizer
 
 _SORT_KEYS: dict[str, Callable[["DetectedFace"], float]] = {
     "largest": lambda face: -face.area,
@@ -30,7 +35,12 @@ class DetectedFace:
         score: The detector's confidence, 0..1.
         box: (4,) float32, x0, y0, x1, y1 in continuous picture pixels.
         points: (5, 2) float32, continuous pixels: left eye, right eye, nose tip, left and right mouth corner.
-        id_embedding: (512,) float32, L2-normalized; None if it was not computed.
+        id_embedding: (D,) float32, L2-normalized, with the recognizer's D; None if it was not computed.
+        embedding_norm: Norm of the embedding before its normalization; 0 if unknown.
+        angle: Roll of the face in degrees, positive if it is turned clockwise as seen in the picture.
+        doubtful: Why the five points are implausible; empty if they are plausible.
+        gender: "female" or "male" as the pack estimates it; empty if it does not.
+        age: In years as the pack estimates it; None if it does not.
     """
 
     index: int
@@ -38,6 +48,11 @@ class DetectedFace:
     box: np.ndarray
     points: np.ndarray
     id_embedding: np.ndarray | None = None
+    embedding_norm: float = 0.0
+    angle: float = 0.0
+    doubtful: str = ""
+    gender: str = ""
+    age: int | None = None
 
     @property
     def area(self) -> float:
@@ -56,11 +71,21 @@ class DetectedFace:
 
 
 class FaceAnalyzer(Protocol):
-    """A face detector and a recognizer; `load_face_analysis` returns insightface's."""
+    """A face detector and a recognizer, such as `load_face_analysis` returns."""
 
     @property
     def recognizer(self) -> RecognizerId:
         """The recognizer that makes the embeddings; falsy if there is none."""
+        ...
+
+    @property
+    def recognizer_path(self) -> Path | None:
+        """File of the recognizer; None if there is none."""
+        ...
+
+    @property
+    def license_note(self) -> str:
+        """License of the pack, such as "MIT", with what users should know about it."""
         ...
 
     def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True) -> list[DetectedFace]:
@@ -74,7 +99,11 @@ class FaceAnalyzer(Protocol):
         ...
 
     def embed(self, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """L2-normalized embedding (512,) of the face with the five points (5, 2)."""
+        """L2-normalized embedding (D,) of the face with the five points (5, 2)."""
+        ...
+
+    def torch_recognizer(self) -> "TorchRecognizer":
+        """The recognizer as a torch module with gradients, on the CPU."""
         ...
 
 

@@ -41,6 +41,7 @@ class RecognizerNetwork(Protocol):
     input_size: tuple[int, int]
     input_mean: float
     input_std: float
+    output_shape: Sequence[int | str | None]
 
     def get_feat(self, imgs: np.ndarray) -> np.ndarray:
         """Embedding (1, D) of a BGR crop."""

@@ -10,16 +10,12 @@ from typing import Any
 from ..errors import StyleSwapError, one_line
 from ..io.assets import ASSETS
 from .insightface_types import FaceAnalysis
+from .pack_licenses import INSIGHTFACE_TERMS
+
+DEFAULT_ROOTS = (Path("~/.insightface").expanduser(), Path("models/insightface"))
 
 DEMO_PACK = ASSETS / "demo_pack"
 """Detector and recognizer that ship with the package, trained on rendered faces."""
-
-LICENSE_NOTE = "insightface's pretrained packs, buffalo_l among them, are licensed for non-commercial research only"
-
-PUBLISHED = ("antelopev2", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc")
-"""Names of the packs that insightface publishes and can download."""
-
-DEFAULT_ROOTS = (Path("~/.insightface").expanduser(), Path("models/insightface"))
 
 Roots = str | Path | Sequence[str | Path] | None
 
@@ -54,7 +50,7 @@ def find_pack(pack: str | Path | None, root: Roots = None, allow_download: bool 
     if not allow_download:
         raise StyleSwapError(
             f"expected the face analysis pack {name!r} in {candidates[0]}, which does not exist; unpack {name}.zip"
-            f" there, or allow insightface to download it. Note: {LICENSE_NOTE}"
+            f" there, or allow insightface to download it. Note: {INSIGHTFACE_TERMS}"
         )
     return _checked(_unnested(_download(name, roots[0])), f"the download of {name} has no models; check the name")
 

@@ -11,7 +11,8 @@ from ..errors import StyleSwapError
 from ..io.assets import ASSETS
 from ..io.files import file_sha256
 from .alignment import estimate_similarity, recognizer_points
-from .insightface_types import RecognizerNetwork
+from .face_networks import CropRecognizer
+from .insightface_networks import InsightFaceRecognizer
 from .packs import default_providers, load_errors, stdout_to_stderr
 from .recognizer_id import RecognizerId
 
@@ -39,7 +40,6 @@ class OnnxRecognizer:
         """
         path = Path(path)
         self.name, self.sha256 = path.stem, file_sha256(path)
-        self.recognizer_id = RecognizerId(self.name, self.sha256)
         with stdout_to_stderr():
             import onnxruntime
             from insightface.model_zoo.arcface_onnx import ArcFaceONNX
@@ -47,9 +47,9 @@ class OnnxRecognizer:
             try:
                 session = onnxruntime.InferenceSession(str(path), providers=default_providers())
                 _check_form(path, session.get_inputs()[0].shape, len(session.get_outputs()))
-                self._model: RecognizerNetwork = ArcFaceONNX(str(path), session)
-                width = int(self._model.input_size[0])
-                shape = self._model.get_feat(np.zeros((width, width, 3), np.uint8)).shape
+                network = ArcFaceONNX(str(path), session)
+                width = int(network.input_size[0])
+                shape = network.get_feat(np.zeros((width, width, 3), np.uint8)).shape
             except StyleSwapError:
                 raise
             except load_errors() as error:
@@ -60,6 +60,8 @@ class OnnxRecognizer:
             raise StyleSwapError(
                 f"expected a recognizer with embeddings (N, D), but the output of {path} is {shape}; use another file"
             )
+        self._model: CropRecognizer = InsightFaceRecognizer(network)
+        self.recognizer_id = RecognizerId(self.name, self.sha256, int(shape[1]))
 
     def embed(self, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Embedding of a face with known points.
@@ -73,23 +75,28 @@ class OnnxRecognizer:
         """
         check_picture(picture)
         shown, scale = reduced(picture)
-        return embed_points(self._model, shown, np.asarray(points, dtype=np.float32) / scale - 0.5)
+        return unit_and_norm(raw_embedding(self._model, shown, np.asarray(points, dtype=np.float32) / scale))[0]
 
 
-def embed_points(model: RecognizerNetwork, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """L2-normalized embedding (D,) of a face.
+def raw_embedding(recognizer: CropRecognizer, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Embedding (D,) float32, not normalized, of a face.
 
     Args:
-        model: The recognizer.
+        recognizer: The recognizer.
         picture: (H, W, 3) uint8 RGB.
-        points: (5, 2), in pixels whose centers are integers.
+        points: (5, 2), continuous pixels.
     """
-    # The steps of insightface's norm_crop, whose call of scikit-image is deprecated and warns every time.
-    size = int(model.input_size[0])
-    matrix = estimate_similarity(torch.from_numpy(np.float64(points))[None], recognizer_points(size))
-    crop = cv2.warpAffine(picture, matrix[0].numpy(), (size, size), borderValue=0.0)
-    embedding = model.get_feat(cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)).ravel().astype(np.float32)
-    return embedding / max(float(np.linalg.norm(embedding)), 1e-12)
+    # The steps of insightface's norm_crop, whose call of scikit-image is deprecated and warns every time. Like OpenCV,
+    # it places the centers of pixels at integers.
+    size = recognizer.input_size
+    matrix = estimate_similarity(torch.from_numpy(np.float64(points) - 0.5)[None], recognizer_points(size))
+    return recognizer.raw_embedding(cv2.warpAffine(picture, matrix[0].numpy(), (size, size), borderValue=0.0))
+
+
+def unit_and_norm(embedding: np.ndarray) -> tuple[np.ndarray, float]:
+    """An embedding (D,) divided by its norm, and the norm."""
+    norm = float(np.linalg.norm(embedding))
+    return embedding / max(norm, 1e-12), norm
 
 
 def _check_form(path: Path, shape: Sequence[int | str | None], outputs: int) -> None:

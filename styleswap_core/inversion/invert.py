@@ -8,9 +8,8 @@ import numpy as np
 import torch
 
 from ..errors import StyleSwapError
-from ..faces.analysis import InsightFaceAnalyzer
 from ..faces.arcface import TorchRecognizer
-from ..faces.detected import DetectedFace
+from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..faces.recognizer_id import check_recognizer
 from ..identities.averaging import average_embeddings, find_outliers
 from ..identities.identity import Identity
@@ -87,7 +86,7 @@ class Inversion:
 
 def invert(
     generator: Generator,
-    analyzer: InsightFaceAnalyzer,
+    analyzer: FaceAnalyzer,
     sources: Sequence[np.ndarray],
     guides: Sequence[np.ndarray] = (),
     *,
@@ -139,7 +138,7 @@ def invert(
     return Inversion(identity, outcome, outliers, skipped, rendered)
 
 
-def _check(generator: Generator, analyzer: InsightFaceAnalyzer, sources: Sequence[np.ndarray], sha256: str) -> None:
+def _check(generator: Generator, analyzer: FaceAnalyzer, sources: Sequence[np.ndarray], sha256: str) -> None:
     if not sources:
         raise StyleSwapError("expected at least one source picture, got none")
     if not sha256:
@@ -161,7 +160,7 @@ def _mean_embedding(faces: Sequence[DetectedFace]) -> tuple[torch.Tensor, list[i
 
 def _guides(
     generator: Generator,
-    analyzer: InsightFaceAnalyzer,
+    analyzer: FaceAnalyzer,
     pictures: Sequence[np.ndarray],
     settings: InversionSettings,
     canceled: Callable[[], bool],

@@ -9,7 +9,9 @@ import torch
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import recognizer_crop
-from styleswap_core.faces.analysis import _bgr_for, _canvas, adopt_face_analysis, load_face_analysis
+from styleswap_core.faces.analysis import adopt_face_analysis, load_face_analysis
+from styleswap_core.faces.face_networks import Detection
+from styleswap_core.faces.insightface_networks import _bgr_for, canvas_for
 from styleswap_core.faces.packs import find_pack, list_packs
 from styleswap_core.io.images import from_uint8, to_uint8
 from styleswap_core.synthetic.parameters import Attributes, Identities
@@ -36,6 +38,15 @@ def test_positions_are_continuous_coordinates(analyzer, box_and_points):
     np.testing.assert_allclose(face.points, five * 32 + [256, 320] + 0.5, atol=1e-3)
     np.testing.assert_allclose(face.box, box * 32 + [256, 320, 256, 320] + 0.5, atol=1e-3)
     assert face.id_embedding.shape == (512,) and np.linalg.norm(face.id_embedding) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_norm_of_the_embedding_is_that_of_the_recognizers_output(analyzer):
+    picture = np.random.default_rng(0).integers(0, 160, (640, 640, 3), dtype=np.uint8)
+    picture[320:352, 256:288] = 255
+    (face,) = analyzer.detect(picture)
+    crop = recognizer_crop(from_uint8(picture), torch.from_numpy(face.points)[None])
+    assert face.embedding_norm == pytest.approx(float(analyzer.torch_recognizer()(crop).norm()), rel=2e-3)
+    assert analyzer.detect(picture, embed=False)[0].embedding_norm == 0.0
 
 
 def test_positions_in_large_pictures_refer_to_the_original(analyzer, box_and_points):
@@ -93,9 +104,10 @@ def canvases(monkeypatch):
     """Function that records the (width, height) of an analyzer's detector inputs."""
 
     def watch(analyzer):
-        seen, detect = [], analyzer._detector.detect
+        network = analyzer._detector._network
+        seen, detect = [], network.detect
         monkeypatch.setattr(
-            analyzer._detector, "detect", lambda bgr, input_size: (seen.append(input_size), detect(bgr, input_size))[1]
+            network, "detect", lambda bgr, input_size: (seen.append(input_size), detect(bgr, input_size))[1]
         )
         return seen
 
@@ -117,7 +129,7 @@ def test_the_detector_input_has_the_shape_of_the_picture(analyzer, canvases, wid
     analyzer._passes(np.zeros((height, width, 3), np.uint8))
     assert seen == [expected]
     # One session serves all shapes.
-    assert set(analyzer._detector.resolution_sessions.values()) == {analyzer._detector.session}
+    assert set(analyzer._detector._network.resolution_sessions.values()) == {analyzer._detector._network.session}
 
 
 @pytest.mark.parametrize(("height", "width"), [(360, 640), (640, 352), (160, 640)])
@@ -138,12 +150,12 @@ def test_reducing_a_picture_first_does_not_change_the_detections(width, height):
     picture[20:320, 30:330] = to_uint8(render(Identities.from_seeds([1]), Attributes.from_seeds([1]), size=300).image)[
         0
     ]
-    canvas = _canvas(640, width, height)
-    expected, points = analyzer._detector.detect(np.ascontiguousarray(picture[..., ::-1]), input_size=canvas)
+    canvas = canvas_for(640, width, height)
+    expected, points = analyzer._detector._network.detect(np.ascontiguousarray(picture[..., ::-1]), input_size=canvas)
     assert _bgr_for(picture, canvas)[1] > 1 and len(expected)
     for (box, score, five), row, other in zip(analyzer._passes(picture), expected, points, strict=True):
-        np.testing.assert_allclose([*box, score], row, atol=2e-3)
-        np.testing.assert_allclose(five, other, atol=2e-3)
+        np.testing.assert_allclose([*(box - 0.5), score], row, atol=2e-3)
+        np.testing.assert_allclose(five - 0.5, other, atol=2e-3)
 
 
 def test_a_detector_with_a_fixed_input_runs_on_squares(tiny_pack, tmp_path, canvases, box_and_points):
@@ -172,7 +184,7 @@ def test_an_adopted_analysis_with_one_session_per_shape_runs_on_squares(tiny_pac
 def test_rectangular_inputs_find_the_same_faces_as_squares():
     """For landscape, portrait and panoramic frames, with the demo pack."""
     own, square = load_face_analysis(det_size=640), load_face_analysis(det_size=640)
-    square._square = True
+    square._detector.square = True
     heads = to_uint8(render(Identities.from_seeds(range(3)), Attributes.from_seeds(range(3)), size=200).image)
     for (height, width), corners in {
         (360, 640): [(10, 40), (220, 60), (430, 90)],
@@ -296,7 +308,8 @@ def test_arrays_that_are_not_pictures_are_refused(analyzer):
 
 def test_detections_mostly_outside_the_picture_are_dropped(analyzer, monkeypatch):
     points = np.float32([[10, 10], [90, 12], [300, 300], [290, 340], [-50, 350]])
-    near, far = (np.float32([0, 0, 99, 99]), 0.9, points * 0.2), (np.float32([-400, -400, 800, 800]), 0.99, points)
+    near = Detection(np.float32([0, 0, 99, 99]), 0.9, points * 0.2)
+    far = Detection(np.float32([-400, -400, 800, 800]), 0.99, points)
     monkeypatch.setattr(analyzer, "_passes", lambda bgr: [far, near])
     (face,) = analyzer.detect(np.zeros((100, 100, 3), np.uint8), embed=False)
     assert face.score == pytest.approx(0.9)
