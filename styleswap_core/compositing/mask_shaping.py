@@ -14,6 +14,10 @@ from ..errors import StyleSwapError
 
 # Cells along a mask's longer side by which its regions are told apart.
 _REGION_GRID = 128
+# Wide edges are made in a smaller mask, where their standard deviation is at most this many pixels.
+_MAX_SIGMA = 8.0
+# Radius of the corners of `inset_mask`, and its least edge, as fractions of the side.
+_CORNER, _LEAST_EDGE = 0.3, 0.06
 
 
 def resize_mask(mask: torch.Tensor, size: int | Sequence[int]) -> torch.Tensor:
@@ -55,6 +59,55 @@ def feather_mask(mask: torch.Tensor, radius: float) -> torch.Tensor:
     # Reflection padding must be smaller than the picture.
     reach = min(math.ceil(3.0 * sigma), mask.shape[2] - 1, mask.shape[3] - 1)
     return gaussian_blur2d(mask, (2 * reach + 1, 2 * reach + 1), (sigma, sigma)).clamp(0.0, 1.0)
+
+
+def soften_inward(mask: torch.Tensor, edge: float) -> torch.Tensor:
+    """Soft edge that lies within the mask: a blur, of which the lower half is cut off.
+
+    Args:
+        mask: (B, 1, S, S), 0..1. Beyond its border it counts as 0.
+        edge: Width of the edge, as a fraction of the side; 0 changes nothing.
+
+    Returns:
+        (B, 1, S, S), 0..1: nowhere above the mask, if that is 0 or 1 everywhere.
+    """
+    _check_mask(mask)
+    if edge < 0:
+        raise StyleSwapError(f"expected an edge of 0 or more, as a fraction of the crop's side; got {edge}")
+    if edge == 0:
+        return mask
+    side = mask.shape[-1]
+    small = resize_mask(mask, min(side, round(2 * _MAX_SIGMA / edge)))
+    sigma = edge * small.shape[-1] / 2.0
+    reach = math.ceil(3.0 * sigma)
+    # Padded by hand: kornia's padding must be smaller than the mask.
+    padded = F.pad(small, (reach, reach, reach, reach))
+    blurred = gaussian_blur2d(padded, (2 * reach + 1, 2 * reach + 1), (sigma, sigma), border_type="constant")
+    inner = blurred[..., reach:-reach, reach:-reach]
+    return resize_mask(((inner - 0.5) * 2.0).clamp(0.0, 1.0), side)
+
+
+def inset_mask(mask: torch.Tensor, padding: float = 0.0, edge: float = 0.0) -> torch.Tensor:
+    """A mask limited to a square with round corners, so that the outline of the crop never shows.
+
+    Args:
+        mask: (B, 1, S, S), 0..1.
+        padding: Distance of the square from the border, as a fraction of the side.
+        edge: Width over which it fades, as a fraction of the side; at least 0.06.
+
+    Returns:
+        (B, 1, S, S), 0..1: 0 at the outermost pixels.
+    """
+    _check_mask(mask)
+    side = mask.shape[-1]
+    # Distance of each pixel from the center along an axis; the outermost ones count as on the border.
+    away = (torch.linspace(-0.5, 0.5, side, dtype=torch.float32, device=mask.device)).abs()
+    half = max(0.5 - padding, 0.0)
+    corner = min(_CORNER, half)
+    beyond = (away - (half - corner)).clamp(min=0.0)
+    inside = corner - torch.hypot(beyond[:, None], beyond[None, :])  # distance from the outline, up to the radius
+    ramp = (inside / max(edge, _LEAST_EDGE)).clamp(0.0, 1.0)
+    return mask * (ramp * ramp * (3.0 - 2.0 * ramp)).to(mask)
 
 
 def layer_for_mask(

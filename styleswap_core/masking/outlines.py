@@ -3,12 +3,68 @@
 import cv2
 import numpy as np
 
-from .head import CORE, FACE, SURROUNDINGS, HeadFit
+from .head import CORE, FACE, SURROUNDINGS, HeadFit, fit_head
+
+PARTS = ("whole", "upper", "lower", "mouth")
+"""Parts of a face: all of it, above or below the base of the nose, and the mouth with its lips."""
+
+# Base of the nose, as a fraction of the way from the eyes to the mouth.
+_NOSE_BASE = 0.62
+# Landmarks of the mouth, by the number of landmarks: iBUG 300-W's 68 and insightface's 106.
+_MOUTH = {68: slice(48, 68), 106: slice(52, 72)}
+# Semi-axes of a mouth without landmarks, as fractions of the distance of its corners.
+_MOUTH_AXES = (0.58, 0.3)
+# Lips move when a face is swapped; the outline of the mouth is larger by this factor.
+_MOUTH_MARGIN = 1.25
 
 # Landmarks end at the brows; the forehead continues upward by this share of the distance between eyes and mouth.
 _FOREHEAD = 0.55
 _WORKING_SIDE = 96
 _SHIFT = 4  # fractional bits of polygon coordinates: sixteenths of a pixel
+
+
+def outline_mask(crop: np.ndarray, points: np.ndarray, landmarks: np.ndarray | None, part: str = "whole") -> np.ndarray:
+    """Mask of a part of a face, from dense landmarks if there are any, otherwise from five points and colors.
+
+    Args:
+        crop: (S, S, 3) uint8 RGB.
+        points: (5, 2), pixels of the crop.
+        landmarks: (N, 2), pixels of the crop; or None.
+        part: One of PARTS.
+
+    Returns:
+        (S, S) uint8, 255 inside.
+    """
+    size, points = crop.shape[0], points.astype(np.float64)
+    if part == "mouth":
+        return _filled(_mouth(points, landmarks), size)
+    if landmarks is None:
+        whole = mask_from_points(crop, fit_head(points))
+    else:
+        whole = mask_from_landmarks(landmarks, points, size)
+    if part == "whole":
+        return whole
+    return np.minimum(whole, _filled(_half_plane(points, size, part), size))
+
+
+def _mouth(points: np.ndarray, landmarks: np.ndarray | None) -> np.ndarray:
+    """Points (N, 2) around the mouth."""
+    if landmarks is not None and len(landmarks) in _MOUTH:
+        lips = landmarks[_MOUTH[len(landmarks)]]
+        return lips.mean(0) + _MOUTH_MARGIN * (lips - lips.mean(0))
+    across, angle = points[4] - points[3], np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    wide, high = (_MOUTH_MARGIN * axis for axis in _MOUTH_AXES)
+    down = np.array([-across[1], across[0]])
+    return points[3:].mean(0) + wide * np.outer(np.cos(angle), across) + high * np.outer(np.sin(angle), down)
+
+
+def _half_plane(points: np.ndarray, size: int, part: str) -> np.ndarray:
+    """Corners (4, 2) of a large rectangle above or below the base of the nose."""
+    eyes, mouth = points[:2].mean(0), points[3:].mean(0)
+    down = (mouth - eyes) / max(float(np.linalg.norm(mouth - eyes)), 1e-6)
+    across, base = np.array([-down[1], down[0]]), eyes + _NOSE_BASE * (mouth - eyes)
+    away = down if part == "lower" else -down
+    return np.array([base + side * size * across + end * size * away for side in (-2, 2) for end in (0, 4)])
 
 
 def mask_from_landmarks(landmarks: np.ndarray, points: np.ndarray, size: int) -> np.ndarray:

@@ -5,21 +5,24 @@ The pipeline's steps after detection, for any number of faces in any number of p
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from ..compositing.canvas import Canvas
-from ..compositing.mask_shaping import feather_mask, grow_mask, layer_for_mask
+from ..compositing.mask_shaping import feather_mask, grow_mask, inset_mask, layer_for_mask, soften_inward
 from ..errors import StyleSwapError
 from ..faces.alignment import estimate_similarity, matrix_scale, template_points, transform_points
 from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..identities.identity import Identity
+from ..masking.face_masks import FaceMasks
 from ..swappers.network import MAX_STRENGTH, SwappingNetwork
 from ..swappers.phases import AUTOMATIC, check_resolution, resolution_factor, swap_at
 from .results import SwappedFace
+
+MAX_SHARE = 0.3
+"""Largest `mask_padding` and `mask_edge`."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,9 @@ class SwapOptions:
         batch_size: Maximum number of faces that run through the network together.
         resolution: Size of the aligned crop in multiples of the network's size, 1 to 8 (see `swappers.phases`); 0
             chooses it from the size of the face in the picture.
-        mask_padding: Fraction of the crop's side by which the region is kept away from the crop's border.
-        mask_edge: Fraction of the crop's side over which its edge is softened, the same in the picture for every size.
+        mask_padding: Fraction of the crop's side by which the region is kept away from the crop's border, 0 to 0.3.
+        mask_edge: Fraction of the crop's side over which its edge is softened inward, 0 to 0.3. Like `mask_padding` it
+            gives the same result in the picture for crops of all sizes.
         swap_doubtful: Whether to swap faces whose points are implausible, too.
     """
 
@@ -59,20 +63,6 @@ class FaceJob:
     identity: Identity
 
 
-class CropMasks(Protocol):
-    """Masks for aligned crops from other sources than the swapping network."""
-
-    def mask(self, crops: torch.Tensor, points: torch.Tensor, own: torch.Tensor | None) -> torch.Tensor:
-        """Masks (B, 1, S, S), 0..1.
-
-        Args:
-            crops: (B, 3, S, S), -1..1, the target's aligned crops.
-            points: (B, 5, 2), the five points in crop pixels.
-            own: (B, 1, S, S), 0..1, the network's mask; None if it has none.
-        """
-        ...
-
-
 @torch.no_grad()
 def swap_jobs(
     canvas: Canvas,
@@ -81,7 +71,7 @@ def swap_jobs(
     analysis: FaceAnalyzer,
     options: SwapOptions,
     crop_device: torch.device | str,
-    masks: CropMasks | None = None,
+    masks: FaceMasks | None = None,
 ) -> list[torch.Tensor]:
     """Swap faces and paste them into the results of the canvas, `options.batch_size` at a time.
 
@@ -119,7 +109,7 @@ def _swap_part(
     analysis: FaceAnalyzer,
     options: SwapOptions,
     crop_device: torch.device | str,
-    masks: CropMasks | None,
+    masks: FaceMasks | None,
 ) -> torch.Tensor:
     """`swap_jobs` for one batch of faces of one resolution; crops (len(jobs), 3, k S, k S)."""
     size = factor * model.size
@@ -129,15 +119,29 @@ def _swap_part(
     own = None if options.strength == 1.0 else _own_embeddings(canvas, analysis, jobs)
     identities = [job.identity for job in jobs]
     output = swap_at(model, crops, identities, own, options.strength, factor, options.batch_size)
-    rgb, mask, crops = output.rgb.float(), output.mask.float(), crops.to(output.rgb.device)
+    rgb, own_mask, crops = output.rgb.float(), output.mask.float(), crops.to(output.rgb.device)
+    mask = own_mask
     if masks is not None:
         points = torch.from_numpy(np.stack([job.face.points for job in jobs])).float()
-        mask = masks.mask(crops, transform_points(matrices, points), mask if model.has_mask else None).to(mask)
-    # Lengths in pixels of the crop at the network's own size.
-    wanted = feather_mask(grow_mask(mask, options.mask_grow * factor), options.mask_feather * factor)
-    layers = layer_for_mask(rgb, crops, mask, wanted)
+        mask = masks.mask(crops, transform_points(matrices, points), own_mask if model.has_mask else None)
+    wanted = _shaped(mask, options, factor, inset=not model.has_mask)
+    layers = layer_for_mask(rgb, crops, own_mask, wanted)
     canvas.paste(pictures, layers, wanted, matrices)
     return torch.lerp(crops, layers, wanted).clamp(-1.0, 1.0).cpu()
+
+
+def _shaped(mask: torch.Tensor, options: SwapOptions, factor: int, inset: bool) -> torch.Tensor:
+    """Masks (B, 1, k S, k S) for a factor k, shaped by the options.
+
+    Args:
+        mask: The masks.
+        options: How to shape them.
+        factor: k; lengths in pixels are those of a crop at the network's own size.
+        inset: Whether they have to end within the crop, because the network did not make them.
+    """
+    mask = feather_mask(grow_mask(mask, options.mask_grow * factor), options.mask_feather * factor)
+    mask = soften_inward(mask, options.mask_edge)
+    return inset_mask(mask, options.mask_padding, options.mask_edge) if inset or options.mask_padding else mask
 
 
 def resolution_of(face: DetectedFace, model: SwappingNetwork, options: SwapOptions) -> int:
@@ -204,6 +208,10 @@ def check_options(options: SwapOptions, analysis: FaceAnalyzer, identity: Identi
     """
     _check_strength(options.strength, analysis, identity)
     check_resolution(options.resolution)
+    for name in ("mask_padding", "mask_edge"):
+        value = getattr(options, name)
+        if not 0.0 <= value <= MAX_SHARE:
+            raise StyleSwapError(f"expected a {name} from 0 to {MAX_SHARE}, as a fraction of the crop; got {value}")
 
 
 def _check_strength(strength: float, analysis: FaceAnalyzer, identity: Identity) -> None:

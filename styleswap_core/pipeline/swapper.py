@@ -20,8 +20,9 @@ from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..identities.identity import Identity
 from ..io.images import bchw_to_bhwc, over_white, repair
 from ..io.read_ahead import read_ahead
+from ..masking.face_masks import FaceMasks
 from ..swappers.network import SwappingNetwork, check_identity
-from .face_jobs import CropMasks, FaceJob, SwapOptions, check_options, report_face, stack_crops, swap_jobs
+from .face_jobs import FaceJob, SwapOptions, check_options, report_face, stack_crops, swap_jobs
 from .results import BatchResult, FrameReport, SwapResult
 
 # Maximum number of pixels buffered before a batch is flushed: four frames of 1920 x 1080, whose results and masks take
@@ -80,7 +81,7 @@ class Swapper:
         model: The swapping network.
         analysis: The face analysis.
         options: Defaults for every call.
-        masks: Masks beside that of the network, or None.
+        masks: Masks that replace a missing mask of the network and limit an existing one; None to use the network's.
         crop_device: Device on which crops are cut and pasted.
         background_detection: Whether the next frames are analyzed in a thread while the network runs.
     """
@@ -91,7 +92,7 @@ class Swapper:
         analysis: FaceAnalyzer,
         options: SwapOptions | None = None,
         *,
-        masks: CropMasks | None = None,
+        masks: FaceMasks | None = None,
         crop_device: torch.device | str | None = None,
         background_detection: bool | None = None,
     ) -> None:
@@ -101,7 +102,8 @@ class Swapper:
             model: A swapping network, such as `load_model` returns.
             analysis: A face analysis, such as `load_face_analysis` returns.
             options: Defaults for every call.
-            masks: Masks beside that of the network.
+            masks: Masks that replace a missing mask of the network and limit an existing one. By default, a network
+                without a mask gets the outline of the face (see `FaceMasks`).
             crop_device: By default that of the model.
             background_detection: By default only if the model does not run on the CPU, where both would compete for
                 cores (docs/benchmarks).
@@ -109,7 +111,7 @@ class Swapper:
         self.model = model
         self.analysis = analysis
         self.options = SwapOptions() if options is None else options
-        self.masks = masks
+        self.masks = masks if masks is not None or model.has_mask else FaceMasks()
         self.crop_device = model.device if crop_device is None else torch.device(crop_device)
         self.background_detection = model.device.type != "cpu" if background_detection is None else background_detection
 

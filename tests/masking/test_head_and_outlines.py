@@ -120,7 +120,7 @@ def test_masks_from_a_parsing_model(tmp_path):
     crop[:, 32:] = 255  # the model classifies bright pixels as skin
     mask = FaceParser(path).mask(crop)
     assert mask.shape == (64, 64) and mask[:, :28].max() == 0 and mask[:, 36:].min() == 255
-    assert FaceParser(path, classes=(0,)).mask(crop)[:, :28].min() == 255
+    assert FaceParser(path, regions=(0,)).mask(crop)[:, :28].min() == 255
 
 
 def test_unsuitable_parsing_models_are_refused(tmp_path):
@@ -132,7 +132,7 @@ def test_unsuitable_parsing_models_are_refused(tmp_path):
     with pytest.raises(StyleSwapError, match="7 classes"):
         FaceParser(_parser(tmp_path / "seven.onnx", 7))
     with pytest.raises(StyleSwapError, match="19 classes"):
-        FaceParser(_parser(tmp_path / "parsing.onnx", 19), classes=(25,))
+        FaceParser(_parser(tmp_path / "parsing.onnx", 19), regions=(25,))
 
 
 def _parser(path, classes):

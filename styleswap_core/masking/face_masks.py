@@ -1,0 +1,126 @@
+"""Masks of the faces in aligned crops, combined from the networks and outlines that a user chooses.
+
+OpenCV and ONNX Runtime are imported only when a mask is made.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..compositing.mask_shaping import inset_mask, resize_mask, soften_inward
+from ..errors import StyleSwapError
+from ..io.images import to_uint8
+
+if TYPE_CHECKING:
+    from ..faces.landmarks import LandmarkModel
+    from .face_parsing import FaceParser
+    from .occlusion import OcclusionNetwork
+
+OUTLINES = ("automatic", "whole", "upper", "lower", "mouth")
+"""Outlines of a face. "automatic" replaces a missing mask; any other also limits the masks of networks."""
+
+EDGE = 0.04
+"""Width of the soft edge of these masks, as a fraction of the crop's side; published programs use about as much."""
+
+# Crops are masked at this size, whatever their own, so that all sizes have the same mask.
+_SIDE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class FaceMasks:
+    """Masks of aligned crops.
+
+    The mask of a crop starts from that of the swapping network; if it has none, from face parsing; without a parsing
+    network, from the hull of dense landmarks; without those, from five points and colors. It is then limited by
+    everything that the user chose: face parsing, a part of the outline, and an occlusion network.
+
+    Attributes:
+        parsing: Network that tells the regions of a face apart.
+        occlusion: Network that tells a face from what covers it, such as hands, hair or glasses.
+        outline: One of OUTLINES.
+        landmark_model: Returns the model of dense landmarks, or None if there is none; called when a mask needs them.
+
+    Raises:
+        StyleSwapError: An unknown outline.
+    """
+
+    parsing: "FaceParser | None" = None
+    occlusion: "OcclusionNetwork | None" = None
+    outline: str = "automatic"
+    landmark_model: "Callable[[], LandmarkModel | None] | None" = None
+
+    def __post_init__(self) -> None:
+        if self.outline not in OUTLINES:
+            raise StyleSwapError(f"expected an outline out of {', '.join(OUTLINES)}, got {self.outline!r}")
+
+    def with_landmarks(self, landmark_model: "Callable[[], LandmarkModel | None]") -> "FaceMasks":
+        """The same masks with a source of dense landmarks, if they have none."""
+        return self if self.landmark_model is not None else replace(self, landmark_model=landmark_model)
+
+    def mask(self, crops: Tensor, points: Tensor, own: Tensor | None) -> Tensor:
+        """Masks of aligned crops.
+
+        Args:
+            crops: (B, 3, S, S), -1..1: the target's.
+            points: (B, 5, 2), the five points in crop pixels.
+            own: (B, 1, S, S), 0..1: the swapping network's masks; None if it has none.
+
+        Returns:
+            (B, 1, S, S), 0..1, on the device of the crops. Masks that do not start from the network's are 0 toward the
+            border of the crop.
+        """
+        side = crops.shape[-1]
+        made = self._made(crops, points, own is None)
+        if own is None and made is not None:
+            return resize_mask(inset_mask(made), side).to(crops.device)
+        if own is None or made is None:
+            return torch.ones_like(crops[:, :1]) if own is None else own
+        return torch.minimum(own, resize_mask(made, side).to(own))
+
+    def _made(self, crops: Tensor, points: Tensor, base: bool) -> Tensor | None:
+        """Minimum of the masks (B, 1, _SIDE, _SIDE) that apply; None if there are none.
+
+        Args:
+            crops: (B, 3, S, S), -1..1.
+            points: (B, 5, 2), crop pixels.
+            base: Whether the network has no mask, so that one has to be made.
+        """
+        part = self.outline if self.outline != "automatic" else "whole" if base and self.parsing is None else None
+        if part is None and self.parsing is None and self.occlusion is None:
+            return None
+        scaled = (points * (_SIDE / crops.shape[-1])).cpu().double().numpy()
+        rows = []
+        for crop, five in zip(to_uint8(_sized(crops.cpu())), scaled, strict=True):
+            masks = [network.mask(crop) for network in (self.parsing, self.occlusion) if network is not None]
+            if part is not None:
+                masks.append(self._outline(crop, five, part))
+            rows.append(torch.from_numpy(np.stack(masks)).float() / 255)
+        stacked = torch.stack(rows)  # (B, masks, _SIDE, _SIDE)
+        # Each is softened apart, since the corner between two of them should stay soft too.
+        softened = soften_inward(stacked.flatten(0, 1)[:, None], EDGE)
+        return softened.view_as(stacked).amin(1, keepdim=True)
+
+    def _outline(self, crop: np.ndarray, points: np.ndarray, part: str) -> np.ndarray:
+        from .head import FACE, fit_head
+        from .outlines import outline_mask
+
+        model = self.landmark_model() if self.landmark_model is not None else None
+        landmarks = None
+        if model is not None:
+            outline = fit_head(points).outline(FACE)
+            box = np.concatenate([outline.min(0), outline.max(0)])
+            landmarks = model.read(crop, box).points[:, :2]
+        return outline_mask(crop, points, landmarks, part)
+
+
+def _sized(crops: Tensor) -> Tensor:
+    """Crops (B, 3, S, S) at the size of their masks."""
+    if crops.shape[-1] == _SIDE:
+        return crops
+    return torch.nn.functional.interpolate(
+        crops.float(), (_SIDE, _SIDE), mode="bilinear", align_corners=False, antialias=True
+    )
