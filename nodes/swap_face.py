@@ -8,6 +8,8 @@ from ..styleswap_core.faces.choice import RULES, FaceChoice
 from ..styleswap_core.identities.provenance import swap_mark
 from ..styleswap_core.pipeline.face_jobs import SwapOptions
 from ..styleswap_core.pipeline.swapper import Swapper, references_for
+from ..styleswap_core.swappers.network import MAX_STRENGTH
+from ..styleswap_core.swappers.phases import AUTOMATIC, MAX_FACTOR
 from .analysis import open_analysis
 from .host import frame_progress, result_device, show_text
 from .loaded_generator import LoadedGenerator
@@ -16,6 +18,7 @@ from .swap_reports import describe_swap, summarize_swap
 from .values import as_identities
 
 _PASS, _ERROR = "pass through", "error"
+_RESOLUTIONS = {"automatic": AUTOMATIC, **{f"{factor}x": factor for factor in range(1, MAX_FACTOR + 1)}}
 
 
 class SwapFace(io.ComfyNode):
@@ -68,10 +71,10 @@ class SwapFace(io.ComfyNode):
                     "strength",
                     default=1.0,
                     min=0.0,
-                    max=1.0,
+                    max=MAX_STRENGTH,
                     step=0.05,
                     tooltip="1: the identity of the source. 0: the target's own, as rendered by the model. Values"
-                    " between interpolate.",
+                    " between interpolate; values above 1 exaggerate what sets the source apart from the target.",
                 ),
                 io.Int.Input(
                     "mask_grow",
@@ -107,6 +110,16 @@ class SwapFace(io.ComfyNode):
                     "For by likeness: the person to replace, or a list that matches the list of identities.",
                     optional=True,
                 ),
+                # Optional, so that prompts saved without it still run.
+                io.Combo.Input(
+                    "resolution",
+                    options=list(_RESOLUTIONS),
+                    default="automatic",
+                    optional=True,
+                    tooltip="Size at which a face is swapped, in multiples of the model's size, for more detail than"
+                    " the model has: 2x takes four times as long as 1x, 4x sixteen times. automatic: as fine as the"
+                    " image; always 1x for StyleSwap models.",
+                ),
             ],
             outputs=[
                 io.Image.Output("swapped_image", display_name="image", tooltip="The swapped frames."),
@@ -124,9 +137,11 @@ class SwapFace(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, faces: str, index: str | None, order: str, on_missing: str) -> bool | str:
+    def validate_inputs(
+        cls, faces: str, index: str | None, order: str, on_missing: str, resolution: str | None = None
+    ) -> bool | str:
         """True, or a message about the first unknown choice or an invalid index."""
-        if problem := unknown_choice(cls, faces=faces, order=order, on_missing=on_missing):
+        if problem := unknown_choice(cls, faces=faces, order=order, on_missing=on_missing, resolution=resolution):
             return problem
         try:
             if faces == "by index" and index is not None:
@@ -152,6 +167,7 @@ class SwapFace(io.ComfyNode):
         on_missing: str,
         batch_size: int,
         reference: object = None,
+        resolution: str = "automatic",
     ) -> io.NodeOutput:
         """Swap faces in a batch of images (B, H, W, 3 or 4).
 
@@ -170,7 +186,7 @@ class SwapFace(io.ComfyNode):
                 people = as_identities(reference) if faces == "by likeness" and reference is not None else []
                 choice = FaceChoice(faces, order, references=references_for(people, analyzer), likeness=likeness)
             # Frames are on the CPU, where crops are cut and pasted; only crops travel to the model's device and back.
-            options = SwapOptions(strength, mask_grow, mask_feather, batch_size)
+            options = SwapOptions(strength, mask_grow, mask_feather, batch_size, _RESOLUTIONS[resolution])
             result = Swapper(model, analyzer, options, crop_device="cpu").swap_batch(
                 image,
                 identities,

@@ -107,7 +107,9 @@ def _swapped_lines(report: FrameReport) -> list[str]:
         line = f"frame {report.frame}: face {face.face.index}"
         if face.similarity is not None:
             line += f", likeness {face.similarity_before:.2f} -> {face.similarity:.2f}"
-        lines.append(line)
+        if face.similarity_to_target is not None:
+            line += f", to the target 1.00 -> {face.similarity_to_target:.2f}"
+        lines.append(f"{line}, resolution {face.resolution}x")
     return lines
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 Options = argparse._ActionsContainer
 # Seeds of the nodes have the same limit, the largest integer that JavaScript represents exactly.
 MAX_SEED = 2**53 - 1
+# Written out, since the modules that define them import torch, and --help should be quick; a test compares them.
+MAX_STRENGTH = 1.5
+MAX_RESOLUTION = 8
 
 
 def whole_number(minimum: int = 1, maximum: int | None = None) -> Callable[[str], int]:
@@ -46,6 +49,16 @@ def number(minimum: float, maximum: float) -> Callable[[str], float]:
 
 fraction = number(0.0, 1.0)
 """Argument type for numbers from 0 to 1."""
+
+
+def resolution(word: str) -> int:
+    """Argument type for "automatic", which is 0, or a factor from 1 to 8."""
+    try:
+        return 0 if word == "automatic" else whole_number(1, MAX_RESOLUTION)(word.removesuffix("x"))
+    except ArgumentTypeError:
+        raise ArgumentTypeError(
+            f"expected automatic or a whole number from 1 to {MAX_RESOLUTION}, got {word!r}"
+        ) from None
 
 
 def face_choice(word: str) -> str | list[int]:

@@ -37,7 +37,11 @@ from .picture_files import SwapFiles
 
 
 class FaceReport(TypedDict):
-    """Report on one swapped face; similarities are to the source, None if they were not measured."""
+    """Report on one swapped face.
+
+    `similarity` is the cosine similarity of the result to the source, `similarity_before` that of the target; None if
+    they were not measured. `resolution` is the side of the aligned crop in multiples of the model's size.
+    """
 
     index: int
     score: float
@@ -45,6 +49,8 @@ class FaceReport(TypedDict):
     crop_pixels_per_picture_pixel: float
     similarity_before: float | None
     similarity: float | None
+    similarity_to_target: float | None
+    resolution: int
 
 
 class SwapReport(TypedDict):
@@ -219,6 +225,8 @@ def _face_reports(result: SwapResult) -> list[FaceReport]:
             "crop_pixels_per_picture_pixel": round(face.scale, 4),
             "similarity_before": _rounded(face.similarity_before),
             "similarity": _rounded(face.similarity),
+            "similarity_to_target": _rounded(face.similarity_to_target),
+            "resolution": face.resolution,
         }
         for face in result.faces
     ]

@@ -5,7 +5,16 @@ import argparse
 import pytest
 
 from styleswap_core import cli
-from styleswap_core.commands.arguments import face_choice, fraction, number, whole_number
+from styleswap_core.commands.arguments import (
+    MAX_RESOLUTION,
+    MAX_STRENGTH,
+    face_choice,
+    fraction,
+    number,
+    resolution,
+    whole_number,
+)
+from styleswap_core.swappers import network, phases
 
 
 def test_argument_types_convert_words():
@@ -15,6 +24,11 @@ def test_argument_types_convert_words():
     assert fraction("0.25") == 0.25
     assert number(-1.0, 1.0)("-0.5") == -0.5
     assert whole_number(2, 4)("3") == 3
+    assert [resolution(word) for word in ("automatic", "1", "8", "2x")] == [phases.AUTOMATIC, 1, 8, 2]
+
+
+def test_limits_are_those_of_the_pipeline():
+    assert (MAX_STRENGTH, MAX_RESOLUTION) == (network.MAX_STRENGTH, phases.MAX_FACTOR)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +41,8 @@ def test_argument_types_convert_words():
         (whole_number(2, 4), "5"),
         (whole_number(), "0"),
         (whole_number(), "1.5"),
+        (resolution, "9"),
+        (resolution, "auto"),
     ],
 )
 def test_argument_types_state_what_they_expect(convert, word):

@@ -80,10 +80,26 @@ def test_a_batch_continues_after_errors(demo, folder, capsys):
 
 def test_strength_interpolates_between_the_two_faces(swap, capsys):
     similarities = []
-    for strength in ("0", "0.5", "1"):
+    for strength in ("0", "0.5", "1", "1.5"):
         assert main([*swap, "--strength", strength, "--json"]) == 0
-        similarities.append(json.loads(capsys.readouterr().out)["results"][0]["faces"][0]["similarity"])
-    assert similarities[0] < similarities[1] < similarities[2]
+        face = json.loads(capsys.readouterr().out)["results"][0]["faces"][0]
+        similarities.append((face["similarity"], -face["similarity_to_target"]))
+    # Up to 1 the source gains; the target's own identity loses all the way.
+    assert similarities[:3] == sorted(similarities[:3])
+    assert [own for _, own in similarities] == sorted(own for _, own in similarities)
+
+
+def test_a_resolution_is_applied_and_reported(swap, folder, capsys):
+    pixels = []
+    for resolution in ("automatic", "1", "2"):
+        assert main([*swap, "--resolution", resolution, "--json"]) == 0
+        face = json.loads(capsys.readouterr().out)["results"][0]["faces"][0]
+        assert face["resolution"] == (2 if resolution == "2" else 1)
+        pixels.append((folder / "result.png").read_bytes())
+    assert pixels[0] == pixels[1] != pixels[2]
+    assert main([*swap, "--resolution", "2"]) == 0
+    line = capsys.readouterr().out
+    assert ", to the target 1.00 -> " in line and line.count("resolution 2x)") == 1
 
 
 @pytest.mark.parametrize("kind", ["missing", "text", "truncated", "tiny", "empty face", "face 7"])

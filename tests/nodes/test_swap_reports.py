@@ -16,9 +16,9 @@ def make(pack):
     results = pack("styleswap_core.pipeline.results")
     detected = pack("styleswap_core.faces.detected")
 
-    def swapped(frame, index, before=None, after=None):
+    def swapped(frame, index, before=None, after=None, to_target=None, resolution=1):
         face = detected.DetectedFace(index, 0.9, np.zeros(4, np.float32), np.zeros((5, 2), np.float32))
-        return results.SwappedFace(frame, face, torch.eye(3)[:2], 1.0, before, after)
+        return results.SwappedFace(frame, face, torch.eye(3)[:2], 1.0, before, after, to_target, resolution)
 
     def result(*frames, repaired=()):
         reports = [results.FrameReport(i, len(faces), faces, problems) for i, (faces, problems) in enumerate(frames)]
@@ -32,7 +32,7 @@ def test_swap_report(reports, make):
     swapped, result = make
     text = reports.describe_swap(
         result(
-            ([swapped(0, 0, 0.051, 0.712)], []),
+            ([swapped(0, 0, 0.051, 0.712, 0.318, 4)], []),
             ([], ["no face found"]),
             ([swapped(2, 1)], ["no face 4, 2 faces found"]),
             repaired=(2,),
@@ -43,8 +43,8 @@ def test_swap_report(reports, make):
         "swapped 2 faces in 2 of 3 frames",
         "frame 1: no face found, passed through",
         "frame 2: no face 4, 2 faces found, the other faces were swapped",
-        "frame 0: face 0, likeness 0.05 -> 0.71",
-        "frame 2: face 1",
+        "frame 0: face 0, likeness 0.05 -> 0.71, to the target 1.00 -> 0.32, resolution 4x",
+        "frame 2: face 1, resolution 1x",
         "note: likeness was measured in 1 of 2 swapped frames",
         "note: values outside 0..1 or NaN were replaced in frames 2",
         "note: the model is for rendered faces",
