@@ -1,4 +1,4 @@
-"""`styleswap export`: writes the generator of a training run as one model file, or as ONNX for one identity."""
+"""`styleswap export`: writes the generator of a training run as one model file, or as ONNX in one of three forms."""
 
 import argparse
 import json
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
+from ..export.guest_forms import GUEST_FORMS
 from .arguments import add_json_argument, add_pack_arguments
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `styleswap export`."""
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="run folder of `styleswap train`, or a model file")
-    parser.add_argument("out", type=Path, metavar="OUT", help="file to write: .safetensors, or .onnx with --baked")
+    parser.add_argument("out", type=Path, metavar="OUT", help="file to write: .safetensors, or .onnx with --form")
     parser.add_argument(
         "--dtype",
         choices=("float16", "float32"),
@@ -32,7 +33,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="write the generator baked for one identity, as ONNX: a saved identity, or pictures of the source person",
+        help="with the form baked: a saved identity, or pictures of the source person",
+    )
+    parser.add_argument(
+        "--form",
+        choices=("baked", *GUEST_FORMS),
+        help="write ONNX: baked for one identity (--baked), or for any identity in the form of inswapper or hyperswap "
+        "files, which other programs run (default: a model file, with --baked the form baked)",
+    )
+    parser.add_argument(
+        "--template-ok",
+        action="store_true",
+        help="with the forms inswapper and hyperswap: write a model of another crop template than arcface_128, too, "
+        "although other programs cut no other crops",
     )
     add_pack_arguments(parser)
     add_json_argument(parser)
@@ -48,13 +61,17 @@ def run(args: argparse.Namespace) -> int:
     from ..checkpoints.native import load_generator
     from ..training.run_folder import RunFolder
 
-    expected = ".onnx" if args.baked else ".safetensors"
-    if args.out.suffix != expected:
-        raise StyleSwapError(f"expected OUT to name a file that ends in {expected}, got {args.out}")
+    form = args.form or ("baked" if args.baked else None)
+    _check_options(args, form)
     source = RunFolder(args.run_folder).generator if args.run_folder.is_dir() else args.run_folder
     generator, metadata = load_generator(source)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    report = _export_baked(args, generator, source) if args.baked else _export_native(args, generator, metadata)
+    if form is None:
+        report = _export_native(args, generator, metadata)
+    elif form == "baked":
+        report = _export_baked(args, generator, source)
+    else:
+        report = _export_guest(args, generator, source, form)
     if args.json:
         print(json.dumps(report))
     else:
@@ -63,6 +80,17 @@ def run(args: argparse.Namespace) -> int:
             + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in report.items())
         )
     return 0
+
+
+def _check_options(args: argparse.Namespace, form: str | None) -> None:
+    expected = ".safetensors" if form is None else ".onnx"
+    if args.out.suffix != expected:
+        raise StyleSwapError(f"expected OUT to name a file that ends in {expected}, got {args.out}")
+    if (form == "baked") != bool(args.baked):
+        problem = "needs the identity" if form == "baked" else "takes any identity, not that"
+        raise StyleSwapError(f"--form {form} {problem} of --baked FILE; give --baked for the form baked only")
+    if args.template_ok and form not in GUEST_FORMS:
+        raise StyleSwapError(f"--template-ok belongs to --form {' or '.join(GUEST_FORMS)}; leave it out")
 
 
 def _export_native(
@@ -99,6 +127,26 @@ def _export_baked(args: argparse.Namespace, generator: "Generator", source: Path
         "bytes": args.out.stat().st_size,
         "identity": identity_sha256(identity)[:16],
         "largest_difference_in_onnx_runtime": float(f"{onnx_difference(args.out, baked):.1e}"),
+    }
+
+
+def _export_guest(args: argparse.Namespace, generator: "Generator", source: Path, form: str) -> dict[str, object]:
+    from ..checkpoints.native import model_sha256
+
+    try:
+        from ..export.guest_onnx import export_guest, guest_difference
+    except ImportError as error:
+        raise StyleSwapError(f"ONNX files need the package onnx ({error}): pip install onnx") from error
+    sha256 = model_sha256(source)
+    generator = generator.eval()
+    description = args.card or f"StyleSwap generator {sha256[:16]} in the form of {form} files"
+    export_guest(args.out, generator, form, template_ok=args.template_ok, sha256=sha256, description=description)
+    return {
+        "file": str(args.out),
+        "bytes": args.out.stat().st_size,
+        "form": form,
+        "template": generator.config.template,
+        "largest_difference_in_onnx_runtime": float(f"{guest_difference(args.out, generator, form):.1e}"),
     }
 
 

@@ -19,11 +19,13 @@ from ..model.inference.baked_masks import apply_mask_sigmoid_, replace_mask_, up
 from ..model.inference.packed_conv import FoldedConv
 from ..model.layers import SLOPE
 from ..model.masks import mask_attributes_
-from .onnx_writer import GraphWriter, Shape, source_node, write_graph
+from .graph_builder import Shape, write_graph
+from .mask_nodes import composite, double, mask_attributes
+from .onnx_writer import GraphWriter, source_node
 
 # Functions of the generator that are single nodes of the trace and become several nodes of the ONNX graph.
 _FUNCTIONS = (generator_output, mask_attributes_, upsample_mask_logits, replace_mask_, apply_mask_sigmoid_)
-_MASK, _COLORS = slice(3, None), slice(None, 3)
+_MASK = 3  # channel
 # Conversions of type and memory format, which the file does not need: all of its tensors are float32.
 _LAYOUT_METHODS = ("to", "float", "contiguous")
 
@@ -43,7 +45,7 @@ def export_baked(path: str | Path, baked: BakedGenerator, description: str = "")
     shapes: dict[str, Shape] = {"image": ("batch", 3, size, size)}
     if baked.config.mask_branch:
         shapes |= {"rgb": ("batch", 3, size, size), "mask": ("batch", 1, size, size)}
-    write_graph(path, graph, "StyleSwap", ("batch", 3, size, size), shapes, description)
+    write_graph(path, graph, "StyleSwap", {"input": ("batch", 3, size, size)}, shapes, description)
 
 
 def onnx_difference(path: str | Path, baked: BakedGenerator) -> float:
@@ -80,19 +82,18 @@ class _BakedWriter(GraphWriter):
     def __init__(self, baked: BakedGenerator) -> None:
         super().__init__(baked, _BakedTracer())
         self._results: list[str] = []
-        self._mask_accumulation = baked.config.mask_accumulation
         self._calls: dict[object, Callable[..., str]] = {
             operator.add: lambda a, b: self.node("Add", [a, b]),
             operator.iadd: lambda a, b: self.node("Add", [a, b]),
             operator.mul: lambda a, b: self.node("Mul", [a, self._operand(b)]),
-            operator.getitem: self._channels,
+            operator.getitem: self._indexed,
             torch.cat: lambda parts, dim: self.node("Concat", parts, axis=dim),
             torch.sigmoid: self._sigmoid,
             torch.tanh: lambda x: self.node("Tanh", [x]),
-            mask_attributes_: self._mask_attributes,
-            upsample_mask_logits: lambda pixels: self._resize(self._slice(pixels, _MASK), "linear"),
+            mask_attributes_: lambda maps, mask, _: mask_attributes(self, baked.config, maps, mask),
+            upsample_mask_logits: lambda pixels: double(self, self.channels(pixels, _MASK), "linear"),
             replace_mask_: self._replace_mask,
-            apply_mask_sigmoid_: lambda pixels: self._replace_mask(pixels, self._sigmoid(self._slice(pixels, _MASK))),
+            apply_mask_sigmoid_: lambda pixels: self._replace_mask(pixels, self._sigmoid(self.channels(pixels, _MASK))),
         }
 
     def emit_module(self, node: fx.Node) -> str:
@@ -143,47 +144,21 @@ class _BakedWriter(GraphWriter):
         if mask is None:
             self._results = [rgb]
             return rgb
-        image = self.node("Add", [crop, self.node("Mul", [mask, self.node("Sub", [rgb, crop])])])
+        image = composite(self, rgb, mask, crop)
         self._results = [image, rgb, mask]
         return image
 
-    def _channels(self, x: str, index: tuple[slice, slice]) -> str:
+    def _indexed(self, x: str, index: tuple[slice, slice]) -> str:
         everything, channels = index
         if everything != slice(None) or channels.step is not None:
             raise TypeError(f"cannot export the index {index} to ONNX")
-        return self._slice(x, channels)
-
-    def _slice(self, x: str, channels: slice) -> str:
-        end = channels.stop if channels.stop is not None else torch.iinfo(torch.int64).max
-        bounds = [self._integers(value) for value in (channels.start or 0, end, 1)]
-        return self.node("Slice", [x, *bounds])
+        return self.channels(x, channels.start or 0, channels.stop)
 
     def _replace_mask(self, pixels: str, mask: str) -> str:
-        return self.node("Concat", [self._slice(pixels, _COLORS), mask], axis=1)
-
-    def _mask_attributes(self, maps: str, mask: str, masking: str) -> str:
-        if self._mask_accumulation == "sigmoid":
-            # The mask has half the resolution of the maps, see masks.mask_for_next_attributes.
-            mask = self._resize(mask, "nearest")
-        if masking == "block":
-            return self.node("Mul", [maps, self.node("Sub", [self._operand(1.0), mask])])
-        axes = self._integers(2, 3)
-        total = self.node("ReduceSum", [self.node("Mul", [maps, mask]), axes], keepdims=1)
-        weight = self.node("Max", [self.node("ReduceSum", [mask, axes], keepdims=1), self._operand(1e-6)])
-        mean = self.node("Div", [total, weight])
-        return self.node("Add", [maps, self.node("Mul", [mask, self.node("Sub", [mean, maps])])])
-
-    def _resize(self, x: str, mode: str) -> str:
-        coordinates = "asymmetric" if mode == "nearest" else "half_pixel"
-        rounding = {"nearest_mode": "floor"} if mode == "nearest" else {}
-        scales = self.weight(torch.tensor([1.0, 1.0, 2.0, 2.0]))
-        return self.node("Resize", [x, "", scales], mode=mode, coordinate_transformation_mode=coordinates, **rounding)
+        return self.node("Concat", [self.channels(pixels, 0, _MASK), mask], axis=1)
 
     def _sigmoid(self, x: str) -> str:
         return self.node("Sigmoid", [x])
 
     def _operand(self, value: str | float) -> str:
-        return value if isinstance(value, str) else self.weight(torch.tensor(value))
-
-    def _integers(self, *values: int) -> str:
-        return self.weight(torch.tensor(values, dtype=torch.int64))
+        return value if isinstance(value, str) else self.numbers(value)

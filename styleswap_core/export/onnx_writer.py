@@ -9,23 +9,15 @@ or linear layer.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
-import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
-from ..io.files import atomic_write
+from .graph_builder import GraphBuilder, Shape, write_graph
 
-OPSET = 13
-# The oldest format version that supports this opset, for older runtimes.
-IR_VERSION = 7
-
-Shape = Sequence[int | str]
 Fuse = Callable[..., tuple[Tensor, Tensor]]
 """`fuse_conv_bn_weights` or `fuse_linear_bn_weights`."""
 
@@ -69,45 +61,7 @@ def export_onnx(
     was_training = module.training
     graph = GraphWriter(module.eval()).run()
     module.train(was_training)
-    write_graph(path, graph, type(module).__name__, input_shape, output_shapes, description)
-
-
-def write_graph(
-    path: str | Path,
-    graph: GraphWriter,
-    name: str,
-    input_shape: Shape,
-    output_shapes: Mapping[str, Shape],
-    description: str = "",
-) -> None:
-    """Check a finished graph and write it; for arguments and errors see `export_onnx`."""
-    if len(graph.outputs) != len(output_shapes):
-        raise ValueError(f"the module returns {len(graph.outputs)} tensors, but {len(output_shapes)} outputs are named")
-    # Renaming the output of the producing node avoids an Identity node.
-    renamed = dict(zip(graph.outputs, output_shapes, strict=True))
-    for node in graph.nodes:
-        node.output[0] = renamed.get(node.output[0], node.output[0])
-        for index, source in enumerate(node.input):
-            node.input[index] = renamed.get(source, source)
-    model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            name,
-            [helper.make_tensor_value_info("input", TensorProto.FLOAT, list(input_shape))],
-            [
-                helper.make_tensor_value_info(output, TensorProto.FLOAT, list(shape))
-                for output, shape in output_shapes.items()
-            ],
-            graph.initializers,
-        ),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="styleswap",
-        doc_string=description,
-    )
-    onnx.checker.check_model(model, full_check=True)
-    with atomic_write(path) as temporary:
-        onnx.save(model, str(temporary))
+    write_graph(path, graph, type(module).__name__, {"input": input_shape}, output_shapes, description)
 
 
 class _Tracer(fx.Tracer):
@@ -123,15 +77,13 @@ def source_node(argument: object) -> fx.Node:
     return argument
 
 
-class GraphWriter:
+class GraphWriter(GraphBuilder):
     """Converter of a traced module to ONNX nodes and weights; subclasses add operators."""
 
     def __init__(self, module: nn.Module, tracer: fx.Tracer | None = None) -> None:
+        super().__init__()
         self.trace = (tracer or _Tracer()).trace(module)
         self.modules = dict(module.named_modules())
-        self.nodes: list[onnx.NodeProto] = []
-        self.initializers: list[onnx.TensorProto] = []
-        self.outputs: list[str] = []
         self.names: dict[fx.Node, str] = {}
         self.written: dict[tuple[nn.Module, str], str] = {}
 
@@ -248,27 +200,12 @@ class GraphWriter:
         last = self.node("Transpose", [source], perm=[0, 2, 3, 1])
         return self.node("Reshape", [last, self.weight(torch.tensor([-1, module.width]))])
 
-    def node(self, operation: str, inputs: list[str], **attributes: int | float | str | Sequence[int]) -> str:
-        """Append a node with one output; returns the name of the output."""
-        name = f"{operation}_{len(self.nodes)}"
-        node = helper.make_node(operation, inputs, [f"{name}_output"], name=name)
-        node.attribute.extend(helper.make_attribute(key, value) for key, value in sorted(attributes.items()))
-        self.nodes.append(node)
-        return f"{name}_output"
-
     def _folded(self, module: nn.Conv2d | nn.Linear, norm: nn.Module | None, fuse: Fuse) -> list[str]:
         """Names of weight and bias, which are written at the first call of the module."""
         if (module, "weight") not in self.written:
             weight, bias = _fold_norm(module, norm, fuse)
             self.written[module, "weight"], self.written[module, "bias"] = self.weight(weight), self.weight(bias)
         return [self.written[module, "weight"], self.written[module, "bias"]]
-
-    def weight(self, tensor: Tensor) -> str:
-        """Append a constant; returns its name."""
-        name = f"weight_{len(self.initializers)}"
-        values = np.ascontiguousarray(tensor.detach().cpu().numpy())
-        self.initializers.append(numpy_helper.from_array(values, name))
-        return name
 
 
 def _fold_norm(module: nn.Conv2d | nn.Linear, norm: nn.Module | None, fuse: Fuse) -> tuple[Tensor, Tensor]:

@@ -6,15 +6,16 @@ At each resolution (StyleSwap section 3.1):
 2. That mask modifies the attribute map, if configured.
 3. The resolution's StyledConvs run, and its ToRGB and ToMask are added to RGB and mask.
 
-A form decides how these steps are computed: one operator per equation (`DifferentiableForm`), or with everything that
-is constant for one identity folded in (`inference.baked_generator`).
+A form decides how these steps are computed: one operator per equation (`DifferentiableForm`), with everything that is
+constant for one identity folded in (`inference.baked_generator`), or as nodes of an ONNX graph, whose maps are names
+(`export.generator_graph`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,22 +28,25 @@ from .masks import accumulate_mask, mask_attributes, mask_for_next_attributes
 BlockFunction = Callable[[int, Tensor | None, Tensor], tuple[Tensor, Tensor, Tensor | None]]
 """Level, features from below (None at 4x4), attributes -> features (B, 2C, R, R), rgb (B, 3, R, R), `M'`."""
 
+Maps = TypeVar("Maps")
+"""What a form takes for feature maps: tensors, or names in a graph."""
 
-class SynthesisForm(Protocol):
+
+class SynthesisForm(Protocol[Maps]):
     """Steps of the pass; each reads and updates the state of the form."""
 
-    def upsample_pixels(self, masked: bool) -> Tensor | None:
+    def upsample_pixels(self, masked: bool) -> Maps | None:
         """Upsample RGB and mask logits; if `masked`, return the mask for the attributes of this resolution."""
 
-    def mask_attributes(self, maps: Tensor, mask: Tensor) -> Tensor:
+    def mask_attributes(self, maps: Maps, mask: Maps) -> Maps:
         """Attributes (B, C, R, R) with the face region suppressed, see `masks.mask_attributes`."""
 
-    def run_block(self, level: int, operands: list[Tensor]) -> None:
+    def run_block(self, level: int, operands: list[Maps]) -> None:
         """Run the layers of a resolution on its attributes: the only item of `operands`, which may be removed."""
 
 
 def walk_resolutions(
-    config: GeneratorConfig, form: SynthesisForm, attributes: list[Tensor], first_level: int = 0
+    config: GeneratorConfig, form: SynthesisForm[Maps], attributes: list[Maps], first_level: int = 0
 ) -> None:
     """Run the levels `first_level`, `first_level` + 1, ... (level 0 is 4x4), as many as there are attribute maps.
 

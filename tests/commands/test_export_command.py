@@ -64,3 +64,28 @@ def test_a_folder_without_generator_and_a_wrong_suffix_are_refused(tmp_path, cap
     assert main(["export", str(folder), str(tmp_path / "x.pth")]) == 2
     assert ".safetensors" in capsys.readouterr().err
     assert not (tmp_path / "x.pth").exists()
+
+
+def test_onnx_in_the_form_of_other_programs(tmp_path, capsys):
+    folder, _ = run_folder(tmp_path)
+    out = tmp_path / "guest.onnx"
+    assert main(["export", str(folder), str(out), "--form", "inswapper"]) == 2
+    assert "arcface_128" in capsys.readouterr().err and not out.exists()
+    assert main(["export", str(folder), str(out), "--form", "inswapper", "--template-ok", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["form"], report["template"]) == ("inswapper", "ffhq")
+    assert report["largest_difference_in_onnx_runtime"] < 1e-3
+    session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
+    assert {value.name: value.shape[1:] for value in session.get_inputs()} == {"target": [3, 32, 32], "source": [512]}
+
+
+def test_options_that_contradict_the_form(tmp_path, capsys):
+    folder, _ = run_folder(tmp_path)
+    for options, message in (
+        (["x.onnx", "--form", "baked"], "--baked FILE"),
+        (["x.onnx", "--form", "hyperswap", "--baked", "someone.png"], "any identity"),
+        (["x.safetensors", "--form", "hyperswap"], "ends in .onnx"),
+        (["x.safetensors", "--template-ok"], "belongs to --form"),
+    ):
+        assert main(["export", str(folder), str(tmp_path / options[0]), *options[1:]]) == 2
+        assert message in capsys.readouterr().err
