@@ -13,7 +13,9 @@ import torch
 
 from ..errors import StyleSwapError
 from ..faces.alignment import crop_box, invert_affine, matrix_scale, shift_origin, warp
-from .pixels import Box, Picture, pixels_of, result_pixels
+from .pixel_access import Box
+from .pixels import Picture, pixels_of, result_pixels
+from .video_picture import VideoPicture
 
 # Boxes have sides of multiples of this many pixels, so that faces of similar size have boxes of one size.
 _BOX_STEP = 32
@@ -46,7 +48,7 @@ class Canvas:
         """(H, W, 3) uint8 of a target, or of its current result."""
         return (self._results if result else self._targets)[picture].uint8()
 
-    def result(self, picture: int) -> tuple[np.ndarray | torch.Tensor, torch.Tensor]:
+    def result(self, picture: int) -> tuple[np.ndarray | torch.Tensor | VideoPicture, torch.Tensor]:
         """A picture's current result in the target's form, and its mask (H, W) float32: the share of new color."""
         return self._results[picture].values, self._masks[picture][0]
 

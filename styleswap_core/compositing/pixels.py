@@ -1,18 +1,15 @@
 """Pixels of one picture in their original form: regions are read and written, and the rest is never converted."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 
 from ..errors import StyleSwapError
 from ..io.images import bhwc_to_bchw, from_uint8, to_uint8
-
-Box = tuple[int, int, int, int]
-"""x0, y0, x1, y1 in pixels, the last two exclusive."""
+from .pixel_access import Box, Pixels
+from .video_picture import VideoPicture, VideoPixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,61 +25,20 @@ class NodeFrame:
     result: torch.Tensor
 
 
-Picture = np.ndarray | torch.Tensor | NodeFrame
-"""(H, W, 3) uint8 RGB, (3, H, W) float -1..1, or a node's frame."""
+Picture = np.ndarray | torch.Tensor | NodeFrame | VideoPicture
+"""(H, W, 3) uint8 RGB, (3, H, W) float -1..1, a node's frame, or a frame of a video file."""
 
-Values = TypeVar("Values", np.ndarray, torch.Tensor)
-
-
-class Pixels(ABC, Generic[Values]):
-    """Access to the pixels of one picture.
-
-    Attributes:
-        values: The picture in its original form.
-    """
-
-    def __init__(self, values: Values) -> None:
-        self.values: Values = values
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width)."""
-        height, width = self.values.shape[:2]
-        return height, width
-
-    @abstractmethod
-    def copy(self) -> "Pixels[Values]":
-        """A picture of the same values in separate memory."""
-
-    @abstractmethod
-    def region(self, box: Box) -> torch.Tensor:
-        """The pixels in a box in their original form, as `floats` takes them."""
-
-    @staticmethod
-    @abstractmethod
-    def floats(regions: Sequence[torch.Tensor], device: torch.device | str) -> torch.Tensor:
-        """Regions of one size as (N, 3, h, w) float32, -1..1, on `device`."""
-
-    @abstractmethod
-    def blend(self, box: Box, color: torch.Tensor, weight: torch.Tensor) -> None:
-        """Blend into a box, in place.
-
-        Args:
-            box: The region.
-            color: (3, h, w) float32, -1..1, on the CPU.
-            weight: (1, h, w), 0..1; where it is 0, pixels keep their exact values.
-        """
-
-    @abstractmethod
-    def uint8(self) -> np.ndarray:
-        """(H, W, 3) uint8; `values` itself if it has that form."""
-
-
-AnyPixels = Pixels[np.ndarray] | Pixels[torch.Tensor]
+AnyPixels = Pixels[np.ndarray] | Pixels[torch.Tensor] | Pixels[VideoPicture]
 
 
 class Uint8Pixels(Pixels[np.ndarray]):
     """(H, W, 3) uint8."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """See `Pixels`."""
+        height, width = self.values.shape[:2]
+        return height, width
 
     def copy(self) -> "Uint8Pixels":
         """See `Pixels`."""
@@ -146,6 +102,12 @@ class CorePixels(Pixels[torch.Tensor]):
 class NodePixels(Pixels[torch.Tensor]):
     """(H, W, 3) float32, 0..1, on the CPU."""
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """See `Pixels`."""
+        height, width = self.values.shape[:2]
+        return height, width
+
     def copy(self) -> "NodePixels":
         """See `Pixels`."""
         return NodePixels(self.values.clone())
@@ -183,6 +145,8 @@ def pixels_of(picture: Picture) -> AnyPixels:
     """
     if isinstance(picture, NodeFrame):
         return NodePixels(picture.pixels)
+    if isinstance(picture, VideoPicture):
+        return VideoPixels(picture)
     if isinstance(picture, np.ndarray):
         if picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3:
             return Uint8Pixels(picture)
@@ -194,9 +158,11 @@ def pixels_of(picture: Picture) -> AnyPixels:
 
 
 def result_pixels(picture: Picture) -> AnyPixels:
-    """The pixels that receive the swapped picture: a node frame's `result`, otherwise a copy.
+    """The pixels that receive the swapped picture: the `result` of a frame that has one, otherwise a copy.
 
     Raises:
         StyleSwapError: Not a picture.
     """
-    return NodePixels(picture.result) if isinstance(picture, NodeFrame) else pixels_of(picture).copy()
+    if isinstance(picture, NodeFrame):
+        return NodePixels(picture.result)
+    return VideoPixels(picture.of_result()) if isinstance(picture, VideoPicture) else pixels_of(picture).copy()

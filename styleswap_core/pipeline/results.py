@@ -57,7 +57,7 @@ class SwapResult:
 
     Attributes:
         image: In the format of the input: (H, W, 3) uint8, or (3, H, W) float -1..1, or (H, W, 3) float 0..1 for a
-            `NodeFrame`. Pixels outside swapped faces keep their exact values.
+            `NodeFrame`, or a `VideoPicture`. Pixels outside swapped faces keep their exact values.
         mask: (H, W) float32, 0..1: the fraction of each pixel that was replaced.
         crops: (N, 3, S, S) float32, -1..1: the swapped aligned crops, enlarged to the size of the largest if they were
             swapped at several resolutions; N may be 0.

@@ -1,0 +1,57 @@
+"""Interface to the pixels of a picture: regions are read and written, and the rest is never converted."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
+import torch
+
+Box = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in pixels, the last two exclusive."""
+
+
+Values = TypeVar("Values")
+
+
+class Pixels(ABC, Generic[Values]):
+    """Access to the pixels of one picture.
+
+    Attributes:
+        values: The picture in its original form.
+    """
+
+    def __init__(self, values: Values) -> None:
+        self.values: Values = values
+
+    @property
+    @abstractmethod
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+
+    @abstractmethod
+    def copy(self) -> "Pixels[Values]":
+        """A picture of the same values in separate memory."""
+
+    @abstractmethod
+    def region(self, box: Box) -> torch.Tensor:
+        """The pixels in a box in their original form, as `floats` takes them."""
+
+    @staticmethod
+    @abstractmethod
+    def floats(regions: Sequence[torch.Tensor], device: torch.device | str) -> torch.Tensor:
+        """Regions of one size as (N, 3, h, w) float32, -1..1, on `device`."""
+
+    @abstractmethod
+    def blend(self, box: Box, color: torch.Tensor, weight: torch.Tensor) -> None:
+        """Blend into a box, in place.
+
+        Args:
+            box: The region.
+            color: (3, h, w) float32, -1..1, on the CPU.
+            weight: (1, h, w), 0..1; where it is 0, pixels keep their exact values.
+        """
+
+    @abstractmethod
+    def uint8(self) -> np.ndarray:
+        """(H, W, 3) uint8; `values` itself if it has that form."""
