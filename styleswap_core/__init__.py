@@ -18,6 +18,8 @@ __version__ = "0.2.0"
 _PUBLIC = {
     "BlendOptions": ".compositing.composite",
     "FaceChoice": ".faces.choice",
+    "GuestFile": ".swappers.guest_files",
+    "GuestNetwork": ".swappers.guest_network",
     "Identity": ".identities.identity",
     "RecognizerId": ".faces.recognizer_id",
     "StyleSwapError": ".errors",
@@ -28,10 +30,12 @@ _PUBLIC = {
     "SwappingNetwork": ".swappers.network",
     "blend_with_mask": ".compositing.composite",
     "extract_identity": ".identities.extraction",
+    "guest_folders": ".swappers.guest_files",
+    "list_guests": ".swappers.guest_files",
     "load_face_analysis": ".faces.analysis",
     "load_identity": ".identities.identity_format",
     "load_image": ".io.images",
-    "load_model": ".swappers.styleswap_network",
+    "load_model": ".swappers.model_files",
     "save_identity": ".identities.identity_format",
     "save_image": ".io.images",
 }
@@ -52,9 +56,13 @@ if TYPE_CHECKING:
     from .pipeline.face_jobs import SwapOptions as SwapOptions
     from .pipeline.results import SwapResult as SwapResult
     from .pipeline.swapper import Swapper as Swapper
+    from .swappers.guest_files import GuestFile as GuestFile
+    from .swappers.guest_files import guest_folders as guest_folders
+    from .swappers.guest_files import list_guests as list_guests
+    from .swappers.guest_network import GuestNetwork as GuestNetwork
+    from .swappers.model_files import load_model as load_model
     from .swappers.network import SwappingNetwork as SwappingNetwork
     from .swappers.styleswap_network import StyleSwapNetwork as StyleSwapNetwork
-    from .swappers.styleswap_network import load_model as load_model
 
 
 def __getattr__(name: str) -> object:

@@ -31,7 +31,7 @@ from ..io.sheets import mask_picture
 from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.results import SwapResult
 from ..pipeline.swapper import Faces, Swapper
-from ..swappers.styleswap_network import StyleSwapNetwork, load_model
+from ..swappers.styleswap_network import StyleSwapNetwork, load_styleswap_model
 from .console import print_note
 from .picture_files import SwapFiles
 
@@ -134,7 +134,7 @@ class FileSwapper:
         Raises:
             StyleSwapError: A file is missing or damaged, the device does not exist, or an option is out of range.
         """
-        network = load_model(args.model, args.device, baked=False)
+        network = load_styleswap_model(args.model or DEMO_MODEL, args.device, baked=False)
         analyzer = load_analysis(args.pack, args.download, args.detection_size, args.detection_threshold)
         return cls(network, args.model or DEMO_MODEL, analyzer)
 

@@ -5,6 +5,9 @@ Conventions of this module:
 - Points are (x, y) in continuous pixels: the center of the first pixel is (0.5, 0.5), and the picture spans 0..width
   and 0..height (`align_corners=False`). insightface and OpenCV place that center at (0, 0); `recognizer_crop` alone
   follows them, and shifts by half a pixel.
+- A crop template holds the five points as shares of the crop's side, in continuous pixels. `NAME@SIZE` is the template
+  as other programs apply it to a crop of SIZE pixels with OpenCV, where the center of the first pixel is (0, 0): half
+  a pixel of that crop further right and down (`template_points`).
 - The five points are left eye, right eye, nose tip, left mouth corner and right mouth corner, with left and right as
   seen in the picture.
 - `matrix` (B, 2, 3) maps picture coordinates to crop coordinates.
@@ -40,6 +43,42 @@ TEMPLATES: dict[str, tuple[tuple[float, float], ...]] = {
     ),
     "arcface_112": tuple((x / 112, y / 112) for x, y in _ARCFACE_112_PX),
     "arcface_128": tuple(((x + 8) / 128, y / 128) for x, y in _ARCFACE_112_PX),
+    # Those below are used by swapping networks of other programs, as `NAME@SIZE`; the values are those of facefusion.
+    "arcface_112_v1": (
+        (0.35473214, 0.45658929),
+        (0.64526786, 0.45658929),
+        (0.5, 0.61154464),
+        (0.37913393, 0.776875),
+        (0.62086607, 0.776875),
+    ),
+    "arcface_112_v2": (
+        (0.34191607, 0.46157411),
+        (0.65653393, 0.45983393),
+        (0.50022500, 0.64050536),
+        (0.37097589, 0.82469196),
+        (0.63151696, 0.82325089),
+    ),
+    "ffhq_512": (
+        (0.37691676, 0.46864664),
+        (0.62285697, 0.46912813),
+        (0.50123859, 0.61331904),
+        (0.39308822, 0.725411),
+        (0.61150205, 0.72490465),
+    ),
+    "dfl_whole_face": (
+        (0.35342266, 0.39285716),
+        (0.62797622, 0.39285716),
+        (0.48660713, 0.5401786),
+        (0.38839287, 0.68750011),
+        (0.59821427, 0.68750011),
+    ),
+    "mtcnn_512": (
+        (0.36562865, 0.46733799),
+        (0.63305391, 0.46585885),
+        (0.50019127, 0.61942959),
+        (0.39032951, 0.77598822),
+        (0.61178945, 0.77476328),
+    ),
 }
 """Crop templates: five (x, y) as fractions of the crop's side, by name."""
 
@@ -51,12 +90,24 @@ _MAX_GRID_POINTS = 2**18
 def template_points(name: str, size: int) -> torch.Tensor:
     """The five points of a template in a crop of size x size pixels, (5, 2) float32.
 
+    Args:
+        name: Key of TEMPLATES, or `NAME@SIZE` for a network that other programs feed with crops of SIZE pixels, cut
+            with OpenCV. Its points are NAME's plus half a pixel of a crop of SIZE, whatever the size of this crop.
+        size: Side of the crop in pixels.
+
     Raises:
         StyleSwapError: An unknown template.
     """
-    if name not in TEMPLATES:
+    base, marked, native = name.partition("@")
+    if base not in TEMPLATES or (marked and not (native.isdecimal() and int(native))):
         raise StyleSwapError(f"expected a crop template out of {', '.join(sorted(TEMPLATES))}, got {name!r}")
-    return torch.tensor(TEMPLATES[name], dtype=torch.float32) * size
+    points = torch.tensor(TEMPLATES[base], dtype=torch.float32) * size
+    return points + 0.5 * size / int(native) if marked else points
+
+
+def opencv_template(name: str, size: int) -> str:
+    """Name of a template as other programs apply it, with OpenCV, to crops of `size` pixels; see `template_points`."""
+    return f"{name}@{size}"
 
 
 def estimate_similarity(points: torch.Tensor, template_px: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import StyleSwapError, one_line
 from ..io.assets import ASSETS
+from .execution_providers import COREML_PROVIDER, available_providers, default_providers
 from .insightface_types import FaceAnalysis
 from .pack_licenses import INSIGHTFACE_TERMS
 
@@ -88,11 +89,11 @@ def build_analysis(
     """
     _require_insightface()
     if providers:
-        _require_provider(providers[0], _available_providers())
+        _require_provider(providers[0], available_providers())
     used = list(providers or default_providers())
     # One session for inputs of all shapes; by default insightface creates one for each, with its own copy of the
     # weights. CoreML requires fixed shapes.
-    options = {} if used[0] == "CoreMLExecutionProvider" else {"static_shape_sessions": False}
+    options = {} if used[0] == COREML_PROVIDER else {"static_shape_sessions": False}
     with stdout_to_stderr():
         import insightface.app
 
@@ -145,20 +146,6 @@ def session_options(threads: int) -> dict[str, Any]:
     if threads:
         options.intra_op_num_threads = options.inter_op_num_threads = threads
     return {"sess_options": options}
-
-
-def default_providers() -> list[str]:
-    """Execution providers of ONNX Runtime in order of preference: CUDA if available, and the CPU."""
-    available = _available_providers()
-    return [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
-
-
-def _available_providers() -> list[str]:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise StyleSwapError("face analysis needs ONNX Runtime: pip install onnxruntime") from error
-    return onnxruntime.get_available_providers()
 
 
 def _require_provider(wanted: str, usable: Sequence[str]) -> None:

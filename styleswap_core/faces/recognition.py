@@ -11,9 +11,10 @@ from ..errors import StyleSwapError
 from ..io.assets import ASSETS
 from ..io.files import file_sha256
 from .alignment import estimate_similarity, recognizer_points
+from .execution_providers import default_providers
 from .face_networks import CropRecognizer
 from .insightface_networks import InsightFaceRecognizer
-from .packs import default_providers, load_errors, stdout_to_stderr
+from .packs import load_errors, stdout_to_stderr
 from .recognizer_id import RecognizerId
 
 # Larger pictures are reduced before the analysis, to limit memory and because the detector subsamples without a filter.

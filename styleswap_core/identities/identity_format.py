@@ -1,4 +1,8 @@
-"""File format of identities: a safetensors file with `id_embedding`, optionally `w_plus`, and metadata."""
+"""File format of identities: a safetensors file with `id_embedding`, optional further tensors, and metadata.
+
+The further tensors are `w_plus`, `portrait` and `portrait_points`; their absence, and that of `embedding_norm` and
+`dimension` in the metadata, means the defaults of `Identity`.
+"""
 
 import json
 from collections.abc import Mapping
@@ -10,10 +14,12 @@ from safetensors.torch import save
 from ..errors import StyleSwapError
 from ..faces.recognizer_id import RecognizerId
 from ..io.files import atomic_write
-from .identity import Identity
+from .identity import EMBEDDING_SIZE, Identity
 
 FORMAT = "styleswap-identity"
 FORMAT_VERSION = 1
+
+_OPTIONAL_TENSORS = ("w_plus", "portrait", "portrait_points")
 
 
 def save_identity(path: str | Path, identity: Identity) -> None:
@@ -24,8 +30,10 @@ def save_identity(path: str | Path, identity: Identity) -> None:
     """
     path = check_suffix(path)
     tensors = {"id_embedding": identity.id_embedding}
-    if identity.w_plus is not None:
-        tensors["w_plus"] = identity.w_plus
+    for name in _OPTIONAL_TENSORS:
+        tensor = getattr(identity, name)
+        if tensor is not None:
+            tensors[name] = tensor
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
@@ -34,6 +42,10 @@ def save_identity(path: str | Path, identity: Identity) -> None:
         "sources": json.dumps(identity.sources),
         "generator_sha256": identity.generator_sha256,
     }
+    if identity.recognizer.dimension != EMBEDDING_SIZE:
+        metadata["dimension"] = str(identity.recognizer.dimension)
+    if identity.embedding_norm:
+        metadata["embedding_norm"] = repr(identity.embedding_norm)
     with atomic_write(path) as temporary:
         temporary.write_bytes(save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata))
 
@@ -67,12 +79,18 @@ def load_identity(path: str | Path) -> Identity:
         raise StyleSwapError(f"{path} is not a safetensors file or is damaged; extract the identity again") from error
     if "id_embedding" not in tensors:
         raise StyleSwapError(f"{path} holds no id_embedding; extract the identity again")
+    try:
+        dimension = int(metadata.get("dimension", EMBEDDING_SIZE))
+        norm = float(metadata.get("embedding_norm", 0.0))
+    except ValueError as error:
+        raise StyleSwapError(f"{path} has unreadable metadata; extract the identity again") from error
     return Identity(
         tensors["id_embedding"],
-        RecognizerId(metadata.get("recognizer", ""), metadata.get("recognizer_sha256", "")),
+        RecognizerId(metadata.get("recognizer", ""), metadata.get("recognizer_sha256", ""), dimension),
         _sources(path, metadata),
-        tensors.get("w_plus"),
-        metadata.get("generator_sha256", ""),
+        generator_sha256=metadata.get("generator_sha256", ""),
+        embedding_norm=norm,
+        **{name: tensors.get(name) for name in _OPTIONAL_TENSORS},
     )
 
 

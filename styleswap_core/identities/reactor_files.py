@@ -37,6 +37,8 @@ FIELDS = {
 """Shapes of the fields by name; ReActor requires all of them."""
 
 _INTEGERS = ("gender", "age")
+# Raw embeddings of w600k_r50 are many times as long as this differs from 1.
+_NORMALIZED = 1e-3
 # Side in pixels of the picture to which the coordinates in a written file refer.
 _PICTURE_SIZE = 512
 
@@ -90,7 +92,7 @@ def save_face_model(path: str | Path, identity: Identity) -> None:
         "bbox": torch.tensor([0.2, 0.2, 0.8, 0.95]) * _PICTURE_SIZE,
         "kps": points,
         "det_score": torch.tensor(1.0),
-        "embedding": identity.id_embedding,
+        "embedding": identity.id_embedding * (identity.embedding_norm or 1.0),
     }
     tensors = {
         name: known.get(
@@ -108,4 +110,7 @@ def _identity(embedding: torch.Tensor, name: str) -> Identity:
             f"expected an embedding of {EMBEDDING_SIZE} numbers, {name} has {embedding.numel()}; build it with ReActor"
             " again"
         )
-    return Identity(embedding.reshape(-1).float(), RECOGNIZER)
+    raw = embedding.reshape(-1).float()
+    norm = float(raw.norm())
+    # Face models written by `save_face_model` from an identity of unknown norm are normalized.
+    return Identity(raw, RECOGNIZER, embedding_norm=0.0 if abs(norm - 1.0) < _NORMALIZED else norm)

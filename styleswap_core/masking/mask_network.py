@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 from ..errors import StyleSwapError, one_line
-from ..faces.packs import default_providers, load_errors, session_options
+from ..faces.execution_providers import default_providers
+from ..faces.packs import load_errors, session_options
 
 
 class MaskNetwork:

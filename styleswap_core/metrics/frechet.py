@@ -14,7 +14,8 @@ import torch
 
 from ..errors import StyleSwapError
 from ..faces.alignment import estimate_similarity, template_points, warp
-from ..faces.packs import default_providers, load_errors
+from ..faces.execution_providers import default_providers
+from ..faces.packs import load_errors
 from ..io.files import file_sha256
 from ..io.images import from_uint8
 

@@ -30,7 +30,7 @@ class SwappingNetwork(Protocol):
 
     @property
     def name(self) -> str:
-        """Name for reports."""
+        """Name for reports, such as "inswapper_128 (inswapper)"."""
         ...
 
     @property
@@ -40,7 +40,7 @@ class SwappingNetwork(Protocol):
 
     @property
     def template(self) -> str:
-        """Name of the crop template, a key of `faces.alignment.TEMPLATES`."""
+        """Name of the crop template, for `faces.alignment.template_points`."""
         ...
 
     @property

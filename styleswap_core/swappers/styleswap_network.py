@@ -7,9 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..checkpoints import DEMO_MODEL, load_generator, model_sha256
+from ..checkpoints import load_generator, model_sha256
 from ..devices import choose_device, choose_precision
-from ..errors import StyleSwapError
 from ..faces.recognizer_id import RecognizerId
 from ..identities.identity import Identity
 from ..model import Generator, GeneratorConfig
@@ -147,26 +146,18 @@ class StyleSwapNetwork:
         return self.cache.get(key, lambda: bake_identity(self.generator, identity, self.dtype))
 
 
-def load_model(
-    path: str | Path | None = None, device: str | torch.device | None = None, *, baked: bool = True
+def load_styleswap_model(
+    path: Path, device: str | torch.device | None = None, *, baked: bool = True
 ) -> StyleSwapNetwork:
-    """Load a model from a checkpoint, ready to swap.
-
-    Args:
-        path: A `.safetensors` file of this project; the demo model by default.
-        device: `cpu`, `cuda`, ...; by default CUDA if there is one, otherwise the CPU.
-        baked: See `StyleSwapNetwork`.
+    """Load a checkpoint of this project, ready to swap; arguments as for `model_files.load_model`.
 
     Raises:
         StyleSwapError: The file is missing or damaged, or the device does not exist.
     """
-    if path is None and not DEMO_MODEL.is_file():
-        raise StyleSwapError(f"the demo model {DEMO_MODEL} is missing; reinstall the package, or name a model file")
-    file = Path(path) if path is not None else DEMO_MODEL
     place = device if isinstance(device, torch.device) else choose_device(device)
-    generator, metadata = load_generator(file)
+    generator, metadata = load_generator(path)
     generator = generator.eval().requires_grad_(False).to(place)
-    return StyleSwapNetwork(generator, sha256=model_sha256(file), metadata=metadata, baked=baked)
+    return StyleSwapNetwork(generator, sha256=model_sha256(path), metadata=metadata, baked=baked)
 
 
 def required_recognizer(config: GeneratorConfig) -> RecognizerId:

@@ -9,7 +9,8 @@ from styleswap_core.faces.packs import DEMO_PACK
 from styleswap_core.identities.extraction import extract_identity
 from styleswap_core.io.images import save_image, to_uint8
 from styleswap_core.pipeline.swapper import Swapper
-from styleswap_core.swappers.styleswap_network import SYNTHETIC_NOTICE, load_model
+from styleswap_core.swappers.model_files import load_model
+from styleswap_core.swappers.styleswap_network import SYNTHETIC_NOTICE
 from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
 from styleswap_core.synthetic.world import render
 

@@ -18,7 +18,7 @@ from styleswap_core.identities.identity import Identity
 from styleswap_core.identities.reactor_files import load_any_identity, save_face_model
 from styleswap_core.io.files import file_sha256
 from styleswap_core.pipeline.swapper import Swapper
-from styleswap_core.swappers.styleswap_network import load_model
+from styleswap_core.swappers.model_files import load_model
 from styleswap_core.synthetic.columns import ColumnPlan, build_columns
 
 SIZE = 32
