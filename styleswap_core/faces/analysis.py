@@ -13,6 +13,8 @@ from .detected import NO_RECOGNIZER, DetectedFace, FaceAnalyzer, order_faces
 from .face_networks import CropRecognizer, Detection, FaceDetector
 from .insightface_networks import MIN_SIDE, STRIDE, InsightFaceDetector, InsightFaceRecognizer
 from .insightface_types import FaceAnalysis
+from .opencv_networks import load_opencv_networks
+from .opencv_zoo import zoo_files
 from .pack_licenses import UNKNOWN, license_note
 from .packs import Roots, build_analysis, find_pack, stdout_to_stderr
 from .recognition import check_picture, raw_embedding, reduced, unit_and_norm
@@ -40,15 +42,16 @@ def load_face_analysis(
     """Load a face analysis pack.
 
     Args:
-        pack: None for the demo pack of this package, a folder with .onnx files, or the name of a pack under
-            insightface's root.
-        root: insightface's root, or several; see `packs.find_pack`.
-        providers: Execution providers of ONNX Runtime; by default CUDA if available, otherwise the CPU.
+        pack: None for the demo pack of this package, a folder with .onnx files, "opencv_zoo" (or "opencv") for the
+            files of OpenCV Zoo, or the name of a pack under insightface's root.
+        root: Where packs are looked for by name; see `packs.find_pack`.
+        providers: Execution providers of ONNX Runtime; by default CUDA if available, otherwise the CPU. OpenCV Zoo's
+            networks run in OpenCV, on the CPU.
         det_size: Side in pixels to which a picture is scaled for detection; by default two passes at 640 and 256,
             which never enlarge.
         det_thresh: Minimum confidence of a detection, 0..1.
-        allow_download: Let insightface download a missing pack by name. Its published packs are for non-commercial
-            research only.
+        allow_download: Download a missing pack by name: from OpenCV Zoo (MIT, Apache-2.0) or through insightface, whose
+            published packs are for non-commercial research only.
         threads: CPU threads of ONNX Runtime; 0 leaves the choice to it, the best for a single process.
 
     Raises:
@@ -59,10 +62,16 @@ def load_face_analysis(
     if det_size is not None and (det_size < MIN_SIDE or det_size % STRIDE):
         raise StyleSwapError(f"expected a detection size of 64 or more and divisible by 32, got {det_size}")
     folder = find_pack(pack, root, allow_download)
-    analysis = build_analysis(folder, providers, threads=threads)
     sizes = (det_size,) if det_size else DETECTION_SIZES
-    _prepare(analysis, sizes[0], det_thresh)
-    return PackAnalyzer(*_networks(analysis), license_note(folder), sizes, fit=not det_size)
+    detector: FaceDetector
+    recognizer: CropRecognizer | None
+    if (files := zoo_files(folder)) is not None:
+        detector, recognizer = load_opencv_networks(files, det_thresh, providers)
+    else:
+        analysis = build_analysis(folder, providers, threads=threads)
+        _prepare(analysis, sizes[0], det_thresh)
+        detector, recognizer = _networks(analysis)
+    return PackAnalyzer(detector, recognizer, license_note(folder), sizes, fit=not det_size)
 
 
 def adopt_face_analysis(analysis: object) -> FaceAnalyzer:

@@ -22,7 +22,7 @@ class TorchRecognizer(nn.Module):
     Attributes:
         name: File name without suffix, such as "w600k_r50".
         sha256: Hash of the file.
-        recognizer_id: Both of them, for comparisons.
+        recognizer_id: Both of them and the length of the embeddings, for comparisons.
         input_size: Side of its crops in pixels.
         normalization: (mean, std) of its input: (pixels - mean) / std for pixels in 0..255.
         levels: Names of the graph's values that `features` returns by default, from fine to coarse.
@@ -44,7 +44,6 @@ class TorchRecognizer(nn.Module):
         self.name = Path(path).stem
         self.graph = OnnxGraph(path)
         self.sha256 = file_sha256(path)
-        self.recognizer_id = RecognizerId(self.name, self.sha256)
         shape = self.graph.input_shape
         if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3] or not shape[2]:
             raise StyleSwapError(
@@ -55,7 +54,8 @@ class TorchRecognizer(nn.Module):
         mean, std = self.normalization
         # ((x + 1) 127.5 - mean) / std = x gain + offset
         self.gain, self.offset = 127.5 / std, (127.5 - mean) / std
-        self.levels, self.map_elements = self._probe(Path(path).name)
+        self.levels, self.map_elements, dimension = self._probe(Path(path).name)
+        self.recognizer_id = RecognizerId(self.name, self.sha256, dimension)
         self.requires_grad_(False)
         self.eval()
 
@@ -66,7 +66,7 @@ class TorchRecognizer(nn.Module):
             crop: (B, 3, input_size, input_size) RGB, -1..1, from `alignment.recognizer_crop`.
 
         Returns:
-            (B, 512) float32, not normalized; an `id_embedding` is this divided by its norm.
+            (B, D) float32, not normalized; an `id_embedding` is this divided by its norm.
         """
         return self.graph(self._input(crop))
 
@@ -91,11 +91,12 @@ class TorchRecognizer(nn.Module):
         crop = crop.contiguous(memory_format=torch.channels_last)
         return crop if (self.gain, self.offset) == (1.0, 0.0) else crop * self.gain + self.offset
 
-    def _probe(self, file_name: str) -> tuple[list[str], int]:
+    def _probe(self, file_name: str) -> tuple[list[str], int, int]:
         """Check the output, and find the last residual sum, or else the last map, of each resolution.
 
         Returns:
-            Names of these values from fine to coarse, and the number of elements of all values.
+            Names of these values from fine to coarse, the number of elements of all values, and the length of the
+            embeddings.
         """
         sums, maps, output, elements = {}, {}, None, 0
         operators = {node.output: node.operator for node in self.graph.nodes}
@@ -106,12 +107,12 @@ class TorchRecognizer(nn.Module):
                     maps[value.shape[2]] = name
                     if operators[name] == "Add":
                         sums[value.shape[2]] = name
-        if output is None or output.ndim != 2 or output.shape[1] != 512:
+        if output is None or output.ndim != 2 or output.shape[1] < 2:
             raise StyleSwapError(
-                f"expected a recognizer with embeddings (N, 512), but the output of {file_name} is "
+                f"expected a recognizer with embeddings (N, D), but the output of {file_name} is "
                 f"{None if output is None else tuple(output.shape)}; use another file"
             )
-        return [sums.get(side, maps[side]) for side in sorted(maps, reverse=True)], elements
+        return [sums.get(side, maps[side]) for side in sorted(maps, reverse=True)], elements, output.shape[1]
 
 
 def _normalizes_itself(graph: OnnxGraph) -> bool:

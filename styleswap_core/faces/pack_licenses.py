@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..io.assets import ASSETS
+from .opencv_zoo import SFACE, YUNET, ZOO_LICENSE
 
 PUBLISHED = ("antelopev2", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc")
 """Names of the packs that insightface publishes and can download."""
@@ -34,4 +35,5 @@ def license_note(folder: Path) -> str:
         return "MIT, trained only on rendered images"
     if folder.name in PUBLISHED or any((folder / name).is_file() for name in _PUBLISHED_FILES):
         return "non-commercial research only, as of all packs that insightface publishes"
-    return UNKNOWN
+    networks = {path.name for path in folder.glob("*.onnx")}
+    return ZOO_LICENSE if networks and networks <= {YUNET.name, SFACE.name} else UNKNOWN

@@ -11,9 +11,12 @@ from ..errors import StyleSwapError, one_line
 from ..io.assets import ASSETS
 from .execution_providers import COREML_PROVIDER, available_providers, default_providers
 from .insightface_types import FaceAnalysis
+from .opencv_zoo import ZOO_NAMES, find_zoo
 from .pack_licenses import INSIGHTFACE_TERMS
 
 DEFAULT_ROOTS = (Path("~/.insightface").expanduser(), Path("models/insightface"))
+ZOO_ROOTS = (Path("~/.styleswap").expanduser(), Path())
+"""Where OpenCV Zoo's files are looked for as `models/opencv_zoo`, before insightface's roots."""
 
 DEMO_PACK = ASSETS / "demo_pack"
 """Detector and recognizer that ship with the package, trained on rendered faces."""
@@ -25,10 +28,12 @@ def find_pack(pack: str | Path | None, root: Roots = None, allow_download: bool 
     """Folder of a pack.
 
     Args:
-        pack: None for the demo pack, a folder, or a name such as "buffalo_l".
-        root: insightface's root, which contains `models/NAME`, or several in order of preference; downloads go to the
-            first. By default ~/.insightface, then models/insightface in the working directory.
-        allow_download: Let insightface download a missing pack by name.
+        pack: None for the demo pack, a folder, or a name such as "buffalo_l"; "opencv_zoo" or "opencv" for the files of
+            OpenCV Zoo.
+        root: Folder that contains `models/NAME`, or several in order of preference; downloads go to the first. By
+            default ~/.insightface, then models/insightface in the working directory; for OpenCV Zoo ~/.styleswap and
+            the working directory before them.
+        allow_download: Download a missing pack by name, through insightface or from OpenCV Zoo.
 
     Raises:
         StyleSwapError: The pack does not exist, or its download failed.
@@ -43,6 +48,9 @@ def find_pack(pack: str | Path | None, root: Roots = None, allow_download: bool 
             f"expected a folder of .onnx files as the face analysis pack, but {folder} is not a folder; check the path"
         )
     name = folder.name
+    if name in ZOO_NAMES:
+        roots = _roots(root) if root else [*ZOO_ROOTS, *DEFAULT_ROOTS]
+        return find_zoo([base / "models" / ZOO_NAMES[0] for base in roots], allow_download)
     roots = _roots(root)
     candidates = [base / "models" / name for base in roots]
     for candidate in candidates:

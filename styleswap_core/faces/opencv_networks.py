@@ -1,0 +1,169 @@
+"""OpenCV's detector (YuNet) and recognizer (SFace) behind the interfaces of face_networks.py.
+
+OpenCV takes BGR pictures, and places the centers of pixels at integers, where the rest of the package adds 0.5 (see
+alignment.py). `FaceRecognizerSF.alignCrop` is insightface's `norm_crop`: the same template and the same least-squares
+similarity, so that the crops of `recognition` and `alignment.recognizer_crop` are its crops.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..errors import StyleSwapError, one_line
+from .arcface import TorchRecognizer
+from .face_networks import Detection
+from .opencv_zoo import SFACE, YUNET, ZooFiles
+
+# Boxes with a larger overlap are one face; OpenCV's default.
+_NMS_IOU = 0.3
+_MAX_CANDIDATES = 5000
+_SFACE_SIDE = 112
+
+
+class YuNetDetector:
+    """A FaceDetector over `cv2.FaceDetectorYN`."""
+
+    def __init__(self, path: Path, threshold: float) -> None:
+        """Load a file.
+
+        Args:
+            path: ONNX file of a YuNet.
+            threshold: Minimum confidence of a detection.
+
+        Raises:
+            StyleSwapError: The file is damaged, or this OpenCV has no FaceDetectorYN.
+        """
+        self._network = _load("FaceDetectorYN", path, YUNET.name, (320, 320), threshold, _NMS_IOU, _MAX_CANDIDATES)
+        # The size of the input is state of the network.
+        self._lock = Lock()
+
+    def detect(self, picture: np.ndarray, size: int) -> list[Detection]:
+        """See `FaceDetector.detect`."""
+        height, width = picture.shape[:2]
+        factor = size / max(height, width)
+        shape = max(1, round(width * factor)), max(1, round(height * factor))
+        # Reduced before its channels are reordered, which takes long on large pictures.
+        shown = picture if shape == (width, height) else cv2.resize(picture, shape, interpolation=_filter(factor))
+        bgr = cv2.cvtColor(shown, cv2.COLOR_RGB2BGR)
+        with self._lock:
+            self._network.setInputSize(shape)
+            rows = self._network.detect(bgr)[1]
+        if rows is None:
+            return []
+        scale = np.array([width / shape[0], height / shape[1]])
+        # Each row: x, y, width, height, five points from left to right as seen in the picture, score.
+        return [
+            Detection(
+                np.concatenate([row[:2], row[:2] + row[2:4]]) * np.tile(scale, 2) + 0.5,
+                float(row[14]),
+                row[4:14].reshape(5, 2) * scale + 0.5,
+            )
+            for row in rows
+        ]
+
+
+class SFaceRecognizer:
+    """A CropRecognizer over `cv2.FaceRecognizerSF`.
+
+    Attributes:
+        path: Its ONNX file.
+        input_size: Side of its crops in pixels.
+        dimension: Length of its embeddings, 128.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Load a file.
+
+        Raises:
+            StyleSwapError: The file is damaged, or this OpenCV has no FaceRecognizerSF.
+        """
+        self.path = path
+        self.input_size = _SFACE_SIDE
+        self._network = _load("FaceRecognizerSF", path, SFACE.name)
+        self._lock = Lock()
+        try:
+            self.dimension = len(self.raw_embedding(np.zeros((_SFACE_SIDE, _SFACE_SIDE, 3), np.uint8)))
+        except cv2.error as error:
+            raise _damaged(path, SFACE.name, error) from error
+
+    def raw_embedding(self, crop: np.ndarray) -> np.ndarray:
+        """See `CropRecognizer.raw_embedding`."""
+        with self._lock:
+            # A copy: the next run writes into the same memory.
+            return np.array(self._network.feature(cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)), dtype=np.float32).ravel()
+
+    def torch_recognizer(self) -> TorchRecognizer:
+        """See `CropRecognizer.torch_recognizer`."""
+        # OpenCV gives SFace RGB in 0..255, which its graph normalizes.
+        return TorchRecognizer(self.path, (0.0, 1.0))
+
+
+def load_opencv_networks(
+    files: ZooFiles, threshold: float, providers: Sequence[str] | None = None
+) -> tuple[YuNetDetector, SFaceRecognizer | None]:
+    """Detector and recognizer of a folder.
+
+    Args:
+        files: See `opencv_zoo.zoo_files`.
+        threshold: Minimum confidence of a detection.
+        providers: Requested execution providers of ONNX Runtime, the first of which must be the CPU's.
+
+    Raises:
+        StyleSwapError: A file is damaged, or another provider is requested.
+    """
+    if providers and providers[0] != "CPUExecutionProvider":
+        raise StyleSwapError(
+            f"OpenCV runs {files.detector.name} on the CPU, got the execution provider {providers[0]}; run on CPU"
+        )
+    recognizer = SFaceRecognizer(files.recognizer) if files.recognizer else None
+    return YuNetDetector(files.detector, threshold), recognizer
+
+
+def _filter(factor: float) -> int:
+    return cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+
+
+def _load(name: str, path: Path, expected: str, *arguments: Any) -> Any:
+    """One of OpenCV's networks; their classes have no type information in all versions."""
+    kind = getattr(cv2, name, None)
+    if kind is None:
+        raise StyleSwapError(
+            f"expected an OpenCV with {name}, got {cv2.__version__}; update it: pip install -U opencv-python"
+        )
+    try:
+        with _quiet():
+            if str(path).isascii():
+                return kind.create(str(path), "", *arguments)
+            # OpenCV on Windows cannot open other paths.
+            return kind.create("onnx", np.fromfile(path, np.uint8), np.zeros(0, np.uint8), *arguments)
+    except (cv2.error, OSError) as error:
+        raise _damaged(path, expected, error) from error
+
+
+def _damaged(path: Path, expected: str, error: Exception) -> StyleSwapError:
+    if path.is_file() and path.stat().st_size < 1000:
+        # What a clone of the repository without Git LFS contains.
+        return StyleSwapError(
+            f"expected OpenCV Zoo's {expected}, but {path} has {path.stat().st_size} bytes, as the placeholders of Git"
+            " LFS do; delete it and download it again"
+        )
+    return StyleSwapError(
+        f"{path} cannot be loaded by OpenCV {cv2.__version__} ({one_line(error)}); delete it and download it again"
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep OpenCV from logging what is an exception anyway, and that its new engine ignores the target."""
+    logging = cv2.utils.logging
+    level = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(level)

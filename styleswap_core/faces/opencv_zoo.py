@@ -1,0 +1,143 @@
+"""Face analysis under a free license: the files of OpenCV Zoo, where they lie, and how they are told from others.
+
+YuNet detects faces with five points (Wu et al., Machine Intelligence Research 2023; MIT). SFace recognizes them (Zhong
+et al., TIP 2021; Apache-2.0). OpenCV runs both, see opencv_networks.py; insightface is not needed.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import StyleSwapError
+from ..io.downloads import Progress, RemoteFile, download
+
+ZOO_NAMES = ("opencv_zoo", "opencv")
+"""Names of this pack; the first is that of its folder, the others are short forms."""
+
+# The repository at a fixed state; the files are in its Git LFS.
+_ADDRESS = "https://github.com/opencv/opencv_zoo/raw/966be4cb6eefc2a4f586ed0581bf4bbaa2533070/models"
+
+YUNET = RemoteFile(
+    "face_detection_yunet_2023mar.onnx",
+    f"{_ADDRESS}/face_detection_yunet/face_detection_yunet_2023mar.onnx",
+    "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+    232_589,
+    "MIT",
+)
+SFACE = RemoteFile(
+    "face_recognition_sface_2021dec.onnx",
+    f"{_ADDRESS}/face_recognition_sface/face_recognition_sface_2021dec.onnx",
+    "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
+    38_696_353,
+    "Apache-2.0",
+)
+ZOO_LICENSE = f"YuNet {YUNET.license}, SFace {SFACE.license}"
+"""Licenses of the two files, as their repository states them."""
+
+# Outputs of a YuNet since 2023, at each of three strides; SFace's embeddings, and the side of its crops.
+_YUNET_OUTPUTS = {f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32)}
+_SFACE_SIDE, _SFACE_LENGTH = 112, 128
+# Larger files are not read in search of a YuNet.
+_MAX_YUNET_BYTES = 8_000_000
+
+
+class ZooFiles(NamedTuple):
+    """A detector and a recognizer that OpenCV runs.
+
+    Attributes:
+        detector: A YuNet.
+        recognizer: An SFace; None if the folder has none.
+    """
+
+    detector: Path
+    recognizer: Path | None
+
+
+def find_zoo(folders: Sequence[Path], allow_download: bool = False, progress: Progress | None = None) -> Path:
+    """Folder with the two files.
+
+    Args:
+        folders: Where they may lie, in order of preference; downloads go to the first.
+        allow_download: Download what is missing.
+        progress: See `downloads.download`.
+
+    Raises:
+        StyleSwapError: A file is missing and may not be downloaded, or its download failed.
+    """
+    found = next((folder for folder in folders if not _missing(folder)), None)
+    if found is not None:
+        return found.resolve()
+    # One that has a part of the files is completed.
+    folder = min(folders, key=lambda folder: len(_missing(folder)))
+    missing = _missing(folder)
+    if not allow_download:
+        names = " and ".join(file.name for file in missing)
+        raise StyleSwapError(
+            f"expected OpenCV Zoo's {names} in {folder}, found no such file; allow the download, or save"
+            f" {' and '.join(file.url for file in missing)} there. Licenses: {ZOO_LICENSE}"
+        )
+    for file in missing:
+        download(file, folder, progress)
+    return folder.resolve()
+
+
+def zoo_files(folder: Path) -> ZooFiles | None:
+    """The files in a folder that OpenCV's face analysis runs, told by their form; None if no YuNet is among them.
+
+    Of several, those with the names of OpenCV Zoo are taken, then those that are not quantized.
+    """
+    paths = sorted(folder.glob("*.onnx"), key=_preference)
+    detector = _first(paths, _is_yunet)
+    return None if detector is None else ZooFiles(detector, _first(paths, _is_sface))
+
+
+def _missing(folder: Path) -> list[RemoteFile]:
+    """The files that a folder lacks; none if it has a detector and a recognizer under other names."""
+    missing = [file for file in (YUNET, SFACE) if not (folder / file.name).is_file()]
+    if not missing or not folder.is_dir():
+        return missing
+    found = zoo_files(folder)
+    return missing if found is None or found.recognizer is None else []
+
+
+def _preference(path: Path) -> tuple[bool, bool, str]:
+    return path.name not in (YUNET.name, SFACE.name), "int8" in path.name, path.name
+
+
+def _first(paths: Sequence[Path], fits: Callable[[Path], bool]) -> Path | None:
+    return next((path for path in paths if fits(path)), None)
+
+
+def _is_yunet(path: Path) -> bool:
+    # By name even if its form is another, so that loading a damaged file names it.
+    if path.name == YUNET.name:
+        return True
+    if path.stat().st_size > _MAX_YUNET_BYTES:
+        return False
+    _, outputs = _shapes(path)
+    return outputs.keys() >= _YUNET_OUTPUTS
+
+
+def _is_sface(path: Path) -> bool:
+    if path.name == SFACE.name:
+        return True
+    inputs, outputs = (list(shapes.values()) for shapes in _shapes(path))
+    is_pair = len(inputs) == len(outputs) == 1
+    return is_pair and inputs[0][1:] == [3, _SFACE_SIDE, _SFACE_SIDE] and outputs[0][1:] == [_SFACE_LENGTH]
+
+
+def _shapes(path: Path) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+    """Shapes of a graph's inputs and outputs by name, 0 for free dimensions; empty if it is no ONNX file."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        graph = onnx.load(str(path), load_external_data=False).graph
+    except (DecodeError, OSError, ValueError):
+        return {}, {}
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs, outputs = (
+        {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in values}
+        for values in (graph.input, graph.output)
+    )
+    return {name: shape for name, shape in inputs.items() if name not in weights}, outputs
