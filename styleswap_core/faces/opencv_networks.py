@@ -23,6 +23,9 @@ from .opencv_zoo import SFACE, YUNET, ZooFiles
 _NMS_IOU = 0.3
 _MAX_CANDIDATES = 5000
 _SFACE_SIDE = 112
+_PROBE_SIDE = 64
+# A clone of the repository without Git LFS has such files in place of the networks.
+_MAX_PLACEHOLDER_BYTES = 1000
 
 
 class YuNetDetector:
@@ -38,9 +41,12 @@ class YuNetDetector:
         Raises:
             StyleSwapError: The file is damaged, or this OpenCV has no FaceDetectorYN.
         """
-        self._network = _load("FaceDetectorYN", path, YUNET.name, (320, 320), threshold, _NMS_IOU, _MAX_CANDIDATES)
         # The size of the input is state of the network.
         self._lock = Lock()
+        shape = (_PROBE_SIDE, _PROBE_SIDE)
+        self._network = _load("FaceDetectorYN", path, YUNET.name, shape, threshold, _NMS_IOU, _MAX_CANDIDATES)
+        with _naming(path, YUNET.name):
+            self.detect(np.zeros((*shape, 3), np.uint8), _PROBE_SIDE)
 
     def detect(self, picture: np.ndarray, size: int) -> list[Detection]:
         """See `FaceDetector.detect`."""
@@ -86,10 +92,8 @@ class SFaceRecognizer:
         self.input_size = _SFACE_SIDE
         self._network = _load("FaceRecognizerSF", path, SFACE.name)
         self._lock = Lock()
-        try:
+        with _naming(path, SFACE.name):
             self.dimension = len(self.raw_embedding(np.zeros((_SFACE_SIDE, _SFACE_SIDE, 3), np.uint8)))
-        except cv2.error as error:
-            raise _damaged(path, SFACE.name, error) from error
 
     def raw_embedding(self, crop: np.ndarray) -> np.ndarray:
         """See `CropRecognizer.raw_embedding`."""
@@ -135,35 +139,27 @@ def _load(name: str, path: Path, expected: str, *arguments: Any) -> Any:
         raise StyleSwapError(
             f"expected an OpenCV with {name}, got {cv2.__version__}; update it: pip install -U opencv-python"
         )
-    try:
-        with _quiet():
-            if str(path).isascii():
-                return kind.create(str(path), "", *arguments)
-            # OpenCV on Windows cannot open other paths.
-            return kind.create("onnx", np.fromfile(path, np.uint8), np.zeros(0, np.uint8), *arguments)
-    except (cv2.error, OSError) as error:
-        raise _damaged(path, expected, error) from error
-
-
-def _damaged(path: Path, expected: str, error: Exception) -> StyleSwapError:
-    if path.is_file() and path.stat().st_size < 1000:
-        # What a clone of the repository without Git LFS contains.
-        return StyleSwapError(
-            f"expected OpenCV Zoo's {expected}, but {path} has {path.stat().st_size} bytes, as the placeholders of Git"
-            " LFS do; delete it and download it again"
-        )
-    return StyleSwapError(
-        f"{path} cannot be loaded by OpenCV {cv2.__version__} ({one_line(error)}); delete it and download it again"
-    )
+    with _naming(path, expected):
+        if str(path).isascii():
+            return kind.create(str(path), "", *arguments)
+        # OpenCV on Windows cannot open other paths.
+        return kind.create("onnx", np.fromfile(path, np.uint8), np.zeros(0, np.uint8), *arguments)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep OpenCV from logging what is an exception anyway, and that its new engine ignores the target."""
+def _naming(path: Path, expected: str) -> Iterator[None]:
+    """Turn OpenCV's errors into one that names the file, and keep it from logging them as well."""
     logging = cv2.utils.logging
     level = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)
     try:
         yield
+    except (cv2.error, OSError) as error:
+        fault = f"cannot be loaded by OpenCV {cv2.__version__} ({one_line(error)})"
+        if path.is_file() and path.stat().st_size < _MAX_PLACEHOLDER_BYTES:
+            fault = f"has {path.stat().st_size} bytes, as the placeholders of Git LFS do"
+        raise StyleSwapError(
+            f"expected a network such as OpenCV Zoo's {expected}, but {path} {fault}; delete it and download it again"
+        ) from error
     finally:
         logging.setLogLevel(level)

@@ -4,7 +4,7 @@ import hashlib
 import http.client
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,12 +56,13 @@ def download(file: RemoteFile, folder: Path, progress: Progress | None = None) -
     Raises:
         StyleSwapError: No connection, another answer than the file, or a folder that cannot be written to.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StyleSwapError(f"cannot create {folder}: {error.strerror}; choose another folder") from error
     path = folder / file.name
-    with atomic_write(path) as temporary, open(temporary, "wb") as stream, _bar(file, progress) as report:
+    with (
+        _made(folder),
+        atomic_write(path) as temporary,
+        open(temporary, "wb") as stream,
+        _bar(file, progress) as report,
+    ):
         digest, received = hashlib.sha256(), 0
         for block in _blocks(file, folder):
             stream.write(block)
@@ -75,6 +76,23 @@ def download(file: RemoteFile, folder: Path, progress: Progress | None = None) -
                 f" again, or download {file.url} with a browser into {folder}"
             )
     return path
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Create a folder, and remove what was created if the body raises."""
+    created = [ancestor for ancestor in (folder, *folder.parents) if not ancestor.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StyleSwapError(f"cannot create {folder}: {error.strerror}; choose another folder") from error
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for ancestor in created:
+                ancestor.rmdir()
+        raise
 
 
 def _blocks(file: RemoteFile, folder: Path) -> Iterator[bytes]:
