@@ -3,6 +3,7 @@
 python benchmarks/measure.py generator --contender baked-bfloat16 --preset released-256 --batch 8 --threads 4
 python benchmarks/measure.py peak --dtype bfloat16 --threads 4
 python benchmarks/measure.py frames --contender baked-bfloat16 --preset released-256 --faces 3 --threads 4
+python benchmarks/measure.py guest --preset demo-128 --faces 3 --threads 4
 """
 
 import argparse
@@ -119,10 +120,17 @@ def measure_frames(args: argparse.Namespace) -> dict:
     return measure(args.contender, args.preset, args.faces, args.device, args.seconds, args.frames)
 
 
+def measure_guest(args: argparse.Namespace) -> dict:
+    """Time of 1080p frames with a guest network, see `guest_stream.measure`."""
+    from guest_stream import measure
+
+    return measure(args.preset, args.faces, args.seconds, args.frames)
+
+
 def main() -> None:
     """Take the measurement that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("generator", "peak", "frames"))
+    parser.add_argument("what", choices=("generator", "peak", "frames", "guest"))
     parser.add_argument("--contender", default="unbaked")
     parser.add_argument("--preset", default="demo-64")
     parser.add_argument("--batch", type=int, default=1)
@@ -134,7 +142,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    measured = {"generator": measure_generator, "peak": measure_product, "frames": measure_frames}[args.what](args)
+    measures = {
+        "generator": measure_generator,
+        "peak": measure_product,
+        "frames": measure_frames,
+        "guest": measure_guest,
+    }
+    measured = measures[args.what](args)
     print(json.dumps(measured))
 
 

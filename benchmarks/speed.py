@@ -30,6 +30,8 @@ QUICK_SETTINGS = [("demo-64", 1), ("demo-64", 2)]
 MIN_CALLS = 2
 FRAME_PRESETS, QUICK_FRAME_PRESETS = ("demo-128", "released-256"), ("demo-64",)
 FRAME_CONTENDERS = ("unbaked", "baked-float32", "baked-bfloat16")
+# The network of 128 px stands for inswapper's size.
+GUEST_PRESET, QUICK_GUEST_PRESET = "demo-128", "demo-64"
 
 
 def run(what: str, args: argparse.Namespace, **options: object) -> dict | None:
@@ -68,6 +70,9 @@ def plan(args: argparse.Namespace) -> list[tuple[str, dict]]:
                 for contender in FRAME_CONTENDERS
                 if contender in contenders
             ]
+    guest = QUICK_GUEST_PRESET if args.quick else GUEST_PRESET
+    if args.device == "cpu" and (not args.presets or guest in args.presets):
+        jobs += [("guest", {"preset": guest, "faces": faces, "frames": 4}) for faces in (1, 3)]
     return jobs
 
 
