@@ -1,6 +1,7 @@
 """Face analysis: a detector in several passes and a recognizer, from the packs that the package can load."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ from .detected import NO_RECOGNIZER, DetectedFace, FaceAnalyzer, order_faces
 from .face_networks import CropRecognizer, Detection, FaceDetector
 from .insightface_networks import MIN_SIDE, STRIDE, InsightFaceDetector, InsightFaceRecognizer
 from .insightface_types import FaceAnalysis
+from .landmarks import LandmarkModel, adopt_landmark_model, load_landmark_model
 from .opencv_networks import load_opencv_networks
 from .opencv_zoo import zoo_files
 from .pack_licenses import UNKNOWN, license_note
@@ -71,7 +73,14 @@ def load_face_analysis(
         analysis = build_analysis(folder, providers, threads=threads)
         _prepare(analysis, sizes[0], det_thresh)
         detector, recognizer = _networks(analysis)
-    return PackAnalyzer(detector, recognizer, license_note(folder), sizes, fit=not det_size)
+    return PackAnalyzer(
+        detector,
+        recognizer,
+        license_note(folder),
+        sizes,
+        fit=not det_size,
+        load_landmarks=partial(load_landmark_model, folder, threads=threads, providers=providers),
+    )
 
 
 def adopt_face_analysis(analysis: object) -> FaceAnalyzer:
@@ -88,7 +97,10 @@ def adopt_face_analysis(analysis: object) -> FaceAnalyzer:
     if not hasattr(analysis, "det_size"):
         _prepare(analysis, DETECTION_SIZES[0], 0.5)
     detector, recognizer = _networks(analysis)
-    return PackAnalyzer(detector, recognizer, license_note(recognizer.path.parent) if recognizer else UNKNOWN, fit=True)
+    note = license_note(recognizer.path.parent) if recognizer else UNKNOWN
+    return PackAnalyzer(
+        detector, recognizer, note, fit=True, load_landmarks=partial(adopt_landmark_model, analysis.models)
+    )
 
 
 def _prepare(analysis: FaceAnalysis, size: int, det_thresh: float) -> None:
@@ -117,6 +129,7 @@ class PackAnalyzer:
         license_note: str = "",
         sizes: Sequence[int] = DETECTION_SIZES,
         fit: bool = False,
+        load_landmarks: Callable[[], LandmarkModel | None] | None = None,
     ) -> None:
         """Combine two networks.
 
@@ -126,11 +139,14 @@ class PackAnalyzer:
             license_note: License of the pack.
             sizes: Detection sizes in pixels, one pass for each.
             fit: Limit the sizes to that of the picture, which enlarging would not improve.
+            load_landmarks: Loads the model of dense landmarks, if the pack has one.
         """
         self._detector = detector
         self._recognizer = recognizer
         self._fit = fit
         self._sizes = tuple(sizes)
+        self._load_landmarks = load_landmarks
+        self._landmarks: LandmarkModel | None = None
         self.license_note = license_note
         self.recognizer_path = recognizer.path if recognizer else None
         self.recognizer = RecognizerId()
@@ -204,6 +220,16 @@ class PackAnalyzer:
         if self._recognizer is None:
             raise StyleSwapError(NO_RECOGNIZER)
         return self._recognizer.torch_recognizer()
+
+    def landmark_model(self) -> LandmarkModel | None:
+        """The pack's model of dense landmarks, loaded on first use; None if it has none.
+
+        Raises:
+            StyleSwapError: The model is damaged.
+        """
+        if self._load_landmarks is not None:
+            self._landmarks, self._load_landmarks = self._load_landmarks(), None
+        return self._landmarks
 
     def _passes(self, picture: np.ndarray) -> list[Detection]:
         """The faces of a picture; passes at larger sizes take precedence."""

@@ -13,6 +13,7 @@ from .recognizer_id import RecognizerId
 if TYPE_CHECKING:
     # The parser of the command imports this module, and torch takes seconds.
     from .arcface import TorchRecognizer
+    from .landmarks import LandmarkModel
 
 _SORT_KEYS: dict[str, Callable[["DetectedFace"], float]] = {
     "largest": lambda face: -face.area,
@@ -104,6 +105,10 @@ class FaceAnalyzer(Protocol):
 
     def torch_recognizer(self) -> "TorchRecognizer":
         """The recognizer as a torch module with gradients, on the CPU."""
+        ...
+
+    def landmark_model(self) -> "LandmarkModel | None":
+        """The pack's model of dense landmarks, loaded on first use; None if it has none."""
         ...
 
 

@@ -3,6 +3,7 @@
 As in analysis.py, the models follow insightface's conventions and the results those of this package.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,13 +58,19 @@ class LandmarkModel:
         return Landmarks(points, np.asarray(face["pose"], dtype=np.float32) if "pose" in face else None)
 
 
-def load_landmark_model(folder: Path, files: tuple[str, ...] = (FLAT, SOLID), threads: int = 0) -> LandmarkModel | None:
+def load_landmark_model(
+    folder: Path,
+    files: tuple[str, ...] = (FLAT, SOLID),
+    threads: int = 0,
+    providers: Sequence[str] | None = None,
+) -> LandmarkModel | None:
     """Landmark model in a pack's folder, or None if it has none.
 
     Args:
         folder: Folder of the pack, see `packs.find_pack`.
         files: File names in order of preference; (SOLID,) for a model with pose.
         threads: CPU threads of ONNX Runtime; 0 leaves the choice to it.
+        providers: Execution providers of ONNX Runtime; by default the best available.
 
     Raises:
         StyleSwapError: insightface is missing, or the file is damaged or not the model that its name says.
@@ -72,7 +79,13 @@ def load_landmark_model(folder: Path, files: tuple[str, ...] = (FLAT, SOLID), th
     if path is None:
         return None
     kind = "landmark_3d_68" if path.name == SOLID else "landmark_2d_"
-    model = load_model_file(path, threads)
+    model = load_model_file(path, threads, providers)
     if not str(getattr(model, "taskname", "")).startswith(kind):
         raise StyleSwapError(f"expected a landmark model in {path}, got another type of model; replace the file")
     return LandmarkModel(model, path.stem)
+
+
+def adopt_landmark_model(models: Mapping[str, LandmarkNetwork]) -> LandmarkModel | None:
+    """Landmark model out of the models of an insightface `FaceAnalysis`, or None if it has none loaded."""
+    name = next((name for name in ("landmark_2d_106", "landmark_3d_68") if name in models), None)
+    return None if name is None else LandmarkModel(models[name], name)

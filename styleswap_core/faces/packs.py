@@ -128,8 +128,8 @@ def build_analysis(
     return analysis
 
 
-def load_model_file(path: Path, threads: int = 0) -> Any:
-    """A model of any of insightface's classes, from its ONNX file.
+def load_model_file(path: Path, threads: int = 0, providers: Sequence[str] | None = None) -> Any:
+    """A model of any of insightface's classes, from its ONNX file; by default on the best provider available.
 
     Raises:
         StyleSwapError: insightface is not installed, or the file is damaged.
@@ -139,7 +139,8 @@ def load_model_file(path: Path, threads: int = 0) -> Any:
         from insightface.model_zoo import get_model
 
         try:
-            return get_model(str(path), providers=default_providers(), **session_options(threads))
+            used = list(providers or default_providers())
+            return get_model(str(path), providers=used, **session_options(threads))
         except load_errors() as error:
             raise StyleSwapError(f"{path} cannot be loaded ({one_line(error)}); replace the damaged file") from error
 

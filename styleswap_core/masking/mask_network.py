@@ -1,83 +1,88 @@
-"""ONNX networks that mask the face in an aligned crop: the session, and the pictures that it takes."""
+"""Session of a mask network, and the pictures that it takes."""
 
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 from ..errors import StyleSwapError, one_line
-from ..faces.execution_providers import default_providers
+from ..faces.execution_providers import default_providers, fallback_of, providers_for, record_assignment
 from ..faces.packs import load_errors, session_options
+from .mask_files import OCCLUSION, read_mask_file
 
 
 class MaskNetwork:
-    """Session of a network with one picture as its input.
+    """A face parsing or occlusion network in ONNX Runtime.
 
     Attributes:
         path: The ONNX file.
-        channels_last: Whether it takes pictures (1, h, w, 3), as occlusion networks do, instead of (1, 3, h, w).
-        side: Size of its pictures in pixels.
+        provider: Execution provider in use.
+        fallback: Why it is not that of the device; empty otherwise.
     """
 
-    def __init__(self, path: str | Path, kind: str, default_side: int, threads: int = 0) -> None:
+    def __init__(
+        self, path: str | Path, kind: str, default_side: int, device: torch.device | None = None, threads: int = 0
+    ) -> None:
         """Open a file.
 
         Args:
             path: The ONNX file.
-            kind: What it should be, for messages, such as "a face parsing network".
-            default_side: Size of the pictures if the file leaves it open.
-            threads: CPU threads of ONNX Runtime; 0 for its default.
+            kind: The kind that it must be, see `mask_files`.
+            default_side: Size of the pictures in pixels, if the file leaves it open.
+            device: Where to run; by default CUDA if ONNX Runtime has it, otherwise the CPU.
+            threads: CPU threads of ONNX Runtime; 0 leaves the choice to it.
 
         Raises:
-            StyleSwapError: The file does not exist, is not an ONNX model, or does not take one picture.
+            StyleSwapError: The file does not exist, or is not a network of that kind.
         """
-        self.path, self._kind = Path(path), kind
-        if not self.path.is_file():
-            raise StyleSwapError(f"expected the ONNX file of {kind}, but {path} does not exist; check the path")
-        providers = default_providers()
+        file = read_mask_file(path)
+        if file.kind != kind:
+            raise StyleSwapError(
+                f"expected a network for {kind}, but {path} is one for {file.kind}; name it as that, or choose another"
+                " file"
+            )
+        self.path, self._kind, self._side = file.path, kind, file.side or default_side
+        providers, self.fallback = (default_providers(), "") if device is None else providers_for(device)
         import onnxruntime
 
         self._errors = load_errors()
+        options = session_options(threads)
+        record_assignment(options["sess_options"])
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(self.path), providers=providers, **session_options(threads)
-            )
+            self._session = onnxruntime.InferenceSession(str(path), providers=providers, **options)
         except self._errors as error:
             raise StyleSwapError(
                 f"cannot load {path} as an ONNX model ({one_line(error)}); use another file"
             ) from error
-        inputs = self._session.get_inputs()
-        shape = list(inputs[0].shape)
-        if len(inputs) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]):
-            raise StyleSwapError(
-                f"expected {kind} in {path}, with one picture as its input; got inputs"
-                f" {', '.join(f'{one.name} {one.shape}' for one in inputs)}; use another file"
-            )
-        self.channels_last = shape[1] != 3
-        sides = [side for side in (shape[1:3] if self.channels_last else shape[2:]) if isinstance(side, int)]
-        self.side = sides[0] if sides else default_side
+        self.fallback = self.fallback or fallback_of(self._session, providers)
+        self.provider = self._session.get_providers()[0]
 
     def resized(self, crop: np.ndarray) -> np.ndarray:
         """A crop (S, S, 3) uint8 in the network's size, float32 0..1."""
-        method = cv2.INTER_AREA if crop.shape[0] > self.side else cv2.INTER_LINEAR
-        return cv2.resize(crop, (self.side, self.side), interpolation=method).astype(np.float32) / 255
+        method = cv2.INTER_AREA if crop.shape[0] > self._side else cv2.INTER_LINEAR
+        return cv2.resize(crop, (self._side, self._side), interpolation=method).astype(np.float32) / 255
 
     def run(self, values: np.ndarray) -> np.ndarray:
-        """First output of the network.
+        """First output of the network, with four dimensions and a batch of one.
 
         Args:
             values: The picture, (1, 3, h, w) or (1, h, w, 3) float32.
 
         Raises:
-            StyleSwapError: The network fails on it.
+            StyleSwapError: The network fails on it, or has another output.
         """
         try:
-            return np.asarray(self._session.run(None, {self._session.get_inputs()[0].name: values})[0])
+            output = np.asarray(self._session.run(None, {self._session.get_inputs()[0].name: values})[0])
         except self._errors as error:
             raise StyleSwapError(
                 f"expected {self.path} to accept pictures {values.shape}, but it failed ({one_line(error)});"
-                f" use another file of {self._kind}"
+                f" use another network for {self._kind}"
             ) from error
+        if output.ndim != 4 or len(output) != 1 or (self._kind == OCCLUSION and output.shape[3] != 1):
+            wanted = "a mask (1, h, w, 1)" if self._kind == OCCLUSION else "scores (1, classes, h, w)"
+            raise StyleSwapError(f"expected {wanted} from {self.path}, got {output.shape}; use another network")
+        return output
 
 
 def resized_mask(mask: np.ndarray, size: int) -> np.ndarray:

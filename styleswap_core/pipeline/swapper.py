@@ -111,7 +111,10 @@ class Swapper:
         self.model = model
         self.analysis = analysis
         self.options = SwapOptions() if options is None else options
-        self.masks = masks if masks is not None or model.has_mask else FaceMasks()
+        if masks is None and not model.has_mask:
+            masks = FaceMasks()
+        # Called when a mask needs landmarks, since loading them takes time.
+        self.masks = None if masks is None else masks.with_landmarks(lambda: analysis.landmark_model())
         self.crop_device = model.device if crop_device is None else torch.device(crop_device)
         self.background_detection = model.device.type != "cpu" if background_detection is None else background_detection
 

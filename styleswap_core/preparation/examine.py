@@ -21,12 +21,10 @@ from ..faces.alignment import (
 from ..faces.analysis import load_face_analysis
 from ..faces.choice import select_faces
 from ..faces.detected import NO_RECOGNIZER, DetectedFace
-from ..faces.landmarks import load_landmark_model
-from ..faces.packs import find_pack
 from ..io.images import from_uint8, load_image, to_uint8
 from ..masking.face_parsing import FaceParser
-from ..masking.head import HeadFit, fit_head
-from ..masking.outlines import mask_from_landmarks, mask_from_points
+from ..masking.head import fit_head
+from ..masking.outlines import outline_mask
 from .face_quality import Quality, blur, outside_share, quality_problem
 from .hashing import perceptual_hash
 from .preparation_settings import PreparationSettings
@@ -102,8 +100,10 @@ class Examiner:
         self.analyzer = load_face_analysis(pack, det_thresh=threshold, allow_download=allow_download, threads=threads)
         if not self.analyzer.recognizer:
             raise StyleSwapError(NO_RECOGNIZER)
-        self._parser = FaceParser(settings.parsing, settings.parsing_classes, threads) if settings.parsing else None
-        self._landmarks = None if self._parser else load_landmark_model(find_pack(pack), threads=threads)
+        self._parser = (
+            FaceParser(settings.parsing, settings.parsing_classes, threads=threads) if settings.parsing else None
+        )
+        self._landmarks = None if self._parser else self.analyzer.landmark_model()
         self._template = template_points(settings.template, settings.size)
 
     @property
@@ -157,7 +157,7 @@ class Examiner:
         crop = _cut(picture, matrix, size)
         crop_points = transform_points(matrix, points)[0].numpy()
         head = fit_head(crop_points.astype(np.float64))
-        mask = self._mask(picture, face, matrix, crop, crop_points, head)
+        mask = self._mask(picture, face, matrix, crop, crop_points)
         in_picture = fit_head(face.points.astype(np.float64))
         height, width = picture.shape[:2]
         quality = Quality(
@@ -194,14 +194,14 @@ class Examiner:
         matrix: torch.Tensor,
         crop: np.ndarray,
         points: np.ndarray,
-        head: HeadFit,
     ) -> np.ndarray:
         if self._parser is not None:
             return self._parser.mask(crop)
+        landmarks = None
         if self._landmarks is not None:
-            landmarks = torch.from_numpy(self._landmarks.read(picture, face.box).points[None, :, :2])
-            return mask_from_landmarks(transform_points(matrix, landmarks)[0].numpy(), points, self.settings.size)
-        return mask_from_points(crop, head)
+            dense = torch.from_numpy(self._landmarks.read(picture, face.box).points[None, :, :2])
+            landmarks = transform_points(matrix, dense)[0].numpy()
+        return outline_mask(crop, points, landmarks)
 
 
 def _cut(picture: np.ndarray, matrix: torch.Tensor, size: int) -> np.ndarray:

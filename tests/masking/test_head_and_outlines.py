@@ -127,7 +127,7 @@ def test_unsuitable_parsing_models_are_refused(tmp_path):
     with pytest.raises(StyleSwapError, match="does not exist"):
         FaceParser(tmp_path / "none.onnx")
     (tmp_path / "text.onnx").write_text("no model")
-    with pytest.raises(StyleSwapError, match="cannot load"):
+    with pytest.raises(StyleSwapError, match="not an ONNX file"):
         FaceParser(tmp_path / "text.onnx")
     with pytest.raises(StyleSwapError, match="7 classes"):
         FaceParser(_parser(tmp_path / "seven.onnx", 7))
