@@ -176,8 +176,8 @@ class Examiner:
         findings.samples.append(
             Sample(
                 face=face.index,
-                image=_encode_crop(crop, settings.image_format),
-                mask=_encode(".png", mask, []),
+                image=encode_crop(crop, settings.image_format),
+                mask=encode_mask(mask),
                 id_embedding=self.analyzer.embed(picture, face.points),
                 hash=perceptual_hash(crop),
                 points=crop_points,
@@ -213,9 +213,15 @@ def _cut(picture: np.ndarray, matrix: torch.Tensor, size: int) -> np.ndarray:
     return to_uint8(warp(part, shift_origin(matrix, box[:, :2]), size))[0]
 
 
-def _encode_crop(crop: np.ndarray, image_format: str) -> bytes:
+def encode_crop(crop: np.ndarray, image_format: str) -> bytes:
+    """A crop (S, S, 3) uint8 RGB as the content of a file, "jpg" or "png"."""
     options = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     return _encode(f".{image_format}", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), options if image_format == "jpg" else [])
+
+
+def encode_mask(mask: np.ndarray) -> bytes:
+    """A mask (S, S) uint8 as the content of a PNG file."""
+    return _encode(".png", mask, [])
 
 
 def _thumbnail(picture: np.ndarray) -> bytes:

@@ -22,6 +22,8 @@ from ..identities.identity import EMBEDDING_SIZE
 
 MANIFEST, INDEX, EMBEDDINGS, PEOPLE, SHARDS = "prepared.json", "index.bin", "embeddings.bin", "people.npy", "shards"
 FORMAT, FORMAT_VERSION = "styleswap-prepared", 1
+# Version of sets with a teacher's swaps, so that programs that do not know of them refuse the set.
+TAUGHT_FORMAT_VERSION = 2
 ROW = np.dtype(
     [
         ("shard", "<u4"),
@@ -44,8 +46,8 @@ ROW = np.dtype(
 
 
 def shard_path(folder: Path, number: int) -> Path:
-    """Path of a finished shard."""
-    return folder / SHARDS / f"{number:06d}.tar"
+    """Path of a finished shard in a folder of shards."""
+    return folder / f"{number:06d}.tar"
 
 
 def is_prepared(folder: Path) -> bool:
@@ -119,7 +121,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if (
         not isinstance(manifest, dict)
         or manifest.get("format") != FORMAT
-        or manifest.get("format_version") != FORMAT_VERSION
+        or manifest.get("format_version") not in (FORMAT_VERSION, TAUGHT_FORMAT_VERSION)
     ):
         raise StyleSwapError(f"expected {path} in the format {FORMAT} {FORMAT_VERSION}; prepare the pictures again")
     return manifest
@@ -141,16 +143,31 @@ class ShardReader:
         return self._decode(self._prepared.rows[row], "mask", cv2.IMREAD_GRAYSCALE)
 
     def _decode(self, record: np.void, kind: str, flag: int) -> np.ndarray:
-        path = shard_path(self._prepared.folder, int(record["shard"]))
-        try:
-            # Opened for each picture: opening takes microseconds and decoding milliseconds, and threads share nothing.
-            with open(path, "rb", buffering=0) as file:
-                file.seek(int(record[f"{kind}_offset"]))
-                data = file.read(int(record[f"{kind}_bytes"]))
-        except OSError as error:
-            raise StyleSwapError(f"cannot read {path}: {error.strerror}; prepare the set again") from error
-        decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flag) if data else None
-        size = self._prepared.manifest["size"]
-        if decoded is None or decoded.shape[:2] != (size, size):
-            raise StyleSwapError(f"{path} does not match the index; prepare the set again")
-        return decoded
+        return decode_member(self._prepared.folder / SHARDS, record, kind, flag, self._prepared.manifest["size"])
+
+
+def decode_member(folder: Path, record: np.void, kind: str, flag: int, size: int) -> np.ndarray:
+    """A square picture of `size` pixels from a shard; safe to call from several threads.
+
+    Args:
+        folder: Folder of the shards.
+        record: Record of an index, with the fields `shard`, `KIND_offset` and `KIND_bytes`.
+        kind: "image" or "mask".
+        flag: OpenCV's flag for reading.
+        size: Side of the picture.
+
+    Raises:
+        StyleSwapError: The shard cannot be read, or contains something else there.
+    """
+    path = shard_path(folder, int(record["shard"]))
+    try:
+        # Opened for each picture: opening takes microseconds and decoding milliseconds, and threads share nothing.
+        with open(path, "rb", buffering=0) as file:
+            file.seek(int(record[f"{kind}_offset"]))
+            data = file.read(int(record[f"{kind}_bytes"]))
+    except OSError as error:
+        raise StyleSwapError(f"cannot read {path}: {error.strerror}; prepare the set again") from error
+    decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flag) if data else None
+    if decoded is None or decoded.shape[:2] != (size, size):
+        raise StyleSwapError(f"{path} does not match the index; prepare the set again")
+    return decoded

@@ -1,4 +1,4 @@
-"""Writer of a prepared set: tar shards in WebDataset's layout, and the index.
+"""Writers of a prepared set: tar shards in WebDataset's layout, and the index.
 
 Files grow in place. The next run truncates what a killed run wrote after its last commit, so that every picture is
 written once.
@@ -23,80 +23,34 @@ _BLOCK = 512
 _END = bytes(2 * _BLOCK)
 
 
-class SetWriter:
-    """Appends pictures to the set in `folder`, from `position` on.
+class ShardFiles:
+    """Numbered tar files in a folder, of which the last grows.
 
     Attributes:
-        rows: Number of pictures written.
+        number: Number of the shard that grows.
+        entries: Entries in it, as counted by `begin_entry`.
     """
 
-    def __init__(self, folder: Path, position: Position, shard_pictures: int, suffix: str) -> None:
-        self._folder, self._shard_pictures, self._suffix = folder, shard_pictures, suffix
-        self._shard, self._shard_rows, self.rows = position.shard, position.shard_rows, position.rows
-        (folder / SHARDS).mkdir(parents=True, exist_ok=True)
-        self._remove_after(position.shard)
-        self._tar = _open_at(self._reopened(position.shard), position.shard_bytes)
-        self._index = _open_at(folder / INDEX, position.rows * ROW.itemsize)
-        self._embeddings = _open_at(folder / EMBEDDINGS, position.rows * EMBEDDING_SIZE * 4)
+    def __init__(self, folder: Path, number: int, size: int, entries: int, entries_per_shard: int) -> None:
+        """Continue after the first `size` bytes of shard `number`, which hold `entries` entries.
 
-    def add(self, sample: Sample, place: dict[str, int], meta: dict[str, Any]) -> int:
-        """Write one picture and return its number.
-
-        Args:
-            sample: The picture.
-            place: Fields `input`, `frame` and `person` of its ROW.
-            meta: Content of the JSON file beside the picture.
+        Raises:
+            StyleSwapError: The shard is shorter than that.
         """
-        if self._shard_rows == self._shard_pictures:
-            self.finish_shard()
-        key, quality = f"{self.rows:09d}", sample.quality
-        row = np.zeros((), dtype=ROW)
-        row["shard"] = self._shard
-        for name, data in (("image", sample.image), ("mask", sample.mask)):
-            suffix = self._suffix if name == "image" else "mask.png"
-            row[f"{name}_offset"], row[f"{name}_bytes"] = self._member(f"{key}.{suffix}", data), len(data)
-        self._member(f"{key}.json", json.dumps(meta, ensure_ascii=True).encode())
-        embedding = np.ascontiguousarray(sample.id_embedding, dtype=np.float32)
-        self._member(f"{key}.id_embedding.npy", _npy(embedding))
-        for name, value in place.items():
-            row[name] = value
-        row["face"], row["hash"], row["points"] = sample.face, sample.hash, sample.points
-        row["pose"] = quality.yaw, quality.pitch, quality.roll
-        row["score"], row["blur"], row["side"] = quality.score, quality.blur, quality.side
-        self._index.write(row.tobytes())
-        self._embeddings.write(embedding.tobytes())
-        self._shard_rows += 1
-        self.rows += 1
-        return self.rows - 1
+        self._folder, self.number, self.entries, self._entries_per_shard = folder, number, entries, entries_per_shard
+        folder.mkdir(parents=True, exist_ok=True)
+        self._remove_after(number)
+        self._tar = open_at(self._reopened(number), size)
 
-    def finish_shard(self) -> None:
-        """Finish the current shard and start the next; does nothing if it is empty."""
-        if not self._shard_rows:
-            return
-        self._tar.write(_END)
-        _to_disk(self._tar)
-        self._tar.close()
-        part = _part(self._folder, self._shard)
-        os.replace(part, shard_path(self._folder, self._shard))
-        self._shard, self._shard_rows = self._shard + 1, 0
-        self._tar = _open_at(_part(self._folder, self._shard), 0)
+    def begin_entry(self) -> int:
+        """Count an entry, in a new shard if the current one is full; returns the number of the shard."""
+        if self.entries == self._entries_per_shard:
+            self.finish()
+        self.entries += 1
+        return self.number
 
-    def sync(self) -> tuple[int, int, int, int]:
-        """Flush everything to disk and return the fields of Position from `shard` on."""
-        for file in (self._tar, self._index, self._embeddings):
-            _to_disk(file)
-        return self._shard, self._tar.tell(), self._shard_rows, self.rows
-
-    def close(self) -> None:
-        """Close all files; the next run truncates what was not synced."""
-        for file in (self._tar, self._index, self._embeddings):
-            file.close()
-        part = _part(self._folder, self._shard)
-        if not self._shard_rows:
-            part.unlink(missing_ok=True)
-
-    def _member(self, name: str, data: bytes) -> int:
-        """Append a file to the tar and return the offset of its bytes."""
+    def add_member(self, name: str, data: bytes) -> int:
+        """Append a file and return the offset of its bytes."""
         # Without times and owners, so that the same pictures give the same bytes.
         info = tarfile.TarInfo(name)
         info.size = len(data)
@@ -106,26 +60,109 @@ class SetWriter:
         self._tar.write(bytes(-len(data) % _BLOCK))
         return offset
 
-    def _remove_after(self, shard: int) -> None:
-        for path in (self._folder / SHARDS).iterdir():
+    def finish(self) -> None:
+        """Finish the current shard and start the next; does nothing if it is empty."""
+        if not self.entries:
+            return
+        self._tar.write(_END)
+        to_disk(self._tar)
+        self._tar.close()
+        part = self._part(self.number)
+        os.replace(part, shard_path(self._folder, self.number))
+        self.number, self.entries = self.number + 1, 0
+        self._tar = open_at(self._part(self.number), 0)
+
+    def sync(self) -> tuple[int, int, int]:
+        """Flush to disk; returns the shard's number, its bytes and its entries."""
+        to_disk(self._tar)
+        return self.number, self._tar.tell(), self.entries
+
+    def close(self) -> None:
+        """Close the current shard, and remove it if it is empty."""
+        self._tar.close()
+        if not self.entries:
+            self._part(self.number).unlink(missing_ok=True)
+
+    def _part(self, number: int) -> Path:
+        path = shard_path(self._folder, number)
+        return path.with_name(path.name + ".part")
+
+    def _remove_after(self, last: int) -> None:
+        for path in self._folder.iterdir():
             number = path.name.split(".")[0]
-            if number.isdecimal() and int(number) > shard:
+            if number.isdecimal() and int(number) > last:
                 path.unlink()
 
-    def _reopened(self, shard: int) -> Path:
+    def _reopened(self, number: int) -> Path:
         """The unfinished file of a shard, also if a run was killed between finishing it and recording that."""
-        part, finished = _part(self._folder, shard), shard_path(self._folder, shard)
+        part, finished = self._part(number), shard_path(self._folder, number)
         if finished.exists():
             os.replace(finished, part)
         return part
 
 
-def _part(folder: Path, shard: int) -> Path:
-    path = shard_path(folder, shard)
-    return path.with_name(path.name + ".part")
+class SetWriter:
+    """Appends pictures to the set in `folder`, from `position` on.
+
+    Attributes:
+        rows: Number of pictures written.
+    """
+
+    def __init__(self, folder: Path, position: Position, shard_pictures: int, suffix: str) -> None:
+        self._suffix, self.rows = suffix, position.rows
+        self._shards = ShardFiles(
+            folder / SHARDS, position.shard, position.shard_bytes, position.shard_rows, shard_pictures
+        )
+        self._index = open_at(folder / INDEX, position.rows * ROW.itemsize)
+        self._embeddings = open_at(folder / EMBEDDINGS, position.rows * EMBEDDING_SIZE * 4)
+
+    def add(self, sample: Sample, place: dict[str, int], meta: dict[str, Any]) -> int:
+        """Write one picture and return its number.
+
+        Args:
+            sample: The picture.
+            place: Fields `input`, `frame` and `person` of its ROW.
+            meta: Content of the JSON file beside the picture.
+        """
+        key, quality = f"{self.rows:09d}", sample.quality
+        row = np.zeros((), dtype=ROW)
+        row["shard"] = self._shards.begin_entry()
+        for name, data in (("image", sample.image), ("mask", sample.mask)):
+            suffix = self._suffix if name == "image" else "mask.png"
+            row[f"{name}_offset"] = self._shards.add_member(f"{key}.{suffix}", data)
+            row[f"{name}_bytes"] = len(data)
+        self._shards.add_member(f"{key}.json", json.dumps(meta, ensure_ascii=True).encode())
+        embedding = np.ascontiguousarray(sample.id_embedding, dtype=np.float32)
+        self._shards.add_member(f"{key}.id_embedding.npy", _npy(embedding))
+        for name, value in place.items():
+            row[name] = value
+        row["face"], row["hash"], row["points"] = sample.face, sample.hash, sample.points
+        row["pose"] = quality.yaw, quality.pitch, quality.roll
+        row["score"], row["blur"], row["side"] = quality.score, quality.blur, quality.side
+        self._index.write(row.tobytes())
+        self._embeddings.write(embedding.tobytes())
+        self.rows += 1
+        return self.rows - 1
+
+    def finish_shard(self) -> None:
+        """Finish the current shard and start the next; does nothing if it is empty."""
+        self._shards.finish()
+
+    def sync(self) -> tuple[int, int, int, int]:
+        """Flush everything to disk and return the fields of Position from `shard` on."""
+        shard = self._shards.sync()
+        for file in (self._index, self._embeddings):
+            to_disk(file)
+        return *shard, self.rows
+
+    def close(self) -> None:
+        """Close all files; the next run truncates what was not synced."""
+        self._shards.close()
+        for file in (self._index, self._embeddings):
+            file.close()
 
 
-def _open_at(path: Path, size: int) -> io.BufferedRandom:
+def open_at(path: Path, size: int) -> io.BufferedRandom:
     """Open a file for appending after its first `size` bytes; the rest is truncated.
 
     Raises:
@@ -140,7 +177,8 @@ def _open_at(path: Path, size: int) -> io.BufferedRandom:
     return file
 
 
-def _to_disk(file: io.BufferedRandom) -> None:
+def to_disk(file: io.BufferedRandom) -> None:
+    """Flush a file to disk."""
     file.flush()
     os.fsync(file.fileno())
 
