@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .arguments import (
     Options,
+    add_device_argument,
     add_json_argument,
     add_pack_arguments,
     add_workers_argument,
@@ -70,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json_argument(parser)
     _add_selection_arguments(parser.add_argument_group("selection of pictures"))
     _add_storage_arguments(parser.add_argument_group("storage of pictures"))
+    _add_teacher_arguments(parser.add_argument_group("teacher"))
 
 
 def _add_selection_arguments(group: Options) -> None:
@@ -150,11 +152,39 @@ def _add_storage_arguments(group: Options) -> None:
     )
 
 
+def _add_teacher_arguments(group: Options) -> None:
+    add = group.add_argument
+    add(
+        "--teacher",
+        type=Path,
+        metavar="FILE",
+        help="model file of a swapping network that puts the faces of other people of the set into every picture; "
+        "training then learns from its swaps how to restore the pictures",
+    )
+    add(
+        "--teacher-swaps",
+        type=whole_number(1, 16),
+        default=1,
+        metavar="N",
+        help="swaps per picture, each with another person (default: %(default)s)",
+    )
+    add(
+        "--teacher-likeness",
+        type=fraction,
+        default=0.25,
+        metavar="0..1",
+        help="minimum cosine similarity between a swap and the picture of its source; others are dropped (default: "
+        "%(default)s)",
+    )
+    add_device_argument(group)
+
+
 def run(args: argparse.Namespace) -> int:
     """Prepare the set and print a report; returns 0, or 2 if no picture is left."""
     from ..preparation.preparation_report import REPORT, warnings
     from ..preparation.preparation_settings import PreparationSettings
     from ..preparation.prepare import prepare
+    from ..preparation.teacher_settings import TeacherSettings
 
     settings = PreparationSettings(
         size=args.size,
@@ -177,7 +207,10 @@ def run(args: argparse.Namespace) -> int:
     )
     if not args.pack and args.source.is_dir():
         print_note("the demo pack recognizes rendered faces only; for photographs add --pack, such as --pack buffalo_l")
-    summary = prepare(args.source, args.out, settings, args.workers, args.download)
+    teacher = None
+    if args.teacher is not None:
+        teacher = TeacherSettings(str(args.teacher), args.teacher_swaps, args.teacher_likeness)
+    summary = prepare(args.source, args.out, settings, args.workers, args.download, teacher, args.device)
     manifest = summary.manifest
     for line in warnings(manifest):
         print_note(line)
@@ -185,10 +218,12 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({"folder": str(summary.folder), **manifest}, indent=1))
     else:
         dropped = ", ".join(f"{count} {reason}" for reason, count in manifest["dropped"].items()) or "nothing"
-        print(
-            f"{manifest['pictures']} pictures of {manifest['people']} people; dropped: {dropped}\n"
-            f"report: {summary.folder / REPORT}"
-        )
+        print(f"{manifest['pictures']} pictures of {manifest['people']} people; dropped: {dropped}")
+        if "teacher" in manifest:
+            card = manifest["teacher"]
+            dropped = ", ".join(f"{count} {reason}" for reason, count in card["dropped"].items())
+            print(f"{card['kept']} swaps of the teacher {card['file']}; dropped: {dropped}")
+        print(f"report: {summary.folder / REPORT}")
     return 0 if manifest["pictures"] else EXIT_BAD_INPUT
 
 

@@ -13,10 +13,12 @@ from ..io.files import atomic_write
 from .input_files import printable
 from .journal import Journal
 from .prepared_set import PreparedSet, ShardReader
+from .teacher_set import TeacherSwaps
 
 REPORT = "report.html"
-# Maximum numbers of sample pictures, people, pictures per person, and lines per list; size of a picture.
+# Maximum numbers of sample pictures, people, pictures per person, and lines per list; swaps; size of a picture.
 _SAMPLES, _PEOPLE, _PICTURES_OF_PERSON, _LINES = 24, 8, 8, 20
+_SWAPS = 12
 _CELL = 96
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222;
@@ -43,6 +45,8 @@ def write_report(folder: Path, manifest: dict[str, Any], journal: Journal, prepa
     parts += [f"<p><b>{line}</b></p>" for line in warnings(manifest)]
     if prepared is not None:
         parts += [_samples(prepared), _people(prepared, journal), _spread(prepared)]
+        if "teacher" in manifest:
+            parts.append(_teacher(TeacherSwaps.open(prepared)))
     parts.append(_dropped(manifest, journal))
     parts.append(_notes(journal))
     body = "\n".join(part for part in parts if part)
@@ -63,6 +67,12 @@ def warnings(manifest: dict[str, Any]) -> list[str]:
         return ["There is only one picture, which is not enough to learn swapping from."]
     if manifest["people"] == 1:
         return ["All pictures were assigned to one person; training needs at least two people."]
+    teacher = manifest.get("teacher")
+    if teacher is not None and teacher["kept"] < sum(teacher["dropped"].values()):
+        median, limit = teacher["likeness_quartiles"][1], teacher["likeness"]
+        return [
+            f"Most swaps of the teacher were dropped: their median likeness is {median:.2f}, the minimum {limit:g}."
+        ]
     return []
 
 
@@ -128,6 +138,28 @@ def _spread(prepared: PreparedSet) -> str:
         "<h2>Quality</h2><table><tr><th><th>minimum<th>lower quartile<th>median<th>upper quartile<th>maximum"
         + "".join(lines)
         + "</table>"
+    )
+
+
+def _teacher(swaps: TeacherSwaps) -> str:
+    """Examples of a teacher's swaps, most to least like their sources."""
+    card, reader = swaps.card, ShardReader(swaps.prepared)
+    kept = np.flatnonzero(swaps.rows["image_bytes"])
+    ranked = kept[np.argsort(-swaps.rows["likeness"][kept], kind="stable")]
+    chosen = ranked[np.unique(np.linspace(0, len(ranked) - 1, _SWAPS).round().astype(int))] if len(ranked) else ranked
+    lines = []
+    for number in chosen.tolist():
+        row = swaps.rows[number]
+        pictures = reader.image(int(row["source"])), reader.image(int(swaps.pictures(number))), swaps.image(number)
+        shown = "".join(_img(_small(picture)) for picture in pictures)
+        lines.append(f"<p>{shown}<br>likeness {row['likeness']:.2f}, to the target {row['own_likeness']:.2f}")
+    dropped = ", ".join(f"{count} {reason}" for reason, count in card["dropped"].items())
+    quartiles = ", ".join(f"{value:.2f}" for value in card["likeness_quartiles"])
+    return (
+        f"<h2>Teacher</h2><p>{html.escape(card['file'])} made {len(swaps.rows)} swaps. Kept: {card['kept']}; dropped: "
+        f"{dropped}. Quartiles of the likeness to the source: {quartiles} (minimum {card['likeness']:g}).</p>"
+        "<p class=gray>Source, picture, and the picture with the source's face; training learns to restore the "
+        f"picture from it.</p>{''.join(lines)}"
     )
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,8 +22,21 @@ from .journal import Journal, Position
 from .people import by_folder, cluster
 from .preparation_report import write_report
 from .preparation_settings import PreparationSettings
-from .prepared_set import EMBEDDINGS, FORMAT, FORMAT_VERSION, INDEX, MANIFEST, PEOPLE, ROW, PreparedSet
+from .prepared_set import (
+    EMBEDDINGS,
+    FORMAT,
+    FORMAT_VERSION,
+    INDEX,
+    MANIFEST,
+    PEOPLE,
+    ROW,
+    TAUGHT_FORMAT_VERSION,
+    PreparedSet,
+)
+from .progress import interval, say
 from .shards import SetWriter
+from .teacher_settings import TeacherSettings
+from .teaching import Teacher, check_teacher, teach
 from .video_frames import count_frames, frames
 from .worker_pool import Task, examining
 
@@ -45,7 +57,13 @@ class Summary:
 
 
 def prepare(
-    source: Path, out: Path, settings: PreparationSettings, workers: int = 1, allow_download: bool = False
+    source: Path,
+    out: Path,
+    settings: PreparationSettings,
+    workers: int = 1,
+    allow_download: bool = False,
+    teacher: TeacherSettings | None = None,
+    device: str | None = None,
 ) -> Summary:
     """Prepare all pictures and videos below a folder.
 
@@ -57,25 +75,29 @@ def prepare(
         settings: What to keep, and how.
         workers: Number of processes that examine pictures.
         allow_download: Let insightface download a named pack.
+        teacher: Swapping network that swaps every picture with other people of the set; may be added to a set later.
+        device: Device of the teacher; by default CUDA if there is one, otherwise the CPU.
 
     Raises:
         StyleSwapError: `source` is not a folder, `out` contains something else or was started with other settings, a
-            model cannot be loaded, or the disk is full.
+            model cannot be loaded, the teacher needs another recognizer, or the disk is full.
     """
     if not source.is_dir():
         raise StyleSwapError(
             f"expected a folder of pictures and videos, but {printable(source)} is not a folder; check the path"
         )
     examiner = Examiner(settings, allow_download=allow_download)
+    loaded = None if teacher is None else Teacher(teacher, examiner.analyzer, device)
     out.mkdir(parents=True, exist_ok=True)
     if not (out / JOURNAL).exists() and any(out.iterdir()):
         raise StyleSwapError(f"{out} is not empty and contains no prepared set; choose another folder")
     journal = Journal(out / JOURNAL)
     try:
         _check_settings(journal, source, settings, examiner)
+        check_teacher(journal, out, loaded)
         _scan(journal, source, out, settings.frame_seconds)
         _Run(journal, source, out, settings).examine_all(examiner, workers)
-        return _finish(journal, out, settings, examiner)
+        return _finish(journal, out, settings, examiner, loaded, workers)
     finally:
         journal.close()
 
@@ -103,7 +125,7 @@ def _check_settings(journal: Journal, source: Path, settings: PreparationSetting
 
 def _scan(journal: Journal, source: Path, out: Path, frame_seconds: float) -> None:
     """Add the files that are not in the journal yet."""
-    progress = tqdm(desc="find", unit="file", mininterval=_interval())
+    progress = tqdm(desc="find", unit="file", mininterval=interval())
 
     def files() -> Iterator[tuple[bytes, bool, bytes, int]]:
         for found in walk(source, out):
@@ -151,7 +173,7 @@ class _Run:
         done, total = self._journal.frames_before(self._position.input), self._journal.frames_before()
         committed = time.monotonic()
         with (
-            tqdm(total=total, initial=done, unit="picture", desc="prepare", mininterval=_interval()) as progress,
+            tqdm(total=total, initial=done, unit="picture", desc="prepare", mininterval=interval()) as progress,
             examining(self._tasks(), self._settings, examiner, workers) as examined,
         ):
             for task, findings in examined:
@@ -259,8 +281,15 @@ class _Run:
         self._drops, self._notes, self._pending = [], [], []
 
 
-def _finish(journal: Journal, out: Path, settings: PreparationSettings, examiner: Examiner) -> Summary:
-    """Assign pictures to people and write manifest and report."""
+def _finish(
+    journal: Journal,
+    out: Path,
+    settings: PreparationSettings,
+    examiner: Examiner,
+    teacher: Teacher | None,
+    workers: int,
+) -> Summary:
+    """Assign pictures to people, have them swapped by the teacher, and write manifest and report."""
     count = journal.position.rows
     rows = _mapped_rows(out, count)
     if settings.people == "folders" or not count:
@@ -287,13 +316,16 @@ def _finish(journal: Journal, out: Path, settings: PreparationSettings, examiner
         "recognizer_sha256": examiner.analyzer.recognizer.sha256,
         "settings": settings.to_dict(),
     }
+    prepared = PreparedSet.mapped(out, manifest) if count else None
+    if teacher is not None and prepared is not None and manifest["people"] > 1:
+        manifest |= {"format_version": TAUGHT_FORMAT_VERSION, "teacher": teach(journal, prepared, teacher, workers)}
     with atomic_write(out / "dropped.tsv") as temporary, open(temporary, "w", encoding="utf-8") as file:
         for row in journal.drops():
             place = f"frame {row.frame}" if row.frame >= 0 else ""
             file.write("\t".join([printable(os.fsdecode(row.path)), place, row.reason, row.sentence]) + "\n")
     with atomic_write(out / MANIFEST) as temporary:
         temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    write_report(out, manifest, journal, PreparedSet.open(out) if count else None)
+    write_report(out, manifest, journal, prepared)
     return Summary(out, manifest)
 
 
@@ -302,9 +334,4 @@ def _mapped_rows(out: Path, count: int) -> np.ndarray:
 
 
 def _say(path: Path, sentence: str) -> None:
-    tqdm.write(f"styleswap: {printable(path)} {sentence}", file=sys.stderr)
-
-
-def _interval() -> float:
-    """Seconds between updates of the progress bar; log files need fewer than terminals."""
-    return 0.5 if sys.stderr.isatty() else 60.0
+    say(f"{printable(path)} {sentence}")

@@ -81,7 +81,15 @@ class PreparedSet:
             StyleSwapError: There is no set, or it is unfinished, empty or damaged.
         """
         folder = Path(folder)
-        manifest = read_manifest(folder)
+        return cls.mapped(folder, read_manifest(folder))
+
+    @classmethod
+    def mapped(cls, folder: Path, manifest: dict[str, Any]) -> "PreparedSet":
+        """Map the files of a set with this manifest.
+
+        Raises:
+            StyleSwapError: The set is empty or damaged.
+        """
         count = manifest["pictures"]
         if count < 1:
             raise StyleSwapError(f"{folder} contains no pictures: all were dropped; its report.html gives the reasons")

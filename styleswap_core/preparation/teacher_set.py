@@ -1,7 +1,7 @@
 """A teacher's swaps on disk, beside the pictures of a prepared set.
 
     teacher/index.bin    SWAP records, `swaps` for each picture, in the order of the pictures
-    teacher/000000.tar   KEY.teacher0.jpg (or .png), KEY.teacher0.mask.png and KEY.teacher0.json of the swaps that were kept
+    teacher/000000.tar   KEY.teacher0.jpg (or .png), KEY.teacher0.mask.png, KEY.teacher0.json of each swap that was kept
 
 KEY is that of the picture in the shards of the set.
 """
