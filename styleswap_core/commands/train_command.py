@@ -10,7 +10,8 @@ import torch
 
 from ..devices import choose_device, describe_precision
 from ..errors import StyleSwapError
-from ..preparation.prepared_set import is_prepared
+from ..preparation.prepared_set import is_prepared, read_manifest
+from ..preparation.teacher_set import has_teacher
 from ..training.config_values import read_values
 from ..training.measurement import measure
 from ..training.photograph_defaults import with_photograph_defaults
@@ -93,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
     )
     if process_group.is_main:
         print(describe_precision(device, "training", config.precision), file=sys.stderr)
+        if "teacher" in context.metadata:
+            print(_describe_teacher(config), file=sys.stderr)
     if folder is None:
         measurement = measure(config, context, args.measure)
         summary = json.dumps(measurement.as_dict()) if args.json else measurement.summary()
@@ -116,8 +119,9 @@ def _configuration(args: argparse.Namespace, folder: RunFolder | None) -> Traini
         stored = _stored_values(folder)
     given = with_current_names(read_values(args.config), args.config) if args.config else {}
     values = override({**(stored or {}), **given}, args.assignments)
-    if stored is None and is_prepared(Path(str(values.get("data", "")) or ".")):
-        values = with_photograph_defaults(values)
+    data = Path(str(values.get("data", "")) or ".")
+    if stored is None and is_prepared(data):
+        values = with_photograph_defaults(values, taught=has_teacher(data))
     config = config_from_dict(values, args.config or "--set")
     for name in sorted(REMOVED_SETTINGS & values.keys()):
         print(f"note: the setting {name} no longer exists and is ignored", file=sys.stderr)
@@ -126,6 +130,14 @@ def _configuration(args: argparse.Namespace, folder: RunFolder | None) -> Traini
             if stored.get(name) != value:
                 print(f"changed for the rest of the run: {name} {stored.get(name)} -> {value}", file=sys.stderr)
     return config
+
+
+def _describe_teacher(config: TrainingConfig) -> str:
+    card = read_manifest(Path(config.data))["teacher"]
+    return (
+        f"teacher: {card['kept']} swaps by {card['file']} are the targets of {config.teacher_share:.0%} of the "
+        "photographs (teacher_share); their exact results are the pictures that they were made from"
+    )
 
 
 def _stored_values(folder: RunFolder) -> dict[str, Any]:

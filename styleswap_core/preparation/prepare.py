@@ -299,7 +299,7 @@ def _finish(
         people = cluster(embeddings, settings.likeness, out)
     with atomic_write(out / PEOPLE) as temporary:
         np.save(temporary, people)
-    manifest = {
+    manifest: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "made_by": f"styleswap {__version__}",

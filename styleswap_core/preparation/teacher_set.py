@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from ..errors import StyleSwapError
-from .prepared_set import INDEX, PreparedSet, decode_member
+from .prepared_set import INDEX, PreparedSet, decode_member, read_manifest
 
 TEACHER = "teacher"
 SWAP = np.dtype(
@@ -91,3 +91,12 @@ class TeacherSwaps:
 def mapped_swaps(folder: Path, count: int) -> np.ndarray:
     """The first `count` records of the swaps of a set, memory-mapped."""
     return np.memmap(folder / TEACHER / INDEX, SWAP, "r", shape=(count,)) if count else np.zeros(0, SWAP)
+
+
+def has_teacher(folder: Path) -> bool:
+    """Whether a finished set has swaps of a teacher that were kept.
+
+    Raises:
+        StyleSwapError: The set is unfinished or damaged.
+    """
+    return bool(read_manifest(folder).get("teacher", {}).get("kept"))

@@ -78,3 +78,13 @@ def step_rng(seed: int, step: int, stream: int = 0) -> np.random.Generator:
     """
     key = np.array([seed, step], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, stream]))
+
+
+def spaced_rows(batch: int, share: float) -> np.ndarray:
+    """A share of the rows of a batch, as (batch,) bool, evenly spaced.
+
+    Even spacing keeps the share the same in micro-batches and among the rows that the recognizer evaluates, both of
+    which are selected by position.
+    """
+    boundaries = np.floor(np.arange(batch + 1) * share + 1e-9)
+    return np.diff(boundaries) > 0

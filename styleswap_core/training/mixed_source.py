@@ -6,16 +6,6 @@ import torch
 from .batches import Batch, DataSource, combine
 
 
-def world_rows(batch: int, share: float) -> np.ndarray:
-    """Rows of a batch that come from the face world, as (batch,) bool, evenly spaced.
-
-    Even spacing keeps the share the same in micro-batches and among the rows that the recognizer evaluates, both of
-    which are selected by position.
-    """
-    boundaries = np.floor(np.arange(batch + 1) * share + 1e-9)
-    return np.diff(boundaries) > 0
-
-
 class MixedSource:
     """A `DataSource` that interleaves the rows of two others.
 

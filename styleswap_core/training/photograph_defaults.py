@@ -26,7 +26,16 @@ PHOTOGRAPH_DEFAULTS: dict[str, Any] = {
 """Settings of `TrainingConfig` that differ from its own defaults."""
 
 
-def with_photograph_defaults(settings: dict[str, Any]) -> dict[str, Any]:
-    """`settings` completed with `PHOTOGRAPH_DEFAULTS`, weight by weight."""
+TAUGHT_DEFAULTS: dict[str, Any] = {"teacher_share": 0.5}
+"""Further settings for a prepared set with usable swaps of a teacher."""
+
+
+def with_photograph_defaults(settings: dict[str, Any], taught: bool = False) -> dict[str, Any]:
+    """`settings` completed with `PHOTOGRAPH_DEFAULTS`, weight by weight.
+
+    Args:
+        settings: What the user has set.
+        taught: Whether the photographs have swaps of a teacher.
+    """
     weights = {**PHOTOGRAPH_DEFAULTS["weights"], **settings.get("weights", {})}
-    return {**PHOTOGRAPH_DEFAULTS, **settings, "weights": weights}
+    return {**PHOTOGRAPH_DEFAULTS, **(TAUGHT_DEFAULTS if taught else {}), **settings, "weights": weights}

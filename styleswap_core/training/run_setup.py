@@ -13,12 +13,12 @@ from ..faces.arcface import TorchRecognizer
 from ..faces.packs import DEMO_PACK
 from ..faces.recognizer_id import RecognizerId
 from ..io.files import file_sha256
-from ..preparation.prepared_set import PreparedSet, is_prepared
+from ..preparation.prepared_set import PreparedSet, is_prepared, read_manifest
 from ..swappers.styleswap_network import required_recognizer
 from ..synthetic.columns import ColumnSet
-from .batches import DataSource, Rows
+from .batches import DataSource, Rows, spaced_rows
 from .column_source import ColumnSource, column_embeddings
-from .mixed_source import MixedSource, world_rows
+from .mixed_source import MixedSource
 from .process_group import SINGLE_PROCESS, ProcessGroup
 from .shard_source import ShardSource
 from .training_config import TrainingConfig, config_to_dict
@@ -73,6 +73,7 @@ def set_up_run(
             "recognizer": recognizer.name,
             "recognizer_sha256": recognizer.sha256,
             "training": _portable_values(config),
+            **_teacher(config),
         },
         process_group=process_group,
         echo=echo,
@@ -101,7 +102,7 @@ class _Data:
                 f"{config.world_data or 'none'!r}; render one with styleswap render columns"
             )
         positions = np.arange(config.batch)[rows]
-        from_world = world_rows(config.batch, config.world_share)[rows]
+        from_world = self._world_rows()[rows]
         return MixedSource(
             self._main_source(positions[~from_world]),
             self._columns(dataclasses.replace(config, data=config.world_data, exact_swap=True), positions[from_world]),
@@ -137,7 +138,18 @@ class _Data:
             seed=config.seed,
             same_identity_share=config.same_identity_share,
             rows=rows,
+            taught=self._taught_rows(),
         )
+
+    def _world_rows(self) -> np.ndarray:
+        return spaced_rows(self.config.batch, self.config.world_share)
+
+    def _taught_rows(self) -> np.ndarray:
+        """Rows (B,) bool whose target is a teacher's swap: a share of those that are photographs."""
+        photographs = np.flatnonzero(~self._world_rows())
+        taught = np.zeros(self.config.batch, dtype=bool)
+        taught[photographs[spaced_rows(len(photographs), self.config.teacher_share)]] = True
+        return taught
 
     def _columns(self, config: TrainingConfig, rows: Rows = slice(None)) -> ColumnSource:
         columns = ColumnSet(config.data)
@@ -168,6 +180,14 @@ def _domain(data: str, recognizer_sha256: str) -> str:
     # Columns contain only rendered faces, and the demo recognizer knows no others.
     rendered = not is_prepared(Path(data)) or recognizer_sha256 == file_sha256(DEMO_RECOGNIZER)
     return "synthetic" if rendered else "photographs"
+
+
+def _teacher(config: TrainingConfig) -> dict[str, Any]:
+    """Entry of the metadata that names the network whose swaps the generator is trained with, if there is one."""
+    if not config.teacher_share or not is_prepared(Path(config.data)):
+        return {}
+    card = read_manifest(Path(config.data))["teacher"]
+    return {"teacher": {name: card[name] for name in ("file", "name", "sha256")}}
 
 
 def _portable_values(config: TrainingConfig) -> dict[str, Any]:

@@ -1,5 +1,11 @@
-"""Training batches from a prepared set of photographs: targets and embeddings, without exact swaps."""
+"""Training batches from a prepared set of photographs: targets and embeddings, and a teacher's swaps if it has any.
 
+The exact result of a swap is known for a photograph that a teacher has given another person's face: swapped back to the
+person in the photograph, it is the photograph. So a teacher's swaps are targets, never results to be learned; what the
+network learns to draw are photographs only.
+"""
+
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,9 +18,11 @@ from ..errors import StyleSwapError
 from ..faces.recognizer_id import RecognizerId
 from ..io.read_ahead import map_ahead
 from ..preparation.prepared_set import PreparedSet, ShardReader
+from ..preparation.teacher_set import TeacherSwaps
 from .batches import Batch, Rows, step_rng
 
 _READERS = 4
+_TEACHER_STREAM = 200
 
 
 @dataclass(frozen=True)
@@ -24,10 +32,11 @@ class ShardDraw:
     target: np.ndarray
     source_photo: np.ndarray  # picture of the source, from which its embedding comes
     target_photo: np.ndarray  # another picture of the target's person if there is one, otherwise the target
+    swap: np.ndarray  # number of the teacher's swap that takes the place of the target; -1 for none
 
     def rows(self, rows: Rows) -> "ShardDraw":
         """Some rows of the batch."""
-        return ShardDraw(self.target[rows], self.source_photo[rows], self.target_photo[rows])
+        return ShardDraw(self.target[rows], self.source_photo[rows], self.target_photo[rows], self.swap[rows])
 
 
 class ShardSource:
@@ -35,7 +44,8 @@ class ShardSource:
 
     Every picture is equally likely to be a target. In `same_identity_share` of the rows the source is another picture
     of the target's person (the same one if there is no other), otherwise any picture of all other people, with equal
-    probability.
+    probability. In taught rows the target is a teacher's swap of a picture, the source is the person in that picture,
+    and the picture is the exact result.
 
     Args:
         prepared: The pictures.
@@ -46,9 +56,11 @@ class ShardSource:
         seed: Seed of the random choices.
         same_identity_share: Share of rows whose source is the target's person.
         rows: Rows of every batch to return, those of this process; by default all.
+        taught: (B,) bool, rows of the whole batch that get a teacher's swap as target; by default none.
 
     Raises:
-        StyleSwapError: Recognizer or template differ, `size` is no divisor, or the set has only one person.
+        StyleSwapError: Recognizer or template differ, `size` is no divisor, the set has only one person, or it has no
+            swaps of a teacher for taught rows.
     """
 
     def __init__(
@@ -62,6 +74,7 @@ class ShardSource:
         seed: int,
         same_identity_share: float,
         rows: Rows = slice(None),
+        taught: np.ndarray | None = None,
     ) -> None:
         manifest = prepared.manifest
         prepared_with = RecognizerId(manifest["recognizer"], manifest["recognizer_sha256"])
@@ -85,24 +98,33 @@ class ShardSource:
         self.batch_size, self.seed, self._rows = batch, seed, rows
         self.same_identity_share = same_identity_share
         self._index_people(np.asarray(prepared.people))
+        self._taught = np.zeros(batch, dtype=bool) if taught is None else taught
+        self._teacher = TeacherSwaps.open(prepared) if self._taught.any() else None
+        self._swaps = np.zeros(0, dtype=np.int64) if self._teacher is None else self._teacher.usable()
+        if self._teacher is not None and not len(self._swaps):
+            raise StyleSwapError(
+                f"{prepared.folder} has no usable swap of its teacher, see its report.html; train without it by "
+                "--set teacher_share=0"
+            )
 
     def batch(self, step: int, source_crop: bool = False) -> Batch:
         """Batch of `step`, on the CPU; see `DataSource.batch`."""
         draw = self.draw(step).rows(self._rows)
         people, points = self.prepared.people, self.prepared.rows["points"]
         target = self._pictures(draw.target)
-        same = torch.from_numpy(np.asarray(people[draw.target] == people[draw.source_photo]))
-        return Batch(
+        one_person = torch.from_numpy(np.asarray(people[draw.target] == people[draw.source_photo]))
+        batch = Batch(
             target=target,
             id_embedding=self._embeddings(draw.source_photo),
             target_embedding=self._embeddings(draw.target_photo),
             truth=target,
-            truth_known=same,
+            truth_known=one_person,
             face_mask=self._read(self._reader.mask, draw.target).unsqueeze(1).div_(255),
-            same_identity=same,
+            same_identity=one_person & torch.from_numpy(draw.swap < 0),
             points=torch.from_numpy(np.array(points[draw.target], dtype=np.float32) / self.reduction),
             source_crop=self._pictures(draw.source_photo) if source_crop else None,
         )
+        return batch if self._teacher is None else self._with_swaps(batch, draw.swap, self._teacher)
 
     def draw(self, step: int) -> ShardDraw:
         """Random choices of `step`, for the whole batch."""
@@ -120,10 +142,44 @@ class ShardSource:
         other = (fraction * (total - count)).astype(np.int64)
         other = np.where(other < start, other, other + count)
         source_photo = np.where(same, target_photo, other)
-        return ShardDraw(
+        draw = ShardDraw(
             target=self._by_person[target],
             source_photo=self._by_person[source_photo],
             target_photo=self._by_person[target_photo],
+            swap=np.full(size, -1, dtype=np.int64),
+        )
+        return draw if self._teacher is None else self._with_taught_rows(draw, step, self._teacher)
+
+    def _with_taught_rows(self, draw: ShardDraw, step: int, teacher: TeacherSwaps) -> ShardDraw:
+        # From another stream of random numbers, so that the other rows are those of a set without a teacher.
+        rng = step_rng(self.seed, step, _TEACHER_STREAM)
+        swap = self._swaps[rng.integers(len(self._swaps), size=self.batch_size)]
+        picture = teacher.pictures(swap)
+        place = self._place[picture]
+        start, count = self._start[place], self._count[place]
+        offset = np.where(count > 1, 1 + (rng.random(self.batch_size) * (count - 1)).astype(np.int64), 0)
+        photo = self._by_person[start + (place - start + offset) % count]
+        taught = self._taught
+        return ShardDraw(
+            target=np.where(taught, picture, draw.target),
+            source_photo=np.where(taught, photo, draw.source_photo),
+            target_photo=np.where(taught, np.asarray(teacher.rows["source"][swap]), draw.target_photo),
+            swap=np.where(taught, swap, -1),
+        )
+
+    def _with_swaps(self, batch: Batch, swap: np.ndarray, teacher: TeacherSwaps) -> Batch:
+        """Batch in which the teacher's swaps replace the targets of taught rows."""
+        taught = np.flatnonzero(swap >= 0)
+        if not len(taught):
+            return batch
+        numbers, rows = swap[taught], torch.from_numpy(taught)
+        swapped = self._read(lambda number: teacher.image(number).transpose(2, 0, 1), numbers).mul_(2 / 255).sub_(1)
+        replaced = self._read(teacher.mask, numbers).unsqueeze(1).div_(255)
+        return dataclasses.replace(
+            batch,
+            target=batch.target.index_copy(0, rows, swapped),
+            # What the teacher has changed has to be drawn anew.
+            face_mask=batch.face_mask.index_copy(0, rows, torch.maximum(batch.face_mask[rows], replaced)),
         )
 
     def _index_people(self, people: np.ndarray) -> None:
@@ -137,6 +193,8 @@ class ShardSource:
                 "prepare one folder per person with --people folders"
             )
         self._start, self._count = start[inverse], count[inverse]
+        self._place = np.empty_like(self._by_person)
+        self._place[self._by_person] = np.arange(len(people))
 
     def _embeddings(self, rows: np.ndarray) -> Tensor:
         return torch.from_numpy(np.array(self.prepared.embeddings[rows], dtype=np.float32))

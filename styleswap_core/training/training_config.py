@@ -76,6 +76,7 @@ _SHARES = (
     "occluded_share",
     "back_translated_share",
     "consistency_share",
+    "teacher_share",
     "world_share",
 )
 
@@ -125,6 +126,7 @@ class TrainingConfig:
     same_identity_share: float = 0.2  # share of rows in which source and target are the same person
     owner_share: float = 0.5  # share of targets that are member 0 of their column, which owns body and crop window
     exact_swap: bool = True  # False: the paper's setting, in which the true result of a swap is never seen
+    teacher_share: float = 0.0  # share of rows of photographs whose target is a swap by the teacher of the prepared set
     occluded_share: float = 0.0  # share of rows that get an occluded target, unless their truth is known
     back_translated_share: float = 0.0  # share of rows that get a swap as target, unless their truth is known
     back_translation_start: int = 300  # step of the first such rows, since an untrained network's swaps are useless

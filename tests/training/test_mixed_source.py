@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from training_toys import ToySource
 
-from styleswap_core.training.mixed_source import MixedSource, world_rows
+from styleswap_core.training.batches import spaced_rows
+from styleswap_core.training.mixed_source import MixedSource
 
 
 class Part:
@@ -18,7 +19,7 @@ class Part:
 
 
 def mixed(share, rows=slice(None), count=24):
-    positions, world = np.arange(count)[rows], world_rows(count, share)[rows]
+    positions, world = np.arange(count)[rows], spaced_rows(count, share)[rows]
     return MixedSource(
         Part(ToySource(batch=count, exact_swap=False), positions[~world]),
         Part(ToySource(batch=count), positions[world]),
@@ -26,15 +27,15 @@ def mixed(share, rows=slice(None), count=24):
     )
 
 
-def test_world_rows_are_evenly_spaced():
+def test_rows_of_a_share_are_evenly_spaced():
     for share in (0.0, 0.25, 1 / 3, 0.5, 1.0):
-        rows = world_rows(36, share)
+        rows = spaced_rows(36, share)
         assert rows.sum() == round(36 * share)
         assert abs(rows[:18].sum() - rows[18:].sum()) <= 1
 
 
 def test_only_rows_of_the_world_have_the_exact_swap():
-    batch, world = mixed(0.25).batch(3), torch.from_numpy(world_rows(24, 0.25))
+    batch, world = mixed(0.25).batch(3), torch.from_numpy(spaced_rows(24, 0.25))
     rendered, photographs = ToySource(batch=24).batch(3), ToySource(batch=24, exact_swap=False).batch(3)
     assert batch.truth_known[world].all()
     assert torch.equal(batch.truth_known[~world], photographs.same_identity[~world])
