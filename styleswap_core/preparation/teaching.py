@@ -22,8 +22,9 @@ from ..faces.recognizer_id import check_recognizer
 from ..identities.identity import Identity
 from ..io.read_ahead import map_ahead
 from ..pipeline.face_jobs import FaceJob, SwapOptions, swap_jobs
-from ..swappers.network import SwappingNetwork, check_identity
-from ..swappers.styleswap_network import load_model
+from ..swappers.guest_network import GuestNetwork
+from ..swappers.model_files import load_model
+from ..swappers.network import check_identity
 from .examine import encode_crop, encode_mask
 from .journal import Journal
 from .prepared_set import INDEX, PreparedSet, ShardReader
@@ -93,11 +94,17 @@ class Teacher:
         """Load the network.
 
         Raises:
-            StyleSwapError: The file is missing or damaged, or needs embeddings of another recognizer.
+            StyleSwapError: The file is missing or damaged, takes no source person, or needs embeddings of another
+                recognizer.
         """
         self.settings, self.analyzer = settings, analyzer
         # Not baked, since each identity is used for a few pictures only.
-        self.network: SwappingNetwork = load_model(settings.file, device, baked=False)
+        self.network = load_model(settings.file, device, baked=False)
+        if isinstance(self.network, GuestNetwork) and not self.network.needs_identity:
+            raise StyleSwapError(
+                f"{self.network.name} contains its own person and cannot give a picture the face of another one of the "
+                "set; choose another teacher"
+            )
         check_recognizer(
             self.network.recognizer,
             analyzer.recognizer,
