@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from ..errors import StyleSwapError
 from ..faces.recognizer_id import RecognizerId, common_recognizer
 from .identity import Identity
+from .portraits import Portrait
 
 # An embedding is an outlier if its cosine similarity to the mean of the others is below this fraction of the median.
 _OUTLIER_RATIO = 0.5
@@ -21,14 +22,21 @@ def average_faces(
     sources: Sequence[str],
     recognizer: RecognizerId,
     drop_outliers: bool = False,
+    *,
+    norms: Sequence[float] = (),
+    portraits: Sequence[Portrait] = (),
 ) -> tuple[Identity, list[float], list[bool]]:
     """One identity from several faces of a person.
 
+    Its portrait is that of the face that shows most detail and resembles the others most.
+
     Args:
-        embeddings: (512,) each.
+        embeddings: (D,) each.
         sources: SHA-256 of the picture of each.
         recognizer: The recognizer that made the embeddings.
         drop_outliers: Leave out faces that differ from the rest.
+        norms: Norm of each embedding before its normalization; empty if unknown.
+        portraits: Portrait of each face; empty if there are none.
 
     Returns:
         The identity; the cosine similarity of each face to the mean of the others; and which faces are outliers.
@@ -37,13 +45,35 @@ def average_faces(
     keep = [i for i, outlier in enumerate(outliers) if not (outlier and drop_outliers)]
     mean = average_embeddings([embeddings[i] for i in keep])
     kept = tuple(dict.fromkeys(sources[i] for i in keep))
-    return Identity(mean, recognizer, kept), similarities, outliers
+    best = max(keep, key=lambda i: portraits[i].detail * (1.0 + similarities[i])) if portraits else None
+    identity = Identity(
+        mean,
+        recognizer,
+        kept,
+        embedding_norm=average_norm([norms[i] for i in keep] if norms else []),
+        portrait=None if best is None else portraits[best].picture,
+        portrait_points=None if best is None else portraits[best].points,
+    )
+    return identity, similarities, outliers
+
+
+def average_norm(norms: Sequence[float], weights: Sequence[float] | None = None) -> float:
+    """Weighted mean of the norms of embeddings; 0 if one is unknown.
+
+    Not the norm of the mean embedding, which is shorter than that of any picture: networks that take embeddings before
+    their normalization know those of pictures.
+    """
+    weights = [1.0] * len(norms) if weights is None else list(weights)
+    used = [(norm, weight) for norm, weight in zip(norms, weights, strict=True) if weight > 0]
+    if not used or not all(norm for norm, _ in used):
+        return 0.0
+    return sum(norm * weight for norm, weight in used) / sum(weight for _, weight in used)
 
 
 def average_embeddings(
     embeddings: Sequence[np.ndarray | torch.Tensor], weights: Sequence[float] | None = None
 ) -> torch.Tensor:
-    """Normalized weighted mean of embeddings, each normalized first: (512,) float32.
+    """Normalized weighted mean of embeddings, each normalized first: (D,) float32.
 
     Raises:
         StyleSwapError: Weights that are negative, all 0 or not one per embedding, or embeddings that cancel out.
@@ -90,7 +120,8 @@ def cosine_similarity(a: Identity, b: Identity) -> float:
 def blend_identities(identities: Sequence[Identity], weights: Sequence[float] | None = None) -> Identity:
     """Weighted mixture of identities.
 
-    `w_plus` is mixed as well if all of them have it for the same generator, and dropped otherwise.
+    `w_plus` is mixed as well if all of them have it for the same generator, and dropped otherwise. The portrait is that
+    of the identity with the largest weight.
 
     Raises:
         StyleSwapError: No identities, different recognizers, or unusable weights.
@@ -109,7 +140,17 @@ def blend_identities(identities: Sequence[Identity], weights: Sequence[float] | 
         w_plus = sum(parts, start=torch.zeros_like(parts[0]))
         generator = generators.pop()
     sources = tuple(dict.fromkeys(source for identity in identities for source in identity.sources))
-    return Identity(embedding, recognizer, sources, w_plus, generator)
+    main = identities[max(range(len(weights)), key=weights.__getitem__)]
+    return Identity(
+        embedding,
+        recognizer,
+        sources,
+        w_plus,
+        generator,
+        average_norm([identity.embedding_norm for identity in identities], weights),
+        main.portrait,
+        main.portrait_points,
+    )
 
 
 def _normalized_stack(embeddings: Sequence[np.ndarray | torch.Tensor]) -> torch.Tensor:

@@ -16,6 +16,7 @@ from ..io.files import file_sha256
 from ..io.images import from_uint8, load_image
 from .averaging import average_faces
 from .identity import Identity
+from .portraits import Portrait, cut_portrait
 
 CROP_SIZE = 224
 """Side in pixels of the crops that are shown to the user, twice that of the recognizer's."""
@@ -47,12 +48,14 @@ class SourceFace:
         face: The detection, with its embedding.
         sha256: SHA-256 of the picture's pixels.
         crop: (3, CROP_SIZE, CROP_SIZE), -1..1, the recognizer's crop at a larger size.
+        portrait: Portrait for networks whose source is a picture; None if there is none.
     """
 
     picture: int
     face: DetectedFace
     sha256: str
     crop: torch.Tensor
+    portrait: Portrait | None = None
 
 
 def extract_identity(
@@ -77,19 +80,29 @@ def extract_identity(
     """
     if not paths:
         raise StyleSwapError("expected at least one source picture, got none")
-    embeddings, hashes, counts = [], [], []
+    chosen_faces, hashes, counts, portraits = [], [], [], []
     for path in paths:
-        faces = analyzer.detect(load_image(path))
+        picture = load_image(path)
+        faces = analyzer.detect(picture)
         try:
             chosen = select_faces(faces, face)
         except StyleSwapError as error:
             raise StyleSwapError(f"{path}: {error}") from error
         if len(chosen) != 1:
             raise StyleSwapError(f"{path}: expected one source face, got {len(chosen)}; choose largest or one index")
-        embeddings.append(chosen[0].require_embedding())
+        chosen[0].require_embedding()
+        chosen_faces.append(chosen[0])
         hashes.append(file_sha256(path))
         counts.append(len(faces))
-    identity, similarities, outliers = average_faces(embeddings, hashes, analyzer.recognizer, drop_outliers)
+        portraits.append(cut_portrait(picture, chosen[0].points))
+    identity, similarities, outliers = average_faces(
+        [one.require_embedding() for one in chosen_faces],
+        hashes,
+        analyzer.recognizer,
+        drop_outliers,
+        norms=[one.embedding_norm for one in chosen_faces],
+        portraits=portraits,
+    )
     rows = zip(paths, similarities, outliers, counts, strict=True)
     reports = [SourceReport(str(path), similarity, outlier, count) for path, similarity, outlier, count in rows]
     return identity, reports
@@ -122,7 +135,7 @@ def find_source_faces(
         for _, face in picked:
             face.require_embedding()
             crop = recognizer_crop(from_uint8(picture), torch.from_numpy(face.points)[None], CROP_SIZE)[0]
-            faces.append(SourceFace(number, face, digest, crop))
+            faces.append(SourceFace(number, face, digest, crop, cut_portrait(picture, face.points)))
     if not faces:
         reason = problems[0] if problems else "there are no pictures"
         raise StyleSwapError(
@@ -136,8 +149,15 @@ def average_sources(
     faces: Sequence[SourceFace], analyzer: FaceAnalyzer, drop_outliers: bool = False
 ) -> tuple[Identity, list[float], list[bool]]:
     """One identity from all faces; see `averaging.average_faces`."""
-    embeddings, hashes = [source.face.require_embedding() for source in faces], [source.sha256 for source in faces]
-    return average_faces(embeddings, hashes, analyzer.recognizer, drop_outliers)
+    portraits = [source.portrait for source in faces if source.portrait is not None]
+    return average_faces(
+        [source.face.require_embedding() for source in faces],
+        [source.sha256 for source in faces],
+        analyzer.recognizer,
+        drop_outliers,
+        norms=[source.face.embedding_norm for source in faces],
+        portraits=portraits if len(portraits) == len(faces) else (),
+    )
 
 
 def separate_sources(faces: Sequence[SourceFace], analyzer: FaceAnalyzer) -> list[Identity]:
