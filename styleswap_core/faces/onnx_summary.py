@@ -5,7 +5,7 @@ never read; `onnx.load` would read all of them. Source of the message numbers: o
 """
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,7 +20,7 @@ FLOAT, FLOAT16 = 1, 10
 """Numbers of element types in ONNX."""
 
 # Field numbers of onnx.proto.
-_MODEL_GRAPH = 7
+_MODEL_GRAPH, _MODEL_METADATA = 7, 14
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT, _GRAPH_VALUE_INFO = 1, 5, 11, 12, 13
 _NODE_INPUT, _NODE_OPERATOR, _NODE_DOMAIN = 1, 4, 7
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_EXTERNAL = 1, 2, 8, 13
@@ -84,6 +84,7 @@ class OnnxSummary:
         initializers: Stored tensors in the order of the file.
         operators: Names of the operators, with their domain if it is not ONNX's own.
         value_infos: Places of the declared shapes of intermediate values, tag included.
+        metadata: Free-form keys and values.
     """
 
     path: Path
@@ -92,6 +93,7 @@ class OnnxSummary:
     initializers: tuple[Initializer, ...]
     operators: frozenset[str]
     value_infos: tuple[int, ...]
+    metadata: Mapping[str, str]
 
     def describe(self) -> str:
         """Inputs and outputs with their shapes, for messages."""
@@ -158,7 +160,13 @@ def summarize_onnx(path: str | Path) -> OnnxSummary:
 
 
 def _summarize(path: Path, data: mmap.mmap) -> OnnxSummary:
-    graph = next((span for number, span, _ in _messages(data, (0, len(data))) if number == _MODEL_GRAPH), None)
+    graph, metadata = None, {}
+    for number, span, _ in _messages(data, (0, len(data))):
+        if number == _MODEL_GRAPH:
+            graph = span
+        elif number == _MODEL_METADATA:
+            entry = _entry(data, span)
+            metadata[entry.get(_ENTRY_KEY, "")] = entry.get(_ENTRY_VALUE, "")
     if graph is None:
         raise ValueError("no graph")
     inputs, outputs, initializers, value_infos = [], [], [], []
@@ -187,6 +195,7 @@ def _summarize(path: Path, data: mmap.mmap) -> OnnxSummary:
         tuple(Initializer(name, shape, span, external, name in read) for name, shape, span, external in initializers),
         frozenset(operators),
         tuple(value_infos),
+        metadata,
     )
 
 
@@ -213,9 +222,14 @@ def _initializer(data: mmap.mmap, span: Span) -> tuple[str, tuple[int, ...], Spa
         elif number == _TENSOR_NAME and not isinstance(value, int):
             name = _text(data, value)
         elif number == _TENSOR_EXTERNAL and not isinstance(value, int):
-            entry = {key: _text(data, part) for key, part, _ in _messages(data, value)}
+            entry = _entry(data, value)
             external = entry.get(_ENTRY_VALUE, "") if entry.get(_ENTRY_KEY) == "location" else external
     return name, tuple(dimensions), span, external
+
+
+def _entry(data: mmap.mmap, span: Span) -> dict[int, str]:
+    """Texts of a pair of key and value."""
+    return {number: _text(data, part) for number, part, _ in _messages(data, span)}
 
 
 def _value(data: mmap.mmap, span: Span) -> GraphValue:

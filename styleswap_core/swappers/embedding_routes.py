@@ -36,7 +36,8 @@ class SourceRoute:
         Raises:
             StyleSwapError: A file that the network needs is missing or damaged.
         """
-        self.family, self.sha256 = guest.family, sha256
+        self.family, self.sha256, self._length = guest.family, sha256, guest.form.vector_length
+        self._recognizer = guest.recognizer
         self._emap: Tensor | None = None
         self._converter: GuestSession | None = None
         places = search_folders(guest.path, folders)
@@ -58,9 +59,9 @@ class SourceRoute:
         """
         name = self.family.name
         if identity.w_plus is not None and identity.generator_sha256 == self.sha256:
-            if tuple(identity.w_plus.shape) != (1, EMBEDDING_LENGTH):
+            if tuple(identity.w_plus.shape) != (1, self._length):
                 raise StyleSwapError(
-                    f"expected w_plus (1, {EMBEDDING_LENGTH}) for {name}, got {tuple(identity.w_plus.shape)}; invert"
+                    f"expected w_plus (1, {self._length}) for {name}, got {tuple(identity.w_plus.shape)}; invert"
                     " the identity again"
                 )
             return
@@ -68,11 +69,11 @@ class SourceRoute:
             raise StyleSwapError(
                 f"{name} takes a picture of the source face, which this identity lacks; extract it again from a picture"
             )
-        if self.family.source.is_vector and len(identity.id_embedding) != EMBEDDING_LENGTH:
+        if self.family.source.is_vector and len(identity.id_embedding) != self._length:
             raise StyleSwapError(
-                f"{name} takes embeddings of {EMBEDDING_LENGTH} numbers, and this identity has"
+                f"{name} takes embeddings of {self._length} numbers, and this identity has"
                 f" {len(identity.id_embedding)}, from {identity.recognizer}; extract it with a face analysis that has"
-                f" {self.family.recognizer.name}, such as buffalo_l"
+                f" {self._recognizer.name or 'another recognizer'}"
             )
         if self.family.source is Source.CONVERTED and not identity.embedding_norm:
             raise StyleSwapError(

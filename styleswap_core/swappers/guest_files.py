@@ -7,7 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..errors import StyleSwapError
+from ..faces.alignment import TEMPLATES
 from ..faces.onnx_summary import GraphValue, Initializer, OnnxSummary, summarize_onnx
+from ..faces.recognizer_id import RecognizerId
 from .guest_families import EMBEDDING_LENGTH, FAMILIES, FAMILY_NAMES, GuestFamily, Source, find_family
 
 SUFFIXES = (".onnx", ".dfm")
@@ -43,6 +45,18 @@ class GuestForm:
     morph: GraphValue | None
     emap: Initializer | None
 
+    @property
+    def vector_length(self) -> int:
+        """Length of the source vector, where the source is one."""
+        declared = self.source.shape[1] if self.source is not None and len(self.source.shape) == 2 else None
+        return declared or EMBEDDING_LENGTH
+
+    @property
+    def exported(self) -> str:
+        """Family whose form a generator of this project was exported in; empty for files of other programs."""
+        named = self.summary.metadata.get("styleswap_form", "")
+        return named if named in FAMILIES else ""
+
     def fits(self, family: GuestFamily) -> bool:
         """Whether a file of this form can belong to a family, apart from its size."""
         outputs = len(self.summary.outputs)
@@ -52,7 +66,8 @@ class GuestForm:
             return False
         if family.source is Source.PORTRAIT:
             return len(self.source.shape) == 4 and self.source.shape[2] in (family.portrait[1], None)
-        return len(self.source.shape) == 2 and self.source.shape[1] in (EMBEDDING_LENGTH, None)
+        own = self.exported == family.name and family.source is Source.EMBEDDING
+        return len(self.source.shape) == 2 and (own or self.vector_length == EMBEDDING_LENGTH)
 
     def is_usual(self, family: GuestFamily) -> bool:
         """Whether a file of this form is like the published ones of a family that it fits."""
@@ -98,6 +113,22 @@ class GuestFile:
         return f"{self.path.stem} ({' or '.join(family.name for family in self.families)})"
 
     @property
+    def template(self) -> str:
+        """Template of its crops, for `alignment.template_points`."""
+        own = self.form.summary.metadata.get("styleswap_template", "")
+        return own if self.form.exported and own in TEMPLATES else self.family.crop_template(self.size)
+
+    @property
+    def recognizer(self) -> RecognizerId:
+        """Recognizer whose embeddings it takes; falsy if it takes those of any, or none."""
+        if not self.form.exported:
+            return self.family.recognizer
+        name, sha256 = (
+            self.form.summary.metadata.get(f"styleswap_{key}", "") for key in ("recognizer", "recognizer_sha256")
+        )
+        return RecognizerId(name, sha256, self.form.vector_length)
+
+    @property
     def size(self) -> int:
         """Side of its crops in pixels."""
         return self.form.size
@@ -105,7 +136,15 @@ class GuestFile:
     @property
     def license(self) -> str:
         """License of the family, as a phrase."""
-        return " or ".join(dict.fromkeys(family.license for family in self.families))
+        if self.form.exported:
+            return "that of the StyleSwap model it was exported from"
+        licenses = dict.fromkeys(family.license for family in self.families)
+        return next(iter(licenses)) if len(licenses) == 1 else "that of its family, which its name does not tell"
+
+    @property
+    def maker(self) -> str:
+        """Who published it, as a phrase."""
+        return "the author of that model" if self.form.exported else self.family.maker
 
 
 def read_guest(path: str | Path, family: str = "") -> GuestFile:
@@ -176,7 +215,9 @@ def _guest_or_none(path: Path, size: int, modified: int) -> GuestFile | None:
 
 
 def _candidates(path: Path, form: GuestForm, fitting: list[GuestFamily]) -> tuple[GuestFamily, ...]:
-    """The family that the name or the form tells, or the choices."""
+    """The family that the file, its name or its form tells, or the choices."""
+    if form.exported:
+        return (FAMILIES[form.exported],)
     stem = re.sub(r"[^a-z0-9]+", "_", path.stem.lower())
     spelled = [(form.is_usual(one), len(start), one) for one in fitting for start in one.spellings if start in stem]
     if spelled:

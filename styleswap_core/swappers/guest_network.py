@@ -51,7 +51,7 @@ class GuestNetwork:
         """
         self.file, self.name, self.phased = file, file.name, True
         self._family, self._device = file.family, device
-        self._recognizer = RecognizerId() if any_recognizer else self._family.recognizer
+        self._recognizer = RecognizerId() if any_recognizer else file.recognizer
         self._session = GuestSession(file.form.summary, device, threads)
         self._route = SourceRoute(file, self._session.sha256, folders)
 
@@ -68,7 +68,7 @@ class GuestNetwork:
     @property
     def template(self) -> str:
         """Name of its crop template."""
-        return self._family.crop_template(self.size)
+        return self.file.template
 
     @property
     def recognizer(self) -> RecognizerId:
@@ -102,8 +102,8 @@ class GuestNetwork:
 
     @property
     def license_note(self) -> str:
-        """License of its family, as a sentence."""
-        return f"{self.name} by {self._family.maker}; license: {self._family.license}"
+        """Who published it, and its license."""
+        return f"{self.name} by {self.file.maker}; license: {self.file.license}"
 
     @property
     def needs_identity(self) -> bool:

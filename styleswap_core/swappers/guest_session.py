@@ -62,9 +62,8 @@ class GuestSession:
         self.sha256, self.provider, self.fallback = "", CPU_PROVIDER, ""
         self._session: InferenceSession | None = None
         self._lock = threading.RLock()
+        # None until it is known, with the first batch.
         self._batched: bool | None = None
-        if all(value.shape[:1] == (None,) for value in (*_batched_inputs(summary), *summary.outputs)):
-            self._batched = True
         self._open()
 
     @property
