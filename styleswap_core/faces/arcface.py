@@ -12,7 +12,7 @@ from torch import nn
 
 from ..errors import StyleSwapError
 from ..io.files import file_sha256
-from .onnx_graph import OnnxGraph
+from ..onnx_graphs.onnx_graph import OnnxGraph
 from .recognizer_id import RecognizerId
 
 
@@ -44,7 +44,12 @@ class TorchRecognizer(nn.Module):
         self.name = Path(path).stem
         self.graph = OnnxGraph(path)
         self.sha256 = file_sha256(path)
-        shape = self.graph.input_shape
+        if len(self.graph.inputs) != 1 or len(self.graph.output_names) != 1:
+            raise StyleSwapError(
+                f"expected a recognizer with one input and one output, {Path(path).name} has {len(self.graph.inputs)} "
+                f"and {len(self.graph.output_names)}; name the recognizer file of the pack"
+            )
+        shape = self.graph.inputs[0].shape
         if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3] or not shape[2]:
             raise StyleSwapError(
                 f"expected a recognizer with an input (N, 3, S, S), but {Path(path).name} has {shape}; use another file"
@@ -80,7 +85,7 @@ class TorchRecognizer(nn.Module):
         Returns:
             (B, C, h, w) for each name.
         """
-        return self.graph.collect(self._input(crop), names or self.levels)
+        return self.graph.collect(names or self.levels, self._input(crop))
 
     def _input(self, crop: torch.Tensor) -> torch.Tensor:
         if crop.ndim != 4 or crop.shape[1:] != (3, self.input_size, self.input_size):
@@ -99,7 +104,7 @@ class TorchRecognizer(nn.Module):
             embeddings.
         """
         sums, maps, output, elements = {}, {}, None, 0
-        operators = {node.output: node.operator for node in self.graph.nodes}
+        operators = {name: node.operator for node in self.graph.nodes for name in node.outputs}
         with torch.no_grad():
             for name, value in self.graph.walk(torch.zeros(1, 3, self.input_size, self.input_size)):
                 output, elements = value, elements + value.numel()

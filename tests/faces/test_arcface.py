@@ -1,5 +1,8 @@
 """The torch recognizer against ONNX Runtime, for the two architectures of published packs."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -10,6 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.io.files import file_sha256
+
+REAL_FACES = Path(os.environ.get("STYLESWAP_REAL_FACES", Path(__file__).parents[3] / "shared/real_faces"))
+PHOTOGRAPH_RECOGNIZER = REAL_FACES / "insightface_form/omz_reid0095_512.onnx"
 
 
 class GraphWriter:
@@ -217,3 +223,19 @@ def test_other_networks_are_refused(tmp_path):
     g.save(tmp_path / "vector.onnx", g.node("Flatten", ["input"]))
     with pytest.raises(StyleSwapError, match="512"):
         TorchRecognizer(tmp_path / "vector.onnx")
+
+
+def test_the_recognizer_of_photographs_agrees_with_onnx_runtime():
+    """Its graph slices, resizes, and pads channels."""
+    if not PHOTOGRAPH_RECOGNIZER.is_file():
+        pytest.skip(f"{PHOTOGRAPH_RECOGNIZER} is not there")
+    recognizer = TorchRecognizer(PHOTOGRAPH_RECOGNIZER)
+    session = onnxruntime.InferenceSession(str(PHOTOGRAPH_RECOGNIZER), providers=["CPUExecutionProvider"])
+    size = recognizer.input_size
+    crop = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    shown = (crop * recognizer.gain + recognizer.offset).numpy()
+    expected = np.concatenate([session.run(None, {session.get_inputs()[0].name: row[None]})[0] for row in shown])
+    ours = recognizer(crop.requires_grad_())
+    assert np.abs(ours.detach().numpy() - expected).max() < 1e-4
+    ours.sum().backward()
+    assert crop.grad is not None and crop.grad.abs().max() > 0

@@ -1,0 +1,1 @@
+"""ONNX graphs as torch modules through which gradients flow: recognizers and other programs' swapping networks."""
