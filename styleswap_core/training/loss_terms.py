@@ -190,5 +190,5 @@ def _features_are_due(config: TrainingConfig, step: int) -> bool:
 def _recognize(recognizer: TorchRecognizer, image: Tensor, points: Tensor) -> tuple[Tensor, list[Tensor]]:
     """Embedding and features of faces, from one pass: the embedding is the last value of the graph."""
     crop = recognizer_crop(image, points)
-    *features, embedding = recognizer.features(crop, (*recognizer.levels, recognizer.graph.output_name))
+    *features, embedding = recognizer.features(crop, (*recognizer.levels, recognizer.graph.output_names[0]))
     return embedding, features
