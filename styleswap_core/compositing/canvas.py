@@ -26,11 +26,12 @@ _FADE = 0.06
 class Canvas:
     """Target pictures, and results that start as copies of them; crops are always cut from the targets."""
 
-    def __init__(self, targets: Sequence[Picture]) -> None:
+    def __init__(self, targets: Sequence[Picture], kept: Sequence[torch.Tensor | None] | None = None) -> None:
         """Take the targets as initial results.
 
         Args:
             targets: Pictures of any forms and sizes; not modified.
+            kept: For each target a mask (1, H, W), 0..1, of what stays as it is, or None.
 
         Raises:
             StyleSwapError: Something that is not a picture.
@@ -38,6 +39,7 @@ class Canvas:
         self._targets = [pixels_of(target) for target in targets]
         self._results = [result_pixels(target) for target in targets]
         self._masks = [torch.zeros(1, *target.size) for target in self._targets]
+        self._kept = [None] * len(self._targets) if kept is None else list(kept)
 
     @property
     def count(self) -> int:
@@ -122,6 +124,9 @@ class Canvas:
 
     def _blend(self, picture: int, box: Box, color: torch.Tensor, weight: torch.Tensor) -> None:
         x0, y0, x1, y1 = box
+        kept = self._kept[picture]
+        if kept is not None:
+            weight = weight * (1.0 - kept[:, y0:y1, x0:x1])
         self._results[picture].blend(box, color, weight)
         part = self._masks[picture][:, y0:y1, x0:x1]
         torch.maximum(part, weight, out=part)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..compositing.canvas import Canvas
+from ..compositing.kept_regions import KeptRegions
 from ..compositing.pixels import NodeFrame, Picture, pixels_of
 from ..errors import StyleSwapError
 from ..faces.choice import FaceChoice
@@ -52,23 +53,26 @@ class _Request:
         choice: Faces to swap.
         options: Options for swapping them.
         strict: Whether a requested face that cannot be swapped is an error instead of a problem in the report.
+        keep: What stays as it is.
     """
 
     identities: tuple[Identity, ...]
     choice: FaceChoice
     options: SwapOptions
     strict: bool
+    keep: KeptRegions
 
 
 @dataclass(frozen=True, eq=False)
 class _Analyzed:
-    """A frame with its chosen faces, the number of faces in it, and the problems of the choice."""
+    """A frame with its chosen faces, the number of faces in it, the problems of the choice, and what stays as it is."""
 
     number: int
     frame: Picture
     faces: list[tuple[DetectedFace, Identity]]
     faces_found: int
     problems: list[str]
+    kept: torch.Tensor | None = None
 
 
 class Swapper:
@@ -126,6 +130,7 @@ class Swapper:
         *,
         options: SwapOptions | None = None,
         strict: bool = True,
+        keep: torch.Tensor | None = None,
     ) -> SwapResult:
         """Swap faces of one picture.
 
@@ -135,12 +140,13 @@ class Swapper:
             faces: Faces to swap, see `Faces`.
             options: Override those of the swapper.
             strict: Whether a requested face that is missing is an error instead of a problem in the report.
+            keep: (h, w), 0..1: 1 where the picture stays as it is, such as hands or hair; scaled to the picture.
 
         Raises:
             StyleSwapError: The picture is invalid, an identity does not fit the model, the strength is out of range or,
                 if `strict`, a requested face is missing.
         """
-        request = self._request(identity, faces, options, strict)
+        request = self._request(identity, faces, options, strict, KeptRegions(keep, 1))
         analyzed = self._analyze(0, picture, request)
         if strict and analyzed.problems:
             raise StyleSwapError(_advise(analyzed))
@@ -173,6 +179,7 @@ class Swapper:
         strict: bool = False,
         on_frame: Callable[[int], None] = _ignore,
         measured: Callable[[int], bool] = _no_frame,
+        keep: torch.Tensor | None = None,
     ) -> Iterator[SwapResult]:
         """Swap faces in a stream of frames, such as those of a video; yields one result per frame, in order.
 
@@ -190,12 +197,13 @@ class Swapper:
             on_frame: Called with the number of each frame, in the caller's thread, before it is swapped; an exception
                 ends the run.
             measured: Whether to report the faces' similarity to the source, by the number of the frame.
+            keep: As for `swap`, or (N, h, w) with one mask for each frame.
 
         Raises:
             StyleSwapError: As for `swap`. Errors of the arguments are raised immediately, errors of a frame when it is
                 reached.
         """
-        request = self._request(identity, faces, options, strict)
+        request = self._request(identity, faces, options, strict, KeptRegions(keep))
         return self._stream(frames, request, on_frame, measured)
 
     def swap_batch(
@@ -208,6 +216,7 @@ class Swapper:
         strict: bool = False,
         on_frame: Callable[[int], None] = _ignore,
         result_device: torch.device | str | None = None,
+        keep: torch.Tensor | None = None,
     ) -> BatchResult:
         """Swap faces in a batch in ComfyUI's layout.
 
@@ -219,11 +228,12 @@ class Swapper:
             strict: As for `swap_frames`.
             on_frame: As for `swap_frames`.
             result_device: Device of the result; by default that of `frames`.
+            keep: As for `swap_frames`.
 
         Raises:
             StyleSwapError: `frames` is empty or has the wrong shape, or as for `swap_frames`.
         """
-        request = self._request(identity, faces, options, strict)
+        request = self._request(identity, faces, options, strict, KeptRegions(keep, len(frames)))
         if frames.ndim != 4 or 0 in frames.shape or frames.shape[3] not in (3, 4):
             raise StyleSwapError(
                 f"expected frames (B, H, W, 3 or 4) with at least one frame, got {tuple(frames.shape)};"
@@ -258,7 +268,12 @@ class Swapper:
         return BatchResult(images, masks, stacked, reports, repaired)
 
     def _request(
-        self, identity: Identity | Sequence[Identity], faces: Faces, options: SwapOptions | None, strict: bool
+        self,
+        identity: Identity | Sequence[Identity],
+        faces: Faces,
+        options: SwapOptions | None,
+        strict: bool,
+        keep: KeptRegions,
     ) -> _Request:
         identities = (identity,) if isinstance(identity, Identity) else tuple(identity)
         choice = faces if isinstance(faces, FaceChoice) else FaceChoice.parse(faces)
@@ -273,7 +288,7 @@ class Swapper:
                 f"expected one identity, or one for each of the {references} references, got {people}; pass as many"
                 " identities as references"
             )
-        return _Request(identities, choice, options, strict)
+        return _Request(identities, choice, options, strict, keep)
 
     def _check(self, identity: Identity, options: SwapOptions) -> None:
         check_identity(self.model, identity, self.analysis.recognizer)
@@ -309,10 +324,12 @@ class Swapper:
     def _analyze(self, number: int, frame: Picture, request: _Request) -> _Analyzed:
         """Detect the faces of a frame and match the chosen ones with identities."""
         choice, identities = request.choice, request.identities
-        found = self.analysis.detect(pixels_of(frame).uint8(), choice.order, embed=choice.needs_embeddings)
+        pixels = pixels_of(frame)
+        found = self.analysis.detect(pixels.uint8(), choice.order, embed=choice.needs_embeddings)
+        kept = request.keep.of_frame(number, pixels.size)
         picked, problems = choice.pick(found)
         if len(identities) == 1:
-            return _Analyzed(number, frame, [(face, identities[0]) for _, face in picked], len(found), problems)
+            return _Analyzed(number, frame, [(face, identities[0]) for _, face in picked], len(found), problems, kept)
         people = len(identities)
         pairs = [(face, identities[place]) for place, face in picked if place < people]
         problems = problems + [
@@ -323,7 +340,7 @@ class Swapper:
         if found and choice.rule in ("all", "largest"):
             places = {place for place, _ in picked}
             problems += [f"no face for identity {place}" for place in range(people) if place not in places]
-        return _Analyzed(number, frame, pairs, len(found), problems)
+        return _Analyzed(number, frame, pairs, len(found), problems, kept)
 
     def _swap(
         self, frames: Sequence[_Analyzed], options: SwapOptions, measured: Callable[[int], bool]
@@ -331,7 +348,7 @@ class Swapper:
         """Swap the faces of all buffered frames together, in full batches."""
         if not frames:
             return
-        canvas = Canvas([analyzed.frame for analyzed in frames])
+        canvas = Canvas([analyzed.frame for analyzed in frames], [analyzed.kept for analyzed in frames])
         jobs = [[FaceJob(row, *pair) for pair in analyzed.faces] for row, analyzed in enumerate(frames)]
         all_jobs = [job for frame_jobs in jobs for job in frame_jobs]
         swapped = iter(swap_jobs(canvas, all_jobs, self.model, self.analysis, options, self.crop_device, self.masks))
