@@ -15,6 +15,7 @@ def node_classes() -> list[type]:
     from . import (
         blend_with_mask,
         detect_faces,
+        face_masks,
         identities,
         identity_files,
         invert_identity,
@@ -27,6 +28,7 @@ def node_classes() -> list[type]:
     return [
         loaders.LoadModel,
         loaders.LoadFaceAnalysis,
+        face_masks.LoadFaceMasks,
         detect_faces.DetectFaces,
         swap_face.SwapFace,
         identities.ExtractArcFaceID,

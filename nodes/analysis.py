@@ -52,7 +52,7 @@ class LoadedAnalysis:
         yield analyzer
 
     def _load(self) -> "FaceAnalyzer":
-        _check_packages()
+        check_packages()
         from ..styleswap_core.faces.analysis import load_face_analysis
 
         return load_face_analysis(
@@ -71,7 +71,7 @@ def open_analysis(value: object) -> Iterator["FaceAnalyzer"]:
         with value.open() as analyzer:
             yield analyzer
         return
-    _check_packages()
+    check_packages()
     from ..styleswap_core.faces.analysis import adopt_face_analysis
 
     yield adopt_face_analysis(value)
@@ -82,9 +82,14 @@ def missing_packages() -> list[str]:
     return [name for name, module in _REQUIRED.items() if importlib.util.find_spec(module) is None]
 
 
-def _check_packages() -> None:
+def check_packages(purpose: str = "face detection needs") -> None:
+    """Check that the packages that ComfyUI does not install itself are there; `purpose` begins the message.
+
+    Raises:
+        StyleSwapError: One is missing; the message says how to install it.
+    """
     if missing := missing_packages():
         raise StyleSwapError(
-            f"face detection needs {', '.join(missing)}, not installed here; run"
+            f"{purpose} {', '.join(missing)}, not installed here; run"
             f' "{sys.executable}" -m pip install -r "{_REQUIREMENTS}" and restart ComfyUI'
         )

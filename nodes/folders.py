@@ -9,6 +9,8 @@ from ..styleswap_core.checkpoints import DEMO_MODEL
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.pack_licenses import PUBLISHED
 from ..styleswap_core.faces.packs import list_packs
+from ..styleswap_core.masking.mask_files import FOLDER_NAMES as MASK_FOLDERS
+from ..styleswap_core.masking.mask_files import SUFFIX, list_mask_files
 
 DEMO = "demo (built in)"
 """Choice of the model and the pack that are part of this repository."""
@@ -19,6 +21,7 @@ NO_IDENTITY = "(none saved yet)"
 _GENERATORS = "styleswap"
 _IDENTITIES = "styleswap_identities"
 _INSIGHTFACE = "insightface"
+_MASKS = "styleswap_masks"
 _IDENTITY_SUBFOLDER = "identities"
 # Checkpoints of other programs are listed too: choosing one raises an error that says how to convert it.
 _GENERATOR_SUFFIXES = {".safetensors", ".pth", ".pt", ".ckpt", ".pdparams"}
@@ -35,6 +38,9 @@ def register_folders() -> None:
         folder_paths.add_model_folder_path(_IDENTITIES, str(folder))
     _set_suffixes(_IDENTITIES, _IDENTITY_SUFFIXES)
     folder_paths.add_model_folder_path(_INSIGHTFACE, str(models / "insightface"))
+    for name in MASK_FOLDERS:
+        folder_paths.add_model_folder_path(_MASKS, str(models / name))
+    _set_suffixes(_MASKS, {SUFFIX})
 
 
 def _set_suffixes(name: str, suffixes: set[str]) -> None:
@@ -68,6 +74,22 @@ def pack_names() -> list[str]:
 def insightface_roots() -> list[str]:
     """Folders that hold packs as `models/NAME`; downloads go to the first."""
     return [*folder_paths.get_folder_paths(_INSIGHTFACE), str(Path("~/.insightface").expanduser())]
+
+
+def mask_names(kind: str) -> list[str]:
+    """Files of mask networks of a kind, for Load Face Masks."""
+    paths = {name: folder_paths.get_full_path(_MASKS, name) for name in folder_paths.get_filename_list(_MASKS)}
+    fitting = set(list_mask_files([path for path in paths.values() if path], kind))
+    return [name for name, path in paths.items() if path and Path(path) in fitting]
+
+
+def mask_path(name: str) -> Path:
+    """File behind a choice of Load Face Masks.
+
+    Raises:
+        StyleSwapError: There is no such file.
+    """
+    return _existing(_MASKS, name, "mask network")
 
 
 def identity_names() -> list[str]:

@@ -13,6 +13,9 @@ FaceAnalysis = io.Custom("STYLESWAP_FACE_ANALYSIS")
 Identity = io.Custom("STYLESWAP_IDENTITY")
 """A `styleswap_core.identities.identity.Identity`, or a list of them."""
 
+Masks = io.Custom("STYLESWAP_MASKS")
+"""A `face_masks.LoadedMasks`."""
+
 _FOREIGN_ANALYSES = [io.Custom("INSIGHTFACE"), io.Custom("FACEANALYSIS")]
 _FOREIGN_IDENTITIES = [io.Custom("FACE_MODEL")]
 # In the order of the menu; the core's FACE_ORDERS has the same ones.

@@ -1,19 +1,22 @@
 """Swap Face."""
 
+from contextlib import nullcontext
+
 import torch
 from comfy_api.latest import io
 
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.choice import RULES, FaceChoice
 from ..styleswap_core.identities.provenance import swap_mark
-from ..styleswap_core.pipeline.face_jobs import SwapOptions
+from ..styleswap_core.pipeline.face_jobs import MAX_SHARE, SwapOptions
 from ..styleswap_core.pipeline.swapper import Swapper, references_for
 from ..styleswap_core.swappers.network import MAX_STRENGTH
 from ..styleswap_core.swappers.phases import AUTOMATIC, MAX_FACTOR
 from .analysis import open_analysis
+from .face_masks import LoadedMasks
 from .host import frame_progress, result_device, show_text
 from .loaded_generator import LoadedGenerator
-from .sockets import Model, face_analysis_input, identity_input, make_schema, order_input, unknown_choice
+from .sockets import Masks, Model, face_analysis_input, identity_input, make_schema, order_input, unknown_choice
 from .swap_reports import describe_swap, summarize_swap
 from .values import as_identities
 
@@ -120,6 +123,36 @@ class SwapFace(io.ComfyNode):
                     " the model has: 2x takes four times as long as 1x, 4x sixteen times. automatic: as fine as the"
                     " image; always 1x for StyleSwap models.",
                 ),
+                Masks.Input(
+                    "masks",
+                    optional=True,
+                    tooltip="From Load Face Masks: which part of a face is swapped, and what stays in front of it.",
+                ),
+                io.Mask.Input(
+                    "keep",
+                    optional=True,
+                    tooltip="White where the image stays as it is, such as hands or hair; one mask, or one per frame.",
+                ),
+                io.Float.Input(
+                    "mask_padding",
+                    default=0.0,
+                    min=0.0,
+                    max=MAX_SHARE,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Keeps the swapped region away from the border of the aligned crop, by this share of its"
+                    " side.",
+                ),
+                io.Float.Input(
+                    "mask_edge",
+                    default=0.0,
+                    min=0.0,
+                    max=MAX_SHARE,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Width over which the swapped region fades out within its edge, as a share of the aligned"
+                    " crop's side: the same in the image for models of all sizes.",
+                ),
             ],
             outputs=[
                 io.Image.Output("swapped_image", display_name="image", tooltip="The swapped frames."),
@@ -168,6 +201,10 @@ class SwapFace(io.ComfyNode):
         batch_size: int,
         reference: object = None,
         resolution: str = "automatic",
+        masks: LoadedMasks | None = None,
+        keep: torch.Tensor | None = None,
+        mask_padding: float = 0.0,
+        mask_edge: float = 0.0,
     ) -> io.NodeOutput:
         """Swap faces in a batch of images (B, H, W, 3 or 4).
 
@@ -179,21 +216,24 @@ class SwapFace(io.ComfyNode):
             StyleSwapError: Identities of another recognizer or model, or a missing face if `on_missing` is "error".
         """
         identities = as_identities(identity)
-        with open_analysis(face_analysis) as analyzer:
+        with open_analysis(face_analysis) as analyzer, masks.open() if masks else nullcontext() as opened:
             if faces == "by index":
                 choice = FaceChoice.by_index(index, order)
             else:
                 people = as_identities(reference) if faces == "by likeness" and reference is not None else []
                 choice = FaceChoice(faces, order, references=references_for(people, analyzer), likeness=likeness)
             # Frames are on the CPU, where crops are cut and pasted; only crops travel to the model's device and back.
-            options = SwapOptions(strength, mask_grow, mask_feather, batch_size, _RESOLUTIONS[resolution])
-            result = Swapper(model, analyzer, options, crop_device="cpu").swap_batch(
+            options = SwapOptions(
+                strength, mask_grow, mask_feather, batch_size, _RESOLUTIONS[resolution], mask_padding, mask_edge
+            )
+            result = Swapper(model, analyzer, options, masks=opened, crop_device="cpu").swap_batch(
                 image,
                 identities,
                 choice,
                 strict=on_missing == _ERROR,
                 on_frame=frame_progress(len(image)),
                 result_device=result_device(),
+                keep=keep,
             )
         notice = model.notice()
         notices = [notice] if notice else []

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..compositing.mask_shaping import inset_mask, resize_mask, soften_inward
+from ..compositing.mask_shaping import resize_mask, soften_inward
 from ..errors import StyleSwapError
 from ..io.images import to_uint8
 
 if TYPE_CHECKING:
     from ..faces.landmarks import LandmarkModel
     from .face_parsing import FaceParser
+    from .mask_network import MaskNetwork
     from .occlusion import OcclusionNetwork
 
 OUTLINES = ("automatic", "whole", "upper", "lower", "mouth")
@@ -61,6 +62,10 @@ class FaceMasks:
         """The same masks with a source of dense landmarks, if they have none."""
         return self if self.landmark_model is not None else replace(self, landmark_model=landmark_model)
 
+    def networks(self) -> "list[MaskNetwork]":
+        """The networks that are in use."""
+        return [one.network for one in (self.parsing, self.occlusion) if one is not None]
+
     def mask(self, crops: Tensor, points: Tensor, own: Tensor | None) -> Tensor:
         """Masks of aligned crops.
 
@@ -70,16 +75,13 @@ class FaceMasks:
             own: (B, 1, S, S), 0..1: the swapping network's masks; None if it has none.
 
         Returns:
-            (B, 1, S, S), 0..1, on the device of the crops. Masks that do not start from the network's are 0 toward the
-            border of the crop.
+            (B, 1, S, S), 0..1, on the device of the crops.
         """
-        side = crops.shape[-1]
         made = self._made(crops, points, own is None)
-        if own is None and made is not None:
-            return resize_mask(inset_mask(made), side).to(crops.device)
-        if own is None or made is None:
+        if made is None:
             return torch.ones_like(crops[:, :1]) if own is None else own
-        return torch.minimum(own, resize_mask(made, side).to(own))
+        made = resize_mask(made, crops.shape[-1]).to(crops)
+        return made if own is None else torch.minimum(own, made.to(own))
 
     def _made(self, crops: Tensor, points: Tensor, base: bool) -> Tensor | None:
         """Minimum of the masks (B, 1, _SIDE, _SIDE) that apply; None if there are none.

@@ -17,6 +17,7 @@ class MaskNetwork:
 
     Attributes:
         path: The ONNX file.
+        kind: "face parsing" or "occlusion", see `mask_files`.
         provider: Execution provider in use.
         fallback: Why it is not that of the device; empty otherwise.
     """
@@ -42,7 +43,7 @@ class MaskNetwork:
                 f"expected a network for {kind}, but {path} is one for {file.kind}; name it as that, or choose another"
                 " file"
             )
-        self.path, self._kind, self._side = file.path, kind, file.side or default_side
+        self.path, self.kind, self._side = file.path, kind, file.side or default_side
         providers, self.fallback = (default_providers(), "") if device is None else providers_for(device)
         import onnxruntime
 
@@ -77,10 +78,10 @@ class MaskNetwork:
         except self._errors as error:
             raise StyleSwapError(
                 f"expected {self.path} to accept pictures {values.shape}, but it failed ({one_line(error)});"
-                f" use another network for {self._kind}"
+                f" use another network for {self.kind}"
             ) from error
-        if output.ndim != 4 or len(output) != 1 or (self._kind == OCCLUSION and output.shape[3] != 1):
-            wanted = "a mask (1, h, w, 1)" if self._kind == OCCLUSION else "scores (1, classes, h, w)"
+        if output.ndim != 4 or len(output) != 1 or (self.kind == OCCLUSION and output.shape[3] != 1):
+            wanted = "a mask (1, h, w, 1)" if self.kind == OCCLUSION else "scores (1, classes, h, w)"
             raise StyleSwapError(f"expected {wanted} from {self.path}, got {output.shape}; use another network")
         return output
 
