@@ -77,7 +77,7 @@ class LoadFaceMasks(io.ComfyNode):
             display_name="Load Face Masks",
             category="StyleSwap/loaders",
             description="Chooses which part of a face is swapped: by a face parsing network, an occlusion network that"
-            " keeps hands, hair and glasses in front of the face, and the outline of the face. Connect it to Swap Face.",
+            " keeps hands, hair and glasses in front of the face, and the outline of the face.",
             search_aliases=["face mask", "face parsing", "bisenet", "xseg", "occlusion", "occluder"],
             inputs=[
                 io.Combo.Input(

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.choice import RULES, FaceChoice
+from ..styleswap_core.faces.detected import FaceAnalyzer
 from ..styleswap_core.identities.provenance import swap_mark
 from ..styleswap_core.pipeline.face_jobs import MAX_SHARE, SwapOptions
 from ..styleswap_core.pipeline.swapper import Swapper, references_for
@@ -123,36 +124,7 @@ class SwapFace(io.ComfyNode):
                     " the model has: 2x takes four times as long as 1x, 4x sixteen times. automatic: as fine as the"
                     " image; always 1x for StyleSwap models.",
                 ),
-                Masks.Input(
-                    "masks",
-                    optional=True,
-                    tooltip="From Load Face Masks: which part of a face is swapped, and what stays in front of it.",
-                ),
-                io.Mask.Input(
-                    "keep",
-                    optional=True,
-                    tooltip="White where the image stays as it is, such as hands or hair; one mask, or one per frame.",
-                ),
-                io.Float.Input(
-                    "mask_padding",
-                    default=0.0,
-                    min=0.0,
-                    max=MAX_SHARE,
-                    step=0.01,
-                    optional=True,
-                    tooltip="Keeps the swapped region away from the border of the aligned crop, by this share of its"
-                    " side.",
-                ),
-                io.Float.Input(
-                    "mask_edge",
-                    default=0.0,
-                    min=0.0,
-                    max=MAX_SHARE,
-                    step=0.01,
-                    optional=True,
-                    tooltip="Width over which the swapped region fades out within its edge, as a share of the aligned"
-                    " crop's side: the same in the image for models of all sizes.",
-                ),
+                *_mask_inputs(),
             ],
             outputs=[
                 io.Image.Output("swapped_image", display_name="image", tooltip="The swapped frames."),
@@ -217,11 +189,7 @@ class SwapFace(io.ComfyNode):
         """
         identities = as_identities(identity)
         with open_analysis(face_analysis) as analyzer, masks.open() if masks else nullcontext() as opened:
-            if faces == "by index":
-                choice = FaceChoice.by_index(index, order)
-            else:
-                people = as_identities(reference) if faces == "by likeness" and reference is not None else []
-                choice = FaceChoice(faces, order, references=references_for(people, analyzer), likeness=likeness)
+            choice = _choice(analyzer, faces, index, order, likeness, reference)
             # Frames are on the CPU, where crops are cut and pasted; only crops travel to the model's device and back.
             options = SwapOptions(
                 strength, mask_grow, mask_feather, batch_size, _RESOLUTIONS[resolution], mask_padding, mask_edge
@@ -244,3 +212,48 @@ class SwapFace(io.ComfyNode):
             crops = torch.zeros(1, model.size, model.size, 3, device=crops.device)
         mark = swap_mark(model.sha256, identities, strength)
         return io.NodeOutput(result.images, result.masks, crops, describe_swap(result, notices), mark)
+
+
+def _mask_inputs() -> list[io.Input]:
+    """Inputs for masks; optional, so that prompts saved without them still run."""
+    return [
+        Masks.Input(
+            "masks",
+            optional=True,
+            tooltip="From Load Face Masks: which part of a face is swapped, and what stays in front of it.",
+        ),
+        io.Mask.Input(
+            "keep",
+            optional=True,
+            tooltip="White where the image stays as it is, such as hands or hair; one mask, or one per frame.",
+        ),
+        io.Float.Input(
+            "mask_padding",
+            default=0.0,
+            min=0.0,
+            max=MAX_SHARE,
+            step=0.01,
+            optional=True,
+            tooltip="Keeps the swapped region away from the border of the aligned crop, by this share of its side.",
+        ),
+        io.Float.Input(
+            "mask_edge",
+            default=0.0,
+            min=0.0,
+            max=MAX_SHARE,
+            step=0.01,
+            optional=True,
+            tooltip="Width over which the swapped region fades out within its edge, as a share of the aligned"
+            " crop's side: the same in the image for models of all sizes.",
+        ),
+    ]
+
+
+def _choice(
+    analyzer: FaceAnalyzer, faces: str, index: str, order: str, likeness: float, reference: object
+) -> FaceChoice:
+    """The faces that the inputs choose."""
+    if faces == "by index":
+        return FaceChoice.by_index(index, order)
+    people = as_identities(reference) if faces == "by likeness" and reference is not None else []
+    return FaceChoice(faces, order, references=references_for(people, analyzer), likeness=likeness)
