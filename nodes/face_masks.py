@@ -10,9 +10,9 @@ from comfy_api.latest import io
 
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.execution_providers import CPU_PROVIDER
-from ..styleswap_core.masking.face_masks import OUTLINES, FaceMasks
+from ..styleswap_core.masking.face_masks import FaceMasks
 from ..styleswap_core.masking.mask_files import OCCLUSION, PARSING
-from ..styleswap_core.masking.regions import REGIONS, SWAPPED, parse_regions
+from ..styleswap_core.masking.regions import OUTLINES, REGIONS, SWAPPED, parse_regions
 from .analysis import check_packages
 from .folders import file_state, mask_names, mask_path
 from .sockets import Masks, make_schema, unknown_choice

@@ -28,6 +28,7 @@ from ..io.images import (
     to_uint8,
 )
 from ..io.sheets import mask_picture
+from ..masking.face_masks import FaceMasks
 from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.results import SwapResult
 from ..pipeline.swapper import Faces, Swapper
@@ -121,11 +122,13 @@ class FileSwapper:
         network: The swapping network.
         path: Its file.
         analyzer: The face analysis.
+        masks: Masks beside that of the network, or None.
     """
 
     network: StyleSwapNetwork
     path: Path
     analyzer: FaceAnalyzer
+    masks: FaceMasks | None = None
 
     @classmethod
     def from_arguments(cls, args: argparse.Namespace) -> "FileSwapper":
@@ -190,7 +193,7 @@ class FileSwapper:
         start = time.perf_counter()
         picture = load_image(files.target)
         rendered = rendered_source and is_rendered(files.target)
-        result = Swapper(self.network, self.analyzer, options).swap(picture, identity, faces)
+        result = Swapper(self.network, self.analyzer, options, masks=self.masks).swap(picture, identity, faces)
         image, mask = np.asarray(result.image), result.mask.numpy()
         if blending is not None:
             image, mask = blending.apply(picture, result)

@@ -22,6 +22,7 @@ from .arguments import (
     whole_number,
 )
 from .console import EXIT_BAD_INPUT, print_note
+from .mask_arguments import add_mask_arguments, load_masks
 from .picture_files import SwapFiles, plan_files
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_choice_arguments(parser.add_argument_group("choice of faces, like the node Swap Face"))
     _add_swap_arguments(parser.add_argument_group("swap, like the node Swap Face"))
+    add_mask_arguments(parser.add_argument_group("masks, like the nodes Load Face Masks and Swap Face"))
     _add_blend_arguments(
         parser.add_argument_group("blending, like the node Blend With Mask; applied if any of these options is given")
     )
@@ -268,7 +270,15 @@ def _swap_all(
     results: list[SwapReport] = []
     failed: list[dict[str, str]] = []
     choice, blending = _choice(args, swapper), _blending(args)
-    options = SwapOptions(args.strength, args.mask_grow, args.mask_feather, resolution=args.resolution)
+    options = SwapOptions(
+        args.strength,
+        args.mask_grow,
+        args.mask_feather,
+        resolution=args.resolution,
+        mask_padding=args.mask_padding,
+        mask_edge=args.mask_edge,
+    )
+    swapper = replace(swapper, masks=load_masks(args))
     swapper = swapper.baked() if len(plan) >= _MIN_PICTURES_TO_BAKE else swapper
     with tqdm(plan, desc="swap", unit="picture", disable=len(plan) == 1) as bar:
         for files in bar:

@@ -14,15 +14,13 @@ from torch import Tensor
 from ..compositing.mask_shaping import resize_mask, soften_inward
 from ..errors import StyleSwapError
 from ..io.images import to_uint8
+from .regions import OUTLINES
 
 if TYPE_CHECKING:
     from ..faces.landmarks import LandmarkModel
     from .face_parsing import FaceParser
     from .mask_network import MaskNetwork
     from .occlusion import OcclusionNetwork
-
-OUTLINES = ("automatic", "whole", "upper", "lower", "mouth")
-"""Outlines of a face. "automatic" replaces a missing mask; any other also limits the masks of networks."""
 
 EDGE = 0.04
 """Width of the soft edge of these masks, as a fraction of the crop's side; published programs use about as much."""

@@ -5,9 +5,6 @@ import numpy as np
 
 from .head import CORE, FACE, SURROUNDINGS, HeadFit, fit_head
 
-PARTS = ("whole", "upper", "lower", "mouth")
-"""Parts of a face: all of it, above or below the base of the nose, and the mouth with its lips."""
-
 # Base of the nose, as a fraction of the way from the eyes to the mouth.
 _NOSE_BASE = 0.62
 # Landmarks of the mouth, by the number of landmarks: iBUG 300-W's 68 and insightface's 106.
@@ -30,7 +27,7 @@ def outline_mask(crop: np.ndarray, points: np.ndarray, landmarks: np.ndarray | N
         crop: (S, S, 3) uint8 RGB.
         points: (5, 2), pixels of the crop.
         landmarks: (N, 2), pixels of the crop; or None.
-        part: One of PARTS.
+        part: One of `regions.PARTS`.
 
     Returns:
         (S, S) uint8, 255 inside.

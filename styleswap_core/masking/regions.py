@@ -1,4 +1,4 @@
-"""Regions of a face by name, as the 19 classes of CelebAMask-HQ divide it."""
+"""Regions of a face by name, as the 19 classes of CelebAMask-HQ divide it, and parts of its outline."""
 
 from collections.abc import Sequence
 
@@ -31,6 +31,12 @@ FACE = ("skin", "brows", "eyes", "nose", "mouth", "lips")
 
 SWAPPED = "skin,brows,eyes,glasses,nose,mouth,lips"
 """Regions that are swapped by default. Glasses belong to them, since their region includes the eyes behind them."""
+
+PARTS = ("whole", "upper", "lower", "mouth")
+"""Parts of the outline: all of it, above or below the base of the nose, and the mouth with its lips."""
+
+OUTLINES = ("automatic", *PARTS)
+"""Choices of an outline: "automatic" replaces a missing mask; a part also limits the masks of networks."""
 
 
 def parse_regions(text: str) -> tuple[str | int, ...]:

@@ -1,0 +1,92 @@
+"""Options that choose which part of a face is swapped, like the node Load Face Masks."""
+
+import argparse
+from argparse import ArgumentTypeError
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import StyleSwapError
+from ..masking.regions import OUTLINES, REGIONS, SWAPPED, parse_regions
+from .arguments import Options, number
+
+if TYPE_CHECKING:
+    from ..masking.face_masks import FaceMasks
+
+# Written out, since the module that defines it imports torch, and --help should be quick; a test compares them.
+MAX_SHARE = 0.3
+
+
+def regions(text: str) -> tuple[str | int, ...]:
+    """Argument type for regions of a face, by name or by number of their class."""
+    try:
+        return parse_regions(text)
+    except StyleSwapError as error:
+        raise ArgumentTypeError(str(error)) from error
+
+
+def add_mask_arguments(group: Options) -> None:
+    """Declare the options for masks."""
+    group.add_argument(
+        "--parsing",
+        type=Path,
+        metavar="FILE.onnx",
+        help="face parsing network, such as bisenet_resnet_34.onnx: swap only some regions of the face",
+    )
+    group.add_argument(
+        "--regions",
+        type=regions,
+        default=SWAPPED,
+        metavar="NAMES",
+        help=f"for --parsing: the regions to swap, out of {', '.join(REGIONS)}; for networks with other than 19 "
+        "classes numbers of classes, such as 1,2 (default: %(default)s)",
+    )
+    group.add_argument(
+        "--occlusion",
+        type=Path,
+        metavar="FILE.onnx",
+        help="occlusion network, such as xseg_1.onnx: keep what covers the face, such as hands, hair or glasses",
+    )
+    group.add_argument(
+        "--outline",
+        choices=OUTLINES,
+        default=OUTLINES[0],
+        help="automatic: the outline of the face is the mask if neither the model nor face parsing has one; the others "
+        "swap only this part of the face with every model (default: %(default)s)",
+    )
+    group.add_argument(
+        "--mask-padding",
+        type=number(0.0, MAX_SHARE),
+        default=0.0,
+        metavar=f"0..{MAX_SHARE}",
+        help="keep the swapped region away from the border of the aligned crop, by this share of its side (default: "
+        "%(default)s)",
+    )
+    group.add_argument(
+        "--mask-edge",
+        type=number(0.0, MAX_SHARE),
+        default=0.0,
+        metavar=f"0..{MAX_SHARE}",
+        help="width over which the swapped region fades out within its edge, as a share of the aligned crop's side "
+        "(default: %(default)s)",
+    )
+
+
+def load_masks(args: argparse.Namespace) -> "FaceMasks | None":
+    """The masks that the options choose; None if they choose none.
+
+    Raises:
+        StyleSwapError: A file is missing, damaged or no such network, or does not have the regions.
+    """
+    if args.parsing is None and args.occlusion is None and args.outline == OUTLINES[0]:
+        return None
+    from ..devices import choose_device
+    from ..masking.face_masks import FaceMasks
+    from ..masking.face_parsing import FaceParser
+    from ..masking.occlusion import OcclusionNetwork
+
+    device = choose_device(args.device)
+    return FaceMasks(
+        None if args.parsing is None else FaceParser(args.parsing, args.regions, device),
+        None if args.occlusion is None else OcclusionNetwork(args.occlusion, device),
+        args.outline,
+    )
