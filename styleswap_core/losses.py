@@ -73,7 +73,7 @@ def r1_penalty(real_logits: Tensor, real_images: Tensor) -> Tensor:
 
 
 def identity_loss(embedding: Tensor, id_embedding: Tensor, rows: Tensor | None = None) -> Tensor:
-    """1 - cosine similarity of recognizer embeddings (B, 512) of any norm: those of the output and the wanted ones."""
+    """1 - cosine similarity of recognizer embeddings (B, D) of any norm: those of the output and the wanted ones."""
     return _batch_mean(1 - F.cosine_similarity(embedding.float(), id_embedding.float(), dim=1), rows)
 
 

@@ -13,6 +13,7 @@ from torch import nn
 from ..errors import StyleSwapError
 from ..io.files import file_sha256
 from ..onnx_graphs.onnx_graph import OnnxGraph
+from .opencv_zoo import is_sface
 from .recognizer_id import RecognizerId
 
 
@@ -35,7 +36,8 @@ class TorchRecognizer(nn.Module):
 
         Args:
             path: The .onnx file.
-            normalization: (mean, std) of its input; by default what insightface guesses from the file.
+            normalization: (mean, std) of its input; by default what insightface guesses from the file, and for SFace
+                that of OpenCV.
 
         Raises:
             StyleSwapError: Not an ONNX file, an unsupported operator, or a graph that is not a face recognizer.
@@ -55,7 +57,8 @@ class TorchRecognizer(nn.Module):
                 f"expected a recognizer with an input (N, 3, S, S), but {Path(path).name} has {shape}; use another file"
             )
         self.input_size: int = shape[2]
-        self.normalization = normalization or ((0.0, 1.0) if _normalizes_itself(self.graph) else (127.5, 127.5))
+        takes_pixels = normalization is None and (_normalizes_itself(self.graph) or is_sface(Path(path)))
+        self.normalization = normalization or ((0.0, 1.0) if takes_pixels else (127.5, 127.5))
         mean, std = self.normalization
         # ((x + 1) 127.5 - mean) / std = x gain + offset
         self.gain, self.offset = 127.5 / std, (127.5 - mean) / std

@@ -23,7 +23,7 @@ class FaceChoice:
         rule: One of RULES.
         order: How the faces of a picture are numbered, one of `FACE_ORDERS`.
         indices: For "by index": face numbers in that order; the k-th is place k.
-        references: For "by likeness": embeddings (512,), L2-normalized; the k-th is place k.
+        references: For "by likeness": embeddings (D,), L2-normalized; the k-th is place k.
         likeness: For "by likeness": minimum cosine similarity to a reference, -1..1.
 
     Raises:

@@ -88,7 +88,19 @@ def zoo_files(folder: Path) -> ZooFiles | None:
     """
     paths = sorted(folder.glob("*.onnx"), key=_preference)
     detector = _first(paths, _is_yunet)
-    return None if detector is None else ZooFiles(detector, _first(paths, _is_sface))
+    return None if detector is None else ZooFiles(detector, _first(paths, is_sface))
+
+
+def is_sface(path: Path) -> bool:
+    """Whether a file has SFace's name, or its form: 128 numbers of a crop of 112 px in 0..255, which it normalizes."""
+    if path.name == SFACE.name:
+        return True
+    form = _form(path)
+    if form is None or len(form.inputs) != 1 or len(form.outputs) != 1:
+        return False
+    (crop,), (embedding,) = form.inputs.values(), form.outputs.values()
+    fits = crop[1:] == [3, _SFACE_SIDE, _SFACE_SIDE] and embedding[1:] == [_SFACE_LENGTH]
+    return fits and form.first_operator in ("Sub", "Add", "Mul", "Div")
 
 
 def _missing(folder: Path) -> list[RemoteFile]:
@@ -114,30 +126,31 @@ def _is_yunet(path: Path) -> bool:
         return True
     if path.stat().st_size > _MAX_YUNET_BYTES:
         return False
-    _, outputs = _shapes(path)
-    return outputs.keys() >= _YUNET_OUTPUTS
+    form = _form(path)
+    return form is not None and form.outputs.keys() >= _YUNET_OUTPUTS
 
 
-def _is_sface(path: Path) -> bool:
-    if path.name == SFACE.name:
-        return True
-    inputs, outputs = (list(shapes.values()) for shapes in _shapes(path))
-    is_pair = len(inputs) == len(outputs) == 1
-    return is_pair and inputs[0][1:] == [3, _SFACE_SIDE, _SFACE_SIDE] and outputs[0][1:] == [_SFACE_LENGTH]
+class _Form(NamedTuple):
+    """Shapes of a graph's inputs and outputs by name, 0 for free sides, and the first operator that reads an input."""
+
+    inputs: dict[str, list[int]]
+    outputs: dict[str, list[int]]
+    first_operator: str
 
 
-def _shapes(path: Path) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
-    """Shapes of a graph's inputs and outputs by name, 0 for free dimensions; empty if it is no ONNX file."""
+def _form(path: Path) -> _Form | None:
+    """Form of an ONNX file; None if it is none."""
     import onnx
     from google.protobuf.message import DecodeError
 
     try:
         graph = onnx.load(str(path), load_external_data=False).graph
     except (DecodeError, OSError, ValueError):
-        return {}, {}
+        return None
     weights = {tensor.name for tensor in graph.initializer}
     inputs, outputs = (
         {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in values}
-        for values in (graph.input, graph.output)
+        for values in ([value for value in graph.input if value.name not in weights], graph.output)
     )
-    return {name: shape for name, shape in inputs.items() if name not in weights}, outputs
+    first = next((node.op_type for node in graph.node if inputs.keys() & set(node.input)), "")
+    return _Form(inputs, outputs, first)

@@ -1,4 +1,4 @@
-"""Embeddings through ONNX Runtime with insightface's preprocessing, from a pack's recognizer or from a single file."""
+"""Embeddings from a pack's recognizer or from a single file, with the preprocessing of the library that runs it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +14,8 @@ from .alignment import estimate_similarity, recognizer_points
 from .execution_providers import default_providers
 from .face_networks import CropRecognizer
 from .insightface_networks import InsightFaceRecognizer
+from .opencv_networks import SFaceRecognizer
+from .opencv_zoo import is_sface
 from .packs import load_errors, stdout_to_stderr
 from .recognizer_id import RecognizerId
 
@@ -25,7 +27,9 @@ SHIPPED_JUDGE = ASSETS / "judge.onnx"
 
 
 class OnnxRecognizer:
-    """A recognizer from an ONNX file with any operators, without gradients, with insightface's preprocessing.
+    """A recognizer from an ONNX file with any operators, without gradients.
+
+    insightface runs it, or OpenCV if it has the form of SFace.
 
     Attributes:
         name: Stem of the file name.
@@ -41,28 +45,8 @@ class OnnxRecognizer:
         """
         path = Path(path)
         self.name, self.sha256 = path.stem, file_sha256(path)
-        with stdout_to_stderr():
-            import onnxruntime
-            from insightface.model_zoo.arcface_onnx import ArcFaceONNX
-
-            try:
-                session = onnxruntime.InferenceSession(str(path), providers=default_providers())
-                _check_form(path, session.get_inputs()[0].shape, len(session.get_outputs()))
-                network = ArcFaceONNX(str(path), session)
-                width = int(network.input_size[0])
-                shape = network.get_feat(np.zeros((width, width, 3), np.uint8)).shape
-            except StyleSwapError:
-                raise
-            except load_errors() as error:
-                raise StyleSwapError(
-                    f"{path} is not an ONNX file that runs ({type(error).__name__}); replace it"
-                ) from error
-        if len(shape) != 2 or shape[0] != 1 or shape[1] < 2:
-            raise StyleSwapError(
-                f"expected a recognizer with embeddings (N, D), but the output of {path} is {shape}; use another file"
-            )
-        self._model: CropRecognizer = InsightFaceRecognizer(network)
-        self.recognizer_id = RecognizerId(self.name, self.sha256, int(shape[1]))
+        self._model: CropRecognizer = SFaceRecognizer(path) if is_sface(path) else _insightface_recognizer(path)
+        self.recognizer_id = RecognizerId(self.name, self.sha256, self._model.dimension)
 
     def embed(self, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Embedding of a face with known points.
@@ -98,6 +82,30 @@ def unit_and_norm(embedding: np.ndarray) -> tuple[np.ndarray, float]:
     """An embedding (D,) divided by its norm, and the norm."""
     norm = float(np.linalg.norm(embedding))
     return embedding / max(norm, 1e-12), norm
+
+
+def _insightface_recognizer(path: Path) -> InsightFaceRecognizer:
+    with stdout_to_stderr():
+        import onnxruntime
+        from insightface.model_zoo.arcface_onnx import ArcFaceONNX
+
+        try:
+            session = onnxruntime.InferenceSession(str(path), providers=default_providers())
+            _check_form(path, session.get_inputs()[0].shape, len(session.get_outputs()))
+            network = ArcFaceONNX(str(path), session)
+            width = int(network.input_size[0])
+            shape = network.get_feat(np.zeros((width, width, 3), np.uint8)).shape
+        except StyleSwapError:
+            raise
+        except load_errors() as error:
+            raise StyleSwapError(
+                f"{path} is not an ONNX file that runs ({type(error).__name__}); replace it"
+            ) from error
+    if len(shape) != 2 or shape[0] != 1 or shape[1] < 2:
+        raise StyleSwapError(
+            f"expected a recognizer with embeddings (N, D), but the output of {path} is {shape}; use another file"
+        )
+    return InsightFaceRecognizer(network)
 
 
 def _check_form(path: Path, shape: Sequence[int | str | None], outputs: int) -> None:

@@ -70,6 +70,12 @@ def check_recognizer(
     Raises:
         StyleSwapError: They do not fit.
     """
+    if wanted.dimension != given.dimension:
+        name = f" of {wanted}" if wanted else ""
+        raise StyleSwapError(
+            f"this model takes embeddings of {wanted.dimension} numbers{name}, {holder} {given}, whose embeddings have"
+            f" {given.dimension}; {advice}"
+        )
     if wanted and not wanted.matches(given, bridge):
         raise StyleSwapError(f"this model was trained with the recognizer {wanted}, {holder} {given}; {advice}")
 

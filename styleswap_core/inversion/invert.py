@@ -152,7 +152,7 @@ def _check(generator: Generator, analyzer: FaceAnalyzer, sources: Sequence[np.nd
 
 
 def _mean_embedding(faces: Sequence[DetectedFace]) -> tuple[torch.Tensor, list[int]]:
-    """Mean embedding (512,), and the indices of faces that seem to belong to another person."""
+    """Mean embedding (D,), and the indices of faces that seem to belong to another person."""
     embeddings = [face.require_embedding() for face in faces]
     _, outliers = find_outliers(embeddings)
     return average_embeddings(embeddings), [index for index, outlier in enumerate(outliers) if outlier]

@@ -33,7 +33,7 @@ class GeneratorConfig:
 
     # Side of the square picture in pixels: a power of two, 8..1024.
     size: int = 256
-    # Length of `id_embedding`; 512 in every ArcFace network in use.
+    # Length of `id_embedding`: 512 in every ArcFace network in use, 128 in OpenCV's SFace.
     style_dim: int = 512
     # Length of `w`. In the paper w_dim = style_dim; the demo is narrower, since the synthetic faces have few identity
     # parameters.

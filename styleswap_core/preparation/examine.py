@@ -41,7 +41,7 @@ class Sample:
         face: Index of the face in its picture.
         image: The encoded crop.
         mask: The face mask, encoded as PNG.
-        id_embedding: (512,) float32.
+        id_embedding: (D,) float32.
         hash: Perceptual hash of the crop, 64 bits.
         points: (5, 2), pixels of the crop.
         box: (4,), pixels of the picture.

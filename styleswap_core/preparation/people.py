@@ -20,7 +20,7 @@ def cluster(embeddings: np.ndarray, likeness: float, scratch: Path) -> np.ndarra
     """Assign pictures to people.
 
     Args:
-        embeddings: (N, 512), L2-normalized; may be memory-mapped.
+        embeddings: (N, D), L2-normalized; may be memory-mapped.
         likeness: Minimum cosine similarity to a person's mean, 0..1.
         scratch: Folder for temporary files, at most as large as the embeddings.
 

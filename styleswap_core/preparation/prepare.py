@@ -74,7 +74,7 @@ def prepare(
         out: Folder of the set.
         settings: What to keep, and how.
         workers: Number of processes that examine pictures.
-        allow_download: Let insightface download a named pack.
+        allow_download: Download a missing pack by name.
         teacher: Swapping network that swaps every picture with other people of the set; may be added to a set later.
         device: Device of the teacher; by default CUDA if there is one, otherwise the CPU.
 
@@ -96,7 +96,7 @@ def prepare(
         _check_settings(journal, source, settings, examiner)
         check_teacher(journal, out, loaded)
         _scan(journal, source, out, settings.frame_seconds)
-        _Run(journal, source, out, settings).examine_all(examiner, workers)
+        _Run(journal, source, out, settings, examiner.analyzer.recognizer.dimension).examine_all(examiner, workers)
         return _finish(journal, out, settings, examiner, loaded, workers)
     finally:
         journal.close()
@@ -149,11 +149,14 @@ def _scan(journal: Journal, source: Path, out: Path, frame_seconds: float) -> No
 class _Run:
     """One run: writes the findings of the workers to the set and the journal, in the order of the inputs."""
 
-    def __init__(self, journal: Journal, source: Path, out: Path, settings: PreparationSettings) -> None:
+    def __init__(
+        self, journal: Journal, source: Path, out: Path, settings: PreparationSettings, dimension: int
+    ) -> None:
         self._journal, self._source, self._out, self._settings = journal, source, out, settings
+        self._dimension = dimension
         position = journal.position
         self._position = position
-        self._writer = SetWriter(out, position, settings.shard_pictures, settings.image_format)
+        self._writer = SetWriter(out, position, settings.shard_pictures, settings.image_format, dimension)
         self._hashes = HashIndex(_mapped_rows(out, position.rows)["hash"])
         self._pending: list[np.ndarray] = []  # embeddings since the last commit, possibly not on disk yet
         # Records for the next commit: drops (input, frame, drop) and notes (input, sentence).
@@ -265,8 +268,8 @@ class _Run:
         late = row - (self._writer.rows - len(self._pending))
         if late >= 0:
             return self._pending[late]
-        width = EMBEDDING_SIZE * 4
-        return np.fromfile(self._out / EMBEDDINGS, np.float32, EMBEDDING_SIZE, offset=row * width)
+        width = self._dimension * 4
+        return np.fromfile(self._out / EMBEDDINGS, np.float32, self._dimension, offset=row * width)
 
     def _commit(self) -> None:
         # Files first, so that the journal never refers to anything that is not on disk.
@@ -290,12 +293,12 @@ def _finish(
     workers: int,
 ) -> Summary:
     """Assign pictures to people, have them swapped by the teacher, and write manifest and report."""
-    count = journal.position.rows
+    count, recognizer = journal.position.rows, examiner.analyzer.recognizer
     rows = _mapped_rows(out, count)
     if settings.people == "folders" or not count:
         people = by_folder(rows["person"])
     else:
-        embeddings = np.memmap(out / EMBEDDINGS, np.float32, "r", shape=(count, EMBEDDING_SIZE))
+        embeddings = np.memmap(out / EMBEDDINGS, np.float32, "r", shape=(count, recognizer.dimension))
         people = cluster(embeddings, settings.likeness, out)
     with atomic_write(out / PEOPLE) as temporary:
         np.save(temporary, people)
@@ -312,10 +315,12 @@ def _finish(
         "files": {"pictures": journal.input_count(videos=False), "videos": journal.input_count(videos=True)},
         "dropped": journal.counts(),
         "masks": examiner.mask_origin,
-        "recognizer": examiner.analyzer.recognizer.name,
-        "recognizer_sha256": examiner.analyzer.recognizer.sha256,
+        "recognizer": recognizer.name,
+        "recognizer_sha256": recognizer.sha256,
         "settings": settings.to_dict(),
     }
+    if recognizer.dimension != EMBEDDING_SIZE:
+        manifest["dimension"] = recognizer.dimension
     prepared = PreparedSet.mapped(out, manifest) if count else None
     if teacher is not None and prepared is not None and manifest["people"] > 1:
         manifest |= {"format_version": TAUGHT_FORMAT_VERSION, "teacher": teach(journal, prepared, teacher, workers)}

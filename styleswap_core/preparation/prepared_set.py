@@ -3,13 +3,14 @@
     prepared.json        sizes, template, recognizer, counts; written last
     shards/000000.tar    WebDataset: KEY.jpg (or .png), KEY.mask.png, KEY.json, KEY.id_embedding.npy
     index.bin            ROW records: location and measurements of each picture
-    embeddings.bin       (N, 512) float32, L2-normalized
+    embeddings.bin       (N, D) float32, L2-normalized; D is `dimension` in prepared.json, 512 if it is not there
     people.npy           (N,) int32, the person in each picture
 
 The tars contain the whole set, for other programs; the other files give fast random access.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import cv2
 import numpy as np
 
 from ..errors import StyleSwapError
+from ..faces.recognizer_id import RecognizerId
 from ..identities.identity import EMBEDDING_SIZE
 
 MANIFEST, INDEX, EMBEDDINGS, PEOPLE, SHARDS = "prepared.json", "index.bin", "embeddings.bin", "people.npy", "shards"
@@ -63,7 +65,7 @@ class PreparedSet:
         folder: Folder of the set.
         manifest: Content of prepared.json.
         rows: (N,) ROW, memory-mapped.
-        embeddings: (N, 512) float32, memory-mapped.
+        embeddings: (N, D) float32, memory-mapped.
         people: (N,) int32.
     """
 
@@ -94,7 +96,8 @@ class PreparedSet:
         if count < 1:
             raise StyleSwapError(f"{folder} contains no pictures: all were dropped; its report.html gives the reasons")
         paths = folder / INDEX, folder / EMBEDDINGS, folder / PEOPLE
-        needed = count * ROW.itemsize, count * EMBEDDING_SIZE * 4, count * 4
+        dimension = embedding_size(manifest)
+        needed = count * ROW.itemsize, count * dimension * 4, count * 4
         for path, size in zip(paths, needed, strict=True):
             if not path.is_file() or path.stat().st_size < size:
                 raise StyleSwapError(f"{path} is missing or too short; run `styleswap prepare` on the folder again")
@@ -103,12 +106,23 @@ class PreparedSet:
             folder,
             manifest,
             np.memmap(paths[0], ROW, "r", shape=(count,)),
-            np.memmap(paths[1], np.float32, "r", shape=(count, EMBEDDING_SIZE)),
+            np.memmap(paths[1], np.float32, "r", shape=(count, dimension)),
             people[:count],
         )
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def recognizer(self) -> RecognizerId:
+        """The recognizer that made the embeddings."""
+        manifest = self.manifest
+        return RecognizerId(manifest["recognizer"], manifest["recognizer_sha256"], embedding_size(manifest))
+
+
+def embedding_size(manifest: Mapping[str, Any]) -> int:
+    """Length D of the embeddings of a set."""
+    return int(manifest.get("dimension", EMBEDDING_SIZE))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from ..errors import StyleSwapError
-from ..identities.identity import EMBEDDING_SIZE
 from .examine import Sample
 from .journal import Position
 from .prepared_set import EMBEDDINGS, INDEX, ROW, SHARDS, shard_path
@@ -108,13 +107,13 @@ class SetWriter:
         rows: Number of pictures written.
     """
 
-    def __init__(self, folder: Path, position: Position, shard_pictures: int, suffix: str) -> None:
+    def __init__(self, folder: Path, position: Position, shard_pictures: int, suffix: str, dimension: int) -> None:
         self._suffix, self.rows = suffix, position.rows
         self._shards = ShardFiles(
             folder / SHARDS, position.shard, position.shard_bytes, position.shard_rows, shard_pictures
         )
         self._index = open_at(folder / INDEX, position.rows * ROW.itemsize)
-        self._embeddings = open_at(folder / EMBEDDINGS, position.rows * EMBEDDING_SIZE * 4)
+        self._embeddings = open_at(folder / EMBEDDINGS, position.rows * dimension * 4)
 
     def add(self, sample: Sample, place: dict[str, int], meta: dict[str, Any]) -> int:
         """Write one picture and return its number.

@@ -22,8 +22,8 @@ class Batch:
     """Aligned crops of one step; pictures are RGB in -1..1, float32."""
 
     target: Tensor  # (B, 3, S, S)
-    id_embedding: Tensor  # (B, 512) L2-normalized, of another photo of the source than `target` and `truth`
-    target_embedding: Tensor  # (B, 512) L2-normalized, of another photo of the target's person than `target`
+    id_embedding: Tensor  # (B, D) L2-normalized, of another photo of the source than `target` and `truth`
+    target_embedding: Tensor  # (B, D) L2-normalized, of another photo of the target's person than `target`
     truth: Tensor  # (B, 3, S, S) expected result where it is known, otherwise the target, as a placeholder
     truth_known: Tensor  # (B,) bool: True for same-identity rows, and for others if the exact swap is available
     face_mask: Tensor  # (B, 1, S, S) 0..1: face of the target, united with that of the exact swap if available

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..errors import StyleSwapError
-from ..faces.alignment import recognizer_crop
+from ..faces.alignment import RECOGNIZER_SIZE, recognizer_crop
 from ..io.files import atomic_write
 from ..synthetic.columns import ColumnSet
 from .batches import Batch, Rows, step_rng
@@ -42,7 +42,7 @@ class ColumnSource:
 
     Args:
         columns: The pictures; C columns of K members.
-        embeddings: (C, K, 512) L2-normalized, see `column_embeddings`.
+        embeddings: (C, K, D) L2-normalized, see `column_embeddings`.
         size: Side of the crops in pixels: that of the columns or a divisor of it, to which they are averaged down.
         batch: Size of the whole batch.
         seed: Seed of the random choices.
@@ -177,13 +177,13 @@ def column_embeddings(
 
     Args:
         columns: The pictures; C columns of K members.
-        recognizer: (B, 3, 112, 112) RGB -1..1 -> (B, 512), on `device`.
+        recognizer: (B, 3, 112, 112) RGB -1..1 -> (B, D), on `device`.
         recognizer_sha256: Names the file, so that embeddings of different recognizers are kept apart.
         device: Where the recognizer runs.
         chunk: Pictures per forward pass.
 
     Returns:
-        (C, K, 512) float32, L2-normalized, memory-mapped.
+        (C, K, D) float32, L2-normalized, memory-mapped.
     """
     path = Path(columns.folder) / f"embeddings_{recognizer_sha256[:16]}.npy"
     count, members = columns.identity_seeds.shape
@@ -194,8 +194,9 @@ def column_embeddings(
     images = columns.images.reshape(count * members, *columns.images.shape[2:])
     points = np.asarray(columns.points, dtype=np.float32).reshape(count * members, 5, 2)
     with atomic_write(path) as temporary:
-        embeddings = open_memmap(temporary, mode="w+", dtype=np.float32, shape=(count, members, 512))
-        flat = embeddings.reshape(count * members, 512)
+        length = recognizer(torch.zeros(1, 3, RECOGNIZER_SIZE, RECOGNIZER_SIZE, device=device)).shape[1]
+        embeddings = open_memmap(temporary, mode="w+", dtype=np.float32, shape=(count, members, length))
+        flat = embeddings.reshape(count * members, length)
         for first in tqdm(range(0, len(flat), chunk), desc="identity embeddings", unit="chunk", leave=False):
             part = slice(first, first + chunk)
             pictures = torch.from_numpy(np.asarray(images[part]).copy()).to(device).float().mul_(2 / 255).sub_(1)

@@ -168,7 +168,22 @@ class _Data:
 
 
 def _with_recognizer(config: TrainingConfig, recognizer: RecognizerId) -> TrainingConfig:
-    """Configuration that names the recognizer the model is trained with, unless the user has named another."""
+    """Configuration that names the recognizer the model is trained with, unless the user has named another.
+
+    The model takes embeddings of the recognizer's length, unless the user has chosen another.
+
+    Raises:
+        StyleSwapError: The user has chosen another length.
+    """
+    length = config.model_overrides.get("style_dim")
+    if length is not None and length != recognizer.dimension:
+        raise StyleSwapError(
+            f"expected model_overrides.style_dim={recognizer.dimension}, the length of the embeddings of {recognizer}, "
+            f"got {length}; leave it out"
+        )
+    if generator_config(config).style_dim != recognizer.dimension:
+        overrides = {**config.model_overrides, "style_dim": recognizer.dimension}
+        config = dataclasses.replace(config, model_overrides=overrides)
     stated = required_recognizer(generator_config(config))
     if stated and not (stated.sha256 and stated.matches(recognizer)):
         return config

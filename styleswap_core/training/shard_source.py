@@ -77,7 +77,7 @@ class ShardSource:
         taught: np.ndarray | None = None,
     ) -> None:
         manifest = prepared.manifest
-        prepared_with = RecognizerId(manifest["recognizer"], manifest["recognizer_sha256"])
+        prepared_with = prepared.recognizer
         if not prepared_with.matches(recognizer):
             raise StyleSwapError(
                 f"{prepared.folder} was prepared with the recognizer {prepared_with}, but training uses {recognizer}; "
