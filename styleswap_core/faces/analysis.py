@@ -205,11 +205,19 @@ class PackAnalyzer:
         Raises:
             StyleSwapError: The pack has no recognizer.
         """
+        return self.embed_with_norm(picture, points)[0]
+
+    def embed_with_norm(self, picture: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, float]:
+        """`embed`, and the norm of the embedding before its normalization.
+
+        Raises:
+            StyleSwapError: The pack has no recognizer.
+        """
         check_picture(picture)
         if self._recognizer is None:
             raise StyleSwapError(NO_RECOGNIZER)
         shown, scale = reduced(picture)
-        return unit_and_norm(raw_embedding(self._recognizer, shown, np.asarray(points, dtype=np.float32) / scale))[0]
+        return unit_and_norm(raw_embedding(self._recognizer, shown, np.asarray(points, dtype=np.float32) / scale))
 
     def torch_recognizer(self) -> TorchRecognizer:
         """The pack's recognizer as a torch module with gradients, on the CPU.

@@ -103,6 +103,10 @@ class FaceAnalyzer(Protocol):
         """L2-normalized embedding (D,) of the face with the five points (5, 2)."""
         ...
 
+    def embed_with_norm(self, picture: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, float]:
+        """The same, and the norm of the embedding before its normalization."""
+        ...
+
     def torch_recognizer(self) -> "TorchRecognizer":
         """The recognizer as a torch module with gradients, on the CPU."""
         ...

@@ -35,8 +35,9 @@ from .prepared_set import (
 )
 from .progress import interval, say
 from .shards import SetWriter
+from .teacher import Teacher
 from .teacher_settings import TeacherSettings
-from .teaching import Teacher, check_teacher, teach
+from .teaching import check_teacher, teach
 from .video_frames import count_frames, frames
 from .worker_pool import Task, examining
 

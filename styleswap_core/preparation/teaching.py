@@ -12,27 +12,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from ..compositing.canvas import Canvas
 from ..errors import StyleSwapError
-from ..faces.detected import DetectedFace, FaceAnalyzer
-from ..faces.recognizer_id import check_recognizer
+from ..faces.detected import DetectedFace
 from ..identities.identity import Identity
 from ..io.read_ahead import map_ahead
+from ..masking.face_masks import FaceMasks
 from ..pipeline.face_jobs import FaceJob, SwapOptions, swap_jobs
-from ..swappers.guest_network import GuestNetwork
-from ..swappers.model_files import load_model
-from ..swappers.network import check_identity
 from .examine import encode_crop, encode_mask
 from .journal import Journal
 from .prepared_set import INDEX, PreparedSet, ShardReader
 from .progress import bytes_in_words, interval, say
 from .shards import ShardFiles, open_at, to_disk
+from .teacher import Teacher
 from .teacher_pairs import SourceChoice
 from .teacher_set import SWAP, TEACHER, mapped_swaps
-from .teacher_settings import TeacherSettings
 
 _BLOCK_SWAPS = 16
 _COMMIT_SECONDS = 2.0
@@ -59,6 +55,16 @@ class TeacherPosition(NamedTuple):
     shard_swaps: int = 0
 
 
+class _Lesson(NamedTuple):
+    """A swap to make: picture of the set, number among its swaps, picture of the source, pixels, and identity."""
+
+    row: int
+    swap: int
+    source: int
+    picture: np.ndarray
+    identity: Identity
+
+
 class Judged(NamedTuple):
     """A swap, encoded if it is kept.
 
@@ -81,55 +87,6 @@ class Judged(NamedTuple):
     mask: bytes
 
 
-class Teacher:
-    """A swapping network that fits the face analysis of a preparation.
-
-    Attributes:
-        settings: Its settings.
-        network: The network.
-        analyzer: The face analysis.
-    """
-
-    def __init__(self, settings: TeacherSettings, analyzer: FaceAnalyzer, device: str | None = None) -> None:
-        """Load the network.
-
-        Raises:
-            StyleSwapError: The file is missing or damaged, takes no source person, or needs embeddings of another
-                recognizer.
-        """
-        self.settings, self.analyzer = settings, analyzer
-        # Not baked, since each identity is used for a few pictures only.
-        self.network = load_model(settings.file, device, baked=False)
-        if isinstance(self.network, GuestNetwork) and not self.network.needs_identity:
-            raise StyleSwapError(
-                f"{self.network.name} contains its own person and cannot give a picture the face of another one of the "
-                "set; choose another teacher"
-            )
-        check_recognizer(
-            self.network.recognizer,
-            analyzer.recognizer,
-            "the pictures are prepared with",
-            "prepare them with the --pack that belongs to the teacher, or choose another teacher",
-        )
-
-    @property
-    def name(self) -> str:
-        """Name of the network's file."""
-        return Path(self.settings.file).name
-
-    def identity(self, prepared: PreparedSet, row: int) -> Identity:
-        """Identity of the person in a picture of the set."""
-        embedding = torch.from_numpy(np.array(prepared.embeddings[row], dtype=np.float32))
-        identity = Identity(embedding, self.analyzer.recognizer)
-        check_identity(self.network, identity, self.analyzer.recognizer)
-        return identity
-
-    def recorded(self) -> dict[str, Any]:
-        """What must not change while the swaps of a set are made."""
-        settings = self.settings
-        return {"sha256": self.network.sha256, "swaps": settings.swaps, "likeness": settings.likeness}
-
-
 def teach(journal: Journal, prepared: PreparedSet, teacher: Teacher, workers: int) -> dict[str, Any]:
     """Swap the pictures of a set that have no swaps yet.
 
@@ -148,7 +105,10 @@ def teach(journal: Journal, prepared: PreparedSet, teacher: Teacher, workers: in
     position = TeacherPosition(*(journal.value(_POSITION) or TeacherPosition()))
     check_disk(prepared, teacher, position)
     if position.rows < len(prepared):
+        for note in teacher.notes():
+            say(note)
         _Run(journal, prepared, teacher, position).swap_all(workers)
+        teacher.close()
     return describe(prepared, teacher)
 
 
@@ -202,24 +162,20 @@ def check_disk(prepared: PreparedSet, teacher: Teacher, position: TeacherPositio
         )
     if left:
         say(
-            f"teacher {teacher.name}: {left} swaps on {teacher.network.device}, about {bytes_in_words(needed)} on disk "
+            f"teacher {teacher.file}: {left} swaps on {teacher.network.device}, about {bytes_in_words(needed)} on disk "
             f"({bytes_in_words(free)} are free)"
         )
 
 
 def describe(prepared: PreparedSet, teacher: Teacher) -> dict[str, Any]:
     """Description of the swaps of a set, as JSON values."""
-    settings, network = teacher.settings, teacher.network
+    settings = teacher.settings
     rows = mapped_swaps(prepared.folder, len(prepared) * settings.swaps)
     kept = rows["image_bytes"] > 0
     unlike = ~(rows["likeness"] >= settings.likeness)
     quartiles = np.percentile(np.nan_to_num(rows["likeness"]), (25, 50, 75))
     return {
-        "file": teacher.name,
-        "name": network.name,
-        "sha256": network.sha256,
-        "swaps": settings.swaps,
-        "likeness": settings.likeness,
+        **teacher.describe(),
         "kept": int(kept.sum()),
         "dropped": {"unlike the source": int(unlike.sum()), "like the target": int((~kept & ~unlike).sum())},
         "likeness_quartiles": [round(float(value), 4) for value in quartiles],
@@ -241,6 +197,8 @@ class _Run:
         self._index = open_at(folder / INDEX, position.rows * self._swaps * SWAP.itemsize)
         self._reader = ShardReader(prepared)
         self._choice = SourceChoice(np.asarray(prepared.people), prepared.embeddings, settings["likeness"])
+        # For teachers that predict no mask, as in every other swap.
+        self._masks = FaceMasks(landmark_model=teacher.analyzer.landmark_model)
         self._tried = self._kept = 0
 
     def swap_all(self, workers: int) -> None:
@@ -272,31 +230,30 @@ class _Run:
             range(start, min(start + size, len(self._prepared))) for start in range(first, len(self._prepared), size)
         ]
         with map_ahead(self._read, blocks, depth=1) as read:
-            for rows, pictures in zip(blocks, read, strict=True):
-                swapped = self._swap(rows, pictures)
+            for lessons in read:
+                swapped = self._swap(lessons)
                 with map_ahead(self._judge, swapped, depth=len(swapped), workers=workers) as judged:
                     yield [one for one in judged if one.picture >= self._rows]
 
-    def _read(self, rows: range) -> list[np.ndarray]:
-        return [self._reader.image(row) for row in rows]
+    def _read(self, rows: range) -> list[_Lesson]:
+        lessons = []
+        for row in rows:
+            picture = self._reader.image(row)
+            for swap, source in enumerate(self._choice.sources(row, self._swaps)):
+                identity = self._teacher.identity(self._prepared, self._reader, source)
+                lessons.append(_Lesson(row, swap, source, picture, identity))
+        return lessons
 
-    def _swap(self, rows: range, pictures: Sequence[np.ndarray]) -> list[tuple[int, int, int, np.ndarray, np.ndarray]]:
-        """(picture, swap, source, result (S, S, 3) uint8, mask (S, S) uint8) of each swap of a block."""
-        places = [
-            (row, swap, source) for row in rows for swap, source in enumerate(self._choice.sources(row, self._swaps))
-        ]
-        canvas = Canvas([pictures[row - rows.start] for row, _, _ in places])
-        jobs = [
-            FaceJob(number, self._face(row), self._teacher.identity(self._prepared, source))
-            for number, (row, _, source) in enumerate(places)
-        ]
-        network = self._teacher.network
+    def _swap(self, lessons: Sequence[_Lesson]) -> list[tuple[_Lesson, np.ndarray, np.ndarray]]:
+        """Each lesson with its result (S, S, 3) uint8 and the mask (S, S) uint8."""
+        canvas, network = Canvas([lesson.picture for lesson in lessons]), self._teacher.network
+        jobs = [FaceJob(number, self._face(lesson.row), lesson.identity) for number, lesson in enumerate(lessons)]
         options = SwapOptions(batch_size=_BLOCK_SWAPS)
-        swap_jobs(canvas, jobs, network, self._teacher.analyzer, options, network.device)
+        swap_jobs(canvas, jobs, network, self._teacher.analyzer, options, network.device, self._masks)
         results = []
-        for number, place in enumerate(places):
+        for number, lesson in enumerate(lessons):
             picture, mask = canvas.result(number)
-            results.append((*place, np.asarray(picture), np.rint(mask.numpy() * 255).astype(np.uint8)))
+            results.append((lesson, np.asarray(picture), np.rint(mask.numpy() * 255).astype(np.uint8)))
         return results
 
     def _face(self, row: int) -> DetectedFace:
@@ -305,8 +262,8 @@ class _Run:
         box = np.array([0, 0, size, size], np.float32)
         return DetectedFace(0, float(record["score"]), box, np.array(record["points"], np.float32))
 
-    def _judge(self, swapped: tuple[int, int, int, np.ndarray, np.ndarray]) -> Judged:
-        row, swap, source, picture, mask = swapped
+    def _judge(self, swapped: tuple[_Lesson, np.ndarray, np.ndarray]) -> Judged:
+        (row, swap, source, _, _), picture, mask = swapped
         embeddings, settings = self._prepared.embeddings, self._teacher.settings
         embedding = self._teacher.analyzer.embed(picture, np.array(self._prepared.rows["points"][row], np.float32))
         likeness, own = float(embedding @ embeddings[source]), float(embedding @ embeddings[row])

@@ -22,6 +22,7 @@ from styleswap_core.model import Generator, GeneratorConfig
 from styleswap_core.preparation import teaching
 from styleswap_core.preparation.prepare import prepare
 from styleswap_core.preparation.prepared_set import PreparedSet, ShardReader
+from styleswap_core.preparation.teacher import Teacher
 from styleswap_core.preparation.teacher_pairs import SourceChoice
 from styleswap_core.preparation.teacher_set import SWAP, TEACHER, TeacherSwaps
 from styleswap_core.preparation.teacher_settings import TeacherSettings
@@ -209,14 +210,14 @@ def test_swaps_that_resemble_nobody_are_dropped(untaught, people_folder, capsys)
 
 
 def test_swaps_that_are_not_finite_are_dropped(untaught, people_folder, monkeypatch):
-    embed = teaching.Teacher.__init__
+    embed = Teacher.__init__
 
     def broken(self, settings, analyzer, device=None):
         embed(self, settings, analyzer, device)
         swap = self.network.swap_crops
         self.network.swap_crops = lambda *args: (lambda out: out._replace(rgb=out.rgb * float("nan")))(swap(*args))
 
-    monkeypatch.setattr(teaching.Teacher, "__init__", broken)
+    monkeypatch.setattr(Teacher, "__init__", broken)
     card = prepare(people_folder, untaught, FOLDERS, teacher=TEACHER_SETTINGS, device="cpu").manifest["teacher"]
     assert card["kept"] == 0
 
