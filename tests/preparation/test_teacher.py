@@ -9,6 +9,7 @@ from collections import namedtuple
 from pathlib import Path
 
 import cv2
+import guest_forms
 import numpy as np
 import pytest
 import torch
@@ -17,6 +18,8 @@ from killed_worker import SETTINGS as KILLED_SETTINGS
 from styleswap_core.checkpoints import DEMO_MODEL, load_generator, save_generator
 from styleswap_core.cli import main
 from styleswap_core.errors import StyleSwapError
+from styleswap_core.export.guest_onnx import export_guest
+from styleswap_core.faces.analysis import load_face_analysis
 from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.model import Generator, GeneratorConfig
 from styleswap_core.preparation import teaching
@@ -335,3 +338,52 @@ def test_prepare_command_has_a_teacher(people_folder, untaught, capsys):
     assert f"teacher {DEMO_MODEL.name}: 12 swaps on cpu, about 1 MB on disk" in printed.err
     assert main([*words, "--json"]) == 0
     assert json.load(io.StringIO(capsys.readouterr().out))["teacher"]["kept"] == 12
+
+
+# --- teachers of other programs
+
+
+@pytest.fixture(scope="module")
+def exported_teacher(tmp_path_factory):
+    """The demo model in the form of inswapper files, which have no mask."""
+    path = tmp_path_factory.mktemp("exported") / "demo.onnx"
+    generator, _ = load_generator(DEMO_MODEL)
+    export_guest(path, generator, "inswapper", template_ok=True)
+    return path
+
+
+def test_an_exported_teacher_swaps_like_the_native_one(exported_teacher, untaught, people_folder, swaps):
+    teacher = dataclasses.replace(TEACHER_SETTINGS, file=str(exported_teacher))
+    card = prepare(people_folder, untaught, FOLDERS, teacher=teacher, device="cpu").manifest["teacher"]
+    assert card["kept"] == 24 and card["name"] == "demo (inswapper)" and "license" in card["license"]
+    found = TeacherSwaps.open(PreparedSet.open(untaught))
+    assert np.array_equal(found.rows["source"], swaps.rows["source"])
+    for number in range(0, 24, 7):
+        both = (found.mask(number) == 255) & (swaps.mask(number) == 255)
+        difference = np.abs(found.image(number).astype(float) - swaps.image(number))[both]
+        assert both.mean() > 0.05 and difference.mean() < 4  # of 255: JPEG at two different masks
+
+
+def guest(tmp_path, write, name, swaps):
+    """A teacher of a family of guests, and the identity of picture 3 for it."""
+    write(tmp_path / name)
+    analyzer = load_face_analysis()
+    teacher = Teacher(TeacherSettings(str(tmp_path / name), any_recognizer=True), analyzer, "cpu")
+    return teacher, teacher.identity(swaps.prepared, ShardReader(swaps.prepared), 3)
+
+
+def test_teachers_get_the_raw_embedding_or_a_portrait_where_they_need_it(tmp_path, swaps):
+    guest_forms.write_converter(tmp_path / "crossface_ghost.onnx")
+    teacher, identity = guest(tmp_path, guest_forms.write_ghost, "ghost_1_256.onnx", swaps)
+    points = swaps.prepared.rows["points"][3]
+    embedding, norm = teacher.analyzer.embed_with_norm(ShardReader(swaps.prepared).image(3), points)
+    assert identity.embedding_norm == norm > 0 and np.allclose(np.linalg.norm(embedding), 1)
+    assert np.array_equal(identity.id_embedding, swaps.prepared.embeddings[3])
+    _, identity = guest(tmp_path, guest_forms.write_blendswap, "blendswap_256.onnx", swaps)
+    assert tuple(identity.portrait.shape) == (3, 512, 512)
+    assert identity.portrait_points.mean(0).numpy() == pytest.approx(points.mean(0) * 512 / SIZE, abs=1)
+
+
+def test_a_teacher_with_a_person_of_its_own_is_refused(tmp_path, swaps):
+    with pytest.raises(StyleSwapError, match="contains its own person"):
+        guest(tmp_path, guest_forms.write_dfm, "someone.dfm", swaps)
