@@ -75,8 +75,12 @@ class SaveIdentity(io.ComfyNode):
         """
         folder = reactor_folder() if file_format == _REACTOR else identity_folder()
         name = prepare_file(folder, filename, if_exists)
-        save = save_face_model if file_format == _REACTOR else save_identity
-        save(folder / name, as_identity(identity, "identity"))
+        single = as_identity(identity, "identity")
+        if file_format == _REACTOR:
+            save_face_model(folder / name, single)
+        else:
+            # The help of the node says that no image is saved.
+            save_identity(folder / name, single, portrait=False)
         return io.NodeOutput(name.as_posix())
 
 

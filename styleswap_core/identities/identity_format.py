@@ -22,8 +22,14 @@ FORMAT_VERSION = 1
 _OPTIONAL_TENSORS = ("w_plus", "portrait", "portrait_points")
 
 
-def save_identity(path: str | Path, identity: Identity) -> None:
+def save_identity(path: str | Path, identity: Identity, portrait: bool = True) -> None:
     """Write an identity atomically.
+
+    Args:
+        path: The file, `.safetensors`.
+        identity: The identity.
+        portrait: Whether the file also gets the portrait, if there is one. Networks whose source is a picture need it;
+            without it the file contains no picture.
 
     Raises:
         StyleSwapError: The suffix is not .safetensors, or the folder is missing.
@@ -32,7 +38,7 @@ def save_identity(path: str | Path, identity: Identity) -> None:
     tensors = {"id_embedding": identity.id_embedding}
     for name in _OPTIONAL_TENSORS:
         tensor = getattr(identity, name)
-        if tensor is not None:
+        if tensor is not None and (portrait or name not in ("portrait", "portrait_points")):
             tensors[name] = tensor
     metadata = {
         "format": FORMAT,

@@ -17,6 +17,7 @@ from styleswap_core.faces.alignment import (
     estimate_similarity,
     invert_affine,
     matrix_scale,
+    opencv_template,
     recognizer_crop,
     shift_origin,
     template_points,
@@ -206,3 +207,15 @@ def test_crops_do_not_depend_on_the_number_of_rows_sampled_at_once(monkeypatch, 
     torch.testing.assert_close(bands, whole, atol=1e-6, rtol=0)
     gradients = [torch.autograd.grad(crop.square().sum(), picture)[0] for crop in (whole, bands)]
     torch.testing.assert_close(*gradients, atol=1e-5, rtol=0)
+
+
+def test_templates_of_other_programs_have_the_half_pixel_of_their_size():
+    plain = template_points("arcface_128", 128)
+    assert torch.allclose(template_points("arcface_128@128", 128), plain + 0.5)
+    assert torch.allclose(template_points("arcface_128@256", 256), plain * 2 + 0.5, atol=1e-4)
+    # A crop of several times the size shows the same part of the picture.
+    assert torch.allclose(template_points("arcface_128@128", 512), (plain + 0.5) * 4, atol=1e-4)
+    assert opencv_template("mtcnn_512", 256) == "mtcnn_512@256"
+    for name in ("other@128", "ffhq@", "ffhq@0", "ffhq@x", "@128"):
+        with pytest.raises(StyleSwapError, match="crop template"):
+            template_points(name, 128)

@@ -8,10 +8,12 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.averaging import (
     average_embeddings,
+    average_faces,
     blend_identities,
     cosine_similarity,
     find_outliers,
 )
+from styleswap_core.identities.portraits import Portrait
 
 
 def test_weighted_average():
@@ -54,6 +56,34 @@ def test_blending_keeps_w_plus_only_within_one_generator():
     assert blended.sources == ("s", "t", "u")
     assert blend_identities([a, identity(3)]).w_plus is None
     assert blend_identities([a, identity(2, w_plus=threes, generator_sha256="d" * 64)]).w_plus is None
+
+
+def test_norms_and_portraits_of_several_faces():
+    person = vector(0)
+    near = [vector(10 + i, near=person, distance=0.4) for i in range(3)]
+
+    def portrait(level, detail):
+        return Portrait(torch.full((3, 512, 512), level, dtype=torch.uint8), torch.full((5, 2), float(level)), detail)
+
+    shown = [portrait(1, 0.4), portrait(2, 0.9), portrait(3, 0.5), portrait(4, 1.0)]
+    faces = [*near, vector(99)]
+    made, _, outliers = average_faces(
+        faces, list("abcd"), RecognizerId("r"), drop_outliers=True, norms=[18.0, 21.0, 24.0, 9.0], portraits=shown
+    )
+    assert outliers == [False, False, False, True] and made.embedding_norm == pytest.approx(21.0)
+    assert int(made.portrait[0, 0, 0]) == 2 and float(made.portrait_points[0, 0]) == 2, "the most detailed that is kept"
+    unknown, _, _ = average_faces(faces, list("abcd"), RecognizerId("r"), norms=[18.0, 0.0, 24.0, 9.0])
+    assert unknown.embedding_norm == 0.0 and unknown.portrait is None
+
+
+def test_blends_have_the_mean_norm_and_the_portrait_of_the_larger_share():
+    picture = torch.zeros(3, 512, 512, dtype=torch.uint8)
+    a, b = identity(1, embedding_norm=20.0, portrait=picture), identity(2, embedding_norm=24.0, portrait=picture + 9)
+    blended = blend_identities([a, b], [1, 3])
+    assert blended.embedding_norm == pytest.approx(23.0) and torch.equal(blended.portrait, b.portrait)
+    assert blend_identities([a, b]).portrait.max() == 0
+    assert blend_identities([a, identity(3)], [1, 1]).embedding_norm == 0.0
+    assert blend_identities([a, identity(3)], [1, 0]).embedding_norm == pytest.approx(20.0), "without a share, no say"
 
 
 def test_recognizers_do_not_mix():

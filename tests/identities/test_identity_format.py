@@ -5,13 +5,43 @@ import json
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from toy_identities import identity
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.identity import Identity
 from styleswap_core.identities.identity_format import load_identity, save_identity
+
+
+def test_norm_and_portrait_are_saved(tmp_path):
+    portrait = torch.randint(0, 256, (3, 512, 512), dtype=torch.uint8)
+    points = torch.rand(5, 2) * 512
+    made = identity(embedding_norm=21.25, portrait=portrait, portrait_points=points)
+    path = tmp_path / "a.safetensors"
+    save_identity(path, made)
+    loaded = load_identity(path)
+    assert loaded.embedding_norm == 21.25
+    assert torch.equal(loaded.portrait, portrait) and torch.equal(loaded.portrait_points, points)
+    save_identity(path, made, portrait=False)
+    assert load_identity(path).portrait is None and load_identity(path).embedding_norm == 21.25
+    assert path.stat().st_size < 4096
+
+
+def test_files_without_norm_and_portrait_load_as_before(tmp_path):
+    path = tmp_path / "old.safetensors"
+    metadata = {"format": "styleswap-identity", "format_version": "1", "recognizer": "w600k_r50", "sources": "[]"}
+    path.write_bytes(save({"id_embedding": torch.ones(512) / 512**0.5}, metadata))
+    loaded = load_identity(path)
+    assert (loaded.embedding_norm, loaded.portrait, loaded.portrait_points) == (0.0, None, None)
+    assert loaded.recognizer.dimension == 512
+
+
+def test_embeddings_of_another_length_are_saved_with_it(tmp_path):
+    path = tmp_path / "sface.safetensors"
+    save_identity(path, Identity(torch.ones(128), RecognizerId("sface", "a" * 64, 128)))
+    loaded = load_identity(path)
+    assert loaded.id_embedding.shape == (128,) and loaded.recognizer == RecognizerId("sface", "a" * 64, 128)
 
 
 @pytest.mark.parametrize("with_w_plus", [False, True])

@@ -17,6 +17,17 @@ def embedding(seed=0):
     return torch.randn(512, generator=torch.Generator().manual_seed(seed))
 
 
+def test_face_models_tell_the_norm_of_their_embedding(tmp_path):
+    raw = torch.nn.functional.normalize(embedding(3), dim=0) * 22.5
+    assert identity_of_face({"embedding": raw.numpy()}).embedding_norm == pytest.approx(22.5, rel=1e-5)
+    known, unknown = (Identity(embedding(1), RecognizerId("w600k_r50"), embedding_norm=norm) for norm in (22.5, 0.0))
+    for made, norm in ((known, 22.5), (unknown, 0.0)):
+        save_face_model(tmp_path / "face.safetensors", made)
+        loaded = load_any_identity(tmp_path / "face.safetensors")
+        assert loaded.embedding_norm == pytest.approx(norm, rel=1e-5)
+        assert torch.allclose(loaded.id_embedding, made.id_embedding, atol=1e-6)
+
+
 def test_face_models_load(tmp_path):
     path = tmp_path / "anna.safetensors"
     tensors = {

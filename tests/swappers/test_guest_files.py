@@ -1,5 +1,8 @@
 """Recognition of foreign networks: by form and name, never by folder; files that are none; the list of a folder."""
 
+import re
+from pathlib import Path
+
 import guest_forms as forms
 import numpy as np
 import onnx
@@ -216,3 +219,16 @@ def test_the_summary_reads_what_onnx_reads(tmp_path):
         assert tensor.shape == tuple(stored.dims)
         assert np.array_equal(summary.tensor(tensor), numpy_helper.to_array(stored))
     assert summary.operators == {node.op_type for node in graph.node}
+
+
+def test_the_documentation_lists_all_families():
+    text = (Path(styleswap_core.__file__).parents[1] / "docs" / "photographs.md").read_text(encoding="utf-8")
+    rows = [re.split(r"\s*\|\s*", row.strip("| ")) for row in re.findall(r"^\| `\w+` \|.*\|$", text, re.MULTILINE)]
+    listed = {row[0].strip("`"): row for row in rows}
+    assert list(listed) == list(FAMILIES)
+    for name, family in FAMILIES.items():
+        _, files, sizes, source, mask, license_phrase = listed[name]
+        assert license_phrase == family.license and bool(mask) == family.has_mask
+        assert sizes == (", ".join(map(str, family.sizes)) or "in the file")
+        assert family.converter in source
+        assert all(spelling in files for spelling in family.spellings)
