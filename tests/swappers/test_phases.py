@@ -10,6 +10,7 @@ from styleswap_core.swappers.network import SwappedCrops
 from styleswap_core.swappers.phases import (
     check_resolution,
     join_phases,
+    join_swapped,
     resolution_factor,
     split_phases,
     swap_at,
@@ -45,6 +46,37 @@ def test_phases_join_to_the_crop(factor):
     assert torch.equal(join_phases(split_phases(crops, factor), factor), crops)
 
 
+@pytest.mark.parametrize("factor", [2, 3, 8])
+def test_a_network_that_changes_nothing_returns_the_crops(factor):
+    crops = torch.rand(2, 3, 8 * factor, 8 * factor)
+    assert torch.equal(join_swapped(split_phases(crops, factor), crops, factor), crops)
+
+
+@pytest.mark.parametrize("factor", [2, 3, 8])
+def test_a_face_drawn_at_the_same_pixels_of_every_phase_has_no_steps(factor):
+    drawn = torch.linspace(-1.0, 1.0, 16).expand(1, 3, 16, 16)
+    smooth = torch.nn.functional.interpolate(drawn, scale_factor=float(factor), mode="bicubic")
+    phases, flat = drawn.expand(factor**2, 3, 16, 16), torch.zeros_like(smooth)
+    inside = (..., slice(2 * factor, -2 * factor), slice(2 * factor, -2 * factor))
+    steps = (join_phases(phases, factor) - smooth)[inside].abs().max()
+    assert steps > 0.03
+    assert (join_swapped(phases, flat, factor) - smooth)[inside].abs().max() < steps / 30
+
+
+def test_phases_that_differ_in_tone_leave_no_lines():
+    offsets = torch.linspace(-0.1, 0.1, 16).view(16, 1, 1, 1).expand(16, 3, 8, 8)
+    assert join_swapped(offsets, torch.zeros(1, 3, 32, 32), 4).abs().max() < 1e-6
+
+
+def test_fine_detail_of_the_change_is_kept():
+    """A wave shorter than two of the network's pixels, which a single run of the network cannot draw."""
+    crops = torch.zeros(1, 3, 64, 64)
+    wave = torch.sin(torch.arange(64.0) * 2 * torch.pi / 6).expand(1, 3, 64, 64) * 0.5
+    joined = join_swapped(split_phases(wave, 4), crops, 4)
+    inside = (..., slice(8, -8), slice(8, -8))
+    assert (joined - wave)[inside].square().mean().sqrt() < 0.2 * wave.square().mean().sqrt()
+
+
 def test_phases_of_each_crop_get_its_identity_and_embedding():
     network, crops = Brighter(), torch.rand(2, 3, 8, 8)
     people, own = [person(0.1), person(0.5)], torch.tensor([[1.0], [2.0]])
@@ -61,9 +93,10 @@ def test_phases_of_each_crop_get_its_identity_and_embedding():
     ("resolution", "scale", "phased", "factor"),
     [
         (0, 0.5, True, 1),  # a face smaller than the network is not enlarged further
-        (0, 1.1, True, 1),
-        (0, 1.5, True, 2),
-        (0, 3.9, True, 4),
+        (0, 1.3, True, 1),  # at least three quarters as fine as the picture
+        (0, 1.4, True, 2),
+        (0, 5.3, True, 4),
+        (0, 5.4, True, 5),
         (0, 40.0, True, 8),
         (0, 4.0, False, 1),
         (3, 0.5, False, 3),
