@@ -10,7 +10,7 @@ from comfy_api.latest import io
 
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.execution_providers import CPU_PROVIDER
-from ..styleswap_core.masking.face_masks import FaceMasks
+from ..styleswap_core.masking.face_masks import FaceMasks, load_face_masks
 from ..styleswap_core.masking.mask_files import OCCLUSION, PARSING
 from ..styleswap_core.masking.regions import OUTLINES, REGIONS, SWAPPED, parse_regions
 from .analysis import check_packages
@@ -36,7 +36,7 @@ class LoadedMasks:
     """
 
     parsing: Path | None = None
-    regions: tuple[str | int, ...] = ()
+    regions: str = SWAPPED
     occlusion: Path | None = None
     outline: str = OUTLINES[0]
     _kept: FaceMasks | None = field(default=None, init=False, repr=False)
@@ -55,15 +55,8 @@ class LoadedMasks:
 
     def _load(self) -> FaceMasks:
         check_packages("masks of faces need")
-        from ..styleswap_core.masking.face_parsing import FaceParser
-        from ..styleswap_core.masking.occlusion import OcclusionNetwork
-
         device = comfy.model_management.get_torch_device()
-        return FaceMasks(
-            None if self.parsing is None else FaceParser(self.parsing, self.regions, device),
-            None if self.occlusion is None else OcclusionNetwork(self.occlusion, device),
-            self.outline,
-        )
+        return load_face_masks(self.parsing, self.regions, self.occlusion, self.outline, device)
 
 
 class LoadFaceMasks(io.ComfyNode):
@@ -144,7 +137,7 @@ class LoadFaceMasks(io.ComfyNode):
         Raises:
             StyleSwapError: A file is missing, damaged or no such network, or does not have the regions.
         """
-        loaded = LoadedMasks(_file(parsing), parse_regions(regions), _file(occlusion), outline)
+        loaded = LoadedMasks(_file(parsing), regions, _file(occlusion), outline)
         lines = []
         with loaded.open() as masks:
             for network in masks.networks():

@@ -18,6 +18,7 @@ __version__ = "0.2.0"
 _PUBLIC = {
     "BlendOptions": ".compositing.composite",
     "FaceChoice": ".faces.choice",
+    "FaceMasks": ".masking.face_masks",
     "GuestFile": ".swappers.guest_files",
     "GuestNetwork": ".swappers.guest_network",
     "Identity": ".identities.identity",
@@ -33,6 +34,7 @@ _PUBLIC = {
     "guest_folders": ".swappers.guest_files",
     "list_guests": ".swappers.guest_files",
     "load_face_analysis": ".faces.analysis",
+    "load_face_masks": ".masking.face_masks",
     "load_identity": ".identities.identity_format",
     "load_image": ".io.images",
     "load_model": ".swappers.model_files",
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
     from .identities.identity_format import save_identity as save_identity
     from .io.images import load_image as load_image
     from .io.images import save_image as save_image
+    from .masking.face_masks import FaceMasks as FaceMasks
+    from .masking.face_masks import load_face_masks as load_face_masks
     from .pipeline.face_jobs import SwapOptions as SwapOptions
     from .pipeline.results import SwapResult as SwapResult
     from .pipeline.swapper import Swapper as Swapper

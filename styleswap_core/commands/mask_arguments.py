@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 MAX_SHARE = 0.3
 
 
-def regions(text: str) -> tuple[str | int, ...]:
+def regions(text: str) -> str:
     """Argument type for regions of a face, by name or by number of their class."""
     try:
-        return parse_regions(text)
+        parse_regions(text)
     except StyleSwapError as error:
         raise ArgumentTypeError(str(error)) from error
+    return text
 
 
 def add_mask_arguments(group: Options) -> None:
@@ -80,13 +81,6 @@ def load_masks(args: argparse.Namespace) -> "FaceMasks | None":
     if args.parsing is None and args.occlusion is None and args.outline == OUTLINES[0]:
         return None
     from ..devices import choose_device
-    from ..masking.face_masks import FaceMasks
-    from ..masking.face_parsing import FaceParser
-    from ..masking.occlusion import OcclusionNetwork
+    from ..masking.face_masks import load_face_masks
 
-    device = choose_device(args.device)
-    return FaceMasks(
-        None if args.parsing is None else FaceParser(args.parsing, args.regions, device),
-        None if args.occlusion is None else OcclusionNetwork(args.occlusion, device),
-        args.outline,
-    )
+    return load_face_masks(args.parsing, args.regions, args.occlusion, args.outline, choose_device(args.device))

@@ -5,6 +5,7 @@ OpenCV and ONNX Runtime are imported only when a mask is made.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 from ..compositing.mask_shaping import resize_mask, soften_inward
 from ..errors import StyleSwapError
 from ..io.images import to_uint8
-from .regions import OUTLINES
+from .regions import OUTLINES, SWAPPED, parse_regions
 
 if TYPE_CHECKING:
     from ..faces.landmarks import LandmarkModel
@@ -115,6 +116,37 @@ class FaceMasks:
             box = np.concatenate([outline.min(0), outline.max(0)])
             landmarks = model.read(crop, box).points[:, :2]
         return outline_mask(crop, points, landmarks, part)
+
+
+def load_face_masks(
+    parsing: str | Path | None = None,
+    regions: str = SWAPPED,
+    occlusion: str | Path | None = None,
+    outline: str = OUTLINES[0],
+    device: torch.device | str | None = None,
+) -> FaceMasks:
+    """Masks for a `Swapper`; the options are those of the node Load Face Masks and of `styleswap swap`.
+
+    Args:
+        parsing: ONNX file of a face parsing network, such as bisenet_resnet_34.onnx.
+        regions: For parsing: the regions to swap, see `regions.parse_regions`.
+        occlusion: ONNX file of an occlusion network, such as xseg_1.onnx.
+        outline: One of OUTLINES.
+        device: Where the networks run; by default CUDA if ONNX Runtime has it, otherwise the CPU.
+
+    Raises:
+        StyleSwapError: A file is missing, damaged or no such network, or does not have the regions.
+    """
+    from .face_parsing import FaceParser
+    from .occlusion import OcclusionNetwork
+
+    place = None if device is None else torch.device(device)
+    chosen = parse_regions(regions)
+    return FaceMasks(
+        None if parsing is None else FaceParser(parsing, chosen, place),
+        None if occlusion is None else OcclusionNetwork(occlusion, place),
+        outline,
+    )
 
 
 def _sized(crops: Tensor) -> Tensor:

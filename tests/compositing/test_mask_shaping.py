@@ -6,9 +6,11 @@ import torch
 from styleswap_core.compositing.mask_shaping import (
     feather_mask,
     grow_mask,
+    inset_mask,
     layer_for_mask,
     mask_parts,
     resize_mask,
+    soften_inward,
 )
 from styleswap_core.errors import StyleSwapError
 
@@ -86,3 +88,44 @@ def test_separate_regions_become_separate_masks():
     large = torch.nn.functional.interpolate(two, size=(640, 480))
     assert len(mask_parts(large)) == 2 and torch.equal(sum(mask_parts(large)), large)
     assert mask_parts(torch.zeros(1, 1, 30, 40)) == [] and len(mask_parts(torch.ones(1, 1, 300, 2))) == 1
+
+
+def half(size):
+    """A mask of the left half."""
+    mask = torch.zeros(1, 1, size, size)
+    mask[..., : size // 2] = 1
+    return mask
+
+
+@pytest.mark.parametrize("edge", [0.04, 0.1, 0.3])
+def test_a_soft_edge_lies_within_the_mask_and_is_as_wide_in_all_sizes(edge):
+    profiles = {}
+    for size in (128, 1024):
+        soft = soften_inward(half(size), edge)
+        # Resampling a wide edge may spread it by a pixel of the smaller mask.
+        assert soft[..., size // 2 + size // 64 :].max() < 0.01
+        row = soft[0, 0, size // 2]
+        assert row[int(size * (0.5 - 1.2 * edge)) if edge < 0.3 else size // 4] > (0.9 if edge < 0.3 else 0.5)
+        profiles[size] = row.view(64, -1).mean(1)
+    assert (profiles[128] - profiles[1024]).abs().max() < 0.06
+    assert torch.equal(soften_inward(square(), 0.0), square())
+    with pytest.raises(StyleSwapError, match="edge of 0 or more"):
+        soften_inward(square(), -0.1)
+
+
+def test_a_soft_edge_ends_at_the_border():
+    soft = soften_inward(torch.ones(1, 1, 64, 64), 0.1)
+    assert soft[..., 0, :].max() < 0.15 and soft[..., 32, 32] > 0.999
+
+
+@pytest.mark.parametrize("size", [64, 512])
+def test_an_inset_ends_before_the_border_with_round_corners(size):
+    full = torch.ones(1, 1, size, size)
+    plain = inset_mask(full)[0, 0]
+    for side in (plain[0], plain[-1], plain[:, 0], plain[:, -1]):
+        assert side.max() == 0
+    assert plain[size // 2, size // 2] == 1 and plain[size // 2, size // 10] == 1
+    assert plain[size // 12, size // 12] == 0, "the corner is round"
+    padded = inset_mask(full, 0.2, 0.1)[0, 0]
+    assert padded[size // 2, : int(0.19 * size)].max() == 0 and padded[size // 2, int(0.32 * size)] == 1
+    assert torch.equal(inset_mask(full * 0, 0.2), full * 0)
