@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ..errors import StyleSwapError
 from ..io.downloads import Progress, RemoteFile, download
+from .onnx_summary import OnnxSummary, summarize_onnx
 
 ZOO_NAMES = ("opencv_zoo", "opencv")
 """Names of this pack; the first is that of its folder, the others are short forms."""
@@ -37,8 +38,8 @@ ZOO_LICENSE = f"YuNet {YUNET.license}, SFace {SFACE.license}"
 # Outputs of a YuNet since 2023, at each of three strides; SFace's embeddings, and the side of its crops.
 _YUNET_OUTPUTS = {f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32)}
 _SFACE_SIDE, _SFACE_LENGTH = 112, 128
-# Larger files are not read in search of a YuNet.
-_MAX_YUNET_BYTES = 8_000_000
+# Operators of (pixels - mean) * gain.
+_SFACE_NORMALIZATION = {"Sub", "Mul"}
 
 
 class ZooFiles(NamedTuple):
@@ -96,11 +97,12 @@ def is_sface(path: Path) -> bool:
     if path.name == SFACE.name:
         return True
     form = _form(path)
-    if form is None or len(form.inputs) != 1 or len(form.outputs) != 1:
-        return False
-    (crop,), (embedding,) = form.inputs.values(), form.outputs.values()
-    fits = crop[1:] == [3, _SFACE_SIDE, _SFACE_SIDE] and embedding[1:] == [_SFACE_LENGTH]
-    return fits and form.first_operator in ("Sub", "Add", "Mul", "Div")
+    return (
+        form is not None
+        and [value.shape[1:] for value in form.inputs] == [(3, _SFACE_SIDE, _SFACE_SIDE)]
+        and [value.shape[1:] for value in form.outputs] == [(_SFACE_LENGTH,)]
+        and form.operators >= _SFACE_NORMALIZATION
+    )
 
 
 def _missing(folder: Path) -> list[RemoteFile]:
@@ -124,33 +126,12 @@ def _is_yunet(path: Path) -> bool:
     # By name even if its form is another, so that loading a damaged file names it.
     if path.name == YUNET.name:
         return True
-    if path.stat().st_size > _MAX_YUNET_BYTES:
-        return False
     form = _form(path)
-    return form is not None and form.outputs.keys() >= _YUNET_OUTPUTS
+    return form is not None and {value.name for value in form.outputs} >= _YUNET_OUTPUTS
 
 
-class _Form(NamedTuple):
-    """Shapes of a graph's inputs and outputs by name, 0 for free sides, and the first operator that reads an input."""
-
-    inputs: dict[str, list[int]]
-    outputs: dict[str, list[int]]
-    first_operator: str
-
-
-def _form(path: Path) -> _Form | None:
-    """Form of an ONNX file; None if it is none."""
-    import onnx
-    from google.protobuf.message import DecodeError
-
+def _form(path: Path) -> OnnxSummary | None:
     try:
-        graph = onnx.load(str(path), load_external_data=False).graph
-    except (DecodeError, OSError, ValueError):
+        return summarize_onnx(path)
+    except StyleSwapError:
         return None
-    weights = {tensor.name for tensor in graph.initializer}
-    inputs, outputs = (
-        {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in values}
-        for values in ([value for value in graph.input if value.name not in weights], graph.output)
-    )
-    first = next((node.op_type for node in graph.node if inputs.keys() & set(node.input)), "")
-    return _Form(inputs, outputs, first)
