@@ -2,13 +2,14 @@
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..styleswap_core.errors import StyleSwapError
+from ..styleswap_core.faces.opencv_zoo import zoo_files
 
 if TYPE_CHECKING:
     from ..styleswap_core.faces.detected import FaceAnalyzer
@@ -21,7 +22,7 @@ _REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"
 
 @dataclass(eq=False)
 class LoadedAnalysis:
-    """An insightface pack and how it runs; output of Load Face Analysis.
+    """A face analysis pack and how it runs; output of Load Face Analysis.
 
     ComfyUI does not manage the memory of ONNX Runtime's sessions: on the CPU they are kept, on the GPU each node frees
     them when it is done.
@@ -52,7 +53,8 @@ class LoadedAnalysis:
         yield analyzer
 
     def _load(self) -> "FaceAnalyzer":
-        check_packages()
+        # OpenCV runs OpenCV Zoo's networks.
+        check_packages(without=("insightface", "onnxruntime") if zoo_files(self.folder) else ())
         from ..styleswap_core.faces.analysis import load_face_analysis
 
         return load_face_analysis(
@@ -82,13 +84,17 @@ def missing_packages() -> list[str]:
     return [name for name, module in _REQUIRED.items() if importlib.util.find_spec(module) is None]
 
 
-def check_packages(purpose: str = "face detection needs") -> None:
-    """Check that the packages that ComfyUI does not install itself are there; `purpose` begins the message.
+def check_packages(purpose: str = "face detection needs", without: Collection[str] = ()) -> None:
+    """Check that the packages that ComfyUI does not install itself are there.
+
+    Args:
+        purpose: Start of the message.
+        without: Packages that are not needed.
 
     Raises:
         StyleSwapError: One is missing; the message says how to install it.
     """
-    if missing := missing_packages():
+    if missing := [name for name in missing_packages() if name not in without]:
         raise StyleSwapError(
             f"{purpose} {', '.join(missing)}, not installed here; run"
             f' "{sys.executable}" -m pip install -r "{_REQUIREMENTS}" and restart ComfyUI'

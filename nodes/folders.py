@@ -7,8 +7,10 @@ import folder_paths
 
 from ..styleswap_core.checkpoints import DEMO_MODEL
 from ..styleswap_core.errors import StyleSwapError
+from ..styleswap_core.faces.opencv_zoo import ZOO_NAMES, find_zoo
 from ..styleswap_core.faces.pack_licenses import PUBLISHED
-from ..styleswap_core.faces.packs import list_packs
+from ..styleswap_core.faces.packs import ZOO_ROOTS, find_pack, list_packs
+from ..styleswap_core.io.downloads import Progress
 from ..styleswap_core.masking.mask_files import FOLDER_NAMES as MASK_FOLDERS
 from ..styleswap_core.masking.mask_files import SUFFIX, list_mask_files
 
@@ -21,6 +23,7 @@ NO_IDENTITY = "(none saved yet)"
 _GENERATORS = "styleswap"
 _IDENTITIES = "styleswap_identities"
 _INSIGHTFACE = "insightface"
+_ZOO = ZOO_NAMES[0]
 _MASKS = "styleswap_masks"
 _IDENTITY_SUBFOLDER = "identities"
 # Checkpoints of other programs are listed too: choosing one raises an error that says how to convert it.
@@ -38,6 +41,7 @@ def register_folders() -> None:
         folder_paths.add_model_folder_path(_IDENTITIES, str(folder))
     _set_suffixes(_IDENTITIES, _IDENTITY_SUFFIXES)
     folder_paths.add_model_folder_path(_INSIGHTFACE, str(models / "insightface"))
+    folder_paths.add_model_folder_path(_ZOO, str(models / _ZOO))
     for name in MASK_FOLDERS:
         folder_paths.add_model_folder_path(_MASKS, str(models / name))
     _set_suffixes(_MASKS, {SUFFIX})
@@ -67,8 +71,26 @@ def generator_path(name: str) -> Path:
 
 
 def pack_names() -> list[str]:
-    """Choices of Load Face Analysis: the packs on disk, then those that insightface publishes."""
-    return list(dict.fromkeys([DEMO, *list_packs(insightface_roots()), *PUBLISHED]))
+    """Choices of Load Face Analysis: the packs on disk, OpenCV Zoo's, then those that insightface publishes."""
+    return list(dict.fromkeys([DEMO, *list_packs(insightface_roots()), _ZOO, *PUBLISHED]))
+
+
+def pack_folder(name: str, download: bool, progress: Progress | None = None) -> Path:
+    """Folder of a choice of Load Face Analysis.
+
+    Args:
+        name: The choice.
+        download: Download the pack if it is missing.
+        progress: Receives the progress of a download from OpenCV Zoo.
+
+    Raises:
+        StyleSwapError: The pack is missing, or its download failed.
+    """
+    if name in ZOO_NAMES:
+        folders = [Path(folder) for folder in folder_paths.get_folder_paths(_ZOO)]
+        folders += [Path(root) / "models" / _ZOO for root in insightface_roots()]
+        return find_zoo([*folders, ZOO_ROOTS[0] / "models" / _ZOO], download, progress)
+    return find_pack(None if name == DEMO else name, insightface_roots(), download)
 
 
 def insightface_roots() -> list[str]:

@@ -39,6 +39,17 @@ def frame_progress(total: int) -> Callable[[int], None]:
     return on_step
 
 
+def download_progress() -> Callable[[int, int], None]:
+    """Callback for a download (bytes received, total): checks for cancellation and moves the progress bar."""
+
+    def on_block(received: int, total: int) -> None:
+        check_interrupted()
+        # A new bar, which keeps no state of its own, because two files have different totals.
+        comfy.utils.ProgressBar(total).update_absolute(received, total)
+
+    return on_block
+
+
 def show_text(text: str) -> None:
     """Show text in the running node, if a browser is connected and this version of ComfyUI supports it."""
     server = _prompt_server()

@@ -6,10 +6,11 @@ from pathlib import Path
 from comfy_api.latest import io
 
 from ..styleswap_core.errors import StyleSwapError
+from ..styleswap_core.faces.opencv_zoo import ZOO_LICENSE
 from ..styleswap_core.faces.pack_licenses import INSIGHTFACE_TERMS
-from ..styleswap_core.faces.packs import find_pack
 from .analysis import PROVIDERS, LoadedAnalysis
-from .folders import DEMO, file_state, generator_names, generator_path, insightface_roots, pack_names
+from .folders import DEMO, file_state, generator_names, generator_path, pack_folder, pack_names
+from .host import download_progress
 from .loaded_generator import LoadedGenerator
 from .sockets import FaceAnalysis, Model, make_schema, unknown_choice
 
@@ -89,15 +90,16 @@ class LoadFaceAnalysis(io.ComfyNode):
             display_name="Load Face Analysis",
             category="StyleSwap/loaders",
             description="Loads a face detector and a recognizer: the built-in demo pack, trained on rendered faces"
-            " only, or an insightface pack from models/insightface/models. Choose the pack whose recognizer the"
-            " StyleSwap model was trained with.",
-            search_aliases=["insightface", "arcface", "face detector", "buffalo_l"],
+            " only, opencv_zoo (YuNet and SFace, under free licenses), or an insightface pack from"
+            " models/insightface/models. Choose the pack whose recognizer the StyleSwap model was trained with.",
+            search_aliases=["insightface", "arcface", "face detector", "buffalo_l", "opencv", "yunet", "sface"],
             inputs=[
                 io.Combo.Input(
                     "pack",
                     options=pack_names(),
                     default=DEMO,
-                    tooltip=f"The built-in pack belongs to the demo model ({_OWN_LICENSE}). Note: {INSIGHTFACE_TERMS}.",
+                    tooltip=f"The built-in pack belongs to the demo model ({_OWN_LICENSE}). opencv_zoo is for"
+                    f" photographs (license: {ZOO_LICENSE}). Note: {INSIGHTFACE_TERMS}.",
                 ),
                 io.Combo.Input(
                     "detection_size",
@@ -120,12 +122,13 @@ class LoadFaceAnalysis(io.ComfyNode):
                     options=list(PROVIDERS),
                     default="CPU",
                     tooltip="CUDA needs the onnxruntime-gpu package and reports an error if it cannot run; its memory"
-                    " is freed after each node.",
+                    " is freed after each node. opencv_zoo runs on the CPU only.",
                 ),
                 io.Boolean.Input(
                     "download",
                     default=False,
-                    tooltip=f"Lets insightface download the pack if it is missing. {INSIGHTFACE_TERMS.capitalize()}.",
+                    tooltip="Downloads the pack if it is missing: opencv_zoo from its repository, the others through"
+                    f" insightface. {INSIGHTFACE_TERMS.capitalize()}.",
                 ),
             ],
             outputs=[
@@ -142,13 +145,13 @@ class LoadFaceAnalysis(io.ComfyNode):
         if problem := unknown_choice(cls, detection_size=detection_size, run_on=run_on):
             return problem
         # A pack that may be downloaded is looked up when the node runs.
-        return True if pack is None or download is not False else _validate(lambda: _pack_folder(pack, False))
+        return True if pack is None or download is not False else _validate(lambda: pack_folder(pack, False))
 
     @classmethod
     def fingerprint_inputs(cls, pack: str, download: bool, **_others: object) -> str:
         """State of the pack's files, so that the node runs again if they change."""
         try:
-            folder = _pack_folder(pack, False)
+            folder = pack_folder(pack, False)
         except StyleSwapError:
             return f"{pack}: missing"
         return " ".join(file_state(file) for file in sorted(folder.glob("*.onnx")))
@@ -166,7 +169,7 @@ class LoadFaceAnalysis(io.ComfyNode):
             StyleSwapError: A missing or damaged pack, a failed download, or a device that ONNX Runtime cannot use.
         """
         size = None if detection_size == _AUTOMATIC else int(detection_size)
-        analysis = LoadedAnalysis(_pack_folder(pack, download), size, detection_threshold, run_on)
+        analysis = LoadedAnalysis(pack_folder(pack, download, download_progress()), size, detection_threshold, run_on)
         with analysis.open() as analyzer:
             recognizer, license_note = analyzer.recognizer or "none", analyzer.license_note
         lines = [
@@ -175,10 +178,6 @@ class LoadFaceAnalysis(io.ComfyNode):
             f"license: {license_note}",
         ]
         return io.NodeOutput(analysis, "\n".join(lines))
-
-
-def _pack_folder(pack: str, download: bool) -> Path:
-    return find_pack(None if pack == DEMO else pack, insightface_roots(), download)
 
 
 def _validate(check: Callable[[], Path]) -> bool | str:

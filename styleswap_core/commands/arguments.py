@@ -128,13 +128,14 @@ def add_pack_arguments(options: Options) -> None:
     options.add_argument(
         "--pack",
         metavar="NAME",
-        help="insightface pack, by name or folder; it must contain the recognizer that the model is trained with "
-        "(default: the demo pack, for rendered faces)",
+        help="face analysis: opencv for OpenCV Zoo's networks, or an insightface pack, by name or folder; it must "
+        "contain the recognizer that the model is trained with (default: the demo pack, for rendered faces)",
     )
     options.add_argument(
         "--download",
         action="store_true",
-        help="allow insightface to download the pack if it is missing (licensed for non-commercial research only)",
+        help="download the pack if it is missing: OpenCV Zoo's files from their repository (MIT, Apache-2.0), others "
+        "through insightface (licensed for non-commercial research only)",
     )
 
 

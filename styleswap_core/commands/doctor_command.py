@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TypedDict
 
 from .. import __version__
+from ..faces.opencv_zoo import SFACE, YUNET, ZOO_LICENSE, ZOO_NAMES
 from ..faces.pack_licenses import INSIGHTFACE_TERMS
-from ..faces.packs import DEMO_PACK
+from ..faces.packs import DEFAULT_ROOTS, DEMO_PACK, ZOO_ROOTS
 from ..io.assets import ASSETS
 from .arguments import add_json_argument
 
@@ -36,7 +37,8 @@ ALTERNATIVES = {
     "onnxruntime": ("onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-silicon"),
     "opencv-python": ("opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
 }
-PACK_FOLDERS = (Path("~/.insightface/models").expanduser(), Path("models/insightface/models"))
+PACK_FOLDERS = (*(root / "models" for root in DEFAULT_ROOTS), ZOO_ROOTS[0] / "models")
+ZOO = ZOO_NAMES[0]
 # Inside ComfyUI, this package is at custom_nodes/NAME/styleswap_core.
 _CUSTOM_NODES, _COMFYUI = ASSETS.parents[2:4]
 
@@ -85,9 +87,10 @@ def run(args: argparse.Namespace) -> int:
 def examine() -> DoctorReport:
     """Collect the report. Nothing is downloaded, written or changed."""
     comfyui = _comfyui()
-    pack_folders = list(PACK_FOLDERS)
+    pack_folders, model_folders = list(PACK_FOLDERS), [ZOO_ROOTS[1] / "models"]
     if comfyui is not None:
-        pack_folders.append(Path(comfyui["folder"]) / "models" / "insightface" / "models")
+        model_folders.append(Path(comfyui["folder"]) / "models")
+        pack_folders.append(model_folders[-1] / "insightface" / "models")
     report: DoctorReport = {
         "styleswap": __version__,
         "python": platform.python_version(),
@@ -103,7 +106,8 @@ def examine() -> DoctorReport:
             if path.is_file() and path.suffix in (".onnx", ".safetensors", ".json")
         },
         "comfyui": comfyui,
-        "packs": {str(folder): _packs(folder) for folder in pack_folders},
+        "packs": {str(folder): _packs(folder) for folder in pack_folders}
+        | {str(folder): {ZOO: files} for folder in model_folders if (files := _onnx_files(folder / ZOO))},
         "missing": [],
     }
     report["missing"] = _missing(report)
@@ -160,15 +164,15 @@ def _comfyui() -> ComfyUI | None:
 
 
 def _packs(folder: Path) -> dict[str, list[str]]:
-    """ONNX files of each insightface pack, including those in nested folders."""
+    """ONNX files of each pack, including those in nested folders."""
     if not folder.is_dir():
         return {}
-    packs = {
-        pack.name: sorted(file.relative_to(pack).as_posix() for file in pack.rglob("*.onnx"))
-        for pack in sorted(folder.iterdir())
-        if pack.is_dir()
-    }
+    packs = {pack.name: _onnx_files(pack) for pack in sorted(folder.iterdir())}
     return {name: files for name, files in packs.items() if files}
+
+
+def _onnx_files(folder: Path) -> list[str]:
+    return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.onnx")) if folder.is_dir() else []
 
 
 def _missing(report: DoctorReport) -> list[str]:
@@ -183,12 +187,24 @@ def _missing(report: DoctorReport) -> list[str]:
         lines.append(f"demo detector and recognizer (assets/{DEMO_PACK.name}/*.onnx): reinstall the package")
     if report["packages"].get("torch") and report["device"].startswith("unknown"):
         lines.append("a torch that loads: reinstall it as PyTorch's installation page describes for this machine")
+    for folder, packs in report["packs"].items():
+        lines += _damaged(Path(folder) / ZOO) if ZOO in packs else []
     if not any(report["packs"].values()):
         lines.append(
-            "insightface packs, needed for models trained on photographs only: styleswap swap --pack buffalo_l "
-            f"--download ({INSIGHTFACE_TERMS})"
+            f"face analysis for photographs: styleswap swap --pack opencv --download (license: {ZOO_LICENSE}), or"
+            f" --pack buffalo_l --download ({INSIGHTFACE_TERMS})"
         )
     return lines
+
+
+def _damaged(folder: Path) -> list[str]:
+    """An instruction for each of OpenCV Zoo's files that has another size than in its repository."""
+    return [
+        f"the whole file {path} ({path.stat().st_size:,} of {file.size:,} bytes): delete it, and run styleswap swap"
+        " --pack opencv --download"
+        for file in (YUNET, SFACE)
+        if (path := folder / file.name).is_file() and path.stat().st_size != file.size
+    ]
 
 
 def _lines(report: DoctorReport) -> list[str]:
@@ -209,7 +225,7 @@ def _lines(report: DoctorReport) -> list[str]:
     else:
         lines.append("ComfyUI: not found; to include it, set COMFYUI_PATH to its folder")
     for folder, packs in report["packs"].items():
-        lines.append(f"insightface packs in {folder}:")
+        lines.append(f"face analysis packs in {folder}:")
         lines += [f"  {name}: {', '.join(files)}" for name, files in packs.items()] or ["  none"]
     lines.append("missing:" if report["missing"] else "missing: nothing")
     return lines + [f"  {line}" for line in report["missing"]]

@@ -15,6 +15,7 @@ from ..compositing.composite import BlendOptions, blend_with_mask
 from ..compositing.mask_shaping import resize_mask
 from ..faces.analysis import load_face_analysis
 from ..faces.detected import FaceAnalyzer
+from ..faces.pack_licenses import license_of_name
 from ..identities.extraction import SourceReport, extract_identity
 from ..identities.identity import Identity
 from ..identities.provenance import MARK, swap_mark
@@ -73,12 +74,20 @@ def load_analysis(
     Raises:
         StyleSwapError: The pack is missing or damaged, or an option is out of range.
     """
+    # Before a download, as far as the license is known.
+    known = license_of_name(pack) if pack is not None and download else ""
+    if known:
+        _print_license(known)
     analyzer = load_face_analysis(
         pack, det_size=detection_size, det_thresh=detection_threshold, allow_download=download
     )
-    if pack is not None:
-        print_note(f"license of the face analysis pack: {analyzer.license_note}")
+    if pack is not None and not known:
+        _print_license(analyzer.license_note)
     return analyzer
+
+
+def _print_license(note: str) -> None:
+    print_note(f"license of the face analysis pack: {note}")
 
 
 def is_rendered(picture: Path) -> bool:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..io.assets import ASSETS
-from .opencv_zoo import SFACE, YUNET, ZOO_LICENSE
+from .opencv_zoo import SFACE, YUNET, ZOO_LICENSE, ZOO_NAMES
 
 PUBLISHED = ("antelopev2", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc")
 """Names of the packs that insightface publishes and can download."""
@@ -13,6 +13,7 @@ INSIGHTFACE_TERMS = (
 )
 
 UNKNOWN = "unknown; ask the author of the pack"
+_NON_COMMERCIAL = "non-commercial research only, as of all packs that insightface publishes"
 
 # Files of insightface's published packs, by which they are told under any folder name.
 _PUBLISHED_FILES = {
@@ -34,6 +35,13 @@ def license_note(folder: Path) -> str:
     if folder.resolve().is_relative_to(ASSETS.resolve()):
         return "MIT, trained only on rendered images"
     if folder.name in PUBLISHED or any((folder / name).is_file() for name in _PUBLISHED_FILES):
-        return "non-commercial research only, as of all packs that insightface publishes"
+        return _NON_COMMERCIAL
     networks = {path.name for path in folder.glob("*.onnx")}
     return ZOO_LICENSE if networks and networks <= {YUNET.name, SFACE.name} else UNKNOWN
+
+
+def license_of_name(name: str) -> str:
+    """License of the pack that a download by this name fetches; empty if there is no such download."""
+    if name in ZOO_NAMES:
+        return ZOO_LICENSE
+    return _NON_COMMERCIAL if name in PUBLISHED else ""

@@ -59,3 +59,26 @@ def test_comfyui_and_the_files_in_its_folders(folder, monkeypatch, capsys):
     assert "buffalo_l: det_10g.onnx" in text
     monkeypatch.setenv("COMFYUI_PATH", str(folder / "models"))
     assert examine()["comfyui"] is None
+
+
+def test_files_of_opencv_zoo_and_what_to_do_about_a_damaged_one(folder, monkeypatch, capsys):
+    """In the working directory and in ComfyUI, where other folders of models are not searched."""
+    comfyui = folder / "comfy"
+    touch(comfyui / "main.py")
+    touch(folder / "models" / "opencv_zoo" / "face_detection_yunet_2023mar.onnx")
+    touch(comfyui / "models" / "opencv_zoo" / "another_yunet.onnx")
+    touch(comfyui / "models" / "checkpoints" / "large.onnx")
+    monkeypatch.setenv("COMFYUI_PATH", str(comfyui))
+    report = examine()
+    assert report["packs"]["models"] == {"opencv_zoo": ["face_detection_yunet_2023mar.onnx"]}
+    assert report["packs"][str(comfyui / "models")] == {"opencv_zoo": ["another_yunet.onnx"]}
+    (line,) = [line for line in report["missing"] if "232,589" in line]
+    assert "0 of 232,589 bytes" in line and "--pack opencv --download" in line
+    assert cli.main(["doctor"]) == 0
+    assert "opencv_zoo: face_detection_yunet_2023mar.onnx" in capsys.readouterr().out
+
+
+def test_without_packs_both_ways_to_get_one_are_named(folder, monkeypatch):
+    monkeypatch.setattr("styleswap_core.commands.doctor_command.PACK_FOLDERS", ())
+    (line,) = [line for line in examine()["missing"] if "--pack" in line]
+    assert "--pack opencv --download (license: YuNet MIT, SFace Apache-2.0)" in line and "buffalo_l" in line

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from zoo_networks import write_zoo
 
 
 @pytest.fixture(scope="module")
@@ -53,4 +54,16 @@ def test_unavailable_cuda_is_an_error_instead_of_a_silent_fallback(analysis, err
         pytest.skip("ONNX Runtime has CUDA on this machine")
     loaded = analysis.LoadedAnalysis(demo_pack, run_on="CUDA")
     with pytest.raises(error, match="onnxruntime-gpu"), loaded.open():
+        pass
+
+
+def test_opencv_zoo_needs_neither_insightface_nor_onnx_runtime(analysis, error, tmp_path, monkeypatch):
+    folder = write_zoo(tmp_path / "opencv_zoo")
+    monkeypatch.setattr(analysis, "missing_packages", lambda: ["insightface", "onnxruntime"])
+    with analysis.LoadedAnalysis(folder).open() as analyzer:
+        assert analyzer.recognizer.dimension == 128 and analyzer.license_note == "YuNet MIT, SFace Apache-2.0"
+    with pytest.raises(error, match="on the CPU"), analysis.LoadedAnalysis(folder, run_on="CUDA").open():
+        pass
+    monkeypatch.setattr(analysis, "missing_packages", lambda: ["opencv-python"])
+    with pytest.raises(error, match="opencv-python"), analysis.LoadedAnalysis(folder).open():
         pass
