@@ -1,6 +1,7 @@
 """The pack's model folders in ComfyUI, and the files in them."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import folder_paths
@@ -13,6 +14,9 @@ from ..styleswap_core.faces.packs import ZOO_ROOTS, find_pack, list_packs
 from ..styleswap_core.io.downloads import Progress
 from ..styleswap_core.masking.mask_files import FOLDER_NAMES as MASK_FOLDERS
 from ..styleswap_core.masking.mask_files import SUFFIX, list_mask_files
+from ..styleswap_core.swappers.guest_files import FOLDER_NAMES as GUEST_FOLDERS
+from ..styleswap_core.swappers.guest_files import SUFFIXES as GUEST_SUFFIXES
+from ..styleswap_core.swappers.guest_files import GuestFile, list_guests
 
 DEMO = "demo (built in)"
 """Choice of the model and the pack that are part of this repository."""
@@ -26,8 +30,10 @@ _INSIGHTFACE = "insightface"
 _ZOO = ZOO_NAMES[0]
 _MASKS = "styleswap_masks"
 _IDENTITY_SUBFOLDER = "identities"
+# Folders in which other packs keep swapping networks.
+_OTHER_PACKS = [name for name in GUEST_FOLDERS if name != _GENERATORS]
 # Checkpoints of other programs are listed too: choosing one raises an error that says how to convert it.
-_GENERATOR_SUFFIXES = {".safetensors", ".pth", ".pt", ".ckpt", ".pdparams"}
+_GENERATOR_SUFFIXES = {".safetensors", ".pth", ".pt", ".ckpt", ".pdparams", *GUEST_SUFFIXES}
 _IDENTITY_SUFFIXES = {".safetensors"}
 
 
@@ -42,6 +48,8 @@ def register_folders() -> None:
     _set_suffixes(_IDENTITIES, _IDENTITY_SUFFIXES)
     folder_paths.add_model_folder_path(_INSIGHTFACE, str(models / "insightface"))
     folder_paths.add_model_folder_path(_ZOO, str(models / _ZOO))
+    for name in _OTHER_PACKS:
+        folder_paths.add_model_folder_path(name, str(models / name))
     for name in MASK_FOLDERS:
         folder_paths.add_model_folder_path(_MASKS, str(models / name))
     _set_suffixes(_MASKS, {SUFFIX})
@@ -54,9 +62,10 @@ def _set_suffixes(name: str, suffixes: set[str]) -> None:
 
 
 def generator_names() -> list[str]:
-    """Choices of Load StyleSwap Model."""
+    """Choices of Load StyleSwap Model: our folder's files, then networks in the folders of other packs."""
     inside = (_IDENTITY_SUBFOLDER + "/", _IDENTITY_SUBFOLDER + "\\")
-    return [DEMO, *(name for name in folder_paths.get_filename_list(_GENERATORS) if not name.startswith(inside))]
+    own = [name for name in folder_paths.get_filename_list(_GENERATORS) if not name.startswith(inside)]
+    return list(dict.fromkeys([DEMO, *own, *(name for name, _ in _guests_of_other_packs())]))
 
 
 def generator_path(name: str) -> Path:
@@ -67,7 +76,23 @@ def generator_path(name: str) -> Path:
     """
     if name == DEMO:
         return DEMO_MODEL
+    if folder_paths.get_full_path(_GENERATORS, name) is None:
+        for other, guest in _guests_of_other_packs():
+            if other == name:
+                return guest.path
     return _existing(_GENERATORS, name, "model")
+
+
+def guest_folders() -> list[Path]:
+    """Folders of networks of other programs, and of the files that they need."""
+    return [Path(path) for name in GUEST_FOLDERS for path in folder_paths.get_folder_paths(name)]
+
+
+def _guests_of_other_packs() -> Iterator[tuple[str, GuestFile]]:
+    """Choices such as hyperswap/hyperswap_1a_256.onnx, with their files; other files in those folders are left out."""
+    for folder in _OTHER_PACKS:
+        for guest in list_guests(folder_paths.get_folder_paths(folder)):
+            yield f"{folder}/{guest.path.name}", guest
 
 
 def pack_names() -> list[str]:

@@ -21,6 +21,7 @@ from .folders import identity_folder
 from .host import check_interrupted, result_device, show_text
 from .identity_files import check_filename, prepare_file
 from .loaded_generator import LoadedGenerator
+from .loaded_guest import LoadedModel
 from .sockets import Identity, Model, face_analysis_input, make_schema
 from .values import image_arrays
 
@@ -115,7 +116,7 @@ class InvertIdentity(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: LoadedGenerator,
+        model: LoadedModel,
         face_analysis: object,
         source: torch.Tensor,
         steps: int,
@@ -135,6 +136,11 @@ class InvertIdentity(io.ComfyNode):
             StyleSwapError: As for `inversion.invert`, or not enough memory.
             InterruptProcessingException: Canceled; raised after the best result has been saved if `keep_on_cancel`.
         """
+        if not isinstance(model, LoadedGenerator):
+            raise StyleSwapError(
+                f"identities are inverted for StyleSwap models only, and {model.name} is a network of another program;"
+                " use the plain identity with it"
+            )
         # Imported here, because the pack must also load without the packages that the inversion needs.
         with open_analysis(face_analysis) as analyzer:
             from ..styleswap_core.inversion import InversionSettings

@@ -9,12 +9,12 @@ from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import CallbacksMP
 
 from ..styleswap_core.checkpoints import load_generator, model_sha256
-from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.recognizer_id import RecognizerId
 from ..styleswap_core.identities.identity import Identity
 from ..styleswap_core.model import GeneratorConfig
 from ..styleswap_core.model.inference.baked_generator import BakedGenerator
 from ..styleswap_core.swappers.baked_cache import BakedCache
+from ..styleswap_core.swappers.halved_batches import run_halved
 from ..styleswap_core.swappers.network import SwappedCrops
 from ..styleswap_core.swappers.styleswap_network import StyleSwapNetwork, domain_notice, required_recognizer
 from .host import check_interrupted
@@ -103,29 +103,30 @@ class LoadedGenerator:
         Raises:
             StyleSwapError: There is not enough memory for a single face.
         """
-        check_interrupted()
-        faces = len(crops)
-        memory.load_models_gpu([self.patcher], memory_required=self._bytes_for(faces), force_full_load=True)
-        try:
+
+        def run(rows: slice) -> SwappedCrops:
+            check_interrupted()
+            needed = self._bytes_for(rows.stop - rows.start)
+            memory.load_models_gpu([self.patcher], memory_required=needed, force_full_load=True)
             network = StyleSwapNetwork(self.patcher.model, sha256=self.sha256, cache=self.baked)
-            return _to_cpu(network.swap_crops(crops, identities, own_embeddings, strength))
-        except memory.OOM_EXCEPTION as error:
-            if faces == 1:
-                raise StyleSwapError(
-                    f"not enough memory on {self.device} for one face of {self.size} px; close other programs, or start"
-                    " ComfyUI with --lowvram or --cpu"
-                ) from error
-        # Outside the handler, which would keep the tensors of the failed run alive.
+            own = None if own_embeddings is None else own_embeddings[rows]
+            return _to_cpu(network.swap_crops(crops[rows], identities[rows], own, strength))
+
+        return run_halved(
+            run,
+            slice(0, len(crops)),
+            lambda parts: SwappedCrops(
+                torch.cat([part.rgb for part in parts]), torch.cat([part.mask for part in parts])
+            ),
+            full=memory.OOM_EXCEPTION,
+            problem=f"not enough memory on {self.device} for one face of {self.size} px; close other programs, or start"
+            " ComfyUI with --lowvram or --cpu",
+            free=self._free,
+        )
+
+    def _free(self) -> None:
         self.baked.clear()
         memory.soft_empty_cache()
-        half = faces // 2
-        parts = [
-            self.swap_crops(
-                crops[rows], identities[rows], None if own_embeddings is None else own_embeddings[rows], strength
-            )
-            for rows in (slice(0, half), slice(half, faces))
-        ]
-        return SwappedCrops(torch.cat([part.rgb for part in parts]), torch.cat([part.mask for part in parts]))
 
     def _bytes_for(self, faces: int) -> int:
         # A baked generator is about as large as the generator itself.

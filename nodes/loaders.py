@@ -8,19 +8,24 @@ from comfy_api.latest import io
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.opencv_zoo import ZOO_LICENSE
 from ..styleswap_core.faces.pack_licenses import INSIGHTFACE_TERMS
+from ..styleswap_core.swappers.guest_families import FAMILY_NAMES
+from ..styleswap_core.swappers.guest_files import SUFFIXES as GUEST_SUFFIXES
+from ..styleswap_core.swappers.guest_files import read_guest
 from .analysis import PROVIDERS, LoadedAnalysis
-from .folders import DEMO, file_state, generator_names, generator_path, pack_folder, pack_names
+from .folders import DEMO, file_state, generator_names, generator_path, guest_folders, pack_folder, pack_names
 from .host import download_progress
 from .loaded_generator import LoadedGenerator
+from .loaded_guest import LoadedGuest, LoadedModel
 from .sockets import FaceAnalysis, Model, make_schema, unknown_choice
 
-_OWN_LICENSE = "license: MIT, trained only on rendered images"
+_OWN_LICENSE = "MIT, trained only on rendered images"
+_UNSTATED = "not stated in the file; ask its author"
 _AUTOMATIC = "automatic"
 _SIZES = ("160", "256", "320", "480", "640", "800", "1024", "1280")
 
 
 class LoadModel(io.ComfyNode):
-    """Loads a generator for Swap Face."""
+    """Loads a swapping network for Swap Face."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -29,16 +34,34 @@ class LoadModel(io.ComfyNode):
             node_id="StyleSwap_LoadModel",
             display_name="Load StyleSwap Model",
             category="StyleSwap/loaders",
-            description="Loads the generator that swaps faces: the built-in demo model, trained on rendered faces"
-            " only, or a file from models/styleswap.",
-            search_aliases=["face swap model", "styleswap"],
+            description="Loads the network that swaps faces: the built-in demo model, trained on rendered faces only, a"
+            " StyleSwap model from models/styleswap, or a network of another program, such as inswapper, ReSwapper or"
+            " HyperSwap, from the folder where its pack keeps it.",
+            search_aliases=["face swap model", "styleswap", "inswapper", "reswapper", "hyperswap", "simswap", "ghost"],
             inputs=[
                 io.Combo.Input(
                     "model_name",
                     options=generator_names(),
                     default=DEMO,
-                    tooltip="The built-in demo model was trained on rendered faces only; put models trained on"
-                    " photographs into models/styleswap. Converted weights keep the license of their authors.",
+                    tooltip="The built-in demo model was trained on rendered faces only. Files from models/styleswap,"
+                    " and swapping networks from models/insightface, models/reswapper and models/hyperswap. Weights"
+                    " keep the license of their authors.",
+                ),
+                # Optional, so that prompts saved without them still run.
+                io.Combo.Input(
+                    "family",
+                    options=[_AUTOMATIC, *FAMILY_NAMES],
+                    default=_AUTOMATIC,
+                    optional=True,
+                    tooltip="For networks of other programs. automatic: told by the file and its name. Choose the"
+                    " family of a renamed file that could belong to several.",
+                ),
+                io.Boolean.Input(
+                    "any_recognizer",
+                    default=False,
+                    optional=True,
+                    tooltip="For networks of other programs: also take identities of another recognizer than the one"
+                    " the network was trained with. The likeness is usually lost.",
                 ),
             ],
             outputs=[
@@ -48,34 +71,48 @@ class LoadModel(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, model_name: str | None) -> bool | str:
-        """True, or a message about a missing model."""
+    def validate_inputs(cls, model_name: str | None, family: str | None = None) -> bool | str:
+        """True, or a message about a missing model or an unknown family."""
+        if problem := unknown_choice(cls, family=family):
+            return problem
         return True if model_name is None else _validate(lambda: generator_path(model_name))
 
     @classmethod
-    def fingerprint_inputs(cls, model_name: str) -> str:
+    def fingerprint_inputs(cls, model_name: str, **_others: object) -> str:
         """State of the file, so that the node runs again if it changes."""
         return file_state(generator_path(model_name))
 
     @classmethod
-    def execute(cls, model_name: str) -> io.NodeOutput:
-        """Load a generator.
+    def execute(cls, model_name: str, family: str = _AUTOMATIC, any_recognizer: bool = False) -> io.NodeOutput:
+        """Load a network.
 
         Returns:
-            The generator under ComfyUI's memory manager, and a report with its hash, recognizer and license.
+            The network under ComfyUI's memory manager, and a report with its hash, recognizer and license.
 
         Raises:
-            StyleSwapError: The file does not exist, or does not hold a generator.
+            StyleSwapError: The file does not exist, is no swapping network, or needs another file that is missing; or
+                an option for networks of other programs was set for a model of this project.
         """
-        model = LoadedGenerator(model_name, generator_path(model_name))
-        config, notice = model.config, model.notice()
-        stated = model.metadata.get("license", "not stated in the file; ask its author")
+        path, named = generator_path(model_name), "" if family == _AUTOMATIC else family
+        model: LoadedModel
+        if path.suffix.lower() in GUEST_SUFFIXES:
+            model = LoadedGuest(read_guest(path, named), guest_folders(), any_recognizer)
+            network = model.network
+            details = [f"family: {network.family.name}, by {network.file.maker}", f"runs on: {network.provider}"]
+            stated = network.file.license
+        elif named:
+            raise StyleSwapError(f"{model_name} is a StyleSwap model, which has no family; set family to {_AUTOMATIC}")
+        else:
+            model, details = LoadedGenerator(model_name, path), []
+            stated = _OWN_LICENSE if model_name == DEMO else str(model.metadata.get("license", _UNSTATED))
         lines = [
-            f"{model.name}: {config.size} px, crop template {config.template}",
+            f"{model_name}: {model.size} px, crop template {model.template}",
+            *details,
             f"sha256: {model.sha256}",
             f"recognizer: {model.recognizer or 'any'}",
-            _OWN_LICENSE if model_name == DEMO else f"license: {stated}",
+            f"license: {stated}",
         ]
+        notice = model.notice()
         return io.NodeOutput(model, "\n".join(lines + ([f"note: {notice}"] if notice else [])))
 
 
@@ -98,7 +135,7 @@ class LoadFaceAnalysis(io.ComfyNode):
                     "pack",
                     options=pack_names(),
                     default=DEMO,
-                    tooltip=f"The built-in pack belongs to the demo model ({_OWN_LICENSE}). opencv_zoo is for"
+                    tooltip=f"The built-in pack belongs to the demo model (license: {_OWN_LICENSE}). opencv_zoo is for"
                     f" photographs (license: {ZOO_LICENSE}). Note: {INSIGHTFACE_TERMS}.",
                 ),
                 io.Combo.Input(

@@ -5,7 +5,7 @@ from dataclasses import fields
 from comfy_api.latest import io
 
 Model = io.Custom("STYLESWAP_MODEL")
-"""A `loaded_generator.LoadedGenerator`."""
+"""A `loaded_generator.LoadedGenerator` or a `loaded_guest.LoadedGuest`."""
 
 FaceAnalysis = io.Custom("STYLESWAP_FACE_ANALYSIS")
 """An `analysis.LoadedAnalysis`."""

@@ -16,7 +16,7 @@ from ..styleswap_core.swappers.phases import AUTOMATIC, MAX_FACTOR
 from .analysis import open_analysis
 from .face_masks import LoadedMasks
 from .host import frame_progress, result_device, show_text
-from .loaded_generator import LoadedGenerator
+from .loaded_guest import LoadedGuest, LoadedModel
 from .sockets import Masks, Model, face_analysis_input, identity_input, make_schema, order_input, unknown_choice
 from .swap_reports import describe_swap, summarize_swap
 from .values import as_identities
@@ -158,7 +158,7 @@ class SwapFace(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: LoadedGenerator,
+        model: LoadedModel,
         face_analysis: object,
         identity: object,
         image: torch.Tensor,
@@ -210,7 +210,8 @@ class SwapFace(io.ComfyNode):
         if not len(crops):
             # Preview Image fails on an empty batch.
             crops = torch.zeros(1, model.size, model.size, 3, device=crops.device)
-        mark = swap_mark(model.sha256, identities, strength)
+        foreign = model.name if isinstance(model, LoadedGuest) else ""
+        mark = swap_mark(model.sha256, identities, strength, foreign)
         return io.NodeOutput(result.images, result.masks, crops, describe_swap(result, notices), mark)
 
 

@@ -123,6 +123,10 @@ class OnnxSummary:
             found.append(file)
         return found
 
+    def stored_bytes(self) -> int:
+        """Size of the file and of the files that hold its weights, about what the weights take in memory."""
+        return sum(file.stat().st_size for file in (self.path, *self.external_files()))
+
     def tensor(self, initializer: Initializer) -> np.ndarray:
         """Values of a stored tensor, read from the file.
 

@@ -15,6 +15,7 @@ from .embedding_routes import SourceRoute
 from .guest_families import GuestFamily, Source
 from .guest_files import GuestFile
 from .guest_session import GuestSession, OutOfMemoryError
+from .halved_batches import run_halved
 from .network import SwappedCrops
 
 
@@ -128,10 +129,15 @@ class GuestNetwork:
         self._route.check(identity)
 
     def notice(self, rendered: bool = False) -> str | None:
-        """Why the network does not run where it should, or None."""
-        if not self.fallback:
-            return None
-        return f"{self.name} runs on the {self.provider} although the device is {self._device}: {self.fallback}"
+        """Why the network does not run where it should, and that it ignores the identity; None if neither is so."""
+        notices = []
+        if not self.needs_identity:
+            notices.append(f"{self.name} contains its own person; the identity is not used")
+        if self.fallback:
+            notices.append(
+                f"{self.name} runs on the {self.provider} although the device is {self._device}: {self.fallback}"
+            )
+        return "; ".join(notices) or None
 
     def swap_crops(
         self,
@@ -159,24 +165,18 @@ class GuestNetwork:
 
     def _run(self, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
         """Outputs for a batch, which is halved when memory runs out."""
-        target = self.file.form.target.name
-        rows = len(feeds[target])
-        try:
-            return self._session.run(feeds)
-        except OutOfMemoryError as error:
-            if rows == 1:
-                raise StyleSwapError(
-                    f"not enough memory on {self._device} for one face of {self.size} px with {self.name}; close other"
-                    " programs, or run it on the CPU"
-                ) from error
-        half = rows // 2
-        morph = self.file.form.morph
-        shared = {morph.name} if morph is not None else set()
-        parts = [
-            self._run({name: value if name in shared else value[part] for name, value in feeds.items()})
-            for part in (slice(0, half), slice(half, rows))
-        ]
-        return [np.concatenate(pair) for pair in zip(*parts, strict=True)]
+        form = self.file.form
+        shared = {form.morph.name} if form.morph is not None else set()
+        return run_halved(
+            lambda rows: self._session.run(
+                {name: value if name in shared else value[rows] for name, value in feeds.items()}
+            ),
+            slice(0, len(feeds[form.target.name])),
+            lambda parts: [np.concatenate(outputs) for outputs in zip(*parts, strict=True)],
+            full=OutOfMemoryError,
+            problem=f"not enough memory on {self._device} for one face of {self.size} px with {self.name}; close other"
+            " programs, or run it on the CPU",
+        )
 
     def _to_network(self, crops: Tensor) -> Tensor:
         """Crops (B, 3, S, S), RGB, 0..1, in the range, channel order and layout of the network."""

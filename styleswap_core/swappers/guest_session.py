@@ -78,8 +78,7 @@ class GuestSession:
 
     def memory_bytes(self) -> int:
         """Estimate of the memory that the weights take."""
-        files = [self.summary.path, *self.summary.external_files()]
-        return sum(file.stat().st_size for file in files if file.is_file())
+        return self.summary.stored_bytes()
 
     def run(self, feeds: Feeds) -> list[np.ndarray]:
         """Outputs for a batch; together if the network can do it, otherwise one by one.

@@ -1,5 +1,7 @@
 """Node pack for the tests: exposes internal state of ComfyUI over HTTP, and has nodes that return unusual input."""
 
+import gc
+
 from aiohttp import web
 from comfy import model_management
 from comfy_execution.progress import get_progress_state
@@ -48,3 +50,10 @@ async def steps_after_interrupt(request):
     """Number of steps that each node of the last prompt did after it was interrupted."""
     now = _steps()
     return web.json_response({key: now[key] - value for key, value in _steps_at_interrupt.items() if key in now})
+
+
+@PromptServer.instance.routes.get("/probe/guests")
+async def open_guests(request):
+    """Number of networks of other programs whose session is open."""
+    found = [one for one in gc.get_objects() if type(one).__name__ == "GuestNetwork"]
+    return web.json_response({"open": sum(network._session.is_open for network in found)})

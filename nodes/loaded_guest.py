@@ -1,0 +1,131 @@
+"""A network of another program under ComfyUI's memory manager: opened on demand, closed when memory is needed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import comfy.model_management as memory
+import torch
+from comfy.model_patcher import ModelPatcher
+from comfy.patcher_extension import CallbacksMP
+
+from ..styleswap_core.faces.execution_providers import CPU_PROVIDER
+from ..styleswap_core.faces.recognizer_id import RecognizerId
+from ..styleswap_core.identities.identity import Identity
+from ..styleswap_core.swappers.guest_files import GuestFile
+from ..styleswap_core.swappers.guest_network import GuestNetwork
+from ..styleswap_core.swappers.network import SwappedCrops
+from .host import check_interrupted
+from .loaded_generator import LoadedGenerator
+
+# Estimate of the feature maps that a network keeps for one face: this many channels at full resolution.
+_CHANNELS_ALIVE = 768
+
+
+class GuestPlaceholder(torch.nn.Module):
+    """Stands for a session of ONNX Runtime in ComfyUI's memory manager, which handles torch modules only."""
+
+
+class LoadedGuest:
+    """Network of another program that Load StyleSwap Model has loaded: a `swappers.network.SwappingNetwork`.
+
+    ComfyUI's memory manager counts its weights. When it unloads them, the session of ONNX Runtime is closed; the next
+    swap opens it again.
+
+    Attributes:
+        network: The network.
+        patcher: ComfyUI's handle on it.
+    """
+
+    def __init__(self, file: GuestFile, folders: Sequence[Path], any_recognizer: bool = False) -> None:
+        """Open a network.
+
+        Args:
+            file: Its file.
+            folders: Folders that may hold further files that it needs.
+            any_recognizer: See `GuestNetwork`.
+
+        Raises:
+            StyleSwapError: As for `GuestNetwork`.
+        """
+        device = memory.get_torch_device()
+        placeholder = GuestPlaceholder()
+        self.patcher = ModelPatcher(
+            placeholder, device, memory.unet_offload_device(), size=file.form.summary.stored_bytes()
+        )
+        # Before the session is opened, so that there is room for it.
+        memory.load_models_gpu([self.patcher], force_full_load=True)
+        self.network = GuestNetwork(file, device, folders=folders, any_recognizer=any_recognizer)
+        if self.network.provider == CPU_PROVIDER and device.type != "cpu":
+            # It takes no memory of the device; 0 would mean unknown.
+            self.patcher.size = 1
+        self.patcher.add_callback(CallbacksMP.ON_DETACH, lambda *_: self.network.close())
+
+    @property
+    def name(self) -> str:
+        """Name for reports, such as "inswapper_128 (inswapper)"."""
+        return self.network.name
+
+    @property
+    def size(self) -> int:
+        """Edge length of its aligned crops in pixels."""
+        return self.network.size
+
+    @property
+    def template(self) -> str:
+        """Name of its crop template."""
+        return self.network.template
+
+    @property
+    def recognizer(self) -> RecognizerId:
+        """Recognizer whose embeddings it takes; falsy if it takes those of any."""
+        return self.network.recognizer
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether it predicts a mask."""
+        return self.network.has_mask
+
+    @property
+    def phased(self) -> bool:
+        """Whether the automatic resolution may run it in phases."""
+        return self.network.phased
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of its file."""
+        return self.network.sha256
+
+    @property
+    def device(self) -> torch.device:
+        """Device on which ComfyUI runs it."""
+        return self.patcher.load_device
+
+    def check(self, identity: Identity) -> None:
+        """See SwappingNetwork."""
+        self.network.check(identity)
+
+    def notice(self, rendered: bool = False) -> str | None:
+        """Limitation of the network that a user should know, or None."""
+        return self.network.notice(rendered)
+
+    def swap_crops(
+        self,
+        crops: torch.Tensor,
+        identities: Sequence[Identity],
+        own_embeddings: torch.Tensor | None = None,
+        strength: float = 1.0,
+    ) -> SwappedCrops:
+        """Swap aligned crops; arguments as for `SwappingNetwork.swap_crops`, the result is on the CPU.
+
+        Raises:
+            StyleSwapError: As for `GuestNetwork.swap_crops`.
+        """
+        check_interrupted()
+        needed = len(crops) * _CHANNELS_ALIVE * self.size * self.size * 4
+        memory.load_models_gpu([self.patcher], memory_required=needed, force_full_load=True)
+        output = self.network.swap_crops(crops, identities, own_embeddings, strength)
+        return SwappedCrops(output.rgb.cpu(), output.mask.cpu())
+
+
+LoadedModel = LoadedGenerator | LoadedGuest
+"""What Load StyleSwap Model returns."""
