@@ -1,0 +1,130 @@
+"""A chain without insightface: pictures prepared, a model trained and faces swapped with OpenCV Zoo's form of networks."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from zoo_networks import write_sface, write_zoo
+
+from styleswap_core import Swapper, extract_identity, load_face_analysis, load_model
+from styleswap_core.cli import main
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.opencv_zoo import SFACE
+from styleswap_core.identities.averaging import blend_identities
+from styleswap_core.identities.identity_format import load_identity, save_identity
+from styleswap_core.io.images import load_image, save_image
+from styleswap_core.preparation.prepare import prepare
+from styleswap_core.preparation.prepared_set import PreparedSet
+from styleswap_core.preparation.preparation_settings import PreparationSettings
+
+SIDE = 256
+
+
+def picture(person, number):
+    """A picture with one "face": a white block, which the detector finds, in the middle of the person's colors."""
+    random = np.random.default_rng(person)
+    shown = np.kron(random.integers(0, 180, (16, 16, 3), dtype=np.uint8), np.ones((16, 16, 1), np.uint8))
+    noise = np.random.default_rng(100 * person + number).integers(0, 40, shown.shape, dtype=np.uint8)
+    shown = shown + noise
+    shown[96:128, 96:128] = 255
+    return shown
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory):
+    return write_zoo(tmp_path_factory.mktemp("zoo") / "opencv_zoo")
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("people")
+    for person in range(3):
+        (folder / f"person{person}").mkdir()
+        for number in range(2):
+            save_image(folder / f"person{person}" / f"{number}.png", picture(person, number))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def prepared(zoo, people, tmp_path_factory):
+    out = tmp_path_factory.mktemp("prepared") / "set"
+    loose = {"max_blur": 1.0, "max_yaw": 90.0, "max_pitch": 90.0, "max_outside": 1.0, "duplicate_distance": -1}
+    settings = PreparationSettings(size=32, min_side=16, pack=str(zoo), people="folders", image_format="png", **loose)
+    prepare(people, out, settings)
+    return out
+
+
+@pytest.fixture(scope="module")
+def model(zoo, prepared, tmp_path_factory):
+    """A tiny model, trained for two steps on the set."""
+    folder = tmp_path_factory.mktemp("run")
+    settings = {"model": "tiny", "data": str(prepared), "recognizer": str(zoo / SFACE.name), "steps": 2, "batch": 2}
+    settings |= {"sample_images": 0, "exact_swap": False, "weights": {"adversarial": 0.0}}
+    (folder / "config.json").write_text(json.dumps(settings))
+    words = ["train", "--out", str(folder / "run"), "--config", str(folder / "config.json"), "--device", "cpu"]
+    assert main(words) == 0
+    return folder / "run" / "generator_ema.safetensors"
+
+
+def test_a_prepared_set_holds_embeddings_of_128_numbers(zoo, prepared, people):
+    opened = PreparedSet.open(prepared)
+    analyzer = load_face_analysis(zoo)
+    assert opened.recognizer == analyzer.recognizer and opened.manifest["dimension"] == 128
+    assert opened.embeddings.shape == (6, 128) and len(set(opened.people)) == 3
+    np.testing.assert_allclose(np.linalg.norm(opened.embeddings, axis=1), 1, atol=1e-5)
+    expected = [analyzer.detect(load_image(path))[0].id_embedding for path in sorted(people.rglob("*.png"))]
+    np.testing.assert_allclose(opened.embeddings, expected, atol=1e-5)
+    assert (prepared / "embeddings.bin").stat().st_size == 6 * 128 * 4
+
+
+def test_the_model_takes_the_recognizers_embeddings_and_swaps(zoo, model, people, tmp_path):
+    network, analyzer = load_model(model, "cpu"), load_face_analysis(zoo)
+    assert network.recognizer == analyzer.recognizer and network.recognizer.dimension == 128
+    identity, _ = extract_identity([people / "person0" / "0.png", people / "person0" / "1.png"], analyzer)
+    assert identity.id_embedding.shape == (128,) and identity.recognizer == analyzer.recognizer
+    result = Swapper(network, analyzer).swap(picture(1, 0), identity)
+    (face,) = result.faces
+    assert face.similarity is not None and face.similarity_before is not None
+    assert np.abs(np.asarray(result.image).astype(int) - picture(1, 0)).max() > 0
+    # Saved, loaded, and averaged with another person.
+    save_identity(tmp_path / "a.safetensors", identity)
+    loaded = load_identity(tmp_path / "a.safetensors")
+    assert loaded.recognizer == analyzer.recognizer and torch.equal(loaded.id_embedding, identity.id_embedding)
+    other, _ = extract_identity([people / "person2" / "0.png"], analyzer)
+    mean = blend_identities([loaded, other])
+    assert mean.recognizer == analyzer.recognizer
+    assert len(Swapper(network, analyzer).swap(picture(1, 0), mean).faces) == 1
+
+
+def test_the_command_swaps_and_names_the_licenses(zoo, model, people, tmp_path, capsys):
+    source, target = str(people / "person0" / "0.png"), str(people / "person1" / "0.png")
+    words = ["swap", "--model", str(model), "--pack", str(zoo), "--source", source, "--target", target, "--json"]
+    assert main([*words, "--out", str(tmp_path / "out.png"), "--device", "cpu"]) == 0
+    printed = capsys.readouterr()
+    assert (tmp_path / "out.png").is_file() and '"similarity"' in printed.out
+    assert "license of the face analysis pack: YuNet MIT, SFace Apache-2.0" in printed.err
+
+
+def test_embeddings_of_another_length_are_refused(zoo, model, people):
+    analyzer = load_face_analysis(zoo)
+    identity, _ = extract_identity([people / "person0" / "0.png"], analyzer)
+    demo = load_model(device="cpu")
+    with pytest.raises(StyleSwapError, match=r"takes embeddings of 512 numbers.*whose embeddings have 128"):
+        Swapper(demo, analyzer).swap(picture(1, 0), identity)
+    # Also where the model does not name its recognizer.
+    nameless = dataclasses.replace(demo.generator.config, recognizer="", recognizer_sha256="")
+    demo.generator.config = nameless
+    with pytest.raises(StyleSwapError, match=r"takes embeddings of 512 numbers, .*have 128"):
+        Swapper(demo, analyzer).swap(picture(1, 0), identity)
+
+
+def test_training_refuses_another_length(zoo, prepared, tmp_path, capsys):
+    write_sface(tmp_path / "other.onnx", seed=1)
+    words = ["train", "--out", str(tmp_path / "run"), "--set", "model=tiny", "--set", f"data={prepared}"]
+    assert main([*words, "--set", f"recognizer={tmp_path / 'other.onnx'}", "--device", "cpu"]) == 2
+    assert "was prepared with the recognizer face_recognition_sface_2021dec" in capsys.readouterr().err
+    words += ["--set", f"recognizer={zoo / SFACE.name}", "--set", "model_overrides.style_dim=512"]
+    assert main([*words, "--device", "cpu"]) == 2
+    assert "expected model_overrides.style_dim=128" in capsys.readouterr().err
