@@ -70,14 +70,13 @@ def check_recognizer(
     Raises:
         StyleSwapError: They do not fit.
     """
-    if wanted.dimension != given.dimension:
-        name = f" of {wanted}" if wanted else ""
-        raise StyleSwapError(
-            f"this model takes embeddings of {wanted.dimension} numbers{name}, {holder} {given}, whose embeddings have"
-            f" {given.dimension}; {advice}"
-        )
     if wanted and not wanted.matches(given, bridge):
-        raise StyleSwapError(f"this model was trained with the recognizer {wanted}, {holder} {given}; {advice}")
+        lengths = ""
+        if wanted.dimension != given.dimension:
+            lengths = f", whose embeddings have {given.dimension} numbers instead of {wanted.dimension}"
+        raise StyleSwapError(
+            f"this model was trained with the recognizer {wanted}, {holder} {given}{lengths}; {advice}"
+        )
 
 
 def common_recognizer(recognizers: Sequence[RecognizerId]) -> RecognizerId:

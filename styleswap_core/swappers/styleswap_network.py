@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..checkpoints import load_generator, model_sha256
 from ..devices import choose_device, choose_precision
+from ..errors import StyleSwapError
 from ..faces.recognizer_id import RecognizerId
 from ..identities.identity import Identity
 from ..model import Generator, GeneratorConfig
@@ -110,7 +111,14 @@ class StyleSwapNetwork:
         return next(self.generator.parameters()).device
 
     def check(self, identity: Identity) -> None:
-        """See SwappingNetwork; an embedding is all it needs."""
+        """See SwappingNetwork; an embedding of the right length is all it needs."""
+        length = self.generator.config.style_dim
+        # Files without the name of a recognizer take those of any.
+        if len(identity.id_embedding) != length:
+            raise StyleSwapError(
+                f"this model takes embeddings of {length} numbers, and this identity has {len(identity.id_embedding)},"
+                f" from {identity.recognizer}; extract it with the face analysis pack that belongs to the model"
+            )
 
     def notice(self, rendered: bool = False) -> str | None:
         """Limitation of the model that a user should know; see `domain_notice`."""

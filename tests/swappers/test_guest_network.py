@@ -246,7 +246,7 @@ def test_other_recognizers_are_refused_unless_allowed(tmp_path):
     sface = Identity(torch.randn(128), RecognizerId("sface", "", 128))
     other = Identity(torch.randn(512), RecognizerId("other"))
     network, tolerant = load_model(path, "cpu"), load_model(path, "cpu", any_recognizer=True)
-    with pytest.raises(StyleSwapError, match="w600k_r50.*sface"):
+    with pytest.raises(StyleSwapError, match="w600k_r50.*sface.*128 numbers instead of 512"):
         check_identity(network, sface)
     with pytest.raises(StyleSwapError, match="w600k_r50.*other"):
         check_identity(network, other)

@@ -1,4 +1,4 @@
-"""A chain without insightface: pictures prepared, a model trained and faces swapped with OpenCV Zoo's form of networks."""
+"""A chain without insightface: prepare, train and swap with networks of the form of OpenCV Zoo's."""
 
 import dataclasses
 import json
@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from guest_forms import write_inswapper
 from zoo_networks import write_sface, write_zoo
 
 from styleswap_core import Swapper, extract_identity, load_face_analysis, load_model
@@ -15,9 +16,9 @@ from styleswap_core.faces.opencv_zoo import SFACE
 from styleswap_core.identities.averaging import blend_identities
 from styleswap_core.identities.identity_format import load_identity, save_identity
 from styleswap_core.io.images import load_image, save_image
+from styleswap_core.preparation.preparation_settings import PreparationSettings
 from styleswap_core.preparation.prepare import prepare
 from styleswap_core.preparation.prepared_set import PreparedSet
-from styleswap_core.preparation.preparation_settings import PreparationSettings
 
 SIDE = 256
 
@@ -111,13 +112,24 @@ def test_embeddings_of_another_length_are_refused(zoo, model, people):
     analyzer = load_face_analysis(zoo)
     identity, _ = extract_identity([people / "person0" / "0.png"], analyzer)
     demo = load_model(device="cpu")
-    with pytest.raises(StyleSwapError, match=r"takes embeddings of 512 numbers.*whose embeddings have 128"):
+    with pytest.raises(StyleSwapError, match="arcface_demo.*128 numbers instead of 512"):
         Swapper(demo, analyzer).swap(picture(1, 0), identity)
     # Also where the model does not name its recognizer.
     nameless = dataclasses.replace(demo.generator.config, recognizer="", recognizer_sha256="")
     demo.generator.config = nameless
-    with pytest.raises(StyleSwapError, match=r"takes embeddings of 512 numbers, .*have 128"):
+    with pytest.raises(StyleSwapError, match="takes embeddings of 512 numbers, and this identity has 128"):
         Swapper(demo, analyzer).swap(picture(1, 0), identity)
+
+
+def test_inswapper_refuses_the_embeddings(zoo, people, tmp_path):
+    """It takes those of w600k_r50, 512 numbers."""
+    analyzer = load_face_analysis(zoo)
+    identity, _ = extract_identity([people / "person0" / "0.png"], analyzer)
+    path = write_inswapper(tmp_path / "inswapper_128.onnx")
+    with pytest.raises(StyleSwapError, match=r"w600k_r50.*face_recognition_sface_2021dec.*128 numbers instead of 512"):
+        Swapper(load_model(path, "cpu"), analyzer).swap(picture(1, 0), identity)
+    with pytest.raises(StyleSwapError, match="takes embeddings of 512 numbers, and this identity has 128"):
+        Swapper(load_model(path, "cpu", any_recognizer=True), analyzer).swap(picture(1, 0), identity)
 
 
 def test_training_refuses_another_length(zoo, prepared, tmp_path, capsys):
