@@ -10,7 +10,7 @@ import torch
 
 from ..errors import StyleSwapError
 from ..faces.arcface import TorchRecognizer
-from ..faces.packs import DEMO_PACK
+from ..faces.packs import DEMO_PACK, find_pack
 from ..faces.recognizer_id import RecognizerId
 from ..io.files import file_sha256
 from ..preparation.prepared_set import PreparedSet, is_prepared, read_manifest
@@ -58,6 +58,7 @@ def set_up_run(
         raise StyleSwapError(
             "expected a folder of columns or prepared photographs to train on, got none; add --set data=FOLDER"
         )
+    config = dataclasses.replace(config, recognizer=config.recognizer or _recognizer_of_data(Path(config.data)))
     recognizer = TorchRecognizer(config.recognizer or DEMO_RECOGNIZER).to(device)
     config = _with_recognizer(config, recognizer.recognizer_id)
     data = _Data(config, recognizer, device, resident)
@@ -189,6 +190,31 @@ def _with_recognizer(config: TrainingConfig, recognizer: RecognizerId) -> Traini
         return config
     names = {"recognizer": recognizer.name, "recognizer_sha256": recognizer.sha256}
     return dataclasses.replace(config, model_overrides={**config.model_overrides, **names})
+
+
+def _recognizer_of_data(data: Path) -> str:
+    """File of the recognizer that photographs were prepared with; empty for that of the demo pack.
+
+    Raises:
+        StyleSwapError: It is not where it was.
+    """
+    if not is_prepared(data):
+        return ""
+    manifest = read_manifest(data)
+    pack, name = manifest["settings"]["pack"], manifest["recognizer"]
+    if not pack:
+        return ""
+    try:
+        file = find_pack(pack) / f"{name}.onnx"
+        if file_sha256(file) == manifest["recognizer_sha256"]:
+            return str(file)
+        problem = f"{file} is another file"
+    except StyleSwapError as error:
+        problem = str(error)
+    raise StyleSwapError(
+        f"{data} was prepared with the recognizer {name} of the pack {pack}, which was not found ({problem}); name its "
+        "file with --set recognizer=FILE.onnx"
+    )
 
 
 def _domain(data: str, recognizer_sha256: str) -> str:

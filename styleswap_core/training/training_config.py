@@ -100,7 +100,7 @@ class TrainingConfig:
     world_data: str = ""  # folder of columns that supplies `world_share` of every batch, with exact swaps
     world_share: float = 0.0  # share of rows from `world_data`
     validation_data: str = ""  # folder of columns with held-out identities; empty: no validation
-    recognizer: str = ""  # ONNX file of the recognizer whose embeddings drive the generator; empty: the demo pack's
+    recognizer: str = ""  # ONNX file of the recognizer that makes the embeddings; empty: that of the photographs' pack
     init_from: str = ""  # generator file to start from, of the same size or half of it; empty: random weights
     init_discriminator_from: str = ""  # run folder or checkpoint with a discriminator to start from; empty: random
     seed: int = 20261122  # seed of initial weights, pairs and augmentation
