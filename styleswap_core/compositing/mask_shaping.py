@@ -17,7 +17,7 @@ _REGION_GRID = 128
 # Wide edges are made in a smaller mask, where their standard deviation is at most this many pixels.
 _MAX_SIGMA = 8.0
 # Radius of the corners of `inset_mask`, and its least edge, as fractions of the side.
-_CORNER, _LEAST_EDGE = 0.3, 0.06
+_CORNER, _LEAST_EDGE = 0.4, 0.06
 
 
 def resize_mask(mask: torch.Tensor, size: int | Sequence[int]) -> torch.Tensor:
@@ -64,12 +64,14 @@ def feather_mask(mask: torch.Tensor, radius: float) -> torch.Tensor:
 def soften_inward(mask: torch.Tensor, edge: float) -> torch.Tensor:
     """Soft edge that lies within the mask: a blur, of which the lower half is cut off.
 
+    What is thinner than the edge, such as the frame of glasses in front of a face, stays out of the mask.
+
     Args:
         mask: (B, 1, S, S), 0..1. Beyond its border it counts as 0.
         edge: Width of the edge, as a fraction of the side; 0 changes nothing.
 
     Returns:
-        (B, 1, S, S), 0..1: nowhere above the mask, if that is 0 or 1 everywhere.
+        (B, 1, S, S), 0..1: nowhere above the mask.
     """
     _check_mask(mask)
     if edge < 0:
@@ -84,7 +86,7 @@ def soften_inward(mask: torch.Tensor, edge: float) -> torch.Tensor:
     padded = F.pad(small, (reach, reach, reach, reach))
     blurred = gaussian_blur2d(padded, (2 * reach + 1, 2 * reach + 1), (sigma, sigma), border_type="constant")
     inner = blurred[..., reach:-reach, reach:-reach]
-    return resize_mask(((inner - 0.5) * 2.0).clamp(0.0, 1.0), side)
+    return torch.minimum(resize_mask(((inner - 0.5) * 2.0).clamp(0.0, 1.0), side), mask)
 
 
 def inset_mask(mask: torch.Tensor, padding: float = 0.0, edge: float = 0.0) -> torch.Tensor:

@@ -118,6 +118,13 @@ def test_a_soft_edge_ends_at_the_border():
     assert soft[..., 0, :].max() < 0.15 and soft[..., 32, 32] > 0.999
 
 
+def test_thin_holes_stay_out_of_a_softened_mask():
+    mask = torch.ones(1, 1, 256, 256)
+    mask[..., 128:131] = 0
+    soft = soften_inward(mask, 0.1)
+    assert soft[..., 128:131].max() == 0 and (soft <= mask).all()
+
+
 @pytest.mark.parametrize("size", [64, 512])
 def test_an_inset_ends_before_the_border_with_round_corners(size):
     full = torch.ones(1, 1, size, size)
