@@ -1,21 +1,16 @@
 """The torch recognizer against ONNX Runtime, for the two architectures of published packs."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from real_faces import RECOGNIZER, needs_real_faces
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.io.files import file_sha256
-
-REAL_FACES = Path(os.environ.get("STYLESWAP_REAL_FACES", Path(__file__).parents[3] / "shared/real_faces"))
-PHOTOGRAPH_RECOGNIZER = REAL_FACES / "insightface_form/omz_reid0095_512.onnx"
 
 
 class GraphWriter:
@@ -228,12 +223,11 @@ def test_other_networks_are_refused(tmp_path):
         TorchRecognizer(tmp_path / "map.onnx")
 
 
+@needs_real_faces
 def test_the_recognizer_of_photographs_agrees_with_onnx_runtime():
     """Its graph slices, resizes, and pads channels."""
-    if not PHOTOGRAPH_RECOGNIZER.is_file():
-        pytest.skip(f"{PHOTOGRAPH_RECOGNIZER} is not there")
-    recognizer = TorchRecognizer(PHOTOGRAPH_RECOGNIZER)
-    session = onnxruntime.InferenceSession(str(PHOTOGRAPH_RECOGNIZER), providers=["CPUExecutionProvider"])
+    recognizer = TorchRecognizer(RECOGNIZER)
+    session = onnxruntime.InferenceSession(str(RECOGNIZER), providers=["CPUExecutionProvider"])
     size = recognizer.input_size
     crop = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(3)) * 2 - 1
     shown = (crop * recognizer.gain + recognizer.offset).numpy()
