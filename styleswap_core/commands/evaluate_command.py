@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from ..checkpoints import DEMO_MODEL, load_generator
+from ..checkpoints import DEMO_MODEL
 from ..devices import choose_device
 from ..errors import StyleSwapError
 from ..faces.arcface import TorchRecognizer
@@ -21,14 +21,16 @@ from ..io.files import file_sha256
 from ..io.images import PROVENANCE_KEY, PROVENANCE_SYNTHETIC
 from ..metrics.attribute_regressors import load_regressor
 from ..metrics.bounds import INVERSION_BOUNDS, SYNTHETIC_BOUNDS
-from ..metrics.evaluated_swappers import aligned_swapper, check_pack, pipeline_swapper
+from ..metrics.evaluated_swappers import aligned_swapper, check_pack, pipeline_swapper, takes_portrait
 from ..metrics.evaluation_report import Report, check_out, markdown_table, sheet_path, write_report
 from ..metrics.evaluation_sheet import swap_sheet
 from ..metrics.inversion_table import inversion_table
 from ..metrics.render_workers import default_workers
 from ..metrics.suite_inversion import InversionFiles, InversionSuite, evaluate_inversion
 from ..metrics.suite_synthetic import DEFAULT_SEED, SyntheticEvaluators, SyntheticSuite, evaluate_synthetic
-from ..model import Generator
+from ..swappers.model_files import load_model
+from ..swappers.network import SwappingNetwork
+from ..swappers.styleswap_network import StyleSwapNetwork
 from .arguments import (
     Options,
     add_device_argument,
@@ -160,25 +162,27 @@ def run_synthetic(args: argparse.Namespace) -> Report:
         identities=args.identities or SyntheticSuite.identities,
         settings=args.settings or SyntheticSuite.settings,
         seed=args.seed,
-        size=loaded.generator.config.size if aligned else None,
-        template=loaded.generator.config.template,
+        size=loaded.network.size if aligned else None,
+        template=loaded.network.template,
         batch=args.batch,
         sheet_rows=0 if args.out is None else _SYNTHETIC_SHEET_ROWS,
     )
     evaluators = loaded.evaluators
     if not aligned:
-        evaluators = replace(evaluators, swapper=pipeline_swapper(loaded.generator, loaded.analyzer))
+        evaluators = replace(evaluators, swapper=pipeline_swapper(loaded.network, loaded.analyzer))
     evaluation = evaluate_synthetic(evaluators, suite, progress=True)
-    figures = dict(evaluation.figures)
+    figures, bounds = dict(evaluation.figures), dict(SYNTHETIC_BOUNDS)
     if aligned:
         del figures["detector_recall"]
+        if not loaded.network.has_mask:
+            del figures["mask_iou"], bounds["mask_iou"]
     facts = {"suite": "synthetic", "protocol": args.protocol, **_facts(args, loaded, suite)}
     title = (
         f"synthetic suite, {args.protocol}, {facts['count']} cases, seed {suite.seed}: "
         "best, median and worst by face PSNR"
     )
     sheet = swap_sheet(evaluation.rows, title=title) if evaluation.rows else None
-    return Report(figures, facts, SYNTHETIC_BOUNDS, sheet, {PROVENANCE_KEY: PROVENANCE_SYNTHETIC})
+    return Report(figures, facts, bounds, sheet, {PROVENANCE_KEY: PROVENANCE_SYNTHETIC})
 
 
 def run_inversion(args: argparse.Namespace) -> Report:
@@ -194,7 +198,12 @@ def run_inversion(args: argparse.Namespace) -> Report:
         sheet_rows=0 if args.out is None else _INVERSION_SHEET_ROWS,
         guided=InversionSettings(steps=args.steps, trust=args.trust),
     )
-    evaluation = evaluate_inversion(loaded.evaluators, loaded.generator, loaded.files, suite, progress=True)
+    if not isinstance(loaded.network, StyleSwapNetwork):
+        raise StyleSwapError(
+            f"the inversion suite evaluates StyleSwap models, and {loaded.network.name} is none; use another --model"
+        )
+    generator = loaded.network.generator
+    evaluation = evaluate_inversion(loaded.evaluators, generator, loaded.files, suite, progress=True)
     facts = {
         "suite": "inversion",
         **_facts(args, loaded, suite),
@@ -215,7 +224,7 @@ def run_inversion(args: argparse.Namespace) -> Report:
 class _Loaded(NamedTuple):
     """What the options name; the swapper of the evaluators is that of the aligned protocol."""
 
-    generator: Generator
+    network: SwappingNetwork
     analyzer: FaceAnalyzer
     evaluators: SyntheticEvaluators
     files: InversionFiles
@@ -224,33 +233,35 @@ class _Loaded(NamedTuple):
 def _load(args: argparse.Namespace) -> _Loaded:
     device = choose_device(args.device)
     model = args.model or DEMO_MODEL
-    generator = load_generator(model)[0].eval().to(device)
+    network = load_model(model, device, baked=False)
     analyzer = load_analysis(args.pack, args.download)
     if analyzer.recognizer_path is None:
         raise StyleSwapError(NO_RECOGNIZER)
     recognizer = analyzer.torch_recognizer().to(device)
-    check_pack(generator, recognizer.recognizer_id)
+    check_pack(network, recognizer.recognizer_id)
     evaluators = SyntheticEvaluators(
-        swapper=aligned_swapper(generator),
+        swapper=aligned_swapper(network),
         source_recognizer=recognizer,
         recognizer=TorchRecognizer(args.judge).to(device),
         regressor=load_regressor(args.regressors).to(device),
         device=device,
+        portraits=takes_portrait(network),
         workers=default_workers(device) if args.workers is None else args.workers,
     )
     files = InversionFiles(model, analyzer.recognizer_path, recognizer.normalization, str(device))
-    return _Loaded(generator, analyzer, evaluators, files)
+    return _Loaded(network, analyzer, evaluators, files)
 
 
 def _facts(args: argparse.Namespace, loaded: _Loaded, suite: SyntheticSuite | InversionSuite) -> Mapping[str, object]:
     """What was measured, and with which files."""
     return {
-        "size": loaded.generator.config.size,
+        "model": loaded.network.name,
+        "size": loaded.network.size,
         "count": suite.identities * suite.settings,
         "identities": suite.identities,
         "settings": suite.settings,
         "seed": suite.seed,
-        "model_sha256": file_sha256(loaded.files.model),
+        "model_sha256": loaded.network.sha256,
         "recognizer_sha256": loaded.evaluators.source_recognizer.sha256,
         "judge_sha256": loaded.evaluators.recognizer.sha256,
         "regressors_sha256": file_sha256(args.regressors),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoints import DEMO_MODEL, load_generator
+from ..checkpoints import DEMO_MODEL
 from ..devices import choose_device
 from ..errors import StyleSwapError
 from ..faces.analysis import load_face_analysis
@@ -17,7 +17,7 @@ from ..faces.recognition import SHIPPED_JUDGE, OnnxRecognizer
 from ..io.files import file_sha256
 from ..metrics.attribute_evaluators import AttributeEvaluator, LandmarkEvaluator, PointsEvaluator, RegressorEvaluator
 from ..metrics.attribute_regressors import load_regressor
-from ..metrics.evaluated_swappers import FaceSwapper, check_pack, face_swapper
+from ..metrics.evaluated_swappers import check_pack, face_swapper, takes_portrait
 from ..metrics.evaluation_report import Report, format_figure
 from ..metrics.frechet import PIXEL_RANGES, FeatureNetwork
 from ..metrics.pair_files import read_pairs
@@ -25,6 +25,8 @@ from ..metrics.result_videos import videos_in
 from ..metrics.samples import Evaluators, SampleEvaluation
 from ..metrics.suite_pairs import PairSuite, evaluate_pairs
 from ..metrics.suite_videos import VideoSuite, evaluate_videos, pairs_of_results, pairs_of_rows
+from ..swappers.model_files import load_model
+from ..swappers.network import SwappingNetwork
 from .arguments import Options, whole_number
 from .file_swapper import load_analysis
 
@@ -133,7 +135,7 @@ def _sheet_rows(args: argparse.Namespace) -> int:
 
 
 def _load(args: argparse.Namespace, swaps: bool) -> tuple[Evaluators, dict[str, object]]:
-    """Evaluators that the options name, and facts about them; the generator is loaded only if it is to swap."""
+    """Evaluators that the options name, and facts about them; the swapping network is loaded only if it is to swap."""
     analyzer = load_analysis(args.pack, args.download)
     recognizer = _load_judge(args.judge)
     attributes = _load_attributes(args)
@@ -146,10 +148,11 @@ def _load(args: argparse.Namespace, swaps: bool) -> tuple[Evaluators, dict[str, 
         "attributes_by": attributes.name,
         "attributes_note": attributes.note,
     }
-    swapper = None
+    swapping = None
     if swaps:
-        swapper = _load_swapper(args, analyzer, recognizer)
+        swapping = _load_swapping(args, analyzer, recognizer)
         facts |= {
+            "model": swapping.name,
             "model_sha256": file_sha256(args.model or DEMO_MODEL),
             "recognizer": analyzer.recognizer.name,
             "recognizer_sha256": analyzer.recognizer.sha256,
@@ -164,7 +167,15 @@ def _load(args: argparse.Namespace, swaps: bool) -> tuple[Evaluators, dict[str, 
             "frechet_features": f"{recognizer.name}, the recognizer named by --judge, not the Inception network of FID",
             "frechet_features_sha256": recognizer.sha256,
         }
-    evaluators = Evaluators(analyzer, recognizer, attributes, swapper, args.fid is not None, network)
+    evaluators = Evaluators(
+        analyzer,
+        recognizer,
+        attributes,
+        None if swapping is None else face_swapper(swapping, analyzer),
+        args.fid is not None,
+        network,
+        swapping is not None and takes_portrait(swapping),
+    )
     return evaluators, facts | {"torch": torch.__version__}
 
 
@@ -196,7 +207,7 @@ def _load_attributes(args: argparse.Namespace) -> AttributeEvaluator:
     return PointsEvaluator()
 
 
-def _load_swapper(args: argparse.Namespace, analyzer: FaceAnalyzer, recognizer: OnnxRecognizer) -> FaceSwapper:
+def _load_swapping(args: argparse.Namespace, analyzer: FaceAnalyzer, recognizer: OnnxRecognizer) -> SwappingNetwork:
     if analyzer.recognizer_path is None:
         raise StyleSwapError(NO_RECOGNIZER)
     if recognizer.recognizer_id.matches(analyzer.recognizer):
@@ -204,9 +215,9 @@ def _load_swapper(args: argparse.Namespace, analyzer: FaceAnalyzer, recognizer: 
             f"expected another recognizer than that of the swap, {recognizer.name}, to measure identity; name another"
             " --judge"
         )
-    generator = load_generator(args.model or DEMO_MODEL)[0].eval().to(choose_device(args.device))
-    check_pack(generator, analyzer.recognizer)
-    return face_swapper(generator, analyzer)
+    network = load_model(args.model, args.device, baked=False)
+    check_pack(network, analyzer.recognizer)
+    return network
 
 
 def _report(suite: dict[str, object], facts: dict[str, object], evaluation: SampleEvaluation) -> Report:

@@ -8,8 +8,8 @@ from ..faces.arcface import TorchRecognizer
 from ..io.images import from_uint8, to_uint8
 
 
-def embed_faces(recognizer: TorchRecognizer, pictures: Tensor, points: Tensor) -> Tensor:
-    """L2-normalized embeddings (B, D) of one face per picture.
+def embed_faces(recognizer: TorchRecognizer, pictures: Tensor, points: Tensor, normalize: bool = True) -> Tensor:
+    """Embeddings (B, D) of one face per picture.
 
     Crops follow insightface's `norm_crop` and are rounded to 8 bits like its own, since embeddings depend on both.
 
@@ -17,9 +17,11 @@ def embed_faces(recognizer: TorchRecognizer, pictures: Tensor, points: Tensor) -
         recognizer: The recognizer.
         pictures: (B, 3, H, W) RGB in -1..1.
         points: (B, 5, 2) in pixels.
+        normalize: Whether to L2-normalize them.
     """
     crops = round_to_8_bits(recognizer_crop(pictures, points, recognizer.input_size))
-    return F.normalize(recognizer(crops).float(), dim=1)
+    embeddings = recognizer(crops).float()
+    return F.normalize(embeddings, dim=1) if normalize else embeddings
 
 
 def cosine(first: Tensor, second: Tensor) -> Tensor:

@@ -28,8 +28,9 @@ from torch import Tensor
 from ..errors import StyleSwapError
 from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..faces.recognition import OnnxRecognizer
-from ..identities.averaging import average_embeddings
+from ..identities.averaging import average_faces
 from ..identities.identity import Identity
+from ..identities.portraits import cut_portrait
 from ..io.images import from_uint8
 from ..io.sheets import labeled_sheet
 from . import fidelity
@@ -79,6 +80,7 @@ class Evaluators:
         swapper: Produces missing results.
         frechet: Compute the Fréchet distance.
         feature_network: Features for the Fréchet distance; None uses the embeddings of `recognizer`.
+        portraits: Whether the swapper takes a picture of the source instead of an embedding.
     """
 
     analyzer: FaceAnalyzer
@@ -87,6 +89,7 @@ class Evaluators:
     swapper: FaceSwapper | None = None
     frechet: bool = False
     feature_network: FeatureNetwork | None = None
+    portraits: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,19 +129,27 @@ class Gallery:
         Raises:
             StyleSwapError: None of the pictures shows a face.
         """
-        embeddings, swapper_embeddings = [], []
+        embeddings, swapped, portraits = [], [], []
         for picture in pictures:
             faces = evaluators.analyzer.detect(picture, embed=evaluators.swapper is not None)
             if faces:
                 embeddings.append(torch.from_numpy(evaluators.recognizer.embed(picture, faces[0].points)))
                 if evaluators.swapper is not None:
-                    swapper_embeddings.append(faces[0].require_embedding())
+                    swapped.append(faces[0])
+                if evaluators.portraits:
+                    portraits.append(cut_portrait(picture, faces[0].points))
         if not embeddings:
             raise StyleSwapError(f"no face found in the source {key.name}")
         number = self.numbers.setdefault(person, len(self.numbers))
         identity = None
-        if swapper_embeddings:
-            identity = Identity(average_embeddings(swapper_embeddings), evaluators.analyzer.recognizer)
+        if swapped:
+            identity, *_ = average_faces(
+                [face.require_embedding() for face in swapped],
+                [key.name] * len(swapped),
+                evaluators.analyzer.recognizer,
+                norms=[face.embedding_norm for face in swapped],
+                portraits=portraits,
+            )
         self.embeddings += embeddings
         self.people += [number] * len(embeddings)
         self.sources[key] = SourceFaces(number, torch.stack(embeddings).mean(dim=0)[None], identity)

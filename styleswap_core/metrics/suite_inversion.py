@@ -162,8 +162,9 @@ def _invert_all(
     """Inversions of all people: `w_plus` (N, num_ws, w_dim), and figures (N,) by key."""
     matrix = estimate_similarity(gallery.points, template_points(config.template, config.size))
     crops, points = warp(gallery.photos, matrix, config.size), transform_points(matrix, gallery.points)
+    embeddings = torch.stack([identity.id_embedding for identity in gallery.identities]).numpy()
     # NumPy arrays, since tensors would be passed to other processes in shared memory.
-    people = to_uint8(crops), points.numpy(), gallery.id_embeddings.cpu().numpy()
+    people = to_uint8(crops), points.numpy(), embeddings
     invert = partial(invert_person, files, settings, people, (to_uint8(guides.crops), guides.points.numpy()))
     columns: dict[str, list[Tensor]] = defaultdict(list)
     for part in workers.map(invert, torch.arange(len(gallery.photos)).split(1)):
@@ -219,7 +220,7 @@ def _swap_all(
     inversions: dict[str, dict[str, Tensor]],
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Results, rounded to 8 bits, and masks by method."""
-    image, mask, _ = evaluators.swapper(batch, gallery.id_embeddings[source])
+    image, mask, _ = evaluators.swapper(batch, gallery.identities_of(source))
     results, attributes = {"w": (image, mask)}, generator.encode(batch.target)
     for name, columns in inversions.items():
         output = generator.synthesis(columns["w_plus"][source].to(evaluators.device), attributes, batch.target)

@@ -1,11 +1,11 @@
 """Synthetic suite: a swapper compared with exact swaps of held-out people of the face world.
 
-Protocol "aligned" (default) evaluates the generator alone:
+Protocol "aligned" (default) evaluates the network alone:
 - People, attribute settings and pairs come from `synthetic_cases.draw_cases`.
 - Sources are pictures of 256 px, cropped to 112 px at their true points by insightface's convention and embedded by
-  the recognizer that the generator was trained with.
-- Targets and exact swaps are rendered directly as aligned crops of the generator's size; the window aligns the
-  target's true points with the generator's template. Results are rounded to 8 bits like all pictures.
+  the recognizer that the network was trained with.
+- Targets and exact swaps are rendered directly as aligned crops of the network's size; the window aligns the
+  target's true points with the network's template. Results are rounded to 8 bits like all pictures.
 - Identity is measured by a second recognizer, trained differently. It crops result and exact swap at the true points
   of the exact swap, and the target at its own points. The gallery holds one source photo of each person, including
   the person in the target.
@@ -24,10 +24,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
 from ..faces.arcface import TorchRecognizer
+from ..identities.identity import Identity
+from ..identities.portraits import Portrait, cut_portrait
+from ..io.images import to_uint8
 from . import fidelity
 from .attribute_regressors import (
     AttributeRegressor,
@@ -80,6 +84,7 @@ class SyntheticEvaluators:
         recognizer: Measures identity; a recognizer that has no part in the swap.
         regressor: Measures pose, expression and gaze.
         device: Device of the networks.
+        portraits: Whether the swapper takes a picture of the source instead of an embedding.
         workers: Number of rendering processes; 0 renders in this process.
     """
 
@@ -88,6 +93,7 @@ class SyntheticEvaluators:
     recognizer: TorchRecognizer
     regressor: AttributeRegressor
     device: torch.device
+    portraits: bool = False
     workers: int = 0
 
 
@@ -106,16 +112,20 @@ class SyntheticGallery:
     Attributes:
         photos: (N, 3, FRAME, FRAME) source photos, on the CPU.
         points: (N, 5, 2) their points in pixels, on the CPU.
-        id_embeddings: (N, D) of the source photos, L2-normalized, by the recognizer of the swapper.
+        identities: N identities of the source photos, by the recognizer of the swapper.
         source: (N, D) of the source photos, by the evaluation recognizer.
         other: (N, D) of the other photos, by the evaluation recognizer.
     """
 
     photos: Tensor
     points: Tensor
-    id_embeddings: Tensor
+    identities: list[Identity]
     source: Tensor
     other: Tensor
+
+    def identities_of(self, people: Tensor) -> list[Identity]:
+        """The identities of `people` (B,), which are rows of the gallery."""
+        return [self.identities[int(person)] for person in people]
 
 
 @torch.no_grad()
@@ -136,7 +146,7 @@ def evaluate_synthetic(
         parts = torch.arange(len(cases)).split(suite.batch)
         for part, batch in zip(parts, case_batches(cases, parts, *form, workers), strict=True):
             source = cases.source[part]
-            result, mask, found = evaluators.swapper(batch, gallery.id_embeddings[source])
+            result, mask, found = evaluators.swapper(batch, gallery.identities_of(source))
             for key, values in measure(evaluators, batch, result, mask, gallery, source).items():
                 measured[key].append(values.cpu())
             measured["detector_recall"].append(found.float())
@@ -156,11 +166,11 @@ def build_gallery(
     evaluators: SyntheticEvaluators, cases: Cases, batch: int, workers: RenderWorkers, bar: tqdm
 ) -> SyntheticGallery:
     """Render and embed the photos of all people; `bar` advances by one per picture."""
-    source_photos, source_points, id_embeddings, source, other = [], [], [], [], []
+    source_photos, source_points, identities, source, other = [], [], [], [], []
     for pictures, points in photos(cases, False, batch, evaluators.device, workers):
         source_photos.append(pictures.cpu())
         source_points.append(points.cpu())
-        id_embeddings.append(embed_faces(evaluators.source_recognizer, pictures, points))
+        identities += _identities(evaluators, pictures, points)
         source.append(embed_faces(evaluators.recognizer, pictures, points))
         bar.update(len(pictures))
     for pictures, points in photos(cases, True, batch, evaluators.device, workers):
@@ -169,10 +179,31 @@ def build_gallery(
     return SyntheticGallery(
         photos=torch.cat(source_photos),
         points=torch.cat(source_points),
-        id_embeddings=torch.cat(id_embeddings),
+        identities=identities,
         source=torch.cat(source),
         other=torch.cat(other),
     )
+
+
+def _identities(evaluators: SyntheticEvaluators, pictures: Tensor, points: Tensor) -> list[Identity]:
+    """Identities of one face per picture (B, 3, H, W), with points (B, 5, 2)."""
+    recognizer = evaluators.source_recognizer
+    raw = embed_faces(recognizer, pictures, points, normalize=False)
+    normal, norms = F.normalize(raw, dim=1).cpu(), raw.norm(dim=1).tolist()
+    cuts: list[Portrait | None] = [None] * len(norms)
+    if evaluators.portraits:
+        places = points.cpu().numpy()
+        cuts = [cut_portrait(picture, five) for picture, five in zip(to_uint8(pictures), places, strict=True)]
+    return [
+        Identity(
+            embedding,
+            recognizer.recognizer_id,
+            embedding_norm=norm,
+            portrait=None if cut is None else cut.picture,
+            portrait_points=None if cut is None else cut.points,
+        )
+        for embedding, norm, cut in zip(normal, norms, cuts, strict=True)
+    ]
 
 
 def measure(
@@ -245,7 +276,7 @@ def _sheet_row(
     case: int,
 ) -> SwapRow:
     """Row of the sheet for one case, given as a batch of one, which is swapped again."""
-    result, mask, _ = evaluators.swapper(batch, gallery.id_embeddings[source])
+    result, mask, _ = evaluators.swapper(batch, gallery.identities_of(source))
     figures = {key: float(values[case]) for key, values in columns.items()}
     label = (
         f"{name}\nface {figures['face_psnr']:.1f} dB\ncopy {figures['face_psnr_floor']:.1f} dB\n"

@@ -5,8 +5,9 @@ import json
 import pytest
 from tiny_networks import write_networks
 
-from styleswap_core.checkpoints.native import model_sha256
+from styleswap_core.checkpoints.native import load_generator, model_sha256
 from styleswap_core.cli import main
+from styleswap_core.export.guest_onnx import export_guest
 from styleswap_core.io.files import file_sha256
 from styleswap_core.io.images import load_image
 
@@ -62,6 +63,25 @@ def test_pipeline_protocol_prints_json(options, capsys):
     assert main(words(options, "--protocol", "pipeline", "--json")) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures["protocol"] == "pipeline" and 0 <= figures["detector_recall"] <= 1
+
+
+def test_guest_networks(options, tmp_path, capsys):
+    generator, _ = load_generator(options["--model"])
+    figures = {}
+    for form in (None, "hyperswap", "inswapper"):
+        model = options["--model"] if form is None else tmp_path / f"{form}.onnx"
+        if form is not None:
+            export_guest(model, generator.eval(), form, template_ok=True)
+        assert main(words({**options, "--model": model}, "--json")) == 0
+        figures[form] = json.loads(capsys.readouterr().out)
+    own, hyperswap, inswapper = figures.values()
+    assert hyperswap["model"] == "hyperswap (hyperswap)" and hyperswap["model_sha256"] != own["model_sha256"]
+    for key in ("face_psnr", "ssim", "id_cos_source_photo", "mask_iou"):
+        assert hyperswap[key] == pytest.approx(own[key], abs=2e-3), key
+    assert inswapper["face_psnr"] == pytest.approx(own["face_psnr"], abs=2e-3)
+    assert "mask_iou" not in inswapper, "it has no mask"
+    assert main(words({**options, "--model": tmp_path / "hyperswap.onnx"}, "--suite", "inversion")) == 2
+    assert "StyleSwap models" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

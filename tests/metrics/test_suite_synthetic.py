@@ -18,6 +18,7 @@ from styleswap_core.metrics.suite_synthetic import SyntheticEvaluators, Syntheti
 from styleswap_core.metrics.synthetic_cases import crop_pose, draw_cases, render_cases
 from styleswap_core.model.generator import Generator
 from styleswap_core.model.generator_config import GeneratorConfig
+from styleswap_core.swappers.styleswap_network import StyleSwapNetwork
 from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
 from styleswap_core.synthetic.world import five_points
 
@@ -63,13 +64,13 @@ def evaluators(tmp_path_factory):
     )
 
 
-def copy_target(batch, id_embedding):
-    return batch.target, torch.zeros_like(batch.target_face), torch.ones(len(id_embedding), dtype=torch.bool)
+def copy_target(batch, identities):
+    return batch.target, torch.zeros_like(batch.target_face), torch.ones(len(identities), dtype=torch.bool)
 
 
-def exact_swap(batch, id_embedding):
+def exact_swap(batch, identities):
     union = torch.maximum(batch.target_face, batch.exact_face)
-    return batch.exact, union, torch.ones(len(id_embedding), dtype=torch.bool)
+    return batch.exact, union, torch.ones(len(identities), dtype=torch.bool)
 
 
 def test_nobody_is_swapped_onto_themselves_and_all_seeds_are_held_out():
@@ -141,7 +142,7 @@ def test_figures_are_reproducible(evaluators):
     torch.manual_seed(1)
     channels = {4: 8, 8: 8, 16: 8, 32: 8}
     generator = Generator(GeneratorConfig(size=32, w_dim=16, mapping_layers=1, channels=channels)).eval()
-    swapping = replace(evaluators, swapper=aligned_swapper(generator))
+    swapping = replace(evaluators, swapper=aligned_swapper(StyleSwapNetwork(generator, baked=False)))
     # Rendered in this process, and then in two others.
     first, again = (
         evaluate_synthetic(replace(swapping, workers=workers), replace(TINY, sheet_rows=0)).figures
@@ -157,3 +158,19 @@ def test_whole_pictures(evaluators):
         replace(evaluators, swapper=exact_swap), replace(TINY, settings=1, size=None, sheet_rows=0)
     ).figures
     assert figures["mask_iou"] == 1 and figures["detector_recall"] == 1
+
+
+def test_identities_have_what_any_network_may_need(evaluators):
+    seen = []
+
+    def keep(batch, identities):
+        seen.extend(identities)
+        return exact_swap(batch, identities)
+
+    suite = replace(TINY, settings=1, sheet_rows=0)
+    evaluate_synthetic(replace(evaluators, swapper=keep), suite)
+    assert all(identity.portrait is None for identity in seen)
+    evaluate_synthetic(replace(evaluators, swapper=keep, portraits=True), suite)
+    plain, full = seen[0], seen[2]
+    assert torch.equal(plain.id_embedding, full.id_embedding) and full.recognizer == plain.recognizer
+    assert full.embedding_norm > 0 and full.portrait.shape == (3, 512, 512) and full.portrait.float().std() > 10
