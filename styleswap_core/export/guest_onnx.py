@@ -5,7 +5,7 @@ over the target with the generator's mask. The last initializer is `emap` (512, 
 L2-normalized embedding before they normalize it again.
 
 `hyperswap`: `target` in -1..1, `source` the L2-normalized embedding; the outputs are the picture in -1..1 and the mask
-(B, 1, S, S) by which it is blended with the target; where the mask is zero, the picture is the target.
+(B, 1, S, S) by which it is blended with the target; away from the mask, the picture is the target.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..model import Generator
@@ -21,9 +22,11 @@ from .graph_builder import Shape, write_graph
 from .guest_forms import check_guest_form
 from .mask_nodes import composite
 
-# Where the mask is below this value, hyperswap's picture fades into the target: the generator's own RGB is arbitrary
-# there, and some programs ignore the mask. Blended by the mask, the picture changes by less than half a level of 255.
+# Where the mask is below this value for some pixels around, hyperswap's picture fades into the target: the generator's
+# own RGB is arbitrary there, and some programs ignore the mask. Blended by the mask, the picture changes by less than
+# half a level of 255, and as many pixels are kept as interpolation mixes into those that the mask shows.
 _FADE = 1.0 / 255.0
+_KEPT_AROUND = 3
 
 
 def export_guest(
@@ -80,7 +83,7 @@ def guest_difference(path: str | Path, generator: Generator, form: str, emap: Te
 
     random, config = torch.Generator().manual_seed(0), generator.config
     crop = torch.rand(2, 3, config.size, config.size, generator=random) * 2 - 1
-    embedding = torch.nn.functional.normalize(torch.randn(2, config.style_dim, generator=random), dim=1)
+    embedding = F.normalize(torch.randn(2, config.style_dim, generator=random), dim=1)
     with torch.no_grad():
         expected = generator(crop, embedding * config.embedding_norm)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -89,7 +92,8 @@ def guest_difference(path: str | Path, generator: Generator, form: str, emap: Te
         (found,) = session.run(None, {"target": (crop.numpy() + 1) / 2, "source": source.numpy()})
         return float((expected.image - (torch.from_numpy(found) * 2 - 1)).abs().max())
     picture, mask = session.run(None, {"target": crop.numpy(), "source": embedding.numpy()})
-    faded = torch.lerp(crop, expected.rgb, (expected.mask / _FADE).clamp(max=1.0))
+    wide = F.max_pool2d(expected.mask, 2 * _KEPT_AROUND + 1, 1, _KEPT_AROUND)
+    faded = torch.lerp(crop, expected.rgb, (wide / _FADE).clamp(max=1.0))
     return max(
         float((faded - torch.from_numpy(picture)).abs().max()),
         float((expected.mask - torch.from_numpy(mask)).abs().max()),
@@ -110,5 +114,7 @@ def _write_inswapper(graph: GeneratorGraph, emap: Tensor) -> None:
 def _write_hyperswap(graph: GeneratorGraph) -> None:
     rgb, mask = graph.swap("target", "source")
     assert mask is not None, "checked before"
-    share = graph.node("Min", [graph.node("Mul", [mask, graph.numbers(1.0 / _FADE)]), graph.numbers(1.0)])
+    side = 2 * _KEPT_AROUND + 1
+    wide = graph.node("MaxPool", [mask], kernel_shape=[side] * 2, pads=[_KEPT_AROUND] * 4, strides=[1, 1])
+    share = graph.node("Min", [graph.node("Mul", [wide, graph.numbers(1.0 / _FADE)]), graph.numbers(1.0)])
     graph.outputs = [composite(graph, rgb, share, "target"), mask]

@@ -199,7 +199,10 @@ class GuestNetwork:
                 f"{self.name} gave numbers that are not finite on {self._device}; use the file in float32, or another"
                 " device"
             )
-        picture = (picture * family.out_scale + family.out_shift).clamp(0.0, 1.0) * 2.0 - 1.0
+        picture = (picture * family.out_scale + family.out_shift) * 2.0 - 1.0
+        if not family.has_mask:
+            # A picture that is blended by a mask is limited afterwards, like that of our own generator.
+            picture = picture.clamp(-1.0, 1.0)
         return SwappedCrops(picture.contiguous().to(self._device), mask.clamp(0.0, 1.0).contiguous().to(self._device))
 
 

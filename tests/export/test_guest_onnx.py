@@ -99,7 +99,7 @@ def test_the_demo_model_on_faces(tmp_path, crops):
     export_guest(tmp_path / "b.onnx", generator, "hyperswap", template_ok=True)
     picture, mask = run(tmp_path / "b.onnx", target=crop, source=embedding)
     assert (torch.lerp(crop, picture, mask) - expected).abs().max() / 2 < 2e-3
-    outside = (mask < 1e-4).expand_as(picture)
+    outside = (F.max_pool2d(mask, 7, 1, 3) < 1e-4).expand_as(picture)
     assert (picture - crop)[outside].abs().max() < 0.05, "usable without the mask"
     assert outside.float().mean() > 0.3
 

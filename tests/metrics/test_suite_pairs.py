@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from rendered_swaps import PEOPLE, write_pairs
 
+from styleswap_core.checkpoints import DEMO_MODEL, load_generator
 from styleswap_core.cli import main
+from styleswap_core.export.guest_onnx import export_guest
 from styleswap_core.faces.packs import DEMO_PACK
 from styleswap_core.io.images import load_image, save_image
 
@@ -64,6 +66,17 @@ def test_pairs_without_result_are_swapped_deterministically(folder):
     assert code == 0 and first == again
     assert first["swapped_by"] == "this program" and len(first["model_sha256"]) == 64
     assert first["id_cos_source"] > first["id_cos_source_floor"]
+
+
+def test_pairs_are_swapped_by_a_guest_network(folder, tmp_path):
+    text = "source,target\nsource0.png,target0.png\n"
+    generator, _ = load_generator(DEMO_MODEL)
+    export_guest(tmp_path / "guest.onnx", generator.eval(), "hyperswap", template_ok=True)
+    _, own = evaluate(folder, text)
+    code, guest = evaluate(folder, text, "--model", tmp_path / "guest.onnx")
+    assert code == 0 and guest["count"] == 1 and guest["model"] == "guest (hyperswap)"
+    for key in ("id_cos_source", "pose_error_deg", "outside_psnr"):
+        assert guest[key] == pytest.approx(own[key], abs=0.02), key
 
 
 def test_invalid_rows_are_reported_and_skipped(folder, capsys):
