@@ -17,6 +17,8 @@ __version__ = "0.2.0"
 
 _PUBLIC = {
     "BlendOptions": ".compositing.composite",
+    "ClipOptions": ".video.clip_plan",
+    "EncodingOptions": ".media.encoders",
     "FaceChoice": ".faces.choice",
     "FaceMasks": ".masking.face_masks",
     "GuestFile": ".swappers.guest_files",
@@ -40,6 +42,7 @@ _PUBLIC = {
     "load_model": ".swappers.model_files",
     "save_identity": ".identities.identity_format",
     "save_image": ".io.images",
+    "swap_video": ".video.swap_video",
 }
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
     from .io.images import save_image as save_image
     from .masking.face_masks import FaceMasks as FaceMasks
     from .masking.face_masks import load_face_masks as load_face_masks
+    from .media.encoders import EncodingOptions as EncodingOptions
     from .pipeline.face_jobs import SwapOptions as SwapOptions
     from .pipeline.results import SwapResult as SwapResult
     from .pipeline.swapper import Swapper as Swapper

@@ -19,6 +19,7 @@ from .arguments import add_json_argument
 
 REQUIRED = (
     "torch",
+    "av",
     "numpy",
     "safetensors",
     "insightface",
@@ -31,7 +32,7 @@ REQUIRED = (
     "tqdm",
 )
 """Dependencies of the package, as in pyproject.toml."""
-OPTIONAL = ("onnxruntime-gpu", "accelerate", "av", "tensorboard")
+OPTIONAL = ("onnxruntime-gpu", "accelerate", "tensorboard")
 # Other builds that provide the same modules.
 ALTERNATIVES = {
     "onnxruntime": ("onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-silicon"),

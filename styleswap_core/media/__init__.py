@@ -1,0 +1,1 @@
+"""Video files: frames and packets in and out."""

@@ -1,0 +1,1 @@
+"""Swapping of faces in video files, as a stream of any length."""

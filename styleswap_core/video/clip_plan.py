@@ -1,0 +1,111 @@
+"""Everything about a video and its result that is decided before the first frame is swapped."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from ..errors import StyleSwapError
+from ..media.encoders import EncoderPlan, EncodingOptions, plan_encoder
+from ..media.joined_file import Cut, OtherStream, check_orientation, check_streams, default_shift, other_streams
+from ..media.video_source import Source, VideoInfo, read_info
+
+SEGMENT_FRAMES = 256
+"""Frames that are encoded together; an interruption costs at most this many."""
+# Times that users give are rounded to this fraction of a second.
+_TICKS_PER_SECOND = 1_000_000
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """How a video is read and written.
+
+    Attributes:
+        encoding: The encoder.
+        start: Seconds of the video that are left out at its start.
+        duration: Seconds of the video that are swapped; None for all that follow.
+        segment_frames: Number of frames in a segment.
+    """
+
+    encoding: EncodingOptions = field(default_factory=EncodingOptions)
+    start: float = 0.0
+    duration: float | None = None
+    segment_frames: int = SEGMENT_FRAMES
+
+
+@dataclass(frozen=True)
+class ClipPlan:
+    """Plan of a swap.
+
+    Attributes:
+        source: The video.
+        info: What it holds.
+        encoder: The encoder.
+        streams: The other streams.
+        cut: The part of the video that is swapped.
+        segment_frames: Number of frames in a segment.
+        notes: What a user should know.
+    """
+
+    source: Source
+    info: VideoInfo
+    encoder: EncoderPlan
+    streams: Sequence[OtherStream]
+    cut: Cut
+    segment_frames: int
+    notes: tuple[str, ...]
+
+    @property
+    def before(self) -> int | None:
+        """Time after which the part begins, in units of the time base; None for the start of the video."""
+        start = round(self.cut.start / self.info.time_base)
+        return start - 1 if start > self.info.first_pts else None
+
+    @property
+    def frames(self) -> int:
+        """Approximate number of frames of the part; 0 if unknown."""
+        whole, rate = self.info.frames, self.info.rate
+        first = Fraction(0) if self.before is None else self.cut.start - self.info.first_pts * self.info.time_base
+        rest = max(0, whole - round(first * rate))
+        if self.cut.end is None:
+            return rest
+        wanted = max(0, round((self.cut.end - self.info.first_pts * self.info.time_base - first) * rate))
+        return min(rest, wanted) if whole else wanted
+
+
+def plan_clip(source: Source, out: Path, options: ClipOptions | None = None) -> ClipPlan:
+    """Plan the swap of a video.
+
+    Args:
+        source: The video.
+        out: The result; its suffix chooses the container.
+        options: How to read and write.
+
+    Raises:
+        UnreadableVideo: The source is not a readable video.
+        StyleSwapError: The result cannot hold the video, or an option is out of range.
+    """
+    options = options or ClipOptions()
+    if options.start < 0 or (options.duration is not None and options.duration <= 0):
+        raise StyleSwapError(
+            f"expected a start of 0 s or later and a duration above 0 s, got {options.start} and {options.duration}"
+        )
+    info = read_info(source)
+    check_orientation(info)
+    encoder = plan_encoder(info, out.suffix, options.encoding)
+    streams = other_streams(source, out.suffix)
+    notes = (*encoder.notes, *check_streams(streams, out.suffix.lower()))
+    return ClipPlan(source, info, encoder, streams, _cut(source, info, options), options.segment_frames, notes)
+
+
+def _cut(source: Source, info: VideoInfo, options: ClipOptions) -> Cut:
+    shift = default_shift(source, info)
+    if not options.start and options.duration is None:
+        return Cut(shift)
+    begin = info.first_pts * info.time_base + _seconds(options.start)
+    end = None if options.duration is None else begin + _seconds(options.duration)
+    return Cut(begin if options.start else shift, end)
+
+
+def _seconds(value: float) -> Fraction:
+    return Fraction(value).limit_denominator(_TICKS_PER_SECOND)

@@ -1,0 +1,235 @@
+"""Swapping of faces in a video file: decode, swap, encode, join, in constant memory whatever the length.
+
+Frames are read in one thread, swapped in the caller's and encoded in a third, with bounded queues between them.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, count, islice
+from pathlib import Path
+
+from ..compositing.video_picture import VideoPicture
+from ..errors import StyleSwapError
+from ..identities.identity import Identity
+from ..identities.provenance import MARK, swap_mark
+from ..io.write_behind import WriteBehind
+from ..media.frame_reader import TimedFrame, VideoReader, open_video
+from ..media.joined_file import join_segments
+from ..media.segment_file import SUFFIX, Segment, SegmentWriter
+from ..pipeline.face_jobs import SwapOptions
+from ..pipeline.results import FrameReport
+from ..pipeline.swapper import Faces, Swapper
+from .clip_plan import ClipPlan
+from .clip_report import ClipReport, FrameCounts
+
+# Frames that may wait for the encoder.
+_WAITING = 8
+
+
+@dataclass(frozen=True, eq=False)
+class ClipRequest:
+    """What is swapped: arguments of `Swapper.swap_frames`."""
+
+    swapper: Swapper
+    identity: Identity | Sequence[Identity]
+    faces: Faces = "largest"
+    options: SwapOptions | None = None
+
+    def mark(self) -> str:
+        """Text that marks the result as a swap."""
+        people = [self.identity] if isinstance(self.identity, Identity) else list(self.identity)
+        strength = (self.options or self.swapper.options).strength
+        return swap_mark(self.swapper.model.sha256, people, strength)
+
+
+def swap_clip(
+    plan: ClipPlan,
+    out: Path,
+    request: ClipRequest,
+    folder: Path,
+    *,
+    on_frame: Callable[[int], None] = lambda frame: None,
+    metadata: Mapping[str, str] | None = None,
+    require_faces: bool = True,
+) -> ClipReport:
+    """Swap faces in a video.
+
+    Work goes on after the segments that `folder` holds already, which must come from the same plan and request.
+
+    Args:
+        plan: What `plan_clip` decided.
+        out: The result, written only when it is complete.
+        request: What to swap.
+        folder: Existing folder for segments. They are removed when the result is complete.
+        on_frame: Called with the number of each frame before it is swapped; an exception ends the work. After a
+            KeyboardInterrupt, the frames up to there are written to `out`.
+        metadata: Metadata to add to the result.
+        require_faces: Whether a video in which no face is swapped is an error.
+
+    Raises:
+        UnreadableVideo: The source cannot be read any more.
+        StyleSwapError: There are no frames, no face was swapped, the result cannot be written, or as for
+            `Swapper.swap_frames`.
+    """
+    run = _Run(plan, request, folder, on_frame)
+    with open_video(plan.source, plan.info) as reader:
+        try:
+            run.swap(reader)
+        except KeyboardInterrupt:
+            run.keep_unfinished_segment()
+            if not run.segments:
+                raise
+    segments = run.segments
+    if not segments:
+        raise StyleSwapError(f"{plan.info.name} has no frames in this part; choose another start or duration")
+    counts = FrameCounts.total([segment.counts for segment in segments])
+    if require_faces and not counts.swapped_frames:
+        for segment in segments:
+            segment.remove()
+        raise StyleSwapError(_no_faces(plan, counts))
+    cut = replace(plan.cut, end=segments[-1].end * plan.info.time_base) if run.interrupted else plan.cut
+    join_segments(
+        out,
+        plan.source,
+        plan.info,
+        plan.encoder,
+        segments=segments,
+        streams=plan.streams,
+        cut=cut,
+        metadata={MARK: request.mark(), **(metadata or {})},
+    )
+    for segment in segments[run.complete :] if run.interrupted else segments:
+        segment.remove()
+    notes = [*plan.notes, *reader.damage.sentences()]
+    return ClipReport(counts, plan.encoder.encoder, plan.encoder.pixel_format, notes, run.interrupted)
+
+
+def finished_segments(folder: Path) -> list[Segment]:
+    """The segments in a folder, from the first one up to the first that is missing or unfinished."""
+    found: list[Segment] = []
+    while (segment := Segment.load(_path(folder, len(found)))) is not None:
+        found.append(segment)
+    return found
+
+
+class _Run:
+    """Swaps and encodes the frames of a video, segment by segment.
+
+    Attributes:
+        segments: Finished segments.
+        complete: Number of those that hold as many frames as they should.
+        interrupted: Whether the last segment ends early.
+    """
+
+    def __init__(self, plan: ClipPlan, request: ClipRequest, folder: Path, on_frame: Callable[[int], None]) -> None:
+        self._plan, self._request, self._folder, self._on_frame = plan, request, folder, on_frame
+        self._open: _OpenSegment | None = None
+        self.segments = finished_segments(folder)
+        self.complete = len(self.segments)
+        self.interrupted = False
+
+    def swap(self, reader: VideoReader) -> None:
+        """Swap all frames that are left."""
+        after = self.segments[-1].times[-1] if self.segments else self._plan.before
+        done = sum(len(segment.times) for segment in self.segments)
+        frames = self._part(reader.frames(after))
+        following = next(frames, None)
+        with WriteBehind(_WAITING) as behind:
+            for number in count(len(self.segments)):
+                if following is None:
+                    return
+                part = chain([following], islice(frames, self._plan.segment_frames - 1))
+                self._open = _OpenSegment(_path(self._folder, number), self._plan)
+                self._swap_segment(self._open, part, behind, done)
+                done += self._open.counts.frames
+                following = next(frames, None)
+                behind.call(self._finish, self._open, following)
+                self._open = None
+
+    def keep_unfinished_segment(self) -> None:
+        """After an interruption: finish the frames of the segment that is open."""
+        self.interrupted = True
+        if self._open is not None and self._open.counts.frames:
+            self.segments.append(self._open.finish(None))
+        elif self._open is not None:
+            self._open.abandon()
+
+    def _part(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
+        """Frames before the end of the part."""
+        end = self._plan.cut.end
+        for timed in frames:
+            if end is not None and timed.pts * self._plan.info.time_base >= end:
+                return
+            yield timed
+
+    def _swap_segment(
+        self, segment: "_OpenSegment", frames: Iterator[TimedFrame], behind: WriteBehind, done: int
+    ) -> None:
+        waiting: deque[TimedFrame] = deque()
+        request, layout = self._request, self._plan.info.layout
+
+        def pictures() -> Iterator[VideoPicture]:
+            for timed in frames:
+                waiting.append(timed)
+                yield layout.picture(timed.frame)
+
+        results = request.swapper.swap_frames(
+            pictures(),
+            request.identity,
+            request.faces,
+            options=request.options,
+            on_frame=lambda number: self._on_frame(done + number),
+        )
+        try:
+            for result in results:
+                # The result's planes are the memory of the frame.
+                timed = waiting.popleft()
+                segment.add(timed, result.report)
+                behind.call(segment.writer.write, timed.pts, timed.frame)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            behind.call(segment.abandon)
+            raise
+
+    def _finish(self, segment: "_OpenSegment", following: TimedFrame | None) -> None:
+        """In the thread of the encoder."""
+        self.segments.append(segment.finish(following))
+        self.complete += 1
+
+
+class _OpenSegment:
+    """A segment that is being encoded."""
+
+    def __init__(self, path: Path, plan: ClipPlan) -> None:
+        self.writer = SegmentWriter(path, plan.encoder, plan.info.layout)
+        self.counts = FrameCounts()
+        self._step = plan.info.step
+        self._end = 0
+
+    def add(self, timed: TimedFrame, report: FrameReport) -> None:
+        """Count a frame."""
+        self._end = timed.pts + (timed.duration or self._step)
+        self.counts.add(report)
+
+    def finish(self, following: TimedFrame | None) -> Segment:
+        """Complete the segment; `following` is the first frame of the next one."""
+        return self.writer.finish(self._end if following is None else following.pts, self.counts.as_json())
+
+    def abandon(self) -> None:
+        """Delete it."""
+        self.writer.abandon()
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"{number:06d}{SUFFIX}"
+
+
+def _no_faces(plan: ClipPlan, counts: FrameCounts) -> str:
+    if counts.frames_without_faces == counts.frames:
+        return (
+            f"no face was found in any of the {counts.frames} frames of {plan.info.name}; lower the detection"
+            " threshold, or use a larger detection size"
+        )
+    return f"no frame of {plan.info.name} shows a face that was asked for; choose other faces"

@@ -1,0 +1,74 @@
+"""Swapping of faces in a video file with one call."""
+
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+
+from ..errors import StyleSwapError
+from ..identities.identity import Identity
+from ..pipeline.face_jobs import SwapOptions
+from ..pipeline.swapper import Faces, Swapper
+from .clip_plan import ClipOptions, plan_clip
+from .clip_report import ClipReport
+from .clip_swapper import ClipRequest, finished_segments, swap_clip
+from .work_folder import fingerprint, open_work_folder, remove_work_folder, work_folder
+
+
+def swap_video(
+    swapper: Swapper,
+    source: str | Path | BytesIO,
+    out: str | Path,
+    identity: Identity | Sequence[Identity],
+    faces: Faces = "largest",
+    *,
+    options: SwapOptions | None = None,
+    clip: ClipOptions | None = None,
+    resume: bool = False,
+    require_faces: bool = True,
+    on_frame: Callable[[int], None] = lambda frame: None,
+    metadata: Mapping[str, str] | None = None,
+) -> ClipReport:
+    """Swap faces in a video file, in constant memory whatever its length.
+
+    Sound, subtitles, chapters, times of frames, colors and orientation are those of the source. Frames in which no face
+    can be swapped pass unchanged. Finished parts are kept in the folder `.NAME.parts` beside the result until it is
+    complete.
+
+    Args:
+        swapper: Model and face analysis.
+        source: The video, a file or one in memory.
+        out: The result; the suffix chooses the container: .mp4, .m4v, .mov, .mkv or .webm.
+        identity: As for `Swapper.swap`.
+        faces: As for `Swapper.swap`, for each frame.
+        options: Override those of the swapper.
+        clip: Encoder, and the part of the video.
+        resume: Go on after the finished parts of an interrupted run with the same arguments.
+        require_faces: Whether a video in which no face is swapped is an error.
+        on_frame: Called with the number of each frame before it is swapped; an exception ends the work. After a
+            KeyboardInterrupt, the result holds the frames up to there, and the report says so.
+        metadata: Metadata to add to the result.
+
+    Raises:
+        StyleSwapError: The source is not a readable video, the result cannot be written or cannot hold the source, no
+            face was swapped, or as for `Swapper.swap`.
+    """
+    source = Path(source) if isinstance(source, str) else source
+    out = Path(out)
+    if isinstance(source, Path) and out.exists() and source.exists() and out.samefile(source):
+        raise StyleSwapError(f"{out} is the video itself and would be replaced by the result; choose another name")
+    if not out.parent.is_dir():
+        raise StyleSwapError(f"cannot write {out}: the folder {out.parent} does not exist; create it first")
+    plan = plan_clip(source, out, clip)
+    request = ClipRequest(swapper, identity, faces, options)
+    folder = work_folder(out)
+    open_work_folder(folder, fingerprint(plan, request), resume)
+    interrupted = True
+    try:
+        report = swap_clip(
+            plan, out, request, folder, on_frame=on_frame, metadata=metadata, require_faces=require_faces
+        )
+        interrupted = report.interrupted
+    finally:
+        if not interrupted or not finished_segments(folder):
+            remove_work_folder(folder)
+    return report

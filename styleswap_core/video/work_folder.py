@@ -1,0 +1,102 @@
+"""Folder with the finished segments of a video, from which interrupted work goes on."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from .. import __version__
+from ..errors import StyleSwapError
+from ..faces.choice import FaceChoice
+from ..identities.identity import Identity
+from ..io.files import atomic_write
+from .clip_plan import ClipPlan
+from .clip_swapper import ClipRequest
+
+_PLAN = "plan.json"
+
+
+def work_folder(out: Path) -> Path:
+    """Folder for the segments of a result, beside it."""
+    return out.with_name(f".{out.name}.parts")
+
+
+def open_work_folder(folder: Path, fingerprint: Mapping[str, str], resume: bool) -> bool:
+    """Prepare a folder for segments.
+
+    Args:
+        folder: The folder, which is created.
+        fingerprint: What determines the segments.
+        resume: Keep segments that the folder holds; otherwise they are deleted.
+
+    Returns:
+        Whether there is earlier work to go on with.
+
+    Raises:
+        StyleSwapError: The segments in the folder have another fingerprint, or the folder cannot be written.
+    """
+    if resume and (folder / _PLAN).is_file():
+        before = json.loads((folder / _PLAN).read_text(encoding="utf-8"))
+        changed = [name for name, value in fingerprint.items() if before.get(name) != value]
+        if changed:
+            raise StyleSwapError(
+                f"cannot go on with the work in {folder}: {' and '.join(changed)} differ from those of the interrupted"
+                " run; give the same options, or start again without --resume"
+            )
+        return True
+    try:
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        folder.mkdir()
+    except OSError as error:
+        raise StyleSwapError(f"cannot write into {folder.parent}: {error.strerror}; choose another folder") from error
+    with atomic_write(folder / _PLAN) as temporary:
+        temporary.write_text(json.dumps(dict(fingerprint), indent=1), encoding="utf-8")
+    return False
+
+
+def remove_work_folder(folder: Path) -> None:
+    """Delete a folder with segments."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def fingerprint(plan: ClipPlan, request: ClipRequest) -> dict[str, str]:
+    """Everything that determines the segments of a video, by the names that users know."""
+    model = request.swapper.model
+    options = request.options or request.swapper.options
+    people = [request.identity] if isinstance(request.identity, Identity) else list(request.identity)
+    encoder = {name: str(value) for name, value in asdict(replace(plan.encoder, notes=())).items()}
+    return {
+        "version": __version__,
+        "target": _file(plan),
+        "start and duration": f"{plan.cut.start} {plan.cut.end}",
+        "encoder": json.dumps(encoder),
+        "length of segments": str(plan.segment_frames),
+        "model": f"{model.name} {model.sha256}",
+        "face analysis": str(request.swapper.analysis.recognizer),
+        "identity": " ".join(one.fingerprint for one in people),
+        "choice of faces": _text(request.faces),
+        "swap options": str(options),
+    }
+
+
+def _file(plan: ClipPlan) -> str:
+    if isinstance(plan.source, Path):
+        status = plan.source.stat()
+        return f"{plan.source.resolve()} {status.st_size} {status.st_mtime_ns}"
+    return hashlib.sha256(plan.source.getbuffer()).hexdigest()
+
+
+def _text(value: object) -> str:
+    """Text that is equal for equal values."""
+    if isinstance(value, np.ndarray):
+        return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+    if isinstance(value, tuple):
+        return " ".join(_text(part) for part in value)
+    if isinstance(value, FaceChoice):
+        return " ".join(f"{one.name}={_text(getattr(value, one.name))}" for one in fields(value))
+    return str(value)
