@@ -32,6 +32,7 @@ from .teacher_set import SWAP, TEACHER, mapped_swaps
 
 _BLOCK_SWAPS = 16
 _COMMIT_SECONDS = 2.0
+_FORECAST_SECONDS = 10.0
 # Swaps after which a note says that most of them are dropped.
 _TRIAL_SWAPS = 128
 # Bytes of a swap's entry in the tar beside its picture and mask: three headers, padding, and a JSON file.
@@ -182,6 +183,30 @@ def describe(prepared: PreparedSet, teacher: Teacher) -> dict[str, Any]:
     }
 
 
+class _Forecast:
+    """Says once, after some seconds, how long the swaps of all pictures take."""
+
+    def __init__(self, rows: int, swaps: int) -> None:
+        self._rows, self._swaps = rows, swaps
+        self._first: tuple[float, int] | None = None
+        self._said = False
+
+    def observe(self, done: int) -> None:
+        """Take note that the swaps of `done` pictures are made."""
+        now = time.monotonic()
+        if self._first is None:
+            # The first block includes what networks do once.
+            self._first = now, done
+            return
+        seconds = now - self._first[0]
+        if self._said or seconds < _FORECAST_SECONDS:
+            return
+        self._said = True
+        minutes = seconds / (done - self._first[1]) * (self._rows - done) / 60
+        if minutes >= 1:
+            say(f"the remaining {(self._rows - done) * self._swaps} swaps of the teacher take about {minutes:.0f} min")
+
+
 class _Run:
     """One run: makes the swaps in the order of the pictures, and commits them every few seconds."""
 
@@ -204,6 +229,7 @@ class _Run:
     def swap_all(self, workers: int) -> None:
         """Swap all pictures that are left, and finish the last shard."""
         committed = time.monotonic()
+        forecast = _Forecast(len(self._prepared), self._swaps)
         with tqdm(
             total=len(self._prepared), initial=self._rows, unit="picture", desc="teacher", mininterval=interval()
         ) as progress:
@@ -213,6 +239,7 @@ class _Run:
                 done = len(block) // self._swaps
                 self._rows += done
                 progress.update(done)
+                forecast.observe(self._rows)
                 if time.monotonic() - committed > _COMMIT_SECONDS:
                     self._commit()
                     committed = time.monotonic()

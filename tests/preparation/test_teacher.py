@@ -244,6 +244,18 @@ def test_a_full_disk_is_noticed_before_the_swaps(untaught, people_folder, monkey
     assert not list((untaught / TEACHER).glob("*.tar*"))
 
 
+def test_a_forecast_is_given_once(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(teaching.time, "monotonic", lambda: now[0])
+    forecast = teaching._Forecast(rows=1000, swaps=2)
+    for done in range(10, 500, 10):
+        forecast.observe(done)
+        now[0] += 6.0  # 0.6 s per picture
+    # After 12 s, the swaps of 30 of 1000 pictures are made.
+    said = [line for line in capsys.readouterr().err.splitlines() if "take about" in line]
+    assert said == ["styleswap: the remaining 1940 swaps of the teacher take about 10 min"]
+
+
 def test_damaged_swaps_are_refused(taught_folder, untaught):
     shutil.rmtree(untaught)
     shutil.copytree(taught_folder, untaught)
