@@ -53,6 +53,9 @@ COMMANDS = {
     "train-regressors": Command(
         ".commands.train_regressors_command", "train the networks that measure pose, expression and gaze in evaluations"
     ),
+    "models": Command(
+        ".commands.models_command", "list the swapping networks on this machine, with family, size and license"
+    ),
     "doctor": Command(".commands.doctor_command", "print the information that a bug report needs, and what is missing"),
 }
 

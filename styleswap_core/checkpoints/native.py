@@ -84,6 +84,30 @@ def load_generator(path: str | Path) -> tuple[Generator, dict[str, object]]:
     path = Path(path)
     _refuse_other_kinds(path)
     header, tensors = _read(path)
+    config, metadata = _parse_header(path, header)
+    _check_claims(path, config, tensors)
+    # The initial weights are overwritten; drawing them must not change the caller's random state.
+    with torch.random.fork_rng(devices=[]):
+        generator = Generator(config)
+    _check_tensors(path, generator.state_dict(), tensors)
+    generator.load_state_dict(tensors)
+    return generator, metadata
+
+
+def load_header(path: str | Path) -> tuple[GeneratorConfig, dict[str, object]]:
+    """Configuration and free-form metadata of a model file, without its weights.
+
+    Raises:
+        StyleSwapError: As for `load_generator`, except for what concerns tensors.
+    """
+    path = Path(path)
+    _refuse_other_kinds(path)
+    header, _ = _read(path, weights=False)
+    return _parse_header(path, header)
+
+
+def _parse_header(path: Path, header: Mapping[str, str]) -> tuple[GeneratorConfig, dict[str, object]]:
+    """Configuration and free-form metadata in the header of a file, which is checked."""
     _check_header(path, header)
     try:
         config_values, metadata = json.loads(header["config"]), json.loads(header["metadata"])
@@ -92,16 +116,9 @@ def load_generator(path: str | Path) -> tuple[Generator, dict[str, object]]:
     if not isinstance(metadata, dict):
         raise StyleSwapError(f"{path} is damaged: its metadata is not a table; download or save it again")
     try:
-        config = _with_recognizer_name(GeneratorConfig.from_dict(config_values), metadata)
+        return _with_recognizer_name(GeneratorConfig.from_dict(config_values), metadata), metadata
     except StyleSwapError as error:
         raise StyleSwapError(f"cannot build the model of {path}: {error}") from error
-    _check_claims(path, config, tensors)
-    # The initial weights are overwritten; drawing them must not change the caller's random state.
-    with torch.random.fork_rng(devices=[]):
-        generator = Generator(config)
-    _check_tensors(path, generator.state_dict(), tensors)
-    generator.load_state_dict(tensors)
-    return generator, metadata
 
 
 def _with_recognizer_name(config: GeneratorConfig, metadata: Mapping[str, object]) -> GeneratorConfig:
@@ -161,11 +178,11 @@ def _conversion(path: Path) -> str:
     return f"styleswap convert {shlex.quote(str(path))} MODEL.safetensors"
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+def _read(path: Path, weights: bool = True) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            if header.get("format") != FORMAT:
+            if not weights or header.get("format") != FORMAT:
                 return header, {}
             return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not iterable
     except (SafetensorError, OSError) as error:

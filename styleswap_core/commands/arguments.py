@@ -14,6 +14,18 @@ MAX_SEED = 2**53 - 1
 # Written out, since the modules that define them import torch, and --help should be quick; a test compares them.
 MAX_STRENGTH = 1.5
 MAX_RESOLUTION = 8
+FAMILIES = (
+    "inswapper",
+    "reswapper",
+    "hyperswap",
+    "ghost",
+    "simswap",
+    "simswap_unofficial",
+    "hififace",
+    "blendswap",
+    "uniface",
+    "dfm",
+)
 
 
 def whole_number(minimum: int = 1, maximum: int | None = None) -> Callable[[str], int]:
@@ -119,8 +131,26 @@ def add_threads_argument(options: Options) -> None:
 
 
 def add_model_argument(options: Options) -> None:
-    """Declare --model; None stands for the demo model."""
-    options.add_argument("--model", type=Path, metavar="FILE", help="model file (default: the demo model)")
+    """Declare --model, --family and --any-recognizer; no model stands for the demo model."""
+    options.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="StyleSwap model, or network of another program such as inswapper_128.onnx: a file, or the name of one "
+        "that `styleswap models` lists (default: the demo model)",
+    )
+    options.add_argument(
+        "--family",
+        choices=("automatic", *FAMILIES),
+        default="automatic",
+        help="family of a network of another program, if its file and name do not tell (default: %(default)s)",
+    )
+    options.add_argument(
+        "--any-recognizer",
+        action="store_true",
+        help="also take identities of another recognizer than the one a network of another program was trained with; "
+        "the likeness is usually lost",
+    )
 
 
 def add_pack_arguments(options: Options) -> None:

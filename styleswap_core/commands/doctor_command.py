@@ -3,7 +3,6 @@
 import argparse
 import importlib.metadata
 import json
-import os
 import platform
 import re
 import sys
@@ -16,6 +15,7 @@ from ..faces.pack_licenses import INSIGHTFACE_TERMS
 from ..faces.packs import DEFAULT_ROOTS, DEMO_PACK, ZOO_ROOTS
 from ..io.assets import ASSETS
 from .arguments import add_json_argument
+from .comfyui_folder import comfyui_folder
 
 REQUIRED = (
     "torch",
@@ -40,8 +40,6 @@ ALTERNATIVES = {
 }
 PACK_FOLDERS = (*(root / "models" for root in DEFAULT_ROOTS), ZOO_ROOTS[0] / "models")
 ZOO = ZOO_NAMES[0]
-# Inside ComfyUI, this package is at custom_nodes/NAME/styleswap_core.
-_CUSTOM_NODES, _COMFYUI = ASSETS.parents[2:4]
 
 
 class ComfyUI(TypedDict):
@@ -50,6 +48,15 @@ class ComfyUI(TypedDict):
     folder: str
     version: str
     models: list[str]
+
+
+class SwappingNetworkFile(TypedDict):
+    """A swapping network, as `styleswap models` lists it."""
+
+    file: str
+    family: str
+    size: int
+    license: str
 
 
 class DoctorReport(TypedDict):
@@ -69,6 +76,7 @@ class DoctorReport(TypedDict):
     package_folder: str
     assets: dict[str, int]
     comfyui: ComfyUI | None
+    swapping_networks: list[SwappingNetworkFile]
     packs: dict[str, dict[str, list[str]]]
     missing: list[str]
 
@@ -107,6 +115,7 @@ def examine() -> DoctorReport:
             if path.is_file() and path.suffix in (".onnx", ".safetensors", ".json")
         },
         "comfyui": comfyui,
+        "swapping_networks": _swapping_networks(),
         "packs": {str(folder): _packs(folder) for folder in pack_folders}
         | {str(folder): {ZOO: files} for folder in model_folders if (files := _onnx_files(folder / ZOO))},
         "missing": [],
@@ -146,13 +155,8 @@ def _onnx_providers() -> list[str]:
 
 
 def _comfyui() -> ComfyUI | None:
-    """The ComfyUI at COMFYUI_PATH, or the one that this package is installed in; None if there is none."""
-    folder: Path | None = None
-    if path := os.environ.get("COMFYUI_PATH"):
-        folder = Path(path).expanduser()
-    elif _CUSTOM_NODES.name == "custom_nodes":
-        folder = _COMFYUI
-    if folder is None or not (folder / "main.py").is_file():
+    folder = comfyui_folder()
+    if folder is None:
         return None
     version = folder / "comfyui_version.py"
     match = re.search(r'__version__\s*=\s*"([^"]+)"', version.read_text(encoding="utf-8") if version.is_file() else "")
@@ -162,6 +166,18 @@ def _comfyui() -> ComfyUI | None:
         "version": match.group(1) if match else "unknown",
         "models": sorted(path.relative_to(models).as_posix() for path in models.rglob("*") if path.is_file()),
     }
+
+
+def _swapping_networks() -> list[SwappingNetworkFile]:
+    try:
+        from .found_models import list_models, model_folders
+    except (ImportError, OSError):
+        # The report says which package does not load.
+        return []
+    return [
+        {"file": str(model.path), "family": model.family, "size": model.size, "license": model.license}
+        for model in list_models(model_folders())
+    ]
 
 
 def _packs(folder: Path) -> dict[str, list[str]]:
@@ -225,6 +241,9 @@ def _lines(report: DoctorReport) -> list[str]:
         lines += ["  models/styleswap: " + (", ".join(comfyui["models"]) or "nothing")]
     else:
         lines.append("ComfyUI: not found; to include it, set COMFYUI_PATH to its folder")
+    networks = report["swapping_networks"]
+    lines.append("swapping networks:" if networks else "swapping networks: none but the demo model")
+    lines += [f"  {one['file']}: {one['family']}, {one['size']} px, license: {one['license']}" for one in networks]
     for folder, packs in report["packs"].items():
         lines.append(f"face analysis packs in {folder}:")
         lines += [f"  {name}: {', '.join(files)}" for name, files in packs.items()] or ["  none"]

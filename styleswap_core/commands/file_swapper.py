@@ -13,6 +13,7 @@ import torch
 from ..checkpoints import DEMO_MODEL
 from ..compositing.composite import BlendOptions, blend_with_mask
 from ..compositing.mask_shaping import resize_mask
+from ..errors import StyleSwapError
 from ..faces.analysis import load_face_analysis
 from ..faces.detected import FaceAnalyzer
 from ..faces.pack_licenses import license_of_name
@@ -33,8 +34,10 @@ from ..masking.face_masks import FaceMasks
 from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.results import SwapResult
 from ..pipeline.swapper import Faces, Swapper
-from ..swappers.styleswap_network import StyleSwapNetwork, load_styleswap_model
+from ..swappers.guest_network import GuestNetwork
+from ..swappers.styleswap_network import StyleSwapNetwork
 from .console import print_note
+from .found_models import find_model, load_network
 from .picture_files import SwapFiles
 
 
@@ -134,7 +137,7 @@ class FileSwapper:
         masks: Masks beside that of the network, or None.
     """
 
-    network: StyleSwapNetwork
+    network: StyleSwapNetwork | GuestNetwork
     path: Path
     analyzer: FaceAnalyzer
     masks: FaceMasks | None = None
@@ -146,19 +149,44 @@ class FileSwapper:
         Raises:
             StyleSwapError: A file is missing or damaged, the device does not exist, or an option is out of range.
         """
-        network = load_styleswap_model(args.model or DEMO_MODEL, args.device, baked=False)
+        network = load_network(args)
         analyzer = load_analysis(args.pack, args.download, args.detection_size, args.detection_threshold)
-        return cls(network, args.model or DEMO_MODEL, analyzer)
+        return cls(network, DEMO_MODEL if args.model is None else find_model(args.model), analyzer)
 
     def model_card(self) -> dict[str, object]:
         """Description of the model, as plain JSON values."""
-        return {
+        card: dict[str, object] = {
             "file": str(self.path),
             "sha256": self.network.sha256,
             "size": self.network.size,
-            "domain": self.network.metadata.get("domain"),
             "recognizer": self.analyzer.recognizer.name,
         }
+        if isinstance(self.network, GuestNetwork):
+            return card | {
+                "family": self.network.family.name,
+                "license": self.network.file.license,
+                "provider": self.network.provider,
+            }
+        return card | {"domain": self.network.metadata.get("domain")}
+
+    @property
+    def license_note(self) -> str | None:
+        """Author and license of a network of another program; None for models of this project."""
+        return self.network.license_note if isinstance(self.network, GuestNetwork) else None
+
+    @property
+    def own_network(self) -> StyleSwapNetwork:
+        """The network, if it is a model of this project.
+
+        Raises:
+            StyleSwapError: It is a network of another program.
+        """
+        if isinstance(self.network, GuestNetwork):
+            raise StyleSwapError(
+                f"expected a StyleSwap model, and {self.network.name} is a network of another program; name another"
+                " --model"
+            )
+        return self.network
 
     def identify(self, sources: Sequence[Path]) -> tuple[Identity, list[SourceReport]]:
         """Identity averaged over the largest face of each source picture.
@@ -169,7 +197,12 @@ class FileSwapper:
         return extract_identity(sources, self.analyzer)
 
     def baked(self) -> "FileSwapper":
-        """The same with the model baked for each identity, which pays off for many targets of few identities."""
+        """The same with the model baked for each identity, which pays off for many targets of few identities.
+
+        Networks of other programs stay as they are.
+        """
+        if isinstance(self.network, GuestNetwork):
+            return self
         network = StyleSwapNetwork(self.network.generator, sha256=self.network.sha256, metadata=self.network.metadata)
         return replace(self, network=network)
 
@@ -222,7 +255,8 @@ class FileSwapper:
         }
 
     def _metadata(self, identity: Identity, strength: float, rendered: bool) -> dict[str, str]:
-        metadata = {MARK: swap_mark(self.network.sha256, [identity], strength)}
+        foreign = self.network.name if isinstance(self.network, GuestNetwork) else ""
+        metadata = {MARK: swap_mark(self.network.sha256, [identity], strength, foreign)}
         if rendered:
             metadata[PROVENANCE_KEY] = PROVENANCE_SYNTHETIC
         return metadata

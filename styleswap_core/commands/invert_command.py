@@ -134,7 +134,7 @@ def _invert(
 
     from ..inversion import invert
 
-    network = swapper.network
+    network = swapper.own_network
     for low_memory in dict.fromkeys((settings.low_memory, True)):
         try:
             return invert(

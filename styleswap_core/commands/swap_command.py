@@ -212,7 +212,8 @@ def run(args: argparse.Namespace) -> int:
     results, failed = _swap_all(swapper, identity, rendered, plan, args)
     if len(plan) == 1 and failed:
         raise StyleSwapError(failed[0]["error"])
-    for notice in sorted({result["notice"] for result in results if result["notice"]}):
+    notices = {result["notice"] for result in results if result["notice"]}
+    for notice in [*sorted(notices), *([swapper.license_note] if swapper.license_note else [])]:
         print_note(notice)
     if args.json:
         report = {
