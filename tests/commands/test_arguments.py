@@ -98,6 +98,7 @@ DIFFERENT_MEANINGS = {
     "--likeness",
     "--out",
     "--output",
+    "--parsing",
     "--seed",
     "--set",
     "--size",
