@@ -190,3 +190,14 @@ def add_swapper_arguments(parser: ArgumentParser) -> None:
         "%(default)s)",
     )
     add_device_argument(group)
+
+
+def add_parsing_argument(options: Options) -> None:
+    """Declare --parsing."""
+    options.add_argument(
+        "--parsing",
+        type=Path,
+        metavar="FILE.onnx",
+        help="face parsing network, such as bisenet_resnet_34.onnx, that finds the regions of the face for "
+        "its mask (default: none)",
+    )

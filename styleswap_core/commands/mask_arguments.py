@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
 from ..masking.regions import OUTLINES, REGIONS, SWAPPED, parse_regions
-from .arguments import Options, number
+from .arguments import Options, add_parsing_argument, number
 
 if TYPE_CHECKING:
     from ..masking.face_masks import FaceMasks
@@ -27,12 +27,7 @@ def regions(text: str) -> str:
 
 def add_mask_arguments(group: Options) -> None:
     """Declare the options for masks."""
-    group.add_argument(
-        "--parsing",
-        type=Path,
-        metavar="FILE.onnx",
-        help="face parsing network, such as bisenet_resnet_34.onnx: swap only some regions of the face",
-    )
+    add_parsing_argument(group)
     group.add_argument(
         "--regions",
         type=regions,

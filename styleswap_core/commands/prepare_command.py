@@ -9,6 +9,7 @@ from .arguments import (
     add_device_argument,
     add_json_argument,
     add_pack_arguments,
+    add_parsing_argument,
     add_workers_argument,
     fraction,
     number,
@@ -39,12 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--template", default="ffhq", metavar="NAME", help="crop template of the model to train (default: %(default)s)"
     )
     add_pack_arguments(parser)
-    parser.add_argument(
-        "--parsing",
-        type=Path,
-        metavar="FILE.onnx",
-        help="face parsing model that makes the face masks (default: masks from landmarks)",
-    )
+    add_parsing_argument(parser)
     parser.add_argument(
         "--parsing-classes",
         type=_classes,

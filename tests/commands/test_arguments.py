@@ -5,6 +5,7 @@ import argparse
 import pytest
 
 from styleswap_core import cli
+from styleswap_core.commands import mask_arguments
 from styleswap_core.commands.arguments import (
     MAX_RESOLUTION,
     MAX_STRENGTH,
@@ -14,6 +15,7 @@ from styleswap_core.commands.arguments import (
     resolution,
     whole_number,
 )
+from styleswap_core.pipeline import face_jobs
 from styleswap_core.swappers import network, phases
 
 
@@ -29,6 +31,7 @@ def test_argument_types_convert_words():
 
 def test_limits_are_those_of_the_pipeline():
     assert (MAX_STRENGTH, MAX_RESOLUTION) == (network.MAX_STRENGTH, phases.MAX_FACTOR)
+    assert mask_arguments.MAX_SHARE == face_jobs.MAX_SHARE
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mask_forms import write_occlusion, write_parsing
 from PIL import Image
 
 import styleswap_core as styleswap
@@ -205,3 +206,36 @@ def test_the_face_like_the_reference_is_swapped(demo, swap, folder):
 def test_no_face_like_the_reference(demo, swap, error_of):
     line = error_of(*swap, "--reference", demo.folder / "source.png", "--likeness", "0.9")
     assert "no face like reference 0" in line
+
+
+def test_options_for_masks(swap, capsys):
+    whole = _mask_of(swap, "whole.png")
+    hidden = write_occlusion(Path("hidden.onnx"), level=0.0)
+    assert _mask_of(swap, "hidden.png", "--occlusion", str(hidden)).max() == 0
+    assert np.array_equal(load_image(Path("result.png")), load_image(Path(swap[swap.index("--target") + 1])))
+    skin = write_parsing(Path("skin.onnx"), {0: (110, 80, 60), 1: (230, 200, 190)}, side=128)
+    for options in (
+        ["--parsing", str(skin), "--regions", "skin"],
+        ["--outline", "upper"],
+        ["--mask-padding", "0.3", "--mask-edge", "0.1"],
+    ):
+        part = _mask_of(swap, "part.png", *options)
+        assert (part <= whole + 1).all() and 0 < part.sum() < 0.95 * whole.sum()
+    for wrong, message in (
+        (["--regions", "forehead"], "expected regions out of background, skin"),
+        (["--mask-edge", "0.5"], "expected a number from 0 to 0.3"),
+        (["--outline", "left"], "invalid choice"),
+    ):
+        assert main([*swap, *wrong]) == 2
+        assert message in capsys.readouterr().err
+    for wrong, message in (
+        (["--occlusion", str(skin)], "expected a network for occlusion, but skin.onnx is one for face parsing"),
+        (["--parsing", "gone.onnx"], "gone.onnx does not exist"),
+    ):
+        assert main([*swap, *wrong]) == 2
+        assert message in capsys.readouterr().err
+
+
+def _mask_of(swap, name, *options):
+    assert main([*swap, "--mask-out", name, *options]) == 0
+    return np.asarray(Image.open(name)).astype(int)
