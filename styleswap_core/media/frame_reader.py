@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from .frame_planes import planar
-from .video_source import Source, VideoInfo, describe_error, opened
+from .video_source import Source, VideoInfo, describe_error, opened, own_seconds
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+
+# A file that ends before this share of its announced duration is incomplete.
+_MIN_SHARE = 0.98
 
 
 class TimedFrame(NamedTuple):
@@ -35,9 +38,9 @@ class Damage:
     Attributes:
         lost_packets: Packets that could not be decoded; the frames before them are shown for longer.
         damaged_frames: Frames that were decoded from damaged data.
-        corrected_times: Frames without a time, or with one that is not after that of the frame before.
+        corrected_times: Frames with a time that is not after that of the frame before.
         resized_frames: Frames of another size than the first, scaled to it.
-        ended: Error that ended the file early; empty if there was none.
+        ended: What is known about a file that ends early; empty for others.
     """
 
     lost_packets: int = 0
@@ -51,7 +54,7 @@ class Damage:
         counted = (
             (self.lost_packets, "damaged packets were passed over; the frames before them are shown for longer"),
             (self.damaged_frames, "frames were decoded from damaged data"),
-            (self.corrected_times, "frames had no time, or one that was out of order; it was corrected"),
+            (self.corrected_times, "frames had a time that was out of order; it was corrected"),
             (self.resized_frames, "frames differed in size from the first one; they were scaled to it"),
         )
         lines = [f"{count} {text}" for count, text in counted if count]
@@ -86,13 +89,26 @@ class VideoReader:
         last: int | None = None
         for frame in self._decoded_from(after):
             pts = _time(frame)
-            if pts is None or (last is not None and pts <= last):
+            if pts is None:
+                # Formats without times.
+                pts = self.info.first_pts if last is None else last + step
+            elif last is not None and pts <= last:
                 self.damage.corrected_times += 1
-                pts = self.info.first_pts if last is None else last + (step if pts is None else 1)
+                pts = last + 1
             last = pts
             if after is None or pts > after:
                 self.damage.damaged_frames += bool(getattr(frame, "is_corrupt", False))
                 yield TimedFrame(pts, int(getattr(frame, "duration", 0) or 0), self._uniform(frame))
+        self._check_end(last)
+
+    def _check_end(self, last: int | None) -> None:
+        """Note if the last frame comes long before the announced end."""
+        announced = own_seconds(self.stream)
+        if last is None or not announced or self.damage.ended:
+            return
+        shown = float((last + self.info.step - self.info.first_pts) * self.info.time_base)
+        if shown < _MIN_SHARE * announced - 2 * float(self.info.step * self.info.time_base):
+            self.damage.ended = f"after {shown:.1f} of {announced:.1f} s"
 
     def _uniform(self, frame: "VideoFrame") -> "VideoFrame":
         """The frame in the size and the pixel format of the first one."""

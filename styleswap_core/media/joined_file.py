@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StyleSwapError
 from ..io.files import atomic_write
 from .encoders import EncoderPlan
+from .other_streams import MUXERS, OtherStream, copy_stream
 from .segment_file import Segment, read_segment
-from .video_source import Source, VideoInfo, describe_error, opened
+from .video_source import Source, VideoInfo, describe_error, is_attached_picture, opened
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -24,29 +24,13 @@ if TYPE_CHECKING:
 
 # Containers whose times begin anywhere.
 _SHIFTED = ("mpegts", "mpeg", "mpegvideo", "avi", "flv")
-_MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+# Starts of files are rounded to microseconds, and times of packets to the clock of their stream.
+_TOLERANCE = Fraction(1, 1000)
 # Players of Apple know HEVC by this tag only.
 _HEVC_TAG = "hvc1"
 # Metadata that muxers and demuxers make themselves, in lower case.
 _OWN_METADATA = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate")
 _STATISTICS = ("bps", "number_of_", "_statistics_")
-
-
-@dataclass(frozen=True)
-class OtherStream:
-    """A stream of the source beside the swapped one.
-
-    Attributes:
-        index: Its number in the source.
-        kind: "audio", "subtitle", "data", "attachment" or "video".
-        codec: FFmpeg's name of its codec.
-        kept: Whether the result can hold it.
-    """
-
-    index: int
-    kind: str
-    codec: str
-    kept: bool
 
 
 @dataclass(frozen=True)
@@ -60,39 +44,6 @@ class Cut:
 
     start: Fraction = Fraction(0)
     end: Fraction | None = None
-
-
-def other_streams(source: Source, suffix: str) -> list[OtherStream]:
-    """Streams beside the swapped one, and which of them a container can hold.
-
-    Args:
-        source: The video.
-        suffix: Suffix of the result.
-
-    Raises:
-        UnreadableVideo: Not a readable video.
-    """
-    with opened(source) as (container, main):
-        return [
-            OtherStream(stream.index, stream.type, _codec_name(stream), _can_hold(suffix, stream, container))
-            for stream in container.streams
-            if stream.index != main.index
-        ]
-
-
-def check_streams(streams: Sequence[OtherStream], suffix: str) -> list[str]:
-    """Notes about streams that the result will lack.
-
-    Raises:
-        StyleSwapError: Sound would be lost.
-    """
-    lost = [stream for stream in streams if not stream.kept]
-    sound = next((stream for stream in lost if stream.kind == "audio"), None)
-    if sound is not None:
-        raise StyleSwapError(
-            f"{suffix} files do not hold the sound of this video ({sound.codec}); use a result that ends in .mkv"
-        )
-    return [f"{suffix} files do not hold stream {stream.index} ({stream.kind}, {stream.codec})" for stream in lost]
 
 
 def check_orientation(info: VideoInfo) -> None:
@@ -147,16 +98,18 @@ def join_segments(
     """
     import av
 
-    muxer = _MUXERS[out.suffix.lower()]
+    muxer = MUXERS[out.suffix.lower()]
     with atomic_write(out) as temporary, ExitStack() as stack:
         try:
             container, main = stack.enter_context(opened(source))
-            # Without the random numbers by which Matroska files are told apart: equal work gives equal files.
-            options = {"fflags": "+bitexact"}
-            if muxer in ("mp4", "mov"):
-                options["movflags"] = "faststart+use_metadata_tags"
             result = stack.enter_context(
-                av.open(str(temporary), "w", format=muxer, container_options=options, metadata_errors="replace")
+                av.open(
+                    str(temporary),
+                    "w",
+                    format=muxer,
+                    container_options=_muxer_options(muxer, container),
+                    metadata_errors="replace",
+                )
             )
             video = stack.enter_context(read_segment(segments[0].path))[0]
             targets = _add_streams(result, container, main, video, streams, plan, info)
@@ -173,6 +126,16 @@ def join_segments(
             raise StyleSwapError(
                 f"cannot write {out}: {describe_error(error)}; make room on the disk, or use a result in .mkv"
             ) from error
+
+
+def _muxer_options(muxer: str, container: "InputContainer") -> dict[str, str]:
+    # Without the random numbers by which Matroska files are told apart: equal work gives equal files.
+    options = {"fflags": "+bitexact"}
+    if muxer in ("mp4", "mov"):
+        # MP4 files have a cover, or metadata of any name, not both.
+        covered = any(is_attached_picture(stream) for stream in container.streams.video)
+        options["movflags"] = "faststart" if covered else "faststart+use_metadata_tags"
+    return options
 
 
 def _add_streams(
@@ -200,7 +163,10 @@ def _add_streams(
                 video.codec_context.codec_tag = _HEVC_TAG
             targets[stream.index] = video
         elif stream.index in kept:
-            targets[stream.index] = result.add_stream_from_template(stream, opaque=True)
+            copy = copy_stream(result, stream, container)
+            if copy is None:
+                continue
+            targets[stream.index] = copy
         else:
             continue
         targets[stream.index].metadata.update(_foreign_metadata(stream.metadata))
@@ -212,7 +178,10 @@ def _copy_metadata(
     result: "OutputContainer", container: "InputContainer", cut: Cut, metadata: Mapping[str, str]
 ) -> None:
     result.metadata.update(_foreign_metadata(container.metadata))
-    result.metadata.update(metadata)
+    if "use_metadata_tags" in result.container_options.get("movflags", "use_metadata_tags"):
+        result.metadata.update(metadata)
+    else:
+        result.metadata["comment"] = "; ".join([*filter(None, [result.metadata.get("comment")]), *metadata.values()])
     # PyAV has chapters since version 15.
     if not hasattr(result, "set_chapters"):
         return
@@ -275,6 +244,7 @@ def _other_packets(
     if not targets:
         return
     packets = container.demux([container.streams[index] for index in targets])
+    last: dict[int, int] = {}
     latest = Fraction(0)
     while True:
         try:
@@ -284,44 +254,26 @@ def _other_packets(
             return
         if packet is None:
             return
-        if packet.dts is None:
+        if not packet.size:
             continue
+        if packet.dts is None:
+            # Pictures that belong to the file.
+            packet.dts = packet.pts = 0
         unit = packet.time_base
         shown = (packet.dts if packet.pts is None else packet.pts) * unit
         if cut.end is not None and shown >= cut.end:
             continue
-        if cut.start and shown < cut.start:
+        if cut.start and shown < cut.start - _TOLERANCE:
             continue
         shift = round(cut.start / unit)
         packet.dts -= shift
         if packet.pts is not None:
             packet.pts -= shift
+        # Times that do not increase, as after damage, are refused by muxers.
+        packet.dts = max(packet.dts, last.get(packet.stream_index, packet.dts - 1) + 1)
+        packet.pts = None if packet.pts is None else max(packet.pts, packet.dts)
+        last[packet.stream_index] = packet.dts
         packet.stream = targets[packet.stream_index]
         # The muxer sorts packets of different streams; this order only keeps its buffer short.
         latest = max(latest, packet.dts * unit)
         yield latest, packet
-
-
-def _codec_name(stream: "Stream") -> str:
-    return stream.codec_context.codec.name if stream.codec_context is not None else str(stream.name or "unknown")
-
-
-def _can_hold(suffix: str, stream: "Stream", container: "InputContainer") -> bool:
-    """Whether a container holds a stream, found by writing a header."""
-    import av
-
-    if stream.type == "data" and _is_made_by_the_muxer(stream, container):
-        return False
-    trial = av.open(BytesIO(), "w", format=_MUXERS[suffix.lower()])
-    try:
-        copy = trial.add_stream_from_template(stream, opaque=True)
-        copy.disposition = stream.disposition
-        trial.start_encoding()
-    except (av.error.FFmpegError, ValueError):
-        return False
-    return True
-
-
-def _is_made_by_the_muxer(stream: "Stream", container: "InputContainer") -> bool:
-    """Whether a data stream repeats chapters, or a time code that is also in the metadata."""
-    return (bool(container.chapters()) and stream.name in ("bin_data", "text")) or "timecode" in stream.metadata

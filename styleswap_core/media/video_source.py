@@ -1,5 +1,6 @@
 """Video files and what they hold."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from .orientation import Orientation
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.stream import Stream
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -124,7 +126,7 @@ def _video_stream(container: "InputContainer", name: str) -> "VideoStream":
     return streams[0]
 
 
-def is_attached_picture(stream: "VideoStream") -> bool:
+def is_attached_picture(stream: "Stream") -> bool:
     """Whether a video stream is a picture that belongs to the file, such as a cover."""
     from av.stream import Disposition
 
@@ -154,14 +156,14 @@ def read_info(source: Source) -> VideoInfo:
             ColorTags.of(frame, stream),
             Orientation() if matrix is None else Orientation.of_matrix(matrix),
             Fraction(stream.sample_aspect_ratio or 1),
-            _codec_name(stream),
+            codec_name(stream),
         )
         rate = _rate(stream)
         first = frame.pts if frame.pts is not None else frame.dts
         return VideoInfo(
             name=name,
             container=container.format.name,
-            codec=_codec_name(stream),
+            codec=codec_name(stream),
             layout=layout,
             matrix=matrix,
             time_base=Fraction(stream.time_base or 1 / rate),
@@ -202,8 +204,10 @@ def display_matrix(frame: "VideoFrame") -> tuple[int, ...] | None:
     return None if data is None else tuple(np.frombuffer(bytes(data), np.int32).tolist())
 
 
-def _codec_name(stream: "VideoStream") -> str:
+def codec_name(stream: "Stream") -> str:
     """FFmpeg's name of the codec, which may differ from that of the decoder."""
+    if stream.codec_context is None:
+        return str(stream.name or "unknown")
     codec = stream.codec_context.codec
     return str(getattr(codec, "canonical_name", codec.name))
 
@@ -219,9 +223,17 @@ def _seconds(container: "InputContainer", stream: "VideoStream") -> float:
     """Announced duration; 0 if unknown."""
     from av import time_base
 
+    own = own_seconds(stream)
+    return own or (container.duration / time_base if container.duration else 0.0)
+
+
+def own_seconds(stream: "VideoStream") -> float:
+    """Duration that the file announces for this stream, rather than for all streams together; 0 if unknown."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    return container.duration / time_base if container.duration else 0.0
+    # Matroska's statistics tag.
+    found = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    return 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3]) if found else 0.0
 
 
 def describe_error(error: Exception) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ..errors import StyleSwapError
 from ..media.encoders import EncoderPlan, EncodingOptions, plan_encoder
-from ..media.joined_file import Cut, OtherStream, check_orientation, check_streams, default_shift, other_streams
+from ..media.joined_file import Cut, check_orientation, default_shift
+from ..media.other_streams import OtherStream, check_streams, other_streams
 from ..media.video_source import Source, VideoInfo, read_info
 
 SEGMENT_FRAMES = 256
