@@ -27,6 +27,14 @@ _PACKAGES = {
     "directml": "onnxruntime-directml",
     "coreml": "onnxruntime for macOS",
 }
+# By default CUDA times all algorithms of each convolution anew for each size of a batch, and takes memory in powers of
+# two, of which PyTorch needs its share.
+_OPTIONS = {
+    "CUDAExecutionProvider": {
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "arena_extend_strategy": "kSameAsRequested",
+    }
+}
 # torch's names of devices.
 _KINDS = {"cuda": "cuda", "mps": "coreml", "privateuseone": "directml"}
 # Operators that take nearly all of the time.
@@ -77,8 +85,8 @@ def providers_for(device: torch.device) -> tuple[list[Any], str]:
     if found is None:
         wanted = " or ".join(_PROVIDERS[kind])
         return [CPU_PROVIDER], f"ONNX Runtime is installed without the {wanted}; install {_PACKAGES[kind]} in its place"
-    options = {} if kind == "coreml" else {"device_id": device.index or 0}
-    return [(found, options), CPU_PROVIDER], ""
+    options: dict[str, Any] = {} if kind == "coreml" else {"device_id": device.index or 0}
+    return [(found, options | _OPTIONS.get(found, {})), CPU_PROVIDER], ""
 
 
 def fallback_of(session: "InferenceSession", providers: Sequence[Any]) -> str:
@@ -91,7 +99,7 @@ def fallback_of(session: "InferenceSession", providers: Sequence[Any]) -> str:
         session: The session.
         providers: What `providers_for` returned.
     """
-    wanted = providers[0][0] if isinstance(providers[0], tuple) else providers[0]
+    wanted = _name(providers[0])
     if wanted == CPU_PROVIDER:
         return ""
     if wanted not in session.get_providers():
@@ -104,9 +112,23 @@ def fallback_of(session: "InferenceSession", providers: Sequence[Any]) -> str:
     return ""
 
 
-def record_assignment(options: Any) -> None:
-    """Let a session record which provider each node is assigned to; older versions of ONNX Runtime ignore it."""
+def adapt_options(options: Any, providers: Sequence[Any]) -> None:
+    """Set what `fallback_of` and the providers need in the options of a session.
+
+    Args:
+        options: ONNX Runtime's `SessionOptions`.
+        providers: What `providers_for` returned.
+    """
+    # Older versions of ONNX Runtime ignore it.
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if _name(providers[0]) == "DmlExecutionProvider":
+        # DirectML requires it.
+        options.enable_mem_pattern = False
+
+
+def _name(provider: Any) -> str:
+    """Name of a provider with or without options."""
+    return str(provider[0] if isinstance(provider, tuple) else provider)
 
 
 def _assigned_nodes(session: "InferenceSession") -> list[tuple[str, str]]:

@@ -51,6 +51,10 @@ class SourceRoute:
         if self._converter is not None:
             self._converter.close()
 
+    def memory_bytes(self) -> int:
+        """Estimate of the memory that the converter takes."""
+        return 0 if self._converter is None else self._converter.memory_bytes()
+
     def check(self, identity: Identity) -> None:
         """Check that an identity has what the route needs.
 
@@ -105,12 +109,18 @@ class SourceRoute:
                 " identity; set the strength to 1"
             )
         if self.family.source is Source.PORTRAIT:
-            return torch.stack([self._portrait(identity) for identity in identities])
+            cut = {id(identity): identity for identity in identities}
+            portraits = {key: self._portrait(identity) for key, identity in cut.items()}
+            return torch.stack([portraits[id(identity)] for identity in identities])
         own = None if strength == 1.0 or own_embeddings is None else own_embeddings.detach().cpu().float()
-        rows = [
-            self._vector(identity, None if own is None else own[row], strength)
-            for row, identity in enumerate(identities)
-        ]
+        # Phases and frames repeat the same person.
+        known: dict[tuple[int, bytes], Tensor] = {}
+        rows = []
+        for row, identity in enumerate(identities):
+            key = id(identity), b"" if own is None else own[row].numpy().tobytes()
+            if key not in known:
+                known[key] = self._vector(identity, None if own is None else own[row], strength)
+            rows.append(known[key])
         return torch.stack(rows)
 
     def _vector(self, identity: Identity, own: Tensor | None, strength: float) -> Tensor:

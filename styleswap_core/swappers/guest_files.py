@@ -181,13 +181,11 @@ def list_guests(folders: Iterable[str | Path]) -> list[GuestFile]:
     """Swapping networks in folders, sorted by name; other files are left out, and only the graphs are read.
 
     Args:
-        folders: Folders to look in, without their subfolders; those that do not exist are left out.
+        folders: Folders to look in, without their subfolders; those that do not exist or cannot be read are left out.
     """
     found: dict[Path, GuestFile] = {}
     for folder in map(Path, folders):
-        if not folder.is_dir():
-            continue
-        for path in sorted(folder.iterdir()):
+        for path in _files(folder):
             if path.suffix.lower() in SUFFIXES and path.is_file() and path.resolve() not in found:
                 status = path.stat()
                 guest = _guest_or_none(path, status.st_size, status.st_mtime_ns)
@@ -203,6 +201,14 @@ def guest_folders(models: str | Path = "models") -> list[Path]:
         models: ComfyUI's folder `models`.
     """
     return [Path(models) / name for name in FOLDER_NAMES]
+
+
+def _files(folder: Path) -> list[Path]:
+    """Sorted content of a folder; nothing if it cannot be read."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 @lru_cache(maxsize=256)

@@ -118,7 +118,7 @@ class GuestNetwork:
 
     def memory_bytes(self) -> int:
         """Estimate of the memory that it takes while it is open."""
-        return self._session.memory_bytes()
+        return self._session.memory_bytes() + self._route.memory_bytes()
 
     def check(self, identity: Identity) -> None:
         """Check what the network needs of an identity: its length, the norm of the embedding, or the portrait.

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..errors import StyleSwapError, one_line
-from ..faces.execution_providers import COREML_PROVIDER, CPU_PROVIDER, fallback_of, providers_for, record_assignment
+from ..faces.execution_providers import COREML_PROVIDER, CPU_PROVIDER, adapt_options, fallback_of, providers_for
 from ..faces.onnx_summary import GraphValue, OnnxSummary
 from ..faces.packs import load_errors, session_options
 
@@ -61,6 +61,7 @@ class GuestSession:
         self.summary, self.device, self._threads = summary, device, threads
         self.sha256, self.provider, self.fallback = "", CPU_PROVIDER, ""
         self._session: InferenceSession | None = None
+        self._state: list[tuple[int, int]] = []
         self._lock = threading.RLock()
         # None until it is known, with the first batch.
         self._batched: bool | None = None
@@ -159,6 +160,10 @@ class GuestSession:
         path = self.summary.path
         external = self.summary.external_files()
         try:
+            state = [(status.st_size, status.st_mtime_ns) for status in (file.stat() for file in (path, *external))]
+            if self._state and state != self._state:
+                raise StyleSwapError(f"{path} has changed since it was loaded; load it again")
+            self._state = state
             data = path.read_bytes()
             if not self.sha256:
                 digest = hashlib.sha256(data)
@@ -193,7 +198,7 @@ class GuestSession:
 
         options = session_options(self._threads)["sess_options"]
         options.log_severity_level = _ERRORS_ONLY
-        record_assignment(options)
+        adapt_options(options, providers)
         folder = str(self.summary.path.parent.resolve())
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
         try:

@@ -78,6 +78,19 @@ def test_an_unknown_norm_is_an_error_for_converters_only(tmp_path):
     load_model(forms.write_hyperswap(tmp_path / "hyperswap_1a_256.onnx"), "cpu").check(person(norm=0.0))
 
 
+def test_each_person_is_converted_once(tmp_path, monkeypatch):
+    forms.write_converter(tmp_path / "crossface_ghost.onnx")
+    route, runs = load_model(forms.write_ghost(tmp_path / "ghost_1_256.onnx"), "cpu")._route, []
+    run = route._converter.run
+    monkeypatch.setattr(route._converter, "run", lambda fed: runs.append(1) or run(fed))
+    first, second = person(), person(10.0)
+    numbers = route.numbers([first, second, first, first])
+    assert len(runs) == 2 and torch.equal(numbers[0], numbers[3]) and not torch.equal(numbers[0], numbers[1])
+    own = F.normalize(torch.randn(2, 512, generator=torch.Generator().manual_seed(4)), dim=1)
+    numbers = route.numbers([first] * 3, own[[0, 1, 0]], 0.5)
+    assert len(runs) == 4 and torch.equal(numbers[0], numbers[2]) and not torch.equal(numbers[0], numbers[1])
+
+
 def test_strength_of_inverted_numbers_keeps_their_norm(tmp_path):
     network = load_model(forms.write_hyperswap(tmp_path / "hyperswap_1a_256.onnx"), "cpu")
     numbers = torch.randn(1, 512, generator=torch.Generator().manual_seed(2))

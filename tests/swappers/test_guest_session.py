@@ -67,6 +67,14 @@ def test_a_closed_session_opens_again(tmp_path):
     assert session.memory_bytes() == size
 
 
+def test_a_file_that_changes_has_to_be_loaded_again(tmp_path):
+    session = session_for(tmp_path)
+    session.close()
+    forms.write_vector_form(tmp_path / "net.onnx", size=16, mask=True)
+    with pytest.raises(StyleSwapError, match="has changed since it was loaded"):
+        session.run(feeds(1))
+
+
 def test_the_file_is_read_once(tmp_path, monkeypatch):
     from pathlib import Path
 
@@ -100,11 +108,12 @@ def test_the_provider_follows_the_device(monkeypatch):
     monkeypatch.setattr(execution_providers, "available_providers", lambda: available)
     for device, expected in (
         ("cpu", ["CPUExecutionProvider"]),
-        ("cuda:1", [("CUDAExecutionProvider", {"device_id": 1}), "CPUExecutionProvider"]),
         ("mps", [("CoreMLExecutionProvider", {}), "CPUExecutionProvider"]),
         ("privateuseone:0", [("DmlExecutionProvider", {"device_id": 0}), "CPUExecutionProvider"]),
     ):
         assert providers_for(torch.device(device)) == (expected, "")
+    (name, options), _ = providers_for(torch.device("cuda:1"))[0]
+    assert name == "CUDAExecutionProvider" and options["device_id"] == 1
     monkeypatch.setattr(torch.version, "hip", "6.0")
     providers, reason = providers_for(torch.device("cuda"))
     assert providers == ["CPUExecutionProvider"] and "MIGraphXExecutionProvider" in reason
