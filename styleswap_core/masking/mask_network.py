@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ..errors import StyleSwapError, one_line
-from ..faces.execution_providers import default_providers, fallback_of, providers_for, record_assignment
+from ..faces.execution_providers import adapt_options, default_providers, fallback_of, providers_for
 from ..faces.packs import load_errors, session_options
 from .mask_files import OCCLUSION, read_mask_file
 
@@ -49,7 +49,7 @@ class MaskNetwork:
 
         self._errors = load_errors()
         options = session_options(threads)
-        record_assignment(options["sess_options"])
+        adapt_options(options["sess_options"], providers)
         try:
             self._session = onnxruntime.InferenceSession(str(path), providers=providers, **options)
         except self._errors as error:
