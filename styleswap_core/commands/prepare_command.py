@@ -172,6 +172,18 @@ def _add_teacher_arguments(group: Options) -> None:
         help="minimum cosine similarity between a swap and the picture of its source; others are dropped (default: "
         "%(default)s)",
     )
+    add(
+        "--teacher-family",
+        default="",
+        metavar="NAME",
+        help="family of a teacher of another program, such as ghost, if its file does not tell (default: told by the "
+        "file)",
+    )
+    add(
+        "--teacher-any-recognizer",
+        action="store_true",
+        help="let a teacher of another program take embeddings of another recognizer than the one it was trained with",
+    )
     add_device_argument(group)
 
 
@@ -205,7 +217,13 @@ def run(args: argparse.Namespace) -> int:
         print_note("the demo pack recognizes rendered faces only; for photographs add --pack, such as --pack buffalo_l")
     teacher = None
     if args.teacher is not None:
-        teacher = TeacherSettings(str(args.teacher), args.teacher_swaps, args.teacher_likeness)
+        teacher = TeacherSettings(
+            str(args.teacher),
+            args.teacher_swaps,
+            args.teacher_likeness,
+            args.teacher_family,
+            args.teacher_any_recognizer,
+        )
     summary = prepare(args.source, args.out, settings, args.workers, args.download, teacher, args.device)
     manifest = summary.manifest
     for line in warnings(manifest):
