@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from .frame_planes import planar
+import numpy as np
+
+from .frame_planes import FrameLayout, planar
 from .video_source import Source, VideoInfo, describe_error, opened, own_seconds
 
 if TYPE_CHECKING:
@@ -29,6 +31,24 @@ class TimedFrame(NamedTuple):
     pts: int
     duration: int
     frame: "VideoFrame"
+
+
+class TimedPicture(NamedTuple):
+    """A frame that is converted to a picture when it is needed.
+
+    Attributes:
+        time: When it is shown, in seconds.
+        layout: Its form.
+        frame: The frame.
+    """
+
+    time: float
+    layout: FrameLayout
+    frame: "VideoFrame"
+
+    def rgb(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, upright and with square pixels."""
+        return self.layout.rgb(self.frame)
 
 
 @dataclass
@@ -79,11 +99,12 @@ class VideoReader:
     info: VideoInfo
     damage: Damage = field(default_factory=Damage)
 
-    def frames(self, after: int | None = None) -> Iterator[TimedFrame]:
+    def frames(self, after: int | None = None, uniform: bool = True) -> Iterator[TimedFrame]:
         """All frames, or those after a time; once per reader.
 
         Args:
             after: Time of the last frame that is not wanted, in units of the time base.
+            uniform: Whether frames of another size or pixel format than the first are converted to those.
         """
         step = self.info.step
         last: int | None = None
@@ -98,7 +119,8 @@ class VideoReader:
             last = pts
             if after is None or pts > after:
                 self.damage.damaged_frames += bool(getattr(frame, "is_corrupt", False))
-                yield TimedFrame(pts, int(getattr(frame, "duration", 0) or 0), self._uniform(frame))
+                frame = self._uniform(frame) if uniform else planar(frame)
+                yield TimedFrame(pts, int(getattr(frame, "duration", 0) or 0), frame)
         self._check_end(last)
 
     def _check_end(self, last: int | None) -> None:
@@ -109,6 +131,17 @@ class VideoReader:
         shown = float((last + self.info.step - self.info.first_pts) * self.info.time_base)
         if shown < _MIN_SHARE * announced - 2 * float(self.info.step * self.info.time_base):
             self.damage.ended = f"after {shown:.1f} of {announced:.1f} s"
+
+    def pictures(self) -> Iterator[TimedPicture]:
+        """All frames as upright pictures in their own sizes; once per reader."""
+        layouts: dict[tuple[int, int, str], FrameLayout] = {}
+        first = self.info.layout
+        for timed in self.frames(uniform=False):
+            frame = timed.frame
+            form = (frame.width, frame.height, frame.format.name)
+            if form not in layouts:
+                layouts[form] = FrameLayout.of(frame, first.tags, first.orientation, first.aspect, self.info.codec)
+            yield TimedPicture(float(timed.pts * self.info.time_base), layouts[form], frame)
 
     def _uniform(self, frame: "VideoFrame") -> "VideoFrame":
         """The frame in the size and the pixel format of the first one."""

@@ -206,10 +206,9 @@ def display_matrix(frame: "VideoFrame") -> tuple[int, ...] | None:
 
 def codec_name(stream: "Stream") -> str:
     """FFmpeg's name of the codec, which may differ from that of the decoder."""
-    if stream.codec_context is None:
-        return str(stream.name or "unknown")
-    codec = stream.codec_context.codec
-    return str(getattr(codec, "canonical_name", codec.name))
+    # Not every kind of stream has a codec.
+    codec = getattr(stream.codec_context, "codec", None)
+    return str(stream.name or "unknown") if codec is None else str(getattr(codec, "canonical_name", codec.name))
 
 
 def _rate(stream: "VideoStream") -> Fraction:

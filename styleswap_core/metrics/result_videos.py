@@ -1,14 +1,14 @@
-"""Sampling of frames from video files with OpenCV."""
+"""Sampling of frames from video files."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ..errors import StyleSwapError
 from ..io.images import MIN_SIDE
+from ..media.frame_reader import open_video
+from ..media.video_source import VideoInfo, read_info
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm")
 
@@ -77,42 +77,34 @@ def read_frames(video: Path, numbers: Sequence[int]) -> list[np.ndarray]:
 
 
 def _announced_length(video: Path) -> int:
-    capture = _open(video)
-    length = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    if length <= 0:
-        # Some containers do not announce a length, so the frames are counted.
-        length = 0
-        while capture.grab():
-            length += 1
-    capture.release()
-    return length
+    info = _info(video)
+    if info.frames:
+        return info.frames
+    # Some containers announce neither a length nor a duration, so the frames are counted.
+    with open_video(video, info) as reader:
+        return sum(1 for _ in reader.frames())
 
 
 def _decode(video: Path, numbers: Sequence[int]) -> tuple[list[np.ndarray], int]:
     """Pictures of as many of the frames as can be read, and the number of readable frames up to there.
 
-    The video is decoded from its start, because seeking is inexact with some codecs.
+    The video is decoded from its start, because seeking by number is inexact.
     """
-    capture = _open(video)
+    info = _info(video)
     pictures: list[np.ndarray] = []
     passed = 0
-    for number in numbers:
-        while passed <= number and capture.grab():
-            passed += 1
-        frame = capture.retrieve()[1] if passed > number else None
-        if frame is None or min(frame.shape[:2]) < MIN_SIDE:
-            break
-        pictures.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
-    capture.release()
-    return pictures, min(passed, numbers[len(pictures)]) if len(pictures) < len(numbers) else passed
+    if numbers and min(info.layout.size) >= MIN_SIDE:
+        with open_video(video, info) as reader:
+            for timed in reader.frames():
+                if passed == numbers[len(pictures)]:
+                    pictures.append(info.layout.rgb(timed.frame))
+                passed += 1
+                if len(pictures) == len(numbers):
+                    break
+    return pictures, passed
 
 
-def _open(video: Path) -> cv2.VideoCapture:
+def _info(video: Path) -> VideoInfo:
     if not video.is_file():
         raise StyleSwapError(f"expected a video file, but {video} does not exist; check the path")
-    # One message of this program replaces FFmpeg's own, of which there are many. -8 is AV_LOG_QUIET.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    capture = cv2.VideoCapture(str(video))
-    if not capture.isOpened():
-        raise StyleSwapError(f"cannot read the video {video}; convert it to H.264 in .mp4")
-    return capture
+    return read_info(video)

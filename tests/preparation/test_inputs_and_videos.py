@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from clips import moving_picture, write_clip
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.preparation.input_files import FoundFile, Obstacle, printable, walk
@@ -71,12 +72,7 @@ def collect(path, seconds=1.0, first=0):
     return list(frames(path, seconds, first, reports.append)), reports
 
 
-@pytest.fixture
-def av():
-    return pytest.importorskip("av")
-
-
-def test_frames_are_selected_at_an_interval(av, tmp_path):
+def test_frames_are_selected_at_an_interval(tmp_path):
     path = write_video(tmp_path / "odd %03d name\n.mp4")
     found, reports = collect(path)
     assert [frame.number for frame in found] == [0, 1, 2] and reports == []
@@ -87,7 +83,7 @@ def test_frames_are_selected_at_an_interval(av, tmp_path):
     assert len(collect(path, seconds=0.0)[0]) == 30
 
 
-def test_continuing_within_a_video_gives_the_same_frames(av, tmp_path):
+def test_continuing_within_a_video_gives_the_same_frames(tmp_path):
     path = write_video(tmp_path / "a.mp4")
     all_frames, rest = collect(path, 0.5)[0], collect(path, 0.5, first=4)[0]
     assert [frame.number for frame in rest] == [4, 5]
@@ -95,7 +91,7 @@ def test_continuing_within_a_video_gives_the_same_frames(av, tmp_path):
         assert one.time == other.time and np.array_equal(one.picture, other.picture)
 
 
-def test_a_video_that_changes_its_size_keeps_its_proportions(av, tmp_path):
+def test_a_video_that_changes_its_size_keeps_its_proportions(tmp_path):
     path = tmp_path / "changing.mjpeg"
     with open(path, "wb") as file:
         for number in range(20):
@@ -111,7 +107,7 @@ def test_a_video_that_changes_its_size_keeps_its_proportions(av, tmp_path):
 
 
 @pytest.mark.parametrize(("content", "message"), [(b"", "empty"), (b"no video at all" * 100, "not a readable video")])
-def test_files_that_are_not_videos_are_refused(av, tmp_path, content, message):
+def test_files_that_are_not_videos_are_refused(tmp_path, content, message):
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
     with pytest.raises(StyleSwapError, match=message):
@@ -119,9 +115,18 @@ def test_files_that_are_not_videos_are_refused(av, tmp_path, content, message):
     assert count_frames(path, 1.0) == 1
 
 
-def test_a_truncated_video_gives_the_frames_it_contains(av, tmp_path):
+def test_a_truncated_video_gives_the_frames_it_contains(tmp_path):
     path = tmp_path / "a.mjpeg"
     jpeg = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))[1].tobytes()
     path.write_bytes(jpeg * 5 + jpeg[: len(jpeg) // 2])
     found, _ = collect(path, seconds=0.0)
     assert len(found) >= 5
+
+
+def test_mirrored_video_is_read_upright(tmp_path):
+    def configure(container, stream):
+        stream.set_display_rotation(90, hflip=True)
+
+    path = write_clip(tmp_path / "a.mkv", 1, (62, 48), "ffv1", "bgr0", configure=configure)
+    (frame,), _ = collect(path)
+    assert (frame.picture == np.rot90(moving_picture(0, 48, 62))[:, ::-1]).all()

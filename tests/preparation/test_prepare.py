@@ -188,7 +188,6 @@ def test_duplicates_are_dropped_and_named(pictures, tmp_path):
 
 
 def test_a_video_among_pictures(pictures, tmp_path):
-    pytest.importorskip("av")
     folder = tmp_path / "in"
     folder.mkdir()
     with open(folder / "clip.mjpeg", "wb") as file:
