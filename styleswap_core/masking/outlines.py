@@ -16,7 +16,8 @@ _MOUTH_MARGIN = 1.25
 
 # Landmarks end at the brows; the forehead continues upward by this share of the distance between eyes and mouth.
 _FOREHEAD = 0.55
-_WORKING_SIDE = 96
+# At 96 px the masks of the face world are no better, and take twice as long.
+_WORKING_SIDE = 64
 _SHIFT = 4  # fractional bits of polygon coordinates: sixteenths of a pixel
 
 
