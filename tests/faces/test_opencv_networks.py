@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from zoo_networks import BOX, FIVE, write_sface, write_yunet, write_zoo
+from zoo_networks import BOX, FIVE, write_demo_zoo, write_sface, write_yunet, write_zoo
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import recognizer_crop
@@ -17,6 +17,8 @@ from styleswap_core.faces.analysis import load_face_analysis
 from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.faces.opencv_networks import SFaceRecognizer, YuNetDetector
 from styleswap_core.io.images import from_uint8, to_uint8
+from styleswap_core.synthetic.parameters import Attributes, Identities
+from styleswap_core.synthetic.world import render
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,6 +26,11 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory):
     return write_zoo(tmp_path_factory.mktemp("zoo") / "opencv_zoo")
+
+
+@pytest.fixture(scope="module")
+def demo_zoo(tmp_path_factory):
+    return write_demo_zoo(tmp_path_factory.mktemp("demo") / "opencv_zoo")
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +104,25 @@ def test_embeddings_agree_with_opencvs_own_alignment(zoo, analyzer):
         crop = to_uint8(recognizer_crop(from_uint8(picture), torch.from_numpy(points)[None]))[0]
         # OpenCV rounds positions to 1/32 pixel.
         assert np.abs(crop[..., ::-1].astype(int) - aligned).mean() < 0.6
+
+
+@pytest.mark.parametrize(("height", "width"), [(320, 640), (640, 352), (250, 640), (720, 1280)])
+def test_opencv_and_insightface_find_the_same_faces(demo_zoo, height, width):
+    """The demo detector, run by both: points to 0.01 px where both give it the same input, otherwise to 0.5 px.
+
+    Sides that are no multiples of the stride are filled up with black, beyond which the network sees zeros.
+    """
+    heads = to_uint8(render(Identities.from_seeds(range(2)), Attributes.from_seeds(range(2)), size=200).image)
+    frame = np.full((height, width, 3), 120, np.uint8)
+    for (x, y), head in zip([(10, 20), (130, 400)] if height > width else [(10, 20), (250, 40)], heads, strict=True):
+        frame[y : y + 200, x : x + 200] = head
+    theirs, ours = (load_face_analysis(pack, det_size=640).detect(frame, "left-right") for pack in (None, demo_zoo))
+    assert len(theirs) == len(ours) == 2
+    for face, other in zip(ours, theirs, strict=True):
+        assert np.abs(face.points - other.points).max() < 0.5 and np.abs(face.box - other.box).max() < 1.0
+        assert face.score == pytest.approx(other.score, abs=0.01)
+        if not height % 32 and not width % 32:
+            assert np.abs(face.points - other.points).max() < 0.01
 
 
 def test_the_torch_twin_computes_the_same_embedding(zoo, analyzer):

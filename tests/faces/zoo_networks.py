@@ -4,6 +4,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from styleswap_core.faces.packs import DEMO_PACK
+
 # In units of the stride 32, from the corner of a white block.
 BOX = (-0.25, -0.5, 1.0, 1.25)  # x0, y0, x1, y1
 FIVE = ((0.28, 0.4), (0.72, 0.38), (0.5, 0.62), (0.33, 0.82), (0.69, 0.81))
@@ -116,3 +118,114 @@ def _save(path, nodes, weights, given, outputs, opset):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=6)
     onnx.checker.check_model(model)
     onnx.save(model, path)
+
+
+def write_demo_zoo(folder):
+    """Write the demo pack, which knows rendered faces, in the form of OpenCV Zoo's files; returns the folder.
+
+    The embeddings are projected to 128 numbers, which changes their similarities little.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_demo_yunet(folder / "face_detection_yunet_2023mar.onnx")
+    model = onnx.load(DEMO_PACK / "arcface_demo.onnx")
+    (source,), (output,) = model.graph.input, model.graph.output
+    projection = np.linalg.qr(np.random.default_rng(0).standard_normal((512, 128)))[0].astype(np.float32)
+    _store(model, minus=np.float32(127.5), times=np.float32(1 / 127.5), projection=projection)
+    _insert(
+        model,
+        helper.make_node("Sub", ["data", "minus"], ["centered"], "_minusscalar0"),
+        helper.make_node("Mul", ["centered", "times"], [source.name], "_mulscalar0"),
+    )
+    model.graph.node.append(helper.make_node("Gemm", [output.name, "projection"], ["fc1"], "pre_fc1"))
+    _declare(model, ("data", [1, 3, 112, 112]), [("fc1", [1, 128])])
+    onnx.save(model, folder / "face_recognition_sface_2021dec.onnx")
+    return folder
+
+
+def _write_demo_yunet(path, side=320):
+    """The demo detector with YuNet's input and outputs; of its two anchors per location, the more confident one."""
+    model = onnx.load(DEMO_PACK / "det_demo.onnx")
+    made = {name: node for node in model.graph.node for name in node.output}
+    # OpenCV gives BGR in 0..255, insightface RGB, (x - 127.5) / 128.
+    swap = np.eye(3, dtype=np.float32)[::-1].reshape(3, 3, 1, 1) / 128
+    # Left, top, right, bottom -> center and sides, whose logarithm follows.
+    centered = np.float32([[-0.5, 0, 0.5, 0], [0, -0.5, 0, 0.5], [1, 0, 1, 0], [0, 1, 0, 1]]).reshape(4, 4, 1, 1)
+    values = {"swap": swap, "shift": np.full(3, -127.5 / 128, np.float32), "centered": centered, "one": np.float32(1)}
+    values |= {"steep": np.float32(1e4), "axis": np.int64([1])}
+    values |= {f"at{k}": np.int64([k]) for k in (0, 1, 2, 4, 8, 10, 20)}
+    _store(model, **values)
+    _insert(model, helper.make_node("Conv", ["pixels", "swap", "shift"], ["input"], "swap", kernel_shape=[1, 1]))
+    nodes, outputs = [], []
+
+    def add(operator, inputs, name, **options):
+        nodes.append(helper.make_node(operator, inputs, [name], name, **options))
+        return name
+
+    def part(source, low, high, name):
+        return add("Slice", [source, f"at{low}", f"at{high}", "axis"], name)
+
+    for stride in (8, 16, 32):
+        maps = {}
+        for kind in ("score", "box", "points"):
+            node = made[f"{kind}_{stride}"]
+            while node.op_type != "Conv":
+                node = made[node.input[0]]
+            maps[kind] = node.output[0]
+        first, second = (part(maps["score"], k, k + 1, f"logit{k}_{stride}") for k in (0, 1))
+        lead = add("Mul", [add("Sub", [first, second], f"lead_{stride}"), "steep"], f"steep_{stride}")
+        share = add("Sigmoid", [lead], f"share_{stride}")
+        rest = add("Sub", ["one", share], f"rest_{stride}")
+
+        def chosen(kind, width, stride=stride, maps=maps, share=share, rest=rest):
+            halves = [
+                add(
+                    "Mul",
+                    [part(maps[kind], k * width, (k + 1) * width, f"{kind}{k}_{stride}"), weight],
+                    f"{kind}{k}w_{stride}",
+                )
+                for k, weight in ((0, share), (1, rest))
+            ]
+            return add("Add", halves, f"{kind}_chosen_{stride}")
+
+        box = add("Conv", [chosen("box", 4), "centered"], f"sides_{stride}", kernel_shape=[1, 1])
+        logs = add("Log", [part(box, 2, 4, f"extent_{stride}")], f"logs_{stride}")
+        kinds = {
+            "cls": add("Sigmoid", [chosen("score", 1)], f"confidence_{stride}"),
+            "bbox": add("Concat", [part(box, 0, 2, f"middle_{stride}"), logs], f"boxes_{stride}", axis=1),
+            "kps": chosen("points", 10),
+        }
+        # OpenCV's score is the root of cls * obj.
+        kinds["obj"] = kinds["cls"]
+        for kind, source in kinds.items():
+            width = {"bbox": 4, "kps": 10}.get(kind, 1)
+            rows = add("Transpose", [source], f"rows_{kind}_{stride}", perm=[0, 2, 3, 1])
+            _store(model, **{f"shape_{kind}_{stride}": np.int64([1, -1, width])})
+            add("Reshape", [rows, f"shape_{kind}_{stride}"], f"{kind}_{stride}")
+            outputs.append((f"{kind}_{stride}", [1, (side // stride) ** 2, width]))
+    model.graph.node.extend(nodes)
+    _declare(
+        model,
+        ("pixels", [1, 3, side, side]),
+        sorted(outputs, key=lambda output: _YUNET_KINDS.index(output[0].split("_")[0])),
+    )
+    onnx.save(model, path)
+
+
+_YUNET_KINDS = ["cls", "obj", "bbox", "kps"]
+
+
+def _store(model, **values):
+    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(value), name) for name, value in values.items())
+
+
+def _insert(model, *nodes):
+    rest = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes, *rest])
+
+
+def _declare(model, given, outputs):
+    del model.graph.input[:], model.graph.output[:]
+    model.graph.input.append(helper.make_tensor_value_info(given[0], TensorProto.FLOAT, given[1]))
+    model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs)
+    onnx.checker.check_model(model)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from guest_forms import write_inswapper
-from zoo_networks import write_sface, write_zoo
+from zoo_networks import write_demo_zoo, write_sface
 
 from styleswap_core import Swapper, extract_identity, load_face_analysis, load_model
 from styleswap_core.cli import main
@@ -15,44 +15,43 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.opencv_zoo import SFACE
 from styleswap_core.identities.averaging import blend_identities
 from styleswap_core.identities.identity_format import load_identity, save_identity
-from styleswap_core.io.images import load_image, save_image
+from styleswap_core.io.images import load_image, save_image, to_uint8
 from styleswap_core.preparation.preparation_settings import PreparationSettings
 from styleswap_core.preparation.prepare import prepare
 from styleswap_core.preparation.prepared_set import PreparedSet
+from styleswap_core.synthetic.parameters import Attributes, Identities
+from styleswap_core.synthetic.world import render
 
-SIDE = 256
-
-
-def picture(person, number):
-    """A picture with one "face": a white block, which the detector finds, in the middle of the person's colors."""
-    random = np.random.default_rng(person)
-    shown = np.kron(random.integers(0, 180, (16, 16, 3), dtype=np.uint8), np.ones((16, 16, 1), np.uint8))
-    noise = np.random.default_rng(100 * person + number).integers(0, 40, shown.shape, dtype=np.uint8)
-    shown = shown + noise
-    shown[96:128, 96:128] = 255
-    return shown
+PEOPLE, PICTURES, SIDE = 3, 2, 128
 
 
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory):
-    return write_zoo(tmp_path_factory.mktemp("zoo") / "opencv_zoo")
+    return write_demo_zoo(tmp_path_factory.mktemp("zoo") / "opencv_zoo")
 
 
 @pytest.fixture(scope="module")
-def people(tmp_path_factory):
+def pictures():
+    """PEOPLE * PICTURES rendered pictures, ordered by person."""
+    people = [seed for seed in range(PEOPLE) for _ in range(PICTURES)]
+    return to_uint8(render(Identities.from_seeds(people), Attributes.from_seeds(range(len(people))), size=SIDE).image)
+
+
+@pytest.fixture(scope="module")
+def people(pictures, tmp_path_factory):
+    """Folder with person0/0.png and so on."""
     folder = tmp_path_factory.mktemp("people")
-    for person in range(3):
-        (folder / f"person{person}").mkdir()
-        for number in range(2):
-            save_image(folder / f"person{person}" / f"{number}.png", picture(person, number))
+    for number, picture in enumerate(pictures):
+        (folder / f"person{number // PICTURES}").mkdir(exist_ok=True)
+        save_image(folder / f"person{number // PICTURES}" / f"{number % PICTURES}.png", picture)
     return folder
 
 
 @pytest.fixture(scope="module")
 def prepared(zoo, people, tmp_path_factory):
     out = tmp_path_factory.mktemp("prepared") / "set"
-    loose = {"max_blur": 1.0, "max_yaw": 90.0, "max_pitch": 90.0, "max_outside": 1.0, "duplicate_distance": -1}
-    settings = PreparationSettings(size=32, min_side=16, pack=str(zoo), people="folders", image_format="png", **loose)
+    kept = {"max_blur": 1.0, "max_yaw": 90.0, "max_pitch": 90.0, "max_outside": 1.0, "duplicate_distance": -1}
+    settings = PreparationSettings(size=32, min_side=16, pack=str(zoo), people="folders", image_format="png", **kept)
     prepare(people, out, settings)
     return out
 
@@ -81,15 +80,15 @@ def test_a_prepared_set_holds_embeddings_of_128_numbers(zoo, prepared, people):
     assert (prepared / "embeddings.bin").stat().st_size == 6 * 128 * 4
 
 
-def test_the_model_takes_the_recognizers_embeddings_and_swaps(zoo, model, people, tmp_path):
+def test_the_model_takes_the_recognizers_embeddings_and_swaps(zoo, model, people, pictures, tmp_path):
     network, analyzer = load_model(model, "cpu"), load_face_analysis(zoo)
     assert network.recognizer == analyzer.recognizer and network.recognizer.dimension == 128
     identity, _ = extract_identity([people / "person0" / "0.png", people / "person0" / "1.png"], analyzer)
     assert identity.id_embedding.shape == (128,) and identity.recognizer == analyzer.recognizer
-    result = Swapper(network, analyzer).swap(picture(1, 0), identity)
+    result = Swapper(network, analyzer).swap(pictures[2], identity)
     (face,) = result.faces
     assert face.similarity is not None and face.similarity_before is not None
-    assert np.abs(np.asarray(result.image).astype(int) - picture(1, 0)).max() > 0
+    assert np.abs(np.asarray(result.image).astype(int) - pictures[2]).max() > 0
     # Saved, loaded, and averaged with another person.
     save_identity(tmp_path / "a.safetensors", identity)
     loaded = load_identity(tmp_path / "a.safetensors")
@@ -97,7 +96,7 @@ def test_the_model_takes_the_recognizers_embeddings_and_swaps(zoo, model, people
     other, _ = extract_identity([people / "person2" / "0.png"], analyzer)
     mean = blend_identities([loaded, other])
     assert mean.recognizer == analyzer.recognizer
-    assert len(Swapper(network, analyzer).swap(picture(1, 0), mean).faces) == 1
+    assert len(Swapper(network, analyzer).swap(pictures[2], mean).faces) == 1
 
 
 def test_the_command_swaps_and_names_the_licenses(zoo, model, people, tmp_path, capsys):
@@ -109,28 +108,28 @@ def test_the_command_swaps_and_names_the_licenses(zoo, model, people, tmp_path, 
     assert "license of the face analysis pack: YuNet MIT, SFace Apache-2.0" in printed.err
 
 
-def test_embeddings_of_another_length_are_refused(zoo, model, people):
+def test_embeddings_of_another_length_are_refused(zoo, people, pictures):
     analyzer = load_face_analysis(zoo)
     identity, _ = extract_identity([people / "person0" / "0.png"], analyzer)
     demo = load_model(device="cpu")
     with pytest.raises(StyleSwapError, match="arcface_demo.*128 numbers instead of 512"):
-        Swapper(demo, analyzer).swap(picture(1, 0), identity)
+        Swapper(demo, analyzer).swap(pictures[2], identity)
     # Also where the model does not name its recognizer.
     nameless = dataclasses.replace(demo.generator.config, recognizer="", recognizer_sha256="")
     demo.generator.config = nameless
     with pytest.raises(StyleSwapError, match="takes embeddings of 512 numbers, and this identity has 128"):
-        Swapper(demo, analyzer).swap(picture(1, 0), identity)
+        Swapper(demo, analyzer).swap(pictures[2], identity)
 
 
-def test_inswapper_refuses_the_embeddings(zoo, people, tmp_path):
+def test_inswapper_refuses_the_embeddings(zoo, people, pictures, tmp_path):
     """It takes those of w600k_r50, 512 numbers."""
     analyzer = load_face_analysis(zoo)
     identity, _ = extract_identity([people / "person0" / "0.png"], analyzer)
     path = write_inswapper(tmp_path / "inswapper_128.onnx")
     with pytest.raises(StyleSwapError, match=r"w600k_r50.*face_recognition_sface_2021dec.*128 numbers instead of 512"):
-        Swapper(load_model(path, "cpu"), analyzer).swap(picture(1, 0), identity)
+        Swapper(load_model(path, "cpu"), analyzer).swap(pictures[2], identity)
     with pytest.raises(StyleSwapError, match="takes embeddings of 512 numbers, and this identity has 128"):
-        Swapper(load_model(path, "cpu", any_recognizer=True), analyzer).swap(picture(1, 0), identity)
+        Swapper(load_model(path, "cpu", any_recognizer=True), analyzer).swap(pictures[2], identity)
 
 
 def test_training_refuses_another_length(zoo, prepared, tmp_path, capsys):
