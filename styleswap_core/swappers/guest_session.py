@@ -1,9 +1,11 @@
 """Session of ONNX Runtime for a foreign swapping network: opened on use, closed on request, batched where possible."""
 
 import hashlib
+import mmap
 import re
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +15,7 @@ from ..errors import StyleSwapError, one_line
 from ..faces.execution_providers import COREML_PROVIDER, CPU_PROVIDER, adapt_options, fallback_of, providers_for
 from ..faces.onnx_summary import GraphValue, OnnxSummary
 from ..faces.packs import load_errors, session_options
+from ..io.files import file_sha256
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -26,7 +29,12 @@ _ONE, _FREE = b"\x08\x01", b"\x12\x00"
 _VALUE_INFO_TAG, _SKIPPED_TAG = 0x6A, 0x22
 # Two crops run together may differ by this much from two that run alone: one level of 255.
 _BATCH_TOLERANCE = 4e-3
-_ERRORS_ONLY = 3
+
+SMALL_FILE = 1 << 26
+"""Size in bytes up to which files get a free batch on the CPU too."""
+
+# Levels of ONNX Runtime's log.
+_ERRORS, _FATAL = 3, 4
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|failed to allocate|bad.?alloc|AllocateRaw|ALLOC_FAILED|E_OUTOFMEMORY|8007000E", re.IGNORECASE
 )
@@ -115,7 +123,7 @@ class GuestSession:
             name: np.concatenate([value, second[name]]) if name in batched else value for name, value in first.items()
         }
         try:
-            together, alone = self._run(pair), [self._run(first), self._run(second)]
+            together, alone = self._run(pair, quiet=True), [self._run(first), self._run(second)]
         except (StyleSwapError, OutOfMemoryError):
             return False
         for both, *singles in zip(together, *alone, strict=True):
@@ -125,10 +133,15 @@ class GuestSession:
                 return False
         return True
 
-    def _run(self, feeds: Feeds) -> list[np.ndarray]:
+    def _run(self, feeds: Feeds, quiet: bool = False) -> list[np.ndarray]:
+        """Outputs of the open session, as float32; `quiet` keeps errors out of ONNX Runtime's log."""
+        import onnxruntime
+
         assert self._session is not None
+        options = onnxruntime.RunOptions()
+        options.log_severity_level = _FATAL if quiet else _ERRORS
         try:
-            return [np.asarray(output, dtype=np.float32) for output in self._session.run(None, dict(feeds))]
+            return [np.asarray(output, dtype=np.float32) for output in self._session.run(None, dict(feeds), options)]
         except MemoryError as error:
             raise OutOfMemoryError from error
         except load_errors() as error:
@@ -140,74 +153,85 @@ class GuestSession:
             ) from error
 
     def _open(self) -> None:
+        self._check_unchanged()
         providers, self.fallback = providers_for(self.device)
-        data, session = self._read(), None
-        free = self._with_free_batch(data) if self._batched is not False and not _needs_fixed_shapes(providers) else b""
-        if free:
-            try:
-                session = self._create(free, providers)
-            except StyleSwapError:
-                # The graph does not allow another batch, or the file is at fault: then the second attempt says so.
-                self._batched = False
-        if session is None:
-            session = self._create(data, providers)
+        with ThreadPoolExecutor(1) as pool:
+            hashing = pool.submit(self._hash)
+            session = self._with_free_batch(providers) or self._create(str(self.summary.path), providers)
+            self.sha256 = hashing.result()
         self.fallback = self.fallback or fallback_of(session, providers)
         self.provider = session.get_providers()[0]
         self._session = session
 
-    def _read(self) -> bytes:
-        """The file, which is hashed on the way."""
-        path = self.summary.path
-        external = self.summary.external_files()
+    def _check_unchanged(self) -> None:
         try:
-            state = [(status.st_size, status.st_mtime_ns) for status in (file.stat() for file in (path, *external))]
-            if self._state and state != self._state:
-                raise StyleSwapError(f"{path} has changed since it was loaded; load it again")
-            self._state = state
-            data = path.read_bytes()
-            if not self.sha256:
-                digest = hashlib.sha256(data)
-                for file in external:
-                    with open(file, "rb") as stream:
-                        for block in iter(lambda: stream.read(1 << 20), b""):
-                            digest.update(block)
-                self.sha256 = digest.hexdigest()
+            files = [file.stat() for file in (self.summary.path, *self.summary.external_files())]
         except OSError as error:
-            raise StyleSwapError(f"cannot read {path}: {error.strerror}; check the path") from error
-        return data
+            raise StyleSwapError(f"cannot read {self.summary.path}: {error.strerror}; check the path") from error
+        state = [(file.st_size, file.st_mtime_ns) for file in files]
+        if self._state and state != self._state:
+            raise StyleSwapError(f"{self.summary.path} has changed since it was loaded; load it again")
+        self._state = state
 
-    def _with_free_batch(self, data: bytes) -> bytes:
-        """The file with a free batch dimension, if it is fixed to 1; otherwise nothing.
+    def _hash(self) -> str:
+        """SHA-256 of the file, and of those that hold its weights in their order."""
+        if self.sha256:
+            return self.sha256
+        hashes = [file_sha256(file) for file in (self.summary.path, *self.summary.external_files())]
+        return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
-        The declared shapes of intermediate values, which hold the batch too, are hidden; ONNX Runtime infers its own.
+    def _with_free_batch(self, providers: Sequence[object]) -> "InferenceSession | None":
+        """Session with a free batch, if the file fixes it to 1 and allows another; None otherwise.
+
+        It takes twice the size of the file in memory while it is opened, which pays off on a fast device only. The
+        declared shapes of intermediate values, which hold the batch too, are hidden; ONNX Runtime infers its own.
         """
         values = (*_batched_inputs(self.summary), *self.summary.outputs)
         spans = [value.leading for value in values if value.shape]
-        if any(data[slice(*span)] != _ONE for span in spans):
-            return b""
-        changed = bytearray(data)
-        for span in spans:
-            changed[slice(*span)] = _FREE
-        for position in self.summary.value_infos:
-            if changed[position] == _VALUE_INFO_TAG:
-                changed[position] = _SKIPPED_TAG
-        return bytes(changed)
+        if self._batched is False or any(value.shape[:1] != (1,) for value in values):
+            return None
+        if _needs_fixed_shapes(providers) or (providers == [CPU_PROVIDER] and self._state[0][0] > SMALL_FILE):
+            self._batched = False
+            return None
+        with (
+            open(self.summary.path, "rb") as stream,
+            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY) as data,
+        ):
+            if any(data[slice(*span)] != _ONE for span in spans):
+                return None
+            for span in spans:
+                data[slice(*span)] = _FREE
+            for position in self.summary.value_infos:
+                if data[position] == _VALUE_INFO_TAG:
+                    data[position] = _SKIPPED_TAG
+            changed = data[:]
+        try:
+            return self._create(changed, providers)
+        except StyleSwapError:
+            # The graph does not allow another batch, or the file is at fault: then the second attempt says so.
+            self._batched = False
+            return None
 
-    def _create(self, data: bytes, providers: list[object]) -> "InferenceSession":
+    def _create(self, model: str | bytes, providers: Sequence[object]) -> "InferenceSession":
         import onnxruntime
 
         options = session_options(self._threads)["sess_options"]
-        options.log_severity_level = _ERRORS_ONLY
+        options.log_severity_level = _ERRORS
         adapt_options(options, providers)
         folder = str(self.summary.path.parent.resolve())
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
         try:
-            return onnxruntime.InferenceSession(data, options, providers=providers)
+            session = onnxruntime.InferenceSession(model, options, providers=list(providers))
         except load_errors() as error:
+            path = self.summary.path
+            # Without the path, which can be longer than the message.
+            reason = one_line(StyleSwapError(str(error).replace(str(path), path.name)))
             raise StyleSwapError(
-                f"ONNX Runtime cannot load {self.summary.path.name} ({one_line(error)}); use another file, or update"
-                " onnxruntime"
+                f"ONNX Runtime cannot load {path.name} ({reason}); use another file, or update onnxruntime"
             ) from error
+        # ONNX Runtime keeps the bytes only to start over with other providers.
+        session._model_bytes = None
+        return session
 
 
 def _needs_fixed_shapes(providers: Sequence[object]) -> bool:

@@ -12,6 +12,7 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces import execution_providers
 from styleswap_core.faces.execution_providers import fallback_of, providers_for
 from styleswap_core.faces.onnx_summary import summarize_onnx
+from styleswap_core.swappers import guest_session
 from styleswap_core.swappers.guest_session import GuestSession, OutOfMemoryError
 
 CPU = torch.device("cpu")
@@ -29,7 +30,9 @@ def feeds(rows):
 
 def count_runs(session, monkeypatch):
     sizes, run = [], session._session.run
-    monkeypatch.setattr(session._session, "run", lambda names, fed: sizes.append(len(fed["target"])) or run(names, fed))
+    monkeypatch.setattr(
+        session._session, "run", lambda names, fed, *more: sizes.append(len(fed["target"])) or run(names, fed, *more)
+    )
     return sizes
 
 
@@ -75,14 +78,22 @@ def test_a_file_that_changes_has_to_be_loaded_again(tmp_path):
         session.run(feeds(1))
 
 
-def test_the_file_is_read_once(tmp_path, monkeypatch):
-    from pathlib import Path
-
-    path, reads = forms.write_inswapper(tmp_path / "inswapper_128.onnx"), []
-    read = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda self: reads.append(self) or read(self))
-    GuestSession(summarize_onnx(path), CPU)
-    assert reads == [path]
+def test_large_files_run_one_by_one_on_the_cpu_and_are_never_copied(tmp_path, monkeypatch):
+    """ONNX Runtime takes a changed file as bytes only, which needs several times its size."""
+    created, create = [], onnxruntime.InferenceSession
+    monkeypatch.setattr(
+        onnxruntime,
+        "InferenceSession",
+        lambda model, *more, **named: created.append(model) or create(model, *more, **named),
+    )
+    path = forms.write_vector_form(tmp_path / "net.onnx", size=16)
+    small = GuestSession(summarize_onnx(path), CPU)
+    monkeypatch.setattr(guest_session, "SMALL_FILE", 100)
+    large = GuestSession(summarize_onnx(path), CPU)
+    assert [type(model) for model in created] == [bytes, str] and small.sha256 == large.sha256
+    assert small._session._model_bytes is None, "the bytes are not kept"
+    given, sizes = feeds(3), count_runs(large, monkeypatch)
+    assert np.abs(large.run(given)[0] - small.run(given)[0]).max() < 1e-6 and sizes == [1, 1, 1]
 
 
 def test_out_of_memory_is_told_from_other_errors(tmp_path, monkeypatch):
@@ -95,7 +106,7 @@ def test_out_of_memory_is_told_from_other_errors(tmp_path, monkeypatch):
         ("Non-zero status code returned while running Conv node", StyleSwapError),
     ):
 
-        def fail(names, fed, message=message):
+        def fail(names, fed, options, message=message):
             raise RuntimeException(message)
 
         session._session = types.SimpleNamespace(run=fail)
