@@ -105,6 +105,27 @@ class FrameLayout:
         planes = self._colors(frame)
         return VideoPixels(VideoPicture(planes, planes, self.color, self.grids)).uint8()
 
+    @property
+    def has_alpha(self) -> bool:
+        """Whether frames have transparency."""
+        form = describe_format(self.pixel_format)
+        return form is not None and form.alpha
+
+    def shown(self, frame: "VideoFrame") -> np.ndarray:
+        """`rgb`, with a fourth channel if there is transparency."""
+        rgb = self.rgb(frame)
+        if not self.has_alpha:
+            return rgb
+        alpha = self.orientation.upright(_planes(frame)[3])
+        if alpha.dtype != np.uint8:
+            alpha = (alpha >> (self.color.bits - 8)).astype(np.uint8)
+        if alpha.shape != rgb.shape[:2]:
+            rows, columns = (
+                np.arange(wanted) * given // wanted for wanted, given in zip(rgb.shape[:2], alpha.shape, strict=True)
+            )
+            alpha = alpha[rows][:, columns]
+        return np.dstack([rgb, alpha])
+
     def extended(self, frame: "VideoFrame", width: int, height: int) -> "VideoFrame":
         """A frame in planar form with the last column and row repeated up to a larger size."""
         from av.video.frame import VideoFrame

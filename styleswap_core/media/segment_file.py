@@ -180,6 +180,14 @@ def read_segment(path: Path) -> "Iterator[tuple[VideoStream, Iterator[Packet[Vid
         yield stream, (packet for packet in container.demux(stream) if packet.size)
 
 
+def decode_segment(path: Path) -> "Iterator[VideoFrame]":
+    """The frames of a segment, in order."""
+    import av
+
+    with av.open(str(path), "r", format="nut") as container:
+        yield from container.decode(container.streams.video[0])
+
+
 def _record(path: Path) -> Path:
     return path.with_suffix(".json")
 

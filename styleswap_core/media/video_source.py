@@ -138,14 +138,18 @@ def source_name(source: Source) -> str:
     return str(source) if isinstance(source, Path) else "the video"
 
 
-def read_info(source: Source) -> VideoInfo:
+def read_info(source: Source, name: str = "") -> VideoInfo:
     """What a video holds, from its header and its first frame.
+
+    Args:
+        source: The video.
+        name: Name for messages; by default that of the file.
 
     Raises:
         UnreadableVideo: Not a readable video, or one without a frame.
         StyleSwapError: PyAV is not installed, or a pixel format or colors that cannot be swapped in place.
     """
-    name = source_name(source)
+    name = name or source_name(source)
     with opened(source) as (container, stream):
         frame = _first_frame(container, stream)
         if frame is None:

@@ -6,10 +6,11 @@ from fractions import Fraction
 from pathlib import Path
 
 from ..errors import StyleSwapError
+from ..media.animations import ANIMATION_SUFFIXES
 from ..media.encoders import EncoderPlan, EncodingOptions, plan_encoder
 from ..media.joined_file import Cut, check_orientation, default_shift
 from ..media.other_streams import OtherStream, check_streams, other_streams
-from ..media.video_source import Source, VideoInfo, read_info
+from ..media.video_source import Source, VideoInfo, read_info, source_name
 
 SEGMENT_FRAMES = 256
 """Frames that are encoded together; an interruption costs at most this many."""
@@ -39,21 +40,23 @@ class ClipPlan:
     """Plan of a swap.
 
     Attributes:
-        source: The video.
+        source: The video, in a form that FFmpeg decodes.
+        original: The video as it was given.
         info: What it holds.
-        encoder: The encoder.
+        options: How it is read and written.
+        encoder: The encoder of the segments.
         streams: The other streams.
         cut: The part of the video that is swapped.
-        segment_frames: Number of frames in a segment.
         notes: What a user should know.
     """
 
     source: Source
+    original: Source
     info: VideoInfo
+    options: ClipOptions
     encoder: EncoderPlan
     streams: Sequence[OtherStream]
     cut: Cut
-    segment_frames: int
     notes: tuple[str, ...]
 
     @property
@@ -74,13 +77,16 @@ class ClipPlan:
         return min(rest, wanted) if whole else wanted
 
 
-def plan_clip(source: Source, out: Path, options: ClipOptions | None = None) -> ClipPlan:
+def plan_clip(
+    source: Source, out: Path, options: ClipOptions | None = None, original: Source | None = None
+) -> ClipPlan:
     """Plan the swap of a video.
 
     Args:
-        source: The video.
+        source: The video, as `media.animations.decodable` returns it.
         out: The result; its suffix chooses the container.
         options: How to read and write.
+        original: The video as it was given, if that is another file.
 
     Raises:
         UnreadableVideo: The source is not a readable video.
@@ -91,12 +97,30 @@ def plan_clip(source: Source, out: Path, options: ClipOptions | None = None) -> 
         raise StyleSwapError(
             f"expected a start of 0 s or later and a duration above 0 s, got {options.start} and {options.duration}"
         )
-    info = read_info(source)
+    original = source if original is None else original
+    info = read_info(source, source_name(original))
+    suffix = out.suffix.lower()
+    if suffix in ANIMATION_SUFFIXES:
+        return _plan_animation(source, original, suffix, info, options)
     check_orientation(info)
-    encoder = plan_encoder(info, out.suffix, options.encoding)
-    streams = other_streams(source, out.suffix)
-    notes = (*encoder.notes, *check_streams(streams, out.suffix.lower()))
-    return ClipPlan(source, info, encoder, streams, _cut(source, info, options), options.segment_frames, notes)
+    encoder = plan_encoder(info, suffix, options.encoding)
+    streams = other_streams(source, suffix)
+    notes = (*encoder.notes, *check_streams(streams, suffix))
+    return ClipPlan(source, original, info, options, encoder, streams, _cut(source, info, options), notes)
+
+
+def _plan_animation(source: Source, original: Source, suffix: str, info: VideoInfo, options: ClipOptions) -> ClipPlan:
+    """Frames of animations wait in segments without loss."""
+    if options.encoding.codec:
+        raise StyleSwapError(f"{suffix} files have a codec of their own, got {options.encoding.codec!r}; name no codec")
+    if suffix == ".gif" and options.encoding.lossless:
+        raise StyleSwapError(".gif files hold 256 colors at most, so they cannot be lossless; use .webp or .apng")
+    encoder = plan_encoder(info, ".mkv", EncodingOptions("ffv1", lossless=True))
+    lost = {stream.kind for stream in other_streams(source, ".mkv")} & {"audio", "subtitle"}
+    notes = [f"{suffix} files do not hold {kind}" for kind in sorted(lost)]
+    if suffix == ".gif":
+        notes.append("each frame is reduced to 256 colors")
+    return ClipPlan(source, original, info, options, encoder, (), _cut(source, info, options), tuple(notes))
 
 
 def _cut(source: Source, info: VideoInfo, options: ClipOptions) -> Cut:

@@ -14,8 +14,9 @@ from ..errors import StyleSwapError
 from ..identities.identity import Identity
 from ..identities.provenance import MARK, swap_mark
 from ..io.write_behind import WriteBehind
+from ..media.animations import ANIMATION_SUFFIXES, repetitions, write_animation
 from ..media.frame_reader import TimedFrame, VideoReader, open_video
-from ..media.joined_file import join_segments
+from ..media.joined_file import Cut, join_segments
 from ..media.segment_file import SUFFIX, Segment, SegmentWriter
 from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.results import FrameReport
@@ -89,6 +90,28 @@ def swap_clip(
             segment.remove()
         raise StyleSwapError(_no_faces(plan, counts))
     cut = replace(plan.cut, end=segments[-1].end * plan.info.time_base) if run.interrupted else plan.cut
+    _write_result(out, plan, segments, cut, {MARK: request.mark(), **(metadata or {})})
+    for segment in segments[run.complete :] if run.interrupted else segments:
+        segment.remove()
+    notes = [*plan.notes, *reader.damage.sentences()]
+    return ClipReport(counts, plan.encoder.encoder, plan.encoder.pixel_format, notes, run.interrupted)
+
+
+def _write_result(
+    out: Path, plan: ClipPlan, segments: Sequence[Segment], cut: Cut, metadata: Mapping[str, str]
+) -> None:
+    if out.suffix.lower() in ANIMATION_SUFFIXES:
+        encoding = plan.options.encoding
+        write_animation(
+            out,
+            segments,
+            plan.info.layout,
+            plan.info.time_base,
+            loop=repetitions(plan.original),
+            quality=encoding.quality,
+            lossless=encoding.lossless,
+        )
+        return
     join_segments(
         out,
         plan.source,
@@ -97,12 +120,8 @@ def swap_clip(
         segments=segments,
         streams=plan.streams,
         cut=cut,
-        metadata={MARK: request.mark(), **(metadata or {})},
+        metadata=metadata,
     )
-    for segment in segments[run.complete :] if run.interrupted else segments:
-        segment.remove()
-    notes = [*plan.notes, *reader.damage.sentences()]
-    return ClipReport(counts, plan.encoder.encoder, plan.encoder.pixel_format, notes, run.interrupted)
 
 
 def finished_segments(folder: Path) -> list[Segment]:
@@ -139,7 +158,7 @@ class _Run:
             for number in count(len(self.segments)):
                 if following is None:
                     return
-                part = chain([following], islice(frames, self._plan.segment_frames - 1))
+                part = chain([following], islice(frames, self._plan.options.segment_frames - 1))
                 self._open = _OpenSegment(_path(self._folder, number), self._plan)
                 self._swap_segment(self._open, part, behind, done)
                 done += self._open.counts.frames

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..errors import StyleSwapError
 from ..identities.identity import Identity
+from ..media.animations import decodable
 from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.swapper import Faces, Swapper
 from .clip_plan import ClipOptions, plan_clip
@@ -37,7 +38,7 @@ def swap_video(
     Args:
         swapper: Model and face analysis.
         source: The video, a file or one in memory.
-        out: The result; the suffix chooses the container: .mp4, .m4v, .mov, .mkv or .webm.
+        out: The result; the suffix chooses the container: .mp4, .m4v, .mov, .mkv, .webm, .gif, .webp, .png or .apng.
         identity: As for `Swapper.swap`.
         faces: As for `Swapper.swap`, for each frame.
         options: Override those of the swapper.
@@ -58,17 +59,18 @@ def swap_video(
         raise StyleSwapError(f"{out} is the video itself and would be replaced by the result; choose another name")
     if not out.parent.is_dir():
         raise StyleSwapError(f"cannot write {out}: the folder {out.parent} does not exist; create it first")
-    plan = plan_clip(source, out, clip)
-    request = ClipRequest(swapper, identity, faces, options)
-    folder = work_folder(out)
-    open_work_folder(folder, fingerprint(plan, request), resume)
-    interrupted = True
-    try:
-        report = swap_clip(
-            plan, out, request, folder, on_frame=on_frame, metadata=metadata, require_faces=require_faces
-        )
-        interrupted = report.interrupted
-    finally:
-        if not interrupted or not finished_segments(folder):
-            remove_work_folder(folder)
-    return report
+    with decodable(source) as readable:
+        plan = plan_clip(readable, out, clip, source)
+        request = ClipRequest(swapper, identity, faces, options)
+        folder = work_folder(out)
+        open_work_folder(folder, fingerprint(plan, request), resume)
+        interrupted = True
+        try:
+            report = swap_clip(
+                plan, out, request, folder, on_frame=on_frame, metadata=metadata, require_faces=require_faces
+            )
+            interrupted = report.interrupted
+        finally:
+            if not interrupted or not finished_segments(folder):
+                remove_work_folder(folder)
+        return report

@@ -75,7 +75,7 @@ def fingerprint(plan: ClipPlan, request: ClipRequest) -> dict[str, str]:
         "target": _file(plan),
         "start and duration": f"{plan.cut.start} {plan.cut.end}",
         "encoder": json.dumps(encoder),
-        "length of segments": str(plan.segment_frames),
+        "length of segments": str(plan.options.segment_frames),
         "model": f"{model.name} {model.sha256}",
         "face analysis": str(request.swapper.analysis.recognizer),
         "identity": " ".join(one.fingerprint for one in people),
@@ -85,10 +85,10 @@ def fingerprint(plan: ClipPlan, request: ClipRequest) -> dict[str, str]:
 
 
 def _file(plan: ClipPlan) -> str:
-    if isinstance(plan.source, Path):
-        status = plan.source.stat()
-        return f"{plan.source.resolve()} {status.st_size} {status.st_mtime_ns}"
-    return hashlib.sha256(plan.source.getbuffer()).hexdigest()
+    if isinstance(plan.original, Path):
+        status = plan.original.stat()
+        return f"{plan.original.resolve()} {status.st_size} {status.st_mtime_ns}"
+    return hashlib.sha256(plan.original.getbuffer()).hexdigest()
 
 
 def _text(value: object) -> str:
