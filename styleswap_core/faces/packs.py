@@ -41,6 +41,9 @@ def find_pack(pack: str | Path | None, root: Roots = None, allow_download: bool 
     if pack is None:
         return _checked(DEMO_PACK, "the demo pack is missing from this installation; install the package again")
     folder = Path(pack).expanduser()
+    if str(pack) in ZOO_NAMES and not any(folder.glob("*.onnx")):
+        roots = _roots(root) if root else [*ZOO_ROOTS, *DEFAULT_ROOTS]
+        return find_zoo([base / "models" / ZOO_NAMES[0] for base in roots], allow_download)
     if folder.is_dir():
         return _checked(_unnested(folder), "use the folder that contains the .onnx files")
     if folder.is_file() or len(folder.parts) != 1:
@@ -48,9 +51,6 @@ def find_pack(pack: str | Path | None, root: Roots = None, allow_download: bool 
             f"expected a folder of .onnx files as the face analysis pack, but {folder} is not a folder; check the path"
         )
     name = folder.name
-    if name in ZOO_NAMES:
-        roots = _roots(root) if root else [*ZOO_ROOTS, *DEFAULT_ROOTS]
-        return find_zoo([base / "models" / ZOO_NAMES[0] for base in roots], allow_download)
     roots = _roots(root)
     candidates = [base / "models" / name for base in roots]
     for candidate in candidates:

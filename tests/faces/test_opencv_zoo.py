@@ -46,6 +46,8 @@ def test_the_default_places(zoo, tmp_path, monkeypatch):
     monkeypatch.setattr(packs, "ZOO_ROOTS", (home / ".styleswap", packs.ZOO_ROOTS[1]))
     monkeypatch.setattr(packs, "DEFAULT_ROOTS", (home / ".insightface",))
     monkeypatch.chdir(work)
+    # Such as a clone of the repository; only a folder with networks is a pack.
+    (work / "opencv").mkdir()
     with pytest.raises(StyleSwapError, match=r"in .*\.styleswap/models/opencv_zoo.*Licenses: YuNet MIT"):
         packs.find_pack("opencv")
     for place in (home / ".insightface", work, home / ".styleswap"):

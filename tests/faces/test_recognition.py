@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from zoo_networks import write_sface, write_yunet
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.analysis import load_face_analysis
+from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.faces.packs import DEMO_PACK
 from styleswap_core.faces.recognition import SHIPPED_JUDGE, OnnxRecognizer
 
@@ -18,6 +20,17 @@ def test_a_recognizer_file_embeds_like_its_pack():
     assert (alone.name, alone.sha256) == (pack.recognizer.name, pack.recognizer.sha256)
     other = OnnxRecognizer(SHIPPED_JUDGE).embed(picture, POINTS)
     assert np.linalg.norm(other) == pytest.approx(1, abs=1e-5) and not np.allclose(other, alone.embed(picture, POINTS))
+
+
+def test_sface_runs_in_opencv_with_its_pixels(tmp_path):
+    """As in its pack, from a file of any name; the torch twin takes the same pixels."""
+    write_yunet(tmp_path / "yunet.onnx")
+    write_sface(tmp_path / "mine.onnx")
+    picture = np.random.default_rng(0).integers(0, 256, (256, 240, 3), dtype=np.uint8)
+    alone, pack = OnnxRecognizer(tmp_path / "mine.onnx"), load_face_analysis(tmp_path)
+    np.testing.assert_array_equal(alone.embed(picture, POINTS), pack.embed(picture, POINTS))
+    assert alone.recognizer_id == pack.recognizer and alone.recognizer_id.dimension == 128
+    assert TorchRecognizer(tmp_path / "mine.onnx").normalization == (0.0, 1.0)
 
 
 def test_large_pictures_are_reduced_together_with_their_points():

@@ -108,6 +108,13 @@ def test_the_command_swaps_and_names_the_licenses(zoo, model, people, tmp_path, 
     assert "license of the face analysis pack: YuNet MIT, SFace Apache-2.0" in printed.err
 
 
+def test_inversion_takes_the_recognizer(zoo, model, people, tmp_path):
+    words = ["invert", "--model", str(model), "--pack", str(zoo), "--source", str(people / "person0" / "0.png")]
+    assert main([*words, "--out", str(tmp_path / "a.safetensors"), "--steps", "2", "--device", "cpu"]) == 0
+    inverted = load_identity(tmp_path / "a.safetensors")
+    assert inverted.w_plus is not None and inverted.recognizer.dimension == 128
+
+
 def test_embeddings_of_another_length_are_refused(zoo, people, pictures):
     analyzer = load_face_analysis(zoo)
     identity, _ = extract_identity([people / "person0" / "0.png"], analyzer)
