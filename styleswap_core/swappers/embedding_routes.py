@@ -79,10 +79,13 @@ class SourceRoute:
                 f" {len(identity.id_embedding)}, from {identity.recognizer}; extract it with a face analysis that has"
                 f" {self._recognizer.name or 'another recognizer'}"
             )
+        self._check_norm(identity)
+
+    def _check_norm(self, identity: Identity) -> None:
         if self.family.source is Source.CONVERTED and not identity.embedding_norm:
             raise StyleSwapError(
-                f"{name} takes embeddings before their normalization, and this identity does not tell their length"
-                " (it was saved by an older version, or mixed from such); extract it again"
+                f"{self.family.name} takes embeddings before their normalization, and this identity does not tell their"
+                " length (it was saved by an older version, or mixed from such); extract it again"
             )
 
     def numbers(
@@ -130,7 +133,8 @@ class SourceRoute:
             if own is None:
                 return numbers
             # The norm of inverted numbers is kept: only their direction is moved.
-            own_numbers = self._convert(own, identity.embedding_norm or 1.0)
+            self._check_norm(identity)
+            own_numbers = self._convert(own, identity.embedding_norm)
             mixed = torch.lerp(F.normalize(own_numbers, dim=0), F.normalize(numbers, dim=0), strength)
             return F.normalize(mixed, dim=0) * numbers.norm()
         embedding = identity.id_embedding

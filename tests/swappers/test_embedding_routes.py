@@ -75,6 +75,10 @@ def test_an_unknown_norm_is_an_error_for_converters_only(tmp_path):
     with pytest.raises(StyleSwapError, match="before their normalization"):
         network.swap_crops(CROPS, [person(norm=0.0)])
     network.check(person())
+    inverted = Identity(person().id_embedding, person().recognizer, (), torch.ones(1, 512), network.sha256)
+    network.swap_crops(CROPS, [inverted])
+    with pytest.raises(StyleSwapError, match="before their normalization"):
+        network.swap_crops(CROPS, [inverted], person().id_embedding[None], 0.5)
     load_model(forms.write_hyperswap(tmp_path / "hyperswap_1a_256.onnx"), "cpu").check(person(norm=0.0))
 
 
