@@ -217,8 +217,8 @@ def _missing(report: DoctorReport) -> list[str]:
 def _damaged(folder: Path) -> list[str]:
     """An instruction for each of OpenCV Zoo's files that has another size than in its repository."""
     return [
-        f"the whole file {path} ({path.stat().st_size:,} of {file.size:,} bytes): delete it, and run styleswap swap"
-        " --pack opencv --download"
+        f"an undamaged {path}, which has {path.stat().st_size:,} bytes instead of {file.size:,}: delete it, and run"
+        " styleswap swap --pack opencv --download"
         for file in (YUNET, SFACE)
         if (path := folder / file.name).is_file() and path.stat().st_size != file.size
     ]

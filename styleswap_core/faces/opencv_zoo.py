@@ -16,7 +16,8 @@ ZOO_NAMES = ("opencv_zoo", "opencv")
 """Names of this pack; the first is that of its folder, the others are short forms."""
 
 # The repository at a fixed state; the files are in its Git LFS.
-_ADDRESS = "https://github.com/opencv/opencv_zoo/raw/966be4cb6eefc2a4f586ed0581bf4bbaa2533070/models"
+_PAGE = "https://github.com/opencv/opencv_zoo"
+_ADDRESS = f"{_PAGE}/raw/966be4cb6eefc2a4f586ed0581bf4bbaa2533070/models"
 
 YUNET = RemoteFile(
     "face_detection_yunet_2023mar.onnx",
@@ -74,8 +75,8 @@ def find_zoo(folders: Sequence[Path], allow_download: bool = False, progress: Pr
     if not allow_download:
         names = " and ".join(file.name for file in missing)
         raise StyleSwapError(
-            f"expected OpenCV Zoo's {names} in {folder}, found no such file; allow the download, or save"
-            f" {' and '.join(file.url for file in missing)} there. Licenses: {ZOO_LICENSE}"
+            f"expected OpenCV Zoo's {names} in {folder}, found no such file; allow the download, or get the"
+            f" file from {_PAGE}. Licenses: {ZOO_LICENSE}"
         )
     for file in missing:
         download(file, folder, progress)

@@ -105,8 +105,11 @@ def _blocks(file: RemoteFile, folder: Path) -> Iterator[bytes]:
                 yield block
     # Failures of a network are OSErrors, malformed answers HTTPExceptions.
     except (OSError, http.client.HTTPException) as error:
+        # urllib's own wrapper reads "<urlopen error ...>".
+        reason = getattr(error, "reason", None)
+        cause = reason if isinstance(reason, OSError) else error
         raise StyleSwapError(
-            f"could not download {file.name} ({one_line(error)}); check the network and try again, or download"
+            f"could not download {file.name} ({one_line(cause)}); check the network and try again, or download"
             f" {file.url} with a browser into {folder}"
         ) from error
 

@@ -73,7 +73,7 @@ def test_files_of_opencv_zoo_and_what_to_do_about_a_damaged_one(folder, monkeypa
     assert report["packs"]["models"] == {"opencv_zoo": ["face_detection_yunet_2023mar.onnx"]}
     assert report["packs"][str(comfyui / "models")] == {"opencv_zoo": ["another_yunet.onnx"]}
     (line,) = [line for line in report["missing"] if "232,589" in line]
-    assert "0 of 232,589 bytes" in line and "--pack opencv --download" in line
+    assert "0 bytes instead of 232,589" in line and "--pack opencv --download" in line
     assert cli.main(["doctor"]) == 0
     assert "opencv_zoo: face_detection_yunet_2023mar.onnx" in capsys.readouterr().out
 

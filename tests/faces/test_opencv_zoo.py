@@ -59,7 +59,8 @@ def test_nothing_is_downloaded_without_permission(served, tmp_path):
     with pytest.raises(StyleSwapError, match="allow the download") as caught:
         load_face_analysis("opencv_zoo", root=tmp_path)
     for file in served:
-        assert file.name in str(caught.value) and file.url in str(caught.value)
+        assert file.name in str(caught.value)
+    assert "https://github.com/opencv/opencv_zoo" in str(caught.value)
     assert "\n" not in str(caught.value) and list(tmp_path.iterdir()) == []
 
 
