@@ -28,12 +28,15 @@ from styleswap_core.checkpoints import DEMO_MODEL, load_generator
 from styleswap_core.faces.alignment import recognizer_crop, template_points
 from styleswap_core.faces.analysis import load_face_analysis
 from styleswap_core.faces.arcface import TorchRecognizer
-from styleswap_core.inversion import AlignedFaces, InversionSettings, optimize
+from styleswap_core.faces.recognizer_id import RecognizerId
+from styleswap_core.identities.identity import Identity
+from styleswap_core.inversion import AlignedFaces, InversionSettings, InvertibleGenerator, optimize
 from styleswap_core.inversion.guides import shuffled_batches, split_held_out
 from styleswap_core.inversion.objective import PRESERVATION_BETA, VIEW_PARAMETERS, varied_views
 from styleswap_core.inversion.optimization import BETAS, SOURCE_BATCH
 from styleswap_core.inversion.trust_region import TrustRegion
 from styleswap_core.losses import perceptual_loss, pixel_loss
+from styleswap_core.masking.face_masks import FaceMasks
 from styleswap_core.model import Generator, GeneratorOutput
 
 VARIANTS = {
@@ -118,7 +121,8 @@ def _plain_loop(
     weights: list[torch.Tensor],
 ) -> torch.Tensor:
     sources, guides = sources.to(target.device), guides.to(target.device)
-    region = TrustRegion.around(generator, target, settings.trust)
+    identity = Identity(target, RecognizerId())
+    region = TrustRegion.around(InvertibleGenerator(generator), identity, settings.trust)
     offset = torch.zeros_like(region.center, requires_grad=True)
     optimizer = torch.optim.Adam([offset], lr=0.0, betas=BETAS)
     random = torch.Generator().manual_seed(settings.seed)
@@ -127,6 +131,8 @@ def _plain_loop(
     source_batches = shuffled_batches(list(range(len(sources))), SOURCE_BATCH, random)
     with torch.no_grad():
         face = run(generator, region.center, sources).mask
+        if not generator.config.mask_branch:
+            face = FaceMasks().mask(sources.crops, sources.points, None)
         plain = run(generator, region.center, guides).image
 
     def features(image: torch.Tensor, points: torch.Tensor) -> list[torch.Tensor]:
@@ -180,11 +186,15 @@ def measure(variant: str, args: argparse.Namespace) -> dict:
     sources, guides = faces(1, generator, 1), faces(16, generator, 2)
     target = F.normalize(torch.randn(512, generator=torch.Generator().manual_seed(3)), dim=0).to(device)
     loops = {"plain": plain_loop, "plain_frozen": partial(plain_loop, frozen=True)}
-    invert = loops.get(variant, optimize)
+    identity, network = Identity(target, RecognizerId()), InvertibleGenerator(generator)
 
     def once(steps: int) -> float:
         start = time.perf_counter()
-        invert(generator, recognizer, sources, target, guides, settings_of(variant, steps))
+        settings = settings_of(variant, steps)
+        if variant in loops:
+            loops[variant](generator, recognizer, sources, target, guides, settings)
+        else:
+            optimize(network, recognizer, sources, identity, guides, settings)
         if device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - start

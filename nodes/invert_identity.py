@@ -27,7 +27,7 @@ from .values import image_arrays
 
 if TYPE_CHECKING:
     from ..styleswap_core.faces.detected import FaceAnalyzer
-    from ..styleswap_core.inversion import Inversion, InversionSettings, Progress
+    from ..styleswap_core.inversion import Inversion, InversionSettings, InvertibleNetwork, Progress
 
 
 class InvertIdentity(io.ComfyNode):
@@ -136,11 +136,6 @@ class InvertIdentity(io.ComfyNode):
             StyleSwapError: As for `inversion.invert`, or not enough memory.
             InterruptProcessingException: Canceled; raised after the best result has been saved if `keep_on_cancel`.
         """
-        if not isinstance(model, LoadedGenerator):
-            raise StyleSwapError(
-                f"identities are inverted for StyleSwap models only, and {model.name} is a network of another program;"
-                " use the plain identity with it"
-            )
         # Imported here, because the pack must also load without the packages that the inversion needs.
         with open_analysis(face_analysis) as analyzer:
             from ..styleswap_core.inversion import InversionSettings
@@ -168,7 +163,7 @@ class InvertIdentity(io.ComfyNode):
 
 
 def _invert(
-    model: LoadedGenerator,
+    model: LoadedModel,
     analyzer: "FaceAnalyzer",
     sources: list[np.ndarray],
     guides: list[np.ndarray],
@@ -195,13 +190,13 @@ def _invert(
         return _attempt(model, analyzer, sources, guides, settings, display)
     except memory.OOM_EXCEPTION as error:
         raise StyleSwapError(
-            f"not enough memory on {memory.get_torch_device()} to invert an identity at {model.config.size} px; close"
+            f"not enough memory on {memory.get_torch_device()} to invert an identity at {model.size} px; close"
             " other programs, or start ComfyUI with --lowvram or --cpu"
         ) from error
 
 
 def _attempt(
-    model: LoadedGenerator,
+    model: LoadedModel,
     analyzer: "FaceAnalyzer",
     sources: list[np.ndarray],
     guides: list[np.ndarray],
@@ -213,23 +208,35 @@ def _attempt(
     device = memory.get_torch_device()
     # ComfyUI runs nodes in inference mode, and tensors created there can never require gradients: copy the networks.
     with torch.inference_mode(False):
-        networks = deepcopy(model.patcher.model), analyzer.torch_recognizer()
-        patchers = [ModelPatcher(network, device, memory.unet_offload_device()) for network in networks]
-        needed = bytes_needed(*networks, settings, len(sources), len(guides), device)
+        network, module = _invertible(model)
+        recognizer = analyzer.torch_recognizer()
+        patchers = [ModelPatcher(part, device, memory.unet_offload_device()) for part in (module, recognizer)]
+        memory.load_models_gpu(patchers, force_full_load=True)
+        needed = bytes_needed(network, recognizer, settings, len(sources), len(guides))
         memory.load_models_gpu(patchers, memory_required=needed, force_full_load=True)
         try:
             return invert(
-                networks[0],
+                network,
                 analyzer,
                 sources,
                 guides,
-                generator_sha256=model.sha256,
                 settings=settings,
                 callbacks=Callbacks(display.show, display.canceled),
-                recognizer=networks[1],
+                recognizer=recognizer,
             )
         except Canceled:
             _stop()
+
+
+def _invertible(model: LoadedModel) -> "tuple[InvertibleNetwork, torch.nn.Module]":
+    """A copy of a model for an inversion, and the module that holds its weights, on the CPU."""
+    from ..styleswap_core.inversion import InvertibleGenerator, InvertibleGuest
+
+    if isinstance(model, LoadedGenerator):
+        generator = deepcopy(model.patcher.model)
+        return InvertibleGenerator(generator, model.sha256), generator
+    guest = InvertibleGuest(model.network, torch.device("cpu"))
+    return guest, guest.graph
 
 
 def _stop() -> NoReturn:

@@ -28,9 +28,7 @@ from ..metrics.inversion_table import inversion_table
 from ..metrics.render_workers import default_workers
 from ..metrics.suite_inversion import InversionFiles, InversionSuite, evaluate_inversion
 from ..metrics.suite_synthetic import DEFAULT_SEED, SyntheticEvaluators, SyntheticSuite, evaluate_synthetic
-from ..swappers.model_files import load_model
 from ..swappers.network import SwappingNetwork
-from ..swappers.styleswap_network import StyleSwapNetwork
 from .arguments import (
     Options,
     add_device_argument,
@@ -43,6 +41,7 @@ from .arguments import (
 )
 from .evaluate_samples import add_sample_arguments, run_pairs, run_videos
 from .file_swapper import load_analysis
+from .found_models import find_model, load_network, model_folders
 
 EXIT_MISSED = 1
 _SYNTHETIC_SHEET_ROWS = 3
@@ -198,12 +197,7 @@ def run_inversion(args: argparse.Namespace) -> Report:
         sheet_rows=0 if args.out is None else _INVERSION_SHEET_ROWS,
         guided=InversionSettings(steps=args.steps, trust=args.trust),
     )
-    if not isinstance(loaded.network, StyleSwapNetwork):
-        raise StyleSwapError(
-            f"the inversion suite evaluates StyleSwap models, and {loaded.network.name} is none; use another --model"
-        )
-    generator = loaded.network.generator
-    evaluation = evaluate_inversion(loaded.evaluators, generator, loaded.files, suite, progress=True)
+    evaluation = evaluate_inversion(loaded.evaluators, loaded.network, loaded.files, suite, progress=True)
     facts = {
         "suite": "inversion",
         **_facts(args, loaded, suite),
@@ -232,8 +226,7 @@ class _Loaded(NamedTuple):
 
 def _load(args: argparse.Namespace) -> _Loaded:
     device = choose_device(args.device)
-    model = args.model or DEMO_MODEL
-    network = load_model(model, device, baked=False)
+    network = load_network(args)
     analyzer = load_analysis(args.pack, args.download)
     if analyzer.recognizer_path is None:
         raise StyleSwapError(NO_RECOGNIZER)
@@ -248,7 +241,15 @@ def _load(args: argparse.Namespace) -> _Loaded:
         portraits=takes_portrait(network),
         workers=default_workers(device) if args.workers is None else args.workers,
     )
-    files = InversionFiles(model, analyzer.recognizer_path, recognizer.normalization, str(device))
+    files = InversionFiles(
+        DEMO_MODEL if args.model is None else find_model(args.model),
+        analyzer.recognizer_path,
+        recognizer.normalization,
+        str(device),
+        "" if args.family == "automatic" else args.family,
+        model_folders(),
+        args.any_recognizer,
+    )
     return _Loaded(network, analyzer, evaluators, files)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoints import DEMO_MODEL
 from ..devices import choose_device
 from ..errors import StyleSwapError
 from ..faces.analysis import load_face_analysis
@@ -25,10 +24,10 @@ from ..metrics.result_videos import videos_in
 from ..metrics.samples import Evaluators, SampleEvaluation
 from ..metrics.suite_pairs import PairSuite, evaluate_pairs
 from ..metrics.suite_videos import VideoSuite, evaluate_videos, pairs_of_results, pairs_of_rows
-from ..swappers.model_files import load_model
 from ..swappers.network import SwappingNetwork
 from .arguments import Options, whole_number
 from .file_swapper import load_analysis
+from .found_models import load_network
 
 _SHEET_ROWS = 3
 # Value of --fid without a file: features of the recognizer named by --judge.
@@ -153,7 +152,7 @@ def _load(args: argparse.Namespace, swaps: bool) -> tuple[Evaluators, dict[str, 
         swapping = _load_swapping(args, analyzer, recognizer)
         facts |= {
             "model": swapping.name,
-            "model_sha256": file_sha256(args.model or DEMO_MODEL),
+            "model_sha256": swapping.sha256,
             "recognizer": analyzer.recognizer.name,
             "recognizer_sha256": analyzer.recognizer.sha256,
         }
@@ -215,7 +214,7 @@ def _load_swapping(args: argparse.Namespace, analyzer: FaceAnalyzer, recognizer:
             f"expected another recognizer than that of the swap, {recognizer.name}, to measure identity; name another"
             " --judge"
         )
-    network = load_model(args.model, args.device, baked=False)
+    network = load_network(args)
     check_pack(network, analyzer.recognizer)
     return network
 

@@ -13,7 +13,6 @@ import torch
 from ..checkpoints import DEMO_MODEL
 from ..compositing.composite import BlendOptions, blend_with_mask
 from ..compositing.mask_shaping import resize_mask
-from ..errors import StyleSwapError
 from ..faces.analysis import load_face_analysis
 from ..faces.detected import FaceAnalyzer
 from ..faces.pack_licenses import license_of_name
@@ -173,20 +172,6 @@ class FileSwapper:
     def license_note(self) -> str | None:
         """Author and license of a network of another program; None for models of this project."""
         return self.network.license_note if isinstance(self.network, GuestNetwork) else None
-
-    @property
-    def own_network(self) -> StyleSwapNetwork:
-        """The network, if it is a model of this project.
-
-        Raises:
-            StyleSwapError: It is a network of another program.
-        """
-        if isinstance(self.network, GuestNetwork):
-            raise StyleSwapError(
-                f"expected a StyleSwap model, and {self.network.name} is a network of another program; name another"
-                " --model"
-            )
-        return self.network
 
     def identify(self, sources: Sequence[Path]) -> tuple[Identity, list[SourceReport]]:
         """Identity averaged over the largest face of each source picture.

@@ -63,13 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=("auto", "bf16", "float32"),
         default="auto",
-        help="precision of the networks; auto is bf16 where the hardware supports it (default: %(default)s)",
+        help="precision of the networks; auto is bf16 where the hardware supports it, and float32 for networks of "
+        "other programs (default: %(default)s)",
     )
     add(
         "--low-memory",
         action="store_true",
-        help="one face at a time with gradient checkpointing: slower, but needs less memory; turned on automatically "
-        "if a GPU runs out of memory",
+        help="one face at a time, for StyleSwap models with gradient checkpointing: slower, but needs less memory; "
+        "turned on automatically if a GPU runs out of memory",
     )
     add("--curve", type=Path, metavar="FILE.png", help="also write a chart of the likeness over the steps")
     add(
@@ -132,17 +133,16 @@ def _invert(
     """
     import torch
 
-    from ..inversion import invert
+    from ..inversion import invert, invertible
 
-    network = swapper.own_network
+    network = invertible(swapper.network)
     for low_memory in dict.fromkeys((settings.low_memory, True)):
         try:
             return invert(
-                network.generator,
+                network,
                 swapper.analyzer,
                 sources,
                 guides,
-                generator_sha256=network.sha256,
                 settings=replace(settings, low_memory=low_memory),
                 source_hashes=source_hashes,
                 callbacks=callbacks,

@@ -1,4 +1,4 @@
-"""Aligned faces as the generator takes them: crops, and the five points in each crop."""
+"""Aligned faces as a network takes them: crops, and the five points in each crop."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from ..errors import StyleSwapError
 from ..faces.alignment import transform_points
 from ..faces.choice import select_faces
 from ..faces.detected import DetectedFace, FaceAnalyzer
-from ..model import GeneratorConfig
 from ..pipeline.face_jobs import crop_matrices
 
 
@@ -23,7 +22,7 @@ class Canceled(Exception):
 
 @dataclass(frozen=True, eq=False)
 class AlignedFaces:
-    """Faces on the generator's crop template.
+    """Faces on the network's crop template.
 
     Attributes:
         crops: (N, 3, S, S) RGB, -1..1.
@@ -73,7 +72,8 @@ class Alignment(NamedTuple):
 def align_faces(
     pictures: Sequence[np.ndarray],
     analyzer: FaceAnalyzer,
-    config: GeneratorConfig,
+    template: str,
+    size: int,
     canceled: Callable[[], bool] = lambda: False,
 ) -> Alignment:
     """Align the largest face of each picture.
@@ -81,13 +81,14 @@ def align_faces(
     Args:
         pictures: (H, W, 3) uint8 RGB.
         analyzer: Detects the faces.
-        config: Size and template of the crops.
+        template: Crop template.
+        size: Side of the crops in pixels.
         canceled: Called before each picture.
 
     Raises:
         Canceled: `canceled` returned true.
     """
-    crops, points = [torch.empty(0, 3, config.size, config.size)], [torch.empty(0, 5, 2)]
+    crops, points = [torch.empty(0, 3, size, size)], [torch.empty(0, 5, 2)]
     detections, missing = [], []
     for index, picture in enumerate(pictures):
         if canceled():
@@ -97,8 +98,8 @@ def align_faces(
             missing.append(index)
             continue
         (face,) = select_faces(faces)
-        matrix = crop_matrices([face], config.template, config.size)
-        crops.append(Canvas([picture]).read_crops([0], matrix, config.size))
+        matrix = crop_matrices([face], template, size)
+        crops.append(Canvas([picture]).read_crops([0], matrix, size))
         points.append(transform_points(matrix, torch.from_numpy(face.points).float()[None]))
         detections.append(face)
     return Alignment(AlignedFaces(torch.cat(crops), torch.cat(points)), detections, missing)

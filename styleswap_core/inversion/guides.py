@@ -14,7 +14,6 @@ from torch import Tensor
 from ..devices import one_thread
 from ..faces.alignment import estimate_similarity, template_points
 from ..io.images import from_uint8, to_uint8
-from ..model import GeneratorConfig
 from ..synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities, pick_seeds
 from ..synthetic.world import five_points, render
 from .aligned_faces import AlignedFaces, Canceled
@@ -28,7 +27,7 @@ MAX_RENDERED_SIZE = 256
 
 
 def render_guides(
-    count: int, config: GeneratorConfig, seed: int = 0, canceled: Callable[[], bool] = lambda: False
+    count: int, template: str, size: int, seed: int = 0, canceled: Callable[[], bool] = lambda: False
 ) -> AlignedFaces:
     """Aligned crops of `count` different people of the face world, each with different attributes, in 8-bit values.
 
@@ -36,7 +35,8 @@ def render_guides(
 
     Args:
         count: Number of faces.
-        config: Size and template of the crops.
+        template: Crop template.
+        size: Side of the crops in pixels.
         seed: Selects people and attributes.
         canceled: Called before each face is rendered.
 
@@ -45,17 +45,17 @@ def render_guides(
     """
     people = Identities.from_seeds(pick_seeds(IDENTITY_SEEDS["train"], count, seed))
     attributes = Attributes.from_seeds(pick_seeds(ATTRIBUTE_SEEDS["train"], count, seed))
-    size = min(config.size, MAX_RENDERED_SIZE)
-    window = estimate_similarity(five_points(people, attributes, FRAME_SIZE), template_points(config.template, size))
-    store, key = GuideStore.of_user(), guides_key(people, attributes, window, size, FRAME_SIZE)
-    guides = store.load(key, count, size)
+    side = min(size, MAX_RENDERED_SIZE)
+    window = estimate_similarity(five_points(people, attributes, FRAME_SIZE), template_points(template, side))
+    store, key = GuideStore.of_user(), guides_key(people, attributes, window, side, FRAME_SIZE)
+    guides = store.load(key, count, side)
     if guides is None:
-        guides = _render(people, attributes, window, size, canceled)
+        guides = _render(people, attributes, window, side, canceled)
         store.save(key, *guides)
     crops, points = from_uint8(guides[0]), torch.from_numpy(guides[1])
-    if size < config.size:
-        crops = F.interpolate(crops, size=config.size, mode="bicubic", align_corners=False).clamp(-1.0, 1.0)
-        points = points * (config.size / size)
+    if side < size:
+        crops = F.interpolate(crops, size=size, mode="bicubic", align_corners=False).clamp(-1.0, 1.0)
+        points = points * (size / side)
     return AlignedFaces(crops, points)
 
 

@@ -1,23 +1,27 @@
-"""Inversion from pictures of a person to an identity with `w_plus`."""
+"""Inversion from pictures of a person to an identity for one network."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from ..errors import StyleSwapError
 from ..faces.arcface import TorchRecognizer
-from ..faces.detected import DetectedFace, FaceAnalyzer
+from ..faces.detected import FaceAnalyzer
 from ..faces.recognizer_id import check_recognizer
-from ..identities.averaging import average_embeddings, find_outliers
+from ..identities.averaging import average_faces
 from ..identities.identity import Identity
-from ..model import Generator
-from ..swappers.styleswap_network import required_recognizer
+from ..swappers.guest_network import GuestNetwork
+from ..swappers.network import SwappingNetwork
+from ..swappers.styleswap_network import StyleSwapNetwork
 from .aligned_faces import AlignedFaces, align_faces
 from .guides import render_guides
 from .inversion_settings import MIN_GUIDES, InversionSettings
+from .invertible import InvertibleNetwork
+from .invertible_generator import InvertibleGenerator
+from .invertible_guest import InvertibleGuest
 from .optimization import CANCELED, ENDED, NO_STEPS, NOT_FINITE, Callbacks, Outcome, optimize
 
 
@@ -26,7 +30,7 @@ class Inversion:
     """Result of an inversion.
 
     Attributes:
-        identity: Identity with `w_plus`, bound to the generator.
+        identity: Identity with `w_plus`, bound to the network.
         outcome: Result of the optimization.
         outliers: Indices of source pictures that seem to show another person; they were used nonetheless.
         guides_skipped: Number of guide pictures without a face.
@@ -64,7 +68,7 @@ class Inversion:
         """Sentences about anything that the user should know."""
         outcome, notes = self.outcome, []
         if outcome.ended == NO_STEPS:
-            notes.append("no steps were requested: the result is plain W, the identity as the generator maps it")
+            notes.append("no steps were requested: the result is the plain identity as the model maps it")
         elif outcome.ended == NOT_FINITE:
             notes.append(
                 f"stopped at step {outcome.steps_done + 1} because a value was not finite; "
@@ -75,36 +79,50 @@ class Inversion:
                 f"canceled after {outcome.steps_done} steps; the best state, from step {outcome.best_step}, was kept"
             )
         elif outcome.ended == ENDED and outcome.distance_limit == 0.0:
-            notes.append("a trust region of strength 1 leaves no room to move: the result is plain W")
+            notes.append("a trust region of strength 1 leaves no room to move: the result is the plain identity")
         elif outcome.best_step == 0:
-            notes.append("no step improved on plain W on the held-out guides: the result is plain W")
+            notes.append(
+                "no step improved on the plain identity on the held-out guides: the result is the plain identity"
+            )
         notes += [f"source {index + 1} seems to show another person than the others" for index in self.outliers]
         if self.guides_skipped:
             notes.append(f"guide pictures without a face, skipped: {self.guides_skipped}")
         return notes
 
 
+def invertible(model: SwappingNetwork) -> InvertibleNetwork:
+    """A swapping network, such as `load_model` returns, as `invert` takes it.
+
+    Raises:
+        StyleSwapError: A network of another program takes no numbers as its source, or its graph has operators that
+            are not supported.
+    """
+    if isinstance(model, StyleSwapNetwork):
+        return InvertibleGenerator(model.generator, model.sha256)
+    if isinstance(model, GuestNetwork):
+        return InvertibleGuest(model)
+    raise StyleSwapError(f"expected a StyleSwap model or a network of another program, got {model.name}")
+
+
 def invert(
-    generator: Generator,
+    network: InvertibleNetwork,
     analyzer: FaceAnalyzer,
     sources: Sequence[np.ndarray],
     guides: Sequence[np.ndarray] = (),
     *,
-    generator_sha256: str,
     settings: InversionSettings | None = None,
     source_hashes: Sequence[str] = (),
     callbacks: Callbacks | None = None,
     recognizer: TorchRecognizer | None = None,
 ) -> Inversion:
-    """Optimize the identity of one person for one generator.
+    """Optimize the identity of one person for one network.
 
     Args:
-        generator: The inversion runs on its device.
-        analyzer: Must have the recognizer that the generator was trained with.
+        network: The network, from `invertible`; the inversion runs on its device.
+        analyzer: Must have the recognizer that the network was trained with.
         sources: (H, W, 3) uint8 RGB, one or more pictures of the person; the largest face of each is used.
         guides: Pictures of other people to swap onto during optimization; the largest face of each is used. With fewer
             than two faces, the face world renders `settings.rendered_guides` more.
-        generator_sha256: SHA-256 of the generator's file, which the identity is bound to.
         settings: How to optimize; by default `InversionSettings()`.
         source_hashes: SHA-256 of the source files, stored in the identity.
         callbacks: Reports of progress, and cancellation.
@@ -112,54 +130,47 @@ def invert(
 
     Raises:
         StyleSwapError: There is no source, a source shows no face, guides are given and none shows a face, the
-            analyzer's recognizer is not the generator's, or the generator's hash is missing.
+            analyzer's recognizer is not the network's, or the hash of the network's file is unknown.
         Canceled: The caller canceled before the search began, when there was no result to keep.
     """
     settings, callbacks = settings or InversionSettings(), callbacks or Callbacks()
-    _check(generator, analyzer, sources, generator_sha256)
-    aligned, detections, missing = align_faces(sources, analyzer, generator.config, callbacks.canceled)
+    _check(network, analyzer, sources)
+    form = network.template, network.size
+    aligned, detections, missing = align_faces(sources, analyzer, *form, callbacks.canceled)
     if missing:
         raise StyleSwapError(
             f"expected a face in every source, but picture {missing[0] + 1} of {len(sources)} shows none; "
             "use another picture, or lower the detection threshold"
         )
-    embedding, outliers = _mean_embedding(detections)
-    targets, skipped, rendered = _guides(generator, analyzer, guides, settings, callbacks.canceled)
-    device = next(generator.parameters()).device
-    recognizer = analyzer.torch_recognizer() if recognizer is None else recognizer
-    outcome = optimize(generator, recognizer.to(device), aligned, embedding, targets, settings, callbacks)
-    identity = Identity(
-        embedding,
+    plain, _, outliers = average_faces(
+        [face.require_embedding() for face in detections],
+        [""] * len(detections),
         analyzer.recognizer,
-        tuple(source_hashes),
-        outcome.w_plus,
-        generator_sha256,
+        norms=[face.embedding_norm for face in detections],
     )
-    return Inversion(identity, outcome, outliers, skipped, rendered)
+    targets, skipped, rendered = _guides(network, analyzer, guides, settings, callbacks.canceled)
+    recognizer = analyzer.torch_recognizer() if recognizer is None else recognizer
+    outcome = optimize(network, recognizer.to(network.device), aligned, plain, targets, settings, callbacks)
+    identity = replace(plain, sources=tuple(source_hashes), w_plus=outcome.w_plus, generator_sha256=network.sha256)
+    doubtful = [index for index, outlier in enumerate(outliers) if outlier]
+    return Inversion(identity, outcome, doubtful, skipped, rendered)
 
 
-def _check(generator: Generator, analyzer: FaceAnalyzer, sources: Sequence[np.ndarray], sha256: str) -> None:
+def _check(network: InvertibleNetwork, analyzer: FaceAnalyzer, sources: Sequence[np.ndarray]) -> None:
     if not sources:
         raise StyleSwapError("expected at least one source picture, got none")
-    if not sha256:
-        raise StyleSwapError("an inverted identity is bound to its generator; give the SHA-256 of the generator's file")
+    if not network.sha256:
+        raise StyleSwapError("an inverted identity is bound to its model; give the SHA-256 of the model's file")
     check_recognizer(
-        required_recognizer(generator.config),
+        network.recognizer,
         analyzer.recognizer,
         "the face analysis has",
         "use the face analysis pack that belongs to the model",
     )
 
 
-def _mean_embedding(faces: Sequence[DetectedFace]) -> tuple[torch.Tensor, list[int]]:
-    """Mean embedding (D,), and the indices of faces that seem to belong to another person."""
-    embeddings = [face.require_embedding() for face in faces]
-    _, outliers = find_outliers(embeddings)
-    return average_embeddings(embeddings), [index for index, outlier in enumerate(outliers) if outlier]
-
-
 def _guides(
-    generator: Generator,
+    network: InvertibleNetwork,
     analyzer: FaceAnalyzer,
     pictures: Sequence[np.ndarray],
     settings: InversionSettings,
@@ -168,7 +179,8 @@ def _guides(
     """Guides, the number of pictures without a face, and the number of rendered guides."""
     if not settings.guided:
         return None, 0, 0
-    given, _, missing = align_faces(pictures, analyzer, generator.config, canceled)
+    form = network.template, network.size
+    given, _, missing = align_faces(pictures, analyzer, *form, canceled)
     if pictures and len(given) == 0:
         raise StyleSwapError(
             f"expected a face in at least one guide, but none of the {len(pictures)} pictures shows one; "
@@ -176,6 +188,6 @@ def _guides(
         )
     if len(given) >= MIN_GUIDES:
         return given, len(missing), 0
-    rendered = render_guides(settings.rendered_guides, generator.config, settings.seed, canceled)
+    rendered = render_guides(settings.rendered_guides, *form, settings.seed, canceled)
     guides = AlignedFaces(torch.cat([given.crops, rendered.crops]), torch.cat([given.points, rendered.points]))
     return guides, len(missing), settings.rendered_guides

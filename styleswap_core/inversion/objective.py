@@ -1,8 +1,8 @@
 """Objective of an inversion: reconstruction of the source pictures, and swaps onto guides.
 
-Everything that does not depend on `w_plus` is computed once: the attributes of sources and guides, and the recognizer
-features of the sources. A step only runs the synthesis network and the recognizer, forward and backward, and computes
-only gradients that lead to `w_plus`.
+Everything that does not depend on the code (for our generator, `w_plus`) is computed once: what the network makes of
+the crops of sources and guides, and the recognizer features of the sources. A step only runs the rest of the network
+and the recognizer, forward and backward, and computes only gradients that lead to the code.
 """
 
 import math
@@ -17,9 +17,10 @@ from torch import Tensor
 from ..faces.alignment import recognizer_crop
 from ..faces.arcface import TorchRecognizer
 from ..losses import perceptual_loss, pixel_loss
-from ..model import FrozenSynthesis, Generator, GeneratorOutput
+from ..masking.face_masks import FaceMasks
 from .aligned_faces import AlignedFaces, Canceled
 from .inversion_settings import InversionSettings
+from .invertible import InvertibleNetwork, Prepared, Rendered
 
 # Standard deviations of the recognizer's views: what another detector or another picture would vary as well.
 VIEW_SHIFT = 0.03  # of the distance between eyes and mouth
@@ -36,30 +37,31 @@ PRESERVATION_BETA = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class EncodedFaces:
-    """Faces and their attributes.
+class PreparedFaces:
+    """Faces and what the network has computed of them.
 
     Attributes:
         faces: The faces.
-        attributes: For each face, one map (1, C, R, R) per resolution, in the precision of the network.
+        prepared: For each face, tensors of batch size 1 in the precision of the network.
     """
 
     faces: AlignedFaces
-    attributes: list[tuple[Tensor, ...]]
+    prepared: list[Prepared]
 
     def select(self, rows: list[int], device: torch.device) -> tuple[Tensor, list[Tensor], Tensor]:
-        """Crops, attributes and points of some faces, on a device."""
+        """Crops, prepared values and points of some faces, on a device."""
         picked = self.faces[rows].to(device)
-        levels = zip(*(self.attributes[row] for row in rows), strict=True)
-        return picked.crops, [torch.cat(maps).to(device) for maps in levels], picked.points
+        levels = zip(*(self.prepared[row] for row in rows), strict=True)
+        joined = [values[0] if len(values) == 1 else torch.cat(values) for values in levels]
+        return picked.crops, [value.to(device) for value in joined], picked.points
 
 
 @dataclass(frozen=True, eq=False)
 class References:
-    """What the steps compare with; computed from the `w_plus` that the inversion starts from.
+    """What the steps compare with; computed from the code that the inversion starts from.
 
     Attributes:
-        face: (N, 1, S, S), 0..1, the face region of each source. It is fixed, since a mask made by the `w_plus` that it
+        face: (N, 1, S, S), 0..1, the face region of each source. It is fixed, since a mask made by the code that it
             judges could shrink instead of painting the face.
         features: For each source, the recognizer's feature maps, (1, ...) each.
         plain_swaps: Guide -> (1, 3, S, S), the swap onto it; empty if there is no preservation term.
@@ -74,12 +76,12 @@ class Objective:
     """Losses of an inversion and their gradients.
 
     Args:
-        generator: Frozen.
-        recognizer: Frozen, on the generator's device.
+        network: Frozen.
+        recognizer: Frozen, on the network's device.
         sources: Pictures of the person.
         guides: Faces to swap onto, including the held-out ones.
-        target: (512,), L2-normalized: the embedding that swaps are compared with.
-        start: (num_ws, w_dim), the `w_plus` that the inversion starts from.
+        target: (D,), L2-normalized: the embedding that swaps are compared with.
+        start: (rows, width), the code that the inversion starts from.
         train_guides: Guides that `swap_step` may use.
         settings: Loss weights, precision and memory.
         canceled: Called before each part of a network's forward pass and before each backward pass.
@@ -90,7 +92,7 @@ class Objective:
 
     def __init__(
         self,
-        generator: Generator,
+        network: InvertibleNetwork,
         recognizer: TorchRecognizer,
         sources: AlignedFaces,
         guides: AlignedFaces,
@@ -100,59 +102,54 @@ class Objective:
         settings: InversionSettings,
         canceled: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.generator, self.recognizer, self.settings = generator, recognizer, settings
+        self.network, self.recognizer, self.settings = network, recognizer, settings
         # A bound method would create a reference cycle, which keeps everything held here alive.
         self._check = partial(_raise_if, canceled)
-        self.device = next(generator.parameters()).device
-        self.bf16 = settings.runs_bf16(self.device)
-        self.frozen = FrozenSynthesis(
-            generator.synthesis,
-            torch.bfloat16 if self.bf16 else torch.float32,
-            checkpointing=settings.low_memory,
-            before_each=self._check,
-        )
-        self.target = F.normalize(target.to(self.device)[None].float(), dim=1)  # (1, 512)
-        self.sources, self.guides = self._encode(sources), self._encode(guides)
+        self.device, precision = network.device, network.precision(settings)
+        self.bf16 = precision.dtype == torch.bfloat16
+        self._renderer = network.open(precision, settings.low_memory, self._check)
+        self.target = F.normalize(target.to(self.device)[None].float(), dim=1)  # (1, D)
+        self.sources, self.guides = self._prepare(sources), self._prepare(guides)
         self._references = self._make_references(start, train_guides)
 
-    def reconstruction_step(self, w_plus: Tensor, rows: list[int]) -> float:
-        """Reconstruct sources and add the gradient to that of `w_plus` (num_ws, w_dim); returns the loss."""
+    def reconstruction_step(self, code: Tensor, rows: list[int]) -> float:
+        """Reconstruct sources and add the gradient to that of `code` (rows, width); returns the loss."""
         total = 0.0
         for part in self._micro_batches(rows):
-            _, loss = self._reconstruct(w_plus, part)
+            _, loss = self._reconstruct(code, part)
             self._backward(loss * (len(part) / len(rows)))
             total += float(loss.detach()) * len(part) / len(rows)
         return total
 
     @torch.no_grad()
-    def reconstruction_loss(self, w_plus: Tensor) -> tuple[float, Tensor]:
+    def reconstruction_loss(self, code: Tensor) -> tuple[float, Tensor]:
         """Reconstruction loss over all sources, and the reconstruction of the first one (3, S, S)."""
         total, pictures, count = 0.0, [], len(self.sources.faces)
         for part in self._micro_batches(list(range(count))):
-            image, loss = self._reconstruct(w_plus, part)
+            image, loss = self._reconstruct(code, part)
             total += float(loss) * len(part) / count
             pictures.append(image[0].clone())
         return total, pictures[0]
 
-    def swap_step(self, w_plus: Tensor, rows: list[int], random: torch.Generator) -> float:
-        """Swap onto guides and add the gradient to that of `w_plus` (num_ws, w_dim); returns the loss."""
+    def swap_step(self, code: Tensor, rows: list[int], random: torch.Generator) -> float:
+        """Swap onto guides and add the gradient to that of `code` (rows, width); returns the loss."""
         total = 0.0
         # Drawn for all rows at once, so that the size of the micro-batches does not change the views.
         draws = torch.randn(len(rows), self.settings.views, VIEW_PARAMETERS, generator=random)
         parts = self._micro_batches(rows)
         for part, part_draws in zip(parts, draws.split(len(parts[0])), strict=True):
-            output, points = self._synthesize(w_plus, self.guides, part)
+            output, points = self._render(code, self.guides, part)
             loss = self._swap_loss(output.image, points, part_draws, part) * (len(part) / len(rows))
             self._backward(loss)
             total += float(loss.detach())
         return total
 
     @torch.no_grad()
-    def likeness(self, w_plus: Tensor, rows: list[int]) -> tuple[float, Tensor]:
+    def likeness(self, code: Tensor, rows: list[int]) -> tuple[float, Tensor]:
         """Mean cosine similarity of swaps onto guides to the source, and the first of these swaps (3, S, S)."""
         cosines, pictures = [], []
         for part in self._micro_batches(rows):
-            output, points = self._synthesize(w_plus, self.guides, part)
+            output, points = self._render(code, self.guides, part)
             cosines.append(self._similarity(recognizer_crop(output.image, points, self.recognizer.input_size)))
             pictures.append(output.image[0].clone())
         return float(torch.cat(cosines).mean()), pictures[0]
@@ -162,20 +159,21 @@ class Objective:
         masks, features = [], []
         plain_swaps: dict[int, Tensor] = {}
         for part in self._micro_batches(list(range(len(self.sources.faces)))):
-            output, points = self._synthesize(start, self.sources, part)
-            masks.append(output.mask)
-            crops = recognizer_crop(self.sources.faces.crops[part].to(self.device), points, self.recognizer.input_size)
+            output, points = self._render(start, self.sources, part)
+            pictures = self.sources.faces.crops[part].to(self.device)
+            masks.append(output.mask if self.network.has_mask else FaceMasks().mask(pictures, points, None))
+            crops = recognizer_crop(pictures, points, self.recognizer.input_size)
             layers = [layer.float() for layer in self._features(crops)]
             features += [[layer[index : index + 1] for layer in layers] for index in range(len(part))]
         if self.settings.weights.preservation:
             for part in self._micro_batches(guides):
-                images = self._synthesize(start, self.guides, part)[0].image.to(self.guides.faces.crops.device)
+                images = self._render(start, self.guides, part)[0].image.to(self.guides.faces.crops.device)
                 plain_swaps.update(zip(part, images.split(1), strict=True))
         return References(torch.cat(masks), features, plain_swaps)
 
-    def _reconstruct(self, w_plus: Tensor, rows: list[int]) -> tuple[Tensor, Tensor]:
+    def _reconstruct(self, code: Tensor, rows: list[int]) -> tuple[Tensor, Tensor]:
         weights = self.settings.weights
-        output, points = self._synthesize(w_plus, self.sources, rows)
+        output, points = self._render(code, self.sources, rows)
         truth = self.sources.faces.crops[rows].to(self.device)
         loss = weights.reconstruction * pixel_loss(output.rgb, truth, self._references.face[rows])
         if weights.perceptual:
@@ -195,7 +193,7 @@ class Objective:
 
     def _micro_batches(self, rows: list[int]) -> list[list[int]]:
         # No pass is larger than that of a guided step.
-        size = 1 if self.settings.low_memory else self.settings.guide_batch
+        size = self.network.batch_size(1 if self.settings.low_memory else self.settings.guide_batch)
         return [rows[start : start + size] for start in range(0, len(rows), size)]
 
     def _similarity(self, crops: Tensor) -> Tensor:
@@ -209,21 +207,22 @@ class Objective:
         with self._autocast():
             return self.recognizer.features(crops)
 
-    def _synthesize(self, w_plus: Tensor, faces: EncodedFaces, rows: list[int]) -> tuple[GeneratorOutput, Tensor]:
-        crops, attributes, points = faces.select(rows, self.device)
-        return self.frozen(w_plus, attributes, crops), points
+    def _render(self, code: Tensor, faces: PreparedFaces, rows: list[int]) -> tuple[Rendered, Tensor]:
+        crops, prepared, points = faces.select(rows, self.device)
+        return self._renderer.render(code, prepared, crops), points
 
     @torch.no_grad()
-    def _encode(self, faces: AlignedFaces) -> EncodedFaces:
-        # With low memory, attributes are kept on the CPU, in the precision that they are used in.
+    def _prepare(self, faces: AlignedFaces) -> PreparedFaces:
+        # With low memory, what is prepared is kept on the CPU, in the precision that it is used in.
         storage = torch.device("cpu") if self.settings.low_memory else self.device
-        attributes: list[tuple[Tensor, ...]] = []
+        prepared: list[Prepared] = []
         for part in self._micro_batches(list(range(len(faces)))):
-            self._check()
-            with self._autocast():
-                levels = [maps.to(storage) for maps in self.generator.encode(faces[part].to(self.device).crops)]
-            attributes += zip(*(maps.split(1) for maps in levels), strict=True)
-        return EncodedFaces(faces.to(storage), attributes)
+            values = [value.to(storage) for value in self._renderer.prepare(faces[part].to(self.device).crops)]
+            if len(part) == 1:
+                prepared.append(tuple(values))
+            else:
+                prepared += zip(*(value.split(1) for value in values), strict=True)
+        return PreparedFaces(faces.to(storage), prepared)
 
     def _backward(self, loss: Tensor) -> None:
         # The backward pass takes longer than the forward pass, hence another check between them.
@@ -242,7 +241,7 @@ def _raise_if(canceled: Callable[[], bool]) -> None:
 def varied_views(image: Tensor, points: Tensor, draws: Tensor, size: int) -> Tensor:
     """Recognizer crops of faces, each several times with random variation of position and light.
 
-    A `w_plus` that satisfies the recognizer in a single exact crop satisfies no other recognizer.
+    A code that satisfies the recognizer in a single exact crop satisfies no other recognizer.
 
     Args:
         image: (B, 3, S, S), -1..1.

@@ -1,4 +1,4 @@
-"""Optimization of `w_plus` by alternating swap-guided and self-reconstruction steps, with early stopping."""
+"""Optimization of a code by alternating swap-guided and self-reconstruction steps, with early stopping."""
 
 import math
 import time
@@ -11,10 +11,11 @@ from torch import Tensor
 from ..devices import Precision
 from ..errors import StyleSwapError
 from ..faces.arcface import TorchRecognizer
-from ..model import Generator
+from ..identities.identity import Identity
 from .aligned_faces import AlignedFaces, Canceled
 from .guides import shuffled_batches, split_held_out
 from .inversion_settings import MIN_GUIDES, InversionSettings
+from .invertible import InvertibleNetwork
 from .objective import Objective
 from .trust_region import TrustRegion
 
@@ -39,7 +40,7 @@ class Progress:
         likeness: Mean cosine similarity of swaps onto held-out guides to the source at the last evaluation; NaN without
             guides.
         best: The highest likeness so far.
-        distance: Distance of `w_plus` from its start, in units of `TrustRegion`.
+        distance: Distance of the code from its start, in units of `TrustRegion`.
         seconds_left: Estimated time for all remaining steps.
         pictures: (source, reconstruction, swap onto a held-out guide), each (3, S, S) RGB, -1..1, right after an
             evaluation; otherwise None.
@@ -72,10 +73,11 @@ class Outcome:
     """Result of an optimization.
 
     Attributes:
-        w_plus: (num_ws, w_dim) float32 on the CPU, the best state.
+        w_plus: The best state, (num_ws, w_dim) for our generator, (1, width) for networks of other programs; float32
+            on the CPU.
         ended: Why it ended: ENDED, PLATEAU, CANCELED, NOT_FINITE or NO_STEPS.
         steps_done: Number of steps.
-        best_step: Step of the best state; 0 is the start, plain W.
+        best_step: Step of the best state; 0 is the start, the plain code.
         likeness_before: Mean cosine similarity of swaps onto held-out guides to the source at the start; NaN without
             guides.
         likeness: The same for the best state.
@@ -107,23 +109,23 @@ class Outcome:
 
 
 def optimize(
-    generator: Generator,
+    network: InvertibleNetwork,
     recognizer: TorchRecognizer,
     sources: AlignedFaces,
-    id_embedding: Tensor,
+    identity: Identity,
     guides: AlignedFaces | None,
     settings: InversionSettings | None = None,
     callbacks: Callbacks | None = None,
 ) -> Outcome:
-    """Optimize `w_plus` of one person for one generator.
+    """Optimize the code of one person for one network.
 
     The same arguments, including the seed, give the same result on the same machine.
 
     Args:
-        generator: The generator; its weights are not changed.
-        recognizer: On the generator's device; its weights are not changed.
+        network: The network; its weights are not changed.
+        recognizer: On the network's device; its weights are not changed.
         sources: One or several pictures of the person.
-        id_embedding: (512,), L2-normalized: the start of the search, and what swaps are compared with.
+        identity: The plain identity: the start of the search, and what swaps are compared with.
         guides: Other people, at least two; None or ignored if `settings.guided` is false.
         settings: How to optimize; by default `InversionSettings()`.
         callbacks: Reports of progress, and cancellation.
@@ -138,9 +140,9 @@ def optimize(
     if settings.guided and len(used_guides) < MIN_GUIDES:
         raise StyleSwapError(f"expected two guides or more, got {len(used_guides)}; give more pictures")
     start = time.perf_counter()
-    region = TrustRegion.around(generator, id_embedding, settings.trust)
-    search = _Search(region, settings, callbacks, len(used_guides))
-    ended = search.run(generator, recognizer, sources, used_guides, id_embedding)
+    region = TrustRegion.around(network, identity, settings.trust)
+    search = _Search(region, settings, callbacks, len(used_guides), network.precision(settings))
+    ended = search.run(network, recognizer, sources, used_guides, identity.id_embedding)
     return search.outcome(ended, time.perf_counter() - start)
 
 
@@ -148,13 +150,18 @@ class _Search:
     """State of one optimization."""
 
     def __init__(
-        self, region: TrustRegion, settings: InversionSettings, callbacks: Callbacks, guide_count: int
+        self,
+        region: TrustRegion,
+        settings: InversionSettings,
+        callbacks: Callbacks,
+        guide_count: int,
+        precision: Precision,
     ) -> None:
         self.region, self.settings, self.callbacks = region, settings, callbacks
         self.train_rows, self.held_out = split_held_out(guide_count, settings.held_out_share)
         self.random = torch.Generator().manual_seed(settings.seed)
         self.offset = torch.zeros_like(region.center, requires_grad=True)
-        self.precision = settings.chosen_precision(region.center.device)
+        self.precision = precision
         self.steps_done = 0
         self.curve: list[tuple[int, float]] = []
         self.started = time.perf_counter()
@@ -168,13 +175,13 @@ class _Search:
         self.stale = 0
 
     @property
-    def w_plus(self) -> Tensor:
-        """(num_ws, w_dim): the current state, with gradient."""
+    def code(self) -> Tensor:
+        """(rows, width): the current state, with gradient."""
         return self.region.center + self.offset
 
     def run(
         self,
-        generator: Generator,
+        network: InvertibleNetwork,
         recognizer: TorchRecognizer,
         sources: AlignedFaces,
         guides: AlignedFaces,
@@ -184,7 +191,7 @@ class _Search:
         settings = self.settings
         try:
             objective = Objective(
-                generator,
+                network,
                 recognizer,
                 sources,
                 guides,
@@ -221,9 +228,9 @@ class _Search:
             penalty = settings.weights.distance * self.region.penalty(self.offset)
             penalty.backward()
             if batches is not None and step % 2 == 0:
-                loss = objective.swap_step(self.w_plus, next(batches), self.random)
+                loss = objective.swap_step(self.code, next(batches), self.random)
             else:
-                loss = objective.reconstruction_step(self.w_plus, next(sources))
+                loss = objective.reconstruction_step(self.code, next(sources))
             gradient = self.offset.grad
             if not math.isfinite(loss) or gradient is None or not bool(torch.isfinite(gradient).all()):
                 return NOT_FINITE
@@ -240,9 +247,9 @@ class _Search:
 
     def evaluate(self, objective: Objective) -> bool:
         """Evaluate the current state on the held-out guides and keep it if it is the best; False if not finite."""
-        loss, reconstruction = objective.reconstruction_loss(self.w_plus)
+        loss, reconstruction = objective.reconstruction_loss(self.code)
         if self.held_out:
-            score, swap = objective.likeness(self.w_plus, self.held_out)
+            score, swap = objective.likeness(self.code, self.held_out)
         else:
             score, swap = -loss, reconstruction
         if not math.isfinite(score):

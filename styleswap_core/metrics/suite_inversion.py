@@ -1,20 +1,21 @@
 """Inversion suite: Swapping-Guided ID Inversion (StyleSwap, ECCV 2022, section 3.3) for held-out people.
 
-Each person's source photo is brought into the same generator in three ways:
-- `w`: no inversion; FC_w of the photo's embedding in every layer.
-- `self_reconstruction`: `w_plus` that reconstructs the photo, without guides or trust region; the paper shows that
+Each person's source photo is brought into the same network in three ways:
+- `w`: no inversion; for our generator, FC_w of the photo's embedding in every layer.
+- `self_reconstruction`: the code that reconstructs the photo, without guides or trust region; the paper shows that
   this overfits.
-- `guided`: `w_plus` from the alternating optimization with default settings.
+- `guided`: the code from the alternating optimization with default settings.
 
-People, photos, targets, recognizers and figures are those of the synthetic suite's aligned protocol. Neither the
-generator nor the inversion uses the evaluation recognizer; `id_cos_other_photo` is its similarity to an unseen photo of
+The code is `w_plus` for our generator, and the source input for networks of other programs. People, photos, targets,
+recognizers and figures are those of the synthetic suite's aligned protocol. Neither the network nor the inversion uses
+the evaluation recognizer; `id_cos_other_photo` is its similarity to an unseen photo of
 the person. Sources are cropped at their true points. Guides come from the training split and all targets from the test
 split. Inversions use the source photo only.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,15 +24,16 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..checkpoints.native import load_generator
 from ..faces.alignment import estimate_similarity, template_points, transform_points, warp
 from ..faces.arcface import TorchRecognizer
-from ..inversion import AlignedFaces, InversionSettings, optimize, render_guides
+from ..identities.identity import Identity
+from ..inversion import AlignedFaces, InversionSettings, InvertibleNetwork, invertible, optimize, render_guides
 from ..io.images import from_uint8, to_uint8
 from ..io.sheets import labeled_sheet
-from ..model import Generator, GeneratorConfig
+from ..swappers.model_files import load_model
+from ..swappers.network import SwappingNetwork
 from . import fidelity
-from .identity_similarity import cosine, round_to_8_bits
+from .identity_similarity import cosine
 from .render_workers import RenderWorkers, render_workers
 from .suite_synthetic import DEFAULT_SEED, SyntheticEvaluators, SyntheticGallery, build_gallery, measure
 from .synthetic_cases import CaseBatch, case_batches, draw_cases
@@ -73,12 +75,38 @@ class InversionSuite:
 
 @dataclass(frozen=True)
 class InversionFiles:
-    """Files that each process loads: the generator, and its recognizer with the normalization of pixels."""
+    """Files that each process loads.
+
+    Attributes:
+        model: The swapping network.
+        recognizer: Its recognizer.
+        normalization: The recognizer's normalization of pixels.
+        device: Where to run them.
+        family: See `load_model`.
+        folders: See `load_model`.
+        any_recognizer: See `load_model`.
+    """
 
     model: Path
     recognizer: Path
     normalization: tuple[float, float]
     device: str
+    family: str = ""
+    folders: Sequence[Path] = ()
+    any_recognizer: bool = False
+
+    def load(self) -> tuple[InvertibleNetwork, TorchRecognizer]:
+        """The network and its recognizer."""
+        device = torch.device(self.device)
+        model = load_model(
+            self.model,
+            device,
+            baked=False,
+            family=self.family,
+            folders=self.folders,
+            any_recognizer=self.any_recognizer,
+        )
+        return invertible(model), TorchRecognizer(self.recognizer, self.normalization).to(device)
 
 
 @dataclass(frozen=True)
@@ -97,7 +125,7 @@ class InversionEvaluation:
 @torch.no_grad()
 def evaluate_inversion(
     evaluators: SyntheticEvaluators,
-    generator: Generator,
+    network: SwappingNetwork,
     files: InversionFiles,
     suite: InversionSuite,
     progress: bool = False,
@@ -106,7 +134,7 @@ def evaluate_inversion(
 
     Args:
         evaluators: Networks that measure; their swapper is used for `w`.
-        generator: The generator in `files.model`, on the device of the evaluators.
+        network: The network in `files.model`, on the device of the evaluators.
         files: Files for the rendering processes, which also run the inversions.
         suite: Cases to evaluate.
         progress: Show a progress bar.
@@ -115,23 +143,23 @@ def evaluate_inversion(
         StyleSwapError: The test split does not have as many people or settings.
     """
     cases = draw_cases(suite.identities, suite.settings, suite.seed)
-    config, total = generator.config, 4 * suite.identities + len(cases)
+    form, total = (network.template, network.size), 4 * suite.identities + len(cases)
     bar = tqdm(total=total, unit="picture", disable=not progress, desc="evaluate")
     with bar, render_workers(evaluators.workers) as workers:
         gallery = build_gallery(evaluators, cases, suite.batch, workers, bar)
-        guides = render_guides(suite.guided.rendered_guides, config, suite.seed)
+        guides = render_guides(suite.guided.rendered_guides, *form, suite.seed)
         inversions = {
-            name: _invert_all(files, settings, gallery, config, guides, workers, bar)
+            name: _invert_all(files, settings, gallery, form, guides, workers, bar)
             for name, settings in (("self_reconstruction", suite.self_reconstruction()), ("guided", suite.guided))
         }
         measured: dict[str, list[Tensor]] = defaultdict(list)
         shown: list[list[np.ndarray]] = []
         parts = torch.arange(len(cases)).split(suite.batch)
         for part, batch in zip(
-            parts, case_batches(cases, parts, config.size, config.template, evaluators.device, workers), strict=True
+            parts, case_batches(cases, parts, network.size, network.template, evaluators.device, workers), strict=True
         ):
             source = cases.source[part]
-            results = _swap_all(evaluators, generator, batch, gallery, source, inversions)
+            results = _swap_all(evaluators, network.sha256, batch, gallery, source, inversions)
             for name, (image, mask) in results.items():
                 for key, values in measure(evaluators, batch, image, mask, gallery, source).items():
                     measured[f"{name}_{key}"].append(values.cpu())
@@ -154,17 +182,18 @@ def _invert_all(
     files: InversionFiles,
     settings: InversionSettings,
     gallery: SyntheticGallery,
-    config: GeneratorConfig,
+    form: tuple[str, int],
     guides: AlignedFaces,
     workers: RenderWorkers,
     bar: tqdm,
 ) -> dict[str, Tensor]:
-    """Inversions of all people: `w_plus` (N, num_ws, w_dim), and figures (N,) by key."""
-    matrix = estimate_similarity(gallery.points, template_points(config.template, config.size))
-    crops, points = warp(gallery.photos, matrix, config.size), transform_points(matrix, gallery.points)
-    embeddings = torch.stack([identity.id_embedding for identity in gallery.identities]).numpy()
+    """Inversions of all people for crops of a form (template, size): `w_plus` (N, ...), and figures (N,) by key."""
+    matrix = estimate_similarity(gallery.points, template_points(*form))
+    crops, points = warp(gallery.photos, matrix, form[1]), transform_points(matrix, gallery.points)
+    embeddings = torch.stack([identity.id_embedding for identity in gallery.identities])
+    norms = np.array([identity.embedding_norm for identity in gallery.identities])
     # NumPy arrays, since tensors would be passed to other processes in shared memory.
-    people = to_uint8(crops), points.numpy(), embeddings
+    people = to_uint8(crops), points.numpy(), embeddings.numpy(), norms
     invert = partial(invert_person, files, settings, people, (to_uint8(guides.crops), guides.points.numpy()))
     columns: dict[str, list[Tensor]] = defaultdict(list)
     for part in workers.map(invert, torch.arange(len(gallery.photos)).split(1)):
@@ -186,22 +215,22 @@ def invert_person(
     Args:
         files: Files to load.
         settings: Settings of the inversion.
-        people: Crops (N, S, S, 3) uint8, points (N, 5, 2) and embeddings (N, 512).
+        people: Crops (N, S, S, 3) uint8, points (N, 5, 2), embeddings (N, D) and their norms (N,).
         guides: Crops and points of the guides.
         row: (1,) index of the person.
 
     Returns:
-        `w_plus` (1, num_ws, w_dim); `distance`, `best_step`, `steps` and `seconds`, (1,) each.
+        `w_plus` (1, rows, width); `distance`, `best_step`, `steps` and `seconds`, (1,) each.
     """
-    device, person = torch.device(files.device), int(row)
-    generator = load_generator(files.model)[0].eval().to(device)
-    recognizer = TorchRecognizer(files.recognizer, files.normalization).to(device)
-    crops, points, embeddings = people
+    person, (network, recognizer) = int(row), files.load()
+    crops, points, embeddings, norms = people
     source = AlignedFaces(from_uint8(crops[person]), torch.from_numpy(points[person : person + 1]))
     others = AlignedFaces(from_uint8(guides[0]), torch.from_numpy(guides[1]))
     # The suite as a whole runs without gradients.
     with torch.enable_grad():
-        outcome = optimize(generator, recognizer, source, torch.from_numpy(embeddings[person]), others, settings)
+        embedding, norm = torch.from_numpy(embeddings[person]), float(norms[person])
+        identity = Identity(embedding, recognizer.recognizer_id, embedding_norm=norm)
+        outcome = optimize(network, recognizer, source, identity, others, settings)
     figures = {
         "distance": outcome.distance,
         "best_step": float(outcome.best_step),
@@ -213,19 +242,23 @@ def invert_person(
 
 def _swap_all(
     evaluators: SyntheticEvaluators,
-    generator: Generator,
+    sha256: str,
     batch: CaseBatch,
     gallery: SyntheticGallery,
     source: Tensor,
     inversions: dict[str, dict[str, Tensor]],
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Results, rounded to 8 bits, and masks by method."""
-    image, mask, _ = evaluators.swapper(batch, gallery.identities_of(source))
-    results, attributes = {"w": (image, mask)}, generator.encode(batch.target)
-    for name, columns in inversions.items():
-        output = generator.synthesis(columns["w_plus"][source].to(evaluators.device), attributes, batch.target)
-        results[name] = (round_to_8_bits(output.image), output.mask)
-    return results
+    """Results, rounded to 8 bits, and masks by method, of the network with this hash."""
+    plain = gallery.identities_of(source)
+    inverted = {
+        name: [
+            replace(identity, w_plus=w_plus, generator_sha256=sha256)
+            for identity, w_plus in zip(plain, columns["w_plus"][source], strict=True)
+        ]
+        for name, columns in inversions.items()
+    }
+    swaps = {name: evaluators.swapper(batch, identities) for name, identities in {"w": plain, **inverted}.items()}
+    return {name: (image, mask) for name, (image, mask, _) in swaps.items()}
 
 
 def _comparison(figures: dict[str, float], gallery: SyntheticGallery) -> dict[str, float]:

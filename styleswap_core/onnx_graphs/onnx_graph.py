@@ -76,7 +76,16 @@ class OnnxGraph(nn.Module):
         if len(values) != len(self.inputs):
             raise TypeError(f"the graph takes {[item.name for item in self.inputs]}, got {len(values)} values")
         known = {item.name: value for item, value in zip(self.inputs, values, strict=True)}
-        for node in self.nodes:
+        yield from self.run_nodes(self.nodes, known)
+
+    def run_nodes(self, nodes: Sequence[Node], known: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+        """Run some of the nodes; yields (name, value) of their outputs.
+
+        Args:
+            nodes: The nodes, in order of execution.
+            known: Values by name that they need; results are added, and values that no later node reads are removed.
+        """
+        for node in nodes:
             results = node.run([self._value(name, known) for name in node.inputs])
             for name, value in zip(node.outputs, results, strict=False):
                 known[name] = value

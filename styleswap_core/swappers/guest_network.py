@@ -153,7 +153,7 @@ class GuestNetwork:
                 a single face, or the result is not finite.
         """
         form = self.file.form
-        feeds = {form.target.name: _as_input(self._to_network(crops.detach().cpu().float() * 0.5 + 0.5), form.target)}
+        feeds = {form.target.name: _as_input(self.network_crops(crops.detach().cpu()), form.target)}
         if form.source is not None:
             feeds[form.source.name] = _as_input(self._route.numbers(identities, own_embeddings, strength), form.source)
         elif strength != 1.0 and (form.morph is None or strength > 1.0):
@@ -161,7 +161,18 @@ class GuestNetwork:
             raise StyleSwapError(f"{self.name} contains its own person; its strength is {limit}, got {strength:g}")
         if form.morph is not None:
             feeds[form.morph.name] = _as_input(torch.tensor([strength]), form.morph)
-        return self._from_network(self._run(feeds))
+        outputs = [torch.from_numpy(output) for output in self._run(feeds)]
+        if not all(bool(torch.isfinite(output).all()) for output in outputs):
+            raise StyleSwapError(
+                f"{self.name} gave numbers that are not finite on {self._device}; use the file in float32, or another"
+                " device"
+            )
+        rgb, mask = self.swapped(outputs)
+        return SwappedCrops(rgb.contiguous().to(self._device), mask.contiguous().to(self._device))
+
+    def source_numbers(self, identities: Sequence[Identity]) -> Tensor:
+        """What enters the network for B identities; see `SourceRoute.numbers`."""
+        return self._route.numbers(identities)
 
     def _run(self, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
         """Outputs for a batch, which is halved when memory runs out."""
@@ -178,32 +189,27 @@ class GuestNetwork:
             " programs, or run it on the CPU",
         )
 
-    def _to_network(self, crops: Tensor) -> Tensor:
-        """Crops (B, 3, S, S), RGB, 0..1, in the range, channel order and layout of the network."""
+    def network_crops(self, crops: Tensor) -> Tensor:
+        """Crops (B, 3, S, S), RGB, -1..1, in the range, channel order and layout of the network."""
         family = self._family
-        crops = (crops - _channels(family.mean)) / _channels(family.deviation)
+        mean, deviation = _channels(family.mean).to(crops.device), _channels(family.deviation).to(crops.device)
+        crops = (crops.float() * 0.5 + 0.5 - mean) / deviation
         return crops.flip(1).permute(0, 2, 3, 1) if family.bgr_last else crops
 
-    def _from_network(self, outputs: Sequence[np.ndarray]) -> SwappedCrops:
-        """Picture and mask from the outputs of the network."""
+    def swapped(self, outputs: Sequence[Tensor]) -> SwappedCrops:
+        """Picture and mask from the outputs of the network; differentiable."""
         family = self._family
-        parts = [torch.from_numpy(output) for output in outputs]
         if family.bgr_last:
-            parts = [part.permute(0, 3, 1, 2) for part in parts]
-            target_mask, face, source_mask = parts
+            target_mask, face, source_mask = (output.permute(0, 3, 1, 2) for output in outputs)
             picture, mask = face.flip(1), torch.minimum(target_mask, source_mask)
         else:
-            picture, mask = parts[0], parts[1] if family.has_mask else torch.ones_like(parts[0][:, :1])
-        if not bool(torch.isfinite(picture).all()):
-            raise StyleSwapError(
-                f"{self.name} gave numbers that are not finite on {self._device}; use the file in float32, or another"
-                " device"
-            )
+            picture = outputs[0]
+            mask = outputs[1] if family.has_mask else torch.ones_like(picture[:, :1])
         picture = (picture * family.out_scale + family.out_shift) * 2.0 - 1.0
         if not family.has_mask:
             # A picture that is blended by a mask is limited afterwards, like that of our own generator.
             picture = picture.clamp(-1.0, 1.0)
-        return SwappedCrops(picture.contiguous().to(self._device), mask.clamp(0.0, 1.0).contiguous().to(self._device))
+        return SwappedCrops(picture, mask.clamp(0.0, 1.0))
 
 
 def _channels(values: Sequence[float]) -> Tensor:

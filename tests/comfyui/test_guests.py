@@ -206,13 +206,34 @@ def test_a_dfm_file_says_that_it_ignores_the_identity(guests):
     assert "contains its own person" in guests.run(prompt_for("someone.dfm")).texts("report")[0]
 
 
-def test_invert_identity_refuses(guests):
-    prompt = prompt_for("insightface/inswapper_128.onnx")
-    info = guests.get(f"/object_info/{INVERT}")[INVERT]["input"]["required"]
+def inverting(server, model):
+    """A swap with an identity that is inverted for the model."""
+    prompt = prompt_for(model)
+    info = server.get(f"/object_info/{INVERT}")[INVERT]["input"]["required"]
     widgets = {name: kind[1]["default"] for name, kind in info.items() if len(kind) > 1 and "default" in kind[1]}
     prompt["invert"] = {
         "class_type": INVERT,
-        "inputs": {**widgets, "model": ["model", 0], "face_analysis": ["pack", 0], "source": ["source", 0]},
+        "inputs": {
+            **widgets,
+            "steps": 2,
+            "model": ["model", 0],
+            "face_analysis": ["pack", 0],
+            "source": ["source", 0],
+            "guides": ["guides", 0],
+        },
     }
+    prompt["guides"] = {"class_type": "ImageBatch", "inputs": {"image1": ["source", 0], "image2": ["target", 0]}}
+    prompt["gain"] = {"class_type": "PreviewAny", "inputs": {"source": ["invert", 2]}}
     prompt[only(prompt, SWAP)]["inputs"]["identity"] = ["invert", 0]
-    assert "StyleSwap models only" in message_of(guests, prompt)
+    return prompt
+
+
+def test_invert_identity(guests):
+    done = guests.run(inverting(guests, "hyperswap/hyperswap_1a_256.onnx"))
+    assert "likeness" in done.texts("gain")[0] and "other programs" in done.texts("gain")[0]
+    assert "1 of 1" in done.texts("report")[0]
+
+
+def test_invert_identity_refuses_networks_without_numbers(guests):
+    message = message_of(guests, inverting(guests, "nested/blendswap_256.onnx"))
+    assert "no numbers to optimize" in message

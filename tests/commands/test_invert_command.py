@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from styleswap_core import cli
-from styleswap_core.checkpoints import model_sha256, save_generator
+from styleswap_core.checkpoints import load_generator, model_sha256, save_generator
 from styleswap_core.commands.invert_command import _Display, stop_on_ctrl_c
+from styleswap_core.export.guest_onnx import export_guest
 from styleswap_core.identities.identity_format import load_identity
 from styleswap_core.inversion import InversionSettings
 from styleswap_core.io.files import file_sha256
@@ -109,7 +110,7 @@ def test_zero_steps_give_plain_w(folder, run):
     code, out, notes = run(
         "invert", "--source", "source.png", "--guides", "guides", "--out", "zero.safetensors", "--steps", "0"
     )
-    assert code == 0 and "plain W" in notes and "0 steps" in out
+    assert code == 0 and "plain identity" in notes and "0 steps" in out
     words = ["--target", "target.png", "--out"]
     assert run("swap", "--identity", "zero.safetensors", *words, "zero.png")[0] == 0
     assert run("swap", "--source", "source.png", *words, "plain.png")[0] == 0
@@ -175,3 +176,21 @@ def test_defaults_in_the_help_are_those_of_the_settings(capsys):
     settings = InversionSettings()
     assert f"maximum number of steps (default: {settings.steps})" in text
     assert f"at the cost of pose and expression (default: {settings.trust})" in text
+
+
+def test_a_network_of_another_program(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    generator, _ = load_generator("generator.safetensors")
+    export_guest("guest.onnx", generator.eval(), "hyperswap", template_ok=True)
+    network = ["--model", "guest.onnx", "--device", "cpu"]
+    words = ["--source", "source.png", "--guides", "guides", "--out", "guest.safetensors", "--steps", "4"]
+    assert cli.main(["invert", *words, *network, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["steps"] == 4 and not report["bf16"] and "other programs" in report["precision_reason"]
+    identity = load_identity("guest.safetensors")
+    assert identity.w_plus.shape == (1, 512) and identity.generator_sha256 == file_sha256("guest.onnx")
+    swap = ["swap", "--identity", "guest.safetensors", "--target", "target.png", "--out", "swapped.png"]
+    assert cli.main([*swap, *network]) == 0
+    assert cli.main([*swap, *MODEL]) == 2
+    assert "another model" in capsys.readouterr().err
+    assert (load_image("swapped.png") != load_image("target.png")).any()

@@ -7,6 +7,8 @@ from styleswap_core.demo_pack.recognizer import export_recognizer
 from styleswap_core.demo_pack.recognizer.recognizer_network import PlainRecognizer
 from styleswap_core.faces.alignment import template_points
 from styleswap_core.faces.arcface import TorchRecognizer
+from styleswap_core.faces.recognizer_id import RecognizerId
+from styleswap_core.identities.identity import Identity
 from styleswap_core.inversion import AlignedFaces
 from styleswap_core.model import Generator, GeneratorConfig
 
@@ -43,3 +45,9 @@ def make_faces():
 def target():
     """An L2-normalized embedding (512,)."""
     return torch.nn.functional.normalize(torch.randn(512, generator=torch.Generator().manual_seed(5)), dim=0)
+
+
+@pytest.fixture(scope="session")
+def person(target):
+    """The identity of that embedding."""
+    return Identity(target, RecognizerId())

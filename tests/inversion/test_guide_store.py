@@ -34,22 +34,21 @@ def _same(first, second):
     return torch.equal(first.crops, second.crops) and torch.equal(first.points, second.points)
 
 
-def test_guides_are_rendered_once(generator, folder, renders, monkeypatch):
-    first = render_guides(COUNT, generator.config)
+def test_guides_are_rendered_once(folder, renders, monkeypatch):
+    first = render_guides(COUNT, "ffhq", SIZE)
     assert len(renders) == COUNT and len(list(folder.iterdir())) == 1
-    assert _same(render_guides(COUNT, generator.config), first) and len(renders) == COUNT
+    assert _same(render_guides(COUNT, "ffhq", SIZE), first) and len(renders) == COUNT
     monkeypatch.setenv("STYLESWAP_CACHE", "")
-    assert _same(render_guides(COUNT, generator.config), first) and len(renders) == 2 * COUNT
+    assert _same(render_guides(COUNT, "ffhq", SIZE), first) and len(renders) == 2 * COUNT
 
 
-def test_another_seed_count_template_or_renderer_is_another_set(generator, folder, renders, monkeypatch):
-    render_guides(COUNT, generator.config)
-    config = generator.config
+def test_another_seed_count_template_or_renderer_is_another_set(folder, renders, monkeypatch):
+    render_guides(COUNT, "ffhq", SIZE)
     for number, call in enumerate(
         (
-            lambda: render_guides(COUNT, config, 1),
-            lambda: render_guides(COUNT + 1, config),
-            lambda: render_guides(COUNT, config.replace(template="gpen")),
+            lambda: render_guides(COUNT, "ffhq", SIZE, 1),
+            lambda: render_guides(COUNT + 1, "ffhq", SIZE),
+            lambda: render_guides(COUNT, "gpen", SIZE),
         )
     ):
         before = len(renders)
@@ -57,13 +56,13 @@ def test_another_seed_count_template_or_renderer_is_another_set(generator, folde
         assert len(renders) > before and len(list(folder.iterdir())) == number + 2
     before = len(renders)
     monkeypatch.setattr(guide_store, "RENDERER_FINGERPRINT", "a later version")
-    render_guides(COUNT, config)
+    render_guides(COUNT, "ffhq", SIZE)
     assert len(renders) == before + COUNT
 
 
 @pytest.mark.parametrize("damage", ["truncated", "corrupted", "empty", "foreign"])
-def test_a_damaged_file_is_replaced(generator, folder, renders, damage):
-    first = render_guides(COUNT, generator.config)
+def test_a_damaged_file_is_replaced(folder, renders, damage):
+    first = render_guides(COUNT, "ffhq", SIZE)
     (path,) = folder.iterdir()
     content = bytearray(path.read_bytes())
     if damage == "truncated":
@@ -76,17 +75,14 @@ def test_a_damaged_file_is_replaced(generator, folder, renders, damage):
     else:
         with open(path, "wb") as stream:
             np.savez(stream, pictures=np.zeros((1, 4, 4, 3), np.uint8), points=np.zeros((1, 5, 2), np.float32))
-    assert _same(render_guides(COUNT, generator.config), first) and len(renders) == 2 * COUNT
-    assert _same(render_guides(COUNT, generator.config), first) and len(renders) == 2 * COUNT
+    assert _same(render_guides(COUNT, "ffhq", SIZE), first) and len(renders) == 2 * COUNT
+    assert _same(render_guides(COUNT, "ffhq", SIZE), first) and len(renders) == 2 * COUNT
 
 
-def test_without_a_writable_folder_guides_are_rendered_again(generator, tmp_path, renders, monkeypatch):
+def test_without_a_writable_folder_guides_are_rendered_again(tmp_path, renders, monkeypatch):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("STYLESWAP_CACHE", str(tmp_path / "file"))
-    assert (
-        _same(render_guides(COUNT, generator.config), render_guides(COUNT, generator.config))
-        and len(renders) == 2 * COUNT
-    )
+    assert _same(render_guides(COUNT, "ffhq", SIZE), render_guides(COUNT, "ffhq", SIZE)) and len(renders) == 2 * COUNT
 
 
 def test_the_least_recently_used_set_is_deleted_first(tmp_path):

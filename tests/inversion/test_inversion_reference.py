@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from styleswap_core.inversion import InversionSettings, InversionWeights, optimize
+from styleswap_core.inversion import InversionSettings, InversionWeights, InvertibleGenerator, optimize
 from styleswap_core.model import Generator
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -45,12 +45,13 @@ def benchmark():
     ],
 )
 @pytest.mark.parametrize("low_memory", [False, True])
-def test_both_reach_the_same_w_plus(benchmark, kind, low_memory, generator, recognizer, make_faces, target):
+def test_both_reach_the_same_w_plus(benchmark, kind, low_memory, generator, recognizer, make_faces, target, person):
     torch.manual_seed(1)
     generator = Generator(generator.config.replace(**kind)).eval()
     sources, guides = make_faces(3, 2), make_faces(5, 3)
     plain = benchmark.plain_loop(generator, recognizer, sources, target, guides, SETTINGS)
-    outcome = optimize(generator, recognizer, sources, target, guides, replace(SETTINGS, low_memory=low_memory))
+    network, settings = InvertibleGenerator(generator), replace(SETTINGS, low_memory=low_memory)
+    outcome = optimize(network, recognizer, sources, person, guides, settings)
     assert outcome.best_step == SETTINGS.steps, "the comparison needs the last state"
     with torch.no_grad():
         start = generator.broadcast(generator.mapping(target[None]))[0]

@@ -11,7 +11,7 @@ from styleswap_core.faces.alignment import template_points
 from styleswap_core.faces.detected import DetectedFace
 from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.identity_format import load_identity, save_identity
-from styleswap_core.inversion import Callbacks, Canceled, InversionSettings, invert
+from styleswap_core.inversion import Callbacks, Canceled, InversionSettings, InvertibleGenerator, invert
 from styleswap_core.model import Generator
 from styleswap_core.pipeline.swapper import Swapper
 from styleswap_core.swappers.styleswap_network import StyleSwapNetwork
@@ -50,11 +50,10 @@ BLACK = np.zeros((48, 48, 3), np.uint8)
 def run(generator, recognizer):
     def run(sources, guides=(), settings=SETTINGS, sha=SHA, generator=generator, **more):
         return invert(
-            generator,
+            InvertibleGenerator(generator, sha),
             CenteredFace(),
             sources,
             guides,
-            generator_sha256=sha,
             settings=settings,
             recognizer=recognizer,
             **more,
@@ -144,7 +143,7 @@ def test_canceling_before_the_search_raises(run, monkeypatch, guides, calls):
 
 def test_notes_explain_the_outcome(run, generator):
     guides = [picture(2), picture(3)]
-    assert any("plain W" in note for note in run([picture(1)], guides, InversionSettings(steps=0)).notes())
+    assert any("plain identity" in note for note in run([picture(1)], guides, InversionSettings(steps=0)).notes())
     assert any("no room" in note for note in run([picture(1)], guides, InversionSettings(trust=1.0)).notes())
     with torch.no_grad():
         generator.synthesis.blocks["16"].to_rgb.bias.fill_(math.nan)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.inversion import Callbacks, InversionSettings, InversionWeights, optimize
+from styleswap_core.inversion import Callbacks, InversionSettings, InversionWeights, InvertibleGenerator, optimize
 from styleswap_core.inversion.objective import Objective
 from styleswap_core.inversion.optimization import CANCELED, ENDED, NO_STEPS, NOT_FINITE, PLATEAU
 
@@ -16,10 +16,11 @@ SETTINGS = InversionSettings(steps=8, check_every=2, patience=100, guide_batch=2
 
 
 @pytest.fixture
-def run(generator, recognizer, make_faces, target):
+def run(generator, recognizer, make_faces, person):
     def run(settings=SETTINGS, callbacks=None, sources=1, guides=4, recognizer=recognizer):
         targets = make_faces(guides, 3) if guides else None
-        return optimize(generator, recognizer, make_faces(sources, 2), target, targets, settings, callbacks)
+        network = InvertibleGenerator(generator)
+        return optimize(network, recognizer, make_faces(sources, 2), person, targets, settings, callbacks)
 
     return run
 
@@ -45,7 +46,8 @@ def test_the_best_state_is_kept_with_its_figures(run, generator, recognizer, mak
     assert steps == (0, 2, 4, 6, 8)
     assert outcome.likeness == max(likeness) and outcome.likeness_before == likeness[0]
     assert outcome.best_step == steps[likeness.index(outcome.likeness)]
-    objective = Objective(generator, recognizer, make_faces(1, 2), make_faces(4, 3), target, plain_w, [], SETTINGS)
+    network = InvertibleGenerator(generator)
+    objective = Objective(network, recognizer, make_faces(1, 2), make_faces(4, 3), target, plain_w, [], SETTINGS)
     assert objective.likeness(outcome.w_plus, [2])[0] == pytest.approx(outcome.likeness, abs=1e-5)
 
 

@@ -5,7 +5,9 @@ import json
 import pytest
 from tiny_networks import write_networks
 
+from styleswap_core.checkpoints import load_generator
 from styleswap_core.cli import main
+from styleswap_core.export.guest_onnx import export_guest
 from styleswap_core.io.images import load_image
 from styleswap_core.metrics.bounds import INVERSION_BOUNDS
 from styleswap_core.metrics.inversion_table import inversion_table
@@ -42,6 +44,20 @@ def test_every_method_is_measured(words, tmp_path, capsys):
     assert figures["guided_steps"] == 2 and "w_steps" not in figures
     sheet = load_image(tmp_path / "inversion.png")
     assert sheet.shape[1] > 4 * sheet.shape[0] / 2
+
+
+def test_networks_of_other_programs(words, tmp_path, capsys):
+    generator, _ = load_generator(words[words.index("--model") + 1])
+    export_guest(tmp_path / "guest.onnx", generator.eval(), "hyperswap", template_ok=True)
+    figures = []
+    for model in ([], ["--model", str(tmp_path / "guest.onnx")]):
+        assert main([*words, *model, "--json"]) == 0
+        figures.append(json.loads(capsys.readouterr().out))
+    own, guest = figures
+    assert guest["model"] == "guest (hyperswap)" and guest["guided_steps"] == 2
+    # The same network: plain swaps are equal, inversions search among other numbers.
+    assert guest["w_face_psnr"] == pytest.approx(own["w_face_psnr"], abs=2e-3)
+    assert guest["guided_face_psnr"] != pytest.approx(guest["w_face_psnr"], abs=1e-9)
 
 
 def test_figures_do_not_depend_on_the_number_of_processes(words, capsys):
