@@ -105,6 +105,7 @@ class Teacher:
             "name": network.name,
             "sha256": network.sha256,
             "license": license_note,
+            "masks": network.has_mask,
             "swaps": self.settings.swaps,
             "likeness": self.settings.likeness,
         }

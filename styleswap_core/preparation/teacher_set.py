@@ -3,7 +3,7 @@
     teacher/index.bin    SWAP records, `swaps` for each picture, in the order of the pictures
     teacher/000000.tar   KEY.teacher0.jpg (or .png), KEY.teacher0.mask.png, KEY.teacher0.json of each swap that was kept
 
-KEY is that of the picture in the shards of the set.
+KEY is that of the picture in the shards of the set. Only teachers that predict masks have mask files.
 """
 
 from dataclasses import dataclass
@@ -71,6 +71,11 @@ class TeacherSwaps:
         people = np.asarray(self.prepared.people)
         return kept[people[self.pictures(kept)] != people[self.rows["source"][kept]]]
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether the teacher predicted masks, which are stored."""
+        return bool(self.card["masks"])
+
     def pictures(self, numbers: np.ndarray) -> np.ndarray:
         """Pictures that swaps were made from."""
         return numbers // self.card["swaps"]
@@ -80,7 +85,7 @@ class TeacherSwaps:
         return cv2.cvtColor(self._decode(number, "image", cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
     def mask(self, number: int) -> np.ndarray:
-        """The share (S, S) uint8 of each pixel that the teacher replaced, 255 for all."""
+        """The share (S, S) uint8 of each pixel that the teacher replaced, 255 for all; only if it predicts masks."""
         return self._decode(number, "mask", cv2.IMREAD_GRAYSCALE)
 
     def _decode(self, number: int, kind: str, flag: int) -> np.ndarray:

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from torch import Tensor
 from tqdm import tqdm
 
 from ..compositing.canvas import Canvas
+from ..compositing.mask_shaping import grow_mask
 from ..errors import StyleSwapError
 from ..faces.detected import DetectedFace
 from ..identities.identity import Identity
@@ -33,6 +35,8 @@ from .teacher_set import SWAP, TEACHER, mapped_swaps
 _BLOCK_SWAPS = 16
 _COMMIT_SECONDS = 2.0
 _FORECAST_SECONDS = 10.0
+# Growth of masks that were made for a teacher without any, as a fraction of the crop's side.
+_GROWTH = 0.06
 # Swaps after which a note says that most of them are dropped.
 _TRIAL_SWAPS = 128
 # Bytes of a swap's entry in the tar beside its picture and mask: three headers, padding, and a JSON file.
@@ -76,7 +80,7 @@ class Judged(NamedTuple):
         likeness: Cosine similarity to the picture of its source.
         own_likeness: The same to the picture that it was made from.
         image: Content of the picture file; empty if the swap is dropped.
-        mask: Content of the mask file.
+        mask: Content of the mask file; empty if there is none.
     """
 
     picture: int
@@ -207,6 +211,23 @@ class _Forecast:
             say(f"the remaining {(self._rows - done) * self._swaps} swaps of the teacher take about {minutes:.0f} min")
 
 
+class _WideMasks:
+    """Masks for teachers that have none, wider than those of other swaps.
+
+    Inside a soft edge the outermost skin of the face stays. It would show training the true color of the skin, which it
+    would learn to copy from there, and which a photograph to be swapped later does not have.
+    """
+
+    def __init__(self, masks: FaceMasks) -> None:
+        self._masks = masks
+
+    def mask(self, crops: Tensor, points: Tensor, own: Tensor | None) -> Tensor:
+        """Masks (B, 1, S, S); see `pipeline.face_jobs.CropMasks.mask`."""
+        if own is not None:
+            return own
+        return grow_mask(self._masks.mask(crops, points, None), round(_GROWTH * crops.shape[-1]))
+
+
 class _Run:
     """One run: makes the swaps in the order of the pictures, and commits them every few seconds."""
 
@@ -222,8 +243,7 @@ class _Run:
         self._index = open_at(folder / INDEX, position.rows * self._swaps * SWAP.itemsize)
         self._reader = ShardReader(prepared)
         self._choice = SourceChoice(np.asarray(prepared.people), prepared.embeddings, settings["likeness"])
-        # For teachers that predict no mask, as in every other swap.
-        self._masks = FaceMasks(landmark_model=teacher.analyzer.landmark_model)
+        self._masks = _WideMasks(FaceMasks(landmark_model=teacher.analyzer.landmark_model))
         self._tried = self._kept = 0
 
     def swap_all(self, workers: int) -> None:
@@ -296,7 +316,9 @@ class _Run:
         likeness, own = float(embedding @ embeddings[source]), float(embedding @ embeddings[row])
         if not (likeness >= settings.likeness and likeness > own):
             return Judged(row, swap, source, likeness, own, b"", b"")
-        return Judged(row, swap, source, likeness, own, encode_crop(picture, self._suffix), encode_mask(mask))
+        # A made mask says where the picture was pasted; only a predicted one tells what belongs to the new face.
+        encoded = encode_mask(mask) if self._teacher.network.has_mask else b""
+        return Judged(row, swap, source, likeness, own, encode_crop(picture, self._suffix), encoded)
 
     def _write(self, judged: Judged) -> None:
         row = np.zeros((), dtype=SWAP)
@@ -305,6 +327,8 @@ class _Run:
             row["shard"] = self._shards.begin_entry()
             key = f"{judged.picture:09d}.teacher{judged.swap}"
             for name, suffix, data in (("image", self._suffix, judged.image), ("mask", "mask.png", judged.mask)):
+                if not data:
+                    continue
                 row[f"{name}_offset"] = self._shards.add_member(f"{key}.{suffix}", data)
                 row[f"{name}_bytes"] = len(data)
             meta = {

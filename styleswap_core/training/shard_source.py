@@ -174,13 +174,12 @@ class ShardSource:
             return batch
         numbers, rows = swap[taught], torch.from_numpy(taught)
         swapped = self._read(lambda number: teacher.image(number).transpose(2, 0, 1), numbers).mul_(2 / 255).sub_(1)
-        replaced = self._read(teacher.mask, numbers).unsqueeze(1).div_(255)
-        return dataclasses.replace(
-            batch,
-            target=batch.target.index_copy(0, rows, swapped),
-            # What the teacher has changed has to be drawn anew.
-            face_mask=batch.face_mask.index_copy(0, rows, torch.maximum(batch.face_mask[rows], replaced)),
-        )
+        face_mask = batch.face_mask
+        if teacher.has_masks:
+            # What the teacher has replaced has to be drawn anew.
+            replaced = self._read(teacher.mask, numbers).unsqueeze(1).div_(255)
+            face_mask = face_mask.index_copy(0, rows, torch.maximum(face_mask[rows], replaced))
+        return dataclasses.replace(batch, target=batch.target.index_copy(0, rows, swapped), face_mask=face_mask)
 
     def _index_people(self, people: np.ndarray) -> None:
         self._by_person = np.argsort(people, kind="stable")

@@ -21,6 +21,7 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.export.guest_onnx import export_guest
 from styleswap_core.faces.analysis import load_face_analysis
 from styleswap_core.faces.recognizer_id import RecognizerId
+from styleswap_core.masking.face_masks import FaceMasks
 from styleswap_core.model import Generator, GeneratorConfig
 from styleswap_core.preparation import teaching
 from styleswap_core.preparation.prepare import prepare
@@ -371,9 +372,27 @@ def test_an_exported_teacher_swaps_like_the_native_one(exported_teacher, untaugh
     found = TeacherSwaps.open(PreparedSet.open(untaught))
     assert np.array_equal(found.rows["source"], swaps.rows["source"])
     for number in range(0, 24, 7):
-        both = (found.mask(number) == 255) & (swaps.mask(number) == 255)
-        difference = np.abs(found.image(number).astype(float) - swaps.image(number))[both]
-        assert both.mean() > 0.05 and difference.mean() < 4  # of 255: JPEG at two different masks
+        inside = swaps.mask(number) == 255
+        difference = np.abs(found.image(number).astype(float) - swaps.image(number))[inside]
+        assert inside.mean() > 0.05 and difference.mean() < 4  # of 255: JPEG at two different masks
+
+
+def test_made_masks_cover_the_whole_face_and_are_not_learned(exported_teacher, untaught, people_folder, swaps):
+    teacher = dataclasses.replace(TEACHER_SETTINGS, file=str(exported_teacher))
+    prepare(people_folder, untaught, FOLDERS, teacher=teacher, device="cpu")
+    found, reader = TeacherSwaps.open(PreparedSet.open(untaught)), ShardReader(swaps.prepared)
+    assert swaps.has_masks and not found.has_masks and not found.rows["mask_bytes"].any()
+    taught = spaced_rows(16, 0.5)
+    batch, draw = source(found.prepared, taught=taught).batch(4), source(found.prepared, taught=taught).draw(4)
+    for row in np.flatnonzero(taught):
+        own = torch.from_numpy(reader.mask(draw.target[row])).float() / 255
+        assert torch.allclose(batch.face_mask[row, 0], own, atol=1e-5)
+    masks = teaching._WideMasks(FaceMasks())
+    crops, points = batch.truth, batch.points
+    wide, plain = masks.mask(crops, points, None), FaceMasks().mask(crops, points, None)
+    # The soft edge lies outside of what the plain mask covers.
+    assert (wide >= plain).all() and wide[plain > 0.1].min() > 0.9
+    assert masks.mask(crops, points, plain) is plain
 
 
 def guest(tmp_path, write, name, swaps):
