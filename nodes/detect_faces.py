@@ -2,19 +2,18 @@
 
 import json
 
-import numpy as np
 import torch
 from comfy_api.latest import io, ui
 
 from ..styleswap_core.faces.choice import likeness_table
-from ..styleswap_core.faces.detected import DetectedFace
+from ..styleswap_core.faces.face_rows import FaceRow, face_row
 from ..styleswap_core.faces.overlay import draw_faces
 from ..styleswap_core.io.images import bchw_to_bhwc, from_uint8
 from ..styleswap_core.pipeline.swapper import references_for
 from .analysis import open_analysis
 from .host import frame_progress, result_device
 from .sockets import face_analysis_input, identity_input, make_schema, order_input, unknown_choice
-from .swap_reports import FaceRow, describe_faces
+from .swap_reports import describe_faces
 from .values import as_identity, count_images, image_arrays
 
 # Each preview is a file in ComfyUI's temporary folder.
@@ -52,7 +51,8 @@ class DetectFaces(io.ComfyNode):
                 io.String.Output(
                     "faces",
                     display_name="faces",
-                    tooltip="JSON: for each image, a list of faces with index, score, box and points.",
+                    tooltip="JSON: for each image, a list of faces with index, score, box, points, angle, doubtful and,"
+                    " where the pack estimates them, gender and age.",
                 ),
                 io.Int.Output("count", display_name="count", tooltip="Total number of faces in all images."),
                 io.String.Output("report", display_name="report", tooltip="The same as text."),
@@ -82,22 +82,10 @@ class DetectFaces(io.ComfyNode):
             references = () if reference is None else references_for([as_identity(reference, "reference")], analyzer)
             for number, picture in enumerate(image_arrays(image)):
                 on_image(number)
-                found = analyzer.detect(picture, order, embed=bool(references))
+                found = analyzer.with_gender_age(picture, analyzer.detect(picture, order, embed=bool(references)))
                 cosines = likeness_table(found, references)[0].tolist() if references and found else [None] * len(found)
-                rows.append([_face_row(face, cosine) for face, cosine in zip(found, cosines, strict=True)])
+                rows.append([face_row(face, cosine) for face, cosine in zip(found, cosines, strict=True)])
                 drawn[number] = bchw_to_bhwc(from_uint8(draw_faces(picture, found)))[0].to(drawn.device)
         total = sum(len(row) for row in rows)
         preview = ui.PreviewImage(drawn[:MAX_PREVIEWS], cls=cls)
         return io.NodeOutput(drawn, json.dumps(rows), total, describe_faces(rows, order), ui=preview)
-
-
-def _face_row(face: DetectedFace, cosine: float | None) -> FaceRow:
-    row: FaceRow = {
-        "index": face.index,
-        "score": round(face.score, 4),
-        "box": np.round(face.box.astype(float), 2).tolist(),
-        "points": np.round(face.points.astype(float), 2).tolist(),
-    }
-    if cosine is not None:
-        row["likeness"] = round(cosine, 4)
-    return row

@@ -1,12 +1,13 @@
 """Swap Face."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import torch
 from comfy_api.latest import io
 
 from ..styleswap_core.errors import StyleSwapError
-from ..styleswap_core.faces.choice import RULES, FaceChoice
+from ..styleswap_core.faces.choice import GENDER_CHOICES, RULES, FaceChoice
 from ..styleswap_core.faces.detected import FaceAnalyzer
 from ..styleswap_core.identities.provenance import swap_mark
 from ..styleswap_core.pipeline.face_jobs import MAX_SHARE, SwapOptions
@@ -22,6 +23,7 @@ from .swap_reports import describe_swap, summarize_swap
 from .values import as_identities
 
 _PASS, _ERROR = "pass through", "error"
+MAX_AGE = 120
 _RESOLUTIONS = {"automatic": AUTOMATIC, **{f"{factor}x": factor for factor in range(1, MAX_FACTOR + 1)}}
 
 
@@ -125,6 +127,7 @@ class SwapFace(io.ComfyNode):
                     " image; always 1x for StyleSwap models.",
                 ),
                 *_mask_inputs(),
+                *_person_inputs(),
             ],
             outputs=[
                 io.Image.Output("swapped_image", display_name="image", tooltip="The swapped frames."),
@@ -143,10 +146,18 @@ class SwapFace(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, faces: str, index: str | None, order: str, on_missing: str, resolution: str | None = None
+        cls,
+        faces: str,
+        index: str | None,
+        order: str,
+        on_missing: str,
+        resolution: str | None = None,
+        gender: str | None = None,
     ) -> bool | str:
         """True, or a message about the first unknown choice or an invalid index."""
-        if problem := unknown_choice(cls, faces=faces, order=order, on_missing=on_missing, resolution=resolution):
+        if problem := unknown_choice(
+            cls, faces=faces, order=order, on_missing=on_missing, resolution=resolution, gender=gender
+        ):
             return problem
         try:
             if faces == "by index" and index is not None:
@@ -177,6 +188,9 @@ class SwapFace(io.ComfyNode):
         keep: torch.Tensor | None = None,
         mask_padding: float = 0.0,
         mask_edge: float = 0.0,
+        gender: str = "any",
+        min_age: int = 0,
+        max_age: int = MAX_AGE,
     ) -> io.NodeOutput:
         """Swap faces in a batch of images (B, H, W, 3 or 4).
 
@@ -190,6 +204,7 @@ class SwapFace(io.ComfyNode):
         identities = as_identities(identity)
         with open_analysis(face_analysis) as analyzer, masks.open() if masks else nullcontext() as opened:
             choice = _choice(analyzer, faces, index, order, likeness, reference)
+            choice = replace(choice, gender=gender, ages=_ages(min_age, max_age))
             # Frames are on the CPU, where crops are cut and pasted; only crops travel to the model's device and back.
             options = SwapOptions(
                 strength, mask_grow, mask_feather, batch_size, _RESOLUTIONS[resolution], mask_padding, mask_edge
@@ -248,6 +263,41 @@ def _mask_inputs() -> list[io.Input]:
             " crop's side: the same in the image for models of all sizes.",
         ),
     ]
+
+
+def _person_inputs() -> list[io.Input]:
+    """Inputs that restrict the choice of faces; optional, so that prompts saved without them still run."""
+    return [
+        io.Combo.Input(
+            "gender",
+            options=list(GENDER_CHOICES),
+            default="any",
+            optional=True,
+            tooltip="Considers only faces of this gender, as estimated by the face analysis; needs a pack with"
+            " genderage.onnx, such as buffalo_l.",
+        ),
+        io.Int.Input(
+            "min_age",
+            default=0,
+            min=0,
+            max=MAX_AGE,
+            optional=True,
+            tooltip="Considers only faces of at least this age in years, as estimated by the face analysis.",
+        ),
+        io.Int.Input(
+            "max_age",
+            default=MAX_AGE,
+            min=0,
+            max=MAX_AGE,
+            optional=True,
+            tooltip="Considers only faces of at most this age in years, as estimated by the face analysis.",
+        ),
+    ]
+
+
+def _ages(min_age: int, max_age: int) -> tuple[int, int] | None:
+    """The range of ages; None if it is the widest."""
+    return None if (min_age, max_age) == (0, MAX_AGE) else (min_age, max_age)
 
 
 def _choice(

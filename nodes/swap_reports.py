@@ -1,26 +1,13 @@
 """Reports of the nodes as plain text. Does not import ComfyUI."""
 
 from collections.abc import Sequence
-from typing import TypedDict
 
+from ..styleswap_core.faces.face_rows import FaceRow, describe_row
 from ..styleswap_core.identities.extraction import SourceFace
 from ..styleswap_core.pipeline.results import BatchResult, FrameReport
 
 # Maximum number of frames that a note lists.
 _MAX_LISTED = 8
-
-
-class _Detection(TypedDict):
-    index: int
-    score: float
-    box: list[float]  # x0, y0, x1, y1 in pixels
-    points: list[list[float]]  # five x, y in pixels
-
-
-class FaceRow(_Detection, total=False):
-    """A face as Detect Faces lists it in JSON."""
-
-    likeness: float  # only with a reference
 
 
 def describe_faces(images: Sequence[Sequence[FaceRow]], order: str) -> str:
@@ -31,13 +18,7 @@ def describe_faces(images: Sequence[Sequence[FaceRow]], order: str) -> str:
     for number, faces in enumerate(images):
         if not faces:
             lines.append(f"image {number}: no face found")
-        for face in faces:
-            x0, y0, x1, y1 = (round(value) for value in face["box"])
-            likeness = f", likeness {face['likeness']:.2f}" if "likeness" in face else ""
-            lines.append(
-                f"image {number}: face {face['index']}, {x1 - x0} x {y1 - y0} px at ({x0}, {y0}),"
-                f" confidence {face['score']:.2f}{likeness}"
-            )
+        lines += [f"image {number}: {describe_row(face)}" for face in faces]
     return "\n".join(lines)
 
 
@@ -61,6 +42,8 @@ def describe_sources(
     lines = [f"1 identity from {_count(used, 'face')}"]
     for source, similarity, outlier in zip(faces, similarities, outliers, strict=True):
         line = f"image {source.picture}: face {source.face.index}"
+        if source.faces_found > 1:
+            line += f" of {source.faces_found}"
         if len(faces) > 1:
             line += f", likeness to the others {similarity:.2f}"
         if outlier:
@@ -72,7 +55,9 @@ def describe_sources(
 def describe_separate(faces: Sequence[SourceFace], problems: Sequence[str]) -> str:
     """Report of Extract ArcFace ID with one identity per face."""
     lines = [f"{len(faces)} identities" if len(faces) != 1 else "1 identity"]
-    lines += [f"identity {i}: image {source.picture}, face {source.face.index}" for i, source in enumerate(faces)]
+    for number, source in enumerate(faces):
+        of_several = f" of {source.faces_found}" if source.faces_found > 1 else ""
+        lines.append(f"identity {number}: image {source.picture}, face {source.face.index}{of_several}")
     return "\n".join([*lines, *(f"{problem}, skipped" for problem in problems)])
 
 

@@ -83,6 +83,14 @@ def face_choice(word: str) -> str | list[int]:
     return [int(part) for part in parts]
 
 
+def age_range(word: str) -> tuple[int, int]:
+    """Argument type for a range of ages such as 20-40."""
+    parts = word.split("-")
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts) or int(parts[0]) > int(parts[1]):
+        raise ArgumentTypeError(f"expected a range of ages such as 20-40, got {word!r}")
+    return int(parts[0]), int(parts[1])
+
+
 def add_json_argument(options: Options) -> None:
     """Declare --json."""
     options.add_argument("--json", action="store_true", help="print the result as one JSON object")
@@ -169,19 +177,16 @@ def add_pack_arguments(options: Options) -> None:
     )
 
 
-def add_swapper_arguments(parser: ArgumentParser) -> None:
-    """Declare the options that choose the model, the face analysis and the device."""
-    group = parser.add_argument_group("model and face analysis")
-    add_model_argument(group)
-    add_pack_arguments(group)
-    group.add_argument(
+def add_detection_arguments(options: Options) -> None:
+    """Declare --detection-size and --detection-threshold."""
+    options.add_argument(
         "--detection-size",
         type=whole_number(64),
         metavar="PX",
         help="side of the square picture that the detector sees, a multiple of 32; a larger one finds smaller faces, "
         "but takes longer (default: two passes, at 640 and 256)",
     )
-    group.add_argument(
+    options.add_argument(
         "--detection-threshold",
         type=number(0.05, 0.95),
         default=0.5,
@@ -189,6 +194,14 @@ def add_swapper_arguments(parser: ArgumentParser) -> None:
         help="minimum confidence of the detector; a lower one finds more faces and more false ones (default: "
         "%(default)s)",
     )
+
+
+def add_swapper_arguments(parser: ArgumentParser) -> None:
+    """Declare the options that choose the model, the face analysis and the device."""
+    group = parser.add_argument_group("model and face analysis")
+    add_model_argument(group)
+    add_pack_arguments(group)
+    add_detection_arguments(group)
     add_device_argument(group)
 
 

@@ -40,7 +40,7 @@ from .arguments import (
     whole_number,
 )
 from .evaluate_samples import add_sample_arguments, run_pairs, run_videos
-from .file_swapper import load_analysis
+from .face_files import load_analysis
 from .found_models import find_model, load_network, model_folders
 
 EXIT_MISSED = 1

@@ -26,7 +26,7 @@ from ..metrics.suite_pairs import PairSuite, evaluate_pairs
 from ..metrics.suite_videos import VideoSuite, evaluate_videos, pairs_of_results, pairs_of_rows
 from ..swappers.network import SwappingNetwork
 from .arguments import Options, whole_number
-from .file_swapper import load_analysis
+from .face_files import load_analysis
 from .found_models import load_network
 
 _SHEET_ROWS = 3

@@ -156,6 +156,6 @@ def _identity(args: argparse.Namespace) -> "Identity":
 
     if len(args.baked) == 1 and args.baked[0].suffix == ".safetensors":
         return load_identity(args.baked[0])
-    from .file_swapper import load_analysis
+    from .face_files import load_analysis
 
     return extract_identity(args.baked, load_analysis(args.pack, args.download))[0]

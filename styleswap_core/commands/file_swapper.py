@@ -13,9 +13,7 @@ import torch
 from ..checkpoints import DEMO_MODEL
 from ..compositing.composite import BlendOptions, blend_with_mask
 from ..compositing.mask_shaping import resize_mask
-from ..faces.analysis import load_face_analysis
 from ..faces.detected import FaceAnalyzer
-from ..faces.pack_licenses import license_of_name
 from ..identities.extraction import SourceReport, extract_identity
 from ..identities.identity import Identity
 from ..identities.provenance import MARK, swap_mark
@@ -35,7 +33,7 @@ from ..pipeline.results import SwapResult
 from ..pipeline.swapper import Faces, Swapper
 from ..swappers.guest_network import GuestNetwork
 from ..swappers.styleswap_network import StyleSwapNetwork
-from .console import print_note
+from .face_files import load_analysis
 from .found_models import find_model, load_network
 from .picture_files import SwapFiles
 
@@ -66,30 +64,6 @@ class SwapReport(TypedDict):
     seconds: float
     notice: str | None
     faces: list[FaceReport]
-
-
-def load_analysis(
-    pack: str | None, download: bool, detection_size: int | None = None, detection_threshold: float = 0.5
-) -> FaceAnalyzer:
-    """Load a pack (None: the demo pack), with a note about its license.
-
-    Raises:
-        StyleSwapError: The pack is missing or damaged, or an option is out of range.
-    """
-    # Before a download, as far as the license is known.
-    known = license_of_name(pack) if pack is not None and download else ""
-    if known:
-        _print_license(known)
-    analyzer = load_face_analysis(
-        pack, det_size=detection_size, det_thresh=detection_threshold, allow_download=download
-    )
-    if pack is not None and not known:
-        _print_license(analyzer.license_note)
-    return analyzer
-
-
-def _print_license(note: str) -> None:
-    print_note(f"license of the face analysis pack: {note}")
 
 
 def is_rendered(picture: Path) -> bool:
@@ -173,13 +147,17 @@ class FileSwapper:
         """Author and license of a network of another program; None for models of this project."""
         return self.network.license_note if isinstance(self.network, GuestNetwork) else None
 
-    def identify(self, sources: Sequence[Path]) -> tuple[Identity, list[SourceReport]]:
-        """Identity averaged over the largest face of each source picture.
+    def identify(self, sources: Sequence[Path], face: int | None = None) -> tuple[Identity, list[SourceReport]]:
+        """Identity averaged over one face of each source picture.
+
+        Args:
+            sources: The pictures.
+            face: Number of the face, counted from the largest; None for the largest.
 
         Raises:
-            StyleSwapError: A picture cannot be read or shows no face.
+            StyleSwapError: A picture cannot be read or shows no such face.
         """
-        return extract_identity(sources, self.analyzer)
+        return extract_identity(sources, self.analyzer, "largest" if face is None else [face])
 
     def baked(self) -> "FileSwapper":
         """The same with the model baked for each identity, which pays off for many targets of few identities.

@@ -15,6 +15,7 @@ from .arguments import (
     Options,
     add_json_argument,
     add_swapper_arguments,
+    age_range,
     face_choice,
     fraction,
     number,
@@ -50,6 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="FILE",
         help="pictures of the source person; several pictures are averaged",
+    )
+    parser.add_argument(
+        "--source-face",
+        type=whole_number(0),
+        metavar="N",
+        help="number of the source person's face in pictures that show several, counted from the largest, as "
+        "`styleswap detect` lists them (default: the largest)",
     )
     source.add_argument(
         "--identity",
@@ -117,6 +125,18 @@ def _add_choice_arguments(group: Options) -> None:
         default=0.3,
         metavar="COSINE",
         help="minimum cosine similarity between a face and the reference (default: %(default)s)",
+    )
+    group.add_argument(
+        "--gender",
+        choices=("any", "female", "male"),
+        default="any",
+        help="consider only faces of this gender, as estimated by the face analysis (default: %(default)s)",
+    )
+    group.add_argument(
+        "--age",
+        type=age_range,
+        metavar="FROM-TO",
+        help="consider only faces of this age in years, such as 20-40, as estimated by the face analysis",
     )
 
 
@@ -202,6 +222,11 @@ def run(args: argparse.Namespace) -> int:
     swapper = FileSwapper.from_arguments(args)
     identity, sources = _source(args, swapper)
     for source in sources:
+        if source.faces_found > 1 and args.source_face is None:
+            print_note(
+                f"{source.path} shows {source.faces_found} faces; the largest is the source, choose another one with"
+                " --source-face"
+            )
         if source.outlier:
             print_note(
                 f"{source.path} looks like another person than the other sources (cosine similarity "
@@ -233,20 +258,18 @@ def _source(args: argparse.Namespace, swapper: "FileSwapper") -> "tuple[Identity
 
     if args.identity is not None:
         return load_identity(args.identity), []
-    return swapper.identify(args.source)
+    return swapper.identify(args.source, args.source_face)
 
 
 def _choice(args: argparse.Namespace, swapper: "FileSwapper") -> "FaceChoice":
     from ..faces.choice import FaceChoice
-    from ..identities.identity_format import load_identity
-    from ..pipeline.swapper import references_for
+    from .face_files import load_reference
 
+    filters = {"gender": args.gender, "ages": args.age}
     if args.reference is None:
-        return FaceChoice.parse(args.faces, args.order)
-    saved = len(args.reference) == 1 and args.reference[0].suffix == ".safetensors"
-    reference = load_identity(args.reference[0]) if saved else swapper.identify(args.reference)[0]
-    references = references_for([reference], swapper.analyzer)
-    return FaceChoice("by likeness", args.order, references=references, likeness=args.likeness)
+        return replace(FaceChoice.parse(args.faces, args.order), **filters)
+    references = load_reference(args.reference, swapper.analyzer)
+    return FaceChoice("by likeness", args.order, references=references, likeness=args.likeness, **filters)
 
 
 def _blending(args: argparse.Namespace) -> "Blending | None":

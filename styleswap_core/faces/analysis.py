@@ -12,6 +12,7 @@ from ..io.files import file_sha256
 from .arcface import TorchRecognizer
 from .detected import NO_RECOGNIZER, DetectedFace, FaceAnalyzer, order_faces
 from .face_networks import CropRecognizer, Detection, FaceDetector
+from .gender_age import NO_GENDER_AGE, GenderAgeModel, adopt_gender_age, load_gender_age
 from .insightface_networks import MIN_SIDE, STRIDE, InsightFaceDetector, InsightFaceRecognizer
 from .insightface_types import FaceAnalysis
 from .landmarks import LandmarkModel, adopt_landmark_model, load_landmark_model
@@ -80,6 +81,7 @@ def load_face_analysis(
         sizes,
         fit=not det_size,
         load_landmarks=partial(load_landmark_model, folder, threads=threads, providers=providers),
+        load_gender_age=partial(load_gender_age, folder, threads=threads, providers=providers),
     )
 
 
@@ -99,7 +101,12 @@ def adopt_face_analysis(analysis: object) -> FaceAnalyzer:
     detector, recognizer = _networks(analysis)
     note = license_note(recognizer.path.parent) if recognizer else UNKNOWN
     return PackAnalyzer(
-        detector, recognizer, note, fit=True, load_landmarks=partial(adopt_landmark_model, analysis.models)
+        detector,
+        recognizer,
+        note,
+        fit=True,
+        load_landmarks=partial(adopt_landmark_model, analysis.models),
+        load_gender_age=partial(adopt_gender_age, analysis.models),
     )
 
 
@@ -130,6 +137,7 @@ class PackAnalyzer:
         sizes: Sequence[int] = DETECTION_SIZES,
         fit: bool = False,
         load_landmarks: Callable[[], LandmarkModel | None] | None = None,
+        load_gender_age: Callable[[], GenderAgeModel | None] | None = None,
     ) -> None:
         """Combine two networks.
 
@@ -140,6 +148,7 @@ class PackAnalyzer:
             sizes: Detection sizes in pixels, one pass for each.
             fit: Limit the sizes to that of the picture, which enlarging would not improve.
             load_landmarks: Loads the model of dense landmarks, if the pack has one.
+            load_gender_age: Loads the network for gender and age, if the pack has one.
         """
         self._detector = detector
         self._recognizer = recognizer
@@ -147,6 +156,8 @@ class PackAnalyzer:
         self._sizes = tuple(sizes)
         self._load_landmarks = load_landmarks
         self._landmarks: LandmarkModel | None = None
+        self._load_gender_age = load_gender_age
+        self._gender_age: GenderAgeModel | None = None
         self.license_note = license_note
         self.recognizer_path = recognizer.path if recognizer else None
         self.recognizer = RecognizerId()
@@ -218,6 +229,22 @@ class PackAnalyzer:
             raise StyleSwapError(NO_RECOGNIZER)
         shown, scale = reduced(picture)
         return unit_and_norm(raw_embedding(self._recognizer, shown, np.asarray(points, dtype=np.float32) / scale))
+
+    def with_gender_age(
+        self, picture: np.ndarray, faces: Sequence[DetectedFace], required: bool = False
+    ) -> list[DetectedFace]:
+        """The faces of a picture with gender and age; see `FaceAnalyzer.with_gender_age`.
+
+        Raises:
+            StyleSwapError: The pack cannot and `required` is set, or its file is damaged.
+        """
+        if self._gender_age is None and self._load_gender_age is not None:
+            self._gender_age, self._load_gender_age = self._load_gender_age(), None
+        if self._gender_age is not None:
+            return self._gender_age.describe(picture, faces)
+        if required:
+            raise StyleSwapError(NO_GENDER_AGE)
+        return list(faces)
 
     def torch_recognizer(self) -> TorchRecognizer:
         """The pack's recognizer as a torch module with gradients, on the CPU.

@@ -13,6 +13,7 @@ from ..errors import StyleSwapError
 from .detected import FACE_ORDERS, DetectedFace
 
 RULES = ("all", "largest", "by index", "by likeness")
+GENDER_CHOICES = ("any", "female", "male")
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +26,11 @@ class FaceChoice:
         indices: For "by index": face numbers in that order; the k-th is place k.
         references: For "by likeness": embeddings (D,), L2-normalized; the k-th is place k.
         likeness: For "by likeness": minimum cosine similarity to a reference, -1..1.
+        gender: Only faces of this gender are considered, one of GENDER_CHOICES.
+        ages: Only faces of this age in years are considered, from the first to the second; None for any age.
 
     Raises:
-        StyleSwapError: An unknown rule or order, or a rule without what it needs.
+        StyleSwapError: An unknown rule, order or gender, an empty range of ages, or a rule without what it needs.
     """
 
     rule: str = "all"
@@ -35,12 +38,18 @@ class FaceChoice:
     indices: tuple[int, ...] = ()
     references: tuple[np.ndarray, ...] = ()
     likeness: float = 0.3
+    gender: str = "any"
+    ages: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
             raise StyleSwapError(f"expected one of the face choices {', '.join(RULES)}, got {self.rule!r}")
         if self.order not in FACE_ORDERS:
             raise StyleSwapError(f"expected a face order out of {', '.join(FACE_ORDERS)}, got {self.order!r}")
+        if self.gender not in GENDER_CHOICES:
+            raise StyleSwapError(f"expected a gender out of {', '.join(GENDER_CHOICES)}, got {self.gender!r}")
+        if self.ages is not None and self.ages[0] > self.ages[1]:
+            raise StyleSwapError(f"expected a range of ages, got {self.ages[0]} to {self.ages[1]}; exchange the two")
         if self.rule == "by index" and not self.indices:
             raise StyleSwapError("a choice by index needs face numbers such as 0 or 0,2; enter them")
         if self.rule == "by likeness" and not self.references:
@@ -71,6 +80,11 @@ class FaceChoice:
         """Whether the faces must come with `id_embedding`."""
         return self.rule == "by likeness"
 
+    @property
+    def needs_gender_age(self) -> bool:
+        """Whether the faces must come with `gender` and `age`."""
+        return self.gender != "any" or self.ages is not None
+
     def pick(self, faces: Sequence[DetectedFace]) -> tuple[list[tuple[int, DetectedFace]], list[str]]:
         """Place and face of each chosen face, and one sentence per place without a face.
 
@@ -79,6 +93,10 @@ class FaceChoice:
         """
         if not faces:
             return [], ["no face found"]
+        if self.needs_gender_age:
+            found, faces = len(faces), [face for face in faces if self._is_wanted(face)]
+            if not faces:
+                return [], [f"no face is {self._wanted()}, {_counted(found)} found"]
         if self.rule == "all":
             return list(enumerate(faces)), []
         if self.rule == "largest":
@@ -87,11 +105,23 @@ class FaceChoice:
             return self._pick_by_index(faces)
         return self._pick_by_likeness(faces)
 
+    def _is_wanted(self, face: DetectedFace) -> bool:
+        """Whether gender and age of a face are the wanted ones."""
+        if self.gender not in ("any", face.gender):
+            return False
+        return self.ages is None or (face.age is not None and self.ages[0] <= face.age <= self.ages[1])
+
+    def _wanted(self) -> str:
+        """The wanted gender and age, such as "female and 20 to 40 years old"."""
+        parts = [] if self.gender == "any" else [self.gender]
+        parts += [] if self.ages is None else [f"{self.ages[0]} to {self.ages[1]} years old"]
+        return " and ".join(parts)
+
     def _pick_by_index(self, faces: Sequence[DetectedFace]) -> tuple[list[tuple[int, DetectedFace]], list[str]]:
         by_index = {face.index: face for face in faces}
         picked = [(place, by_index[index]) for place, index in enumerate(self.indices) if index in by_index]
-        found = "1 face" if len(faces) == 1 else f"{len(faces)} faces"
-        return picked, [f"no face {index}, {found} found" for index in self.indices if index not in by_index]
+        found = f"{_counted(len(faces))} {f'that are {self._wanted()} ' if self.needs_gender_age else ''}found"
+        return picked, [f"no face {index}, {found}" for index in self.indices if index not in by_index]
 
     def _pick_by_likeness(self, faces: Sequence[DetectedFace]) -> tuple[list[tuple[int, DetectedFace]], list[str]]:
         cosines = likeness_table(faces, self.references)
@@ -152,6 +182,10 @@ def match_by_likeness(cosines: np.ndarray, minimum: float) -> dict[int, int]:
         if reference not in pairs and face not in pairs.values():
             pairs[reference] = face
     return pairs
+
+
+def _counted(faces: int) -> str:
+    return "1 face" if faces == 1 else f"{faces} faces"
 
 
 def _parse_indices(faces: str | Sequence[SupportsIndex]) -> tuple[int, ...]:

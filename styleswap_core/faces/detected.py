@@ -107,6 +107,18 @@ class FaceAnalyzer(Protocol):
         """The same, and the norm of the embedding before its normalization."""
         ...
 
+    def with_gender_age(
+        self, picture: np.ndarray, faces: Sequence[DetectedFace], required: bool = False
+    ) -> list[DetectedFace]:
+        """The faces of a picture with gender and age; unchanged if the pack does not estimate them.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            faces: Faces that were detected in it.
+            required: Whether a pack that cannot is an error.
+        """
+        ...
+
     def torch_recognizer(self) -> "TorchRecognizer":
         """The recognizer as a torch module with gradients, on the CPU."""
         ...

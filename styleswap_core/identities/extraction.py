@@ -49,6 +49,7 @@ class SourceFace:
         sha256: SHA-256 of the picture's pixels.
         crop: (3, CROP_SIZE, CROP_SIZE), -1..1, the recognizer's crop at a larger size.
         portrait: Portrait for networks whose source is a picture; None if there is none.
+        faces_found: Number of faces in the picture.
     """
 
     picture: int
@@ -56,6 +57,7 @@ class SourceFace:
     sha256: str
     crop: torch.Tensor
     portrait: Portrait | None = None
+    faces_found: int = 1
 
 
 def extract_identity(
@@ -129,13 +131,16 @@ def find_source_faces(
     problems: list[str] = []
     for number, picture in enumerate(pictures):
         on_picture(number)
-        picked, missing = choice.pick(analyzer.detect(picture, choice.order))
+        found = analyzer.detect(picture, choice.order)
+        if choice.needs_gender_age:
+            found = analyzer.with_gender_age(picture, found, required=True)
+        picked, missing = choice.pick(found)
         problems += [f"image {number}: {problem}" for problem in missing]
         digest = hashlib.sha256(f"{picture.shape}".encode() + picture.tobytes()).hexdigest()
         for _, face in picked:
             face.require_embedding()
             crop = recognizer_crop(from_uint8(picture), torch.from_numpy(face.points)[None], CROP_SIZE)[0]
-            faces.append(SourceFace(number, face, digest, crop, cut_portrait(picture, face.points)))
+            faces.append(SourceFace(number, face, digest, crop, cut_portrait(picture, face.points), len(found)))
     if not faces:
         reason = problems[0] if problems else "there are no pictures"
         raise StyleSwapError(

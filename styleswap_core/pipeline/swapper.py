@@ -325,7 +325,10 @@ class Swapper:
         """Detect the faces of a frame and match the chosen ones with identities."""
         choice, identities = request.choice, request.identities
         pixels = pixels_of(frame)
-        found = self.analysis.detect(pixels.uint8(), choice.order, embed=choice.needs_embeddings)
+        picture = pixels.uint8()
+        found = self.analysis.detect(picture, choice.order, embed=choice.needs_embeddings)
+        if choice.needs_gender_age:
+            found = self.analysis.with_gender_age(picture, found, required=True)
         kept = request.keep.of_frame(number, pixels.size)
         picked, problems = choice.pick(found)
         if len(identities) == 1:

@@ -53,11 +53,15 @@ def test_swap_report(reports, make):
 
 
 def test_face_report(reports):
-    rows = [[], [{"index": 0, "score": 0.914, "box": [10.2, 20.0, 40.0, 60.4], "points": [], "likeness": 0.333}]]
+    face = {"index": 0, "score": 0.914, "box": [10.2, 20.0, 40.0, 60.4], "points": [], "angle": 3.0, "doubtful": ""}
+    turned = face | {"angle": -91.2, "doubtful": "the five points coincide", "gender": "male", "age": 50}
+    rows = [[], [face | {"likeness": 0.333}], [turned]]
     assert reports.describe_faces(rows, "left-right").splitlines() == [
-        "1 face in 2 images (order: left-right)",
+        "2 faces in 3 images (order: left-right)",
         "image 0: no face found",
         "image 1: face 0, 30 x 40 px at (10, 20), confidence 0.91, likeness 0.33",
+        "image 2: face 0, 30 x 40 px at (10, 20), confidence 0.91, turned by -91 degrees, male, about 50 years,"
+        " doubtful: the five points coincide",
     ]
 
 

@@ -1,0 +1,106 @@
+"""`styleswap detect`: list the faces in picture files, and draw their numbers."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import StyleSwapError
+from .arguments import add_detection_arguments, add_json_argument, add_pack_arguments
+from .console import EXIT_BAD_INPUT, print_note
+from .picture_files import SwapFiles, pictures_in, plan_files
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..faces.detected import FaceAnalyzer
+    from ..faces.face_rows import FaceRow
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `styleswap detect`."""
+    from ..faces.detected import FACE_ORDERS
+
+    parser.add_argument("pictures", type=Path, nargs="+", metavar="FILE", help="pictures, or folders of pictures")
+    parser.add_argument(
+        "--order",
+        choices=FACE_ORDERS,
+        default="largest",
+        help="order in which faces are numbered (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="also state the likeness of each face to this person: pictures, or one saved identity",
+    )
+    parser.add_argument(
+        "--picture",
+        type=Path,
+        metavar="FILE",
+        help="also write the picture with the box, the points and the number of each face; for several pictures a "
+        "folder, in which results keep the names of the pictures",
+    )
+    group = parser.add_argument_group("face analysis")
+    add_pack_arguments(group)
+    add_detection_arguments(group)
+    add_json_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the faces; returns 0, or 2 if any of several pictures could not be read."""
+    inputs = args.reference or []
+    if args.picture is None:
+        plan = [SwapFiles(picture, picture, None) for path in args.pictures for picture in pictures_in(path)]
+    else:
+        plan = plan_files(args.pictures, args.picture, None, inputs)
+    from .face_files import load_analysis, load_reference
+
+    analyzer = load_analysis(args.pack, args.download, args.detection_size, args.detection_threshold)
+    references = () if args.reference is None else load_reference(args.reference, analyzer)
+    results: list[dict[str, object]] = []
+    failed: list[dict[str, str]] = []
+    for files in plan:
+        out = None if args.picture is None else files.out
+        try:
+            rows = _detect(files.target, out, analyzer, args.order, references)
+        except (StyleSwapError, OSError) as error:
+            if len(plan) == 1:
+                raise
+            failed.append({"picture": str(files.target), "error": " ".join(str(error).split())})
+            continue
+        results.append({"picture": str(files.target), "out": None if out is None else str(out), "faces": rows})
+        if not args.json:
+            print("\n".join(_lines(files.target, rows)))
+    if args.json:
+        print(json.dumps({"results": results, "failed": failed}, indent=1))
+    for failure in failed:
+        print_note(failure["error"])
+    return EXIT_BAD_INPUT if failed else 0
+
+
+def _detect(
+    path: Path, out: Path | None, analyzer: "FaceAnalyzer", order: str, references: "tuple[np.ndarray, ...]"
+) -> "list[FaceRow]":
+    """Faces of a picture, which are also drawn into the file `out`."""
+    from ..faces.choice import likeness_table
+    from ..faces.face_rows import face_row
+    from ..faces.overlay import draw_faces
+    from ..io.images import load_image, save_image
+
+    picture = load_image(path)
+    faces = analyzer.with_gender_age(picture, analyzer.detect(picture, order, embed=bool(references)))
+    cosines = likeness_table(faces, references)[0].tolist() if references and faces else [None] * len(faces)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        save_image(out, draw_faces(picture, faces))
+    return [face_row(face, cosine) for face, cosine in zip(faces, cosines, strict=True)]
+
+
+def _lines(path: Path, rows: "list[FaceRow]") -> list[str]:
+    from ..faces.face_rows import describe_row
+
+    if not rows:
+        return [f"{path}: no face found; lower --detection-threshold, or raise --detection-size for small faces"]
+    return [f"{path}: {describe_row(row)}" for row in rows]

@@ -1,0 +1,129 @@
+"""Gender and age by a network of genderage's form, and the choice of faces by them."""
+
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.analysis import load_face_analysis
+from styleswap_core.faces.choice import FaceChoice
+from styleswap_core.faces.detected import DetectedFace
+from styleswap_core.faces.gender_age import FILE, load_gender_age
+from styleswap_core.faces.packs import DEMO_PACK
+
+
+def write_genderage(path, outputs=3):
+    """Network (1, 3, 96, 96) -> (1, 3): red decides the gender, and green is the age in centuries."""
+    weight, bias = np.zeros((3, outputs), np.float32), np.zeros(outputs, np.float32)
+    weight[0, :2], weight[1, 2], bias[:2] = (-1.0, 1.0), 1.0, (0.5, -0.5)
+    # insightface subtracts 127.5 and divides by 128.
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["data"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["flat"]),
+        helper.make_node("Mul", ["flat", "scale"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "shift"], ["colors"]),
+        helper.make_node("MatMul", ["colors", "weight"], ["product"]),
+        helper.make_node("Add", ["product", "bias"], ["fc1"]),
+    ]
+    values = {
+        "scale": np.float32(128 / 255),
+        "shift": np.float32(127.5 / 255),
+        "weight": weight,
+        "bias": bias,
+    }
+    graph = helper.make_graph(
+        nodes,
+        "genderage",
+        [helper.make_tensor_value_info("data", TensorProto.FLOAT, ["None", 3, 96, 96])],
+        [helper.make_tensor_value_info("fc1", TensorProto.FLOAT, [1, outputs])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+
+
+@pytest.fixture
+def pack(tmp_path):
+    folder = tmp_path / "pack"
+    shutil.copytree(DEMO_PACK, folder)
+    write_genderage(folder / FILE)
+    return folder
+
+
+def face(box):
+    return DetectedFace(0, 0.9, np.float32(box), np.zeros((5, 2), np.float32))
+
+
+def painted():
+    """Two plain heads on one canvas: dark red with 30 % green, light red with 60 % green."""
+    picture = np.zeros((200, 400, 3), np.uint8)
+    picture[:, :200, :2] = 51, 77
+    picture[:, 200:, :2] = 204, 153
+    return picture, [face((50, 50, 150, 150)), face((250, 50, 350, 150))]
+
+
+def test_gender_and_age_are_read_from_the_region_of_each_face(pack):
+    picture, faces = painted()
+    found = load_gender_age(pack).describe(picture, faces)
+    assert [(one.gender, one.age) for one in found] == [("female", 30), ("male", 60)]
+    assert found[0].box is faces[0].box
+
+
+def test_analysis_describes_faces_only_on_request(pack):
+    picture, faces = painted()
+    analysis = load_face_analysis(pack)
+    assert [one.gender for one in faces] == ["", ""]
+    assert [one.gender for one in analysis.with_gender_age(picture, faces)] == ["female", "male"]
+
+
+def test_pack_without_the_network():
+    picture, faces = painted()
+    analysis = load_face_analysis()
+    assert analysis.with_gender_age(picture, faces) == faces
+    with pytest.raises(StyleSwapError, match="genderage.onnx, such as insightface's buffalo_l"):
+        analysis.with_gender_age(picture, faces, required=True)
+
+
+def test_another_network_under_that_name(pack):
+    write_genderage(pack / FILE, outputs=5)
+    with pytest.raises(StyleSwapError, match="expected a network for gender and age"):
+        load_gender_age(pack)
+
+
+def described(gender, age, side=10.0):
+    return DetectedFace(0, 0.9, np.float32([0, 0, side, side]), np.zeros((5, 2), np.float32), gender=gender, age=age)
+
+
+PEOPLE = [described("male", 50, 30), described("female", 30, 20), described("female", 8)]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"gender": "female"}, [1, 2]),
+        ({"ages": (20, 60)}, [0, 1]),
+        ({"gender": "female", "ages": (20, 60)}, [1]),
+        ({}, [0, 1, 2]),
+    ],
+)
+def test_choice_is_restricted(options, expected):
+    picked, problems = FaceChoice("all", **options).pick(PEOPLE)
+    assert [PEOPLE.index(one) for _, one in picked] == expected and not problems
+
+
+def test_largest_of_the_wanted_faces():
+    ((_, one),), problems = FaceChoice("largest", gender="female").pick(PEOPLE)
+    assert one is PEOPLE[1] and not problems
+
+
+def test_nobody_is_wanted():
+    picked, problems = FaceChoice("all", gender="male", ages=(0, 10)).pick(PEOPLE)
+    assert picked == [] and problems == ["no face is male and 0 to 10 years old, 3 faces found"]
+
+
+@pytest.mark.parametrize("options", [{"gender": "woman"}, {"ages": (40, 20)}])
+def test_invalid_restriction(options):
+    with pytest.raises(StyleSwapError, match="expected a (gender|range of ages)"):
+        FaceChoice("all", **options)
