@@ -60,8 +60,10 @@ def test_face_report(reports):
         "2 faces in 3 images (order: left-right)",
         "image 0: no face found",
         "image 1: face 0, 30 x 40 px at (10, 20), confidence 0.91, likeness 0.33",
-        "image 2: face 0, 30 x 40 px at (10, 20), confidence 0.91, turned by -91 degrees, male, about 50 years,"
-        " doubtful: the five points coincide",
+        (
+            "image 2: face 0, 30 x 40 px at (10, 20), confidence 0.91, turned by -91 degrees, male, about 50 years,"
+            " doubtful: the five points coincide"
+        ),
     ]
 
 
