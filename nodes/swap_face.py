@@ -218,8 +218,7 @@ class SwapFace(io.ComfyNode):
                 result_device=result_device(),
                 keep=keep,
             )
-        notice = model.notice()
-        notices = [notice] if notice else []
+        notices = [notice for notice in (model.notice(),) if notice]
         show_text("\n".join([summarize_swap(result), *notices]))
         crops = result.crops
         if not len(crops):
