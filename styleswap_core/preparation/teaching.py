@@ -211,21 +211,17 @@ class _Forecast:
             say(f"the remaining {(self._rows - done) * self._swaps} swaps of the teacher take about {minutes:.0f} min")
 
 
-class _WideMasks:
+class _WideMasks(FaceMasks):
     """Masks for teachers that have none, wider than those of other swaps.
 
     Inside a soft edge the outermost skin of the face stays. It would show training the true color of the skin, which it
     would learn to copy from there, and which a photograph to be swapped later does not have.
     """
 
-    def __init__(self, masks: FaceMasks) -> None:
-        self._masks = masks
-
     def mask(self, crops: Tensor, points: Tensor, own: Tensor | None) -> Tensor:
-        """Masks (B, 1, S, S); see `pipeline.face_jobs.CropMasks.mask`."""
-        if own is not None:
-            return own
-        return grow_mask(self._masks.mask(crops, points, None), round(_GROWTH * crops.shape[-1]))
+        """Masks (B, 1, S, S); see `FaceMasks.mask`."""
+        made = super().mask(crops, points, own)
+        return made if own is not None else grow_mask(made, round(_GROWTH * crops.shape[-1]))
 
 
 class _Run:
@@ -243,7 +239,7 @@ class _Run:
         self._index = open_at(folder / INDEX, position.rows * self._swaps * SWAP.itemsize)
         self._reader = ShardReader(prepared)
         self._choice = SourceChoice(np.asarray(prepared.people), prepared.embeddings, settings["likeness"])
-        self._masks = _WideMasks(FaceMasks(landmark_model=teacher.analyzer.landmark_model))
+        self._masks = _WideMasks(landmark_model=teacher.analyzer.landmark_model)
         self._tried = self._kept = 0
 
     def swap_all(self, workers: int) -> None:

@@ -387,7 +387,7 @@ def test_made_masks_cover_the_whole_face_and_are_not_learned(exported_teacher, u
     for row in np.flatnonzero(taught):
         own = torch.from_numpy(reader.mask(draw.target[row])).float() / 255
         assert torch.allclose(batch.face_mask[row, 0], own, atol=1e-5)
-    masks = teaching._WideMasks(FaceMasks())
+    masks = teaching._WideMasks()
     crops, points = batch.truth, batch.points
     wide, plain = masks.mask(crops, points, None), FaceMasks().mask(crops, points, None)
     # The soft edge lies outside of what the plain mask covers.
