@@ -1,5 +1,6 @@
 """Generators in the form of other programs' networks, against the generators themselves."""
 
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
@@ -10,6 +11,7 @@ from styleswap_core.checkpoints import DEMO_MODEL, load_generator
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.export.guest_onnx import export_guest, guest_difference
 from styleswap_core.faces.alignment import estimate_similarity, template_points, warp
+from styleswap_core.io.images import from_uint8, to_uint8
 from styleswap_core.model import Generator, preset
 from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
 from styleswap_core.synthetic.world import render
@@ -102,6 +104,29 @@ def test_the_demo_model_on_faces(tmp_path, crops):
     outside = (F.max_pool2d(mask, 7, 1, 3) < 1e-4).expand_as(picture)
     assert (picture - crop)[outside].abs().max() < 0.05, "usable without the mask"
     assert outside.float().mean() > 0.3
+
+
+@pytest.mark.filterwarnings("ignore:`estimate` is deprecated")
+def test_insightface_runs_the_file_as_its_own(tmp_path, crops):
+    from insightface.app.common import Face
+    from insightface.model_zoo import get_model
+    from insightface.utils.face_align import norm_crop2
+
+    generator, _ = load_generator(DEMO_MODEL)
+    export_guest(tmp_path / "swap.onnx", generator.eval(), "inswapper", template_ok=True)
+    swapper = get_model(str(tmp_path / "swap.onnx"), providers=["CPUExecutionProvider"])
+    picture = np.ascontiguousarray(to_uint8(crops[0][:1])[0][..., ::-1])
+    points = template_points("ffhq", 128).numpy()
+    embedding = crops[1][0].numpy()
+    source = Face(embedding=20 * embedding)
+    found, matrix = swapper.get(picture, Face(kps=points), source, paste_back=False)
+    aligned, expected_matrix = norm_crop2(picture, points, 128)
+    assert np.allclose(matrix, expected_matrix)
+    crop = from_uint8(np.ascontiguousarray(aligned[..., ::-1]))
+    with torch.no_grad():
+        expected = generator(crop, torch.from_numpy(embedding)[None]).image
+    # It rounds down to 8 bits.
+    assert np.abs(found[..., ::-1].astype(int) - to_uint8(expected)[0]).max() <= 1
 
 
 @pytest.mark.parametrize(
