@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..errors import StyleSwapError
+
 
 def average_pool(
     x: Tensor,
@@ -18,8 +20,15 @@ def average_pool(
     auto_pad: str = "NOTSET",
     ceil_mode: int = 0,
     count_include_pad: int = 0,
+    dilations: list[int] | None = None,
 ) -> Tensor:
-    """AveragePool over two spatial axes."""
+    """AveragePool over two spatial axes.
+
+    Raises:
+        StyleSwapError: Dilations.
+    """
+    if dilations and max(dilations) > 1:
+        raise StyleSwapError(f"expected an ONNX AveragePool without dilations, got {dilations}; use another network")
     steps = _each_axis(strides, kernel_shape)
     before, after = _padding(x, kernel_shape, steps, _each_axis(None, kernel_shape), pads, auto_pad)
     mean = F.avg_pool2d(_pad(x, before, after), kernel_shape, steps, 0, bool(ceil_mode))

@@ -155,8 +155,8 @@ def _nodes(
         if node.op_type not in operators or node.domain not in ("", "ai.onnx") or not unread:
             kind = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
             raise StyleSwapError(
-                f"{file_name} uses the ONNX operator {kind} (node {node.name or node.output[0]!r}), which this loader "
-                f"does not support; use a network built of {', '.join(operators)}"
+                f"{file_name} uses the ONNX operator {kind} (node {node.name or node.output[0]!r}), through which this "
+                "project has no gradients; use another network, or export it with other operators"
             )
         function = operators[node.op_type]
         attributes = _attributes(node, file_name, function)

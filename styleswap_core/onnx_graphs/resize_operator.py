@@ -22,19 +22,21 @@ def resize(
     cubic_coeff_a: float = -0.75,
     exclude_outside: int = 0,
     antialias: int = 0,
+    keep_aspect_ratio_policy: str = "stretch",
     axes: list[int] | None = None,
 ) -> Tensor:
     """Resize, since opset 11; in opset 10 the second input holds the scales, and coordinates are asymmetric.
 
     Raises:
-        StyleSwapError: Antialiasing, or cropping at the same time.
+        StyleSwapError: Antialiasing, cropping at the same time, or sizes that keep the aspect ratio.
     """
     if scales is None and sizes is None:
         return upsample(x, roi, mode=mode)
-    if antialias or exclude_outside or coordinate_transformation_mode == "tf_crop_and_resize":
+    cropping = coordinate_transformation_mode == "tf_crop_and_resize"
+    if antialias or exclude_outside or cropping or keep_aspect_ratio_policy != "stretch":
         raise StyleSwapError(
-            "expected an ONNX Resize without antialiasing and cropping, got one with them; export the network with "
-            "linear, cubic or nearest interpolation"
+            "expected an ONNX Resize without antialiasing, cropping and aspect ratio, got one with them; export the "
+            "network with plain linear, cubic or nearest interpolation"
         )
     chosen = list(range(x.ndim)) if axes is None else [axis % x.ndim for axis in axes]
     factors, lengths = [1.0] * x.ndim, list(x.shape)
@@ -68,6 +70,11 @@ def _resample(
         if coordinates == "align_corners":
             return F.interpolate(x, lengths[2:], mode="bilinear", align_corners=True)
         if coordinates in ("half_pixel", "pytorch_half_pixel"):
+            if any(
+                int(side * factor) != length for side, factor, length in zip(x.shape, factors, lengths, strict=True)
+            ):
+                # The factors are quotients of the lengths and were rounded.
+                return F.interpolate(x, lengths[2:], mode="bilinear", align_corners=False)
             # With a factor, torch uses it for the coordinates as ONNX does, even if the length is rounded.
             return F.interpolate(x, scale_factor=factors[2:], mode="bilinear", align_corners=False)
     for axis in changed:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from styleswap_core.errors import StyleSwapError
 from styleswap_core.onnx_graphs.onnx_graph import OnnxGraph
 from styleswap_core.onnx_graphs.operators import OPERATORS
 
@@ -178,6 +179,8 @@ SINGLE = {
     "resize_linear": ("Resize", {"mode": "linear"}, ["", floats(1, 1, 2, 2)]),
     "resize_linear_uneven": ("Resize", {"mode": "linear"}, ["", floats(1, 1, 1.7, 0.6)]),
     "resize_linear_sizes": ("Resize", {"mode": "linear"}, ["", "", ints(2, 6, 13, 5)]),
+    # 7 * (61 / 7) is less than 61.
+    "resize_linear_sizes_rounded": ("Resize", {"mode": "linear"}, ["", "", ints(2, 6, 61, 8)], (2, 6, 7, 8)),
     "resize_pytorch_half_pixel": ("Resize", coordinates("linear", "pytorch_half_pixel"), ["", "", ints(2, 6, 1, 20)]),
     "resize_align_corners": ("Resize", coordinates("linear", "align_corners"), ["", "", ints(2, 6, 17, 5)]),
     "resize_asymmetric": ("Resize", coordinates("linear", "asymmetric"), ["", floats(1, 1, 2, 1.5)]),
@@ -366,6 +369,24 @@ def test_attributes_of_old_opsets(tmp_path):
     ]
     write(tmp_path / "a.onnx", nodes, opset=9)
     assert_parity(tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize(
+    ("operator", "attributes", "inputs", "opset"),
+    [
+        ("Resize", {"mode": "linear", "antialias": 1}, ["x", "", "scales"], 18),
+        ("Resize", {"coordinate_transformation_mode": "tf_crop_and_resize"}, ["x", "box", "scales"], 13),
+        ("Resize", {"keep_aspect_ratio_policy": "not_larger"}, ["x", "", "", "sizes"], 18),
+        ("AveragePool", {"kernel_shape": [2, 2], "dilations": [2, 2]}, ["x"], 19),
+    ],
+)
+def test_forms_that_are_not_supported_are_refused(tmp_path, operator, attributes, inputs, opset):
+    constants = {"scales": floats(1, 1, 2, 2), "box": floats(0, 0, 0, 0, 1, 1, 1, 1), "sizes": ints(2, 6, 12, 12)}
+    used = {name: constants[name] for name in inputs if name in constants}
+    write(tmp_path / "a.onnx", [helper.make_node(operator, inputs, ["y"], **attributes)], used, opset=opset)
+    graph = OnnxGraph(tmp_path / "a.onnx")
+    with pytest.raises(StyleSwapError, match=operator):
+        graph(torch.zeros(2, 6, 9, 8))
 
 
 def test_every_operator_is_tested():
