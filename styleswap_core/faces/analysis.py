@@ -1,17 +1,17 @@
-"""Face analysis: a detector in several passes and a recognizer, from the packs that the package can load."""
+"""Face analysis: a detector and a recognizer, from the packs that the package can load."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ..errors import StyleSwapError
 from ..io.files import file_sha256
 from .arcface import TorchRecognizer
 from .detected import NO_RECOGNIZER, DetectedFace, FaceAnalyzer, order_faces
-from .face_networks import CropRecognizer, Detection, FaceDetector
+from .face_networks import CropRecognizer, FaceDetector
+from .face_search import DETECTION_SIZES, FaceSearch
 from .gender_age import NO_GENDER_AGE, GenderAgeModel, adopt_gender_age, load_gender_age
 from .insightface_networks import MIN_SIDE, STRIDE, InsightFaceDetector, InsightFaceRecognizer
 from .insightface_types import FaceAnalysis
@@ -22,15 +22,6 @@ from .pack_licenses import UNKNOWN, license_note
 from .packs import Roots, build_analysis, find_pack, stdout_to_stderr
 from .recognition import check_picture, raw_embedding, reduced, unit_and_norm
 from .recognizer_id import RecognizerId
-
-# The smaller size finds large faces; detectors are trained on photographs with few faces that fill the frame.
-DETECTION_SIZES = (640, 256)
-# Border, as a fraction of the sides, that is added to a picture without detections for a second attempt.
-PADDING = 0.5
-_SAME_FACE_IOU = 0.4
-_MIN_POINT_SPREAD = 1.0
-# Points that must lie in the picture.
-_MIN_VISIBLE_POINTS = 3
 
 
 def load_face_analysis(
@@ -50,8 +41,8 @@ def load_face_analysis(
         root: Where packs are looked for by name; see `packs.find_pack`.
         providers: Execution providers of ONNX Runtime; by default CUDA if available, otherwise the CPU. OpenCV Zoo's
             networks run in OpenCV, on the CPU.
-        det_size: Side in pixels to which a picture is scaled for detection; by default two passes at 640 and 256,
-            which never enlarge.
+        det_size: Side in pixels to which a picture is scaled for detection; by default 640 and 256, and finer where it
+            pays, which never enlarges; see face_search.py.
         det_thresh: Minimum confidence of a detection, 0..1.
         allow_download: Download a missing pack by name: from OpenCV Zoo (MIT, Apache-2.0) or through insightface, whose
             published packs are for non-commercial research only.
@@ -65,21 +56,19 @@ def load_face_analysis(
     if det_size is not None and (det_size < MIN_SIDE or det_size % STRIDE):
         raise StyleSwapError(f"expected a detection size of 64 or more and divisible by 32, got {det_size}")
     folder = find_pack(pack, root, allow_download)
-    sizes = (det_size,) if det_size else DETECTION_SIZES
     detector: FaceDetector
     recognizer: CropRecognizer | None
     if (files := zoo_files(folder)) is not None:
         detector, recognizer = load_opencv_networks(files, det_thresh, providers)
     else:
         analysis = build_analysis(folder, providers, threads=threads)
-        _prepare(analysis, sizes[0], det_thresh)
+        _prepare(analysis, det_size or DETECTION_SIZES[0], det_thresh)
         detector, recognizer = _networks(analysis)
     return PackAnalyzer(
         detector,
         recognizer,
         license_note(folder),
-        sizes,
-        fit=not det_size,
+        det_size,
         load_landmarks=partial(load_landmark_model, folder, threads=threads, providers=providers),
         load_gender_age=partial(load_gender_age, folder, threads=threads, providers=providers),
     )
@@ -104,7 +93,6 @@ def adopt_face_analysis(analysis: object) -> FaceAnalyzer:
         detector,
         recognizer,
         note,
-        fit=True,
         load_landmarks=partial(adopt_landmark_model, analysis.models),
         load_gender_age=partial(adopt_gender_age, analysis.models),
     )
@@ -134,8 +122,7 @@ class PackAnalyzer:
         detector: FaceDetector,
         recognizer: CropRecognizer | None,
         license_note: str = "",
-        sizes: Sequence[int] = DETECTION_SIZES,
-        fit: bool = False,
+        size: int | None = None,
         load_landmarks: Callable[[], LandmarkModel | None] | None = None,
         load_gender_age: Callable[[], GenderAgeModel | None] | None = None,
     ) -> None:
@@ -145,15 +132,12 @@ class PackAnalyzer:
             detector: The detector.
             recognizer: The recognizer; without one, faces are only detected.
             license_note: License of the pack.
-            sizes: Detection sizes in pixels, one pass for each.
-            fit: Limit the sizes to that of the picture, which enlarging would not improve.
+            size: Detection size in pixels; None for automatic, see `FaceSearch`.
             load_landmarks: Loads the model of dense landmarks, if the pack has one.
             load_gender_age: Loads the network for gender and age, if the pack has one.
         """
-        self._detector = detector
+        self._search = FaceSearch(detector, size)
         self._recognizer = recognizer
-        self._fit = fit
-        self._sizes = tuple(sizes)
         self._load_landmarks = load_landmarks
         self._landmarks: LandmarkModel | None = None
         self._load_gender_age = load_gender_age
@@ -167,8 +151,8 @@ class PackAnalyzer:
     def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True) -> list[DetectedFace]:
         """Detect the faces of a picture.
 
-        Pictures with a side over `recognition.MAX_ANALYZED_SIDE` are analyzed at reduced size. If nothing is found, the
-        picture is analyzed again with a border of half its size, for faces that fill the frame.
+        See face_search.py for how they are searched. Faces are embedded from a picture that is reduced to sides of
+        `recognition.MAX_ANALYZED_SIDE`.
 
         Args:
             picture: (H, W, 3) uint8 RGB.
@@ -183,24 +167,14 @@ class PackAnalyzer:
         """
         check_picture(picture)
         shown, scale = reduced(picture)
-        found = self._passes(shown)
-        if not found:
-            pad_y, pad_x = (round(side * PADDING) for side in shown.shape[:2])
-            padded = cv2.copyMakeBorder(shown, pad_y, pad_y, pad_x, pad_x, cv2.BORDER_CONSTANT, value=(0, 0, 0))
-            corner = np.array([pad_x, pad_y])
-            found = [
-                Detection(face.box - np.tile(corner, 2), face.score, face.points - corner)
-                for face in self._passes(padded)
-            ]
         faces = []
-        for box, score, points in found:
-            if not _is_visible(points, shown.shape):
-                continue
+        for (box, score, points), angle, doubtful in self._search.find(picture):
             id_embedding, norm = None, 0.0
             if embed and self._recognizer is not None:
-                id_embedding, norm = unit_and_norm(raw_embedding(self._recognizer, shown, points))
-            box, points = np.float32(box * np.tile(scale, 2)), np.float32(points * scale)
-            faces.append(DetectedFace(0, score, box, points, id_embedding, norm))
+                id_embedding, norm = unit_and_norm(raw_embedding(self._recognizer, shown, points / scale))
+            faces.append(
+                DetectedFace(0, score, np.float32(box), np.float32(points), id_embedding, norm, angle, doubtful)
+            )
         return order_faces(faces, order)
 
     def embed(self, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -265,41 +239,3 @@ class PackAnalyzer:
         if self._load_landmarks is not None:
             self._landmarks, self._load_landmarks = self._load_landmarks(), None
         return self._landmarks
-
-    def _passes(self, picture: np.ndarray) -> list[Detection]:
-        """The faces of a picture; passes at larger sizes take precedence."""
-        kept: list[Detection] = []
-        for size in _fitting(self._sizes, max(picture.shape[:2])) if self._fit else self._sizes:
-            kept += [
-                face
-                for face in self._detector.detect(picture, size)
-                if _is_face(face.points) and all(_iou(face.box, other.box) < _SAME_FACE_IOU for other in kept)
-            ]
-        return kept
-
-
-def _fitting(sizes: Sequence[int], side: int) -> list[int]:
-    """Detection sizes limited to a picture's longer side, without repeats: enlarging adds no detail."""
-    least = max(MIN_SIDE, -(-side // STRIDE) * STRIDE)
-    return list(dict.fromkeys(min(size, least) for size in sizes))
-
-
-def _is_face(points: np.ndarray) -> bool:
-    # The points of a false detection can coincide, and then define no crop.
-    return bool(np.isfinite(points).all()) and float(np.ptp(points, axis=0).max()) > _MIN_POINT_SPREAD
-
-
-def _is_visible(points: np.ndarray, shape: tuple[int, ...]) -> bool:
-    """Whether most of the five points lie in the picture.
-
-    A face mostly beyond the picture's edge is unusable, and false detections are often much larger than the picture.
-    """
-    inside = (points > -0.5).all(1) & (points < [shape[1] + 0.5, shape[0] + 0.5]).all(1)
-    return int(inside.sum()) >= _MIN_VISIBLE_POINTS
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    overlap = float(np.prod(np.clip(sides, 0, None)))
-    areas = [float(np.prod(np.clip(box[2:] - box[:2], 0, None))) for box in (a, b)]
-    return overlap / max(sum(areas) - overlap, 1e-9)

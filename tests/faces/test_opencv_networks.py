@@ -72,11 +72,13 @@ def test_positions_in_reduced_pictures_refer_to_the_original(analyzer):
 
 def test_two_sizes_and_a_border_as_with_insightface(zoo):
     analyzer, shapes = load_face_analysis(zoo), []
-    detector = analyzer._detector
+    detector = analyzer._search.detector
     find = detector.detect
     detector.detect = lambda picture, size: (shapes.append((picture.shape[:2], size)), find(picture, size))[1]
     assert analyzer.detect(np.zeros((400, 1000, 3), np.uint8)) == []
-    assert shapes == [((400, 1000), 640), ((400, 1000), 256), ((800, 2000), 640), ((800, 2000), 256)]
+    # Then finely at the picture's own size, and turned by three quarters.
+    whole, bordered, turned = (400, 1000), (800, 2000), (512, 512)
+    assert shapes == [(whole, 640), (whole, 256), (bordered, 640), (bordered, 256), (whole, 1000), (turned, 512)]
 
 
 def test_faces_are_numbered_and_below_the_threshold_left_out(zoo, analyzer):

@@ -1,0 +1,140 @@
+"""Search for the faces of a picture: passes of the detector, finer ones for small faces, and turned ones.
+
+The passes over the whole picture are enough for most pictures. A finer search follows where small faces are likely, and
+attempts with a border and with the whole picture turned where nothing was found. Each face is then looked at closely;
+see turned_faces.py.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from .close_looks import Place, look_closely
+from .face_networks import Detection, FaceDetector
+from .insightface_networks import MIN_SIDE, STRIDE
+from .plausibility import doubt_about
+from .recognition import MAX_ANALYZED_SIDE, reduced
+from .tiles import search_finely, without_doubles
+from .turned_faces import SettledFace, settle_turns
+
+# The smaller size finds large faces; detectors are trained on photographs with few faces that fill the frame.
+DETECTION_SIZES = (640, 256)
+# Border, as a fraction of the sides, that is added to a picture without detections for another attempt.
+PADDING = 0.5
+# Side in pixels of each turn of a picture without detections.
+_TURNED_SIZE = 256
+_MIN_POINT_SPREAD = 1.0
+# Points that must lie in the picture.
+_MIN_VISIBLE_POINTS = 3
+
+
+class FoundFace(NamedTuple):
+    """A face of a picture.
+
+    Attributes:
+        detection: Box, score and points in continuous pixels of the picture.
+        angle: Roll in degrees, clockwise as seen in the picture.
+        doubtful: Why the detection is in doubt; empty if it is not.
+    """
+
+    detection: Detection
+    angle: float
+    doubtful: str
+
+
+class FaceSearch:
+    """A detector, and the sizes at which it runs."""
+
+    def __init__(self, detector: FaceDetector, size: int | None = None) -> None:
+        """Prepare searches.
+
+        Args:
+            detector: The detector.
+            size: Side to which a picture's longer side is scaled, also if that enlarges it; None for automatic:
+                `DETECTION_SIZES`, and finer ones where they pay, none of which enlarges.
+        """
+        self.detector = detector
+        self.size = size
+
+    def find(self, picture: np.ndarray) -> list[FoundFace]:
+        """All faces of a picture (H, W, 3) uint8 RGB, in no particular order."""
+        small, factors = reduced(picture)
+        found = self._passes(small) or self._bordered(small)
+        found = [_scaled(face, factors) for face in found]
+        if self.size is None:
+            found = self._finely(picture, found)
+        settled = settle_turns(self.detector, picture, [face for face in found if _is_visible(face, picture)])
+        if not settled and self.size is None:
+            settled = settle_turns(self.detector, picture, self._turned(picture))
+        return [_judged(face) for face in _each_once(settled) if _is_visible(face.face, picture)]
+
+    def _passes(self, picture: np.ndarray) -> list[Detection]:
+        """The faces that passes over the whole picture find; those at larger sizes take precedence."""
+        found: list[Detection] = []
+        sizes = (self.size,) if self.size else _fitting(DETECTION_SIZES, max(picture.shape[:2]))
+        for size in sizes:
+            found += self.detector.detect(picture, size)
+        return without_doubles(face for face in found if _is_face(face.points))
+
+    def _bordered(self, picture: np.ndarray) -> list[Detection]:
+        """Faces that fill the frame, found with a border around it."""
+        y, x = (round(side * PADDING) for side in picture.shape[:2])
+        padded = cv2.copyMakeBorder(picture, y, y, x, x, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+        corner = np.array([x, y])
+        return [
+            Detection(face.box - np.tile(corner, 2), face.score, face.points - corner) for face in self._passes(padded)
+        ]
+
+    def _finely(self, picture: np.ndarray, found: Sequence[Detection]) -> list[Detection]:
+        longer = max(picture.shape[:2])
+        fine = search_finely(self.detector, picture, found, DETECTION_SIZES[0], always=longer > MAX_ANALYZED_SIDE)
+        return [face for face in fine if _is_face(face.points)]
+
+    def _turned(self, picture: np.ndarray) -> list[Detection]:
+        """Faces of a picture in which the detector finds none until it is turned."""
+        height, width = picture.shape[:2]
+        places = [Place(np.array([width, height]) / 2, max(width, height), angle) for angle in (90, 180, 270)]
+        looks = look_closely(self.detector, picture, places, _TURNED_SIZE)
+        found = sorted((face for look in looks for face in look), key=lambda face: -face.score)
+        return without_doubles(face for face in found if _is_visible(face, picture))
+
+
+def _fitting(sizes: Sequence[int], side: int) -> list[int]:
+    """Detection sizes limited to a picture's longer side, without repeats: enlarging adds no detail."""
+    least = max(MIN_SIDE, -(-side // STRIDE) * STRIDE)
+    return list(dict.fromkeys(min(size, least) for size in sizes))
+
+
+def _scaled(face: Detection, factors: np.ndarray) -> Detection:
+    return Detection(face.box * np.tile(factors, 2), face.score, face.points * factors)
+
+
+def _each_once(settled: Sequence[SettledFace]) -> list[SettledFace]:
+    """Several detections of a turned head become the same one when they are looked at closely."""
+    by_face = {id(face.face): face for face in settled}
+    ranked = sorted(settled, key=lambda face: (not face.seen, -face.face.score))
+    return [by_face[id(face)] for face in without_doubles(face.face for face in ranked)]
+
+
+def _judged(settled: SettledFace) -> FoundFace:
+    doubt = doubt_about(settled.face)
+    if not doubt and not settled.seen:
+        doubt = "a closer look finds no face here"
+    return FoundFace(settled.face, settled.angle, doubt)
+
+
+def _is_face(points: np.ndarray) -> bool:
+    # The points of a false detection can coincide, and then define no crop.
+    return bool(np.isfinite(points).all()) and float(np.ptp(points, axis=0).max()) > _MIN_POINT_SPREAD
+
+
+def _is_visible(face: Detection, picture: np.ndarray) -> bool:
+    """Whether most of the five points lie in the picture.
+
+    A face mostly beyond the picture's edge is unusable, and false detections are often much larger than the picture.
+    """
+    height, width = picture.shape[:2]
+    inside = (face.points > -0.5).all(1) & (face.points < [width + 0.5, height + 0.5]).all(1)
+    return int(inside.sum()) >= _MIN_VISIBLE_POINTS

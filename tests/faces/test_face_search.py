@@ -1,0 +1,106 @@
+"""Search for faces: passes, borders, finer levels, whole pictures turned, doubles and doubts."""
+
+import numpy as np
+import pytest
+
+from styleswap_core.faces import face_search
+from styleswap_core.faces.alignment import TEMPLATES
+from styleswap_core.faces.face_networks import Detection
+from styleswap_core.faces.face_search import FaceSearch
+from styleswap_core.faces.turned_faces import SettledFace
+
+UPRIGHT = np.array(TEMPLATES["arcface_112"])
+
+
+def detection(x, y, side, score=0.9):
+    """An upright face with the center of its box at (x, y)."""
+    box = np.array([x - side / 2, y - side / 2, x + side / 2, y + side / 2], dtype=np.float64)
+    return Detection(box, score, box[:2] + UPRIGHT * side)
+
+
+class Scripted:
+    """Detector that finds given faces, by the size at which it runs, in pictures of one shape only."""
+
+    def __init__(self, shape, by_size):
+        self.shape, self.by_size, self.runs = shape, by_size, []
+
+    def detect(self, picture, size):
+        self.runs.append((picture.shape[:2], size))
+        if picture.shape[:2] == self.shape:
+            return list(self.by_size.get(size, []))
+        return []
+
+
+@pytest.fixture
+def as_found(monkeypatch):
+    """No close looks."""
+    keep = lambda detector, picture, found: [SettledFace(face, 0.0, True) for face in found]  # noqa: E731
+    monkeypatch.setattr(face_search, "settle_turns", keep)
+
+
+def scores(detector, height=480, width=640, size=None):
+    """Scores of the faces that are found in a black picture."""
+    return sorted(
+        face.detection.score for face in FaceSearch(detector, size).find(np.zeros((height, width, 3), np.uint8))
+    )
+
+
+def test_a_second_size_adds_faces_that_the_first_missed(as_found):
+    first, again, large = detection(100, 100, 80, 0.7), detection(104, 100, 80, 0.9), detection(400, 250, 300, 0.8)
+    # Of the same face the larger size has the better points.
+    assert scores(Scripted((480, 640), {640: [first], 256: [again, large]})) == [0.7, 0.8]
+
+
+def test_of_a_face_and_a_part_of_it_the_better_is_kept(as_found):
+    whole, part = detection(300, 240, 300, 0.9), detection(320, 260, 120, 0.6)
+    assert (
+        scores(Scripted((480, 640), {640: [whole, part]}))
+        == scores(Scripted((480, 640), {640: [part, whole]}))
+        == [0.9]
+    )
+
+
+def test_a_chosen_size_is_the_only_one(as_found):
+    detector = Scripted((480, 640), {})
+    assert scores(detector, size=320) == []
+    assert detector.runs == [((480, 640), 320), ((960, 1280), 320)]
+
+
+def test_a_picture_in_which_nothing_is_found_is_looked_at_finely_and_turned(as_found):
+    detector = Scripted((512, 512), {512: [detection(380, 130, 60)]})
+    (found,) = FaceSearch(detector).find(np.zeros((1080, 1920, 3), np.uint8))
+    whole, bordered, turned = (1080, 1920), (2160, 3840), (512, 512)
+    assert detector.runs == [(whole, 640), (whole, 256), (bordered, 640), (bordered, 256), (whole, 1280), (turned, 512)]
+    # In the second cut, the picture turned by half: 1920 px are 256, so that the center of the face is 124 px right of
+    # the center of the cut minus 128, and 2 px below; in the picture that is to the left and above.
+    center = found.detection.points.mean(0) - found.detection.box.reshape(2, 2).mean(0)
+    np.testing.assert_allclose(found.detection.box.reshape(2, 2).mean(0), [960 + 4 * 7.5, 540 - 2 * 7.5], atol=1e-6)
+    assert center[1] < 0
+
+
+def test_large_pictures_are_always_looked_at_finely(as_found):
+    detector = Scripted((1152, 2048), {640: [detection(900, 500, 400)]})
+    assert scores(detector, 2160, 3840) == [0.9]
+    assert detector.runs == [((1152, 2048), 640), ((1152, 2048), 256), ((2160, 3840), 1280)]
+
+
+def test_doubts_are_stated(monkeypatch):
+    good = detection(100, 100, 80)
+    mirrored = detection(300, 100, 80)
+    mirrored = mirrored._replace(points=mirrored.points[[1, 0, 2, 4, 3]])
+    unseen = detection(500, 300, 80)
+    turned = lambda detector, picture, found: [SettledFace(face, 90.0, face.box[1] < 200) for face in found]  # noqa: E731
+    monkeypatch.setattr(face_search, "settle_turns", turned)
+    found = FaceSearch(Scripted((480, 640), {640: [good, mirrored, unseen]})).find(np.zeros((480, 640, 3), np.uint8))
+    doubts = [face.doubtful for face in sorted(found, key=lambda face: face.detection.box[0])]
+    assert doubts[0] == "" and "mirrored" in doubts[1] and "closer look" in doubts[2]
+    assert {face.angle for face in found} == {90.0}
+
+
+def test_detections_that_become_the_same_face_are_one(monkeypatch):
+    """Both show a turned head, as the close looks tell."""
+    head = detection(200, 200, 150, 0.95)
+    monkeypatch.setattr(
+        face_search, "settle_turns", lambda detector, picture, found: [SettledFace(head, 90.0, True) for _ in found]
+    )
+    assert scores(Scripted((480, 640), {640: [detection(160, 200, 100), detection(260, 200, 90, 0.5)]})) == [0.95]
