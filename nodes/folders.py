@@ -1,7 +1,8 @@
 """The pack's model folders in ComfyUI, and the files in them."""
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import folder_paths
@@ -65,7 +66,11 @@ def generator_names() -> list[str]:
     """Choices of Load StyleSwap Model: our folder's files, then networks in the folders of other packs."""
     inside = (_IDENTITY_SUBFOLDER + "/", _IDENTITY_SUBFOLDER + "\\")
     own = [name for name in folder_paths.get_filename_list(_GENERATORS) if not name.startswith(inside)]
-    return list(dict.fromkeys([DEMO, *own, *(name for name, _ in _guests_of_other_packs())]))
+    guests = _guests_of_other_packs()
+    # ComfyUI's dialog for missing models compares names without folders, so those are added only where needed.
+    plain = Counter([*own, *(guest.path.name for _, guest in guests)])
+    found = [guest.path.name if plain[guest.path.name] == 1 else name for name, guest in guests]
+    return list(dict.fromkeys([DEMO, *own, *found]))
 
 
 def generator_path(name: str) -> Path:
@@ -78,9 +83,9 @@ def generator_path(name: str) -> Path:
         return DEMO_MODEL
     if folder_paths.get_full_path(_GENERATORS, name) is None:
         for other, guest in _guests_of_other_packs():
-            if other == name:
+            if name in (other, guest.path.name):
                 return guest.path
-    return _existing(_GENERATORS, name, "model")
+    return _existing(_GENERATORS, name, "model", guest_folders() if Path(name).suffix.lower() in GUEST_SUFFIXES else ())
 
 
 def guest_folders() -> list[Path]:
@@ -88,11 +93,13 @@ def guest_folders() -> list[Path]:
     return [Path(path) for name in GUEST_FOLDERS for path in folder_paths.get_folder_paths(name)]
 
 
-def _guests_of_other_packs() -> Iterator[tuple[str, GuestFile]]:
-    """Choices such as hyperswap/hyperswap_1a_256.onnx, with their files; other files in those folders are left out."""
-    for folder in _OTHER_PACKS:
-        for guest in list_guests(folder_paths.get_folder_paths(folder)):
-            yield f"{folder}/{guest.path.name}", guest
+def _guests_of_other_packs() -> list[tuple[str, GuestFile]]:
+    """Names such as hyperswap/hyperswap_1a_256.onnx, with their files; other files in those folders are left out."""
+    return [
+        (f"{folder}/{guest.path.name}", guest)
+        for folder in _OTHER_PACKS
+        for guest in list_guests(folder_paths.get_folder_paths(folder))
+    ]
 
 
 def pack_names() -> list[str]:
@@ -174,10 +181,10 @@ def file_state(path: Path) -> str:
     return f"{path}:{stat.st_size}:{stat.st_mtime_ns}"
 
 
-def _existing(folder: str, name: str, kind: str) -> Path:
+def _existing(folder: str, name: str, kind: str, others: Sequence[Path] = ()) -> Path:
     path = folder_paths.get_full_path(folder, name)
     if path is None:
-        places = " or ".join(folder_paths.get_folder_paths(folder))
+        places = " or ".join(dict.fromkeys([*folder_paths.get_folder_paths(folder), *map(str, others)]))
         raise StyleSwapError(
             f"the {kind} {name!r} is not in {places}; restore the file, or choose another one (R refreshes the list)"
         )

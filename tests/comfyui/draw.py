@@ -22,8 +22,10 @@ sys.path.append(str(Path(__file__).resolve().parent))
 
 from browser import open_browser, open_page
 from comfy_server import PACK, PACK_NAME, ComfyServer, Run, link_pack
+from photograph_files import with_files, write_files
 from workflow_files import (
     GOLDEN,
+    PHOTOGRAPHS,
     TEMPLATES,
     load_prompt,
     load_workflow,
@@ -56,6 +58,7 @@ def main() -> None:
         # A new server for each, because nodes show no image if their result comes from the cache of another run.
         with tempfile.TemporaryDirectory() as base:
             link_pack(Path(base))
+            write_files(Path(base))
             with ComfyServer(Path(base)) as server:
                 kinds[what](server, args.only)
 
@@ -63,7 +66,8 @@ def main() -> None:
 def draw_thumbnails(server: ComfyServer, only_name: str) -> None:
     """The result of each template, with its sources and target in the corners."""
     for name in filter(lambda name: only_name in name, template_names()):
-        run = server.run(with_probes(load_prompt(name)))
+        prompt = with_files(name) if name in PHOTOGRAPHS else load_prompt(name)
+        run = server.run(with_probes(prompt))
         _save(TEMPLATES / f"{name}.jpg", _thumbnail(name, run))
 
 

@@ -6,7 +6,7 @@ import json
 import pytest
 from browser import HOW_TO_GET_A_BROWSER, find_chromium, open_browser, open_page
 from comfy_server import PACK_NAME
-from workflow_files import load_prompt, load_workflow, template_names, without_page_inputs
+from workflow_files import load_prompt, load_workflow, self_contained, template_names, without_page_inputs
 
 pytest.importorskip("playwright.sync_api", reason=HOW_TO_GET_A_BROWSER)
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason=HOW_TO_GET_A_BROWSER)
@@ -24,7 +24,7 @@ def page(browser, server):
         yield opened
 
 
-@pytest.mark.parametrize("name", template_names())
+@pytest.mark.parametrize("name", self_contained())
 def test_a_template_opens_as_saved_and_runs(page, node_infos, screenshots, template_runs, name):
     workflow = load_workflow(name)
     page.load(workflow)

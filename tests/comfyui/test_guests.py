@@ -21,18 +21,20 @@ import guest_forms as forms
 
 HERE = PACK / "tests" / "comfyui"
 LOAD, INVERT = "StyleSwap_LoadModel", "StyleSwap_InvertIdentity"
-# Choice in Load StyleSwap Model -> writer of the file. ReSwapper's file lacks the matrix, which inswapper's has.
+# Choice in Load StyleSwap Model -> folder, and writer of the file. ReSwapper's lacks the matrix, which inswapper's has.
 NETWORKS = {
-    "insightface/inswapper_128.onnx": forms.write_inswapper,
-    "insightface/inswapper_128_fp16.onnx": lambda path: forms.write_inswapper(path, half=True),
-    "reswapper/reswapper_256.onnx": lambda path: forms.write_inswapper(path, size=256, emap=None),
-    "hyperswap/hyperswap_1a_256.onnx": forms.write_hyperswap,
-    "ghost_1_256.onnx": forms.write_ghost,
-    "simswap_unofficial_512.onnx": lambda path: forms.write_vector_form(path, size=512),
-    "nested/blendswap_256.onnx": forms.write_blendswap,
-    "uniface_256.onnx": forms.write_uniface,
-    "someone.dfm": forms.write_dfm,
+    "inswapper_128.onnx": ("insightface", forms.write_inswapper),
+    "inswapper_128_fp16.onnx": ("insightface", lambda path: forms.write_inswapper(path, half=True)),
+    "reswapper_256.onnx": ("reswapper", lambda path: forms.write_inswapper(path, size=256, emap=None)),
+    "hyperswap_1a_256.onnx": ("hyperswap", forms.write_hyperswap),
+    "ghost_1_256.onnx": ("styleswap", forms.write_ghost),
+    "simswap_unofficial_512.onnx": ("styleswap", lambda path: forms.write_vector_form(path, size=512)),
+    "nested/blendswap_256.onnx": ("styleswap", forms.write_blendswap),
+    "uniface_256.onnx": ("styleswap", forms.write_uniface),
+    "someone.dfm": ("styleswap", forms.write_dfm),
 }
+# In two folders.
+TWICE = "hyperswap_1b_256.onnx"
 RENAMED, OTHER, NO_CONVERTER = "renamed.onnx", "recognizer.onnx", "hififace_unofficial_256.onnx"
 
 
@@ -43,11 +45,12 @@ def guests(tmp_path_factory):
     link_pack(base)
     (base / "custom_nodes" / "probe_pack").symlink_to(HERE / "probe_pack", target_is_directory=True)
     models, own = base / "models", base / "models" / "styleswap"
-    for name, write in NETWORKS.items():
-        foreign = name.split("/")[0] in ("insightface", "reswapper", "hyperswap")
-        path = (models if foreign else own) / name
+    for name, (folder, write) in NETWORKS.items():
+        path = models / folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path)
+    for folder in ("hyperswap", "reswapper"):
+        forms.write_hyperswap(models / folder / TWICE)
     forms.write_ghost(own / RENAMED)
     forms.write_ghost(own / NO_CONVERTER)
     for place in (own / OTHER, models / "hyperswap" / "crossface_ghost.onnx", own / "crossface_simswap.onnx"):
@@ -121,9 +124,7 @@ def message_of(server, prompt):
 
 def swapped_by_core(server, name):
     """What the core makes of the same pictures, as the preview stores it."""
-    path = next(
-        path for path in (server.base / "models" / name, server.base / "models" / "styleswap" / name) if path.is_file()
-    )
+    path = server.base / "models" / NETWORKS[name][0] / name
     analysis, folders = load_face_analysis(), [server.base / "models" / name for name in ("insightface", "hyperswap")]
     identity, _ = extract_identity([server.base / "input" / "source.png"], analysis)
     model = load_model(path, "cpu", folders=folders, any_recognizer=True)
@@ -136,9 +137,9 @@ def swapped_by_core(server, name):
 def test_the_menu_lists_the_networks_in_all_folders(guests):
     menu = guests.get(f"/object_info/{LOAD}")[LOAD]["input"]
     names = menu["required"]["model_name"][1].get("options") or menu["required"]["model_name"][0]
-    assert {*NETWORKS, RENAMED, OTHER, NO_CONVERTER} <= set(names)
+    assert {*NETWORKS, RENAMED, OTHER, NO_CONVERTER, f"hyperswap/{TWICE}", f"reswapper/{TWICE}"} <= set(names)
     # The converter in another pack's folder is no swapping network.
-    assert "hyperswap/crossface_ghost.onnx" not in names
+    assert "crossface_ghost.onnx" not in names
     families = menu["optional"]["family"][1].get("options") or menu["optional"]["family"][0]
     assert families[0] == "automatic" and {"inswapper", "hyperswap", "dfm"} <= set(families)
 
@@ -160,14 +161,14 @@ def test_every_family_swaps_as_in_the_core(guests, name):
 
 def test_resolution_is_chosen_and_reported(guests):
     chosen = {
-        resolution: guests.run(prompt_for("insightface/inswapper_128.onnx", resolution=resolution)).texts("report")[0]
+        resolution: guests.run(prompt_for("inswapper_128.onnx", resolution=resolution)).texts("report")[0]
         for resolution in ("automatic", "4x")
     }
     assert "resolution 2x" in chosen["automatic"] and "resolution 4x" in chosen["4x"]
 
 
 def test_unloading_closes_the_session_and_the_next_run_opens_it(guests):
-    name = "hyperswap/hyperswap_1a_256.onnx"
+    name = "hyperswap_1a_256.onnx"
     first = guests.run(prompt_for(name)).pixels("shown")
     assert guests.get("/probe/guests")["open"] >= 1
     assert "GuestPlaceholder" in guests.get("/probe/models")["loaded"]
@@ -197,8 +198,14 @@ def test_other_files_and_missing_parts_are_one_sentence(guests):
     assert "crossface_hififace.onnx; put it into" in message_of(guests, prompt_for(NO_CONVERTER))
 
 
+def test_a_missing_file_is_refused_with_the_folders(guests):
+    status, answer = guests.post("/prompt", {"prompt": prompt_for("hyperswap_1c_256.onnx")})
+    message = str(answer["node_errors"]["model"]["errors"])
+    assert status == 400 and "hyperswap_1c_256.onnx" in message and str(guests.base / "models" / "hyperswap") in message
+
+
 def test_another_recognizer_needs_permission(guests):
-    message = message_of(guests, prompt_for("insightface/inswapper_128.onnx", any_recognizer=False))
+    message = message_of(guests, prompt_for("inswapper_128.onnx", any_recognizer=False))
     assert "w600k_r50" in message and "arcface_demo" in message
 
 
@@ -229,7 +236,7 @@ def inverting(server, model):
 
 
 def test_invert_identity(guests):
-    done = guests.run(inverting(guests, "hyperswap/hyperswap_1a_256.onnx"))
+    done = guests.run(inverting(guests, "hyperswap_1a_256.onnx"))
     assert "likeness" in done.texts("gain")[0] and "other programs" in done.texts("gain")[0]
     assert "1 of 1" in done.texts("report")[0]
 

@@ -13,6 +13,7 @@ from workflow_files import (
     load_workflow,
     nodes_of,
     only,
+    self_contained,
     template_names,
     to_prompt,
 )
@@ -35,7 +36,7 @@ MIN_GAIN = 0.25
 
 
 def test_all_templates_have_an_expected_result():
-    assert set(template_names()) == {*BECOMES, MIX}
+    assert set(self_contained()) == {*BECOMES, MIX}
 
 
 @pytest.mark.parametrize("name", template_names())
@@ -43,7 +44,7 @@ def test_the_api_format_has_the_same_content(node_infos, name):
     assert to_prompt(load_workflow(name), node_infos) == load_prompt(name)
 
 
-@pytest.mark.parametrize("name", template_names())
+@pytest.mark.parametrize("name", self_contained())
 def test_needs_no_file_and_no_download(name):
     for node in load_prompt(name).values():
         assert node["class_type"] not in ("LoadImage", "LoadVideo"), "a template must not need a file"
@@ -75,7 +76,7 @@ def test_faces_become_the_sources(template_runs, analyzer, name):
     assert min(gains) > 0 and np.mean(gains) >= MIN_GAIN, f"{name}: {gains}"
 
 
-@pytest.mark.parametrize("name", template_names())
+@pytest.mark.parametrize("name", self_contained())
 def test_the_background_stays(template_runs, name):
     run, _ = template_runs(name)
     pairs = [("swapped", "mask")] + [("blended", "final_mask")] * bool(run.files("blended"))
@@ -98,13 +99,13 @@ def test_a_blend_resembles_both(template_runs, analyzer):
         assert float(new @ person) > float(face.id_embedding @ person) + 0.1
 
 
-@pytest.mark.parametrize("name", template_names())
+@pytest.mark.parametrize("name", self_contained())
 def test_the_second_run_is_cached(template_runs, name):
     _, second = template_runs(name)
     assert second.executed() == set()
 
 
-@pytest.mark.parametrize("name", [name for name in template_names() if nodes_of(load_prompt(name), SAVE)])
+@pytest.mark.parametrize("name", [name for name in self_contained() if nodes_of(load_prompt(name), SAVE)])
 def test_saved_images_are_labeled(template_runs, name):
     run, _ = template_runs(name)
     prompt = load_prompt(name)

@@ -3,7 +3,7 @@
     python tests/comfyui/update_templates.py
 
 Nodes grow by the height of the new inputs and move down where they would overlap; look at the templates in ComfyUI
-afterwards.
+afterwards. Of a new template, the API format is written.
 """
 
 import json
@@ -38,11 +38,11 @@ def main() -> None:
             if node["type"] not in NOTES and node["type"].startswith(OWN)
             for added in add_inputs(node, node_infos[node["type"]])
         ]
-        if added or stack(workflow):
-            stack(workflow)
+        moved = stack(workflow)
+        if added or moved or not (TEMPLATES / "api" / f"{name}.json").is_file():
             _write(TEMPLATES / f"{name}.json", workflow)
             _write(TEMPLATES / "api" / f"{name}.json", to_prompt(workflow, node_infos))
-            print(name, ", ".join(added))
+            print(name, ", ".join(added) or "written")
 
 
 def add_inputs(node: dict, info: Mapping[str, Mapping]) -> list[str]:

@@ -17,6 +17,8 @@ MUTED, BYPASSED = 2, 4
 NOTES = ("Note", "MarkdownNote")
 CONTROL = "control_after_generate"
 SWAP, SYNTHETIC = "StyleSwap_SwapFace", "StyleSwap_SyntheticFace"
+# Templates that need files, which tests replace (`photograph_files`).
+PHOTOGRAPHS = ("10_photographs", "11_photographs_free")
 # Outputs of Synthetic Face.
 SOURCE, SOURCE_2 = 0, 4
 
@@ -24,6 +26,11 @@ SOURCE, SOURCE_2 = 0, 4
 def template_names() -> list[str]:
     """Names of the templates, without suffix, in order."""
     return sorted(path.stem for path in TEMPLATES.glob("*.json"))
+
+
+def self_contained() -> list[str]:
+    """Names of the templates that need no file and no download, and so run as they are."""
+    return [name for name in template_names() if name not in PHOTOGRAPHS]
 
 
 def load_workflow(name: str) -> dict:
@@ -166,16 +173,15 @@ def with_probes(prompt: Mapping) -> dict:
 
     They are named `source`, `source_2`, `target`, `swapped`, `mask`, and with Blend With Mask `blended` and
     `final_mask`. `source_2` comes from the same Synthetic Face if that renders two people, otherwise from the last one.
+    In the templates for photographs, both sources are the picture that the identity is extracted from.
     """
-    worlds = nodes_of(prompt, SYNTHETIC)
-    two = prompt[worlds[0]]["inputs"]["people"] == 2
-    second = [worlds[0], SOURCE_2] if two else [worlds[-1], SOURCE]
+    first, second = _source_links(prompt)
     swap = only(prompt, SWAP)
     blends = nodes_of(prompt, "StyleSwap_BlendWithMask")
     pictures = {
         "target": prompt[swap]["inputs"]["image"],
         "swapped": [swap, 0],
-        "source": [worlds[0], SOURCE],
+        "source": first,
         "source_2": second,
     }
     masks = {"mask": [swap, 1]}
@@ -186,3 +192,12 @@ def with_probes(prompt: Mapping) -> dict:
     for key, link in masks.items():
         prompt = with_probe(prompt, key, link, mask=True)
     return prompt
+
+
+def _source_links(prompt: Mapping) -> tuple[list, list]:
+    worlds = nodes_of(prompt, SYNTHETIC)
+    if not worlds:
+        link = prompt[only(prompt, "StyleSwap_ExtractArcFaceID")]["inputs"]["image"]
+        return link, link
+    two = prompt[worlds[0]]["inputs"]["people"] == 2
+    return [worlds[0], SOURCE], [worlds[0], SOURCE_2] if two else [worlds[-1], SOURCE]
