@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 EDGE = 0.04
 """Width of the soft edge of these masks, as a fraction of the crop's side; published programs use about as much."""
 
-# Crops are masked at this size, whatever their own, so that all sizes have the same mask.
+# Masks have this size, whatever that of the crop, so that all sizes have the same mask.
 _SIDE = 256
 
 
@@ -93,12 +93,14 @@ class FaceMasks:
         part = self.outline if self.outline != "automatic" else "whole" if base and self.parsing is None else None
         if part is None and self.parsing is None and self.occlusion is None:
             return None
-        scaled = (points * (_SIDE / crops.shape[-1])).cpu().double().numpy()
+        crops, points = crops.detach().cpu(), points.detach().cpu().double() * (_SIDE / crops.shape[-1])
+        # Networks get the crops as they are: a crop reduced to _SIDE would lose details that they could see.
+        full, sized = to_uint8(crops), to_uint8(_sized(crops))
         rows = []
-        for crop, five in zip(to_uint8(_sized(crops.cpu())), scaled, strict=True):
-            masks = [network.mask(crop) for network in (self.parsing, self.occlusion) if network is not None]
+        for crop, small, five in zip(full, sized, points.numpy(), strict=True):
+            masks = [network.mask(crop, _SIDE) for network in (self.parsing, self.occlusion) if network is not None]
             if part is not None:
-                masks.append(self._outline(crop, five, part))
+                masks.append(self._outline(small, five, part))
             rows.append(torch.from_numpy(np.stack(masks)).float() / 255)
         stacked = torch.stack(rows)  # (B, masks, _SIDE, _SIDE)
         # Each is softened apart, since the corner between two of them should stay soft too.

@@ -49,10 +49,10 @@ class FaceParser:
         self.network = MaskNetwork(path, PARSING, _DEFAULT_SIDE, device, threads)
         self.mask(np.zeros((64, 64, 3), dtype=np.uint8))  # reports an unsuitable network at once
 
-    def mask(self, crop: np.ndarray) -> np.ndarray:
-        """(S, S, 3) uint8 RGB -> (S, S) uint8, 255 in the regions."""
+    def mask(self, crop: np.ndarray, size: int = 0) -> np.ndarray:
+        """(S, S, 3) uint8 RGB -> (size, size) uint8, by default S, 255 in the regions."""
         values = ((self.network.resized(crop) - _MEAN) / _STD).transpose(2, 0, 1)[None]
-        return resized_mask(self._share(self.network.run(values)), crop.shape[0])
+        return resized_mask(self._share(self.network.run(values)), size or crop.shape[0])
 
     def _share(self, scores: np.ndarray) -> np.ndarray:
         """Scores (1, C, h, w) -> (h, w) float32, 1 in the regions and 0 elsewhere."""

@@ -34,8 +34,8 @@ class OcclusionNetwork:
         self.network = MaskNetwork(path, OCCLUSION, _DEFAULT_SIDE, device, threads)
         self.mask(np.zeros((64, 64, 3), dtype=np.uint8))  # reports an unsuitable network at once
 
-    def mask(self, crop: np.ndarray) -> np.ndarray:
-        """(S, S, 3) uint8 RGB -> (S, S) uint8, 255 where the face is visible, 0 on what covers it."""
+    def mask(self, crop: np.ndarray, size: int = 0) -> np.ndarray:
+        """(S, S, 3) uint8 RGB -> (size, size) uint8, by default S: 255 on the visible face, 0 on what covers it."""
         # A copy, since ONNX Runtime takes no views with negative strides.
         values = self.network.run(np.ascontiguousarray(self.network.resized(crop)[None, ..., ::-1]))
-        return resized_mask(values[0, ..., 0].astype(np.float32), crop.shape[0])
+        return resized_mask(values[0, ..., 0].astype(np.float32), size or crop.shape[0])

@@ -18,6 +18,13 @@ _MOUTH_MARGIN = 1.25
 _FOREHEAD = 0.55
 # At 96 px the masks of the face world are no better, and take twice as long.
 _WORKING_SIDE = 64
+# Color and place of a pixel, each as logarithmic odds. Distances to the average outline are in units of this many
+# millimeters.
+_COLOR_WEIGHT, _PLACE_WEIGHT, _BORDER_WIDTH = 1.5, 2.0, 14.0
+# Kernel densities: standard deviation in CIELAB units, number of colors, and the density that tells nothing.
+_BANDWIDTH, _SAMPLE, _LEAST_DENSITY = 4.0, 128, 1e-3
+# Fewer pixels than this tell nothing about colors.
+_LEAST_SAMPLE = 20
 _SHIFT = 4  # fractional bits of polygon coordinates: sixteenths of a pixel
 
 
@@ -85,10 +92,11 @@ def mask_from_landmarks(landmarks: np.ndarray, points: np.ndarray, size: int) ->
 
 
 def mask_from_points(crop: np.ndarray, head: HeadFit) -> np.ndarray:
-    """Outline of an average head, refined by GrabCut (Rother et al., SIGGRAPH 2004).
+    """Outline of an average head, moved to where colors change from those of the face to those around it.
 
-    The outline moves to where colors change between what is certainly face and what is certainly not. Without a clear
-    border, the average outline is the result.
+    Between what is certainly face and what is certainly not, each pixel is judged by its color (the ratio of two kernel
+    densities) and by its distance to the average outline. GrabCut follows edges more closely, but its labels flip from
+    one frame of a video to the next, and it cuts off chins, whose color is that of the neck.
 
     Args:
         crop: (S, S, 3) uint8 RGB.
@@ -100,35 +108,63 @@ def mask_from_points(crop: np.ndarray, head: HeadFit) -> np.ndarray:
     size, side = crop.shape[0], _WORKING_SIDE
     scale = side / size
     core, face, around = (_filled(head.outline(part) * scale, side) > 127 for part in (CORE, FACE, SURROUNDINGS))
-    labels = np.full((side, side), cv2.GC_BGD, dtype=np.uint8)
-    labels[around], labels[face], labels[core] = cv2.GC_PR_BGD, cv2.GC_PR_FGD, cv2.GC_FGD
-    if not core.any() or around.all():
+    if core.sum() < _LEAST_SAMPLE or (~around).sum() < _LEAST_SAMPLE:
         return _filled(head.outline(FACE), size)
     method = cv2.INTER_AREA if size > side else cv2.INTER_LINEAR
-    small = cv2.cvtColor(cv2.resize(crop, (side, side), interpolation=method), cv2.COLOR_RGB2BGR)
-    cv2.setRNGSeed(0)  # GrabCut clusters with random numbers, and masks have to be reproducible
-    rectangle = (0, 0, side, side)  # ignored: the labels give the start
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(small, labels, rectangle, *models, 1, cv2.GC_INIT_WITH_MASK)
-    found = _largest_part(np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8))
-    if not 0.75 < found.sum() / max(1, face.sum()) < 1.5:
-        return _filled(head.outline(FACE), size)
-    # Enlarged smoothly and thresholded again, for an edge about a pixel wide.
-    smooth = cv2.resize(
-        cv2.GaussianBlur(found.astype(np.float32), (0, 0), 1.0), (size, size), interpolation=cv2.INTER_CUBIC
+    small = cv2.resize(crop, (side, side), interpolation=method).astype(np.float32) / 255
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
+    between = around & ~core
+    densities = [_density(lab[between], lab[sample]) for sample in (core, ~around)]
+    color = np.log((densities[0] + _LEAST_DENSITY) / (densities[1] + _LEAST_DENSITY))
+    unit = _BORDER_WIDTH * float(np.linalg.norm(head.linear[0])) * scale
+    place = np.clip(_signed_distance(face) / unit, -3, 3)[between]
+    odds = np.where(core, 4.0, -6.0).astype(np.float32)
+    odds[between] = _COLOR_WEIGHT * np.clip(color, -4, 4) + _PLACE_WEIGHT * place
+    share = _guided(lab[..., 0], 1 / (1 + np.exp(-odds)))
+    share = cv2.GaussianBlur(share, (0, 0), 1.0)
+    found = _largest_part((share > 0.5).astype(np.uint8))
+    # Its holes and notches count as face, such as highlights; other parts do not.
+    share[(found > 0) & (share < 0.5)] = 0.75
+    share[cv2.dilate(found, np.ones((3, 3), np.uint8)) == 0] = 0
+    smooth = cv2.resize(share, (size, size), interpolation=cv2.INTER_CUBIC)
+    # Thresholded again, for an edge about a pixel wide.
+    return np.clip(((smooth - 0.5) * 2.5 * max(1.0, size / side) + 0.5) * 255, 0, 255).astype(np.uint8)
+
+
+def _density(colors: np.ndarray, sample: np.ndarray) -> np.ndarray:
+    """Kernel density of colors (N, 3) in CIELAB, 0..1, by a sample (M, 3)."""
+    sample = sample[np.linspace(0, len(sample) - 1, min(_SAMPLE, len(sample))).astype(int)]
+    squared = (colors**2).sum(1)[:, None] + (sample**2).sum(1) - 2 * colors @ sample.T
+    return np.exp(np.maximum(squared, 0) / np.float32(-2 * _BANDWIDTH**2)).mean(1)
+
+
+def _signed_distance(mask: np.ndarray) -> np.ndarray:
+    """Distance of each pixel to the edge of a mask, positive inside."""
+    inside, outside = (
+        cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3) for part in (mask, ~mask)
     )
-    edge = max(1.0, size / side)
-    return np.clip(((smooth - 0.5) * 2.5 * edge + 0.5) * 255, 0, 255).astype(np.uint8)
+    return inside - outside
+
+
+def _guided(guide: np.ndarray, values: np.ndarray, radius: int = 2, least: float = 30.0) -> np.ndarray:
+    """Values smoothed along the edges of a guide, both (h, w): the guided filter (He et al., ECCV 2010)."""
+
+    def mean(image: np.ndarray) -> np.ndarray:
+        return cv2.blur(image, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
+
+    center, level = mean(guide), mean(values)
+    slope = (mean(guide * values) - center * level) / (mean(guide * guide) - center**2 + least)
+    return mean(slope) * guide + mean(level - slope * center)
 
 
 def _largest_part(mask: np.ndarray) -> np.ndarray:
-    """The largest connected part of a uint8 mask, with its holes filled."""
-    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    """The largest connected part of a uint8 mask, with its holes and narrow notches filled."""
+    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3)))
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = np.zeros_like(mask)
     if outlines:
         cv2.drawContours(filled, [max(outlines, key=cv2.contourArea)], -1, 1, cv2.FILLED)
-    return filled
+    return cv2.morphologyEx(filled, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7)))
 
 
 def _filled(points: np.ndarray, size: int) -> np.ndarray:
