@@ -11,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from styleswap_core.checkpoints import load_generator, model_sha256, save_generator
+from styleswap_core.checkpoints.native import load_header
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.model import Generator, preset
 
@@ -43,6 +44,13 @@ def test_round_trip(model_file, generator):
         assert torch.equal(loaded.state_dict()[name], tensor)
     crop, identity = torch.rand(1, 3, 16, 16), F.normalize(torch.randn(1, 512))
     assert torch.equal(loaded(crop, identity).image, generator(crop, identity).image)
+
+
+def test_the_header_is_read_without_the_weights(model_file, generator):
+    assert load_header(model_file) == (generator.config, METADATA)
+    model_file.with_name("identity.safetensors").write_bytes(b"")
+    with pytest.raises(StyleSwapError, match="is empty"):
+        load_header(model_file.with_name("identity.safetensors"))
 
 
 def test_float16_halves_the_file_and_returns_float32(tmp_path, model_file, generator):
