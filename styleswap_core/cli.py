@@ -31,7 +31,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "demo": Command(".commands.demo_command", "render two faces, swap them, and show the result; requires no files"),
-    "swap": Command(".commands.swap_command", "swap the face of one person into pictures"),
+    "swap": Command(".commands.swap_command", "swap the face of one person into pictures and videos"),
     "detect": Command(".commands.detect_command", "list the faces in pictures, and draw their numbers"),
     "invert": Command(
         ".commands.invert_command",

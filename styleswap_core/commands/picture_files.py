@@ -19,7 +19,11 @@ class SwapFiles(NamedTuple):
 
 
 def plan_files(
-    targets: Sequence[Path], out: Path, mask_out: Path | None, inputs: Sequence[Path] = ()
+    targets: Sequence[Path],
+    out: Path,
+    mask_out: Path | None,
+    inputs: Sequence[Path] = (),
+    several: bool | None = None,
 ) -> list[SwapFiles]:
     """Files for each target picture, checked before any work is done.
 
@@ -28,13 +32,14 @@ def plan_files(
         out: Result; a folder if there are several targets.
         mask_out: Mask file or folder.
         inputs: Other files that are read.
+        several: Whether results go to folders; by default if there are several targets or folders of them.
 
     Raises:
         StyleSwapError: A folder contains no pictures, two targets have the same name, or a result would replace an
             input or cannot be written.
     """
     pictures = [picture for target in targets for picture in pictures_in(target)]
-    several = len(targets) > 1 or targets[0].is_dir()
+    several = len(targets) > 1 or targets[0].is_dir() if several is None else several
     if several:
         for folder in (out, mask_out):
             if folder is not None and not folder.is_dir() and (folder.exists() or _is_picture_name(folder)):
@@ -49,7 +54,7 @@ def plan_files(
         )
         for picture in pictures
     ]
-    _check_outputs(plan, [*pictures, *inputs])
+    _check_outputs(plan, [*pictures, *inputs], several)
     return plan
 
 
@@ -77,7 +82,7 @@ def _file_name(picture: Path) -> str:
     return picture.name if _is_picture_name(picture) else f"{picture.name}.png"
 
 
-def _check_outputs(plan: Sequence[SwapFiles], inputs: Sequence[Path]) -> None:
+def _check_outputs(plan: Sequence[SwapFiles], inputs: Sequence[Path], several: bool) -> None:
     from ..io.images import check_image_suffix
 
     # Not Path.resolve, which raises for a loop of symbolic links.
@@ -95,7 +100,7 @@ def _check_outputs(plan: Sequence[SwapFiles], inputs: Sequence[Path]) -> None:
                 raise StyleSwapError(
                     f"{files.target} and {other} would both be written to {path}; rename one, or swap them one by one"
                 )
-            if len(plan) == 1 and not path.parent.is_dir():
+            if not several and not path.parent.is_dir():
                 raise StyleSwapError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
         if files.mask_out is not None and os.path.realpath(files.mask_out) == os.path.realpath(files.out):
             raise StyleSwapError(f"expected different files for result and mask, got {files.out} for both; rename one")

@@ -1,12 +1,12 @@
-"""`styleswap swap`: swap faces in picture files."""
+"""`styleswap swap`: swap faces in pictures and videos."""
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import StyleSwapError
 from .arguments import (
@@ -22,7 +22,9 @@ from .arguments import (
     resolution,
     whole_number,
 )
-from .console import EXIT_BAD_INPUT, print_note
+from .clip_arguments import add_clip_arguments
+from .clip_files import ClipFiles, plan_clips, split_targets
+from .console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, print_note
 from .mask_arguments import add_mask_arguments, load_masks
 from .picture_files import SwapFiles, plan_files
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from ..faces.choice import FaceChoice
     from ..identities.extraction import SourceReport
     from ..identities.identity import Identity
+    from ..pipeline.face_jobs import SwapOptions
     from .file_swapper import Blending, FaceReport, FileSwapper, SwapReport
 
 # Baking an identity takes about as long as it saves on one or two pictures.
@@ -71,14 +74,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="FILE",
-        help="pictures, or folders of pictures, in which faces are swapped",
+        help="pictures and videos, or folders of them, in which faces are swapped",
     )
     parser.add_argument(
         "--out",
         type=Path,
         required=True,
         metavar="FILE",
-        help="picture to write; for several targets a folder, in which results keep the names of their targets",
+        help="picture or video to write; for several targets a folder, in which results keep their names",
     )
     parser.add_argument(
         "--mask-out",
@@ -92,6 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_blend_arguments(
         parser.add_argument_group("blending, like the node Blend With Mask; applied if any of these options is given")
     )
+    add_clip_arguments(parser.add_argument_group("videos and animated pictures"))
     add_swapper_arguments(parser)
     add_json_argument(parser)
 
@@ -216,7 +220,10 @@ def _add_blend_arguments(group: Options) -> None:
 def run(args: argparse.Namespace) -> int:
     """Swap the targets; returns 0, or 2 if any of several targets failed."""
     inputs = [*(args.source or ()), *(args.reference or ()), *(path for path in (args.identity, args.keep) if path)]
-    plan = plan_files(args.target, args.out, args.mask_out, inputs)
+    pictures, clips = split_targets(args.target)
+    several = len(args.target) > 1 or args.target[0].is_dir()
+    plan = plan_files(pictures, args.out, args.mask_out, inputs, several) if pictures else []
+    clip_plan = plan_clips(clips, args, several, inputs)
     from .file_swapper import FileSwapper, is_rendered
 
     swapper = FileSwapper.from_arguments(args)
@@ -234,23 +241,62 @@ def run(args: argparse.Namespace) -> int:
             )
     # A saved identity does not record whether it was made from rendered pictures.
     rendered = args.identity is None and all(is_rendered(path) for path in args.source)
-    results, failed = _swap_all(swapper, identity, rendered, plan, args)
-    if len(plan) == 1 and failed:
+    swapper = replace(swapper, masks=load_masks(args))
+    choice, options = _choice(args, swapper), _swap_options(args)
+    results, failed = _swap_all(swapper, identity, rendered, plan, choice, options, _blending(args))
+    videos, failed_videos, interrupted = _swap_videos(swapper, identity, clip_plan, args, choice, options)
+    failed += failed_videos
+    if len(plan) + len(clip_plan) == 1 and failed:
         raise StyleSwapError(failed[0]["error"])
     notices = {result["notice"] for result in results if result["notice"]}
+    notices |= {notice for notice in [swapper.network.notice(False)] if clip_plan and notice}
     for notice in [*sorted(notices), *([swapper.license_note] if swapper.license_note else [])]:
         print_note(notice)
     if args.json:
         report = {
             "results": results,
+            "videos": videos,
             "failed": failed,
             "sources": [vars(source) for source in sources],
             "model": swapper.model_card(),
         }
         print(json.dumps(report, indent=1))
     else:
-        _print_lines(results, failed)
-    return EXIT_BAD_INPUT if failed else 0
+        _print_lines(results, videos, failed)
+    return EXIT_INTERRUPTED if interrupted else EXIT_BAD_INPUT if failed else 0
+
+
+def _swap_options(args: argparse.Namespace) -> "SwapOptions":
+    from ..pipeline.face_jobs import SwapOptions
+
+    return SwapOptions(
+        args.strength,
+        args.mask_grow,
+        args.mask_feather,
+        resolution=args.resolution,
+        mask_padding=args.mask_padding,
+        mask_edge=args.mask_edge,
+    )
+
+
+def _swap_videos(
+    swapper: "FileSwapper",
+    identity: "Identity",
+    plan: Sequence[ClipFiles],
+    args: argparse.Namespace,
+    choice: "FaceChoice",
+    options: "SwapOptions",
+) -> "tuple[list[dict[str, Any]], list[dict[str, str]], bool]":
+    """Reports on the videos, target and error of those that failed, and whether Ctrl-C ended the work."""
+    if not plan:
+        return [], [], False
+    from .clip_runner import preview_clip, swap_clips
+
+    if args.preview is not None:
+        preview_clip(swapper, identity, plan[0], args, choice, options)
+        return [], [], False
+    done = swap_clips(swapper, identity, plan, args, choice, options)
+    return done.reports, done.failed, done.interrupted
 
 
 def _source(args: argparse.Namespace, swapper: "FileSwapper") -> "tuple[Identity, list[SourceReport]]":
@@ -284,27 +330,21 @@ def _blending(args: argparse.Namespace) -> "Blending | None":
 
 
 def _swap_all(
-    swapper: "FileSwapper", identity: "Identity", rendered: bool, plan: Sequence[SwapFiles], args: argparse.Namespace
+    swapper: "FileSwapper",
+    identity: "Identity",
+    rendered: bool,
+    plan: Sequence[SwapFiles],
+    choice: "FaceChoice",
+    options: "SwapOptions",
+    blending: "Blending | None",
 ) -> "tuple[list[SwapReport], list[dict[str, str]]]":
-    """Reports on the targets that were swapped, and target and error of those that failed."""
+    """Reports on the pictures that were swapped, and target and error of those that failed."""
     from tqdm import tqdm
-
-    from ..pipeline.face_jobs import SwapOptions
 
     results: list[SwapReport] = []
     failed: list[dict[str, str]] = []
-    choice, blending = _choice(args, swapper), _blending(args)
-    options = SwapOptions(
-        args.strength,
-        args.mask_grow,
-        args.mask_feather,
-        resolution=args.resolution,
-        mask_padding=args.mask_padding,
-        mask_edge=args.mask_edge,
-    )
-    swapper = replace(swapper, masks=load_masks(args))
     swapper = swapper.baked() if len(plan) >= _MIN_PICTURES_TO_BAKE else swapper
-    with tqdm(plan, desc="swap", unit="picture", disable=len(plan) == 1) as bar:
+    with tqdm(plan, desc="swap", unit="picture", disable=len(plan) <= 1) as bar:
         for files in bar:
             try:
                 results.append(
@@ -321,14 +361,27 @@ def _swap_all(
     return results, failed
 
 
-def _print_lines(results: "Sequence[SwapReport]", failed: Sequence[dict[str, str]]) -> None:
+def _print_lines(
+    results: "Sequence[SwapReport]", videos: Sequence[dict[str, Any]], failed: Sequence[dict[str, str]]
+) -> None:
     for result in results:
         faces = [f"face {face['index']} ({_describe(face)})" for face in result["faces"]]
         print(f"{result['out']}: {'; '.join(faces)}; {result['seconds']:.1f} s")
-    count = len(results) + len(failed)
-    if count > 1:
+    for video in videos:
+        frames = f"faces swapped in {video['swapped_frames']} of {video['frames']} frames"
+        print(f"{video['out']}: {frames}{_describe_video(video)}; {video['seconds']:.1f} s")
+    done = len(results) + len(videos)
+    if done + len(failed) > 1:
         names = f"; failed: {', '.join(row['target'] for row in failed)}" if failed else ""
-        print(f"{len(results)} of {count} pictures swapped{names}")
+        kind = "files" if videos else "pictures"
+        print(f"{done} of {done + len(failed)} {kind} swapped{names}")
+
+
+def _describe_video(video: Mapping[str, Any]) -> str:
+    """Text on the mean similarities before and after the swap, if they were measured."""
+    if video["similarity"] is None:
+        return ""
+    return f" (similarity to the source {video['similarity_before']:.2f} -> {video['similarity']:.2f})"
 
 
 def _describe(face: "FaceReport") -> str:

@@ -61,6 +61,39 @@ def labeled_sheet(
     return np.asarray(sheet)
 
 
+def pair_sheet(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]], captions: Sequence[str], columns: int = 4, width: int = 320
+) -> np.ndarray:
+    """Pairs of pictures, such as before and after, as tiles of a grid, (H, W, 3) uint8.
+
+    Args:
+        pairs: Pictures (H, W, 3) uint8 of one size; wide ones are placed one above the other, others side by side.
+        captions: Text below each pair, possibly of several lines; longer ones are wrapped.
+        columns: Maximum number of tiles in a row.
+        width: Width of a tile in pixels.
+
+    Raises:
+        StyleSwapError: No pairs.
+    """
+    if not pairs:
+        raise StyleSwapError("expected at least one pair of pictures for a sheet, got none")
+    tiles = [_pair(one, other, width) for one, other in pairs]
+    font = ImageFont.load_default(size=max(11, width // 22))
+    line = _line_height(font)
+    texts = [_wrapped(font, caption, width) for caption in captions]
+    across = min(columns, len(tiles))
+    high = max(tile.height for tile in tiles)
+    high += max(text.count("\n") + 1 for text in texts) * line + 2 * GAP
+    down = -(-len(tiles) // across)
+    sheet = Image.new("RGB", (GAP + across * (width + GAP), GAP + down * (high + GAP)), BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    for place, (tile, text) in enumerate(zip(tiles, texts, strict=True)):
+        x, y = GAP + place % across * (width + GAP), GAP + place // across * (high + GAP)
+        sheet.paste(tile, (x, y))
+        draw.multiline_text((x, y + tile.height + GAP // 2), text, fill=INK, font=font)
+    return np.asarray(sheet)
+
+
 def mask_picture(mask: np.ndarray) -> np.ndarray:
     """Gray picture (H, W) uint8 of a mask (H, W) float, 0..1."""
     return np.clip(np.rint(mask * 255.0), 0, 255).astype(np.uint8)
@@ -73,6 +106,31 @@ def _fit(picture: np.ndarray, cell: int) -> Image.Image:
     if size == image.size:
         return image
     return image.resize(size, Image.Resampling.LANCZOS)
+
+
+def _pair(one: np.ndarray, other: np.ndarray, width: int) -> Image.Image:
+    stacked = one.shape[1] > one.shape[0]
+    side = width if stacked else (width - 2) // 2
+    first, second = (Image.fromarray(picture).convert("RGB") for picture in (one, other))
+    size = (side, max(1, round(side * first.height / first.width)))
+    pair = Image.new("RGB", (width, 2 * size[1] + 2) if stacked else (width, size[1]), BACKGROUND)
+    pair.paste(first.resize(size, Image.Resampling.LANCZOS), (0, 0))
+    pair.paste(second.resize(size, Image.Resampling.LANCZOS), (0, size[1] + 2) if stacked else (side + 2, 0))
+    return pair
+
+
+def _wrapped(font: ImageFont.ImageFont | ImageFont.FreeTypeFont, text: str, width: int) -> str:
+    lines: list[str] = []
+    for given in text.split("\n"):
+        line = ""
+        for word in given.split():
+            longer = f"{line} {word}".strip()
+            if line and font.getlength(longer) > width:
+                lines.append(line)
+                longer = word
+            line = longer
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def _line_height(font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> int:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
+from math import floor
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -205,6 +207,36 @@ def open_video(source: Source, info: VideoInfo) -> Iterator[VideoReader]:
     with opened(source) as (container, stream):
         stream.thread_type = "AUTO"
         yield VideoReader(container, stream, info)
+
+
+def frame_at(source: Source, info: VideoInfo, time: Fraction) -> TimedFrame | None:
+    """The frame that is shown at a time in seconds; None before the first one.
+
+    Raises:
+        UnreadableVideo: The video cannot be opened any more.
+    """
+    pts = floor(time / info.time_base)
+    shown: TimedFrame | None = None
+    with open_video(source, info) as reader:
+        # From a frame that is certainly not later.
+        for timed in reader.frames(max(pts - 2 * info.step, info.first_pts) - 1):
+            if timed.pts > pts and shown is not None:
+                break
+            if timed.pts > pts:
+                return _earlier_frame(source, info, pts)
+            shown = timed
+    return shown
+
+
+def _earlier_frame(source: Source, info: VideoInfo, pts: int) -> TimedFrame | None:
+    """`frame_at` for frames that are shown for long, read from the start."""
+    shown: TimedFrame | None = None
+    with open_video(source, info) as reader:
+        for timed in reader.frames():
+            if timed.pts > pts:
+                break
+            shown = timed
+    return shown
 
 
 def _time(frame: "VideoFrame") -> int | None:

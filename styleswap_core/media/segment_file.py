@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import StyleSwapError
 from ..io.files import atomic_write
@@ -37,14 +37,14 @@ class Segment:
         times: When its frames are shown, in units of the time base, in order.
         end: When its last frame is no longer shown.
         reorder: By how many places a frame is at most encoded before its turn.
-        counts: Numbers for reports.
+        report: What is told about its frames, as JSON values.
     """
 
     path: Path
     times: Sequence[int]
     end: int
     reorder: int
-    counts: Mapping[str, int] = field(default_factory=dict)
+    report: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> "Segment | None":
@@ -125,12 +125,12 @@ class SegmentWriter:
         frame.pict_type = _ANY_TYPE
         self._encode(frame)
 
-    def finish(self, end: int, counts: Mapping[str, int]) -> Segment:
+    def finish(self, end: int, report: Mapping[str, Any]) -> Segment:
         """Complete the segment.
 
         Args:
             end: When the last frame is no longer shown.
-            counts: Numbers for reports.
+            report: What is told about its frames.
 
         Raises:
             StyleSwapError: The encoder fails, or the file cannot be written.
@@ -141,7 +141,7 @@ class SegmentWriter:
         order = sorted(self._encoded)
         rank = {pts: place for place, pts in enumerate(order)}
         reorder = max((place - rank[pts] for place, pts in enumerate(self._encoded)), default=0)
-        segment = Segment(self._path, self._times, end, reorder, counts)
+        segment = Segment(self._path, self._times, end, reorder, report)
         segment.save()
         return segment
 

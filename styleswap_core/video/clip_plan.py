@@ -99,6 +99,8 @@ def plan_clip(
         )
     original = source if original is None else original
     info = read_info(source, source_name(original))
+    if info.frames and round(Fraction(options.start) * info.rate) >= info.frames:
+        raise StyleSwapError(f"{info.name} has no frames in this part; choose another start or duration")
     suffix = out.suffix.lower()
     if suffix in ANIMATION_SUFFIXES:
         return _plan_animation(source, original, suffix, info, options)

@@ -21,8 +21,9 @@ from ..media.segment_file import SUFFIX, Segment, SegmentWriter
 from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.results import FrameReport
 from ..pipeline.swapper import Faces, Swapper
+from ..swappers.guest_network import GuestNetwork
 from .clip_plan import ClipPlan
-from .clip_report import ClipReport, FrameCounts
+from .clip_report import MEASURED_EVERY, ClipReport, FrameCounts, PartReport, most_doubtful
 
 # Frames that may wait for the encoder.
 _WAITING = 8
@@ -39,9 +40,10 @@ class ClipRequest:
 
     def mark(self) -> str:
         """Text that marks the result as a swap."""
+        model = self.swapper.model
         people = [self.identity] if isinstance(self.identity, Identity) else list(self.identity)
         strength = (self.options or self.swapper.options).strength
-        return swap_mark(self.swapper.model.sha256, people, strength)
+        return swap_mark(model.sha256, people, strength, model.name if isinstance(model, GuestNetwork) else "")
 
 
 def swap_clip(
@@ -84,7 +86,8 @@ def swap_clip(
     segments = run.segments
     if not segments:
         raise StyleSwapError(f"{plan.info.name} has no frames in this part; choose another start or duration")
-    counts = FrameCounts.total([segment.counts for segment in segments])
+    parts = [PartReport.from_json(segment.report) for segment in segments]
+    counts = sum((part.counts for part in parts), FrameCounts())
     if require_faces and not counts.swapped_frames:
         for segment in segments:
             segment.remove()
@@ -94,7 +97,8 @@ def swap_clip(
     for segment in segments[run.complete :] if run.interrupted else segments:
         segment.remove()
     notes = [*plan.notes, *reader.damage.sentences()]
-    return ClipReport(counts, plan.encoder.encoder, plan.encoder.pixel_format, notes, run.interrupted)
+    doubtful = most_doubtful(chain.from_iterable(part.doubtful for part in parts))
+    return ClipReport(counts, plan.encoder.encoder, plan.encoder.pixel_format, notes, run.interrupted, doubtful)
 
 
 def _write_result(
@@ -161,7 +165,7 @@ class _Run:
                 part = chain([following], islice(frames, self._plan.options.segment_frames - 1))
                 self._open = _OpenSegment(_path(self._folder, number), self._plan)
                 self._swap_segment(self._open, part, behind, done)
-                done += self._open.counts.frames
+                done += self._open.part.counts.frames
                 following = next(frames, None)
                 behind.call(self._finish, self._open, following)
                 self._open = None
@@ -169,7 +173,7 @@ class _Run:
     def keep_unfinished_segment(self) -> None:
         """After an interruption: finish the frames of the segment that is open."""
         self.interrupted = True
-        if self._open is not None and self._open.counts.frames:
+        if self._open is not None and self._open.part.counts.frames:
             self.segments.append(self._open.finish(None))
         elif self._open is not None:
             self._open.abandon()
@@ -199,12 +203,13 @@ class _Run:
             request.faces,
             options=request.options,
             on_frame=lambda number: self._on_frame(done + number),
+            measured=lambda number: (done + number) % MEASURED_EVERY == 0,
         )
         try:
             for result in results:
                 # The result's planes are the memory of the frame.
                 timed = waiting.popleft()
-                segment.add(timed, result.report)
+                segment.add(timed, result.report, done)
                 behind.call(segment.writer.write, timed.pts, timed.frame)
         except KeyboardInterrupt:
             raise
@@ -223,18 +228,18 @@ class _OpenSegment:
 
     def __init__(self, path: Path, plan: ClipPlan) -> None:
         self.writer = SegmentWriter(path, plan.encoder, plan.info.layout)
-        self.counts = FrameCounts()
-        self._step = plan.info.step
+        self.part = PartReport()
+        self._info = plan.info
         self._end = 0
 
-    def add(self, timed: TimedFrame, report: FrameReport) -> None:
-        """Count a frame."""
-        self._end = timed.pts + (timed.duration or self._step)
-        self.counts.add(report)
+    def add(self, timed: TimedFrame, report: FrameReport, done: int) -> None:
+        """Count a frame, after `done` frames in earlier segments."""
+        self._end = timed.pts + (timed.duration or self._info.step)
+        self.part.add(report, done + report.frame, timed.pts, float(timed.pts * self._info.time_base))
 
     def finish(self, following: TimedFrame | None) -> Segment:
         """Complete the segment; `following` is the first frame of the next one."""
-        return self.writer.finish(self._end if following is None else following.pts, self.counts.as_json())
+        return self.writer.finish(self._end if following is None else following.pts, self.part.as_json())
 
     def abandon(self) -> None:
         """Delete it."""

@@ -9,7 +9,7 @@ from ..identities.identity import Identity
 from ..media.animations import decodable
 from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.swapper import Faces, Swapper
-from .clip_plan import ClipOptions, plan_clip
+from .clip_plan import ClipOptions, ClipPlan, plan_clip
 from .clip_report import ClipReport
 from .clip_swapper import ClipRequest, finished_segments, swap_clip
 from .work_folder import fingerprint, open_work_folder, remove_work_folder, work_folder
@@ -61,16 +61,41 @@ def swap_video(
         raise StyleSwapError(f"cannot write {out}: the folder {out.parent} does not exist; create it first")
     with decodable(source) as readable:
         plan = plan_clip(readable, out, clip, source)
-        request = ClipRequest(swapper, identity, faces, options)
-        folder = work_folder(out)
-        open_work_folder(folder, fingerprint(plan, request), resume)
-        interrupted = True
-        try:
-            report = swap_clip(
-                plan, out, request, folder, on_frame=on_frame, metadata=metadata, require_faces=require_faces
-            )
-            interrupted = report.interrupted
-        finally:
-            if not interrupted or not finished_segments(folder):
-                remove_work_folder(folder)
-        return report
+        return swap_planned(
+            plan,
+            out,
+            ClipRequest(swapper, identity, faces, options),
+            resume=resume,
+            require_faces=require_faces,
+            on_frame=on_frame,
+            metadata=metadata,
+        )
+
+
+def swap_planned(
+    plan: ClipPlan,
+    out: Path,
+    request: ClipRequest,
+    *,
+    resume: bool = False,
+    require_faces: bool = True,
+    on_frame: Callable[[int], None] = lambda frame: None,
+    metadata: Mapping[str, str] | None = None,
+) -> ClipReport:
+    """`swap_video` for a plan that is made already.
+
+    Raises:
+        StyleSwapError: As for `swap_video`.
+    """
+    folder = work_folder(out)
+    open_work_folder(folder, fingerprint(plan, request), resume)
+    interrupted = True
+    try:
+        report = swap_clip(
+            plan, out, request, folder, on_frame=on_frame, metadata=metadata, require_faces=require_faces
+        )
+        interrupted = report.interrupted
+    finally:
+        if not interrupted or not finished_segments(folder):
+            remove_work_folder(folder)
+    return report

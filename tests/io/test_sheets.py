@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.io.sheets import BACKGROUND, GAP, labeled_sheet, mask_picture
+from styleswap_core.io.sheets import BACKGROUND, GAP, labeled_sheet, mask_picture, pair_sheet
 
 RED, GREEN, BLUE = (250, 0, 0), (0, 250, 0), (0, 0, 250)
 
@@ -61,3 +61,15 @@ def test_labels_and_title_are_drawn():
 def test_empty_sheets_and_wrong_numbers_of_labels_are_refused(arguments):
     with pytest.raises(StyleSwapError, match="expected"):
         labeled_sheet(*arguments)
+
+
+def test_pairs_are_stacked_or_side_by_side():
+    wide, high = np.zeros((40, 80, 3), np.uint8), np.zeros((80, 40, 3), np.uint8)
+    sheet = pair_sheet([(wide, wide + 255)] * 5, ["a caption that is far too long for one line of text"] * 5, width=100)
+    assert sheet.shape[1] == 4 * 106 + 6
+    column = sheet[6:110, 56, 0]
+    assert (column[:50] == 0).all() and (column[52:] == 255).all()
+    sheet = pair_sheet([(high, high + 255)], ["short"], width=100)
+    assert (sheet[6:100, 6:55, 0] == 0).all() and (sheet[6:100, 58:106, 0] == 255).all()
+    with pytest.raises(StyleSwapError, match="at least one pair"):
+        pair_sheet([], [])

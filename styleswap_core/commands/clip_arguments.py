@@ -1,0 +1,78 @@
+"""Options of `styleswap swap` for videos."""
+
+import argparse
+import re
+from argparse import ArgumentTypeError
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .arguments import Options, number
+
+if TYPE_CHECKING:
+    from ..video.clip_plan import ClipOptions
+
+
+def seconds(word: str) -> float:
+    """Argument type for a time: seconds, or hours, minutes and seconds separated by colons."""
+    found = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", word)
+    if found is None:
+        raise ArgumentTypeError(f"expected a time such as 90, 90.5, 1:30 or 0:01:30, got {word!r}")
+    hours, minutes, rest = (float(part or 0) for part in found.groups())
+    return 3600 * hours + 60 * minutes + rest
+
+
+def add_clip_arguments(group: Options) -> None:
+    """Declare the options for videos."""
+    group.add_argument(
+        "--codec",
+        default="",
+        metavar="NAME",
+        help="h264, hevc, av1, vp9, prores, ffv1, or an encoder of FFmpeg such as h264_nvenc, hevc_qsv or "
+        "h264_videotoolbox (default: the codec of the target if the file usually holds it)",
+    )
+    group.add_argument(
+        "--quality",
+        type=number(0.0, 100.0),
+        metavar="N",
+        help="constant quality on the encoder's own scale (CRF, CQ; lower is better; 0 to 100 with higher better for "
+        "WebP) (default: hard to tell from the target)",
+    )
+    group.add_argument(
+        "--lossless",
+        action="store_true",
+        help="encode without any loss: FFV1 in .mkv, lossless H.264 or VP9 in other files",
+    )
+    group.add_argument(
+        "--start",
+        type=seconds,
+        default=0.0,
+        metavar="TIME",
+        help="leave out everything before this time, in seconds or as 1:30 (default: 0)",
+    )
+    group.add_argument("--duration", type=seconds, metavar="TIME", help="length of the part to swap (default: all)")
+    group.add_argument(
+        "--preview",
+        type=Path,
+        metavar="PICTURE",
+        help="swap a few frames only, and write a contact sheet of them instead of the video",
+    )
+    group.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on after an interrupted run with the same options",
+    )
+    group.add_argument(
+        "--doubtful",
+        type=Path,
+        metavar="PICTURE",
+        help="also write a contact sheet of the frames in which the swap is least certain",
+    )
+
+
+def clip_options(args: argparse.Namespace) -> "ClipOptions":
+    """The options as given."""
+    from ..media.encoders import EncodingOptions
+    from ..video.clip_plan import ClipOptions
+
+    encoding = EncodingOptions(args.codec, args.quality, args.lossless)
+    return ClipOptions(encoding, args.start, args.duration)

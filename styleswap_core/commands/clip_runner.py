@@ -1,0 +1,121 @@
+"""Swapping of video files, with progress."""
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..errors import StyleSwapError
+from ..identities.identity import Identity
+from ..io.images import save_image
+from ..media.animations import decodable
+from ..pipeline.face_jobs import SwapOptions
+from ..pipeline.swapper import Faces, Swapper
+from ..video.clip_pictures import doubtful_sheet, preview_sheet
+from ..video.clip_plan import plan_clip
+from ..video.clip_swapper import ClipRequest
+from ..video.swap_video import swap_planned
+from ..video.work_folder import work_folder
+from .clip_arguments import clip_options
+from .clip_files import ClipFiles
+from .console import print_error, print_note
+
+if TYPE_CHECKING:
+    from .file_swapper import FileSwapper
+
+
+# Frames are swapped in batches, so the speed of the last few says little.
+_SMOOTHING = 0.02
+
+
+@dataclass
+class ClipResults:
+    """What happened to several videos.
+
+    Attributes:
+        reports: One per video that was swapped, as JSON values.
+        failed: Target and error of those that failed.
+        interrupted: Whether Ctrl-C ended the work.
+    """
+
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[dict[str, str]] = field(default_factory=list)
+    interrupted: bool = False
+
+
+def swap_clips(
+    swapper: "FileSwapper",
+    identity: Identity,
+    clips: Sequence[ClipFiles],
+    args: argparse.Namespace,
+    faces: Faces,
+    options: SwapOptions,
+) -> ClipResults:
+    """Swap videos one after the other; an error of one does not end the others."""
+    results = ClipResults()
+    tool = Swapper(swapper.baked().network, swapper.analyzer, options, masks=swapper.masks)
+    request = ClipRequest(tool, identity, faces)
+    for files in clips:
+        if args.resume and files.out.exists() and not work_folder(files.out).exists():
+            print_note(f"{files.out} is complete and is left as it is")
+            continue
+        try:
+            results.reports.append(_swap_clip(files, request, args))
+        except (StyleSwapError, OSError) as error:
+            text = str(error) if str(files.target) in str(error) else f"{files.target}: {error}"
+            results.failed.append({"target": str(files.target), "error": text})
+            if len(clips) > 1:
+                print_error(text)
+            continue
+        if results.reports[-1]["interrupted"]:
+            results.interrupted = True
+            break
+    return results
+
+
+def preview_clip(
+    swapper: "FileSwapper",
+    identity: Identity,
+    files: ClipFiles,
+    args: argparse.Namespace,
+    faces: Faces,
+    options: SwapOptions,
+) -> None:
+    """Write a contact sheet of a few swapped frames.
+
+    Raises:
+        StyleSwapError: The video cannot be read, or the sheet cannot be written.
+    """
+    tool = Swapper(swapper.network, swapper.analyzer, options, masks=swapper.masks)
+    with decodable(files.target) as readable:
+        plan = plan_clip(readable, files.out, clip_options(args), files.target)
+        save_image(args.preview, preview_sheet(plan, ClipRequest(tool, identity, faces)))
+    for note in plan.notes:
+        print_note(f"{files.target}: {note}")
+
+
+def _swap_clip(files: ClipFiles, request: ClipRequest, args: argparse.Namespace) -> dict[str, Any]:
+    from tqdm import tqdm
+
+    start = time.perf_counter()
+    files.out.parent.mkdir(parents=True, exist_ok=True)
+    with decodable(files.target) as readable:
+        plan = plan_clip(readable, files.out, clip_options(args), files.target)
+        with tqdm(total=plan.frames or None, desc=files.target.name, unit="frame", smoothing=_SMOOTHING) as bar:
+
+            def on_frame(frame: int) -> None:
+                if bar.n == 0 and frame:
+                    # Frames of an interrupted run say nothing about the speed of this one.
+                    bar.n = bar.last_print_n = bar.initial = frame
+                bar.update()
+
+            report = swap_planned(plan, files.out, request, resume=args.resume, on_frame=on_frame)
+        if args.doubtful is not None and report.doubtful:
+            save_image(args.doubtful, doubtful_sheet(plan, files.out, report.doubtful))
+    for note in report.notes:
+        print_note(f"{files.target}: {note}")
+    if report.interrupted:
+        print_note(f"{files.out} holds the first {report.counts.frames} frames; the same command with --resume goes on")
+    seconds = round(time.perf_counter() - start, 3)
+    return {"target": str(files.target), "out": str(files.out), "seconds": seconds, **report.as_json()}

@@ -1,0 +1,136 @@
+"""`styleswap swap` with videos, with the demo pack."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import packets_of, planes_of, write_clip
+from PIL import Image
+
+from styleswap_core.cli import main
+from styleswap_core.commands import clip_files
+from styleswap_core.commands.clip_arguments import seconds
+from styleswap_core.io.images import load_image
+from styleswap_core.media.animations import ANIMATION_SUFFIXES
+from styleswap_core.media.encoders import WRITTEN_SUFFIXES
+
+SIZE = (192, 192)
+
+
+@pytest.fixture
+def clip(demo, folder):
+    """The demo's target, moving a little; clip.mp4 in the working directory."""
+    target = np.asarray(Image.open(demo.folder / "target.png").convert("RGB").resize(SIZE))
+
+    def picture(number, height, width):
+        return np.roll(target, number, 1)
+
+    return write_clip(Path("clip.mp4"), 6, SIZE, picture=picture, sound="aac", crf="18")
+
+
+@pytest.fixture
+def swap(demo, clip):
+    return ["swap", "--source", str(demo.folder / "source.png"), "--device", "cpu", "--target", "clip.mp4"]
+
+
+def test_a_video_is_swapped(swap, capsys):
+    assert main([*swap, "--out", "out.mp4", "--doubtful", "doubtful.png", "--json"]) == 0
+    (video,) = json.loads(capsys.readouterr().out)["videos"]
+    assert video["frames"] == video["swapped_frames"] == 6 and video["encoder"] == "libx264"
+    assert video["similarity"] > video["similarity_before"] + 0.2 and video["measured_faces"] == 1
+    assert len(video["doubtful"]) >= 1 and len(video["doubtful"][0]["box"]) == 4
+    assert load_image("doubtful.png").shape[1] > 300
+    assert planes_of("out.mp4")[1] == planes_of("clip.mp4")[1]
+    assert packets_of("out.mp4", "audio") == packets_of("clip.mp4", "audio")
+    assert not list(Path().glob(".out*"))
+
+
+def test_a_preview_is_a_sheet_and_no_video(swap, capsys):
+    assert main([*swap, "--out", "out.mp4", "--preview", "preview.png"]) == 0
+    assert load_image("preview.png").shape[0] > 300
+    assert not Path("out.mp4").exists()
+
+
+def test_a_part_as_an_animation(swap, capsys):
+    assert main([*swap, "--out", "out.webp", "--start", "0.08", "--duration", "0:00.08", "--lossless"]) == 0
+    captured = capsys.readouterr()
+    assert "faces swapped in 2 of 2 frames (similarity to the source " in captured.out
+    assert "note: clip.mp4: .webp files do not hold audio" in captured.err
+    with Image.open("out.webp") as picture:
+        assert picture.n_frames == 2
+
+
+def test_an_interrupted_run_is_resumed(swap, capsys, monkeypatch):
+    from tqdm import tqdm
+
+    from styleswap_core.commands import clip_runner
+
+    options = clip_runner.clip_options
+    monkeypatch.setattr(clip_runner, "clip_options", lambda args: replace(options(args), segment_frames=2))
+    original = tqdm.update
+
+    def interrupted(self, n=1):
+        original(self, n)
+        if self.n == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tqdm, "update", interrupted)
+        assert main([*swap, "--out", "out.mp4"]) == 130
+    assert "with --resume goes on" in capsys.readouterr().err
+    assert 1 <= len(planes_of("out.mp4")[0]) < 6
+    assert main([*swap, "--out", "out.mp4", "--resume"]) == 0
+    assert "6 of 6 frames" in capsys.readouterr().out and len(planes_of("out.mp4")[0]) == 6
+    assert main([*swap, "--out", "out.mp4", "--resume"]) == 0
+    assert "out.mp4 is complete and is left as it is" in capsys.readouterr().err
+
+
+def test_a_folder_of_videos_and_pictures(demo, clip, capsys):
+    Path("in").mkdir()
+    clip.rename("in/a.mp4")
+    Path("in/b.mov").write_text("no video")
+    Image.open(demo.folder / "target.png").save("in/c.png")
+    words = ["--source", str(demo.folder / "source.png"), "--device", "cpu"]
+    assert main(["swap", *words, "--target", "in", "--out", "out", "--json"]) == 2
+    captured = capsys.readouterr()
+    report = json.loads(captured.out)
+    assert [Path(row["out"]).name for row in report["results"]] == ["c.png"]
+    assert [Path(row["out"]).name for row in report["videos"]] == ["a.mp4"]
+    assert [Path(row["target"]).name for row in report["failed"]] == ["b.mov"]
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.mp4", "c.png"]
+    assert "b.mov is not a readable video" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--out", "out.avi"], "one of the suffixes .mp4"),
+        (["--out", "clip.mp4"], "is an input"),
+        (["--out", "nowhere/out.mp4"], "does not exist; create it first"),
+        (["--out", "out.mp4", "--feather", "2"], "--feather applies to pictures only"),
+        (["--out", "out.mp4", "--mask-out", "mask.png"], "--mask-out applies to pictures only"),
+        (["--out", "out.mp4", "--preview", "sheet.mp4"], "sheet.mp4"),
+        (["--out", "out.mp4", "--start", "1:xx"], "expected a time such as 90"),
+        (["--out", "out.mp4", "--codec", "h263x"], "expected a codec out of h264"),
+        (["--out", "out.mp4", "--start", "9"], "no frames in this part"),
+    ],
+)
+def test_refusals(swap, error_of, words, message):
+    assert message in error_of(*swap, *words)
+    assert sorted(path.name for path in Path().iterdir()) == ["clip.mp4"]
+
+
+def test_options_of_videos_are_refused_for_pictures(demo, folder, error_of):
+    words = ["swap", "--source", demo.folder / "source.png", "--target", demo.folder / "target.png", "--out", "o.png"]
+    assert "--preview applies to videos only" in error_of(*words, "--preview", "sheet.png")
+    assert "--lossless applies to videos only" in error_of(*words, "--lossless")
+
+
+def test_tables_agree():
+    assert set(clip_files.WRITTEN_SUFFIXES) == {*WRITTEN_SUFFIXES, *ANIMATION_SUFFIXES}
+
+
+def test_times():
+    assert [seconds(word) for word in ("90", "0.5", "1:30", "2:00:01.5")] == [90, 0.5, 90, 7201.5]
