@@ -17,11 +17,11 @@ from .arguments import (
     add_swapper_arguments,
     age_range,
     face_choice,
-    fraction,
     number,
     resolution,
     whole_number,
 )
+from .blend_arguments import add_blend_arguments, blending_of
 from .clip_arguments import add_clip_arguments
 from .clip_files import ClipFiles, plan_clips, split_targets
 from .console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, print_note
@@ -37,12 +37,6 @@ if TYPE_CHECKING:
 
 # Baking an identity takes about as long as it saves on one or two pictures.
 _MIN_PICTURES_TO_BAKE = 4
-# Written out, since the modules that define them import torch, and --help should be quick; a test compares them.
-COLOR_MATCHES = ("none", "mean-std", "linear", "histogram")
-BLEND_METHODS = ("alpha", "multi-band", "seamless")
-_BLEND_OPTIONS = ("grow", "feather", "color_match", "color_strength", "method")
-_FEATHER = 4.0
-"""Default of the node Blend With Mask; its other defaults are those of `BlendOptions`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_choice_arguments(parser.add_argument_group("choice of faces, like the node Swap Face"))
     _add_swap_arguments(parser.add_argument_group("swap, like the node Swap Face"))
     add_mask_arguments(parser.add_argument_group("masks, like the nodes Load Face Masks and Swap Face"))
-    _add_blend_arguments(
+    add_blend_arguments(
         parser.add_argument_group("blending, like the node Blend With Mask; applied if any of these options is given")
     )
     add_clip_arguments(parser.add_argument_group("videos and animated pictures"))
@@ -178,45 +172,6 @@ def _add_swap_arguments(group: Options) -> None:
     )
 
 
-def _add_blend_arguments(group: Options) -> None:
-    group.add_argument(
-        "--grow",
-        type=whole_number(-256, 256),
-        metavar="PX",
-        help="grow the mask, or shrink it if negative, in pixels (default: 0)",
-    )
-    group.add_argument(
-        "--feather",
-        type=number(0.0, 256.0),
-        metavar="PX",
-        help=f"soften its outline, in pixels (default: {_FEATHER})",
-    )
-    group.add_argument(
-        "--color-match",
-        choices=COLOR_MATCHES,
-        help="match the colors of the swapped face to the target: mean-std (Lab), linear (Monge-Kantorovich) or "
-        "histogram (default: none)",
-    )
-    group.add_argument(
-        "--color-strength",
-        type=fraction,
-        metavar="0..1",
-        help="strength of the color match (default: 1.0)",
-    )
-    group.add_argument(
-        "--method",
-        choices=BLEND_METHODS,
-        help="alpha: weighted mean; multi-band: wide transitions for coarse structures, narrow ones for details; "
-        "seamless: Poisson blending, which adopts the target's tone (default: alpha)",
-    )
-    group.add_argument(
-        "--keep",
-        type=Path,
-        metavar="MASK",
-        help="gray picture, white where the target is kept, such as hands, hair or glasses; scaled to each target",
-    )
-
-
 def run(args: argparse.Namespace) -> int:
     """Swap the targets; returns 0, or 2 if any of several targets failed."""
     inputs = [*(args.source or ()), *(args.reference or ()), *(path for path in (args.identity, args.keep) if path)]
@@ -243,7 +198,7 @@ def run(args: argparse.Namespace) -> int:
     rendered = args.identity is None and all(is_rendered(path) for path in args.source)
     swapper = replace(swapper, masks=load_masks(args))
     choice, options = _choice(args, swapper), _swap_options(args)
-    results, failed = _swap_all(swapper, identity, rendered, plan, choice, options, _blending(args))
+    results, failed = _swap_all(swapper, identity, rendered, plan, choice, options, blending_of(args))
     videos, failed_videos, interrupted = _swap_videos(swapper, identity, clip_plan, args, choice, options)
     failed += failed_videos
     if len(plan) + len(clip_plan) == 1 and failed:
@@ -316,17 +271,6 @@ def _choice(args: argparse.Namespace, swapper: "FileSwapper") -> "FaceChoice":
         return replace(FaceChoice.parse(args.faces, args.order), **filters)
     references = load_reference(args.reference, swapper.analyzer)
     return FaceChoice("by likeness", args.order, references=references, likeness=args.likeness, **filters)
-
-
-def _blending(args: argparse.Namespace) -> "Blending | None":
-    """Blending that the options request; None if none of them is given."""
-    from ..compositing.composite import BlendOptions
-    from .file_swapper import Blending
-
-    given = {name: getattr(args, name) for name in _BLEND_OPTIONS if getattr(args, name) is not None}
-    if not given and args.keep is None:
-        return None
-    return Blending(replace(BlendOptions(feather=_FEATHER), **given), args.keep)
 
 
 def _swap_all(

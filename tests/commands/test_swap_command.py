@@ -10,7 +10,7 @@ from PIL import Image
 
 import styleswap_core as styleswap
 from styleswap_core.cli import main
-from styleswap_core.commands.swap_command import BLEND_METHODS, COLOR_MATCHES
+from styleswap_core.commands.blend_arguments import BLEND_METHODS, COLOR_MATCHES
 from styleswap_core.compositing import color_matching, composite
 from styleswap_core.io.images import from_uint8, load_image, save_image, to_uint8
 
