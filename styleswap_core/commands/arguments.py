@@ -211,6 +211,6 @@ def add_parsing_argument(options: Options) -> None:
         "--parsing",
         type=Path,
         metavar="FILE.onnx",
-        help="face parsing network, such as bisenet_resnet_34.onnx, that finds the regions of the face for "
-        "its mask (default: none)",
+        help="face parsing network, such as bisenet_resnet_34.onnx, as a file or by its name in one of ComfyUI's "
+        "folders, that finds the regions of the face for its mask (default: none)",
     )

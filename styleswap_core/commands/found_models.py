@@ -7,6 +7,8 @@ from pathlib import Path
 
 from ..checkpoints.native import load_header
 from ..errors import StyleSwapError
+from ..masking.mask_files import SUFFIX as MASK_SUFFIX
+from ..masking.mask_files import mask_folders
 from ..swappers.guest_files import SUFFIXES, guest_folders, list_guests
 from ..swappers.guest_network import GuestNetwork
 from ..swappers.model_files import load_model
@@ -47,13 +49,14 @@ def list_models(folders: list[Path]) -> list[FoundModel]:
 
 def find_model(name: Path) -> Path:
     """File of a model: the path itself, or a file of this name in one of the folders, with or without its suffix."""
-    if name.exists() or name.parent != Path():
-        return name
-    for folder in model_folders():
-        for suffix in ("", _OWN_SUFFIX, *SUFFIXES):
-            if (file := folder / f"{name}{suffix}").is_file():
-                return file
-    return name
+    return _find(name, model_folders(), (_OWN_SUFFIX, *SUFFIXES))
+
+
+def find_mask_network(name: Path) -> Path:
+    """File of a mask network: the path itself, or a file of this name, like a model's."""
+    comfyui = comfyui_folder()
+    folders = [*(mask_folders(comfyui / "models") if comfyui is not None else ()), *mask_folders()]
+    return _find(name, folders, (MASK_SUFFIX,))
 
 
 def load_network(args: argparse.Namespace) -> StyleSwapNetwork | GuestNetwork:
@@ -70,6 +73,13 @@ def load_network(args: argparse.Namespace) -> StyleSwapNetwork | GuestNetwork:
         folders=model_folders(),
         any_recognizer=args.any_recognizer,
     )
+
+
+def _find(name: Path, folders: list[Path], suffixes: tuple[str, ...]) -> Path:
+    if name.exists() or name.parent != Path():
+        return name
+    files = [folder / f"{name}{suffix}" for folder in folders for suffix in ("", *suffixes)]
+    return next((file for file in files if file.is_file()), name)
 
 
 def _models_in(folder: Path) -> Iterator[FoundModel]:

@@ -40,7 +40,8 @@ def add_mask_arguments(group: Options) -> None:
         "--occlusion",
         type=Path,
         metavar="FILE.onnx",
-        help="occlusion network, such as xseg_1.onnx: keep what covers the face, such as hands, hair or glasses",
+        help="occlusion network, such as xseg_1.onnx, as a file or by its name in one of ComfyUI's folders: keep what "
+        "covers the face, such as hands, hair or glasses",
     )
     group.add_argument(
         "--outline",
@@ -77,5 +78,7 @@ def load_masks(args: argparse.Namespace) -> "FaceMasks | None":
         return None
     from ..devices import choose_device
     from ..masking.face_masks import load_face_masks
+    from .found_models import find_mask_network
 
-    return load_face_masks(args.parsing, args.regions, args.occlusion, args.outline, choose_device(args.device))
+    parsing, occlusion = (None if name is None else find_mask_network(name) for name in (args.parsing, args.occlusion))
+    return load_face_masks(parsing, args.regions, occlusion, args.outline, choose_device(args.device))

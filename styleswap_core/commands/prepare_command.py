@@ -193,12 +193,13 @@ def run(args: argparse.Namespace) -> int:
     from ..preparation.preparation_settings import PreparationSettings
     from ..preparation.prepare import prepare
     from ..preparation.teacher_settings import TeacherSettings
+    from .found_models import find_mask_network
 
     settings = PreparationSettings(
         size=args.size,
         template=args.template,
         pack=args.pack or "",
-        parsing=str(args.parsing or ""),
+        parsing=str(find_mask_network(args.parsing)) if args.parsing else "",
         parsing_classes=args.parsing_classes,
         people=args.people,
         likeness=args.likeness,

@@ -55,6 +55,15 @@ def read_mask_file(path: str | Path) -> MaskFile:
     return MaskFile(path, kind, sides[0] or 0)
 
 
+def mask_folders(models: str | Path = "models") -> list[Path]:
+    """Folders in which the files usually lie.
+
+    Args:
+        models: ComfyUI's folder `models`.
+    """
+    return [Path(models) / name for name in FOLDER_NAMES]
+
+
 def list_mask_files(paths: Iterable[str | Path], kind: str) -> list[Path]:
     """Those of some files that hold networks of a kind, in their order."""
     found = []

@@ -74,7 +74,9 @@ class MaskNetwork:
             StyleSwapError: The network fails on it, or has another output.
         """
         try:
-            output = np.asarray(self._session.run(None, {self._session.get_inputs()[0].name: values})[0])
+            given = self._session.get_inputs()[0]
+            half = given.type == "tensor(float16)"
+            output = np.asarray(self._session.run(None, {given.name: values.astype(np.float16) if half else values})[0])
         except self._errors as error:
             raise StyleSwapError(
                 f"expected {self.path} to accept pictures {values.shape}, but it failed ({one_line(error)});"

@@ -15,7 +15,13 @@ COVER = (0, 0, 255)
 
 
 def write_parsing(
-    path: Path, colors: dict[int, tuple[int, int, int]], *, classes: int = 19, side: int | str = 512, outputs: int = 1
+    path: Path,
+    colors: dict[int, tuple[int, int, int]],
+    *,
+    classes: int = 19,
+    side: int | str = 512,
+    outputs: int = 1,
+    half: bool = False,
 ) -> Path:
     """A network of BiSeNet's form: the class of a pixel is that of the nearest color.
 
@@ -25,18 +31,20 @@ def write_parsing(
         classes: Number of classes.
         side: Side of the pictures, or a name for a free one.
         outputs: Number of outputs; published files have up to three.
+        half: Whether input, weights and outputs are float16.
     """
+    kind, number = (TensorProto.FLOAT16, np.float16) if half else (TensorProto.FLOAT, np.float32)
     # The nearest color c has the largest x.c - c.c / 2, with x recovered from the normalized input.
-    weight, bias = np.zeros((classes, 3, 1, 1)), np.full(classes, -1e6)
-    for number, color in colors.items():
+    weight, bias = np.zeros((classes, 3, 1, 1)), np.full(classes, -1e4)
+    for row, color in colors.items():
         unit = np.array(color) / 255
-        weight[number, :, 0, 0] = unit * STD
-        bias[number] = unit @ MEAN - unit @ unit / 2
-    stored = {"weight": weight.astype(np.float32), "bias": bias.astype(np.float32)}
+        weight[row, :, 0, 0] = unit * STD
+        bias[row] = unit @ MEAN - unit @ unit / 2
+    stored = {"weight": weight.astype(number), "bias": bias.astype(number)}
     nodes = [helper.make_node("Conv", ["input", "weight", "bias"], ["out"], kernel_shape=[1, 1])]
-    nodes += [helper.make_node("Neg", ["out"], [f"out{number}"]) for number in range(1, outputs)]
-    names = ["out", *(f"out{number}" for number in range(1, outputs))]
-    return _save(path, nodes, stored, [1, 3, side, side], {name: [1, classes, side, side] for name in names})
+    nodes += [helper.make_node("Neg", ["out"], [f"out{row}"]) for row in range(1, outputs)]
+    names = ["out", *(f"out{row}" for row in range(1, outputs))]
+    return _save(path, nodes, stored, [1, 3, side, side], {name: [1, classes, side, side] for name in names}, kind)
 
 
 def write_occlusion(path: Path, *, side: int = 256, batch: int | str = 1, level: float = 1.0) -> Path:
@@ -60,12 +68,19 @@ def write_occlusion(path: Path, *, side: int = 256, batch: int | str = 1, level:
     return _save(path, nodes, stored, [batch, side, side, 3], {"mask": [batch, side, side, 1]})
 
 
-def _save(path: Path, nodes: list, stored: dict[str, np.ndarray], shape: list, outputs: dict[str, list]) -> Path:
+def _save(
+    path: Path,
+    nodes: list,
+    stored: dict[str, np.ndarray],
+    shape: list,
+    outputs: dict[str, list],
+    kind=TensorProto.FLOAT,
+) -> Path:
     graph = helper.make_graph(
         nodes,
         path.stem,
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, size) for name, size in outputs.items()],
+        [helper.make_tensor_value_info("input", kind, shape)],
+        [helper.make_tensor_value_info(name, kind, size) for name, size in outputs.items()],
         [numpy_helper.from_array(value, name) for name, value in stored.items()],
     )
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import onnx
 import pytest
+import torch
 from mask_forms import COVER, write_occlusion, write_parsing
 
 from styleswap_core.errors import StyleSwapError
@@ -92,6 +93,11 @@ def test_free_dimensions(tmp_path):
     crop[:, :160] = COVER
     mask = OcclusionNetwork(write_occlusion(tmp_path / "batch.onnx", side=64, batch="batch")).mask(crop)
     assert mask[:, :140].max() == 0 and mask[:, 180:].min() == 255
+
+
+def test_networks_in_half_precision(tmp_path):
+    half = write_parsing(tmp_path / "half.onnx", COLORS, side=128, half=True)
+    assert shown(FaceParser(half, device=torch.device("cpu")).mask(stripes())) == {1, 10}
 
 
 def test_networks_with_other_classes_need_numbers(tmp_path):
