@@ -96,6 +96,18 @@ def add_json_argument(options: Options) -> None:
     options.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
+def add_reference_argument(options: Options) -> None:
+    """Declare --reference."""
+    options.add_argument(
+        "--reference",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="a person, as pictures or one saved identity: `swap` swaps the face like this person instead, `detect` "
+        "states the likeness of each face",
+    )
+
+
 def add_seed_argument(options: Options, what: str, default: int = 0) -> None:
     """Declare --seed; `what` says what the seed decides."""
     options.add_argument(

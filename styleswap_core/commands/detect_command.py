@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
-from .arguments import add_detection_arguments, add_json_argument, add_pack_arguments
+from .arguments import add_detection_arguments, add_json_argument, add_pack_arguments, add_reference_argument
 from .console import EXIT_BAD_INPUT, print_note
 from .picture_files import SwapFiles, pictures_in, plan_files
 
@@ -28,13 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="largest",
         help="order in which faces are numbered (default: %(default)s)",
     )
-    parser.add_argument(
-        "--reference",
-        type=Path,
-        nargs="+",
-        metavar="FILE",
-        help="also state the likeness of each face to this person: pictures, or one saved identity",
-    )
+    add_reference_argument(parser)
     parser.add_argument(
         "--picture",
         type=Path,

@@ -14,6 +14,7 @@ from .arguments import (
     MAX_STRENGTH,
     Options,
     add_json_argument,
+    add_reference_argument,
     add_swapper_arguments,
     age_range,
     face_choice,
@@ -110,13 +111,7 @@ def _add_choice_arguments(group: Options) -> None:
         default="largest",
         help="order in which faces are numbered (default: %(default)s)",
     )
-    group.add_argument(
-        "--reference",
-        type=Path,
-        nargs="+",
-        metavar="FILE",
-        help="swap the face that looks like this person instead: pictures, or one saved identity",
-    )
+    add_reference_argument(group)
     group.add_argument(
         "--likeness",
         type=number(-1.0, 1.0),
