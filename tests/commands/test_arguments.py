@@ -102,6 +102,8 @@ DIFFERENT_MEANINGS = {
     "--out",
     "--output",
     "--parsing",
+    "--preview",
+    "--resume",
     "--seed",
     "--set",
     "--size",
