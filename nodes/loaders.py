@@ -142,8 +142,9 @@ class LoadFaceAnalysis(io.ComfyNode):
                     "detection_size",
                     options=[_AUTOMATIC, *_SIZES],
                     default=_AUTOMATIC,
-                    tooltip="Input size of the detector in pixels. automatic runs it at 640 and 256, and never enlarges"
-                    " the image. Larger sizes find smaller faces but take longer.",
+                    tooltip="Input size of the detector in pixels. automatic runs it at 640 and 256, and finer in"
+                    " images over 2048 px and where faces are small; it never enlarges the image. Other sizes apply to"
+                    " every image.",
                 ),
                 io.Float.Input(
                     "detection_threshold",

@@ -23,6 +23,7 @@ from .swap_reports import describe_swap, summarize_swap
 from .values import as_identities
 
 _PASS, _ERROR = "pass through", "error"
+_SKIP, _SWAP = "skip", "swap"
 MAX_AGE = 120
 _RESOLUTIONS = {"automatic": AUTOMATIC, **{f"{factor}x": factor for factor in range(1, MAX_FACTOR + 1)}}
 
@@ -128,6 +129,14 @@ class SwapFace(io.ComfyNode):
                 ),
                 *_mask_inputs(),
                 *_person_inputs(),
+                io.Combo.Input(
+                    "doubtful",
+                    options=[_SKIP, _SWAP],
+                    default=_SKIP,
+                    optional=True,
+                    tooltip="Detections that can hardly be a face, such as points in the wrong order: skip leaves them"
+                    " as they are and reports why, swap treats them as any other.",
+                ),
             ],
             outputs=[
                 io.Image.Output("swapped_image", display_name="image", tooltip="The swapped frames."),
@@ -153,10 +162,17 @@ class SwapFace(io.ComfyNode):
         on_missing: str,
         resolution: str | None = None,
         gender: str | None = None,
+        doubtful: str | None = None,
     ) -> bool | str:
         """True, or a message about the first unknown choice or an invalid index."""
         if problem := unknown_choice(
-            cls, faces=faces, order=order, on_missing=on_missing, resolution=resolution, gender=gender
+            cls,
+            faces=faces,
+            order=order,
+            on_missing=on_missing,
+            resolution=resolution,
+            gender=gender,
+            doubtful=doubtful,
         ):
             return problem
         try:
@@ -191,6 +207,7 @@ class SwapFace(io.ComfyNode):
         gender: str = "any",
         min_age: int = 0,
         max_age: int = MAX_AGE,
+        doubtful: str = _SKIP,
     ) -> io.NodeOutput:
         """Swap faces in a batch of images (B, H, W, 3 or 4).
 
@@ -209,6 +226,7 @@ class SwapFace(io.ComfyNode):
             options = SwapOptions(
                 strength, mask_grow, mask_feather, batch_size, _RESOLUTIONS[resolution], mask_padding, mask_edge
             )
+            options = replace(options, swap_doubtful=doubtful == _SWAP)
             result = Swapper(model, analyzer, options, masks=opened, crop_device="cpu").swap_batch(
                 image,
                 identities,
@@ -220,13 +238,15 @@ class SwapFace(io.ComfyNode):
             )
         notices = [notice for notice in (model.notice(),) if notice]
         show_text("\n".join([summarize_swap(result), *notices]))
-        crops = result.crops
-        if not len(crops):
-            # Preview Image fails on an empty batch.
-            crops = torch.zeros(1, model.size, model.size, 3, device=crops.device)
+        crops = result.crops if len(result.crops) else _no_crop(model.size, result.crops.device)
         foreign = model.name if isinstance(model, LoadedGuest) else ""
         mark = swap_mark(model.sha256, identities, strength, foreign)
         return io.NodeOutput(result.images, result.masks, crops, describe_swap(result, notices), mark)
+
+
+def _no_crop(size: int, device: torch.device) -> torch.Tensor:
+    """One black crop (1, size, size, 3), since Preview Image fails on an empty batch."""
+    return torch.zeros(1, size, size, 3, device=device)
 
 
 def _mask_inputs() -> list[io.Input]:

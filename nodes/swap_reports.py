@@ -46,6 +46,8 @@ def describe_sources(
             line += f" of {source.faces_found}"
         if len(faces) > 1:
             line += f", likeness to the others {similarity:.2f}"
+        if source.face.doubtful:
+            line += f", doubtful: {source.face.doubtful}"
         if outlier:
             line += ", outlier (possibly another person)" + (", left out" if left_out else "")
         lines.append(line)
@@ -57,7 +59,8 @@ def describe_separate(faces: Sequence[SourceFace], problems: Sequence[str]) -> s
     lines = [f"{len(faces)} identities" if len(faces) != 1 else "1 identity"]
     for number, source in enumerate(faces):
         of_several = f" of {source.faces_found}" if source.faces_found > 1 else ""
-        lines.append(f"identity {number}: image {source.picture}, face {source.face.index}{of_several}")
+        doubt = f", doubtful: {source.face.doubtful}" if source.face.doubtful else ""
+        lines.append(f"identity {number}: image {source.picture}, face {source.face.index}{of_several}{doubt}")
     return "\n".join([*lines, *(f"{problem}, skipped" for problem in problems)])
 
 
@@ -67,6 +70,7 @@ def describe_swap(result: BatchResult, notices: Sequence[str]) -> str:
     for report in result.reports:
         consequence = "the other faces were swapped" if report.swapped else "passed through"
         lines += [f"frame {report.frame}: {problem}, {consequence}" for problem in report.problems]
+        lines += [f"frame {report.frame}: {doubt}, not swapped" for doubt in report.left_out]
     lines += [line for report in result.reports for line in _swapped_lines(report)]
     measured = sum(any(face.similarity is not None for face in report.swapped) for report in result.reports)
     swapped = sum(bool(report.swapped) for report in result.reports)

@@ -189,15 +189,20 @@ def add_pack_arguments(options: Options) -> None:
     )
 
 
-def add_detection_arguments(options: Options) -> None:
-    """Declare --detection-size and --detection-threshold."""
+def add_detection_size_argument(options: Options) -> None:
+    """Declare --detection-size."""
     options.add_argument(
         "--detection-size",
         type=whole_number(64),
         metavar="PX",
-        help="side of the square picture that the detector sees, a multiple of 32; a larger one finds smaller faces, "
-        "but takes longer (default: two passes, at 640 and 256)",
+        help="side to which pictures are scaled for the detector, a multiple of 32; a larger one finds smaller faces, "
+        "but takes longer (default: 640 and 256, and finer in pictures over 2048 px and where faces are small)",
     )
+
+
+def add_detection_arguments(options: Options) -> None:
+    """Declare --detection-size and --detection-threshold."""
+    add_detection_size_argument(options)
     options.add_argument(
         "--detection-threshold",
         type=number(0.05, 0.95),

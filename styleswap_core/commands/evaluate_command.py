@@ -31,6 +31,7 @@ from ..metrics.suite_synthetic import DEFAULT_SEED, SyntheticEvaluators, Synthet
 from ..swappers.network import SwappingNetwork
 from .arguments import (
     Options,
+    add_detection_arguments,
     add_device_argument,
     add_json_argument,
     add_model_argument,
@@ -82,6 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--check", action="store_true", help="exit with code 1 if a figure misses its bound")
     add_model_argument(parser)
     add_pack_arguments(parser)
+    add_detection_arguments(parser)
     add_device_argument(parser)
     add_json_argument(parser)
     _add_rendered_arguments(parser.add_argument_group("suites synthetic and inversion"))
@@ -227,7 +229,7 @@ class _Loaded(NamedTuple):
 def _load(args: argparse.Namespace) -> _Loaded:
     device = choose_device(args.device)
     network = load_network(args)
-    analyzer = load_analysis(args.pack, args.download)
+    analyzer = load_analysis(args.pack, args.download, args.detection_size, args.detection_threshold)
     if analyzer.recognizer_path is None:
         raise StyleSwapError(NO_RECOGNIZER)
     recognizer = analyzer.torch_recognizer().to(device)

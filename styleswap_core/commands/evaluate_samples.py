@@ -135,7 +135,7 @@ def _sheet_rows(args: argparse.Namespace) -> int:
 
 def _load(args: argparse.Namespace, swaps: bool) -> tuple[Evaluators, dict[str, object]]:
     """Evaluators that the options name, and facts about them; the swapping network is loaded only if it is to swap."""
-    analyzer = load_analysis(args.pack, args.download)
+    analyzer = load_analysis(args.pack, args.download, args.detection_size, args.detection_threshold)
     recognizer = _load_judge(args.judge)
     attributes = _load_attributes(args)
     network = None if args.fid in (None, _JUDGE_FEATURES) else FeatureNetwork(args.fid, args.fid_pixels)

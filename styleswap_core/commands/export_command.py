@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
 from ..export.guest_forms import GUEST_FORMS
-from .arguments import add_json_argument, add_pack_arguments
+from .arguments import add_detection_arguments, add_json_argument, add_pack_arguments
 
 if TYPE_CHECKING:
     from ..identities.identity import Identity
@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "although other programs cut no other crops",
     )
     add_pack_arguments(parser)
+    add_detection_arguments(parser)
     add_json_argument(parser)
 
 
@@ -158,4 +159,5 @@ def _identity(args: argparse.Namespace) -> "Identity":
         return load_identity(args.baked[0])
     from .face_files import load_analysis
 
-    return extract_identity(args.baked, load_analysis(args.pack, args.download))[0]
+    analyzer = load_analysis(args.pack, args.download, args.detection_size, args.detection_threshold)
+    return extract_identity(args.baked, analyzer)[0]

@@ -56,7 +56,7 @@ class FaceReport(TypedDict):
 
 
 class SwapReport(TypedDict):
-    """Report on one swapped file."""
+    """Report on one swapped file; `left_out` has one sentence per doubtful face that was not swapped."""
 
     target: str
     out: str
@@ -64,6 +64,7 @@ class SwapReport(TypedDict):
     seconds: float
     notice: str | None
     faces: list[FaceReport]
+    left_out: list[str]
 
 
 def is_rendered(picture: Path) -> bool:
@@ -215,6 +216,7 @@ class FileSwapper:
             "seconds": round(seconds, 3),
             "notice": self.network.notice(rendered),
             "faces": _face_reports(result),
+            "left_out": result.report.left_out,
         }
 
     def _metadata(self, identity: Identity, strength: float, rendered: bool) -> dict[str, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .arguments import (
     Options,
+    add_detection_size_argument,
     add_device_argument,
     add_json_argument,
     add_pack_arguments,
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--template", default="ffhq", metavar="NAME", help="crop template of the model to train (default: %(default)s)"
     )
     add_pack_arguments(parser)
+    add_detection_size_argument(parser)
     add_parsing_argument(parser)
     parser.add_argument(
         "--parsing-classes",
@@ -203,6 +205,7 @@ def run(args: argparse.Namespace) -> int:
         parsing_classes=args.parsing_classes,
         people=args.people,
         likeness=args.likeness,
+        detection_size=args.detection_size or 0,
         min_side=args.min_side,
         min_score=args.min_score,
         max_blur=args.max_blur,

@@ -165,6 +165,12 @@ def _add_swap_arguments(group: Options) -> None:
         "detail than the model has: 2 takes four times as long as 1, 4 sixteen times; automatic: as fine as the "
         "picture, and always 1 for StyleSwap models (default: %(default)s)",
     )
+    group.add_argument(
+        "--swap-doubtful",
+        action="store_true",
+        help="also swap detections that can hardly be a face, such as points in the wrong order, instead of leaving "
+        "them as they are",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -184,6 +190,8 @@ def run(args: argparse.Namespace) -> int:
                 f"{source.path} shows {source.faces_found} faces; the largest is the source, choose another one with"
                 " --source-face"
             )
+        if source.doubtful:
+            print_note(f"the face in {source.path} is doubtful ({source.doubtful}); use a picture of it from the front")
         if source.outlier:
             print_note(
                 f"{source.path} looks like another person than the other sources (cosine similarity "
@@ -226,6 +234,7 @@ def _swap_options(args: argparse.Namespace) -> "SwapOptions":
         resolution=args.resolution,
         mask_padding=args.mask_padding,
         mask_edge=args.mask_edge,
+        swap_doubtful=args.swap_doubtful,
     )
 
 
@@ -305,6 +314,7 @@ def _print_lines(
 ) -> None:
     for result in results:
         faces = [f"face {face['index']} ({_describe(face)})" for face in result["faces"]]
+        faces += [f"{doubt}, not swapped" for doubt in result["left_out"]]
         print(f"{result['out']}: {'; '.join(faces)}; {result['seconds']:.1f} s")
     for video in videos:
         frames = f"faces swapped in {video['swapped_frames']} of {video['frames']} frames"

@@ -105,6 +105,25 @@ class FaceChoice:
             return self._pick_by_index(faces)
         return self._pick_by_likeness(faces)
 
+    def pick_certain(
+        self, faces: Sequence[DetectedFace]
+    ) -> tuple[list[tuple[int, DetectedFace]], list[str], list[str]]:
+        """`pick` among the faces that are not doubtful, and one sentence per doubtful face that it would pick.
+
+        A doubtful face that is requested by its index, and a picture with doubtful faces only, are problems.
+
+        Args:
+            faces: The faces of one picture, numbered in `order`.
+        """
+        picked, problems = self.pick(faces)
+        doubts = [f"face {face.index} is doubtful ({face.doubtful})" for _, face in picked if face.doubtful]
+        if not doubts:
+            return picked, problems, []
+        certain = [face for face in faces if not face.doubtful]
+        if self.rule == "by index" or not certain:
+            return [pair for pair in picked if not pair[1].doubtful], problems + doubts, []
+        return *self.pick(certain), doubts
+
     def _is_wanted(self, face: DetectedFace) -> bool:
         """Whether gender and age of a face are the wanted ones."""
         if self.gender not in ("any", face.gender):
@@ -139,6 +158,8 @@ def select_faces(
 ) -> list[DetectedFace]:
     """Faces of a choice in its short form, in its order; all of them must exist.
 
+    Doubtful faces count only if they are chosen by index, or if there are no others.
+
     Args:
         faces: The faces of one picture, as `FaceAnalyzer.detect` returns them.
         choice: See `FaceChoice.parse`.
@@ -148,7 +169,10 @@ def select_faces(
     """
     if not faces:
         raise StyleSwapError("no face found; use a picture with a visible face, or lower the detection threshold")
-    picked, problems = FaceChoice.parse(choice).pick(faces)
+    # A doubtful face is better than none.
+    certain = [face for face in faces if not face.doubtful]
+    parsed = FaceChoice.parse(choice)
+    picked, problems = parsed.pick(faces if parsed.rule == "by index" else certain or faces)
     if problems:
         raise StyleSwapError(f"{problems[0]}; use indices 0..{len(faces) - 1}")
     return [face for _, face in picked]

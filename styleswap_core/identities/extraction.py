@@ -31,12 +31,14 @@ class SourceReport:
         similarity: Cosine similarity of its embedding to the mean of the others; 1 for a single picture.
         outlier: Whether it differs so much that it may show another person.
         faces_found: Number of faces in the picture.
+        doubtful: Why its five points are implausible; empty if they are plausible.
     """
 
     path: str
     similarity: float
     outlier: bool
     faces_found: int
+    doubtful: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +107,9 @@ def extract_identity(
         norms=[one.embedding_norm for one in chosen_faces],
         portraits=portraits,
     )
-    rows = zip(paths, similarities, outliers, counts, strict=True)
-    reports = [SourceReport(str(path), similarity, outlier, count) for path, similarity, outlier, count in rows]
+    doubts = [one.doubtful for one in chosen_faces]
+    rows = zip(paths, similarities, outliers, counts, doubts, strict=True)
+    reports = [SourceReport(str(path), similar, outlier, count, doubt) for path, similar, outlier, count, doubt in rows]
     return identity, reports
 
 
@@ -134,7 +137,9 @@ def find_source_faces(
         found = analyzer.detect(picture, choice.order)
         if choice.needs_gender_age:
             found = analyzer.with_gender_age(picture, found, required=True)
-        picked, missing = choice.pick(found)
+        # A doubtful face is better than none.
+        certain = [face for face in found if not face.doubtful] or found
+        picked, missing = choice.pick(found if choice.rule == "by index" else certain)
         problems += [f"image {number}: {problem}" for problem in missing]
         digest = hashlib.sha256(f"{picture.shape}".encode() + picture.tobytes()).hexdigest()
         for _, face in picked:

@@ -1,6 +1,6 @@
 """Results of the pipeline."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -43,12 +43,14 @@ class FrameReport:
         faces_found: Number of faces that the detector found.
         swapped: The faces that were swapped.
         problems: One message per requested face that was not swapped.
+        left_out: One message per doubtful face that would have been swapped; see `SwapOptions.swap_doubtful`.
     """
 
     frame: int
     faces_found: int
     swapped: list[SwappedFace]
     problems: list[str]
+    left_out: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,7 @@ from ..io.read_ahead import read_ahead
 from ..masking.face_masks import FaceMasks
 from ..swappers.network import SwappingNetwork, check_identity
 from .face_jobs import FaceJob, SwapOptions, check_options, report_face, stack_crops, swap_jobs
+from .frame_faces import AnalyzedFrame, FrameFaces, assign_identities
 from .results import BatchResult, FrameReport, SwapResult
 
 # Maximum number of pixels buffered before a batch is flushed: four frames of 1920 x 1080, whose results and masks take
@@ -61,18 +62,6 @@ class _Request:
     options: SwapOptions
     strict: bool
     keep: KeptRegions
-
-
-@dataclass(frozen=True, eq=False)
-class _Analyzed:
-    """A frame with its chosen faces, the number of faces in it, the problems of the choice, and what stays as it is."""
-
-    number: int
-    frame: Picture
-    faces: list[tuple[DetectedFace, Identity]]
-    faces_found: int
-    problems: list[str]
-    kept: torch.Tensor | None = None
 
 
 class Swapper:
@@ -148,8 +137,8 @@ class Swapper:
         """
         request = self._request(identity, faces, options, strict, KeptRegions(keep, 1))
         analyzed = self._analyze(0, picture, request)
-        if strict and analyzed.problems:
-            raise StyleSwapError(_advise(analyzed))
+        if strict and analyzed.faces.problems:
+            raise StyleSwapError(analyzed.faces.advice())
         (result,) = self._swap([analyzed], request.options, lambda frame: True)
         return result
 
@@ -166,7 +155,7 @@ class Swapper:
         options = options or self.options
         for _, identity in faces:
             self._check(identity, options)
-        (result,) = self._swap([_Analyzed(0, picture, list(faces), len(faces), [])], options, _no_frame)
+        (result,) = self._swap([AnalyzedFrame(0, picture, FrameFaces(list(faces), len(faces)))], options, _no_frame)
         return result
 
     def swap_frames(
@@ -301,15 +290,15 @@ class Swapper:
         on_frame: Callable[[int], None],
         measured: Callable[[int], bool],
     ) -> Iterator[SwapResult]:
-        buffered: list[_Analyzed] = []
+        buffered: list[AnalyzedFrame] = []
         in_background = self.background_detection
         batch_size = request.options.batch_size
         with read_ahead(self._analyze_all(frames, request) if in_background else frames, depth=batch_size) as ahead:
             for analyzed in ahead if in_background else self._analyze_all(ahead, request):
                 on_frame(analyzed.number)
-                if analyzed.problems and request.strict:
+                if analyzed.faces.problems and request.strict:
                     raise StyleSwapError(
-                        f"frame {analyzed.number}: {_advise(analyzed)}, or allow frames without such a face"
+                        f"frame {analyzed.number}: {analyzed.faces.advice()}, or allow frames without such a face"
                     )
                 buffered.append(analyzed)
                 if _is_full(buffered, batch_size):
@@ -317,42 +306,28 @@ class Swapper:
                     buffered = []
             yield from self._swap(buffered, request.options, measured)
 
-    def _analyze_all(self, frames: Iterable[Picture], request: _Request) -> Iterator[_Analyzed]:
+    def _analyze_all(self, frames: Iterable[Picture], request: _Request) -> Iterator[AnalyzedFrame]:
         for number, frame in enumerate(frames):
             yield self._analyze(number, frame, request)
 
-    def _analyze(self, number: int, frame: Picture, request: _Request) -> _Analyzed:
+    def _analyze(self, number: int, frame: Picture, request: _Request) -> AnalyzedFrame:
         """Detect the faces of a frame and match the chosen ones with identities."""
-        choice, identities = request.choice, request.identities
-        pixels = pixels_of(frame)
+        choice, pixels = request.choice, pixels_of(frame)
         picture = pixels.uint8()
         found = self.analysis.detect(picture, choice.order, embed=choice.needs_embeddings)
         if choice.needs_gender_age:
             found = self.analysis.with_gender_age(picture, found, required=True)
-        kept = request.keep.of_frame(number, pixels.size)
-        picked, problems = choice.pick(found)
-        if len(identities) == 1:
-            return _Analyzed(number, frame, [(face, identities[0]) for _, face in picked], len(found), problems, kept)
-        people = len(identities)
-        pairs = [(face, identities[place]) for place, face in picked if place < people]
-        problems = problems + [
-            f"face {face.index} is not swapped: there are only {people} identities"
-            for place, face in picked
-            if place >= people
-        ]
-        if found and choice.rule in ("all", "largest"):
-            places = {place for place, _ in picked}
-            problems += [f"no face for identity {place}" for place in range(people) if place not in places]
-        return _Analyzed(number, frame, pairs, len(found), problems, kept)
+        faces = assign_identities(found, choice, request.identities, request.options.swap_doubtful)
+        return AnalyzedFrame(number, frame, faces, request.keep.of_frame(number, pixels.size))
 
     def _swap(
-        self, frames: Sequence[_Analyzed], options: SwapOptions, measured: Callable[[int], bool]
+        self, frames: Sequence[AnalyzedFrame], options: SwapOptions, measured: Callable[[int], bool]
     ) -> Iterator[SwapResult]:
         """Swap the faces of all buffered frames together, in full batches."""
         if not frames:
             return
         canvas = Canvas([analyzed.frame for analyzed in frames], [analyzed.kept for analyzed in frames])
-        jobs = [[FaceJob(row, *pair) for pair in analyzed.faces] for row, analyzed in enumerate(frames)]
+        jobs = [[FaceJob(row, *pair) for pair in analyzed.faces.chosen] for row, analyzed in enumerate(frames)]
         all_jobs = [job for frame_jobs in jobs for job in frame_jobs]
         swapped = iter(swap_jobs(canvas, all_jobs, self.model, self.analysis, options, self.crop_device, self.masks))
         for row, analyzed in enumerate(frames):
@@ -362,7 +337,8 @@ class Swapper:
                 for job in jobs[row]
             ]
             crops = stack_crops(list(islice(swapped, len(jobs[row]))), self.model.size)
-            report = FrameReport(number, analyzed.faces_found, faces, analyzed.problems)
+            about = analyzed.faces
+            report = FrameReport(number, about.found, faces, about.problems, about.left_out)
             image, mask = canvas.result(row)
             yield SwapResult(image, mask, crops, report)
 
@@ -382,14 +358,7 @@ def references_for(identities: Sequence[Identity], analysis: FaceAnalyzer) -> tu
     return tuple(identity.id_embedding.numpy() for identity in identities)
 
 
-def _is_full(buffered: Sequence[_Analyzed], batch_size: int) -> bool:
-    faces = sum(len(analyzed.faces) for analyzed in buffered)
+def _is_full(buffered: Sequence[AnalyzedFrame], batch_size: int) -> bool:
+    faces = sum(len(analyzed.faces.chosen) for analyzed in buffered)
     pixels = sum(math.prod(pixels_of(analyzed.frame).size) for analyzed in buffered)
     return max(faces, len(buffered)) >= batch_size or pixels >= MAX_BUFFERED_PIXELS
-
-
-def _advise(analyzed: _Analyzed) -> str:
-    """First problem of a frame, with advice."""
-    if not analyzed.faces_found:
-        return f"{analyzed.problems[0]}; use a picture with a visible face, or lower the detection threshold"
-    return f"{analyzed.problems[0]}; choose other faces"

@@ -97,7 +97,13 @@ class Examiner:
         self.settings = settings
         threshold = min(_DETECTOR_THRESHOLD, settings.min_score)
         pack = settings.pack or None
-        self.analyzer = load_face_analysis(pack, det_thresh=threshold, allow_download=allow_download, threads=threads)
+        self.analyzer = load_face_analysis(
+            pack,
+            det_size=settings.detection_size or None,
+            det_thresh=threshold,
+            allow_download=allow_download,
+            threads=threads,
+        )
         if not self.analyzer.recognizer:
             raise StyleSwapError(NO_RECOGNIZER)
         self._parser = (
@@ -155,6 +161,10 @@ class Examiner:
         points = torch.from_numpy(face.points)[None]
         matrix = estimate_similarity(points, self._template)
         crop = _cut(picture, matrix, size)
+        if face.doubtful:
+            sentence = f"the detection is doubtful ({face.doubtful})"
+            findings.drops.append(Drop("unsure", sentence, face=face.index, thumbnail=_thumbnail(crop)))
+            return
         crop_points = transform_points(matrix, points)[0].numpy()
         head = fit_head(crop_points.astype(np.float64))
         mask = self._mask(picture, face, matrix, crop, crop_points)

@@ -24,6 +24,7 @@ class PreparationSettings:
         people: "cluster" groups pictures by their embeddings, "folders" takes each first-level folder as one person.
         likeness: Minimum cosine similarity to a person's mean embedding, for clustering only. 0: 0.62 with the demo
             pack, whose recognizer finds strangers more similar than others do, and 0.45 with any other.
+        detection_size: Side in pixels to which pictures are scaled for detection; 0: automatic.
         min_side: Minimum side of the square that becomes a crop, in pixels of the picture; 0: two thirds of `size`.
         min_score: Minimum score of the detector, 0..1.
         max_blur: Maximum blur, 0 (sharp) to 1, see `face_quality.blur`.
@@ -46,6 +47,7 @@ class PreparationSettings:
     parsing_classes: tuple[int, ...] = ()
     people: str = "cluster"
     likeness: float = 0.0
+    detection_size: int = 0
     min_side: int = 0
     min_score: float = 0.6
     max_blur: float = 0.65
@@ -69,6 +71,7 @@ class PreparationSettings:
         for name, low, high in (
             ("size", 16, 2048),
             ("likeness", 0.0, 1.0),
+            ("detection_size", 0, 1 << 16),
             ("min_side", 1, 1 << 16),
             ("min_score", 0.05, 1.0),
             ("max_blur", 0.0, 1.0),

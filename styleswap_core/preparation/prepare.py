@@ -111,6 +111,9 @@ def _check_settings(journal: Journal, source: Path, settings: PreparationSetting
         "masks": examiner.mask_origin,
     }
     stored = journal.value("settings")
+    if stored is not None:
+        # Sets that were started without it.
+        stored.setdefault("detection_size", 0)
     if stored is not None and stored.get("masks") in _FORMER_MASK_ORIGINS:
         stored["masks"] = _FORMER_MASK_ORIGINS[stored["masks"]]
     if stored is None:

@@ -1,10 +1,12 @@
 """Which faces a choice picks, and which missing ones it reports."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.faces.choice import FaceChoice, match_by_likeness
+from styleswap_core.faces.choice import FaceChoice, match_by_likeness, select_faces
 from styleswap_core.faces.detected import DetectedFace, order_faces
 
 
@@ -45,6 +47,32 @@ def test_each_face_is_matched_once_and_the_best_pair_first():
     assert match_by_likeness(cosines, 0.3) == {1: 0, 0: 1}
     assert match_by_likeness(cosines, 0.55) == {1: 0}
     assert match_by_likeness(np.array([[0.5, 0.5]]), 0.5) == {0: 0}, "ties go to the lower face"
+
+
+def test_doubtful_faces_are_left_out_and_named():
+    doubtful = [replace(one, doubtful="the eyes are crossed") if one.index == 1 else one for one in FACES]
+
+    def certain(choice, faces=doubtful):
+        places, problems, left_out = choice.pick_certain(faces)
+        return [(place, int(found.box[0])) for place, found in places], problems, left_out
+
+    doubt = "face 1 is doubtful (the eyes are crossed)"
+    assert certain(FaceChoice("all")) == ([(0, 0), (1, 200)], [], [doubt])
+    # Face 1 is the largest.
+    assert certain(FaceChoice("largest")) == ([(0, 200)], [], [doubt])
+    reference = tuple(np.eye(512, dtype=np.float32)[i] for i in (1,))
+    assert certain(FaceChoice("by likeness", references=reference, likeness=0.5)) == ([(0, 0)], [], [])
+    # Asked for by its number, it is missing.
+    assert certain(FaceChoice.by_index("1, 2")) == ([(1, 200)], [doubt], [])
+    assert certain(FaceChoice("all"), [doubtful[1]]) == ([], [doubt], [])
+    assert certain(FaceChoice("all"), []) == ([], ["no face found"], [])
+
+
+def test_a_doubtful_face_is_selected_only_by_index_or_if_there_is_no_other():
+    doubtful = [replace(one, doubtful="the eyes are crossed") if one.index == 1 else one for one in FACES]
+    assert [one.index for one in select_faces(doubtful)] == [2]
+    assert [one.index for one in select_faces(doubtful, [1])] == [1]
+    assert [one.index for one in select_faces([doubtful[1]])] == [1]
 
 
 def test_a_picture_without_faces():

@@ -21,7 +21,7 @@ def make(pack):
         return results.SwappedFace(frame, face, torch.eye(3)[:2], 1.0, before, after, to_target, resolution)
 
     def result(*frames, repaired=()):
-        reports = [results.FrameReport(i, len(faces), faces, problems) for i, (faces, problems) in enumerate(frames)]
+        reports = [results.FrameReport(i, len(faces), faces, *more) for i, (faces, *more) in enumerate(frames)]
         empty = torch.zeros(0)
         return results.BatchResult(empty, empty, empty, reports, list(repaired))
 
@@ -34,7 +34,7 @@ def test_swap_report(reports, make):
         result(
             ([swapped(0, 0, 0.051, 0.712, 0.318, 4)], []),
             ([], ["no face found"]),
-            ([swapped(2, 1)], ["no face 4, 2 faces found"]),
+            ([swapped(2, 1)], ["no face 4, 2 faces found"], ["face 0 is doubtful (the five points coincide)"]),
             repaired=(2,),
         ),
         ["the model is for rendered faces"],
@@ -43,6 +43,7 @@ def test_swap_report(reports, make):
         "swapped 2 faces in 2 of 3 frames",
         "frame 1: no face found, passed through",
         "frame 2: no face 4, 2 faces found, the other faces were swapped",
+        "frame 2: face 0 is doubtful (the five points coincide), not swapped",
         "frame 0: face 0, likeness 0.05 -> 0.71, to the target 1.00 -> 0.32, resolution 4x",
         "frame 2: face 1, resolution 1x",
         "note: likeness was measured in 1 of 2 swapped frames",

@@ -1,6 +1,7 @@
 """Batches and streams of frames: one result per frame, in order, with a report of faces that were not swapped."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -350,3 +351,29 @@ def test_a_picture_a_batch_and_a_stream_give_the_same_result():
     assert [face.similarity is None for face in (*one.faces, *streamed.faces)] == [False, False, True, True]
     known = [(face.face, who(9)) for face in one.faces]
     assert np.array_equal(swapper().swap_detected(picture, known).image, one.image)
+
+
+class DoubtfulDetector(MarkDetector):
+    """Doubts every face in the left half of a frame."""
+
+    def detect(self, picture, order="largest", embed=True):
+        return [
+            replace(face, doubtful="the eyes are crossed" if face.points[0, 0] < 80 else "")
+            for face in super().detect(picture, order, embed)
+        ]
+
+
+def test_doubtful_faces_are_reported_and_not_swapped_unless_asked():
+    batch = torch.stack([frame((40, 1), (120, 2)), frame((40, 1)), frame((120, 2))])
+    doubt = "face 0 is doubtful (the eyes are crossed)"
+    result = swapper(analysis=DoubtfulDetector()).swap_batch(batch, who(9), ALL)
+    assert [len(report.swapped) for report in result.reports] == [1, 0, 1]
+    assert [report.left_out for report in result.reports] == [[doubt], [], []]
+    # Nothing else is there to swap.
+    assert [report.problems for report in result.reports] == [[], [doubt], []]
+    assert torch.equal(result.images[1], batch[1])
+    with pytest.raises(StyleSwapError, match="doubtful.*or swap doubtful ones"):
+        swapper(analysis=DoubtfulDetector()).swap(batch[1].permute(2, 0, 1) * 2 - 1, who(9), ALL)
+    result = swapper(analysis=DoubtfulDetector(), swap_doubtful=True).swap_batch(batch, who(9), ALL)
+    assert [len(report.swapped) for report in result.reports] == [2, 1, 1]
+    assert not any(report.left_out or report.problems for report in result.reports)

@@ -1,0 +1,83 @@
+"""The faces of a frame that are swapped, and the identity that each of them gets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from ..compositing.pixels import Picture
+from ..faces.choice import FaceChoice
+from ..faces.detected import DetectedFace
+from ..identities.identity import Identity
+
+
+@dataclass(frozen=True, eq=False)
+class FrameFaces:
+    """Faces of a frame.
+
+    Attributes:
+        chosen: The faces to swap, each with the identity that it gets.
+        found: Number of faces in the frame.
+        problems: One sentence per requested face that is not swapped.
+        left_out: One sentence per doubtful face that would have been chosen.
+    """
+
+    chosen: list[tuple[DetectedFace, Identity]]
+    found: int
+    problems: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    def advice(self) -> str:
+        """The first problem, and what to do about it."""
+        if not self.found:
+            return f"{self.problems[0]}; use a picture with a visible face, or lower the detection threshold"
+        doubts = " or swap doubtful ones as well" if "doubtful" in self.problems[0] else ""
+        return f"{self.problems[0]}; choose other faces{doubts}"
+
+
+@dataclass(frozen=True, eq=False)
+class AnalyzedFrame:
+    """A frame with its faces.
+
+    Attributes:
+        number: Its number, counted from 0.
+        frame: Its pixels.
+        faces: Which faces are swapped.
+        kept: (H, W) where it stays as it is, or None.
+    """
+
+    number: int
+    frame: Picture
+    faces: FrameFaces
+    kept: torch.Tensor | None = None
+
+
+def assign_identities(
+    found: Sequence[DetectedFace], choice: FaceChoice, identities: Sequence[Identity], swap_doubtful: bool
+) -> FrameFaces:
+    """Match the chosen faces of a frame with identities.
+
+    Args:
+        found: All faces of the frame, numbered in the order of the choice.
+        choice: Which ones to swap.
+        identities: One for all of them, or the k-th for place k of the choice.
+        swap_doubtful: Whether faces with implausible points count, too.
+    """
+    left_out: list[str] = []
+    if swap_doubtful:
+        picked, problems = choice.pick(found)
+    else:
+        picked, problems, left_out = choice.pick_certain(found)
+    if len(identities) == 1:
+        return FrameFaces([(face, identities[0]) for _, face in picked], len(found), problems, left_out)
+    people = len(identities)
+    pairs = [(face, identities[place]) for place, face in picked if place < people]
+    problems = problems + [
+        f"face {face.index} is not swapped: there are only {people} identities"
+        for place, face in picked
+        if place >= people
+    ]
+    if found and choice.rule in ("all", "largest"):
+        places = {place for place, _ in picked}
+        problems += [f"no face for identity {place}" for place in range(people) if place not in places]
+    return FrameFaces(pairs, len(found), problems, left_out)
