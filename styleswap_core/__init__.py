@@ -31,6 +31,7 @@ _PUBLIC = {
     "SwapResult": ".pipeline.results",
     "Swapper": ".pipeline.swapper",
     "SwappingNetwork": ".swappers.network",
+    "TrackingOptions": ".tracking.tracking_options",
     "blend_with_mask": ".compositing.composite",
     "extract_identity": ".identities.extraction",
     "guest_folders": ".swappers.guest_files",

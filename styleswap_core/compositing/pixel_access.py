@@ -52,6 +52,13 @@ class Pixels(ABC, Generic[Values]):
             weight: (1, h, w), 0..1; where it is 0, pixels keep their exact values.
         """
 
+    def gray(self) -> np.ndarray:
+        """(H, W) uint8: about the luma; not a view of the picture."""
+        # Imported here because ComfyUI does not install OpenCV; whatever asks for uint8 pixels needs it anyway.
+        import cv2
+
+        return cv2.cvtColor(self.uint8(), cv2.COLOR_RGB2GRAY)
+
     @abstractmethod
     def uint8(self) -> np.ndarray:
         """(H, W, 3) uint8; `values` itself if it has that form."""

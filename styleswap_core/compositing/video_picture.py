@@ -105,6 +105,19 @@ class VideoPixels(Pixels[VideoPicture]):
         rgb = self.region((0, 0, width, height))
         return rgb.add_(1.0).mul_(127.5).round_().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
 
+    def gray(self) -> np.ndarray:
+        """See `Pixels`; from one plane alone."""
+        # Green stands for the luma of RGB.
+        plane = self.values.planes[1 if self.values.color.model == "rgb" else 0]
+        grid = self.values.grids[0]
+        bits = self.values.color.bits
+        gray = (plane >> (bits - 8)).astype(np.uint8, order="C")
+        if grid.x.is_identity and grid.y.is_identity:
+            return gray
+        import cv2
+
+        return cv2.resize(gray, (grid.x.pixels, grid.y.pixels), interpolation=cv2.INTER_LINEAR)
+
 
 def _floats(samples: np.ndarray) -> torch.Tensor:
     # Converted by NumPy, since torch accepts neither negative strides nor read-only memory.

@@ -4,15 +4,12 @@ One code path serves all three. There is one result per frame, in order; frames 
 memory beyond the results does not grow with the number of frames.
 """
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 
 import numpy as np
 import torch
 
-from ..compositing.canvas import Canvas
 from ..compositing.kept_regions import KeptRegions
 from ..compositing.pixels import NodeFrame, Picture, pixels_of
 from ..errors import StyleSwapError
@@ -23,13 +20,15 @@ from ..io.images import bchw_to_bhwc, over_white, repair
 from ..io.read_ahead import read_ahead
 from ..masking.face_masks import FaceMasks
 from ..swappers.network import SwappingNetwork, check_identity
-from .face_jobs import FaceJob, SwapOptions, check_options, report_face, stack_crops, swap_jobs
-from .frame_faces import AnalyzedFrame, FrameFaces, assign_identities
+from ..tracking.tracking_options import TrackingOptions
+from .face_jobs import SwapOptions, check_options, stack_crops
+from .frame_faces import AnalyzedFrame, FrameFaces
+from .frame_requests import FrameRequest, analyze_frame
+from .frame_requests import references_for as references_for
+from .frame_stream import FrameStream
 from .results import BatchResult, FrameReport, SwapResult
+from .tracked_faces import FaceFollower, TrackedFaces
 
-# Maximum number of pixels buffered before a batch is flushed: four frames of 1920 x 1080, whose results and masks take
-# up to 130 MB.
-MAX_BUFFERED_PIXELS = 8_400_000
 # Maximum number of frames of a batch whose faces are measured, which takes two runs of the recognizer per face.
 MEASURED_FRAMES = 16
 
@@ -43,25 +42,6 @@ def _ignore(frame: int) -> None:
 
 def _no_frame(frame: int) -> bool:
     return False
-
-
-@dataclass(frozen=True, eq=False)
-class _Request:
-    """Arguments of a call, checked against the model and the face analysis.
-
-    Attributes:
-        identities: One for all chosen faces, or several: the k-th for place k of the choice.
-        choice: Faces to swap.
-        options: Options for swapping them.
-        strict: Whether a requested face that cannot be swapped is an error instead of a problem in the report.
-        keep: What stays as it is.
-    """
-
-    identities: tuple[Identity, ...]
-    choice: FaceChoice
-    options: SwapOptions
-    strict: bool
-    keep: KeptRegions
 
 
 class Swapper:
@@ -136,10 +116,10 @@ class Swapper:
                 if `strict`, a requested face is missing.
         """
         request = self._request(identity, faces, options, strict, KeptRegions(keep, 1))
-        analyzed = self._analyze(0, picture, request)
+        analyzed = analyze_frame(self.analysis, 0, picture, request)
         if strict and analyzed.faces.problems:
             raise StyleSwapError(analyzed.faces.advice())
-        (result,) = self._swap([analyzed], request.options, lambda frame: True)
+        (result,) = self._frames.swap([analyzed], request.options, lambda frame: True)
         return result
 
     def swap_detected(
@@ -155,7 +135,9 @@ class Swapper:
         options = options or self.options
         for _, identity in faces:
             self._check(identity, options)
-        (result,) = self._swap([AnalyzedFrame(0, picture, FrameFaces(list(faces), len(faces)))], options, _no_frame)
+        (result,) = self._frames.swap(
+            [AnalyzedFrame(0, picture, FrameFaces(list(faces), len(faces)))], options, _no_frame
+        )
         return result
 
     def swap_frames(
@@ -173,8 +155,8 @@ class Swapper:
         """Swap faces in a stream of frames, such as those of a video; yields one result per frame, in order.
 
         The next frames are fetched in a thread while the network runs, and analyzed there if `background_detection`. At
-        most `options.batch_size` frames and MAX_BUFFERED_PIXELS are buffered. Closing the iterator early ends the
-        thread.
+        most `options.batch_size` frames and `frame_stream.MAX_BUFFERED_PIXELS` are buffered. Closing the iterator early
+        ends the thread.
 
         Args:
             frames: Iterable of pictures of any sizes, as for `swap`, or a batch (B, 3, H, W) float, -1..1; consumed in
@@ -195,6 +177,57 @@ class Swapper:
         request = self._request(identity, faces, options, strict, KeptRegions(keep))
         return self._stream(frames, request, on_frame, measured)
 
+    def track(
+        self,
+        frames: Iterable[Picture],
+        identity: Identity | Sequence[Identity],
+        faces: Faces = "largest",
+        *,
+        tracking: TrackingOptions | None = None,
+        options: SwapOptions | None = None,
+        on_frame: Callable[[int], None] = _ignore,
+    ) -> TrackedFaces:
+        """Follow the faces of a video, so that `swap_tracked` swaps them steadily, each as one person throughout.
+
+        Args:
+            frames: All frames of the video, of one size.
+            identity: As for `swap`.
+            faces: As for `swap`; who a face becomes is decided for its whole track, by the frames that choose it.
+            tracking: Settings.
+            options: Override those of the swapper.
+            on_frame: Called with the number of each frame; an exception ends the work.
+
+        Raises:
+            StyleSwapError: As for `swap_frames`, or the frames differ in size.
+        """
+        request = self._request(identity, faces, options, False, KeptRegions(None))
+        return self._track(frames, request, tracking or TrackingOptions(), on_frame)
+
+    def swap_tracked(
+        self,
+        frames: Iterable[Picture],
+        tracked: TrackedFaces,
+        *,
+        first: int = 0,
+        options: SwapOptions | None = None,
+        on_frame: Callable[[int], None] = _ignore,
+        measured: Callable[[int], bool] = _no_frame,
+        keep: torch.Tensor | None = None,
+    ) -> Iterator[SwapResult]:
+        """Swap the faces that `track` followed.
+
+        Args:
+            frames: The frames that were tracked, or those from `first` on.
+            tracked: What `track` returned, for the same identities and options.
+            first: Number of the first of these frames in the video.
+            options: As for `swap_frames`.
+            on_frame: As for `swap_frames`, with numbers from 0.
+            measured: As for `swap_frames`, with numbers from 0.
+            keep: As for `swap_frames`.
+        """
+        request = FrameRequest((), FaceChoice(), options or self.options, False, KeptRegions(keep))
+        return self._swap_known(frames, tracked, request, first, on_frame, measured)
+
     def swap_batch(
         self,
         frames: torch.Tensor,
@@ -206,6 +239,7 @@ class Swapper:
         on_frame: Callable[[int], None] = _ignore,
         result_device: torch.device | str | None = None,
         keep: torch.Tensor | None = None,
+        tracking: TrackingOptions | None = None,
     ) -> BatchResult:
         """Swap faces in a batch in ComfyUI's layout.
 
@@ -218,16 +252,14 @@ class Swapper:
             on_frame: As for `swap_frames`.
             result_device: Device of the result; by default that of `frames`.
             keep: As for `swap_frames`.
+            tracking: Follow the faces as `track` does; None chooses and swaps the faces of each frame independently.
+                `on_frame` is then called twice for each frame, first while faces are followed.
 
         Raises:
             StyleSwapError: `frames` is empty or has the wrong shape, or as for `swap_frames`.
         """
         request = self._request(identity, faces, options, strict, KeptRegions(keep, len(frames)))
-        if frames.ndim != 4 or 0 in frames.shape or frames.shape[3] not in (3, 4):
-            raise StyleSwapError(
-                f"expected frames (B, H, W, 3 or 4) with at least one frame, got {tuple(frames.shape)};"
-                " connect a batch of pictures"
-            )
+        _check_batch(frames)
         count, height, width = frames.shape[:3]
         # The caller may be in inference mode, which applies to its thread only; a tensor that another thread writes to
         # must not be an inference tensor.
@@ -247,7 +279,8 @@ class Swapper:
                 # Faces are pasted in place, on the CPU; into a copy if the result is on another device.
                 yield NodeFrame(over_white(part[0]), images[row, ..., :3].cpu())
 
-        for row, result in enumerate(self._stream(pictures(), request, on_frame, measured.__contains__)):
+        tracked = None if tracking is None else self._track(map(_node_frame, frames), request, tracking, on_frame)
+        for row, result in enumerate(self._stream(pictures(), request, on_frame, measured.__contains__, tracked)):
             if images.device.type != "cpu":
                 images[row, ..., :3] = torch.as_tensor(result.image).to(images.device)
             masks[row] = result.mask
@@ -263,7 +296,7 @@ class Swapper:
         options: SwapOptions | None,
         strict: bool,
         keep: KeptRegions,
-    ) -> _Request:
+    ) -> FrameRequest:
         identities = (identity,) if isinstance(identity, Identity) else tuple(identity)
         choice = faces if isinstance(faces, FaceChoice) else FaceChoice.parse(faces)
         options = options or self.options
@@ -277,88 +310,68 @@ class Swapper:
                 f"expected one identity, or one for each of the {references} references, got {people}; pass as many"
                 " identities as references"
             )
-        return _Request(identities, choice, options, strict, keep)
+        return FrameRequest(identities, choice, options, strict, keep)
 
     def _check(self, identity: Identity, options: SwapOptions) -> None:
         check_identity(self.model, identity, self.analysis.recognizer)
         check_options(options, self.analysis, identity)
 
+    @property
+    def _frames(self) -> FrameStream:
+        return FrameStream(self.model, self.analysis, self.masks, self.crop_device, self.background_detection)
+
     def _stream(
         self,
         frames: Iterable[Picture] | torch.Tensor,
-        request: _Request,
+        request: FrameRequest,
+        on_frame: Callable[[int], None],
+        measured: Callable[[int], bool],
+        tracked: TrackedFaces | None = None,
+    ) -> Iterator[SwapResult]:
+        if tracked is not None:
+            return self._swap_known(frames, tracked, request, 0, on_frame, measured)
+        analyze = partial(analyze_frame, self.analysis, request=request)
+        return self._frames.run(frames, analyze, request, on_frame, measured)
+
+    def _track(
+        self,
+        frames: Iterable[Picture],
+        request: FrameRequest,
+        tracking: TrackingOptions,
+        on_frame: Callable[[int], None],
+    ) -> TrackedFaces:
+        follower = FaceFollower(self.analysis, request, tracking)
+        with read_ahead(frames, depth=2) as ahead:
+            for number, frame in enumerate(ahead):
+                on_frame(number)
+                follower.add(frame)
+        return follower.finish()
+
+    def _swap_known(
+        self,
+        frames: Iterable[Picture],
+        tracked: TrackedFaces,
+        request: FrameRequest,
+        first: int,
         on_frame: Callable[[int], None],
         measured: Callable[[int], bool],
     ) -> Iterator[SwapResult]:
-        buffered: list[AnalyzedFrame] = []
-        in_background = self.background_detection
-        batch_size = request.options.batch_size
-        with read_ahead(self._analyze_all(frames, request) if in_background else frames, depth=batch_size) as ahead:
-            for analyzed in ahead if in_background else self._analyze_all(ahead, request):
-                on_frame(analyzed.number)
-                if analyzed.faces.problems and request.strict:
-                    raise StyleSwapError(
-                        f"frame {analyzed.number}: {analyzed.faces.advice()}, or allow frames without such a face"
-                    )
-                buffered.append(analyzed)
-                if _is_full(buffered, batch_size):
-                    yield from self._swap(buffered, request.options, measured)
-                    buffered = []
-            yield from self._swap(buffered, request.options, measured)
+        def analyze(number: int, frame: Picture) -> AnalyzedFrame:
+            kept = request.keep.of_frame(number, pixels_of(frame).size)
+            return AnalyzedFrame(number, frame, tracked.of_frame(first + number), kept)
 
-    def _analyze_all(self, frames: Iterable[Picture], request: _Request) -> Iterator[AnalyzedFrame]:
-        for number, frame in enumerate(frames):
-            yield self._analyze(number, frame, request)
-
-    def _analyze(self, number: int, frame: Picture, request: _Request) -> AnalyzedFrame:
-        """Detect the faces of a frame and match the chosen ones with identities."""
-        choice, pixels = request.choice, pixels_of(frame)
-        picture = pixels.uint8()
-        found = self.analysis.detect(picture, choice.order, embed=choice.needs_embeddings)
-        if choice.needs_gender_age:
-            found = self.analysis.with_gender_age(picture, found, required=True)
-        faces = assign_identities(found, choice, request.identities, request.options.swap_doubtful)
-        return AnalyzedFrame(number, frame, faces, request.keep.of_frame(number, pixels.size))
-
-    def _swap(
-        self, frames: Sequence[AnalyzedFrame], options: SwapOptions, measured: Callable[[int], bool]
-    ) -> Iterator[SwapResult]:
-        """Swap the faces of all buffered frames together, in full batches."""
-        if not frames:
-            return
-        canvas = Canvas([analyzed.frame for analyzed in frames], [analyzed.kept for analyzed in frames])
-        jobs = [[FaceJob(row, *pair) for pair in analyzed.faces.chosen] for row, analyzed in enumerate(frames)]
-        all_jobs = [job for frame_jobs in jobs for job in frame_jobs]
-        swapped = iter(swap_jobs(canvas, all_jobs, self.model, self.analysis, options, self.crop_device, self.masks))
-        for row, analyzed in enumerate(frames):
-            number = analyzed.number
-            faces = [
-                report_face(canvas, self.analysis, job, self.model, options, number, measured(number))
-                for job in jobs[row]
-            ]
-            crops = stack_crops(list(islice(swapped, len(jobs[row]))), self.model.size)
-            about = analyzed.faces
-            report = FrameReport(number, about.found, faces, about.problems, about.left_out)
-            image, mask = canvas.result(row)
-            yield SwapResult(image, mask, crops, report)
+        return self._frames.run(frames, analyze, request, on_frame, measured)
 
 
-def references_for(identities: Sequence[Identity], analysis: FaceAnalyzer) -> tuple[np.ndarray, ...]:
-    """Embeddings (512,) of reference identities, for a `FaceChoice` by likeness.
-
-    Raises:
-        StyleSwapError: One was made by another recognizer than that of the face analysis.
-    """
-    for identity in identities:
-        if not identity.recognizer.matches(analysis.recognizer):
-            raise StyleSwapError(
-                f"the reference was made with the recognizer {identity.recognizer}, but the face analysis has"
-                f" {analysis.recognizer}; extract the reference with this face analysis"
-            )
-    return tuple(identity.id_embedding.numpy() for identity in identities)
+def _check_batch(frames: torch.Tensor) -> None:
+    if frames.ndim != 4 or 0 in frames.shape or frames.shape[3] not in (3, 4):
+        raise StyleSwapError(
+            f"expected frames (B, H, W, 3 or 4) with at least one frame, got {tuple(frames.shape)};"
+            " connect a batch of pictures"
+        )
 
 
-def _is_full(buffered: Sequence[AnalyzedFrame], batch_size: int) -> bool:
-    faces = sum(len(analyzed.faces.chosen) for analyzed in buffered)
-    pixels = sum(math.prod(pixels_of(analyzed.frame).size) for analyzed in buffered)
-    return max(faces, len(buffered)) >= batch_size or pixels >= MAX_BUFFERED_PIXELS
+def _node_frame(frame: torch.Tensor) -> NodeFrame:
+    """A frame (H, W, 3 or 4) of a batch as it is swapped, to look at only."""
+    picture = over_white(repair(frame[None])[0][0])
+    return NodeFrame(picture, picture)

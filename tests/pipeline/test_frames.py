@@ -15,7 +15,7 @@ from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.identity import Identity
 from styleswap_core.io.read_ahead import THREAD_NAME
 from styleswap_core.model import Generator, preset
-from styleswap_core.pipeline import swapper as swapper_module
+from styleswap_core.pipeline import frame_stream
 from styleswap_core.pipeline.face_jobs import SwapOptions
 from styleswap_core.pipeline.swapper import Swapper, references_for
 from styleswap_core.swappers.baked_cache import BakedCache
@@ -124,7 +124,7 @@ def test_every_frame_is_returned_in_order_with_or_without_faces():
 def test_a_batch_equals_its_frames_one_by_one(monkeypatch):
     batch = torch.stack([frame((30 + 10 * i, i)) for i in range(5)])
     together = swapper().swap_batch(batch, who(9), ALL)
-    monkeypatch.setattr(swapper_module, "MAX_BUFFERED_PIXELS", 1)
+    monkeypatch.setattr(frame_stream, "MAX_BUFFERED_PIXELS", 1)
     apart = swapper().swap_batch(batch, who(9), ALL)
     assert torch.equal(together.images, apart.images) and torch.equal(together.masks, apart.masks)
     assert torch.equal(together.crops, apart.crops)

@@ -1,0 +1,79 @@
+"""What is asked of a swap, and the analysis of frames for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..compositing.kept_regions import KeptRegions
+from ..compositing.pixels import Picture, pixels_of
+from ..errors import StyleSwapError
+from ..faces.choice import FaceChoice
+from ..faces.detected import DetectedFace, FaceAnalyzer
+from ..identities.identity import Identity
+from .face_jobs import SwapOptions
+from .frame_faces import AnalyzedFrame, assign_identities
+
+
+@dataclass(frozen=True, eq=False)
+class FrameRequest:
+    """Arguments of a swap, checked against the model and the face analysis.
+
+    Attributes:
+        identities: One for all chosen faces, or several: the k-th for place k of the choice.
+        choice: Faces to swap.
+        options: Options for swapping them.
+        strict: Whether a requested face that cannot be swapped is an error instead of a problem in the report.
+        keep: What stays as it is.
+    """
+
+    identities: tuple[Identity, ...]
+    choice: FaceChoice
+    options: SwapOptions
+    strict: bool
+    keep: KeptRegions
+
+
+def find_faces(
+    analysis: FaceAnalyzer, picture: np.ndarray, choice: FaceChoice, embed: bool = False
+) -> list[DetectedFace]:
+    """The faces of a picture (H, W, 3) uint8, with what a choice needs to know about them.
+
+    Args:
+        analysis: The face analysis.
+        picture: The picture.
+        choice: The choice.
+        embed: Whether embeddings are needed even if the choice does not.
+    """
+    found = analysis.detect(picture, choice.order, embed=embed or choice.needs_embeddings)
+    return analysis.with_gender_age(picture, found, required=True) if choice.needs_gender_age else found
+
+
+def analyze_frame(analysis: FaceAnalyzer, number: int, frame: Picture, request: FrameRequest) -> AnalyzedFrame:
+    """Detect the faces of a frame and match the chosen ones with identities."""
+    pixels = pixels_of(frame)
+    found = find_faces(analysis, pixels.uint8(), request.choice)
+    faces = assign_identities(found, request.choice, request.identities, request.options.swap_doubtful)
+    return AnalyzedFrame(number, frame, faces, request.keep.of_frame(number, pixels.size))
+
+
+def references_for(identities: Sequence[Identity], analysis: FaceAnalyzer) -> tuple[np.ndarray, ...]:
+    """Embeddings (512,) of reference identities, for a `FaceChoice` by likeness.
+
+    Raises:
+        StyleSwapError: One was made by another recognizer than that of the face analysis.
+    """
+    for identity in identities:
+        if not identity.recognizer.matches(analysis.recognizer):
+            raise StyleSwapError(
+                f"the reference was made with the recognizer {identity.recognizer}, but the face analysis has"
+                f" {analysis.recognizer}; extract the reference with this face analysis"
+            )
+    return tuple(identity.id_embedding.numpy() for identity in identities)
+
+
+def identity_of_place(identities: Sequence[Identity], place: int) -> Identity | None:
+    """The identity of a place of the choice; None if there are too few."""
+    if len(identities) == 1:
+        return identities[0]
+    return identities[place] if place < len(identities) else None

@@ -1,0 +1,198 @@
+"""Faces of a whole video, followed before they are swapped: who each one becomes is decided once for its track."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..compositing.pixels import AnyPixels, Picture, pixels_of
+from ..errors import StyleSwapError
+from ..faces.choice import FaceChoice
+from ..faces.detected import DetectedFace, FaceAnalyzer
+from ..identities.identity import Identity
+from ..tracking.face_tracker import FaceTracker, Frame
+from ..tracking.track import SteadyTrack
+from ..tracking.track_files import load_tracks, save_tracks
+from ..tracking.tracking_options import TrackingOptions
+from .frame_faces import FrameFaces
+from .frame_requests import FrameRequest, find_faces, identity_of_place
+
+# Frames that are looked up together.
+_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class TrackReport:
+    """Report on one track.
+
+    Attributes:
+        track: Its number; `DetectedFace.index` of its faces in reports.
+        first: Number of its first frame.
+        last: Number of its last frame.
+        frames: Number of its frames.
+        detected: Number of frames in which the detector found the face; in the others it was followed.
+        missing: Number of frames between the first and the last in which the face is not known, and not swapped.
+        place: Place of the choice that decides its identity; None if it is not swapped.
+        score: Mean score of the detector.
+    """
+
+    track: int
+    first: int
+    last: int
+    frames: int
+    detected: int
+    missing: int
+    place: int | None
+    score: float
+
+
+class TrackedFaces:
+    """The tracks of a video and the identity of each.
+
+    Attributes:
+        tracks: The tracks.
+        places: Place of the choice by number of the track; None for tracks that are not swapped.
+        detections: Number of frames in which faces were detected.
+        cuts: Numbers of the first frames after a cut.
+    """
+
+    def __init__(
+        self,
+        tracks: Sequence[SteadyTrack],
+        identities: Sequence[Identity],
+        choice: FaceChoice,
+        detections: int = 0,
+        cuts: Sequence[int] = (),
+    ) -> None:
+        """Decide about tracks.
+
+        Args:
+            tracks: The tracks of a video.
+            identities: As for `Swapper.swap`.
+            choice: The choice whose places the tracks have votes for.
+            detections: Number of frames in which faces were detected.
+            cuts: Numbers of the first frames after a cut.
+        """
+        self.tracks, self._identities, self._choice = list(tracks), tuple(identities), choice
+        self.places = {track.number: _place(track) for track in self.tracks}
+        self.detections, self.cuts = detections, list(cuts)
+        self._blocks: dict[int, list[SteadyTrack]] = defaultdict(list)
+        for track in self.tracks:
+            for block in np.unique(track.frames // _BLOCK).tolist():
+                self._blocks[block].append(track)
+
+    def of_frame(self, number: int) -> FrameFaces:
+        """The faces of a frame by its number."""
+        near = self._blocks.get(number // _BLOCK, [])
+        seen = [(track, row) for track in near if (row := _row(track, number)) is not None]
+        if not seen:
+            return FrameFaces([], 0, ["no face found"])
+        best: dict[int, tuple[SteadyTrack, int]] = {}
+        chosen: list[tuple[SteadyTrack, int]] = []
+        for track, row in seen:
+            place = self.places[track.number]
+            if place is None:
+                continue
+            if self._choice.rule == "all" and len(self._identities) == 1:
+                chosen.append((track, row))
+            elif place not in best or track.votes[place] > best[place][0].votes[place]:
+                best[place] = track, row
+        pairs = []
+        for track, row in [*chosen, *best.values()]:
+            identity = identity_of_place(self._identities, self.places[track.number] or 0)
+            if identity is not None:
+                pairs.append((_face(track, row), identity))
+        pairs.sort(key=lambda pair: pair[0].index)
+        return FrameFaces(pairs, len(seen), [] if pairs else [f"none of {len(seen)} faces is chosen"])
+
+    def report(self) -> list[TrackReport]:
+        """Report on all tracks."""
+        return [
+            TrackReport(
+                track=track.number,
+                first=int(track.frames[0]),
+                last=int(track.frames[-1]),
+                frames=len(track.frames),
+                detected=int(track.detected.sum()),
+                missing=int(track.frames[-1] - track.frames[0]) + 1 - len(track.frames),
+                place=self.places[track.number],
+                score=round(float(track.scores.mean()), 4),
+            )
+            for track in self.tracks
+        ]
+
+    def save(self, path: Path) -> None:
+        """Write the tracks to a .npz file.
+
+        Raises:
+            StyleSwapError: It cannot be written.
+        """
+        save_tracks(path, self.tracks, [self.detections, *self.cuts])
+
+    @classmethod
+    def load(cls, path: Path, identities: Sequence[Identity], choice: FaceChoice) -> "TrackedFaces | None":
+        """The tracks in a file; None if it is missing or damaged."""
+        found = load_tracks(path)
+        return None if found is None else cls(found[0], identities, choice, found[1][0], found[1][1:])
+
+
+class FaceFollower:
+    """Follows the faces of a video for a choice, frame by frame."""
+
+    def __init__(self, analysis: FaceAnalyzer, request: FrameRequest, options: TrackingOptions) -> None:
+        """Start before the first frame."""
+        self._analysis, self._request, self._options = analysis, request, options
+        self._tracker = FaceTracker(options, request.choice.needs_embeddings)
+        self._size: tuple[int, int] | None = None
+
+    def add(self, frame: Picture) -> None:
+        """Take the next frame.
+
+        Raises:
+            StyleSwapError: It has another size than the ones before.
+        """
+        pixels = pixels_of(frame)
+        if self._size is not None and pixels.size != self._size:
+            raise StyleSwapError(f"expected frames of one size to follow faces, got {self._size} and {pixels.size}")
+        self._size = pixels.size
+        found = self._tracker.add(Frame(pixels.gray(), lambda embed: self._detect(pixels, embed)))
+        if not found:
+            return
+        # Doubtful faces neither win nor lose a vote.
+        if not self._request.options.swap_doubtful:
+            found = [(track, face) for track, face in found if not face.doubtful]
+        picked, _ = self._request.choice.pick([face for _, face in found])
+        places = {id(face): place for place, face in picked}
+        for track, face in found:
+            track.vote(places.get(id(face)), max(face.score, 0.01) * float(np.sqrt(max(face.area, 1.0))))
+
+    def finish(self) -> TrackedFaces:
+        """The tracks, after the last frame."""
+        tracks = [track for track in self._tracker.finish() if len(track)]
+        steady = [SteadyTrack.of(track, self._options.smoothing) for track in tracks]
+        return TrackedFaces(
+            steady, self._request.identities, self._request.choice, self._tracker.detections, self._tracker.cuts
+        )
+
+    def _detect(self, pixels: AnyPixels, embed: bool) -> list[DetectedFace]:
+        return find_faces(
+            self._analysis, pixels.uint8(), self._request.choice, embed and bool(self._analysis.recognizer)
+        )
+
+
+def _place(track: SteadyTrack) -> int | None:
+    """The place with most weight; None if the face is not chosen in most frames."""
+    if not track.votes:
+        return None
+    return max(track.votes, key=lambda place: (track.votes[place], place is None, place or 0))
+
+
+def _row(track: SteadyTrack, number: int) -> int | None:
+    row = int(np.searchsorted(track.frames, number))
+    return row if row < len(track.frames) and track.frames[row] == number else None
+
+
+def _face(track: SteadyTrack, row: int) -> DetectedFace:
+    return DetectedFace(track.number, float(track.scores[row]), track.boxes[row], track.points[row], track.embedding)

@@ -1,0 +1,1 @@
+"""Faces followed through the frames of a video: tracks, their steady points, and who each one becomes."""

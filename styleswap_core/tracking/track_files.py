@@ -1,0 +1,59 @@
+"""Files of finished tracks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..io.files import atomic_write
+from .track import SteadyTrack
+
+_NOT_CHOSEN = -1
+_PER_FRAME = ("frames", "points", "boxes", "scores", "detected")
+
+
+def save_tracks(path: Path, tracks: Sequence[SteadyTrack], counts: Sequence[int]) -> None:
+    """Write tracks to a .npz file.
+
+    Args:
+        path: The file.
+        tracks: The tracks.
+        counts: Numbers to store with them.
+
+    Raises:
+        StyleSwapError: It cannot be written.
+    """
+    arrays = {"numbers": np.array([track.number for track in tracks]), "counts": np.array(counts, np.int64)}
+    for place, track in enumerate(tracks):
+        for name in _PER_FRAME:
+            arrays[f"{place}.{name}"] = getattr(track, name)
+        votes = [[_NOT_CHOSEN if one is None else one, weight] for one, weight in track.votes.items()]
+        arrays[f"{place}.votes"] = np.array(votes, np.float64).reshape(-1, 2)
+        arrays[f"{place}.embedding"] = np.zeros(0) if track.embedding is None else track.embedding
+    with atomic_write(path) as temporary, open(temporary, "wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
+
+
+def load_tracks(path: Path) -> tuple[list[SteadyTrack], list[int]] | None:
+    """Tracks and numbers of a file; None if it is missing or damaged."""
+    try:
+        with np.load(path) as arrays:
+            tracks = []
+            for place, number in enumerate(arrays["numbers"].tolist()):
+                frames, points, boxes, scores, detected = (arrays[f"{place}.{name}"] for name in _PER_FRAME)
+                embedding, votes = arrays[f"{place}.embedding"], arrays[f"{place}.votes"].tolist()
+                tracks.append(
+                    SteadyTrack(
+                        number,
+                        frames,
+                        points,
+                        boxes,
+                        scores,
+                        detected,
+                        embedding if embedding.size else None,
+                        {None if one == _NOT_CHOSEN else int(one): weight for one, weight in votes},
+                    )
+                )
+            return tracks, arrays["counts"].tolist()
+    except (OSError, ValueError, KeyError):
+        return None

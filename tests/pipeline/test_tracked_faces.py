@@ -1,0 +1,147 @@
+"""Faces of a video are followed, decided about once, and swapped steadily."""
+
+import numpy as np
+import pytest
+import torch
+from moving_faces import SIZE, Actor, Scene
+from toy_swapper import Painter
+
+from styleswap_core.compositing.pixels import pixels_of
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.choice import FaceChoice
+from styleswap_core.faces.recognizer_id import RecognizerId
+from styleswap_core.identities.identity import Identity
+from styleswap_core.pipeline.swapper import Swapper
+from styleswap_core.pipeline.tracked_faces import TrackedFaces
+from styleswap_core.tracking.tracking_options import TrackingOptions
+
+COUNT = 24
+
+
+class SceneAnalysis:
+    """Face analysis of a scene's frames, which carry their number in the first pixel."""
+
+    recognizer = RecognizerId("scene", dimension=64)
+
+    def __init__(self, scene):
+        self.scene = scene
+
+    def detect(self, picture, order="largest", embed=True):
+        return self.scene.frame(int(picture[0, 0, 0])).detect(embed)
+
+    def embed(self, picture, points):
+        return np.eye(1, 64, dtype=np.float32)[0]
+
+    def landmark_model(self):
+        return None
+
+
+def frames_of(scene, count=COUNT):
+    for number in range(count):
+        picture = np.repeat(scene.gray(number)[..., None], 3, 2)
+        picture[0, 0] = number
+        yield picture
+
+
+def person(seed):
+    values = np.random.default_rng(seed).standard_normal(64).astype(np.float32)
+    return Identity(torch.from_numpy(values / np.linalg.norm(values)), RecognizerId("scene", dimension=64))
+
+
+def two_people():
+    """Two faces of nearly equal size, of which now one and now the other is larger; the first one more often."""
+    first = Actor(1, lambda frame: (80, 120, 84 + 6 * np.sin(frame / 3), 0))
+    second = Actor(2, lambda frame: (240, 120, 83 - 6 * np.sin(frame / 3), 0))
+    return Scene([first, second], 0.3)
+
+
+def test_the_largest_face_stays_the_same_person():
+    scene = two_people()
+    swapper = Swapper(Painter(), SceneAnalysis(scene))
+    independent = [result.faces[0].face.box[0] < 160 for result in swapper.swap_frames(frames_of(scene), person(0))]
+    assert 0 < sum(independent) < COUNT, "without tracks the swap changes sides"
+    tracked = swapper.track(frames_of(scene), person(0), "largest")
+    results = list(swapper.swap_tracked(frames_of(scene), tracked))
+    assert len(results) == COUNT
+    assert {len(result.faces) for result in results} == {1}
+    assert len({result.faces[0].face.box[0] < 160 for result in results}) == 1
+    assert sorted(str(one.place) for one in tracked.report()) == ["0", "None"]
+    assert tracked.detections < COUNT / 2
+
+
+def test_each_person_keeps_an_identity():
+    scene = two_people()
+    swapper = Swapper(Painter(), SceneAnalysis(scene))
+    identities = [person(7), person(8)]
+    tracked = swapper.track(frames_of(scene), identities, FaceChoice("all", "left-right"))
+    for number in range(COUNT):
+        faces = tracked.of_frame(number)
+        assert faces.found == 2 and faces.problems == []
+        assert [identities.index(who) for _, who in sorted(faces.chosen, key=lambda pair: pair[0].box[0])] == [0, 1]
+    likeness = FaceChoice("by likeness", references=(scene.actors[1].face(0, 0, True).id_embedding,))
+    tracked = swapper.track(frames_of(scene), person(7), likeness)
+    assert [tracked.of_frame(number).chosen[0][0].box[0] > 160 for number in range(COUNT)] == [True] * COUNT
+
+
+def test_points_are_steady_in_the_result():
+    actor = Actor(1, lambda frame: (160, 120, 110, 0))
+    scene = Scene([actor], 0.8)
+    swapper = Swapper(Painter(), SceneAnalysis(scene))
+    single = [result.faces[0].matrix for result in swapper.swap_frames(frames_of(scene), person(0))]
+    tracked = swapper.track(frames_of(scene), person(0))
+    steady = [result.faces[0].matrix for result in swapper.swap_tracked(frames_of(scene), tracked)]
+    before, after = (float(torch.stack(rows).diff(dim=0).abs().mean()) for rows in (single, steady))
+    assert after < before / 10
+
+
+def test_parts_of_a_video_get_the_faces_of_their_frames():
+    scene = Scene([Actor(1, lambda frame: (60 + 6 * frame, 120, 90, 0))])
+    swapper = Swapper(Painter(), SceneAnalysis(scene))
+    tracked = swapper.track(frames_of(scene), person(0))
+    whole = [result.faces[0].face.box for result in swapper.swap_tracked(frames_of(scene), tracked)]
+    rest = [result.faces[0].face.box for result in swapper.swap_tracked(list(frames_of(scene))[9:], tracked, first=9)]
+    assert np.array_equal(np.stack(whole[9:]), np.stack(rest))
+
+
+def test_tracks_survive_a_file(tmp_path):
+    scene = two_people()
+    swapper = Swapper(Painter(), SceneAnalysis(scene))
+    choice = FaceChoice("all", "left-right")
+    tracked = swapper.track(frames_of(scene), person(0), choice)
+    tracked.save(tmp_path / "tracks.npz")
+    again = TrackedFaces.load(tmp_path / "tracks.npz", [person(0)], choice)
+    assert again.report() == tracked.report() and again.detections == tracked.detections
+    for number in (0, 5, COUNT - 1):
+        for (one, _), (other, _) in zip(tracked.of_frame(number).chosen, again.of_frame(number).chosen, strict=True):
+            assert np.array_equal(one.points, other.points) and one.index == other.index
+    (tmp_path / "tracks.npz").write_bytes(b"PK damaged")
+    assert TrackedFaces.load(tmp_path / "tracks.npz", [person(0)], choice) is None
+    assert TrackedFaces.load(tmp_path / "none.npz", [person(0)], choice) is None
+
+
+def test_batches_can_be_tracked():
+    scene = two_people()
+    swapper = Swapper(Painter(), SceneAnalysis(scene))
+    batch = torch.from_numpy(np.stack(list(frames_of(scene)))).float() / 255
+    seen = []
+    result = swapper.swap_batch(batch, person(0), tracking=TrackingOptions(), on_frame=seen.append)
+    assert seen == [*range(COUNT), *range(COUNT)]
+    assert result.images.shape == batch.shape and len(result.reports) == COUNT
+    changed = (result.images != batch).any(-1)
+    left, right = changed[:, :, :160].flatten(1).any(1), changed[:, :, 160:].flatten(1).any(1)
+    assert bool((left != right).all()) and len(set(left.tolist())) == 1
+
+
+def test_frames_of_other_sizes_are_refused():
+    scene = two_people()
+    swapper = Swapper(Painter(), SceneAnalysis(scene))
+    frames = [next(frames_of(scene)), np.zeros((SIZE[0] // 2, SIZE[1], 3), np.uint8)]
+    with pytest.raises(StyleSwapError, match="frames of one size"):
+        swapper.track(frames, person(0))
+
+
+def test_gray_of_every_kind_of_picture():
+    picture = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    core = torch.from_numpy(picture).permute(2, 0, 1).float() / 127.5 - 1
+    assert np.abs(pixels_of(picture).gray().astype(int) - pixels_of(core).gray()).max() <= 1
+    assert pixels_of(picture).gray().shape == (20, 30)
