@@ -20,7 +20,7 @@ from .opencv_networks import load_opencv_networks
 from .opencv_zoo import zoo_files
 from .pack_licenses import UNKNOWN, license_note
 from .packs import Roots, build_analysis, find_pack, stdout_to_stderr
-from .recognition import check_picture, raw_embedding, reduced, unit_and_norm
+from .recognition import PictureEmbedder, check_picture
 from .recognizer_id import RecognizerId
 
 
@@ -151,8 +151,7 @@ class PackAnalyzer:
     def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True) -> list[DetectedFace]:
         """Detect the faces of a picture.
 
-        See face_search.py for how they are searched. Faces are embedded from a picture that is reduced to sides of
-        `recognition.MAX_ANALYZED_SIDE`.
+        See face_search.py for how they are searched, and `recognition.PictureEmbedder` for their embeddings.
 
         Args:
             picture: (H, W, 3) uint8 RGB.
@@ -166,12 +165,10 @@ class PackAnalyzer:
             StyleSwapError: Not a picture, or a detector without five points.
         """
         check_picture(picture)
-        shown, scale = reduced(picture)
+        embedder = PictureEmbedder(self._recognizer, picture) if embed and self._recognizer is not None else None
         faces = []
         for (box, score, points), angle, doubtful in self._search.find(picture):
-            id_embedding, norm = None, 0.0
-            if embed and self._recognizer is not None:
-                id_embedding, norm = unit_and_norm(raw_embedding(self._recognizer, shown, points / scale))
+            id_embedding, norm = embedder.embed(points) if embedder is not None else (None, 0.0)
             faces.append(
                 DetectedFace(0, score, np.float32(box), np.float32(points), id_embedding, norm, angle, doubtful)
             )
@@ -201,8 +198,7 @@ class PackAnalyzer:
         check_picture(picture)
         if self._recognizer is None:
             raise StyleSwapError(NO_RECOGNIZER)
-        shown, scale = reduced(picture)
-        return unit_and_norm(raw_embedding(self._recognizer, shown, np.asarray(points, dtype=np.float32) / scale))
+        return PictureEmbedder(self._recognizer, picture).embed(points)
 
     def with_gender_age(
         self, picture: np.ndarray, faces: Sequence[DetectedFace], required: bool = False

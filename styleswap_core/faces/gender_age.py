@@ -9,12 +9,16 @@ import cv2
 import numpy as np
 
 from ..errors import StyleSwapError
+from .close_looks import Place, cut_place
 from .detected import DetectedFace
 from .packs import load_model_file
 
 FILE = "genderage.onnx"
 GENDERS = ("female", "male")
 """In the order of the network's scores."""
+# Faces that are turned further are turned upright for the network, which sees 1.5 times the face's box.
+_UPRIGHT_DEGREES = 30.0
+_MARGIN, _CUT_SIZE = 2.0, 192
 NO_GENDER_AGE = (
     f"a choice by gender or age needs a face analysis pack with {FILE}, such as insightface's buffalo_l; use one, or"
     " choose faces in another way"
@@ -36,8 +40,15 @@ class GenderAgeModel:
     def _described(self, bgr: np.ndarray, face: DetectedFace) -> DetectedFace:
         from insightface.app.common import Face
 
+        box = np.asarray(face.box, dtype=np.float64)
+        if abs(face.angle) > _UPRIGHT_DEGREES:
+            # The network knows upright faces only.
+            side = float((box[2:] - box[:2]).max())
+            place = Place((box[:2] + box[2:]) / 2, side * _MARGIN, face.angle)
+            bgr, low = cut_place(bgr, place, _CUT_SIZE), _CUT_SIZE * (1 - 1 / _MARGIN) / 2
+            box = np.array([low, low, _CUT_SIZE - low, _CUT_SIZE - low])
         # insightface places the centers of pixels at integers.
-        gender, age = self._model.get(bgr, Face(bbox=np.asarray(face.box, dtype=np.float64) - 0.5))
+        gender, age = self._model.get(bgr, Face(bbox=box - 0.5))
         return replace(face, gender=GENDERS[int(gender)], age=int(age))
 
 

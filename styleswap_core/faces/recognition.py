@@ -1,6 +1,7 @@
 """Embeddings from a pack's recognizer or from a single file, with the preprocessing of the library that runs it."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import torch
 from ..errors import StyleSwapError
 from ..io.assets import ASSETS
 from ..io.files import file_sha256
-from .alignment import estimate_similarity, recognizer_points
+from .alignment import estimate_similarity, matrix_scale, recognizer_points
 from .execution_providers import default_providers
 from .face_networks import CropRecognizer
 from .insightface_networks import InsightFaceRecognizer
@@ -59,8 +60,37 @@ class OnnxRecognizer:
             (D,) float32, L2-normalized.
         """
         check_picture(picture)
-        shown, scale = reduced(picture)
-        return unit_and_norm(raw_embedding(self._model, shown, np.asarray(points, dtype=np.float32) / scale))[0]
+        return PictureEmbedder(self._model, picture).embed(points)[0]
+
+
+class PictureEmbedder:
+    """Embeds the faces of a picture: large faces of a large picture from a reduced one, small ones from the original.
+
+    Crops are sampled without a filter, as insightface does it, which suits pictures of moderate size. A face that the
+    reduced picture shows smaller than its crop would lose detail.
+    """
+
+    def __init__(self, recognizer: CropRecognizer, picture: np.ndarray) -> None:
+        """Prepare a picture (H, W, 3) uint8 RGB."""
+        self._recognizer = recognizer
+        self._picture = picture
+
+    def embed(self, points: np.ndarray) -> tuple[np.ndarray, float]:
+        """Embedding (D,) float32, L2-normalized, and its norm before, of a face with five points (5, 2)."""
+        points = np.asarray(points, dtype=np.float64)
+        picture, scale = self._picture, np.ones(2)
+        # Checked first, since reducing a frame takes longer than embedding a face.
+        if max(picture.shape[:2]) > MAX_ANALYZED_SIDE and not self._is_small(points):
+            picture, scale = self._reduced
+        return unit_and_norm(raw_embedding(self._recognizer, picture, points / scale))
+
+    def _is_small(self, points: np.ndarray) -> bool:
+        matrix = estimate_similarity(torch.from_numpy(points)[None], recognizer_points(self._recognizer.input_size))
+        return float(matrix_scale(matrix)[0]) * max(self._picture.shape[:2]) > MAX_ANALYZED_SIDE
+
+    @cached_property
+    def _reduced(self) -> tuple[np.ndarray, np.ndarray]:
+        return reduced(self._picture)
 
 
 def raw_embedding(recognizer: CropRecognizer, picture: np.ndarray, points: np.ndarray) -> np.ndarray:

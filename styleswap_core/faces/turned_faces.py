@@ -28,13 +28,15 @@ _UPRIGHT_DEGREES = 25.0
 # A face in a look is a neighbor of the one looked for if it is further away than this share of its size, or differs
 # more in size; it is taken only if its score is higher by the malus.
 _NEAR, _NEIGHBOR_MALUS = 0.5, 0.3
+# Points that differ by a larger share of the face's size on average are not those of the same face.
+_SAME_POINTS = 0.15
 # Second look, and the difference in degrees up to which it confirms the turn as found.
 _VOTING_TURNS, _VOTING_SIZE = range(0, 360, 30), 96
 _SAME_DEGREES = 12.0
 # Score of a vote without weight, and concentration of a vote about its roll (von Mises).
 _NO_VOTE, _CONCENTRATION = 0.3, 8.0
 # Last looks, each in the position that the one before found.
-_FINE_SIZE = 256
+_FINE_SIZES = (64, 96, 128, 192, 256)
 _MAX_FINE_LOOKS = 3
 _SETTLED_DEGREES = 10.0
 
@@ -65,8 +67,15 @@ def settle_turns(detector: FaceDetector, picture: np.ndarray, found: Sequence[De
     looks = _look_around(detector, picture, found, _FIRST_TURNS, _FIRST_SIZE)
     unclear = [number for number, row in enumerate(looks) if not _is_upright(settled[number], row)]
     votes = _look_around(detector, picture, [found[number] for number in unclear], _VOTING_TURNS, _VOTING_SIZE)
+    changed: dict[int, SettledFace] = {}
     for number, row in zip(unclear, votes, strict=True):
-        settled[number] = _settle(detector, picture, settled[number], row)
+        seen = [look for look in row if look is not None]
+        if not seen:
+            settled[number] = settled[number]._replace(seen=False)
+        elif not _confirms(elected := _elected(seen), settled[number]):
+            changed[number] = elected
+    for number, face in zip(changed, _look_finely(detector, picture, list(changed.values())), strict=True):
+        settled[number] = face
     return settled
 
 
@@ -92,41 +101,56 @@ def _is_near(one: Detection, other: Detection) -> bool:
     return distance < _NEAR * max(sizes) and min(sizes) > _NEAR * max(sizes)
 
 
+def _agree(one: Detection, other: Detection) -> bool:
+    """Whether two detections have the same points, up to the precision of a small cut."""
+    side = float((other.box[2:] - other.box[:2]).max())
+    return float(np.linalg.norm(one.points - other.points, axis=1).mean()) <= _SAME_POINTS * side
+
+
 def _is_upright(found: SettledFace, looks: Sequence[Detection | None]) -> bool:
     own, *others = (0.0 if look is None else look.score for look in looks)
-    confirmed = looks[0] is not None and _is_near(looks[0], found.face)
+    confirmed = looks[0] is not None and _agree(looks[0], found.face)
     return confirmed and own >= max(others) + _CLEAR_LEAD and abs(found.angle) <= _UPRIGHT_DEGREES
 
 
-def _settle(
-    detector: FaceDetector, picture: np.ndarray, found: SettledFace, looks: Sequence[Detection | None]
-) -> SettledFace:
-    seen = [look for look in looks if look is not None]
-    if not seen:
-        return found._replace(seen=False)
-    angle = _elected(seen)
-    face = max(seen, key=lambda look: look.score - angle_between(roll_of(look.points), angle) / 180)
-    if angle_between(angle, found.angle) <= _SAME_DEGREES and _is_near(face, found.face):
-        return found
-    for _ in range(_MAX_FINE_LOOKS):
-        (look,) = look_closely(detector, picture, [_place(face, angle, _WIDE_MARGIN)], _FINE_SIZE)
-        best = _best(look, face)
-        if best is None:
-            break
-        face, before = best, angle
-        angle = roll_of(face.points)
-        if angle_between(angle, before) < _SETTLED_DEGREES:
-            break
-    return SettledFace(face, angle, True)
-
-
-def _elected(looks: Sequence[Detection]) -> float:
-    """The roll in degrees for which most of the looks vote."""
+def _elected(looks: Sequence[Detection]) -> SettledFace:
+    """The roll for which most of the looks vote, and the best look that sees it."""
     rolls = np.radians([roll_of(look.points) for look in looks])
     weights = np.clip([look.score - _NO_VOTE for look in looks], 0.0, None) ** 2
     candidates = np.radians(np.arange(-180, 180, 2))
     closeness = np.exp(_CONCENTRATION * (np.cos(candidates[:, None] - rolls) - 1.0))
-    return math.degrees(candidates[int((closeness * weights).sum(1).argmax())])
+    angle = math.degrees(candidates[int((closeness * weights).sum(1).argmax())])
+    best = max(looks, key=lambda look: look.score - angle_between(roll_of(look.points), angle) / 180)
+    return SettledFace(best, angle, True)
+
+
+def _confirms(elected: SettledFace, found: SettledFace) -> bool:
+    return angle_between(elected.angle, found.angle) <= _SAME_DEGREES and _agree(elected.face, found.face)
+
+
+def _look_finely(detector: FaceDetector, picture: np.ndarray, faces: Sequence[SettledFace]) -> list[SettledFace]:
+    """Faces with points from looks in their upright position, until that no longer changes."""
+    settled = list(faces)
+    turning = set(range(len(settled)))
+    for _ in range(_MAX_FINE_LOOKS):
+        by_size: dict[int, list[int]] = {}
+        for number in sorted(turning):
+            by_size.setdefault(_fine_size(settled[number].face), []).append(number)
+        for size, numbers in by_size.items():
+            places = [_place(settled[number].face, settled[number].angle, _WIDE_MARGIN) for number in numbers]
+            for number, look in zip(numbers, look_closely(detector, picture, places, size), strict=True):
+                face, before = _best(look, settled[number].face), settled[number].angle
+                if face is not None:
+                    settled[number] = SettledFace(face, roll_of(face.points), True)
+                if face is None or angle_between(settled[number].angle, before) < _SETTLED_DEGREES:
+                    turning.discard(number)
+    return settled
+
+
+def _fine_size(face: Detection) -> int:
+    """Side of a fine cut: the size in the picture, which enlarging would not improve, within limits."""
+    side = float((face.box[2:] - face.box[:2]).max()) * _WIDE_MARGIN
+    return next((size for size in _FINE_SIZES if size >= side), _FINE_SIZES[-1])
 
 
 def _place(face: Detection, angle: float, margin: float) -> Place:

@@ -1,6 +1,7 @@
 """Gender and age by a network of genderage's form, and the choice of faces by them."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -11,7 +12,7 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.analysis import load_face_analysis
 from styleswap_core.faces.choice import FaceChoice
 from styleswap_core.faces.detected import DetectedFace
-from styleswap_core.faces.gender_age import FILE, load_gender_age
+from styleswap_core.faces.gender_age import FILE, GenderAgeModel, load_gender_age
 from styleswap_core.faces.packs import DEMO_PACK
 
 
@@ -69,6 +70,24 @@ def test_gender_and_age_are_read_from_the_region_of_each_face(pack):
     found = load_gender_age(pack).describe(picture, faces)
     assert [(one.gender, one.age) for one in found] == [("female", 30), ("male", 60)]
     assert found[0].box is faces[0].box
+
+
+class UprightOnly:
+    """In place of insightface's `Attribute`: male if the upper half of the face's box is the brighter one."""
+
+    def get(self, picture, face):
+        x0, y0, x1, y1 = (face.bbox + 0.5).round().astype(int)
+        middle = (y0 + y1) // 2
+        return int(picture[y0:middle, x0:x1].mean() > picture[middle:y1, x0:x1].mean()), 30
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_turned_faces_are_shown_upright(turns):
+    picture = np.zeros((200, 200, 3), np.uint8)
+    picture[60:100, 60:140] = 255
+    turned = replace(face((60, 60, 140, 140)), angle=90.0 * turns - (360 if turns > 2 else 0))
+    (found,) = GenderAgeModel(UprightOnly()).describe(np.ascontiguousarray(np.rot90(picture, -turns)), [turned])
+    assert found.gender == "male"
 
 
 def test_analysis_describes_faces_only_on_request(pack):

@@ -1,6 +1,9 @@
 """Drawing of numbered boxes."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from styleswap_core.faces.detected import DetectedFace
 from styleswap_core.faces.overlay import COLORS, draw_faces
@@ -25,3 +28,32 @@ def test_boxes_and_points_are_drawn_where_the_faces_are():
 def test_faces_beyond_the_edge_and_tiny_pictures():
     face = DetectedFace(12, 0.5, np.float32([-30, -40, 500, 900]), np.float32([[0, 0]] * 5))
     assert draw_faces(np.zeros((24, 20, 3), np.uint8), [face]).shape == (24, 20, 3)
+
+
+def test_doubtful_faces_look_different():
+    picture, box = np.zeros((200, 300, 3), np.uint8), np.float32([100, 60, 180, 150])
+    points = np.float32([[120, 90], [160, 90], [140, 110], [125, 130], [155, 130]])
+    certain = DetectedFace(0, 0.9, box, points)
+    drawn = draw_faces(picture, [replace(certain, doubtful="the five points coincide")])
+    r, g, b = drawn[149, 140].tolist()
+    assert r == g == b > 0 and not np.array_equal(drawn, draw_faces(picture, [certain]))
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "side"), [(3840, 2160, 30), (3840, 2160, 1500), (320, 240, 60), (96, 96, 40)]
+)
+def test_numbers_are_readable_and_leave_the_face_free(width, height, side):
+    """They are 12 px high where a picture fills a screen of 1,080 px, and no higher than a fifth of a large face."""
+    x = y = 100 if side < 200 else 500
+    x, y = min(x, width - side), min(y, height - side)
+    box = np.float32([x, y, x + side, y + side])
+    points = (np.float32([[30, 40], [70, 40], [50, 60], [35, 80], [65, 80]]) / 100 * side) + [x, y]
+    drawn = draw_faces(
+        np.full((height, width, 3), 50, np.uint8), [DetectedFace(8, 0.9, box, points.astype(np.float32))]
+    )
+    label = (drawn[:, min(int(x) + 3, width - 1)] == COLORS[8 % len(COLORS)]).all(1)
+    label_height = int(label[: y + 1].sum())
+    assert label_height >= 12 * min(1, height / 1080)
+    assert label_height <= max(0.4 * side, 30 * max(1, height / 1080))
+    inside = drawn[y + side // 5 : y + side - side // 10, x + side // 6 : x + side - side // 6]
+    assert (inside == 50).all(2).mean() > 0.75

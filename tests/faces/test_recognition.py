@@ -42,6 +42,15 @@ def test_large_pictures_are_reduced_together_with_their_points():
     assert judge.embed(large, points * 64) @ judge.embed(small.repeat(32, 0).repeat(32, 1), points * 32) > 0.999
 
 
+def test_small_faces_of_large_pictures_keep_their_detail():
+    judge, picture = OnnxRecognizer(SHIPPED_JUDGE), np.zeros((4096, 4096, 3), np.uint8)
+    head = np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype=np.uint8)
+    picture[3000:3080, 2000:2080] = head
+    points = np.float32([[28, 34], [50, 33], [39, 45], [30, 58], [49, 57]])
+    expected = judge.embed(np.pad(head, ((40, 40), (40, 40), (0, 0))), points + 40)
+    assert judge.embed(picture, points + np.float32([2000, 3000])) @ expected > 0.999
+
+
 @pytest.mark.parametrize("content", [b"", b"no network"])
 def test_damaged_files_are_refused(tmp_path, content):
     path = tmp_path / "bad.onnx"
