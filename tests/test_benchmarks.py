@@ -98,3 +98,25 @@ def test_pictures_of_people_become_files_and_a_video(tmp_path):
     files = sorted((tmp_path / "pictures").rglob("*.jpg"))
     assert len(files) == 2 * PHOTOS and (tmp_path / "pictures" / "a video.mp4").stat().st_size > 0
     assert all(load_image(file).shape == (32, 32, 3) for file in files)
+
+
+def test_lines_at_the_distance_of_the_networks_pixels_are_told_from_texture():
+    from resolution import lines
+
+    texture = torch.rand(3, 512, 512, generator=torch.Generator().manual_seed(0)) * 0.2
+    striped = texture.clone()
+    striped[:, ::4] += 0.02
+    assert abs(lines(texture, 4)) < 6 < 10 < lines(striped, 4)
+    assert lines(striped, 3) < 6, "the stripes have another distance"
+
+
+def test_detail_of_a_blurred_face_is_lower():
+    import numpy as np
+    from kornia.filters import gaussian_blur2d
+    from resolution import detail
+
+    sharp = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
+    blurred = gaussian_blur2d(sharp, (7, 7), (1.0, 1.0))
+    pictures = [np.ascontiguousarray(one[0].permute(1, 2, 0).byte().numpy()) for one in (sharp, blurred)]
+    found = [detail(picture, torch.ones(64, 64)) for picture in pictures]
+    assert found[1] < 0.5 * found[0]
