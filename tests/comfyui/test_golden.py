@@ -15,6 +15,9 @@ from workflow_files import GOLDEN, only, to_prompt
 MEAN_TOLERANCE = 0.5
 PERCENTILE, PERCENTILE_TOLERANCE = 99.5, 6
 
+# Nodes that no release has had; each gets a golden workflow when it is released.
+UNRELEASED = {"StyleSwap_LoadFaceMasks"}
+
 CASES = sorted(path for path in GOLDEN.glob("*/*.json") if not path.name.endswith(".api.json"))
 
 
@@ -53,6 +56,6 @@ def test_a_saved_workflow_gives_the_same_pixels(server, path):
     assert np.percentile(difference, PERCENTILE) <= PERCENTILE_TOLERANCE
 
 
-def test_every_node_is_in_a_golden_workflow(own_nodes):
+def test_every_released_node_is_in_a_golden_workflow(own_nodes):
     kept = {node["class_type"] for path in CASES for node in _api(path).values()}
-    assert kept >= set(own_nodes)
+    assert kept == set(own_nodes) - UNRELEASED
