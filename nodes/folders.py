@@ -15,6 +15,7 @@ from ..styleswap_core.faces.packs import ZOO_ROOTS, find_pack, list_packs
 from ..styleswap_core.io.downloads import Progress
 from ..styleswap_core.masking.mask_files import FOLDER_NAMES as MASK_FOLDERS
 from ..styleswap_core.masking.mask_files import SUFFIX, list_mask_files
+from ..styleswap_core.swappers.guest_families import FAMILIES
 from ..styleswap_core.swappers.guest_files import FOLDER_NAMES as GUEST_FOLDERS
 from ..styleswap_core.swappers.guest_files import SUFFIXES as GUEST_SUFFIXES
 from ..styleswap_core.swappers.guest_files import GuestFile, list_guests
@@ -31,6 +32,9 @@ _INSIGHTFACE = "insightface"
 _ZOO = ZOO_NAMES[0]
 _MASKS = "styleswap_masks"
 _IDENTITY_SUBFOLDER = "identities"
+# Subfolders of the generators' folder, and files in it, that are no swapping networks.
+_OTHER_SUBFOLDERS = {_IDENTITY_SUBFOLDER, "masks"}
+_CONVERTERS = {family.converter for family in FAMILIES.values() if family.converter}
 # Folders in which other packs keep swapping networks.
 _OTHER_PACKS = [name for name in GUEST_FOLDERS if name != _GENERATORS]
 # Checkpoints of other programs are listed too: choosing one raises an error that says how to convert it.
@@ -64,8 +68,11 @@ def _set_suffixes(name: str, suffixes: set[str]) -> None:
 
 def generator_names() -> list[str]:
     """Choices of Load StyleSwap Model: our folder's files, then networks in the folders of other packs."""
-    inside = (_IDENTITY_SUBFOLDER + "/", _IDENTITY_SUBFOLDER + "\\")
-    own = [name for name in folder_paths.get_filename_list(_GENERATORS) if not name.startswith(inside)]
+    own = [
+        name
+        for name in folder_paths.get_filename_list(_GENERATORS)
+        if name.replace("\\", "/").split("/")[0] not in _OTHER_SUBFOLDERS and Path(name).name not in _CONVERTERS
+    ]
     guests = _guests_of_other_packs()
     # ComfyUI's dialog for missing models compares names without folders, so those are added only where needed.
     plain = Counter([*own, *(guest.path.name for _, guest in guests)])

@@ -53,6 +53,8 @@ def guests(tmp_path_factory):
         forms.write_hyperswap(models / folder / TWICE)
     forms.write_ghost(own / RENAMED)
     forms.write_ghost(own / NO_CONVERTER)
+    (own / "masks").mkdir()
+    forms.write_converter(own / "masks" / "mask.onnx")
     for place in (own / OTHER, models / "hyperswap" / "crossface_ghost.onnx", own / "crossface_simswap.onnx"):
         forms.write_converter(place)
     (base / "input").mkdir()
@@ -138,8 +140,8 @@ def test_the_menu_lists_the_networks_in_all_folders(guests):
     menu = guests.get(f"/object_info/{LOAD}")[LOAD]["input"]
     names = menu["required"]["model_name"][1].get("options") or menu["required"]["model_name"][0]
     assert {*NETWORKS, RENAMED, OTHER, NO_CONVERTER, f"hyperswap/{TWICE}", f"reswapper/{TWICE}"} <= set(names)
-    # The converter in another pack's folder is no swapping network.
-    assert "crossface_ghost.onnx" not in names
+    # Converters and mask networks are no swapping networks, wherever they lie.
+    assert not [name for name in names if "crossface" in name or "mask" in name]
     families = menu["optional"]["family"][1].get("options") or menu["optional"]["family"][0]
     assert families[0] == "automatic" and {"inswapper", "hyperswap", "dfm"} <= set(families)
 
