@@ -39,7 +39,7 @@ def test_doctor_runs_from_the_packs_folder_with_comfyuis_python():
         "packages: torch ",
         "onnx providers: ",
         "ComfyUI ",
-        "insightface packs in ",
+        "face analysis packs in ",
         "missing:",
     ):
         assert any(line.startswith(start) for line in lines), f"no line begins with {start!r}"

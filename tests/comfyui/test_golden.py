@@ -58,4 +58,4 @@ def test_a_saved_workflow_gives_the_same_pixels(server, path):
 
 def test_every_released_node_is_in_a_golden_workflow(own_nodes):
     kept = {node["class_type"] for path in CASES for node in _api(path).values()}
-    assert kept == set(own_nodes) - UNRELEASED
+    assert {name for name in kept if name in own_nodes} == set(own_nodes) - UNRELEASED

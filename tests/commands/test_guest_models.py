@@ -118,6 +118,12 @@ def test_a_family_can_be_named(models, swap):
     assert main([*swap, "--model", "renamed", "--family", "ghost", "--any-recognizer"]) == 0
 
 
-def test_invert_takes_models_of_this_project_only(models, demo, error_of):
-    words = ["--source", demo.folder / "source.png", "--out", "identity.safetensors", "--device", "cpu"]
-    assert "expected a StyleSwap model" in error_of("invert", *words, "--model", "inswapper_128", "--any-recognizer")
+def test_an_inverted_identity_belongs_to_the_network_that_it_was_inverted_for(models, swap, demo, error_of, capsys):
+    words = ["--source", str(demo.folder / "source.png"), "--out", "identity.safetensors", "--device", "cpu"]
+    network = ["--any-recognizer", "--model"]
+    assert main(["invert", *words, "--steps", "1", *network, "inswapper_128"]) == 0
+    source = swap.index("--source")
+    identity = [*swap[:source], "--identity", "identity.safetensors", *swap[source + 2 :]]
+    assert main([*identity, *network, "inswapper_128"]) == 0
+    capsys.readouterr()
+    assert "inverted for another model" in error_of(*identity, *network, "hyperswap_1a_256")

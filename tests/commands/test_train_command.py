@@ -98,6 +98,7 @@ def arguments(*assignments):
 @pytest.fixture
 def prepared(monkeypatch):
     monkeypatch.setattr(command, "is_prepared", lambda folder: folder.name == "photographs")
+    monkeypatch.setattr(command, "has_teacher", lambda folder: False)
 
 
 def test_defaults_for_photographs_yield_to_the_users_settings(prepared):
