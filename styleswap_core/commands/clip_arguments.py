@@ -6,10 +6,14 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import Options, number
+from .arguments import Options, number, whole_number
 
 if TYPE_CHECKING:
     from ..video.clip_plan import ClipOptions
+
+# Written out, since the module that defines them is reached through torch, and --help should be quick; a test compares
+# them.
+MAX_INTERVAL, MAX_SMOOTHING = 30, 10.0
 
 
 def seconds(word: str) -> float:
@@ -69,10 +73,47 @@ def add_clip_arguments(group: Options) -> None:
     )
 
 
+def add_tracking_arguments(group: Options) -> None:
+    """Declare the options for tracks."""
+    group.add_argument(
+        "--no-tracking",
+        action="store_true",
+        help="choose and swap the faces of each frame independently",
+    )
+    group.add_argument(
+        "--detection-interval",
+        type=whole_number(1, MAX_INTERVAL),
+        default=4,
+        metavar="FRAMES",
+        help="detect faces every so many frames, and follow them in between; more often where they move fast "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
+        "--smoothing",
+        type=number(0.0, MAX_SMOOTHING),
+        default=4.0,
+        metavar="FRAMES",
+        help="average the points of a face over about so many frames before and after, along its motion (default: "
+        "%(default)s)",
+    )
+    group.add_argument(
+        "--bridge",
+        type=whole_number(0),
+        default=12,
+        metavar="FRAMES",
+        help="follow a face that the detector does not find for up to so many frames, until it is found again "
+        "(default: %(default)s)",
+    )
+
+
 def clip_options(args: argparse.Namespace) -> "ClipOptions":
     """The options as given."""
     from ..media.encoders import EncodingOptions
+    from ..tracking.tracking_options import TrackingOptions
     from ..video.clip_plan import ClipOptions
 
     encoding = EncodingOptions(args.codec, args.quality, args.lossless)
-    return ClipOptions(encoding, args.start, args.duration)
+    tracking = None
+    if not args.no_tracking:
+        tracking = TrackingOptions(args.detection_interval, args.smoothing, args.bridge)
+    return ClipOptions(encoding, args.start, args.duration, tracking)

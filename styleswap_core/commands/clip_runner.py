@@ -3,7 +3,9 @@
 import argparse
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StyleSwapError
@@ -14,7 +16,7 @@ from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.swapper import Faces, Swapper
 from ..video.clip_pictures import doubtful_sheet, preview_sheet
 from ..video.clip_plan import plan_clip
-from ..video.clip_swapper import ClipRequest
+from ..video.clip_request import ClipRequest
 from ..video.swap_video import swap_planned
 from ..video.work_folder import work_folder
 from .clip_arguments import clip_options
@@ -102,15 +104,31 @@ def _swap_clip(files: ClipFiles, request: ClipRequest, args: argparse.Namespace)
     files.out.parent.mkdir(parents=True, exist_ok=True)
     with decodable(files.target) as readable:
         plan = plan_clip(readable, files.out, clip_options(args), files.target)
-        with tqdm(total=plan.frames or None, desc=files.target.name, unit="frame", smoothing=_SMOOTHING) as bar:
+        with ExitStack() as stack:
+            bars: dict[str, tqdm[Any]] = {}
 
-            def on_frame(frame: int) -> None:
-                if bar.n == 0 and frame:
+            def advance(phase: str, frame: int) -> None:
+                if phase not in bars:
                     # Frames of an interrupted run say nothing about the speed of this one.
-                    bar.n = bar.last_print_n = bar.initial = frame
-                bar.update()
+                    bars[phase] = stack.enter_context(
+                        tqdm(
+                            total=plan.frames or None,
+                            initial=frame,
+                            desc=f"{files.target.name}: {phase}",
+                            unit="frame",
+                            smoothing=_SMOOTHING,
+                        )
+                    )
+                bars[phase].update()
 
-            report = swap_planned(plan, files.out, request, resume=args.resume, on_frame=on_frame)
+            report = swap_planned(
+                plan,
+                files.out,
+                request,
+                resume=args.resume,
+                on_frame=partial(advance, "swap"),
+                on_followed=partial(advance, "follow faces"),
+            )
         if args.doubtful is not None and report.doubtful:
             save_image(args.doubtful, doubtful_sheet(plan, files.out, report.doubtful))
     for note in report.notes:

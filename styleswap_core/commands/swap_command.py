@@ -23,7 +23,7 @@ from .arguments import (
     whole_number,
 )
 from .blend_arguments import add_blend_arguments, blending_of
-from .clip_arguments import add_clip_arguments
+from .clip_arguments import add_clip_arguments, add_tracking_arguments
 from .clip_files import ClipFiles, plan_clips, split_targets
 from .console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, print_note
 from .mask_arguments import add_mask_arguments, load_masks
@@ -91,6 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument_group("blending, like the node Blend With Mask; applied if any of these options is given")
     )
     add_clip_arguments(parser.add_argument_group("videos and animated pictures"))
+    add_tracking_arguments(parser.add_argument_group("faces followed through videos"))
     add_swapper_arguments(parser)
     add_json_argument(parser)
 

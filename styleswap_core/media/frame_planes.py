@@ -98,12 +98,17 @@ class FrameLayout:
         view = partial(self._fast_rgb, target) if self.color.light.is_identity else None
         return VideoPicture(self._colors(target), self._colors(frame), self.color, self.grids, view)
 
+    def look(self, frame: "VideoFrame") -> VideoPicture:
+        """A frame in planar form as a picture to look at, which shares its memory."""
+        planes = self._colors(frame)
+        view = partial(self._fast_rgb, frame) if self.color.light.is_identity else None
+        return VideoPicture(planes, planes, self.color, self.grids, view)
+
     def rgb(self, frame: "VideoFrame") -> np.ndarray:
         """A frame in planar form as an upright picture with square pixels, (H, W, 3) uint8 RGB."""
         if self.color.light.is_identity:
             return self._fast_rgb(frame)
-        planes = self._colors(frame)
-        return VideoPixels(VideoPicture(planes, planes, self.color, self.grids)).uint8()
+        return VideoPixels(self.look(frame)).uint8()
 
     @property
     def has_alpha(self) -> bool:

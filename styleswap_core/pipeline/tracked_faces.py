@@ -83,6 +83,12 @@ class TrackedFaces:
             for block in np.unique(track.frames // _BLOCK).tolist():
                 self._blocks[block].append(track)
 
+    @property
+    def any_chosen(self) -> bool:
+        """Whether any face is swapped in any frame."""
+        places = [place for place in self.places.values() if place is not None]
+        return any(identity_of_place(self._identities, place) is not None for place in places)
+
     def of_frame(self, number: int) -> FrameFaces:
         """The faces of a frame by its number."""
         near = self._blocks.get(number // _BLOCK, [])

@@ -67,11 +67,11 @@ class FaceTracker:
         self.cuts: list[int] = []
         self._active: list[Track] = []
         self._lost: list[Track] = []
-        self._recent: deque[np.ndarray] = deque(maxlen=options.interval)
+        self._recent: deque[np.ndarray] = deque(maxlen=options.detection_interval)
         self._scenes = SceneCuts()
         self._frame = -1
         self._last_turn = -1
-        self._interval, self._due = options.interval, 0
+        self._interval, self._due = options.detection_interval, 0
 
     def add(self, frame: Frame) -> list[tuple[Track, DetectedFace]]:
         """Take the next frame.
@@ -101,7 +101,7 @@ class FaceTracker:
             track.drop_unconfirmed()
         self._active, self._lost = [], []
         self._recent.clear()
-        self._interval, self._due = self._options.interval, self._frame
+        self._interval, self._due = self._options.detection_interval, self._frame
 
     def _follow(self, gray: np.ndarray) -> None:
         """Move the tracks from the frame before to this one."""
@@ -132,7 +132,7 @@ class FaceTracker:
         if surprise > _SURPRISING:
             self._interval = max(1, self._interval // 2)
         elif surprise < _EXPECTED:
-            self._interval = min(self._options.interval, self._interval + 1)
+            self._interval = min(self._options.detection_interval, self._interval + 1)
         self._last_turn = self._frame
         return found
 

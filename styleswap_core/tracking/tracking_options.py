@@ -13,8 +13,8 @@ class TrackingOptions:
     """Settings of the tracking of faces.
 
     Attributes:
-        interval: Maximum number of frames from one detection to the next; between them faces are followed by optical
-            flow. It is shortened where faces move fast.
+        detection_interval: Maximum number of frames from one detection to the next; between them faces are followed by
+            optical flow. It is shortened where faces move fast.
         smoothing: Over how many frames, forwards and backwards, the detector's noise is averaged along the motion of
             the face; 0 takes the points as they are found.
         bridge: Maximum number of frames for which a face is followed that the detector does not find.
@@ -23,13 +23,15 @@ class TrackingOptions:
         StyleSwapError: A value out of range.
     """
 
-    interval: int = 4
+    detection_interval: int = 4
     smoothing: float = 4.0
     bridge: int = 12
 
     def __post_init__(self) -> None:
-        if not 1 <= self.interval <= MAX_INTERVAL:
-            raise StyleSwapError(f"expected a detection interval from 1 to {MAX_INTERVAL} frames, got {self.interval}")
+        if not 1 <= self.detection_interval <= MAX_INTERVAL:
+            raise StyleSwapError(
+                f"expected a detection interval from 1 to {MAX_INTERVAL} frames, got {self.detection_interval}"
+            )
         if not 0.0 <= self.smoothing <= MAX_SMOOTHING:
             raise StyleSwapError(f"expected a smoothing from 0 to {MAX_SMOOTHING:g} frames, got {self.smoothing}")
         if self.bridge < 0:

@@ -16,7 +16,7 @@ from ..media.frame_reader import frame_at
 from ..media.video_source import Source, read_info
 from .clip_plan import ClipPlan
 from .clip_report import DoubtfulFrame
-from .clip_swapper import ClipRequest
+from .clip_request import ClipRequest
 
 PREVIEW_FRAMES = 8
 # Shown around a face, as a share of it.

@@ -11,6 +11,7 @@ from ..media.encoders import EncoderPlan, EncodingOptions, plan_encoder
 from ..media.joined_file import Cut, check_orientation, default_shift
 from ..media.other_streams import OtherStream, check_streams, other_streams
 from ..media.video_source import Source, VideoInfo, read_info, source_name
+from ..tracking.tracking_options import TrackingOptions
 
 SEGMENT_FRAMES = 256
 """Frames that are encoded together; an interruption costs at most this many."""
@@ -26,12 +27,14 @@ class ClipOptions:
         encoding: The encoder.
         start: Seconds of the video that are left out at its start.
         duration: Seconds of the video that are swapped; None for all that follow.
+        tracking: Settings with which faces are followed; None swaps every frame independently.
         segment_frames: Number of frames in a segment.
     """
 
     encoding: EncodingOptions = field(default_factory=EncodingOptions)
     start: float = 0.0
     duration: float | None = None
+    tracking: TrackingOptions | None = field(default_factory=TrackingOptions)
     segment_frames: int = SEGMENT_FRAMES
 
 

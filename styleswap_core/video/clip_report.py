@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..pipeline.results import FrameReport
+from ..pipeline.tracked_faces import TrackReport
 
 MEASURED_EVERY = 32
 """Interval of the frames whose faces are compared with the source, at two runs of the recognizer per face."""
@@ -86,10 +87,12 @@ class PartReport:
     Attributes:
         counts: Numbers of frames.
         doubtful: The most doubtful frames.
+        likeness: Number of measured faces, and sums of their similarities before and after, by number of the track.
     """
 
     counts: FrameCounts = field(default_factory=FrameCounts)
     doubtful: list[DoubtfulFrame] = field(default_factory=list)
+    likeness: dict[int, list[float]] = field(default_factory=dict)
     _face_before: bool = False
 
     def add(self, report: FrameReport, frame: int, pts: int, time: float) -> None:
@@ -99,15 +102,38 @@ class PartReport:
         if found is not None:
             self.doubtful.append(DoubtfulFrame(frame, pts, time, *found))
         self._face_before = bool(report.swapped)
+        for face in report.swapped:
+            if face.similarity is not None and face.similarity_before is not None:
+                sums = self.likeness.setdefault(face.face.index, [0, 0.0, 0.0])
+                for place, value in enumerate((1, face.similarity_before, face.similarity)):
+                    sums[place] += value
 
     def as_json(self) -> dict[str, Any]:
         """As plain values."""
-        return {"counts": asdict(self.counts), "doubtful": [asdict(one) for one in most_doubtful(self.doubtful)]}
+        return {
+            "counts": asdict(self.counts),
+            "doubtful": [asdict(one) for one in most_doubtful(self.doubtful)],
+            "likeness": list(self.likeness.items()),
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "PartReport":
         """Inverse of `as_json`."""
-        return cls(FrameCounts(**values["counts"]), [_doubtful_frame(one) for one in values["doubtful"]])
+        doubtful = [_doubtful_frame(one) for one in values["doubtful"]]
+        return cls(FrameCounts(**values["counts"]), doubtful, dict(values["likeness"]))
+
+
+@dataclass(frozen=True)
+class ClipTrack(TrackReport):
+    """Report on one track of a video.
+
+    Attributes:
+        similarity_before: Mean cosine similarity to the source before the swap; None if it was not measured.
+        similarity: The same after the swap.
+    """
+
+    similarity_before: float | None = None
+    similarity: float | None = None
 
 
 @dataclass
@@ -121,6 +147,8 @@ class ClipReport:
         notes: What a user should know about source and result.
         interrupted: Whether the work ended before the video did.
         doubtful: The most doubtful frames, in order.
+        tracks: The tracks, with their similarities to the source; empty if faces were not followed.
+        detections: Number of frames in which faces were detected to follow them.
     """
 
     counts: FrameCounts
@@ -129,6 +157,8 @@ class ClipReport:
     notes: list[str] = field(default_factory=list)
     interrupted: bool = False
     doubtful: list[DoubtfulFrame] = field(default_factory=list)
+    tracks: list[ClipTrack] = field(default_factory=list)
+    detections: int = 0
 
     @property
     def similarities(self) -> tuple[float, float] | None:
@@ -152,6 +182,20 @@ def most_doubtful(frames: Iterable[DoubtfulFrame]) -> list[DoubtfulFrame]:
         if len(chosen) < MAX_DOUBTFUL and all(abs(one.frame - other.frame) >= _APART for other in chosen):
             chosen.append(one)
     return sorted(chosen, key=lambda one: one.frame)
+
+
+def clip_tracks(reports: Iterable[TrackReport], parts: Iterable[PartReport]) -> list[ClipTrack]:
+    """Reports on tracks with the similarities that were measured in all parts of a video."""
+    sums: dict[int, list[float]] = {}
+    for part in parts:
+        for track, values in part.likeness.items():
+            sums[track] = [one + other for one, other in zip(sums.get(track, [0, 0.0, 0.0]), values, strict=True)]
+    found = []
+    for report in reports:
+        count, before, after = sums.get(report.track, [0, 0.0, 0.0])
+        likeness = (_rounded(before / count), _rounded(after / count)) if count else (None, None)
+        found.append(ClipTrack(**asdict(report), similarity_before=likeness[0], similarity=likeness[1]))
+    return found
 
 
 def _doubtful_frame(values: Mapping[str, Any]) -> DoubtfulFrame:

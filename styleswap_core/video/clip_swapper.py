@@ -5,45 +5,31 @@ Frames are read in one thread, swapped in the caller's and encoded in a third, w
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, count, islice
 from pathlib import Path
 
 from ..compositing.video_picture import VideoPicture
 from ..errors import StyleSwapError
-from ..identities.identity import Identity
-from ..identities.provenance import MARK, swap_mark
+from ..identities.provenance import MARK
 from ..io.write_behind import WriteBehind
 from ..media.animations import ANIMATION_SUFFIXES, repetitions, write_animation
 from ..media.frame_reader import TimedFrame, VideoReader, open_video
 from ..media.joined_file import Cut, join_segments
 from ..media.segment_file import SUFFIX, Segment, SegmentWriter
-from ..pipeline.face_jobs import SwapOptions
-from ..pipeline.results import FrameReport
-from ..pipeline.swapper import Faces, Swapper
-from ..swappers.guest_network import GuestNetwork
+from ..pipeline.results import FrameReport, SwapResult
+from ..pipeline.tracked_faces import TrackedFaces
 from .clip_plan import ClipPlan
-from .clip_report import MEASURED_EVERY, ClipReport, FrameCounts, PartReport, most_doubtful
+from .clip_report import MEASURED_EVERY, ClipReport, FrameCounts, PartReport, clip_tracks, most_doubtful
+from .clip_request import ClipRequest
+from .clip_tracker import part_of, track_clip
 
 # Frames that may wait for the encoder.
 _WAITING = 8
 
 
-@dataclass(frozen=True, eq=False)
-class ClipRequest:
-    """What is swapped: arguments of `Swapper.swap_frames`."""
-
-    swapper: Swapper
-    identity: Identity | Sequence[Identity]
-    faces: Faces = "largest"
-    options: SwapOptions | None = None
-
-    def mark(self) -> str:
-        """Text that marks the result as a swap."""
-        model = self.swapper.model
-        people = [self.identity] if isinstance(self.identity, Identity) else list(self.identity)
-        strength = (self.options or self.swapper.options).strength
-        return swap_mark(model.sha256, people, strength, model.name if isinstance(model, GuestNetwork) else "")
+class NothingSwappedError(StyleSwapError):
+    """No frame of a video shows a face that was asked for."""
 
 
 def swap_clip(
@@ -53,6 +39,7 @@ def swap_clip(
     folder: Path,
     *,
     on_frame: Callable[[int], None] = lambda frame: None,
+    on_followed: Callable[[int], None] = lambda frame: None,
     metadata: Mapping[str, str] | None = None,
     require_faces: bool = True,
 ) -> ClipReport:
@@ -67,15 +54,22 @@ def swap_clip(
         folder: Existing folder for segments. They are removed when the result is complete.
         on_frame: Called with the number of each frame before it is swapped; an exception ends the work. After a
             KeyboardInterrupt, the frames up to there are written to `out`.
+        on_followed: Called with the number of each frame while faces are followed, before any is swapped.
         metadata: Metadata to add to the result.
         require_faces: Whether a video in which no face is swapped is an error.
 
     Raises:
         UnreadableVideo: The source cannot be read any more.
-        StyleSwapError: There are no frames, no face was swapped, the result cannot be written, or as for
+        NothingSwappedError: No face was swapped, if `require_faces`.
+        StyleSwapError: There are no frames, the encoder does not start, the result cannot be written, or as for
             `Swapper.swap_frames`.
     """
-    run = _Run(plan, request, folder, on_frame)
+    # Hours may pass before it is needed.
+    SegmentWriter(folder / f"trial{SUFFIX}", plan.encoder, plan.info.layout).abandon()
+    tracked = track_clip(plan, request, folder, on_followed)
+    if tracked is not None and require_faces and not tracked.any_chosen:
+        raise NothingSwappedError(_no_faces(plan, found=bool(tracked.tracks)))
+    run = _Run(plan, request, tracked, folder, on_frame)
     with open_video(plan.source, plan.info) as reader:
         try:
             run.swap(reader)
@@ -89,16 +83,17 @@ def swap_clip(
     parts = [PartReport.from_json(segment.report) for segment in segments]
     counts = sum((part.counts for part in parts), FrameCounts())
     if require_faces and not counts.swapped_frames:
-        for segment in segments:
-            segment.remove()
-        raise StyleSwapError(_no_faces(plan, counts))
+        raise NothingSwappedError(_no_faces(plan, counts.frames_without_faces < counts.frames))
     cut = replace(plan.cut, end=segments[-1].end * plan.info.time_base) if run.interrupted else plan.cut
     _write_result(out, plan, segments, cut, {MARK: request.mark(), **(metadata or {})})
     for segment in segments[run.complete :] if run.interrupted else segments:
         segment.remove()
     notes = [*plan.notes, *reader.damage.sentences()]
     doubtful = most_doubtful(chain.from_iterable(part.doubtful for part in parts))
-    return ClipReport(counts, plan.encoder.encoder, plan.encoder.pixel_format, notes, run.interrupted, doubtful)
+    report = ClipReport(counts, plan.encoder.encoder, plan.encoder.pixel_format, notes, run.interrupted, doubtful)
+    if tracked is not None:
+        report.tracks, report.detections = clip_tracks(tracked.report(), parts), tracked.detections
+    return report
 
 
 def _write_result(
@@ -145,8 +140,16 @@ class _Run:
         interrupted: Whether the last segment ends early.
     """
 
-    def __init__(self, plan: ClipPlan, request: ClipRequest, folder: Path, on_frame: Callable[[int], None]) -> None:
-        self._plan, self._request, self._folder, self._on_frame = plan, request, folder, on_frame
+    def __init__(
+        self,
+        plan: ClipPlan,
+        request: ClipRequest,
+        tracked: TrackedFaces | None,
+        folder: Path,
+        on_frame: Callable[[int], None],
+    ) -> None:
+        self._plan, self._request, self._tracked = plan, request, tracked
+        self._folder, self._on_frame = folder, on_frame
         self._open: _OpenSegment | None = None
         self.segments = finished_segments(folder)
         self.complete = len(self.segments)
@@ -156,7 +159,7 @@ class _Run:
         """Swap all frames that are left."""
         after = self.segments[-1].times[-1] if self.segments else self._plan.before
         done = sum(len(segment.times) for segment in self.segments)
-        frames = self._part(reader.frames(after))
+        frames = part_of(self._plan, reader.frames(after))
         following = next(frames, None)
         with WriteBehind(_WAITING) as behind:
             for number in count(len(self.segments)):
@@ -178,33 +181,18 @@ class _Run:
         elif self._open is not None:
             self._open.abandon()
 
-    def _part(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
-        """Frames before the end of the part."""
-        end = self._plan.cut.end
-        for timed in frames:
-            if end is not None and timed.pts * self._plan.info.time_base >= end:
-                return
-            yield timed
-
     def _swap_segment(
         self, segment: "_OpenSegment", frames: Iterator[TimedFrame], behind: WriteBehind, done: int
     ) -> None:
         waiting: deque[TimedFrame] = deque()
-        request, layout = self._request, self._plan.info.layout
+        layout = self._plan.info.layout
 
         def pictures() -> Iterator[VideoPicture]:
             for timed in frames:
                 waiting.append(timed)
                 yield layout.picture(timed.frame)
 
-        results = request.swapper.swap_frames(
-            pictures(),
-            request.identity,
-            request.faces,
-            options=request.options,
-            on_frame=lambda number: self._on_frame(done + number),
-            measured=lambda number: (done + number) % MEASURED_EVERY == 0,
-        )
+        results = self._results(pictures(), done)
         try:
             for result in results:
                 # The result's planes are the memory of the frame.
@@ -216,6 +204,24 @@ class _Run:
         except BaseException:
             behind.call(segment.abandon)
             raise
+
+    def _results(self, pictures: Iterator[VideoPicture], done: int) -> Iterator[SwapResult]:
+        """Swapped frames, after `done` frames in earlier segments."""
+        request = self._request
+
+        def on_frame(number: int) -> None:
+            self._on_frame(done + number)
+
+        def measured(number: int) -> bool:
+            return (done + number) % MEASURED_EVERY == 0
+
+        if self._tracked is None:
+            return request.swapper.swap_frames(
+                pictures, request.identity, request.faces, options=request.options, on_frame=on_frame, measured=measured
+            )
+        return request.swapper.swap_tracked(
+            pictures, self._tracked, first=done, options=request.options, on_frame=on_frame, measured=measured
+        )
 
     def _finish(self, segment: "_OpenSegment", following: TimedFrame | None) -> None:
         """In the thread of the encoder."""
@@ -250,10 +256,7 @@ def _path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}{SUFFIX}"
 
 
-def _no_faces(plan: ClipPlan, counts: FrameCounts) -> str:
-    if counts.frames_without_faces == counts.frames:
-        return (
-            f"no face was found in any of the {counts.frames} frames of {plan.info.name}; lower the detection"
-            " threshold, or use a larger detection size"
-        )
-    return f"no frame of {plan.info.name} shows a face that was asked for; choose other faces"
+def _no_faces(plan: ClipPlan, found: bool) -> str:
+    if found:
+        return f"no frame of {plan.info.name} shows a face that was asked for; choose other faces"
+    return f"no face was found in {plan.info.name}; lower the detection threshold, or use a larger detection size"

@@ -11,8 +11,9 @@ from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.swapper import Faces, Swapper
 from .clip_plan import ClipOptions, ClipPlan, plan_clip
 from .clip_report import ClipReport
-from .clip_swapper import ClipRequest, finished_segments, swap_clip
-from .work_folder import fingerprint, open_work_folder, remove_work_folder, work_folder
+from .clip_request import ClipRequest
+from .clip_swapper import NothingSwappedError, swap_clip
+from .work_folder import fingerprint, has_work, open_work_folder, remove_work_folder, work_folder
 
 
 def swap_video(
@@ -27,6 +28,7 @@ def swap_video(
     resume: bool = False,
     require_faces: bool = True,
     on_frame: Callable[[int], None] = lambda frame: None,
+    on_followed: Callable[[int], None] = lambda frame: None,
     metadata: Mapping[str, str] | None = None,
 ) -> ClipReport:
     """Swap faces in a video file, in constant memory whatever its length.
@@ -47,6 +49,7 @@ def swap_video(
         require_faces: Whether a video in which no face is swapped is an error.
         on_frame: Called with the number of each frame before it is swapped; an exception ends the work. After a
             KeyboardInterrupt, the result holds the frames up to there, and the report says so.
+        on_followed: Called with the number of each frame while faces are followed, before any is swapped.
         metadata: Metadata to add to the result.
 
     Raises:
@@ -68,6 +71,7 @@ def swap_video(
             resume=resume,
             require_faces=require_faces,
             on_frame=on_frame,
+            on_followed=on_followed,
             metadata=metadata,
         )
 
@@ -80,6 +84,7 @@ def swap_planned(
     resume: bool = False,
     require_faces: bool = True,
     on_frame: Callable[[int], None] = lambda frame: None,
+    on_followed: Callable[[int], None] = lambda frame: None,
     metadata: Mapping[str, str] | None = None,
 ) -> ClipReport:
     """`swap_video` for a plan that is made already.
@@ -89,13 +94,23 @@ def swap_planned(
     """
     folder = work_folder(out)
     open_work_folder(folder, fingerprint(plan, request), resume)
-    interrupted = True
+    resumable = True
     try:
         report = swap_clip(
-            plan, out, request, folder, on_frame=on_frame, metadata=metadata, require_faces=require_faces
+            plan,
+            out,
+            request,
+            folder,
+            on_frame=on_frame,
+            on_followed=on_followed,
+            metadata=metadata,
+            require_faces=require_faces,
         )
-        interrupted = report.interrupted
+        resumable = report.interrupted
+    except NothingSwappedError:
+        resumable = False
+        raise
     finally:
-        if not interrupted or not finished_segments(folder):
+        if not resumable or not has_work(folder):
             remove_work_folder(folder)
     return report

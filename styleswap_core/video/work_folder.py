@@ -15,7 +15,7 @@ from ..faces.choice import FaceChoice
 from ..identities.identity import Identity
 from ..io.files import atomic_write
 from .clip_plan import ClipPlan
-from .clip_swapper import ClipRequest
+from .clip_request import ClipRequest
 
 _PLAN = "plan.json"
 
@@ -59,6 +59,11 @@ def open_work_folder(folder: Path, fingerprint: Mapping[str, str], resume: bool)
     return False
 
 
+def has_work(folder: Path) -> bool:
+    """Whether there is anything in a folder from which work can go on."""
+    return folder.is_dir() and any(path.name != _PLAN for path in folder.iterdir())
+
+
 def remove_work_folder(folder: Path) -> None:
     """Delete a folder with segments."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -76,6 +81,7 @@ def fingerprint(plan: ClipPlan, request: ClipRequest) -> dict[str, str]:
         "start and duration": f"{plan.cut.start} {plan.cut.end}",
         "encoder": json.dumps(encoder),
         "length of segments": str(plan.options.segment_frames),
+        "tracking options": str(plan.options.tracking),
         "model": f"{model.name} {model.sha256}",
         "face analysis": str(request.swapper.analysis.recognizer),
         "identity": " ".join(one.fingerprint for one in people),

@@ -9,12 +9,14 @@ import pytest
 from clips import packets_of, planes_of, write_clip
 from PIL import Image
 
-from styleswap_core.cli import main
-from styleswap_core.commands import clip_files
+from styleswap_core.cli import build_parser, main
+from styleswap_core.commands import clip_arguments, clip_files
 from styleswap_core.commands.clip_arguments import seconds
 from styleswap_core.io.images import load_image
 from styleswap_core.media.animations import ANIMATION_SUFFIXES
 from styleswap_core.media.encoders import WRITTEN_SUFFIXES
+from styleswap_core.tracking.tracking_options import MAX_INTERVAL, MAX_SMOOTHING
+from styleswap_core.video.clip_plan import ClipOptions
 
 SIZE = (192, 192)
 
@@ -73,7 +75,7 @@ def test_an_interrupted_run_is_resumed(swap, capsys, monkeypatch):
 
     def interrupted(self, n=1):
         original(self, n)
-        if self.n == 5:
+        if self.n == 5 and "swap" in self.desc:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -128,8 +130,23 @@ def test_options_of_videos_are_refused_for_pictures(demo, folder, error_of):
     assert "--lossless applies to videos only" in error_of(*words, "--lossless")
 
 
-def test_tables_agree():
+def test_tables_agree(demo):
     assert set(clip_files.WRITTEN_SUFFIXES) == {*WRITTEN_SUFFIXES, *ANIMATION_SUFFIXES}
+    assert (clip_arguments.MAX_INTERVAL, clip_arguments.MAX_SMOOTHING) == (MAX_INTERVAL, MAX_SMOOTHING)
+    parser = build_parser("swap")
+    args = parser.parse_args(["swap", "--source", "a.png", "--target", "b.mp4", "--out", "c.mp4"])
+    assert clip_arguments.clip_options(args) == ClipOptions()
+
+
+def test_frames_can_be_swapped_independently(swap, capsys):
+    tracks = []
+    for words in ([], ["--no-tracking"]):
+        assert main([*swap, "--out", "out.mp4", "--json", *words]) == 0
+        (video,) = json.loads(capsys.readouterr().out)["videos"]
+        assert video["swapped_frames"] == 6
+        tracks.append(video["tracks"])
+    assert [track["frames"] for track in tracks[0]] == [6] and tracks[0][0]["similarity"] > 0.3
+    assert tracks[1] == []
 
 
 def test_times():

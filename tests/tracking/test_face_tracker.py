@@ -106,14 +106,14 @@ def test_a_face_that_is_hidden_for_a_moment_is_bridged():
 def test_frames_after_the_last_detection_do_not_count():
     actor = Actor(1, lambda frame: (160, 120, 100, 0))
     scene = Scene([actor], hidden=lambda person, frame: frame >= 10)
-    (steady,), _ = track(scene, 40, TrackingOptions(interval=4))
+    (steady,), _ = track(scene, 40, TrackingOptions(detection_interval=4))
     # Detected at 8, and not at 12 any more.
     assert steady.frames.tolist() == list(range(12))
 
 
 def test_a_face_that_appears_between_detections_is_followed_back():
     actor = Actor(1, lambda frame: (160, 120, 100, 0) if frame >= 6 else None)
-    (steady,), _ = track(Scene([actor]), 20, TrackingOptions(interval=4))
+    (steady,), _ = track(Scene([actor]), 20, TrackingOptions(detection_interval=4))
     # Detected at 8; the frames 6 and 7 show it, and 5 does not.
     assert steady.frames.tolist() == list(range(6, 20)) and not steady.detected[0]
     assert np.abs(errors(steady, actor)).max() < 0.5
@@ -121,7 +121,7 @@ def test_a_face_that_appears_between_detections_is_followed_back():
 
 def test_a_person_who_comes_back_is_the_same_track():
     actor = Actor(1, lambda frame: (100, 120, 100, 0) if frame < 10 else (220, 120, 100, 0) if frame >= 34 else None)
-    tracks, _ = track(Scene([actor]), 50, TrackingOptions(interval=2), embed=True)
+    tracks, _ = track(Scene([actor]), 50, TrackingOptions(detection_interval=2), embed=True)
     assert len(tracks) == 1 and not set(range(12, 33)) & set(tracks[0].frames.tolist())
 
 
@@ -143,7 +143,7 @@ def test_fast_faces_are_detected_more_often():
     still = Scene([Actor(1, lambda frame: (160, 120, 80, 0))])
     fast = Scene([Actor(1, lambda frame: (40 + 16 * frame, 120, 80, 0))])
     for scene in (still, fast):
-        track(scene, 14, TrackingOptions(interval=6))
+        track(scene, 14, TrackingOptions(detection_interval=6))
     assert len(still.detected) <= 3 and len(fast.detected) > 8
 
 
@@ -159,6 +159,6 @@ def test_points_with_neither_motion_nor_smoothing_are_the_detections():
 
 
 def test_options_out_of_range():
-    for wrong in ({"interval": 0}, {"smoothing": -1.0}, {"smoothing": 99.0}, {"bridge": -1}):
+    for wrong in ({"detection_interval": 0}, {"smoothing": -1.0}, {"smoothing": 99.0}, {"bridge": -1}):
         with pytest.raises(StyleSwapError, match="expected a"):
             TrackingOptions(**wrong)

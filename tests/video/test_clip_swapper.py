@@ -11,7 +11,8 @@ from toy_swapper import IDENTITY, face_at, toy_swapper
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.media.encoders import EncodingOptions
 from styleswap_core.video.clip_plan import ClipOptions, plan_clip
-from styleswap_core.video.clip_swapper import ClipRequest, swap_clip
+from styleswap_core.video.clip_request import ClipRequest
+from styleswap_core.video.clip_swapper import swap_clip
 
 LOSSLESS = EncodingOptions(lossless=True)
 
@@ -23,7 +24,7 @@ def swap(tmp_path):
     def run(source, out, faces=None, **options):
         folder = tmp_path / "segments"
         folder.mkdir(exist_ok=True)
-        plan = plan_clip(source, out, ClipOptions(**{"segment_frames": 5, **options}))
+        plan = plan_clip(source, out, ClipOptions(**{"segment_frames": 5, "tracking": None, **options}))
         report = swap_clip(plan, out, ClipRequest(toy_swapper(faces), IDENTITY), folder)
         assert list(folder.iterdir()) == []
         return report
@@ -131,7 +132,7 @@ def test_orientation_and_sample_aspect_are_kept(swap, tmp_path):
     folder = tmp_path / "segments"
     folder.mkdir()
     swapper = toy_swapper()
-    plan = plan_clip(source, tmp_path / "out.mp4")
+    plan = plan_clip(source, tmp_path / "out.mp4", ClipOptions(tracking=None))
     swap_clip(plan, tmp_path / "out.mp4", ClipRequest(swapper, IDENTITY), folder)
     assert swapper.analysis.pictures == [(85, 48, 3)] * 6
     found = []
@@ -214,7 +215,7 @@ def test_a_part_of_a_clip(swap, tmp_path):
 
 def test_clips_without_faces_are_refused(swap, tmp_path):
     source = write_clip(tmp_path / "source.mp4", 4)
-    with pytest.raises(StyleSwapError, match="no face was found in any of the 4 frames"):
+    with pytest.raises(StyleSwapError, match="no face was found in .*source.mp4"):
         swap(source, tmp_path / "out.mp4", faces=lambda number: [])
     assert not (tmp_path / "out.mp4").exists()
 

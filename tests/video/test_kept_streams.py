@@ -16,7 +16,9 @@ from styleswap_core.video.swap_video import swap_video
 
 
 def swap(source, out, **encoding):
-    return swap_video(toy_swapper(), source, out, IDENTITY, clip=ClipOptions(EncodingOptions(**encoding)))
+    return swap_video(
+        toy_swapper(), source, out, IDENTITY, clip=ClipOptions(EncodingOptions(**encoding), tracking=None)
+    )
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])

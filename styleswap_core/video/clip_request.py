@@ -1,0 +1,42 @@
+"""What is swapped in a video."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..faces.choice import FaceChoice
+from ..identities.identity import Identity
+from ..identities.provenance import swap_mark
+from ..pipeline.face_jobs import SwapOptions
+from ..pipeline.swapper import Faces, Swapper
+from ..swappers.guest_network import GuestNetwork
+
+
+@dataclass(frozen=True, eq=False)
+class ClipRequest:
+    """What is swapped: arguments of `Swapper.swap_frames`."""
+
+    swapper: Swapper
+    identity: Identity | Sequence[Identity]
+    faces: Faces = "largest"
+    options: SwapOptions | None = None
+
+    @property
+    def identities(self) -> list[Identity]:
+        """The source identities."""
+        return [self.identity] if isinstance(self.identity, Identity) else list(self.identity)
+
+    @property
+    def choice(self) -> FaceChoice:
+        """The faces in their long form."""
+        return self.faces if isinstance(self.faces, FaceChoice) else FaceChoice.parse(self.faces)
+
+    @property
+    def swap_options(self) -> SwapOptions:
+        """The options, or those of the swapper."""
+        return self.options or self.swapper.options
+
+    def mark(self) -> str:
+        """Text that marks the result as a swap."""
+        model = self.swapper.model
+        foreign = model.name if isinstance(model, GuestNetwork) else ""
+        return swap_mark(model.sha256, self.identities, self.swap_options.strength, foreign)

@@ -1,0 +1,158 @@
+"""Video files with tracks: steady, one identity per person, and resumed at any moment."""
+
+import numpy as np
+import pytest
+from clips import planes_of, write_clip
+from moving_faces import SIZE, Actor, Scene
+from toy_swapper import IDENTITY, Finder, Painter
+
+from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.choice import FaceChoice
+from styleswap_core.media.encoders import EncodingOptions
+from styleswap_core.pipeline.swapper import Swapper
+from styleswap_core.tracking.tracking_options import TrackingOptions
+from styleswap_core.video.clip_plan import ClipOptions
+from styleswap_core.video.swap_video import swap_video
+from styleswap_core.video.work_folder import work_folder
+
+COUNT = 22
+OPTIONS = ClipOptions(EncodingOptions(lossless=True), segment_frames=5)
+
+
+class Stop(Exception):
+    pass
+
+
+class SceneFinder(Finder):
+    """Finds the faces of the scene; the frame is told by the brightness of a corner."""
+
+    def __init__(self, scene):
+        super().__init__()
+        self.scene = scene
+        self.calls = []
+
+    def detect(self, picture, order="largest", embed=True):
+        number = round((float(picture[:16, :16].mean()) - 20) / 8)
+        self.calls.append(number)
+        # Noise by the frame, so that a repeated detection is the same.
+        self.scene.random = np.random.default_rng(number)
+        return self.scene.frame(number).detect(False)
+
+
+def scene_clip(path, scene):
+    def picture(number, height, width):
+        gray = scene.gray(number)
+        gray[:20, :20] = 20 + 8 * number
+        return np.repeat(gray[..., None], 3, 2)
+
+    return write_clip(path, COUNT, SIZE[::-1], picture=picture, crf="12")
+
+
+@pytest.fixture
+def scene():
+    first = Actor(1, lambda frame: (90 + 2 * frame, 120, 84 + 6 * np.sin(frame / 3), 0))
+    second = Actor(2, lambda frame: (240, 120, 83 - 6 * np.sin(frame / 3), 0))
+    return Scene([first, second], 0.4)
+
+
+def run(scene, source, out, **more):
+    finder = SceneFinder(scene)
+    report = swap_video(Swapper(Painter(), finder), source, out, IDENTITY, **{"clip": OPTIONS, **more})
+    return report, finder
+
+
+def test_one_person_is_swapped_throughout(tmp_path, scene):
+    source = scene_clip(tmp_path / "source.mp4", scene)
+    report, finder = run(scene, source, tmp_path / "out.mkv")
+    assert report.counts.swapped_faces == report.counts.swapped_frames == COUNT
+    assert len(finder.calls) == report.detections < COUNT / 2
+    assert [(track.frames, track.missing) for track in report.tracks] == [(COUNT, 0)] * 2
+    assert sorted(str(track.place) for track in report.tracks) == ["0", "None"]
+    (swapped,) = [track for track in report.tracks if track.place == 0]
+    assert swapped.similarity is not None and report.as_json()["tracks"][0]["track"] == 0
+    sides = []
+    for before, after in zip(planes_of(source)[0], planes_of(tmp_path / "out.mkv")[0], strict=True):
+        changed = before[0] != after[0]
+        left, right = changed[:, :170].any(), changed[:, 195:].any()
+        sides.append((bool(left), bool(right)))
+    assert len(set(sides)) == 1 and sides[0][0] != sides[0][1]
+
+
+@pytest.mark.parametrize("followed", [0, 3, 13, 21])
+def test_work_that_is_interrupted_while_faces_are_followed_is_resumed(tmp_path, scene, followed):
+    source = scene_clip(tmp_path / "source.mp4", scene)
+    run(scene, source, tmp_path / "whole.mkv")
+
+    def stop(frame):
+        if frame == followed:
+            raise Stop
+
+    out, finder = tmp_path / "out.mkv", SceneFinder(scene)
+    with pytest.raises(Stop):
+        swap_video(Swapper(Painter(), finder), source, out, IDENTITY, clip=OPTIONS, on_followed=stop)
+    report, again = run(scene, source, out, resume=True)
+    assert report.counts.frames == COUNT and not set(finder.calls) & set(again.calls)
+    assert out.read_bytes() == (tmp_path / "whole.mkv").read_bytes()
+    assert not work_folder(out).exists()
+
+
+def test_work_that_is_interrupted_later_does_not_follow_again(tmp_path, scene):
+    source = scene_clip(tmp_path / "source.mp4", scene)
+    run(scene, source, tmp_path / "whole.mkv")
+
+    def stop(frame):
+        if frame == 13:
+            raise Stop
+
+    out, followed = tmp_path / "out.mkv", []
+    with pytest.raises(Stop):
+        run(scene, source, out, on_frame=stop)
+    report, finder = run(scene, source, out, resume=True, on_followed=followed.append)
+    assert finder.calls == [] and followed == [] and len(report.tracks) == 2
+    assert out.read_bytes() == (tmp_path / "whole.mkv").read_bytes()
+
+
+def test_a_line_that_was_cut_off_is_detected_again(tmp_path, scene):
+    source, out = scene_clip(tmp_path / "source.mp4", scene), tmp_path / "out.mkv"
+    run(scene, source, tmp_path / "whole.mkv")
+
+    def stop(frame):
+        if frame == 15:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run(scene, source, out, on_followed=stop)
+    lines = work_folder(out) / "detections.jsonl"
+    lines.write_bytes(lines.read_bytes()[:-30])
+    _, finder = run(scene, source, out, resume=True)
+    assert 0 not in finder.calls and out.read_bytes() == (tmp_path / "whole.mkv").read_bytes()
+
+
+def test_other_settings_are_not_resumed(tmp_path, scene):
+    source, out = scene_clip(tmp_path / "source.mp4", scene), tmp_path / "out.mkv"
+
+    def stop(frame):
+        raise Stop
+
+    with pytest.raises(Stop):
+        run(scene, source, out, on_frame=stop)
+    other = ClipOptions(OPTIONS.encoding, tracking=TrackingOptions(smoothing=1.0), segment_frames=5)
+    with pytest.raises(StyleSwapError, match="tracking options"):
+        run(scene, source, out, resume=True, clip=other)
+
+
+def test_a_clip_without_the_wanted_face_ends_before_the_swap(tmp_path, scene):
+    source = scene_clip(tmp_path / "source.mp4", scene)
+    swapped = []
+    with pytest.raises(StyleSwapError, match="choose other faces"):
+        run(scene, source, tmp_path / "out.mkv", faces=FaceChoice.by_index("7"), on_frame=swapped.append)
+    with pytest.raises(StyleSwapError, match="no face was found"):
+        run(Scene([]), source, tmp_path / "out.mkv", on_frame=swapped.append)
+    assert swapped == [] and sorted(path.name for path in tmp_path.iterdir()) == ["source.mp4"]
+
+
+def test_a_part_of_a_clip(tmp_path, scene):
+    source = scene_clip(tmp_path / "source.mp4", scene)
+    part = ClipOptions(OPTIONS.encoding, start=0.2, duration=0.4, segment_frames=5)
+    report, finder = run(scene, source, tmp_path / "out.mkv", clip=part)
+    assert report.counts.frames == 10 and min(finder.calls) == 5 and max(finder.calls) < 15
