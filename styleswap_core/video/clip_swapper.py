@@ -64,8 +64,7 @@ def swap_clip(
         StyleSwapError: There are no frames, the encoder does not start, the result cannot be written, or as for
             `Swapper.swap_frames`.
     """
-    # Hours may pass before it is needed.
-    SegmentWriter(folder / f"trial{SUFFIX}", plan.encoder, plan.info.layout).abandon()
+    _try_encoder(plan, folder)
     tracked = track_clip(plan, request, folder, on_followed)
     if tracked is not None and require_faces and not tracked.any_chosen:
         raise NothingSwappedError(_no_faces(plan, found=bool(tracked.tracks)))
@@ -77,8 +76,7 @@ def swap_clip(
             run.keep_unfinished_segment()
             if not run.segments:
                 raise
-    segments = run.segments
-    if not segments:
+    if not (segments := run.segments):
         raise StyleSwapError(f"{plan.info.name} has no frames in this part; choose another start or duration")
     parts = [PartReport.from_json(segment.report) for segment in segments]
     counts = sum((part.counts for part in parts), FrameCounts())
@@ -94,6 +92,11 @@ def swap_clip(
     if tracked is not None:
         report.tracks, report.detections = clip_tracks(tracked.report(), parts), tracked.detections
     return report
+
+
+def _try_encoder(plan: ClipPlan, folder: Path) -> None:
+    """Start and stop of the encoder: an encoder that fails must not do so hours later."""
+    SegmentWriter(folder / f"trial{SUFFIX}", plan.encoder, plan.info.layout).abandon()
 
 
 def _write_result(
