@@ -28,13 +28,21 @@ def check_interrupted() -> None:
     comfy.model_management.throw_exception_if_processing_interrupted()
 
 
-def frame_progress(total: int) -> Callable[[int], None]:
-    """Callback for the start of step 0, 1, ... of `total`: checks for cancellation and moves the progress bar."""
-    bar = comfy.utils.ProgressBar(total)
+def frame_progress(total: int, runs: int = 1) -> Callable[[int], None]:
+    """Callback for the start of step 0, 1, ... of `total`: checks for cancellation and moves the progress bar.
+
+    Args:
+        total: Number of steps.
+        runs: How often all steps are done, one run after the other.
+    """
+    bar = comfy.utils.ProgressBar(total * runs)
+    run = last = 0
 
     def on_step(step: int) -> None:
+        nonlocal run, last
         check_interrupted()
-        bar.update_absolute(step, total)
+        run, last = run + (step < last), step
+        bar.update_absolute(run * total + step, total * runs)
 
     return on_step
 

@@ -150,7 +150,14 @@ def test_core_imports_itself_relatively_and_never_comfyui(path):
 
 
 # Importable without ComfyUI: the entry point, the list of nodes, and modules with unit tests.
-WITHOUT_COMFYUI = {"__init__.py", "nodes/__init__.py", "nodes/analysis.py", "nodes/reports.py", "nodes/values.py"}
+WITHOUT_COMFYUI = {
+    "__init__.py",
+    "nodes/__init__.py",
+    "nodes/analysis.py",
+    "nodes/swap_reports.py",
+    "nodes/swap_values.py",
+    "nodes/values.py",
+}
 # Packages that ComfyUI does not install; the pack must load without them.
 NOT_BROUGHT = {"cv2", "insightface", "onnx", "onnxruntime"}
 

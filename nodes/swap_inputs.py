@@ -1,0 +1,218 @@
+"""Inputs that Swap Face and Swap Face in Video share, in the order in which saved workflows hold their values."""
+
+from comfy_api.latest import io
+
+from ..styleswap_core.faces.choice import GENDER_CHOICES, RULES
+from ..styleswap_core.pipeline.face_jobs import MAX_SHARE
+from ..styleswap_core.swappers.network import MAX_STRENGTH
+from ..styleswap_core.tracking.tracking_options import MAX_INTERVAL, MAX_SMOOTHING, TrackingOptions
+from .sockets import Masks, identity_input, order_input
+from .swap_values import MAX_AGE, RESOLUTIONS, SKIP, SWAP
+
+# Maximum of the widget only.
+_MAX_BRIDGE = 240
+
+
+def choice_inputs() -> list[io.Input]:
+    """Which faces are swapped."""
+    return [
+        io.Combo.Input(
+            "faces",
+            options=list(RULES),
+            default="largest",
+            tooltip="Which faces to swap: all, the largest, by index (see index), or by likeness to the"
+            " reference, which follows a person through a video.",
+        ),
+        io.String.Input(
+            "index",
+            default="0",
+            tooltip="For by index: face numbers such as 0 or 0,2, as shown by Detect Faces.",
+        ),
+        order_input(
+            "How the faces in each frame are numbered, and so which face gets which identity of a list."
+            " largest: face 0 is the largest."
+        ),
+        io.Float.Input(
+            "likeness",
+            default=0.3,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="For by likeness: minimum cosine similarity between a face and the reference. Detect Faces"
+            " reports it for each face.",
+        ),
+    ]
+
+
+def strength_inputs() -> list[io.Input]:
+    """How strongly faces are swapped, and the edge of the region."""
+    return [
+        io.Float.Input(
+            "strength",
+            default=1.0,
+            min=0.0,
+            max=MAX_STRENGTH,
+            step=0.05,
+            tooltip="1: the identity of the source. 0: the target's own, as rendered by the model. Values"
+            " between interpolate; values above 1 exaggerate what sets the source apart from the target.",
+        ),
+        io.Int.Input(
+            "mask_grow",
+            default=0,
+            min=-64,
+            max=64,
+            tooltip="Grows the swapped region by this many pixels of the aligned crop; negative shrinks it.",
+        ),
+        io.Float.Input(
+            "mask_feather",
+            default=0.0,
+            min=0.0,
+            max=64.0,
+            step=0.5,
+            tooltip="Width over which the edge of the swapped region fades, in pixels of the aligned crop.",
+        ),
+    ]
+
+
+def batch_input() -> io.Input:
+    """How many faces run through the network together."""
+    return io.Int.Input(
+        "batch_size",
+        default=8,
+        min=1,
+        max=64,
+        tooltip="Number of faces per forward pass; halved automatically if memory runs out.",
+    )
+
+
+def later_inputs() -> list[io.Input]:
+    """Reference, resolution, masks, persons and doubtful detections; optional, so that prompts without them run."""
+    return [
+        identity_input(
+            "reference",
+            "For by likeness: the person to replace, or a list that matches the list of identities.",
+            optional=True,
+        ),
+        io.Combo.Input(
+            "resolution",
+            options=list(RESOLUTIONS),
+            default="automatic",
+            optional=True,
+            tooltip="Size at which a face is swapped, in multiples of the model's size, for more detail than"
+            " the model has: 2x takes four times as long as 1x, 4x sixteen times. automatic: as fine as the"
+            " image; always 1x for StyleSwap models.",
+        ),
+        *_mask_inputs(),
+        *_person_inputs(),
+        io.Combo.Input(
+            "doubtful",
+            options=[SKIP, SWAP],
+            default=SKIP,
+            optional=True,
+            tooltip="Detections that can hardly be a face, such as points in the wrong order: skip leaves them"
+            " as they are and reports why, swap treats them as any other.",
+        ),
+    ]
+
+
+def tracking_inputs(default: bool, tooltip: str) -> list[io.Input]:
+    """How faces are followed from frame to frame; optional, so that prompts saved without them still run.
+
+    Args:
+        default: Whether they are followed by default.
+        tooltip: What following them means in this node.
+    """
+    return [
+        io.Boolean.Input("tracking", default=default, optional=True, tooltip=tooltip),
+        io.Int.Input(
+            "detection_interval",
+            default=TrackingOptions.detection_interval,
+            min=1,
+            max=MAX_INTERVAL,
+            optional=True,
+            tooltip="For tracking: faces are detected every so many frames and followed in between; more often"
+            " where they move fast.",
+        ),
+        io.Float.Input(
+            "smoothing",
+            default=TrackingOptions.smoothing,
+            min=0.0,
+            max=MAX_SMOOTHING,
+            step=0.5,
+            optional=True,
+            tooltip="For tracking: averages the points of a face over about so many frames before and after, along"
+            " its motion, so that the result does not shiver; 0 takes them as they are found.",
+        ),
+        io.Int.Input(
+            "bridge",
+            default=TrackingOptions.bridge,
+            min=0,
+            max=_MAX_BRIDGE,
+            optional=True,
+            tooltip="For tracking: a face that is not detected is followed for up to so many frames, until it is"
+            " found again.",
+        ),
+    ]
+
+
+def _mask_inputs() -> list[io.Input]:
+    return [
+        Masks.Input(
+            "masks",
+            optional=True,
+            tooltip="From Load Face Masks: which part of a face is swapped, and what stays in front of it.",
+        ),
+        io.Mask.Input(
+            "keep",
+            optional=True,
+            tooltip="White where the image stays as it is, such as hands or hair; one mask, or one per frame.",
+        ),
+        io.Float.Input(
+            "mask_padding",
+            default=0.0,
+            min=0.0,
+            max=MAX_SHARE,
+            step=0.01,
+            optional=True,
+            tooltip="Keeps the swapped region away from the border of the aligned crop, by this share of its side.",
+        ),
+        io.Float.Input(
+            "mask_edge",
+            default=0.0,
+            min=0.0,
+            max=MAX_SHARE,
+            step=0.01,
+            optional=True,
+            tooltip="Width over which the swapped region fades out within its edge, as a share of the aligned"
+            " crop's side: the same in the image for models of all sizes.",
+        ),
+    ]
+
+
+def _person_inputs() -> list[io.Input]:
+    return [
+        io.Combo.Input(
+            "gender",
+            options=list(GENDER_CHOICES),
+            default="any",
+            optional=True,
+            tooltip="Considers only faces of this gender, as estimated by the face analysis; needs a pack with"
+            " genderage.onnx, such as buffalo_l.",
+        ),
+        io.Int.Input(
+            "min_age",
+            default=0,
+            min=0,
+            max=MAX_AGE,
+            optional=True,
+            tooltip="Considers only faces of at least this age in years, as estimated by the face analysis.",
+        ),
+        io.Int.Input(
+            "max_age",
+            default=MAX_AGE,
+            min=0,
+            max=MAX_AGE,
+            optional=True,
+            tooltip="Considers only faces of at most this age in years, as estimated by the face analysis.",
+        ),
+    ]

@@ -1,0 +1,103 @@
+"""What the widgets of Swap Face and Swap Face in Video mean to the core. Does not import ComfyUI."""
+
+from dataclasses import dataclass
+
+from ..styleswap_core.errors import StyleSwapError
+from ..styleswap_core.faces.choice import FaceChoice
+from ..styleswap_core.faces.detected import FaceAnalyzer
+from ..styleswap_core.pipeline.face_jobs import SwapOptions
+from ..styleswap_core.pipeline.swapper import references_for
+from ..styleswap_core.swappers.phases import AUTOMATIC, MAX_FACTOR
+from ..styleswap_core.tracking.tracking_options import TrackingOptions
+from .values import as_identities
+
+PASS, ERROR = "pass through", "error"
+"""Choices of *on_missing*."""
+
+SKIP, SWAP = "skip", "swap"
+"""Choices of *doubtful*."""
+
+MAX_AGE = 120
+RESOLUTIONS = {"automatic": AUTOMATIC, **{f"{factor}x": factor for factor in range(1, MAX_FACTOR + 1)}}
+"""Choices of *resolution*."""
+
+
+@dataclass(frozen=True)
+class SwapValues:
+    """Values of the widgets that choose faces and say how they are swapped.
+
+    Those that nodes have gained since their first release have defaults, with which saved prompts still run as before.
+    """
+
+    faces: str
+    index: str
+    order: str
+    likeness: float
+    strength: float
+    mask_grow: int
+    mask_feather: float
+    batch_size: int
+    resolution: str = "automatic"
+    mask_padding: float = 0.0
+    mask_edge: float = 0.0
+    gender: str = "any"
+    min_age: int = 0
+    max_age: int = MAX_AGE
+    doubtful: str = SKIP
+    tracking: bool = False
+    detection_interval: int = TrackingOptions.detection_interval
+    smoothing: float = TrackingOptions.smoothing
+    bridge: int = TrackingOptions.bridge
+
+    def choice(self, analyzer: FaceAnalyzer, reference: object = None) -> FaceChoice:
+        """The faces that are chosen.
+
+        Args:
+            analyzer: The face analysis.
+            reference: Socket value with the reference identities.
+
+        Raises:
+            StyleSwapError: An invalid index or range of ages, or references that are missing or of another recognizer.
+        """
+        ages = None if (self.min_age, self.max_age) == (0, MAX_AGE) else (self.min_age, self.max_age)
+        if self.faces == "by index":
+            indices = FaceChoice.by_index(self.index).indices
+            return FaceChoice(self.faces, self.order, indices, gender=self.gender, ages=ages)
+        people = as_identities(reference) if self.faces == "by likeness" and reference is not None else []
+        return FaceChoice(
+            self.faces,
+            self.order,
+            references=references_for(people, analyzer),
+            likeness=self.likeness,
+            gender=self.gender,
+            ages=ages,
+        )
+
+    @property
+    def options(self) -> SwapOptions:
+        """How faces are swapped."""
+        return SwapOptions(
+            strength=self.strength,
+            mask_grow=self.mask_grow,
+            mask_feather=self.mask_feather,
+            batch_size=self.batch_size,
+            resolution=RESOLUTIONS[self.resolution],
+            mask_padding=self.mask_padding,
+            mask_edge=self.mask_edge,
+            swap_doubtful=self.doubtful == SWAP,
+        )
+
+    @property
+    def tracking_options(self) -> TrackingOptions | None:
+        """How faces are followed; None if each frame is swapped independently."""
+        return TrackingOptions(self.detection_interval, self.smoothing, self.bridge) if self.tracking else None
+
+
+def index_problem(faces: str, index: str | None) -> str | None:
+    """Message about an invalid index, or None; one from another node (None) is not known yet."""
+    try:
+        if faces == "by index" and index is not None:
+            FaceChoice.by_index(index)
+    except StyleSwapError as error:
+        return str(error)
+    return None
