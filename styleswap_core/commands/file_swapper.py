@@ -26,6 +26,8 @@ from ..io.images import (
     save_image,
     to_uint8,
 )
+from ..io.picture_file import read_picture
+from ..io.picture_writing import write_picture
 from ..io.sheets import mask_picture
 from ..masking.face_masks import FaceMasks
 from ..pipeline.face_jobs import SwapOptions
@@ -197,7 +199,8 @@ class FileSwapper:
         """
         options = options or SwapOptions()
         start = time.perf_counter()
-        picture = load_image(files.target)
+        file = read_picture(files.target)
+        picture = file.seen
         rendered = rendered_source and is_rendered(files.target)
         result = Swapper(self.network, self.analyzer, options, masks=self.masks).swap(picture, identity, faces)
         image, mask = np.asarray(result.image), result.mask.numpy()
@@ -208,7 +211,9 @@ class FileSwapper:
             files.mask_out.parent.mkdir(parents=True, exist_ok=True)
             save_image(files.mask_out, mask_picture(mask))
         files.out.parent.mkdir(parents=True, exist_ok=True)
-        save_image(files.out, image, self._metadata(identity, options.strength, rendered))
+        kept = {key: text for key, text in file.texts.items() if key not in (MARK, PROVENANCE_KEY)}
+        changed = replace(file.with_pixels(image, mask), texts=kept)
+        write_picture(files.out, changed, self._metadata(identity, options.strength, rendered))
         return {
             "target": str(files.target),
             "out": str(files.out),

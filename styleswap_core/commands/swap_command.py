@@ -191,6 +191,8 @@ def run(args: argparse.Namespace) -> int:
                 f"{source.path} shows {source.faces_found} faces; the largest is the source, choose another one with"
                 " --source-face"
             )
+        if source.frames > 1:
+            print_note(f"{source.path} is an animation of {source.frames} frames; only the first is used")
         if source.doubtful:
             print_note(f"the face in {source.path} is doubtful ({source.doubtful}); use a picture of it from the front")
         if source.outlier:

@@ -13,7 +13,8 @@ from ..faces.alignment import recognizer_crop
 from ..faces.choice import FaceChoice, select_faces
 from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..io.files import file_sha256
-from ..io.images import from_uint8, load_image
+from ..io.images import from_uint8
+from ..io.picture_file import read_picture
 from .averaging import average_faces
 from .identity import Identity
 from .portraits import Portrait, cut_portrait
@@ -32,6 +33,7 @@ class SourceReport:
         outlier: Whether it differs so much that it may show another person.
         faces_found: Number of faces in the picture.
         doubtful: Why its five points are implausible; empty if they are plausible.
+        frames: Number of frames of an animation, of which the first was used; 1 for single pictures.
     """
 
     path: str
@@ -39,6 +41,7 @@ class SourceReport:
     outlier: bool
     faces_found: int
     doubtful: str = ""
+    frames: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +87,10 @@ def extract_identity(
     """
     if not paths:
         raise StyleSwapError("expected at least one source picture, got none")
-    chosen_faces, hashes, counts, portraits = [], [], [], []
+    chosen_faces, hashes, counts, frames, portraits = [], [], [], [], []
     for path in paths:
-        picture = load_image(path)
+        file = read_picture(path)
+        picture = file.seen
         faces = analyzer.detect(picture)
         try:
             chosen = select_faces(faces, face)
@@ -98,6 +102,7 @@ def extract_identity(
         chosen_faces.append(chosen[0])
         hashes.append(file_sha256(path))
         counts.append(len(faces))
+        frames.append(file.frames)
         portraits.append(cut_portrait(picture, chosen[0].points))
     identity, similarities, outliers = average_faces(
         [one.require_embedding() for one in chosen_faces],
@@ -108,9 +113,8 @@ def extract_identity(
         portraits=portraits,
     )
     doubts = [one.doubtful for one in chosen_faces]
-    rows = zip(paths, similarities, outliers, counts, doubts, strict=True)
-    reports = [SourceReport(str(path), similar, outlier, count, doubt) for path, similar, outlier, count, doubt in rows]
-    return identity, reports
+    rows = zip(map(str, paths), similarities, outliers, counts, doubts, frames, strict=True)
+    return identity, [SourceReport(*row) for row in rows]
 
 
 def find_source_faces(

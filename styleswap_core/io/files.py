@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,37 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_file(path: str | Path, what: str) -> None:
+    """Check that a path is a regular file, before it is opened.
+
+    Reading a pipe waits without end for a writer, and reading a device may fill the memory.
+
+    Args:
+        path: The path.
+        what: What is expected, such as "a picture file".
+
+    Raises:
+        StyleSwapError: It does not exist, is a folder, or is neither a file nor a folder.
+    """
+    path = Path(path)
+    try:
+        mode = path.stat().st_mode
+    # ValueError: a NUL character in the name.
+    except (OSError, ValueError) as error:
+        if isinstance(error, PermissionError):
+            raise StyleSwapError(f"no permission to read {path}; change its permissions") from error
+        if isinstance(error, FileNotFoundError):
+            raise StyleSwapError(
+                f"expected {what}, but {path} does not exist or is a folder; check the path"
+            ) from error
+        reason = getattr(error, "strerror", None) or error
+        raise StyleSwapError(f"expected {what}, but {path} cannot be read ({reason}); check the path") from error
+    if stat.S_ISDIR(mode):
+        raise StyleSwapError(f"expected {what}, but {path} does not exist or is a folder; check the path")
+    if not stat.S_ISREG(mode):
+        raise StyleSwapError(f"expected {what}, but {path} is a pipe or a device; name a regular file")
 
 
 def file_sha256(path: str | Path) -> str:

@@ -7,21 +7,16 @@
 | core | BCHW, RGB, torch float32 | -1..1 | everything else |
 """
 
-import struct
-import warnings
-import zlib
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, PngImagePlugin
 
-from ..errors import StyleSwapError, one_line
-from .files import atomic_write
-
-MIN_SIDE = 16
-"""Minimum side of a picture in pixels; smaller pictures cannot show a face."""
+from ..errors import StyleSwapError
+from .picture_file import MIN_SIDE as MIN_SIDE
+from .picture_file import read_picture, read_texts
+from .picture_writing import check_image_suffix as check_image_suffix
+from .picture_writing import save_image as save_image
 
 PROVENANCE_KEY = "styleswap-provenance"
 """PNG text key of a picture's origin."""
@@ -29,97 +24,25 @@ PROVENANCE_KEY = "styleswap-provenance"
 PROVENANCE_SYNTHETIC = "face-world"
 """Value of PROVENANCE_KEY in renders of the face world, and in swaps made from them."""
 
-_WRITERS: dict[str, tuple[str, dict[str, int]]] = {
-    ".png": ("PNG", {}),
-    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    ".webp": ("WEBP", {"quality": 95}),
-    ".bmp": ("BMP", {}),
-    ".tif": ("TIFF", {}),
-    ".tiff": ("TIFF", {}),
-}
-
 
 def load_image(path: str | Path) -> np.ndarray:
     """Picture file as (H, W, 3) uint8 RGB, with the EXIF orientation applied.
 
-    Gray, palette and CMYK pictures are converted to RGB, and 16-bit values scaled to 8 bits. Transparency is composited
-    over white, so that colors of transparent pixels never appear. An animation yields its first frame.
+    Gray, palette and CMYK pictures are converted to RGB, color profiles to sRGB, and samples scaled to 8 bits.
+    Transparency is composited over white, so that colors of transparent pixels never appear. An animation yields its
+    first frame.
 
     Raises:
-        StyleSwapError: No such file; a damaged file or not a picture; floating-point pixels; a side under MIN_SIDE
-            pixels; more pixels than Pillow's decompression limit, about 179 million.
+        StyleSwapError: As for `picture_file.read_picture`.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise StyleSwapError(f"expected a picture file, but {path} does not exist or is a folder; check the path")
-    try:
-        # Pillow warns from half of its limit on.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
-                _check_side(path, *opened.size)
-                picture = _to_rgb(path, ImageOps.exif_transpose(opened))
-    except Image.DecompressionBombError as error:
-        raise StyleSwapError(f"{path} is too large ({error}); scale it down first") from error
-    except PermissionError as error:
-        raise StyleSwapError(f"no permission to read {path}; change its permissions") from error
-    except Image.UnidentifiedImageError as error:
-        raise StyleSwapError(f"{path} is not a picture in a supported format; use PNG, JPEG or WebP") from error
-    except StyleSwapError:
-        raise
-    # The exceptions of Pillow's decoders for damaged data depend on the format.
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error) as error:
-        raise StyleSwapError(f"{path} is truncated or damaged ({one_line(error)}); save it again") from error
-    # A copy, since Pillow's memory is read-only and torch would warn.
-    return np.array(picture)
-
-
-def save_image(path: str | Path, image: np.ndarray, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a picture atomically, in the format of the suffix.
-
-    Args:
-        path: The file.
-        image: (H, W, 3) RGB, or (H, W) or (H, W, 1) gray, uint8.
-        metadata: Text chunks of a PNG; ignored for other formats.
-
-    Raises:
-        StyleSwapError: An unknown suffix, a missing folder, or an array of another shape or type.
-    """
-    path = Path(path)
-    check_image_suffix(path)
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
-        raise StyleSwapError(
-            f"expected a uint8 picture (H, W, 3) or (H, W), got {image.dtype} {image.shape}; convert with to_uint8"
-        )
-    format_name, options = _WRITERS[path.suffix.lower()]
-    text = PngImagePlugin.PngInfo()
-    for key, value in (metadata or {}).items():
-        # Written as tEXt where Latin-1 suffices; not every reader supports iTXt.
-        text.add_text(key, value)
-    picture = Image.fromarray(image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image)
-    with atomic_write(path) as temporary:
-        # Pillow ignores `pnginfo` for other formats.
-        picture.save(temporary, format=format_name, pnginfo=text, **options)
-
-
-def check_image_suffix(path: str | Path) -> None:
-    """Check that `save_image` supports a suffix; for use before long computations.
-
-    Raises:
-        StyleSwapError: It does not.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in _WRITERS:
-        raise StyleSwapError(f"expected a file name ending in {', '.join(_WRITERS)}, got {str(path)!r}; rename it")
+    return read_picture(path).seen
 
 
 def image_metadata(path: str | Path) -> dict[str, str]:
     """Text chunks of a PNG file; empty for all other files."""
     try:
-        with Image.open(path) as opened:
-            return {key: str(value) for key, value in getattr(opened, "text", {}).items()}
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return read_texts(path)
+    except StyleSwapError:
         return {}
 
 
@@ -195,24 +118,3 @@ def repair(frames: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
 def _check_bchw(image: torch.Tensor) -> None:
     if image.ndim != 4 or image.shape[1] != 3:
         raise StyleSwapError(f"expected a picture of shape (B, 3, H, W), got {tuple(image.shape)}")
-
-
-def _check_side(path: Path, width: int, height: int) -> None:
-    if min(width, height) < MIN_SIDE:
-        raise StyleSwapError(
-            f"expected a picture of at least {MIN_SIDE} px per side, {path} has {width} x {height}; use a larger one"
-        )
-
-
-def _to_rgb(path: Path, picture: Image.Image) -> Image.Image:
-    if picture.mode == "F":
-        raise StyleSwapError(f"{path} has floating-point pixels of unknown range; save it with 8 or 16 bits")
-    if picture.mode.startswith("I"):
-        # Pillow clips 16-bit gray at 255 instead of scaling it; 65535 / 257 = 255.
-        levels = np.clip(np.asarray(picture, dtype=np.float64) / 257.0, 0, 255)
-        return Image.fromarray(levels.round().astype(np.uint8)).convert("RGB")
-    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
-        layer = picture.convert("RGBA")
-        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, layer).convert("RGB")
-    return picture.convert("RGB")

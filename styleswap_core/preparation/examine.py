@@ -6,7 +6,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from PIL import Image
 
 from ..errors import StyleSwapError
 from ..faces.alignment import (
@@ -21,7 +20,8 @@ from ..faces.alignment import (
 from ..faces.analysis import load_face_analysis
 from ..faces.choice import select_faces
 from ..faces.detected import NO_RECOGNIZER, DetectedFace
-from ..io.images import from_uint8, load_image, to_uint8
+from ..io.images import from_uint8, to_uint8
+from ..io.picture_file import read_picture
 from ..masking.face_parsing import FaceParser
 from ..masking.head import fit_head
 from ..masking.outlines import outline_mask
@@ -125,19 +125,18 @@ class Examiner:
         try:
             if path.stat().st_size == 0:
                 raise StyleSwapError("is empty (0 bytes)")
-            picture = load_image(path)
+            picture = read_picture(path)
         except StyleSwapError as error:
-            # The sentence follows the file's name, which load_image's messages begin with or contain.
+            # The sentence follows the file's name, which read_picture's messages begin with or contain.
             sentence = str(error).replace(f"{path} ", "", 1).replace(str(path), "it")
             findings.drops.append(Drop("unreadable", sentence))
             return findings
         except OSError as error:
             findings.drops.append(Drop("unreadable", f"cannot be read ({error.strerror})"))
             return findings
-        count = _animation_frames(path)
-        if count > 1:
-            findings.notes.append(f"is an animation of {count} frames; only the first is used")
-        self._examine(picture, findings)
+        if picture.frames > 1:
+            findings.notes.append(f"is an animation of {picture.frames} frames; only the first is used")
+        self._examine(picture.seen, findings)
         return findings
 
     def examine_picture(self, picture: np.ndarray) -> Findings:
@@ -243,9 +242,3 @@ def _thumbnail(picture: np.ndarray) -> bytes:
 
 def _encode(suffix: str, picture: np.ndarray, options: list[int]) -> bytes:
     return cv2.imencode(suffix, picture, options)[1].tobytes()
-
-
-def _animation_frames(path: Path) -> int:
-    """Number of frames of an animated GIF, PNG or WebP; 1 for other formats, whose extra frames are previews."""
-    with Image.open(path) as opened:
-        return getattr(opened, "n_frames", 1) if opened.format in ("GIF", "PNG", "WEBP") else 1

@@ -119,7 +119,7 @@ def _truncated(path):
 
 
 def _floating(path):
-    Image.fromarray(np.zeros((20, 20), dtype=np.float32)).save(path.with_suffix(".tif"))
+    Image.fromarray(np.full((20, 20), 7.5, dtype=np.float32)).save(path.with_suffix(".tif"))
     path.with_suffix(".tif").rename(path)
 
 
