@@ -14,6 +14,7 @@ from ..io.images import save_image
 from ..media.animations import decodable
 from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.swapper import Faces, Swapper
+from ..video.clip_callbacks import ClipCallbacks
 from ..video.clip_pictures import doubtful_sheet, preview_sheet
 from ..video.clip_plan import plan_clip
 from ..video.clip_request import ClipRequest
@@ -125,9 +126,8 @@ def _swap_clip(files: ClipFiles, request: ClipRequest, args: argparse.Namespace)
                 plan,
                 files.out,
                 request,
+                ClipCallbacks(partial(advance, "swap"), partial(advance, "follow faces")),
                 resume=args.resume,
-                on_frame=partial(advance, "swap"),
-                on_followed=partial(advance, "follow faces"),
             )
         if args.doubtful is not None and report.doubtful:
             save_image(args.doubtful, doubtful_sheet(plan, files.out, report.doubtful))

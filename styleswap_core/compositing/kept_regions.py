@@ -1,5 +1,7 @@
 """Masks of what stays as it is, such as hands or hair in front of a face, in pictures and in frames of a video."""
 
+from collections.abc import Iterable, Iterator
+
 import torch
 
 from ..errors import StyleSwapError
@@ -10,19 +12,23 @@ from .mask_shaping import resize_mask
 class KeptRegions:
     """Masks of the regions of pictures that a swap leaves alone."""
 
-    def __init__(self, masks: torch.Tensor | None, frames: int | None = None) -> None:
+    def __init__(self, masks: torch.Tensor | Iterable[torch.Tensor] | None, frames: int | None = None) -> None:
         """Take the masks.
 
         Args:
-            masks: (h, w) for all frames, or (N, h, w), 0..1, 1 where the picture stays; scaled to the pictures. None
-                keeps nothing.
+            masks: (h, w) for all frames, or (N, h, w), 0..1, 1 where the picture stays; scaled to the pictures. An
+                iterable has one (h, w) for each frame and is consumed in their order. None keeps nothing.
             frames: Number of frames, if it is known.
 
         Raises:
             StyleSwapError: Another shape, or neither one mask nor as many as frames.
         """
         self._masks: torch.Tensor | None = None
+        self._following: Iterator[torch.Tensor] | None = None
         if masks is None:
+            return
+        if not isinstance(masks, torch.Tensor):
+            self._following = iter(masks)
             return
         if masks.ndim not in (2, 3) or 0 in masks.shape:
             raise StyleSwapError(f"expected masks to keep (h, w) or (frames, h, w), got {tuple(masks.shape)}")
@@ -38,10 +44,29 @@ class KeptRegions:
         """Mask (1, height, width) of a frame of that size; None if nothing is kept.
 
         Raises:
-            StyleSwapError: There are several masks, but none for this frame.
+            StyleSwapError: There are several masks, but none for this frame, or one of another shape.
         """
-        if self._masks is None:
+        mask = self._next() if self._masks is None else self._row(number)
+        if mask is None:
             return None
+        return resize_mask(repair(mask.reshape(1, 1, *mask.shape[-2:]))[0].float().cpu(), size)[0]
+
+    def _next(self) -> torch.Tensor | None:
+        """The mask that follows in an iterable."""
+        if self._following is None:
+            return None
+        mask = next(self._following, None)
+        if mask is None:
+            raise StyleSwapError(
+                "expected one mask to keep for each frame, but there are fewer masks than frames; pass as many masks as"
+                " frames"
+            )
+        if mask.ndim != 2 or 0 in mask.shape:
+            raise StyleSwapError(f"expected masks to keep (h, w), got {tuple(mask.shape)}")
+        return mask
+
+    def _row(self, number: int) -> torch.Tensor:
+        assert self._masks is not None
         if len(self._masks) == 1:
             number = 0
         if number >= len(self._masks):
@@ -49,5 +74,4 @@ class KeptRegions:
                 f"expected one mask to keep, or one for each frame, but frame {number} has none; pass as many masks as"
                 " frames"
             )
-        mask = repair(self._masks[number][None])[0].float().cpu()
-        return resize_mask(mask, size)[0]
+        return self._masks[number]

@@ -150,7 +150,7 @@ class Swapper:
         strict: bool = False,
         on_frame: Callable[[int], None] = _ignore,
         measured: Callable[[int], bool] = _no_frame,
-        keep: torch.Tensor | None = None,
+        keep: torch.Tensor | Iterable[torch.Tensor] | None = None,
     ) -> Iterator[SwapResult]:
         """Swap faces in a stream of frames, such as those of a video; yields one result per frame, in order.
 
@@ -168,7 +168,7 @@ class Swapper:
             on_frame: Called with the number of each frame, in the caller's thread, before it is swapped; an exception
                 ends the run.
             measured: Whether to report the faces' similarity to the source, by the number of the frame.
-            keep: As for `swap`, or (N, h, w) with one mask for each frame.
+            keep: As for `swap`, or (N, h, w) or an iterable of (h, w) with one mask for each frame.
 
         Raises:
             StyleSwapError: As for `swap`. Errors of the arguments are raised immediately, errors of a frame when it is
@@ -212,7 +212,7 @@ class Swapper:
         options: SwapOptions | None = None,
         on_frame: Callable[[int], None] = _ignore,
         measured: Callable[[int], bool] = _no_frame,
-        keep: torch.Tensor | None = None,
+        keep: torch.Tensor | Iterable[torch.Tensor] | None = None,
     ) -> Iterator[SwapResult]:
         """Swap the faces that `track` followed.
 

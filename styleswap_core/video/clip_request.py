@@ -1,7 +1,7 @@
 """What is swapped in a video."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..faces.choice import FaceChoice
 from ..identities.identity import Identity
@@ -9,16 +9,26 @@ from ..identities.provenance import swap_mark
 from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.swapper import Faces, Swapper
 from ..swappers.guest_network import GuestNetwork
+from .kept_masks import KeptMasks
 
 
 @dataclass(frozen=True, eq=False)
 class ClipRequest:
-    """What is swapped: arguments of `Swapper.swap_frames`."""
+    """What is swapped: arguments of `Swapper.swap_frames`.
+
+    Attributes:
+        swapper: Model and face analysis.
+        identity: One for all chosen faces, or several.
+        faces: Faces to swap.
+        options: Options; None for those of the swapper.
+        keep: What stays as it is.
+    """
 
     swapper: Swapper
     identity: Identity | Sequence[Identity]
     faces: Faces = "largest"
     options: SwapOptions | None = None
+    keep: KeptMasks = field(default_factory=lambda: KeptMasks(None))
 
     @property
     def identities(self) -> list[Identity]:

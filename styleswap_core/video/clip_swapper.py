@@ -4,7 +4,7 @@ Frames are read in one thread, swapped in the caller's and encoded in a third, w
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, count, islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from ..media.joined_file import Cut, join_segments
 from ..media.segment_file import SUFFIX, Segment, SegmentWriter
 from ..pipeline.results import FrameReport, SwapResult
 from ..pipeline.tracked_faces import TrackedFaces
+from .clip_callbacks import NO_CALLBACKS, ClipCallbacks, RunningFrame
 from .clip_plan import ClipPlan
 from .clip_report import MEASURED_EVERY, ClipReport, FrameCounts, PartReport, clip_tracks, most_doubtful
 from .clip_request import ClipRequest
@@ -37,9 +38,8 @@ def swap_clip(
     out: Path,
     request: ClipRequest,
     folder: Path,
+    callbacks: ClipCallbacks = NO_CALLBACKS,
     *,
-    on_frame: Callable[[int], None] = lambda frame: None,
-    on_followed: Callable[[int], None] = lambda frame: None,
     metadata: Mapping[str, str] | None = None,
     require_faces: bool = True,
 ) -> ClipReport:
@@ -52,9 +52,8 @@ def swap_clip(
         out: The result, written only when it is complete.
         request: What to swap.
         folder: Existing folder for segments. They are removed when the result is complete.
-        on_frame: Called with the number of each frame before it is swapped; an exception ends the work. After a
-            KeyboardInterrupt, the frames up to there are written to `out`.
-        on_followed: Called with the number of each frame while faces are followed, before any is swapped.
+        callbacks: Are called while it is swapped. After a KeyboardInterrupt in one of them, the frames up to there are
+            written to `out`.
         metadata: Metadata to add to the result.
         require_faces: Whether a video in which no face is swapped is an error.
 
@@ -65,10 +64,10 @@ def swap_clip(
             `Swapper.swap_frames`.
     """
     _try_encoder(plan, folder)
-    tracked = track_clip(plan, request, folder, on_followed)
+    tracked = track_clip(plan, request, folder, callbacks.on_followed)
     if tracked is not None and require_faces and not tracked.any_chosen:
         raise NothingSwappedError(_no_faces(plan, found=bool(tracked.tracks)))
-    run = _Run(plan, request, tracked, folder, on_frame)
+    run = _Run(plan, request, tracked, folder, callbacks)
     with open_video(plan.source, plan.info) as reader:
         try:
             run.swap(reader)
@@ -86,9 +85,17 @@ def swap_clip(
     _write_result(out, plan, segments, cut, {MARK: request.mark(), **(metadata or {})})
     for segment in segments[run.complete :] if run.interrupted else segments:
         segment.remove()
-    notes = [*plan.notes, *reader.damage.sentences()]
-    doubtful = most_doubtful(chain.from_iterable(part.doubtful for part in parts))
-    report = ClipReport(counts, plan.encoder.encoder, plan.encoder.pixel_format, notes, run.interrupted, doubtful)
+    report = _report(plan, parts, counts, tracked)
+    report.notes += reader.damage.sentences()
+    report.interrupted = run.interrupted
+    return report
+
+
+def _report(
+    plan: ClipPlan, parts: Sequence[PartReport], counts: FrameCounts, tracked: TrackedFaces | None
+) -> ClipReport:
+    report = ClipReport(counts, plan.encoder.encoder, plan.encoder.pixel_format, list(plan.notes))
+    report.doubtful = most_doubtful(chain.from_iterable(part.doubtful for part in parts))
     if tracked is not None:
         report.tracks, report.detections = clip_tracks(tracked.report(), parts), tracked.detections
     return report
@@ -149,10 +156,10 @@ class _Run:
         request: ClipRequest,
         tracked: TrackedFaces | None,
         folder: Path,
-        on_frame: Callable[[int], None],
+        callbacks: ClipCallbacks,
     ) -> None:
         self._plan, self._request, self._tracked = plan, request, tracked
-        self._folder, self._on_frame = folder, on_frame
+        self._folder, self._callbacks = folder, callbacks
         self._open: _OpenSegment | None = None
         self.segments = finished_segments(folder)
         self.complete = len(self.segments)
@@ -201,6 +208,7 @@ class _Run:
                 # The result's planes are the memory of the frame.
                 timed = waiting.popleft()
                 segment.add(timed, result.report, done)
+                self._callbacks.on_result(RunningFrame(done + result.report.frame, timed, layout, result.report))
                 behind.call(segment.writer.write, timed.pts, timed.frame)
         except KeyboardInterrupt:
             raise
@@ -213,17 +221,29 @@ class _Run:
         request = self._request
 
         def on_frame(number: int) -> None:
-            self._on_frame(done + number)
+            self._callbacks.on_frame(done + number)
 
         def measured(number: int) -> bool:
             return (done + number) % MEASURED_EVERY == 0
 
         if self._tracked is None:
             return request.swapper.swap_frames(
-                pictures, request.identity, request.faces, options=request.options, on_frame=on_frame, measured=measured
+                pictures,
+                request.identity,
+                request.faces,
+                options=request.options,
+                on_frame=on_frame,
+                measured=measured,
+                keep=request.keep.from_frame(done),
             )
         return request.swapper.swap_tracked(
-            pictures, self._tracked, first=done, options=request.options, on_frame=on_frame, measured=measured
+            pictures,
+            self._tracked,
+            first=done,
+            options=request.options,
+            on_frame=on_frame,
+            measured=measured,
+            keep=request.keep.from_frame(done),
         )
 
     def _finish(self, segment: "_OpenSegment", following: TimedFrame | None) -> None:

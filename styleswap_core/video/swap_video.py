@@ -9,10 +9,12 @@ from ..identities.identity import Identity
 from ..media.animations import decodable
 from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.swapper import Faces, Swapper
+from .clip_callbacks import NO_CALLBACKS, ClipCallbacks, RunningFrame
 from .clip_plan import ClipOptions, ClipPlan, plan_clip
 from .clip_report import ClipReport
 from .clip_request import ClipRequest
 from .clip_swapper import NothingSwappedError, swap_clip
+from .kept_masks import KeptMasks, Masks
 from .work_folder import fingerprint, has_work, open_work_folder, remove_work_folder, work_folder
 
 
@@ -25,17 +27,20 @@ def swap_video(
     *,
     options: SwapOptions | None = None,
     clip: ClipOptions | None = None,
+    keep: Masks | None = None,
     resume: bool = False,
+    resumable: bool = True,
     require_faces: bool = True,
     on_frame: Callable[[int], None] = lambda frame: None,
     on_followed: Callable[[int], None] = lambda frame: None,
+    on_result: Callable[[RunningFrame], None] = lambda frame: None,
     metadata: Mapping[str, str] | None = None,
 ) -> ClipReport:
     """Swap faces in a video file, in constant memory whatever its length.
 
     Sound, subtitles, chapters, times of frames, colors and orientation are those of the source. Frames in which no face
     can be swapped pass unchanged. Finished parts are kept in the folder `.NAME.parts` beside the result until it is
-    complete.
+    complete. An exception of a callback ends the work, after at most `SwapOptions.batch_size` further frames.
 
     Args:
         swapper: Model and face analysis.
@@ -45,34 +50,27 @@ def swap_video(
         faces: As for `Swapper.swap`, for each frame.
         options: Override those of the swapper.
         clip: Encoder, and the part of the video.
+        keep: What stays as it is: a mask (h, w), 0..1, for all frames, or one for each; see `kept_masks.Masks`.
         resume: Go on after the finished parts of an interrupted run with the same arguments.
+        resumable: Whether finished parts are kept after an error, so that `resume` can go on. If not, nothing is left.
         require_faces: Whether a video in which no face is swapped is an error.
-        on_frame: Called with the number of each frame before it is swapped; an exception ends the work. After a
-            KeyboardInterrupt, the result holds the frames up to there, and the report says so.
+        on_frame: Called with the number of each frame before it is swapped. After a KeyboardInterrupt, the result holds
+            the frames up to there, and the report says so.
         on_followed: Called with the number of each frame while faces are followed, before any is swapped.
+        on_result: Called with a `RunningFrame` for each frame after it is swapped, such as for a preview.
         metadata: Metadata to add to the result.
 
     Raises:
         StyleSwapError: The source is not a readable video, the result cannot be written or cannot hold the source, no
             face was swapped, or as for `Swapper.swap`.
     """
-    source = Path(source) if isinstance(source, str) else source
-    out = Path(out)
-    if isinstance(source, Path) and out.exists() and source.exists() and out.samefile(source):
-        raise StyleSwapError(f"{out} is the video itself and would be replaced by the result; choose another name")
-    if not out.parent.is_dir():
-        raise StyleSwapError(f"cannot write {out}: the folder {out.parent} does not exist; create it first")
+    source, out = _checked_paths(source, out)
+    wanted = ClipRequest(swapper, identity, faces, options, KeptMasks(keep))
+    calls = ClipCallbacks(on_frame, on_followed, on_result)
     with decodable(source) as readable:
         plan = plan_clip(readable, out, clip, source)
         return swap_planned(
-            plan,
-            out,
-            ClipRequest(swapper, identity, faces, options),
-            resume=resume,
-            require_faces=require_faces,
-            on_frame=on_frame,
-            on_followed=on_followed,
-            metadata=metadata,
+            plan, out, wanted, calls, resume=resume, resumable=resumable, require_faces=require_faces, metadata=metadata
         )
 
 
@@ -80,11 +78,11 @@ def swap_planned(
     plan: ClipPlan,
     out: Path,
     request: ClipRequest,
+    callbacks: ClipCallbacks = NO_CALLBACKS,
     *,
     resume: bool = False,
+    resumable: bool = True,
     require_faces: bool = True,
-    on_frame: Callable[[int], None] = lambda frame: None,
-    on_followed: Callable[[int], None] = lambda frame: None,
     metadata: Mapping[str, str] | None = None,
 ) -> ClipReport:
     """`swap_video` for a plan that is made already.
@@ -94,23 +92,32 @@ def swap_planned(
     """
     folder = work_folder(out)
     open_work_folder(folder, fingerprint(plan, request), resume)
-    resumable = True
+    left = resumable
     try:
         report = swap_clip(
             plan,
             out,
             request,
             folder,
-            on_frame=on_frame,
-            on_followed=on_followed,
+            callbacks,
             metadata=metadata,
             require_faces=require_faces,
         )
-        resumable = report.interrupted
+        left = resumable and report.interrupted
     except NothingSwappedError:
-        resumable = False
+        left = False
         raise
     finally:
-        if not resumable or not has_work(folder):
+        if not left or not has_work(folder):
             remove_work_folder(folder)
     return report
+
+
+def _checked_paths(source: str | Path | BytesIO, out: str | Path) -> tuple[Path | BytesIO, Path]:
+    source = Path(source) if isinstance(source, str) else source
+    out = Path(out)
+    if isinstance(source, Path) and out.exists() and source.exists() and out.samefile(source):
+        raise StyleSwapError(f"{out} is the video itself and would be replaced by the result; choose another name")
+    if not out.parent.is_dir():
+        raise StyleSwapError(f"cannot write {out}: the folder {out.parent} does not exist; create it first")
+    return source, out

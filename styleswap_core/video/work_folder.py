@@ -87,6 +87,7 @@ def fingerprint(plan: ClipPlan, request: ClipRequest) -> dict[str, str]:
         "identity": " ".join(one.fingerprint for one in people),
         "choice of faces": _text(request.faces),
         "swap options": str(options),
+        "masks to keep": request.keep.fingerprint,
     }
 
 

@@ -3,7 +3,9 @@
 import threading
 
 import av
+import numpy as np
 import pytest
+import torch
 from clips import packets_of, planes_of, write_clip
 from toy_swapper import IDENTITY, face_at, toy_swapper
 
@@ -162,3 +164,89 @@ def test_several_faces_keep_their_identities(tmp_path, source):
     swapper = toy_swapper(lambda number: [face_at(16, 24), face_at(48, 24)])
     report = swap_video(swapper, source, tmp_path / "o.mkv", IDENTITY, "all", clip=SHORT)
     assert report.counts.swapped_faces == 46 and report.counts.swapped_frames == 23
+
+
+def left_half(size=(48, 64)):
+    mask = np.zeros(size, np.float32)
+    mask[:, : size[1] // 2] = 1
+    return mask
+
+
+def changed_halves(source, out):
+    """Whether the left and the right of each frame differ from the source's."""
+    pairs = zip(planes_of(source)[0], planes_of(out)[0], strict=True)
+    changed = [before[0] != after[0] for before, after in pairs]
+    return [(bool(one[:, :28].any()), bool(one[:, 32:].any())) for one in changed]
+
+
+LOSSLESS = ClipOptions(EncodingOptions(lossless=True), tracking=None, segment_frames=5)
+
+
+def test_one_mask_keeps_a_part_of_all_frames(tmp_path, source):
+    for mask in (left_half(), torch.from_numpy(left_half((6, 8))), left_half()[None]):
+        swap_video(toy_swapper(), source, tmp_path / "out.mkv", IDENTITY, clip=LOSSLESS, keep=mask)
+        assert changed_halves(source, tmp_path / "out.mkv") == [(False, True)] * 23
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("tracked", [False, True])
+def test_masks_belong_to_frames_over_segments_and_interruptions(tmp_path, source, lazy, tracked):
+    """The left half is kept in every third frame, also after work went on in the middle."""
+    masks = np.stack([left_half() * (number % 3 == 0) for number in range(23)])
+    clip = ClipOptions(EncodingOptions(lossless=True), segment_frames=5) if tracked else LOSSLESS
+
+    def run(**more):
+        keep = iter(masks) if lazy else masks
+        swap_video(toy_swapper(), source, tmp_path / "out.mkv", IDENTITY, clip=clip, keep=keep, **more)
+
+    with pytest.raises(Stop):
+        run(on_frame=stop_at(13, Stop()))
+    run(resume=True)
+    assert changed_halves(source, tmp_path / "out.mkv") == [(number % 3 != 0, True) for number in range(23)]
+
+
+def test_masks_that_do_not_fit(tmp_path, source):
+    def run(keep, **more):
+        swap_video(toy_swapper(), source, tmp_path / "out.mp4", IDENTITY, clip=SHORT, keep=keep, **more)
+
+    few = np.stack([left_half()] * 22)
+    for masks in (few, iter(few), few[:5], iter(few[:5])):
+        with pytest.raises(StyleSwapError, match="pass as many masks as frames"):
+            run(masks)
+    with pytest.raises(StyleSwapError, match=r"expected masks to keep .* got .1, 1, 48, 64."):
+        run(left_half()[None, None])
+    with pytest.raises(StyleSwapError, match=r"expected masks to keep \(h, w\), got \(1, 48, 64\)"):
+        run(iter([left_half()[None]]))
+    with pytest.raises(Stop):
+        run(left_half(), on_frame=stop_at(12, Stop()))
+    with pytest.raises(StyleSwapError, match="masks to keep differ"):
+        run(1 - left_half(), resume=True)
+
+
+def test_running_pictures(tmp_path, source):
+    pictures, numbers = [], []
+
+    def on_result(frame):
+        numbers.append(frame.number)
+        pictures.append(frame.picture())
+
+    swap_video(toy_swapper(), source, tmp_path / "out.mkv", IDENTITY, clip=LOSSLESS, on_result=on_result)
+    assert numbers == list(range(23))
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        for frame, picture in zip(container.decode(video=0), pictures, strict=True):
+            assert np.abs(frame.to_ndarray(format="rgb24").astype(int) - picture).max() <= 2
+
+
+@pytest.mark.parametrize("callback", ["on_frame", "on_followed", "on_result"])
+def test_cancellation_can_leave_nothing(tmp_path, source, callback):
+    def cancel(frame):
+        if (frame if isinstance(frame, int) else frame.number) == 12:
+            raise Stop
+
+    clip = ClipOptions(segment_frames=5)
+    with pytest.raises(Stop):
+        swap_video(
+            toy_swapper(), source, tmp_path / "out.mp4", IDENTITY, clip=clip, resumable=False, **{callback: cancel}
+        )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source.mp4"]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("styleswap")]
