@@ -20,8 +20,8 @@ def choice_inputs() -> list[io.Input]:
             "faces",
             options=list(RULES),
             default="largest",
-            tooltip="Which faces to swap: all, the largest, by index (see index), or by likeness to the"
-            " reference, which follows a person through a video.",
+            tooltip="Which faces to swap: all, the largest, by index (see index), by likeness to the"
+            " reference, which follows a person through a video, or everyone but the reference.",
         ),
         io.String.Input(
             "index",
@@ -38,8 +38,8 @@ def choice_inputs() -> list[io.Input]:
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip="For by likeness: minimum cosine similarity between a face and the reference. Detect Faces"
-            " reports it for each face.",
+            tooltip="For by likeness and everyone but: minimum cosine similarity between a face and the"
+            " reference. Detect Faces reports it for each face.",
         ),
     ]
 
@@ -90,7 +90,8 @@ def later_inputs() -> list[io.Input]:
     return [
         identity_input(
             "reference",
-            "For by likeness: the person to replace, or a list that matches the list of identities.",
+            "For by likeness: the person to replace, or a list that matches the list of identities. For everyone but:"
+            " the person who stays, or a list of such people.",
             optional=True,
         ),
         io.Combo.Input(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..styleswap_core.errors import StyleSwapError
-from ..styleswap_core.faces.choice import FaceChoice
+from ..styleswap_core.faces.choice import REFERENCE_RULES, FaceChoice
 from ..styleswap_core.faces.detected import FaceAnalyzer
 from ..styleswap_core.pipeline.face_jobs import SwapOptions
 from ..styleswap_core.pipeline.swapper import references_for
@@ -63,7 +63,7 @@ class SwapValues:
         if self.faces == "by index":
             indices = FaceChoice.by_index(self.index).indices
             return FaceChoice(self.faces, self.order, indices, gender=self.gender, ages=ages)
-        people = as_identities(reference) if self.faces == "by likeness" and reference is not None else []
+        people = as_identities(reference) if self.faces in REFERENCE_RULES and reference is not None else []
         return FaceChoice(
             self.faces,
             self.order,

@@ -112,13 +112,21 @@ def _add_choice_arguments(group: Options) -> None:
         default="largest",
         help="order in which faces are numbered (default: %(default)s)",
     )
-    add_reference_argument(group)
+    people = group.add_mutually_exclusive_group()
+    add_reference_argument(people)
+    people.add_argument(
+        "--everyone-but",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="a person who stays, as pictures or one saved identity: all other faces are swapped",
+    )
     group.add_argument(
         "--likeness",
         type=number(-1.0, 1.0),
         default=0.3,
         metavar="COSINE",
-        help="minimum cosine similarity between a face and the reference (default: %(default)s)",
+        help="minimum cosine similarity between a face and that person (default: %(default)s)",
     )
     group.add_argument(
         "--gender",
@@ -176,7 +184,11 @@ def _add_swap_arguments(group: Options) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Swap the targets; returns 0, or 2 if any of several targets failed."""
-    inputs = [*(args.source or ()), *(args.reference or ()), *(path for path in (args.identity, args.keep) if path)]
+    inputs = [
+        *(args.source or ()),
+        *(args.reference or args.everyone_but or ()),
+        *(path for path in (args.identity, args.keep) if path),
+    ]
     pictures, clips = split_targets(args.target)
     several = len(args.target) > 1 or args.target[0].is_dir()
     plan = plan_files(pictures, args.out, args.mask_out, inputs, several) if pictures else []
@@ -274,10 +286,12 @@ def _choice(args: argparse.Namespace, swapper: "FileSwapper") -> "FaceChoice":
     from .face_files import load_reference
 
     filters = {"gender": args.gender, "ages": args.age}
-    if args.reference is None:
+    people = args.reference or args.everyone_but
+    if people is None:
         return replace(FaceChoice.parse(args.faces, args.order), **filters)
-    references = load_reference(args.reference, swapper.analyzer)
-    return FaceChoice("by likeness", args.order, references=references, likeness=args.likeness, **filters)
+    rule = "by likeness" if args.reference else "everyone but"
+    references = load_reference(people, swapper.analyzer)
+    return FaceChoice(rule, args.order, references=references, likeness=args.likeness, **filters)
 
 
 def _swap_all(

@@ -12,7 +12,8 @@ import numpy as np
 from ..errors import StyleSwapError
 from .detected import FACE_ORDERS, DetectedFace
 
-RULES = ("all", "largest", "by index", "by likeness")
+RULES = ("all", "largest", "by index", "by likeness", "everyone but")
+REFERENCE_RULES = ("by likeness", "everyone but")
 GENDER_CHOICES = ("any", "female", "male")
 
 
@@ -24,8 +25,9 @@ class FaceChoice:
         rule: One of RULES.
         order: How the faces of a picture are numbered, one of `FACE_ORDERS`.
         indices: For "by index": face numbers in that order; the k-th is place k.
-        references: For "by likeness": embeddings (D,), L2-normalized; the k-th is place k.
-        likeness: For "by likeness": minimum cosine similarity to a reference, -1..1.
+        references: For "by likeness": embeddings (D,), L2-normalized; the k-th is place k. For "everyone but": those of
+            the people who stay as they are.
+        likeness: For these two rules: minimum cosine similarity between a face and a reference, -1..1.
         gender: Only faces of this gender are considered, one of GENDER_CHOICES.
         ages: Only faces of this age in years are considered, from the first to the second; None for any age.
 
@@ -52,8 +54,8 @@ class FaceChoice:
             raise StyleSwapError(f"expected a range of ages, got {self.ages[0]} to {self.ages[1]}; exchange the two")
         if self.rule == "by index" and not self.indices:
             raise StyleSwapError("a choice by index needs face numbers such as 0 or 0,2; enter them")
-        if self.rule == "by likeness" and not self.references:
-            raise StyleSwapError("a choice by likeness needs a reference identity; connect one to reference")
+        if self.needs_embeddings and not self.references:
+            raise StyleSwapError(f"the face choice {self.rule!r} needs a reference identity; connect one to reference")
 
     @classmethod
     def by_index(cls, faces: str | Sequence[SupportsIndex], order: str = "largest") -> "FaceChoice":
@@ -78,7 +80,12 @@ class FaceChoice:
     @property
     def needs_embeddings(self) -> bool:
         """Whether the faces must come with `id_embedding`."""
-        return self.rule == "by likeness"
+        return self.rule in REFERENCE_RULES
+
+    @property
+    def takes_every_face(self) -> bool:
+        """Whether any number of faces is chosen, and each gets the next identity."""
+        return self.rule in ("all", "everyone but")
 
     @property
     def needs_gender_age(self) -> bool:
@@ -103,7 +110,7 @@ class FaceChoice:
             return [(0, min(faces, key=lambda face: (-face.area, face.index)))], []
         if self.rule == "by index":
             return self._pick_by_index(faces)
-        return self._pick_by_likeness(faces)
+        return self._pick_by_likeness(faces) if self.rule == "by likeness" else self._pick_others(faces)
 
     def pick_certain(
         self, faces: Sequence[DetectedFace]
@@ -151,6 +158,13 @@ class FaceChoice:
             if place not in pairs
         ]
         return [(place, faces[row]) for place, row in sorted(pairs.items())], missing
+
+    def _pick_others(self, faces: Sequence[DetectedFace]) -> tuple[list[tuple[int, DetectedFace]], list[str]]:
+        closest = likeness_table(faces, self.references).max(axis=0)
+        others = [face for face, cosine in zip(faces, closest, strict=True) if cosine < self.likeness]
+        return list(enumerate(others)), [] if others else [
+            f"no other face than those of the references, {_counted(len(faces))} found"
+        ]
 
 
 def select_faces(

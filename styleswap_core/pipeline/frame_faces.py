@@ -77,7 +77,7 @@ def assign_identities(
         for place, face in picked
         if place >= people
     ]
-    if found and choice.rule in ("all", "largest"):
+    if found and (choice.takes_every_face or choice.rule == "largest"):
         places = {place for place, _ in picked}
         problems += [f"no face for identity {place}" for place in range(people) if place not in places]
     return FrameFaces(pairs, len(found), problems, left_out)

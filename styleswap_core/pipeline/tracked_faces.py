@@ -21,6 +21,8 @@ from .frame_requests import FrameRequest, find_faces, identity_of_place
 
 # Frames that are looked up together.
 _BLOCK = 256
+# Share of a track's frames from which another one with the same place is in its way.
+_SHARED = 0.5
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class TrackReport:
         frames: Number of its frames.
         detected: Number of frames in which the detector found the face; in the others it was followed.
         missing: Number of frames between the first and the last in which the face is not known, and not swapped.
+        bridged: First and last frame of each time in which the detector did not find the face, such as behind a hand,
+            and it was followed all the same.
         place: Place of the choice that decides its identity; None if it is not swapped.
         score: Mean score of the detector.
     """
@@ -46,6 +50,7 @@ class TrackReport:
     missing: int
     place: int | None
     score: float
+    bridged: tuple[tuple[int, int], ...] = ()
 
 
 class TrackedFaces:
@@ -76,7 +81,7 @@ class TrackedFaces:
             cuts: Numbers of the first frames after a cut.
         """
         self.tracks, self._identities, self._choice = list(tracks), tuple(identities), choice
-        self.places = {track.number: _place(track) for track in self.tracks}
+        self.places = _places(self.tracks, choice.takes_every_face and len(self._identities) == 1)
         self.detections, self.cuts = detections, list(cuts)
         self._blocks: dict[int, list[SteadyTrack]] = defaultdict(list)
         for track in self.tracks:
@@ -101,7 +106,7 @@ class TrackedFaces:
             place = self.places[track.number]
             if place is None:
                 continue
-            if self._choice.rule == "all" and len(self._identities) == 1:
+            if self._choice.takes_every_face and len(self._identities) == 1:
                 chosen.append((track, row))
             elif place not in best or track.votes[place] > best[place][0].votes[place]:
                 best[place] = track, row
@@ -125,6 +130,7 @@ class TrackedFaces:
                 missing=int(track.frames[-1] - track.frames[0]) + 1 - len(track.frames),
                 place=self.places[track.number],
                 score=round(float(track.scores.mean()), 4),
+                bridged=track.bridged,
             )
             for track in self.tracks
         ]
@@ -188,11 +194,38 @@ class FaceFollower:
         )
 
 
-def _place(track: SteadyTrack) -> int | None:
-    """The place with most weight; None if the face is not chosen in most frames."""
-    if not track.votes:
-        return None
-    return max(track.votes, key=lambda place: (track.votes[place], place is None, place or 0))
+def _places(tracks: Sequence[SteadyTrack], alike: bool) -> dict[int, int | None]:
+    """Place of each track by its number: the one with most weight; None if the face is not chosen in most frames.
+
+    A place that another track with more weight has at the same time goes to that one, and the track gets its next one.
+
+    Args:
+        tracks: The tracks.
+        alike: Whether all places have the same identity.
+    """
+    wishes = {track.number: _ordered_places(track) for track in tracks}
+    places = {number: ordered[0] for number, ordered in wishes.items()}
+    if alike:
+        return places
+    taken: dict[int, np.ndarray] = {}
+    for track in sorted(tracks, key=lambda track: -max(track.votes.values(), default=0.0)):
+        for place in wishes[track.number]:
+            if place is None:
+                break
+            frames = taken.setdefault(place, np.zeros(0, bool))
+            if len(frames) <= track.frames[-1]:
+                frames = taken[place] = np.append(frames, np.zeros(track.frames[-1] + 1, bool))
+            if frames[track.frames].mean() <= _SHARED:
+                frames[track.frames] = True
+                places[track.number] = place
+                break
+    return places
+
+
+def _ordered_places(track: SteadyTrack) -> list[int | None]:
+    """The places that a track has votes for, the one with most weight first."""
+    ordered = sorted(track.votes, key=lambda place: (-track.votes[place], place is not None, place or 0))
+    return ordered or [None]
 
 
 def _row(track: SteadyTrack, number: int) -> int | None:

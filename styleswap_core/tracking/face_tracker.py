@@ -150,7 +150,8 @@ class FaceTracker:
 
     def _begin(self, face: DetectedFace, gray: np.ndarray) -> Track:
         """A new track, or one that was lost and is found again."""
-        track = _same_face(self._lost, face)
+        hidden = [one for one in self._active if one.missed is not None]
+        track = _same_face([*self._lost, *hidden], face)
         if track is None:
             track = Track(len(self.tracks))
             self.tracks.append(track)
@@ -158,10 +159,11 @@ class FaceTracker:
             track.preceded(places)
             if places:
                 track.joined_to(face.points)
-        else:
+        elif track in self._lost:
             self._lost.remove(track)
         track.detected(self._frame, face)
-        self._active.append(track)
+        if track not in self._active:
+            self._active.append(track)
         return track
 
     def _backwards(self, face: DetectedFace, gray: np.ndarray) -> list[Place]:

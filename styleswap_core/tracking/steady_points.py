@@ -2,6 +2,9 @@
 
 import numpy as np
 
+# Weight of motions that are not to be trusted, as a share of the others'.
+_DOUBTFUL = 0.05
+
 
 def steady_points(
     guesses: np.ndarray,
@@ -10,6 +13,7 @@ def steady_points(
     moves: np.ndarray,
     followed: np.ndarray,
     window: float,
+    doubtful: np.ndarray | None = None,
 ) -> np.ndarray:
     """Points that agree with the detections and with the motion between frames, in the sense of least squares.
 
@@ -25,12 +29,15 @@ def steady_points(
         moves: (T, 5, 2), motion of the points to the next frame; the last one does not count.
         followed: (T,) bool, whether `moves` is known.
         window: Frames; 0 returns the detections, and follows the motion between them.
+        doubtful: (T,) bool, whether the motion to the next frame may be that of something in front of the face.
 
     Returns:
         (T, 5, 2) float64.
     """
     count = len(guesses)
     coupling = np.where(followed, max(window, 0.05) ** 2, 1e-4)
+    if doubtful is not None:
+        coupling[doubtful] *= _DOUBTFUL
     coupling[count - 1 :] = 0.0
     step = np.where(followed[:, None, None], moves, 0.0).astype(np.float64)
     # Where neither is known, the guess has a little weight, so that the system has a solution.

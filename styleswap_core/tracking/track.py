@@ -14,6 +14,9 @@ from .steady_points import steady_points
 # (NaN if unknown), box, score.
 _POINTS, _DETECTED, _MOVES, _BOX, _SCORE = slice(0, 10), slice(10, 20), slice(20, 30), slice(30, 34), 34
 _WIDTH = 35
+# Distances as shares of a face's side: of a face that is found again from where it was followed to, above which that is
+# not believed; and from where it was last seen, above which it is not assumed to have moved there.
+_ASTRAY, _ELSEWHERE = 0.25, 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,7 @@ class Track:
         last_detected: Number of the newest frame with a detection.
         missed: Number of the first frame since then in which the detector did not find the face; None if it did.
         votes: Weight of the frames that gave the face each place of the choice; None for not chosen.
+        bridged: First and last frame of each time in which the detector did not find the face, and found it again.
     """
 
     def __init__(self, number: int) -> None:
@@ -49,6 +53,7 @@ class Track:
         self.last_detected = -1
         self.missed: int | None = None
         self.votes: dict[int | None, float] = {}
+        self.bridged: list[tuple[int, int]] = []
         # Compact, since a track may be as long as a film.
         self._frames = array("q")
         self._values = array("f")
@@ -72,6 +77,14 @@ class Track:
 
     def detected(self, frame: int, face: DetectedFace) -> None:
         """Add a frame in which the face was detected, in place of what was followed to it."""
+        if self.missed is not None and self._frames:
+            if _distance(self.last.box, face.box) > _ASTRAY:
+                # What was followed is rather what hid the face.
+                self._drop_unconfirmed()
+            if self._frames and _distance(self.last.box, face.box) > _ELSEWHERE:
+                self.missed = None
+            elif self._frames:
+                self._fill_gap(frame, face)
         if self._frames and self._frames[-1] == frame:
             self._drop_last()
         self._append(frame, face.points, face.box, face.score, face.points)
@@ -105,8 +118,8 @@ class Track:
 
     def drop_unconfirmed(self) -> None:
         """Forget the frames from the first one on in which the detector did not find the face any more."""
-        while self.missed is not None and self._frames and self._frames[-1] >= self.missed:
-            self._drop_last()
+        self._drop_unconfirmed()
+        self.missed = None
         if self._frames:
             self._set_moves(np.full((5, 2), np.nan))
 
@@ -114,7 +127,25 @@ class Track:
         """Numbers of the frames (T,), and the values (T, ...) of each."""
         return np.array(self._frames, np.int64), np.array(self._values, np.float32).reshape(-1, _WIDTH)
 
+    def _drop_unconfirmed(self) -> None:
+        while self.missed is not None and self._frames and self._frames[-1] >= self.missed:
+            self._drop_last()
+
+    def _fill_gap(self, frame: int, face: DetectedFace) -> None:
+        """Add the frames to which the face could not be followed, on a straight way to where it is found again."""
+        last = self.last
+        if last.frame == frame:
+            return
+        for number in range(last.frame + 1, frame):
+            share = (number - last.frame) / (frame - last.frame)
+            points = last.points + share * (face.points - last.points)
+            self.joined_to(points)
+            self._append(number, points, last.box + share * (face.box - last.box), min(last.score, face.score), None)
+        self.joined_to(face.points)
+
     def _found(self, frame: int, face: DetectedFace) -> None:
+        if self.missed is not None:
+            self.bridged.append((self.missed, frame - 1))
         self.last_detected, self.missed = frame, None
         if face.id_embedding is not None:
             sum_before = 0.0 if self._embedding is None else self._embedding
@@ -139,6 +170,12 @@ class Track:
         self._values[start + _MOVES.start : start + _MOVES.stop] = array("f", np.ravel(moves).tolist())
 
 
+def _distance(box: np.ndarray, other: np.ndarray) -> float:
+    """Distance of the centers of two boxes, as a share of the larger side."""
+    side = float(max(np.max(one[2:] - one[:2]) for one in (box, other)))
+    return float(np.linalg.norm(box[:2] + box[2:] - other[:2] - other[2:])) / 2 / max(side, 1.0)
+
+
 @dataclass(frozen=True, eq=False)
 class SteadyTrack:
     """A finished track.
@@ -152,6 +189,7 @@ class SteadyTrack:
         detected: (T,) bool, whether the detector found the face in the frame.
         embedding: Mean embedding (D,); None if there is none.
         votes: Weight of the frames that gave the face each place of the choice.
+        bridged: First and last frame of each time in which the detector did not find the face, and found it again.
     """
 
     number: int
@@ -162,6 +200,7 @@ class SteadyTrack:
     detected: np.ndarray
     embedding: np.ndarray | None
     votes: dict[int | None, float]
+    bridged: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def of(cls, track: Track, window: float) -> "SteadyTrack":
@@ -173,9 +212,11 @@ class SteadyTrack:
         # A motion to a frame that is not the next one does not count.
         followed = ~np.isnan(moves[:, 0, 0]) & np.append(np.diff(frames) == 1, False)
         weights = np.where(found, np.maximum(values[:, _SCORE], 0.1), 0.0)
-        points = steady_points(
-            guesses, np.where(found[:, None, None], detected, guesses), weights, moves, followed, window
-        )
+        doubtful = np.zeros(count, bool)
+        for first, last in track.bridged:
+            doubtful |= (frames >= first - 1) & (frames <= last)
+        targets = np.where(found[:, None, None], detected, guesses)
+        points = steady_points(guesses, targets, weights, moves, followed, window, doubtful)
         shift = points.mean(1) - guesses.mean(1)
         boxes = values[:, _BOX] + np.concatenate([shift, shift], 1)
         return cls(
@@ -187,4 +228,5 @@ class SteadyTrack:
             found,
             track.embedding,
             dict(track.votes),
+            tuple(track.bridged),
         )

@@ -29,6 +29,7 @@ def save_tracks(path: Path, tracks: Sequence[SteadyTrack], counts: Sequence[int]
             arrays[f"{place}.{name}"] = getattr(track, name)
         votes = [[_NOT_CHOSEN if one is None else one, weight] for one, weight in track.votes.items()]
         arrays[f"{place}.votes"] = np.array(votes, np.float64).reshape(-1, 2)
+        arrays[f"{place}.bridged"] = np.array(track.bridged, np.int64).reshape(-1, 2)
         arrays[f"{place}.embedding"] = np.zeros(0) if track.embedding is None else track.embedding
     with atomic_write(path) as temporary, open(temporary, "wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)
@@ -52,6 +53,7 @@ def load_tracks(path: Path) -> tuple[list[SteadyTrack], list[int]] | None:
                         detected,
                         embedding if embedding.size else None,
                         {None if one == _NOT_CHOSEN else int(one): weight for one, weight in votes},
+                        tuple((first, last) for first, last in arrays[f"{place}.bridged"].tolist()),
                     )
                 )
             return tracks, arrays["counts"].tolist()

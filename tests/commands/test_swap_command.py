@@ -203,6 +203,17 @@ def test_the_face_like_the_reference_is_swapped(demo, swap, folder):
     assert np.array_equal(load_image(folder / "result.png"), load_image(demo.folder / "result.png"))
 
 
+def test_everyone_but_one_person_is_swapped(demo, swap, folder):
+    assert main([*swap, "--everyone-but", str(demo.folder / "source.png")]) == 0
+    assert np.array_equal(load_image(folder / "result.png"), load_image(demo.folder / "result.png"))
+
+
+def test_nobody_but_the_one_who_stays(demo, swap, error_of):
+    line = error_of(*swap, "--everyone-but", demo.folder / "target.png")
+    assert "no other face than those of the references" in line
+    assert "not allowed with" in error_of(*swap, "--everyone-but", "a.png", "--reference", "b.png")
+
+
 def test_no_face_like_the_reference(demo, swap, error_of):
     line = error_of(*swap, "--reference", demo.folder / "source.png", "--likeness", "0.9")
     assert "no face like reference 0" in line

@@ -42,6 +42,15 @@ def test_choice_by_likeness_pairs_references_with_faces():
     assert len(problems) == 1 and "reference 1" in problems[0] and "0.50" in problems[0]
 
 
+def test_everyone_but_the_references():
+    references = tuple(np.eye(512, dtype=np.float32)[i] for i in (3, 9))
+    others = FaceChoice("everyone but", references=references, likeness=0.5)
+    assert picked(others) == ([(0, 0), (1, 100)], [])
+    twins = [*FACES, replace(FACES[2], index=3)]
+    assert picked(others, twins) == ([(0, 0), (1, 100)], []), "everyone who is like a reference stays"
+    assert picked(others, [FACES[2]]) == ([], ["no other face than those of the references, 1 face found"])
+
+
 def test_each_face_is_matched_once_and_the_best_pair_first():
     cosines = np.array([[0.6, 0.5], [0.9, 0.1]])
     assert match_by_likeness(cosines, 0.3) == {1: 0, 0: 1}
@@ -86,6 +95,7 @@ def test_a_picture_without_faces():
         (lambda: FaceChoice("all", order="by age"), "face order"),
         (lambda: FaceChoice("by index"), "face numbers"),
         (lambda: FaceChoice("by likeness"), "reference"),
+        (lambda: FaceChoice("everyone but"), "'everyone but' needs a reference"),
         (lambda: FaceChoice.by_index("first"), "largest, all, or indices"),
     ],
 )

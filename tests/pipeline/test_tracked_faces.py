@@ -55,6 +55,13 @@ def two_people():
     return Scene([first, second], 0.3)
 
 
+def crossing():
+    """Two people who change places; the one behind is not found while it is covered."""
+    left = Actor(1, lambda frame: (60 + 4 * frame, 110, 80, 0))
+    right = Actor(2, lambda frame: (260 - 4 * frame, 130, 80, 0))
+    return Scene([left, right], 0.3, hidden=lambda person, frame: person == 1 and 18 <= frame <= 32)
+
+
 def test_the_largest_face_stays_the_same_person():
     scene = two_people()
     swapper = Swapper(Painter(), SceneAnalysis(scene))
@@ -81,6 +88,44 @@ def test_each_person_keeps_an_identity():
     likeness = FaceChoice("by likeness", references=(scene.actors[1].face(0, 0, True).id_embedding,))
     tracked = swapper.track(frames_of(scene), person(7), likeness)
     assert [tracked.of_frame(number).chosen[0][0].box[0] > 160 for number in range(COUNT)] == [True] * COUNT
+
+
+@pytest.mark.parametrize(("rule", "protected"), [("by likeness", 1), ("everyone but", 0)])
+def test_one_person_or_everyone_else_is_swapped_though_they_cross(rule, protected):
+    scene = crossing()
+    swapper = Swapper(Painter(), SceneAnalysis(scene))
+    choice = FaceChoice(rule, references=(scene.actors[0].face(0, 0, True).id_embedding,))
+    tracked = swapper.track(frames_of(scene, 50), person(7), choice)
+    for number in range(50):
+        for face, _ in tracked.of_frame(number).chosen:
+            assert np.abs(face.points - scene.actors[1 - protected].points(number)).mean() < 4
+    assert all(len(tracked.of_frame(number).chosen) == 1 for number in (*range(15), *range(36, 50)))
+
+
+def test_two_people_who_cross_keep_their_identities():
+    """Each is the one at the left for most of the time in which it is there."""
+    left = Actor(1, lambda frame: (60 + 3.4 * frame, 110, 80, 0))
+    right = Actor(2, lambda frame: (250 - 3.4 * frame, 130, 80, 0) if frame >= 14 else None)
+    scene = Scene([left, right], 0.3, hidden=lambda person, frame: person == 1 and 21 <= frame <= 35)
+    identities = [person(7), person(8)]
+    swapper = Swapper(Painter(), SceneAnalysis(scene))
+    tracked = swapper.track(frames_of(scene, 50), identities, FaceChoice("all", "left-right"))
+    who = {1: set(), 2: set()}
+    for number in range(50):
+        for face, identity in tracked.of_frame(number).chosen:
+            actor = min(scene.seen(number), key=lambda one: np.abs(face.points - one.points(number)).mean())
+            who[actor.person].add(identities.index(identity))
+    assert sorted(who.values(), key=min) == [{0}, {1}]
+
+
+def test_a_hidden_face_is_bridged_and_reported(tmp_path):
+    scene = Scene([Actor(1, lambda frame: (160, 120, 110, 0))], hidden=lambda _, frame: 8 <= frame < 16)
+    swapper = Swapper(Painter(), SceneAnalysis(scene))
+    tracked = swapper.track(frames_of(scene), person(0))
+    assert all(len(tracked.of_frame(number).chosen) == 1 for number in range(COUNT))
+    assert [one.bridged for one in tracked.report()] == [((8, 15),)]
+    tracked.save(tmp_path / "tracks.npz")
+    assert TrackedFaces.load(tmp_path / "tracks.npz", [person(0)], FaceChoice("largest")).report() == tracked.report()
 
 
 def test_points_are_steady_in_the_result():

@@ -103,6 +103,28 @@ def test_a_face_that_is_hidden_for_a_moment_is_bridged():
     assert not steady.detected[8:16].any() and np.abs(errors(steady, actor)).max() < 1
 
 
+def test_a_hand_that_passes_before_a_face_does_not_take_it_along():
+    """The hand covers the whole face, so that what is followed is the hand."""
+    actor = Actor(1, lambda frame: (120 + frame, 120, 100, 0))
+    hand = Actor(5, lambda frame: (120 + 14 * (frame - 14), 125, 150, 0) if 7 <= frame <= 21 else None)
+    scene = Scene([actor, hand], 0.2, hidden=lambda person, frame: person == 5 or 10 <= frame < 19)
+    for embed in (False, True):
+        tracks, _ = track(scene, 36, embed=embed)
+        assert len(tracks) == 1 and tracks[0].frames.tolist() == list(range(36))
+        assert len(tracks[0].bridged) == 1
+        first, last = tracks[0].bridged[0]
+        assert 10 <= first <= 13 and 18 <= last <= 22
+        off = np.abs(errors(tracks[0], actor)).max((1, 2))
+        assert off.max() < 5 and off[:9].max() < 1 and off[24:].max() < 1
+
+
+def test_a_face_that_is_found_elsewhere_was_not_on_the_way():
+    actor = Actor(1, lambda frame: (70, 120, 60, 0) if frame < 10 else (250, 120, 60, 0) if frame >= 16 else None)
+    tracks, _ = track(Scene([actor]), 30, TrackingOptions(detection_interval=2), embed=True)
+    assert len(tracks) == 1 and tracks[0].bridged == ()
+    assert not {11, 12, 13, 14} & set(tracks[0].frames.tolist())
+
+
 def test_frames_after_the_last_detection_do_not_count():
     actor = Actor(1, lambda frame: (160, 120, 100, 0))
     scene = Scene([actor], hidden=lambda person, frame: frame >= 10)
