@@ -52,7 +52,7 @@ class SaveImage(io.ComfyNode):
 
     @classmethod
     def execute(cls, images: torch.Tensor, filename_prefix: str, swap_info: str | None = None) -> io.NodeOutput:
-        """Save images (B, H, W, 3 or 4) as numbered PNG files in ComfyUI's output folder.
+        """Save images (B, H, W, 3 or 4) as numbered PNG files in ComfyUI's output folder, with their alpha channel.
 
         Each file holds `swap_info` and the workflow as text entries; the latter unless ComfyUI runs without metadata.
         """
@@ -61,7 +61,7 @@ class SaveImage(io.ComfyNode):
         )
         metadata = cls._metadata(swap_info)
         saved = []
-        for row, picture in enumerate(image_arrays(images)):
+        for row, picture in enumerate(image_arrays(images, keep_alpha=True)):
             check_interrupted()
             file = f"{name.replace('%batch_num%', str(row))}_{counter + row:05}_.png"
             save_image(Path(folder) / file, picture, metadata)

@@ -45,8 +45,12 @@ def as_identity(value: object, name: str) -> Identity:
     return identities[0]
 
 
-def image_arrays(*batches: torch.Tensor | None) -> Iterator[np.ndarray]:
+def image_arrays(*batches: torch.Tensor | None, keep_alpha: bool = False) -> Iterator[np.ndarray]:
     """All images of IMAGE batches (B, H, W, 3 or 4) as (H, W, 3) uint8 RGB; transparency shows white.
+
+    Args:
+        batches: The batches; None stands for an input that is not connected.
+        keep_alpha: Yield images with an alpha channel as (H, W, 4) instead.
 
     Raises:
         StyleSwapError: A tensor that is no batch of images, or an empty batch.
@@ -60,7 +64,13 @@ def image_arrays(*batches: torch.Tensor | None) -> Iterator[np.ndarray]:
                 " RGBA image"
             )
         for row in range(len(batch)):
-            yield to_uint8(bhwc_to_bchw(repair(batch[row : row + 1])[0]))[0]
+            image = repair(batch[row : row + 1])[0]
+            if keep_alpha and image.shape[3] == 4:
+                # Alpha as the gray picture that `to_uint8` takes.
+                alpha = to_uint8(bhwc_to_bchw(image[..., 3:].expand(-1, -1, -1, 3)))[0, ..., :1]
+                yield np.concatenate([to_uint8(bhwc_to_bchw(image[..., :3]))[0], alpha], axis=2)
+            else:
+                yield to_uint8(bhwc_to_bchw(image))[0]
 
 
 def count_images(*batches: torch.Tensor | None) -> int:

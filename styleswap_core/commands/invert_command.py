@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..errors import StyleSwapError
 from .arguments import add_json_argument, add_seed_argument, add_swapper_arguments, fraction, whole_number
 from .console import EXIT_INTERRUPTED, print_note
-from .picture_files import pictures_in
+from .picture_files import check_results, pictures_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,6 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Invert and write the identity; returns 0, or 130 if Ctrl-C ended it early, with the best state written."""
     check_outputs(args.out, args.curve, args.preview)
+    named = {"--out": args.out, "--curve": args.curve, "--preview": args.preview}
+    check_results([(Path(option), path) for option, path in named.items() if path is not None], args.source)
     from ..identities.identity_format import save_identity
     from ..inversion import Callbacks, Canceled, InversionSettings
     from ..io.files import file_sha256

@@ -1,11 +1,11 @@
 """Input and output files of `styleswap swap`."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import StyleSwapError
+from ..io.files import FileKey, file_key
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -82,25 +82,39 @@ def _file_name(picture: Path) -> str:
     return picture.name if _is_picture_name(picture) else f"{picture.name}.png"
 
 
+def check_results(results: Sequence[tuple[Path, Path]], inputs: Sequence[Path]) -> None:
+    """Check that results replace neither an input nor each other.
+
+    Args:
+        results: What each result is made from, and its file.
+        inputs: Files that are read.
+
+    Raises:
+        StyleSwapError: They do.
+    """
+    read = {file_key(path) for path in inputs}
+    written: dict[FileKey, Path] = {}
+    for origin, path in results:
+        if file_key(path) in read:
+            raise StyleSwapError(f"{path} is an input and would be replaced by a result; choose another name")
+        other = written.setdefault(file_key(path), origin)
+        if other != origin:
+            raise StyleSwapError(
+                f"{origin} and {other} would both be written to {path}; rename one, or swap them one by one"
+            )
+
+
 def _check_outputs(plan: Sequence[SwapFiles], inputs: Sequence[Path], several: bool) -> None:
     from ..io.images import check_image_suffix
 
-    # Not Path.resolve, which raises for a loop of symbolic links.
-    read = {os.path.realpath(path) for path in inputs}
-    written: dict[str, Path] = {}
     for files in plan:
         for path in (files.out, files.mask_out):
             if path is None:
                 continue
             check_image_suffix(path)
-            if os.path.realpath(path) in read:
-                raise StyleSwapError(f"{path} is an input and would be replaced by a result; choose another name")
-            other = written.setdefault(os.path.realpath(path), files.target)
-            if other != files.target:
-                raise StyleSwapError(
-                    f"{files.target} and {other} would both be written to {path}; rename one, or swap them one by one"
-                )
             if not several and not path.parent.is_dir():
                 raise StyleSwapError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
-        if files.mask_out is not None and os.path.realpath(files.mask_out) == os.path.realpath(files.out):
+        if files.mask_out is not None and file_key(files.mask_out) == file_key(files.out):
             raise StyleSwapError(f"expected different files for result and mask, got {files.out} for both; rename one")
+    results = [(files.target, path) for files in plan for path in (files.out, files.mask_out) if path is not None]
+    check_results(results, inputs)

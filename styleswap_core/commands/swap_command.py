@@ -27,7 +27,7 @@ from .clip_arguments import add_clip_arguments, add_tracking_arguments
 from .clip_files import ClipFiles, plan_clips, split_targets
 from .console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, print_note
 from .mask_arguments import add_mask_arguments, load_masks
-from .picture_files import SwapFiles, plan_files
+from .picture_files import SwapFiles, check_results, plan_files
 
 if TYPE_CHECKING:
     from ..faces.choice import FaceChoice
@@ -193,6 +193,9 @@ def run(args: argparse.Namespace) -> int:
     several = len(args.target) > 1 or args.target[0].is_dir()
     plan = plan_files(pictures, args.out, args.mask_out, inputs, several) if pictures else []
     clip_plan = plan_clips(clips, args, several, inputs)
+    planned = [(one.target, one.out) for one in plan] + [(clip.target, clip.out) for clip in clip_plan]
+    sheets = [(Path(option), path) for option in ("preview", "doubtful") if (path := getattr(args, option)) is not None]
+    check_results([*planned, *sheets], [*inputs, *(target for target, _ in planned)])
     from .file_swapper import FileSwapper, is_rendered
 
     swapper = FileSwapper.from_arguments(args)

@@ -1,16 +1,24 @@
 """Pictures with more than 8 bits per sample, which Pillow reads with 8 bits or not at all, and writes not at all."""
 
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from ..errors import StyleSwapError, decoding
 from .png_chunks import profile_chunk, text_chunk, with_chunks
 
 WHITE = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0, np.dtype(np.float32): 1.0}
 """Value of white by type of the samples."""
+
+EXIF_DIRECTORIES = (34665, 34853)
+"""Tags of the directories of EXIF and GPS data in a TIFF."""
+
+DESCRIPTIVE_TAGS = (270, 271, 272, 305, 306, 315, 33432, *EXIF_DIRECTORIES)
+"""Tags that describe a TIFF's contents instead of the layout of its pixels: description, maker, model, software, date,
+author, copyright, EXIF, GPS."""
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -64,7 +72,7 @@ def write_deep_png(samples: np.ndarray, profile: bytes | None, exif: bytes, text
     return with_chunks(encoded, [*chunks, *(text_chunk(key, value) for key, value in texts.items())])
 
 
-def write_deep_tiff(samples: np.ndarray, profile: bytes | None) -> bytes:
+def write_deep_tiff(samples: np.ndarray, profile: bytes | None, exif: bytes = b"") -> bytes:
     """An uncompressed TIFF file of samples (H, W, 3 or 4), uint16 or float32."""
     height, width, channels = samples.shape
     data = samples.astype(samples.dtype.newbyteorder("<"), copy=False).tobytes()
@@ -81,6 +89,18 @@ def write_deep_tiff(samples: np.ndarray, profile: bytes | None) -> bytes:
     if profile:
         directory.tagtype[34675] = 7
         directory[34675] = profile
+    plain = _saved(directory, data)
+    with suppress(StyleSwapError), decoding("its EXIF data is damaged", "leave it out"):
+        tags = Image.Exif()
+        tags.load(exif)
+        for tag in DESCRIPTIVE_TAGS:
+            if tag in tags:
+                directory[tag] = dict(tags.get_ifd(tag)) if tag in EXIF_DIRECTORIES else tags[tag]
+        return _saved(directory, data)
+    return plain
+
+
+def _saved(directory: TiffImagePlugin.ImageFileDirectory_v2, data: bytes) -> bytes:
     stream = BytesIO()
     directory.save(stream)
     stream.write(data)

@@ -77,6 +77,23 @@ def require_file(path: str | Path, what: str) -> None:
         raise StyleSwapError(f"expected {what}, but {path} is a pipe or a device; name a regular file")
 
 
+FileKey = str | tuple[int, int]
+
+
+def file_key(path: str | Path) -> FileKey:
+    """What two paths have in common if writing one would change or replace the other.
+
+    That is device and number of an existing file, by which names in other case are one file on Windows and macOS, and
+    the path without symbolic links of one that does not exist.
+    """
+    try:
+        status = os.stat(path)
+    # A path that does not exist, a loop of symbolic links, or a NUL character.
+    except (OSError, ValueError):
+        return os.path.normcase(os.path.abspath(path) if "\0" in str(path) else os.path.realpath(path))
+    return status.st_dev, status.st_ino
+
+
 def file_sha256(path: str | Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes.
 

@@ -12,7 +12,7 @@ from PIL import Image, TiffImagePlugin
 
 from ..errors import StyleSwapError, decoding, one_line
 from .color_profiles import from_srgb, to_srgb
-from .deep_pictures import WHITE, is_tiff, narrowed, read_deep
+from .deep_pictures import DESCRIPTIVE_TAGS, EXIF_DIRECTORIES, WHITE, is_tiff, narrowed, read_deep
 from .exif import read_orientation, upright_exif
 from .files import require_file
 from .heif_plugin import open_picture
@@ -22,9 +22,9 @@ MIN_SIDE = 16
 """Minimum side of a picture in pixels; smaller pictures cannot show a face."""
 
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
-# What a TIFF states about its contents rather than about the layout of its pixels: description, maker, model, software,
-# date, author, copyright, EXIF, GPS.
-_TIFF_TAGS = (270, 271, 272, 305, 306, 315, 33432, 34665, 34853)
+XMP_KEY = "XML:com.adobe.xmp"
+"""Key of XMP data among the text chunks of a PNG."""
+
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>))[1-8]")
 _MAX_DOTS = 100_000
 _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
@@ -41,7 +41,7 @@ class PictureFile:
         profile: ICC profile of `samples`; None for sRGB.
         exif: EXIF data, true for the upright picture and without thumbnail; empty if there is none.
         xmp: XMP data likewise.
-        texts: Text chunks of a PNG.
+        texts: Text chunks of a PNG, without XMP data.
         dots_per_inch: Resolution for printing, or None.
         lossless: Whether a WebP file is lossless.
         frames: Number of frames of an animation, of which this is the first; otherwise 1.
@@ -240,7 +240,7 @@ def _details(opened: Image.Image, start: bytes) -> dict[str, object]:
         "exif": _tiff_exif(opened) if opened.format == "TIFF" else upright_exif(exif),
         "xmp": _XMP_ORIENTATION.sub(rb"\g<1>1", _xmp(opened)),
         # After the pixels, which texts may follow.
-        "texts": {key: str(value) for key, value in getattr(opened, "text", {}).items()},
+        "texts": {key: str(value) for key, value in getattr(opened, "text", {}).items() if key != XMP_KEY},
         "dots_per_inch": _dots_per_inch(opened.info.get("dpi")),
         "lossless": start[:4] == b"RIFF" and start[12:16] == b"VP8L",
         # Further frames of other formats are previews.
@@ -260,9 +260,9 @@ def _tiff_exif(opened: Image.Image) -> bytes:
     with suppress(StyleSwapError), decoding("its EXIF data is damaged", "leave it out"):
         all_tags = opened.getexif()
         kept = Image.Exif()
-        for tag in _TIFF_TAGS:
+        for tag in DESCRIPTIVE_TAGS:
             if tag in all_tags:
-                kept[tag] = all_tags.get_ifd(tag) if tag in (34665, 34853) else all_tags[tag]
+                kept[tag] = all_tags.get_ifd(tag) if tag in EXIF_DIRECTORIES else all_tags[tag]
         return kept.tobytes() if len(kept) else b""
     return b""
 

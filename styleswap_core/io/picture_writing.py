@@ -9,7 +9,7 @@ from PIL import Image, PngImagePlugin
 from ..errors import StyleSwapError
 from .deep_pictures import WHITE, write_deep_png, write_deep_tiff
 from .files import atomic_write
-from .picture_file import PictureFile
+from .picture_file import XMP_KEY, PictureFile
 
 _JPEG: tuple[str, dict[str, object]] = ("JPEG", {"quality": 95, "subsampling": 0})
 _TIFF: tuple[str, dict[str, object]] = ("TIFF", {})
@@ -31,7 +31,6 @@ WRITTEN_SUFFIXES = tuple(_WRITERS)
 _WITH_ALPHA = ("PNG", "WEBP", "AVIF", "JPEG2000", "TIFF")
 _WITH_PROFILE = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF")
 _WITH_XMP = ("JPEG", "WEBP", "AVIF")
-_XMP_KEY = "XML:com.adobe.xmp"
 
 
 def check_image_suffix(path: str | Path) -> None:
@@ -61,7 +60,8 @@ def write_picture(path: str | Path, picture: PictureFile, texts: Mapping[str, st
     path = Path(path)
     check_image_suffix(path)
     format_name, options = _WRITERS[path.suffix.lower()]
-    all_texts = {**picture.texts, **(texts or {})}
+    xmp = {XMP_KEY: picture.xmp.decode("utf-8", "replace")} if picture.xmp else {}
+    all_texts = {**xmp, **picture.texts, **(texts or {})}
     deep = picture.samples.dtype != np.uint8
     with atomic_write(path) as temporary:
         if deep and format_name == "PNG":
@@ -69,7 +69,7 @@ def write_picture(path: str | Path, picture: PictureFile, texts: Mapping[str, st
                 write_deep_png(_as_uint16(_pixels(picture)), picture.profile, picture.exif, all_texts)
             )
         elif deep and format_name == "TIFF":
-            temporary.write_bytes(write_deep_tiff(_pixels(picture), picture.profile))
+            temporary.write_bytes(write_deep_tiff(_pixels(picture), picture.profile, picture.exif))
         else:
             pixels, profile = _shallow(picture, format_name)
             extra = _extras(picture, format_name, profile, all_texts)
@@ -136,8 +136,7 @@ def _extras(
     if picture.dots_per_inch and format_name in ("PNG", "JPEG", "TIFF", "BMP"):
         extra["dpi"] = picture.dots_per_inch
     if format_name == "PNG":
-        xmp = {_XMP_KEY: picture.xmp.decode("utf-8", "replace")} if picture.xmp else {}
-        extra["pnginfo"] = _png_texts({**xmp, **texts})
+        extra["pnginfo"] = _png_texts(texts)
     if format_name == "WEBP" and picture.lossless:
         extra |= {"lossless": True, "quality": 80, "exact": True}
     return extra

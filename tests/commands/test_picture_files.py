@@ -60,3 +60,10 @@ def test_impossible_plans_are_refused(targets, out, mask_out, message, folder):
 def test_a_loop_of_symbolic_links_is_left_to_the_reader(folder):
     (folder / "loop.png").symlink_to("loop.png")
     assert plan_files([Path("loop.png")], Path("out.png"), None) == [(Path("loop.png"), Path("out.png"), None)]
+
+
+def test_another_name_of_an_input_is_refused(folder):
+    touch(folder / "in.png", folder / "source.png")
+    os.link("source.png", "linked.png")
+    with pytest.raises(StyleSwapError, match=r"linked\.png is an input and would be replaced"):
+        plan_files([Path("in.png")], Path("linked.png"), None, [Path("source.png")])

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mask_forms import write_occlusion, write_parsing
-from PIL import Image
+from PIL import Image, ImageCms, PngImagePlugin
 
 import styleswap_core as styleswap
 from styleswap_core.cli import main
@@ -77,6 +77,26 @@ def test_a_batch_continues_after_errors(demo, folder, capsys):
     assert "rendered faces only" in captured.err
     faces = report["results"][0]["faces"]
     assert len(faces) == 1 and faces[0]["similarity"] > faces[0]["similarity_before"]
+
+
+def test_what_was_not_asked_for_stays(demo, swap, folder):
+    target = np.asarray(Image.open(demo.folder / "target.png").convert("RGB"))
+    alpha = np.full(target.shape[:2], 255, np.uint8)
+    alpha[:10] = 40
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("parameters", "a portrait")
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(np.dstack([target, alpha])).save("kept.png", pnginfo=texts, dpi=(300, 300), icc_profile=profile)
+    swap[swap.index("--target") + 1] = "kept.png"
+    assert main([*swap, "--mask-out", "mask.png"]) == 0
+    with Image.open("result.png") as result:
+        pixels = np.asarray(result)
+        assert result.text["parameters"] == "a portrait" and "face swapped" in result.text["styleswap"]
+        assert result.info["icc_profile"] == profile and round(result.info["dpi"][0]) == 300
+    assert np.array_equal(pixels[..., 3], alpha)
+    untouched = np.asarray(Image.open("mask.png")) == 0
+    untouched[: len(untouched) // 8] = True
+    assert np.array_equal(pixels[..., :3][untouched], target[untouched]) and (pixels[..., :3] != target).any()
 
 
 def test_strength_interpolates_between_the_two_faces(swap, capsys):

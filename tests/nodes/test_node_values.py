@@ -48,6 +48,13 @@ def test_images_of_all_batches_in_order(values, error):
             list(values.image_arrays(wrong))
 
 
+def test_alpha_is_kept_where_asked_for(values):
+    image = torch.rand(1, 8, 9, 4, generator=torch.Generator().manual_seed(0))
+    (kept,) = values.image_arrays(image, keep_alpha=True)
+    assert np.array_equal(kept, (image[0] * 255).round().numpy().astype(np.uint8))
+    assert [one.shape for one in values.image_arrays(image[..., :3], image, keep_alpha=True)] == [(8, 9, 3), (8, 9, 4)]
+
+
 def test_the_empty_mask_of_load_image_means_everywhere(values):
     placeholder = torch.zeros(1, 64, 64)
     assert values.resolve_mask(placeholder, (512, 512)).min() == 1
