@@ -15,6 +15,7 @@
 """
 
 import argparse
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,9 +28,12 @@ import numpy as np
 from styleswap_core import load_face_analysis
 from styleswap_core.faces.analysis import PackAnalyzer
 from styleswap_core.faces.close_looks import angle_between, roll_of
+from styleswap_core.faces.face_networks import Detection
+from styleswap_core.faces.face_search import FaceSearch
 from styleswap_core.faces.overlay import draw_faces
 from styleswap_core.faces.recognition import reduced
 from styleswap_core.io.images import load_image, save_image, to_uint8
+from styleswap_core.pipeline.empty_frames import INTERVAL, EmptyFrames
 from styleswap_core.synthetic.parameters import Attributes, Identities
 from styleswap_core.synthetic.world import render
 
@@ -37,6 +41,8 @@ TURNS = (0, 90, 180, 270, 15, 30, 45, 60, 120, 135, 225, 300, 315)
 ALLOWED_DEGREES = 20.0
 CROWD, CROWD_SIZE = 60, (3840, 2160)
 RUNS = 9
+# Frames of a stream: some thorough searches, and the quick ones between them.
+FRAMES = 4 * INTERVAL
 
 
 class Portrait(NamedTuple):
@@ -73,7 +79,7 @@ def main() -> None:
     for lines in (
         turned(portraits, searches, args.turns),
         crowds(portraits, searches),
-        times(portraits, searches),
+        times(portraits, searches, {**searches, "now": _now_in_stream(analyzer)}),
     ):
         for line in lines:
             print(line, flush=True)
@@ -103,15 +109,32 @@ def _before(analyzer: PackAnalyzer) -> Search:
 
     def find(picture: np.ndarray) -> list[Found]:
         small, factors = reduced(picture)
-        faces = search._passes(small) or search._bordered(small)
+        faces = search._passes(small) or _bordered(search, small)
         return [Found(face.points * factors, roll_of(face.points), "") for face in faces]
 
     return find
 
 
+def _bordered(search: FaceSearch, picture: np.ndarray) -> list[Detection]:
+    y, x = (side // 2 for side in picture.shape[:2])
+    padded = cv2.copyMakeBorder(picture, y, y, x, x, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+    return [face._replace(points=face.points - [x, y]) for face in search._passes(padded)]
+
+
 def _now(analyzer: PackAnalyzer) -> Search:
     def find(picture: np.ndarray) -> list[Found]:
         return [Found(face.points, face.angle, face.doubtful) for face in analyzer.detect(picture, embed=False)]
+
+    return find
+
+
+def _now_in_stream(analyzer: PackAnalyzer) -> Search:
+    """As the frames of one stream, which are numbered by the calls."""
+    empty, numbers = EmptyFrames(), itertools.count()
+
+    def find(picture: np.ndarray) -> list[Found]:
+        faces = empty.search(next(numbers), picture, lambda quick: analyzer.detect(picture, embed=False, quick=quick))
+        return [Found(face.points, face.angle, face.doubtful) for face in faces]
 
     return find
 
@@ -184,7 +207,7 @@ def scatter(portraits: Sequence[Portrait], side: int) -> tuple[np.ndarray, list[
     return picture, heads
 
 
-def times(portraits: Sequence[Portrait], searches: dict[str, Search]) -> Iterator[str]:
+def times(portraits: Sequence[Portrait], searches: dict[str, Search], streams: dict[str, Search]) -> Iterator[str]:
     """Table of processor times."""
     yield f"| picture | {' | '.join(f'{name}, ms' for name in searches)} | ratio |"
     yield "| --- | ---: | ---: | ---: |"
@@ -198,7 +221,14 @@ def times(portraits: Sequence[Portrait], searches: dict[str, Search]) -> Iterato
     }
     for name, picture in scenes.items():
         taken = [_milliseconds(search, picture) for search in searches.values()]
-        yield f"| {name} | {' | '.join(f'{one:.0f}' for one in taken)} | {taken[-1] / taken[0]:.2f} |"
+        yield _row_of_times(name, taken)
+    frames = _noisy(scenes["1920 x 1080, no face"], FRAMES)
+    taken = [_milliseconds_of_stream(find, frames) for find in streams.values()]
+    yield _row_of_times("1920 x 1080, stream without a face", taken)
+
+
+def _row_of_times(name: str, taken: Sequence[float]) -> str:
+    return f"| {name} | {' | '.join(f'{one:.0f}' for one in taken)} | {taken[-1] / taken[0]:.2f} |"
 
 
 def one_face(portrait: Portrait, width: int, height: int) -> np.ndarray:
@@ -222,6 +252,18 @@ def _milliseconds(search: Search, picture: np.ndarray) -> float:
         search(picture)
         taken.append(1000 * (time.process_time() - start))
     return statistics.median(taken)
+
+
+def _noisy(picture: np.ndarray, count: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(2)
+    return [picture + rng.integers(0, 3, picture.shape, dtype=np.uint8) for _ in range(count)]
+
+
+def _milliseconds_of_stream(find: Search, frames: Sequence[np.ndarray]) -> float:
+    start = time.process_time()
+    for frame in frames:
+        find(frame)
+    return 1000 * (time.process_time() - start) / len(frames)
 
 
 def _eye_distance(points: np.ndarray) -> float:

@@ -91,7 +91,7 @@ class CachedAnalysis:
         # By identity: uint8 frames reach the analysis unchanged, and the caller keeps them alive.
         self._found = {id(frame): analyzer.detect(frame, embed=False) for frame in frames}
 
-    def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True):
+    def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True, quick: bool = False):
         """The faces of one of the frames, which must be the same object."""
         return self._found[id(picture)]
 

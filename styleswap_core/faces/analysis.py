@@ -148,7 +148,9 @@ class PackAnalyzer:
         if recognizer is not None:
             self.recognizer = RecognizerId(recognizer.path.stem, file_sha256(recognizer.path), recognizer.dimension)
 
-    def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True) -> list[DetectedFace]:
+    def detect(
+        self, picture: np.ndarray, order: str = "largest", embed: bool = True, *, quick: bool = False
+    ) -> list[DetectedFace]:
         """Detect the faces of a picture.
 
         See face_search.py for how they are searched, and `recognition.PictureEmbedder` for their embeddings.
@@ -157,6 +159,7 @@ class PackAnalyzer:
             picture: (H, W, 3) uint8 RGB.
             order: One of detected.FACE_ORDERS.
             embed: Compute the embeddings as well, if the pack has a recognizer.
+            quick: End if the passes over the whole picture find nothing.
 
         Returns:
             The faces in the picture's coordinates, numbered in that order.
@@ -167,7 +170,7 @@ class PackAnalyzer:
         check_picture(picture)
         embedder = PictureEmbedder(self._recognizer, picture) if embed and self._recognizer is not None else None
         faces = []
-        for (box, score, points), angle, doubtful in self._search.find(picture):
+        for (box, score, points), angle, doubtful in self._search.find(picture, quick):
             id_embedding, norm = embedder.embed(points) if embedder is not None else (None, 0.0)
             faces.append(
                 DetectedFace(0, score, np.float32(box), np.float32(points), id_embedding, norm, angle, doubtful)

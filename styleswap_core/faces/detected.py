@@ -89,13 +89,16 @@ class FaceAnalyzer(Protocol):
         """License of the pack, such as "MIT", with what users should know about it."""
         ...
 
-    def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True) -> list[DetectedFace]:
+    def detect(
+        self, picture: np.ndarray, order: str = "largest", embed: bool = True, *, quick: bool = False
+    ) -> list[DetectedFace]:
         """The faces of a picture, numbered in an order.
 
         Args:
             picture: (H, W, 3) uint8 RGB.
             order: One of FACE_ORDERS.
             embed: Compute the embeddings, at one run of the recognizer per face.
+            quick: Look for small and turned heads only if there are others, too.
         """
         ...
 

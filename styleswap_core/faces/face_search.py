@@ -1,14 +1,13 @@
 """Search for the faces of a picture: passes of the detector, finer ones for small faces, and turned ones.
 
 The passes over the whole picture are enough for most pictures. A finer search follows where small faces are likely, and
-attempts with a border and with the whole picture turned where nothing was found. Each face is then looked at closely;
-see turned_faces.py.
+looks with a border and at the whole picture turned where nothing was found. Each face is then looked at closely; see
+turned_faces.py.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from .close_looks import Place, look_closely
@@ -23,8 +22,8 @@ from .turned_faces import SettledFace, settle_turns
 DETECTION_SIZES = (640, 256)
 # Border, as a fraction of the sides, that is added to a picture without detections for another attempt.
 PADDING = 0.5
-# Side in pixels of each turn of a picture without detections.
-_TURNED_SIZE = 256
+# Side in pixels of the looks at a picture without detections: one with a border, and three turns.
+_LOOK_SIZE = 256
 _MIN_POINT_SPREAD = 1.0
 # Points that must lie in the picture.
 _MIN_VISIBLE_POINTS = 3
@@ -58,16 +57,25 @@ class FaceSearch:
         self.detector = detector
         self.size = size
 
-    def find(self, picture: np.ndarray) -> list[FoundFace]:
-        """All faces of a picture (H, W, 3) uint8 RGB, in no particular order."""
+    def find(self, picture: np.ndarray, quick: bool = False) -> list[FoundFace]:
+        """All faces of a picture, in no particular order.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            quick: End if the passes over the whole picture find nothing.
+        """
         small, factors = reduced(picture)
-        found = self._passes(small) or self._bordered(small)
-        found = [_scaled(face, factors) for face in found]
+        found, turned = self._passes(small), list[Detection]()
+        if not found and quick:
+            return []
+        if not found:
+            found, turned = self._looks(small)
+        found, turned = ([_scaled(face, factors) for face in faces] for faces in (found, turned))
         if self.size is None:
             found = self._finely(picture, found)
         settled = settle_turns(self.detector, picture, [face for face in found if _is_visible(face, picture)])
-        if not settled and self.size is None:
-            settled = settle_turns(self.detector, picture, self._turned(picture))
+        if not settled and turned:
+            settled = settle_turns(self.detector, picture, turned)
         return [_judged(face) for face in _each_once(settled) if _is_visible(face.face, picture)]
 
     def _passes(self, picture: np.ndarray) -> list[Detection]:
@@ -78,27 +86,24 @@ class FaceSearch:
             found += self.detector.detect(picture, size)
         return without_doubles(face for face in found if _is_face(face.points))
 
-    def _bordered(self, picture: np.ndarray) -> list[Detection]:
-        """Faces that fill the frame, found with a border around it."""
-        y, x = (round(side * PADDING) for side in picture.shape[:2])
-        padded = cv2.copyMakeBorder(picture, y, y, x, x, cv2.BORDER_CONSTANT, value=(0, 0, 0))
-        corner = np.array([x, y])
-        return [
-            Detection(face.box - np.tile(corner, 2), face.score, face.points - corner) for face in self._passes(padded)
-        ]
+    def _looks(self, picture: np.ndarray) -> tuple[list[Detection], list[Detection]]:
+        """Faces that fill the picture, found with a border around it, and those that are found once it is turned."""
+        height, width = picture.shape[:2]
+        center, longer = np.array([width, height]) / 2, max(width, height)
+        places = [Place(center, (1 + 2 * PADDING) * longer, 0)]
+        if self.size is None:
+            places += [Place(center, longer, angle) for angle in (90, 180, 270)]
+        bordered, *turned = look_closely(self.detector, picture, places, self.size or _LOOK_SIZE)
+        ranked = sorted((face for look in turned for face in look), key=lambda face: -face.score)
+        return (
+            without_doubles(face for face in bordered if _is_face(face.points)),
+            without_doubles(face for face in ranked if _is_visible(face, picture)),
+        )
 
     def _finely(self, picture: np.ndarray, found: Sequence[Detection]) -> list[Detection]:
         longer = max(picture.shape[:2])
         fine = search_finely(self.detector, picture, found, DETECTION_SIZES[0], always=longer > MAX_ANALYZED_SIDE)
         return [face for face in fine if _is_face(face.points)]
-
-    def _turned(self, picture: np.ndarray) -> list[Detection]:
-        """Faces of a picture in which the detector finds none until it is turned."""
-        height, width = picture.shape[:2]
-        places = [Place(np.array([width, height]) / 2, max(width, height), angle) for angle in (90, 180, 270)]
-        looks = look_closely(self.detector, picture, places, _TURNED_SIZE)
-        found = sorted((face for look in looks for face in look), key=lambda face: -face.score)
-        return without_doubles(face for face in found if _is_visible(face, picture))
 
 
 def _fitting(sizes: Sequence[int], side: int) -> list[int]:

@@ -11,6 +11,7 @@ from ..errors import StyleSwapError
 from ..faces.choice import FaceChoice
 from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..identities.identity import Identity
+from .empty_frames import EmptyFrames
 from .face_jobs import SwapOptions
 from .frame_faces import AnalyzedFrame, assign_identities
 
@@ -35,7 +36,7 @@ class FrameRequest:
 
 
 def find_faces(
-    analysis: FaceAnalyzer, picture: np.ndarray, choice: FaceChoice, embed: bool = False
+    analysis: FaceAnalyzer, picture: np.ndarray, choice: FaceChoice, embed: bool = False, quick: bool = False
 ) -> list[DetectedFace]:
     """The faces of a picture (H, W, 3) uint8, with what a choice needs to know about them.
 
@@ -44,15 +45,31 @@ def find_faces(
         picture: The picture.
         choice: The choice.
         embed: Whether embeddings are needed even if the choice does not.
+        quick: As for `FaceAnalyzer.detect`.
     """
-    found = analysis.detect(picture, choice.order, embed=embed or choice.needs_embeddings)
+    found = analysis.detect(picture, choice.order, embed=embed or choice.needs_embeddings, quick=quick)
     return analysis.with_gender_age(picture, found, required=True) if choice.needs_gender_age else found
 
 
-def analyze_frame(analysis: FaceAnalyzer, number: int, frame: Picture, request: FrameRequest) -> AnalyzedFrame:
-    """Detect the faces of a frame and match the chosen ones with identities."""
+def analyze_frame(
+    analysis: FaceAnalyzer, number: int, frame: Picture, request: FrameRequest, empty: EmptyFrames | None = None
+) -> AnalyzedFrame:
+    """Detect the faces of a frame and match the chosen ones with identities.
+
+    Args:
+        analysis: The face analysis.
+        number: Number of the frame.
+        frame: Its pixels.
+        request: What is asked of the swap.
+        empty: Searches the frames of the stream, of which this one is the next; without it, it is a picture by itself.
+    """
     pixels = pixels_of(frame)
-    found = find_faces(analysis, pixels.uint8(), request.choice)
+    picture = pixels.uint8()
+
+    def detect(quick: bool) -> list[DetectedFace]:
+        return find_faces(analysis, picture, request.choice, quick=quick)
+
+    found = detect(False) if empty is None else empty.search(number, picture, detect)
     faces = assign_identities(found, request.choice, request.identities, request.options.swap_doubtful)
     return AnalyzedFrame(number, frame, faces, request.keep.of_frame(number, pixels.size))
 

@@ -21,6 +21,7 @@ from ..io.read_ahead import read_ahead
 from ..masking.face_masks import FaceMasks
 from ..swappers.network import SwappingNetwork, check_identity
 from ..tracking.tracking_options import TrackingOptions
+from .empty_frames import EmptyFrames
 from .face_jobs import SwapOptions, check_options, stack_crops
 from .frame_faces import AnalyzedFrame, FrameFaces
 from .frame_requests import FrameRequest, analyze_frame
@@ -330,7 +331,7 @@ class Swapper:
     ) -> Iterator[SwapResult]:
         if tracked is not None:
             return self._swap_known(frames, tracked, request, 0, on_frame, measured)
-        analyze = partial(analyze_frame, self.analysis, request=request)
+        analyze = partial(analyze_frame, self.analysis, request=request, empty=EmptyFrames())
         return self._frames.run(frames, analyze, request, on_frame, measured)
 
     def _track(

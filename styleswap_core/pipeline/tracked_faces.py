@@ -16,6 +16,7 @@ from ..tracking.face_tracker import FaceTracker, Frame
 from ..tracking.track import SteadyTrack
 from ..tracking.track_files import load_tracks, save_tracks
 from ..tracking.tracking_options import TrackingOptions
+from .empty_frames import EmptyFrames
 from .frame_faces import FrameFaces
 from .frame_requests import FrameRequest, find_faces, identity_of_place
 
@@ -158,6 +159,7 @@ class FaceFollower:
         self._analysis, self._request, self._options = analysis, request, options
         self._tracker = FaceTracker(options, request.choice.needs_embeddings)
         self._size: tuple[int, int] | None = None
+        self._empty, self._number = EmptyFrames(), -1
 
     def add(self, frame: Picture) -> None:
         """Take the next frame.
@@ -169,6 +171,7 @@ class FaceFollower:
         if self._size is not None and pixels.size != self._size:
             raise StyleSwapError(f"expected frames of one size to follow faces, got {self._size} and {pixels.size}")
         self._size = pixels.size
+        self._number += 1
         found = self._tracker.add(Frame(pixels.gray(), lambda embed: self._detect(pixels, embed)))
         if not found:
             return
@@ -189,9 +192,13 @@ class FaceFollower:
         )
 
     def _detect(self, pixels: AnyPixels, embed: bool) -> list[DetectedFace]:
-        return find_faces(
-            self._analysis, pixels.uint8(), self._request.choice, embed and bool(self._analysis.recognizer)
-        )
+        picture = pixels.uint8()
+        embed = embed and bool(self._analysis.recognizer)
+
+        def detect(quick: bool) -> list[DetectedFace]:
+            return find_faces(self._analysis, picture, self._request.choice, embed, quick)
+
+        return self._empty.search(self._number, picture, detect)
 
 
 def _places(tracks: Sequence[SteadyTrack], alike: bool) -> dict[int, int | None]:

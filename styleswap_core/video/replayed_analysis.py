@@ -32,9 +32,11 @@ class ReplayedAnalysis:
     def __getattr__(self, name: str) -> object:
         return getattr(self._analysis, name)
 
-    def detect(self, picture: np.ndarray, order: str = "largest", embed: bool = True) -> list[DetectedFace]:
+    def detect(
+        self, picture: np.ndarray, order: str = "largest", embed: bool = True, *, quick: bool = False
+    ) -> list[DetectedFace]:
         """See `FaceAnalyzer`."""
-        return self._answer(lambda: self._analysis.detect(picture, order, embed))
+        return self._answer(lambda: self._analysis.detect(picture, order, embed, quick=quick))
 
     def with_gender_age(
         self, picture: np.ndarray, faces: Sequence[DetectedFace], required: bool = False

@@ -94,8 +94,9 @@ def test_faces_that_fill_the_frame_are_found_by_padding(edge_pack, box_and_point
     analyzer = load_face_analysis(edge_pack, det_size=192)
     picture = np.full((64, 64, 3), 255, dtype=np.uint8)
     found = analyzer.detect(picture, "top-bottom")
-    # 128 px are scaled to 192, so that a block is 32 / 1.5 px; rows 2 and 3 lie inside the picture.
-    expected = [(box_and_points[1] + [1, row]) * 32 / 1.5 - 32 + 0.5 for row in (2, 3)]
+    # 128 px are scaled to 192, so that a block is 32 / 1.5 px; rows 2 and 3 lie inside the picture. The center of a
+    # pixel, which insightface places at integers, is half of a scaled one away.
+    expected = [(box_and_points[1] + [1, row]) * 32 / 1.5 - 32 + 0.5 / 1.5 for row in (2, 3)]
     assert len(found) == 2
     np.testing.assert_allclose([face.points for face in found], expected, atol=1e-3)
 

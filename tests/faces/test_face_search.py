@@ -63,19 +63,37 @@ def test_of_a_face_and_a_part_of_it_the_better_is_kept(as_found):
 def test_a_chosen_size_is_the_only_one(as_found):
     detector = Scripted((480, 640), {})
     assert scores(detector, size=320) == []
-    assert detector.runs == [((480, 640), 320), ((960, 1280), 320)]
+    # Then with a border around it.
+    assert detector.runs == [((480, 640), 320), ((320, 320), 320)]
 
 
-def test_a_picture_in_which_nothing_is_found_is_looked_at_finely_and_turned(as_found):
-    detector = Scripted((512, 512), {512: [detection(380, 130, 60)]})
+def test_a_picture_in_which_nothing_is_found_is_looked_at_with_a_border_turned_and_finely(as_found):
+    detector = Scripted((512, 512), {512: [detection(380, 386, 60)]})
     (found,) = FaceSearch(detector).find(np.zeros((1080, 1920, 3), np.uint8))
-    whole, bordered, turned = (1080, 1920), (2160, 3840), (512, 512)
-    assert detector.runs == [(whole, 640), (whole, 256), (bordered, 640), (bordered, 256), (whole, 1280), (turned, 512)]
-    # In the second cut, the picture turned by half: 1920 px are 256, so that the center of the face is 124 px right of
-    # the center of the cut minus 128, and 2 px below; in the picture that is to the left and above.
-    center = found.detection.points.mean(0) - found.detection.box.reshape(2, 2).mean(0)
-    np.testing.assert_allclose(found.detection.box.reshape(2, 2).mean(0), [960 + 4 * 7.5, 540 - 2 * 7.5], atol=1e-6)
-    assert center[1] < 0
+    whole, looks = (1080, 1920), (512, 512)
+    assert detector.runs == [(whole, 640), (whole, 256), (looks, 512), (whole, 1280)]
+    # In the fourth cut, where a face turned to the left is upright and 1920 px are 256: its center is 4 px left of the
+    # center of the cut and 2 px below, in the picture 2 px to the right and 4 px below.
+    middle = found.detection.box.reshape(2, 2).mean(0)
+    np.testing.assert_allclose(middle, [960 + 2 * 7.5, 540 + 4 * 7.5], atol=1e-6)
+    assert (found.detection.points.mean(0) - middle)[0] > 0
+
+
+def test_a_face_that_fills_the_picture_is_found_with_a_border(as_found):
+    detector = Scripted((512, 512), {512: [detection(128, 128, 120)]})
+    (found,) = FaceSearch(detector).find(np.zeros((480, 640, 3), np.uint8))
+    # In the first cut, 1280 px are 256.
+    np.testing.assert_allclose(found.detection.box, [20, -60, 620, 540], atol=1e-6)
+
+
+def test_a_quick_search_ends_after_the_passes_over_the_whole_picture(as_found):
+    nothing = Scripted((1080, 1920), {})
+    assert FaceSearch(nothing).find(np.zeros((1080, 1920, 3), np.uint8), quick=True) == []
+    assert nothing.runs == [((1080, 1920), 640), ((1080, 1920), 256)]
+    # A small face, which may not be alone.
+    some = Scripted((1080, 1920), {640: [detection(300, 300, 40)]})
+    assert len(FaceSearch(some).find(np.zeros((1080, 1920, 3), np.uint8), quick=True)) == 1
+    assert some.runs[2:] == [((1080, 1920), 1280)]
 
 
 def test_large_pictures_are_always_looked_at_finely(as_found):

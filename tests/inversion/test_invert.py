@@ -25,7 +25,7 @@ class CenteredFace:
 
     recognizer = RecognizerId("tiny", "a" * 64)
 
-    def detect(self, picture, order="largest", embed=True):
+    def detect(self, picture, order="largest", embed=True, quick=False):
         if not picture.any():
             return []
         side = min(picture.shape[:2])

@@ -35,7 +35,7 @@ class KnownFaces:
     def __init__(self, pictures):
         self.pictures = {picture.tobytes(): faces for picture, faces in pictures}
 
-    def detect(self, picture, order="largest", embed=True):
+    def detect(self, picture, order="largest", embed=True, quick=False):
         return self.pictures[picture.tobytes()]
 
     def embed(self, picture, points):

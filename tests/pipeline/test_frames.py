@@ -44,7 +44,7 @@ class MarkDetector:
     def __init__(self):
         self.embedded = 0
 
-    def detect(self, picture, order="largest", embed=True):
+    def detect(self, picture, order="largest", embed=True, quick=False):
         found = []
         for y, x in np.argwhere(picture[..., 0] == 255):
             points = template_points("ffhq", 1).numpy() * SIDE + [x - SIDE / 2, y - SIDE / 2]
@@ -356,7 +356,7 @@ def test_a_picture_a_batch_and_a_stream_give_the_same_result():
 class DoubtfulDetector(MarkDetector):
     """Doubts every face in the left half of a frame."""
 
-    def detect(self, picture, order="largest", embed=True):
+    def detect(self, picture, order="largest", embed=True, quick=False):
         return [
             replace(face, doubtful="the eyes are crossed" if face.points[0, 0] < 80 else "")
             for face in super().detect(picture, order, embed)

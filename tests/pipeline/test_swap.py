@@ -42,7 +42,7 @@ class KnownFaces:
         box = np.float32([x - self.side / 3, y - self.side / 3, x + self.side / 3, y + self.side / 2])
         return DetectedFace(0, 0.9, box, points.astype(np.float32))
 
-    def detect(self, picture, order="largest", embed=True):
+    def detect(self, picture, order="largest", embed=True, quick=False):
         # Black frames have no faces.
         return order_faces(self.faces, order) if picture.any() else []
 

@@ -36,7 +36,7 @@ class OneFace:
         self.points = template_points(template, FACE).numpy() + (SIDE - FACE) / 2
         self.landmarks, self.asked = landmarks, 0
 
-    def detect(self, picture, order="largest", embed=True):
+    def detect(self, picture, order="largest", embed=True, quick=False):
         box = np.float32([SIDE / 2 - 60, SIDE / 2 - 80, SIDE / 2 + 60, SIDE / 2 + 80])
         return [DetectedFace(0, 0.9, box, self.points)]
 

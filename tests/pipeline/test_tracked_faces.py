@@ -26,7 +26,7 @@ class SceneAnalysis:
     def __init__(self, scene):
         self.scene = scene
 
-    def detect(self, picture, order="largest", embed=True):
+    def detect(self, picture, order="largest", embed=True, quick=False):
         return self.scene.frame(int(picture[0, 0, 0])).detect(embed)
 
     def embed(self, picture, points):

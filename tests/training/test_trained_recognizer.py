@@ -30,7 +30,7 @@ class OneFace:
     def __init__(self, recognizer: RecognizerId) -> None:
         self.recognizer = recognizer
 
-    def detect(self, picture, order="largest", embed=True):
+    def detect(self, picture, order="largest", embed=True, quick=False):
         points = template_points("ffhq", SIZE).numpy()
         return [DetectedFace(0, 0.9, np.float32([0, 0, SIZE, SIZE]), points, None)]
 

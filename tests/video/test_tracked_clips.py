@@ -31,7 +31,7 @@ class SceneFinder(Finder):
         self.scene = scene
         self.calls = []
 
-    def detect(self, picture, order="largest", embed=True):
+    def detect(self, picture, order="largest", embed=True, quick=False):
         number = round((float(picture[:16, :16].mean()) - 20) / 8)
         self.calls.append(number)
         # Noise by the frame, so that a repeated detection is the same.

@@ -37,7 +37,7 @@ class Finder:
         self.faces = faces
         self.pictures = []
 
-    def detect(self, picture, order="largest", embed=True):
+    def detect(self, picture, order="largest", embed=True, quick=False):
         number = len(self.pictures)
         self.pictures.append(picture.shape)
         height, width = picture.shape[:2]
