@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 from comfy_api.latest import io
 
 from ..styleswap_core.errors import StyleSwapError
+from ..styleswap_core.identities.identity import Identity as PersonIdentity
 from ..styleswap_core.identities.identity_format import save_identity
 from ..styleswap_core.identities.reactor_files import load_any_identity, save_face_model
 from .folders import NO_IDENTITY, file_state, identity_folder, identity_names, identity_path, reactor_folder
@@ -52,6 +53,12 @@ class SaveIdentity(io.ComfyNode):
                     default=_NUMBER,
                     tooltip="What to do if the file already exists.",
                 ),
+                io.Boolean.Input(
+                    "portrait",
+                    default=False,
+                    tooltip="Also store a portrait of the source face, cut from the image, in a StyleSwap identity."
+                    " BlendSwap and UniFace need it.",
+                ),
             ],
             outputs=[io.String.Output("file", display_name="file", tooltip="Name of the file, for Load Identity.")],
         )
@@ -64,23 +71,28 @@ class SaveIdentity(io.ComfyNode):
         return check_filename(filename)
 
     @classmethod
-    def execute(cls, identity: object, filename: str, file_format: str, if_exists: str) -> io.NodeOutput:
+    def execute(
+        cls, identity: object, filename: str, file_format: str, if_exists: str, portrait: bool = False
+    ) -> io.NodeOutput:
         """Write the file.
 
         Returns:
             Its path relative to the folder, with forward slashes.
 
         Raises:
-            StyleSwapError: Not a single identity, an invalid name, or a file that exists and may not be replaced.
+            StyleSwapError: Not a single identity, an invalid name, a file that exists and may not be replaced, or a
+                portrait is asked for and the identity or the format has none.
         """
+        single = as_identity(identity, "identity")
+        if portrait:
+            _check_portrait(single, file_format)
         folder = reactor_folder() if file_format == _REACTOR else identity_folder()
         name = prepare_file(folder, filename, if_exists)
-        single = as_identity(identity, "identity")
         if file_format == _REACTOR:
             save_face_model(folder / name, single)
         else:
-            # The help of the node says that no image is saved.
-            save_identity(folder / name, single, portrait=False)
+            # Without the portrait the file contains no picture, as the help of the node promises.
+            save_identity(folder / name, single, portrait=portrait)
         return io.NodeOutput(name.as_posix())
 
 
@@ -153,6 +165,16 @@ class LoadIdentity(io.ComfyNode):
         if identity.w_plus is not None:
             lines.append(f"inverted for the model {identity.generator_sha256[:16]}")
         return io.NodeOutput(identity, "\n".join(lines))
+
+
+def _check_portrait(identity: PersonIdentity, file_format: str) -> None:
+    if file_format == _REACTOR:
+        raise StyleSwapError(f"a {_REACTOR} has no portrait; turn portrait off, or choose {_OWN}")
+    if identity.portrait is None:
+        raise StyleSwapError(
+            "this identity has no portrait to save; turn portrait off, or connect Extract ArcFace ID, which cuts one"
+            " from the images"
+        )
 
 
 def check_filename(filename: str | None) -> bool | str:
