@@ -76,8 +76,7 @@ def blend_with_mask(
     Raises:
         StyleSwapError: Shapes that differ, or an unknown method.
     """
-    if options.method not in METHODS:
-        raise StyleSwapError(f"expected a blending method out of {', '.join(METHODS)}, got {options.method!r}")
+    check_method(options)
     if target.shape != changed.shape or mask.shape != target[:, :1].shape:
         raise StyleSwapError(
             f"expected pictures and a mask of one size, got {tuple(target.shape)}, {tuple(changed.shape)} and"
@@ -100,6 +99,16 @@ def blend_with_mask(
     return picture, used
 
 
+def check_method(options: BlendOptions) -> None:
+    """Check the method of a blend.
+
+    Raises:
+        StyleSwapError: An unknown one.
+    """
+    if options.method not in METHODS:
+        raise StyleSwapError(f"expected a blending method out of {', '.join(METHODS)}, got {options.method!r}")
+
+
 def _blend(
     picture: torch.Tensor,
     target: torch.Tensor,
@@ -108,8 +117,32 @@ def _blend(
     keep: torch.Tensor | None,
     options: BlendOptions,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Blend one face over the picture so far; its colors are matched to the unchanged target."""
+    """`blend_layer` under a mask that is first grown and feathered."""
     mask = feather_mask(grow_mask(mask, options.grow), options.feather)
+    return blend_layer(picture, target, changed, mask, keep, options)
+
+
+def blend_layer(
+    picture: torch.Tensor,
+    target: torch.Tensor,
+    changed: torch.Tensor,
+    mask: torch.Tensor,
+    keep: torch.Tensor | None,
+    options: BlendOptions,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Blend one face over the picture so far; its colors are matched to the unchanged target.
+
+    Args:
+        picture: (B, 3, H, W), -1..1: the target with the faces before this one.
+        target: (B, 3, H, W), -1..1.
+        changed: (B, 3, H, W), -1..1: the face.
+        mask: (B, 1, H, W), 0..1: where it shows; neither grown nor feathered any more.
+        keep: As for `blend_with_mask`.
+        options: Colors and method.
+
+    Returns:
+        As `blend_with_mask`.
+    """
     if keep is not None:
         mask = mask * (1.0 - keep)
     matched = match_colors(changed, target, mask, options.color_match, options.color_strength)
@@ -127,11 +160,16 @@ def _blend(
     return blended if keep is None else torch.lerp(blended, picture, keep), mask
 
 
+def blend_margin(options: BlendOptions) -> int:
+    """Pixels beyond a mask that a blend can change."""
+    # Three standard deviations of half of `feather` each.
+    return max(options.grow, 0) + math.ceil(1.5 * options.feather) + _REACH
+
+
 def _box(mask: torch.Tensor, options: BlendOptions) -> tuple[slice, slice, slice, slice]:
     """Region of the pictures that a blend under this mask can change."""
     rows, columns = (mask.amax((0, 1, axis)).nonzero().flatten().tolist() for axis in (3, 2))
-    # Three standard deviations of half of `feather` each.
-    margin = max(options.grow, 0) + math.ceil(1.5 * options.feather) + _REACH
+    margin = blend_margin(options)
     top, bottom = max(rows[0] - margin, 0), rows[-1] + 1 + margin
     left, right = max(columns[0] - margin, 0), columns[-1] + 1 + margin
     return slice(None), slice(None), slice(top, bottom), slice(left, right)

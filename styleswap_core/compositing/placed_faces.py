@@ -1,0 +1,157 @@
+"""Faces with their places in a batch of frames, so that crops can leave and find back.
+
+Crops may be changed by any program in between: what belongs where, and that nothing is confused, is checked here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ..errors import StyleSwapError
+from ..faces.alignment import estimate_similarity, template_points, transform_points
+from ..faces.detected import DetectedFace
+
+# A frame is told by the mean colors of a grid of cells of every n-th pixel.
+_GRID, _SAMPLES = 24, 192
+# Mean difference of the cells (of 255) from which a frame counts as another one: three times that of a strong JPEG.
+_OTHER_FRAME = 12.0
+# Cells within this many distances between eyes or from eyes to mouth may have changed with the face.
+_FACE_REACH = 2.2
+# Minimum number of cells that tell a frame.
+_LEAST_CELLS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedFace:
+    """A face of one frame and its aligned crop.
+
+    Attributes:
+        frame: Number of the frame in its batch.
+        points: (5, 2) float32, continuous pixels of the frame, see `DetectedFace`.
+        matrix: (2, 3) float32, frame -> crop.
+        size: Side of the crop in pixels.
+        template: Name of the crop template.
+    """
+
+    frame: int
+    points: np.ndarray
+    matrix: torch.Tensor
+    size: int
+    template: str
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedFaces:
+    """The faces of a batch of frames: in the order of their crops, which is that of the frames.
+
+    Attributes:
+        faces: The faces.
+        frame_size: (height, width) of the frames.
+        marks: One for each frame: the colors by which it is recognized, (24, 24, 3) uint8; None without faces.
+    """
+
+    faces: tuple[PlacedFace, ...]
+    frame_size: tuple[int, int]
+    marks: tuple[np.ndarray | None, ...]
+
+    def of_frame(self, number: int) -> list[tuple[int, PlacedFace]]:
+        """The faces of a frame, each with its number among all faces, which is that of its crop."""
+        return [(row, face) for row, face in enumerate(self.faces) if face.frame == number]
+
+    def check_batch(self, frames: torch.Tensor) -> None:
+        """Check that a batch has the form of the one in which the faces were found.
+
+        Args:
+            frames: (B, H, W, 3 or 4).
+
+        Raises:
+            StyleSwapError: Another number or size of frames.
+        """
+        if frames.ndim != 4 or frames.shape[3] not in (3, 4):
+            raise StyleSwapError(f"expected frames (B, H, W, 3 or 4), got {tuple(frames.shape)}; connect an image")
+        if tuple(frames.shape[1:3]) != self.frame_size:
+            raise StyleSwapError(
+                f"expected a picture of {self.frame_size[1]} x {self.frame_size[0]}, in which the faces were found, got"
+                f" {frames.shape[2]} x {frames.shape[1]}; paste the crops before the picture is scaled"
+            )
+        if len(frames) != len(self.marks):
+            raise StyleSwapError(
+                f"expected {_count(len(self.marks), 'frame')}, in which the faces were found, got {len(frames)}; pass"
+                " the same batch"
+            )
+
+    def check_frame(self, number: int, frame: torch.Tensor) -> None:
+        """Check that a frame is the one in which its faces were found, or that frame with other faces.
+
+        Args:
+            number: Its number.
+            frame: (H, W, 3) float, 0..1.
+
+        Raises:
+            StyleSwapError: Another picture.
+        """
+        mark = self.marks[number]
+        if mark is None:
+            return
+        around = _around(self.frame_size, [face.points for _, face in self.of_frame(number)])
+        if around.sum() < _LEAST_CELLS:
+            return
+        difference = np.abs(frame_mark(frame).astype(np.float32) - mark)[around].mean()
+        if difference > _OTHER_FRAME:
+            raise StyleSwapError(
+                f"frame {number} is not the picture in which the faces were found; pass that picture, or its swap"
+            )
+
+
+def place_faces(frame: int, faces: Sequence[DetectedFace], template: str, size: int) -> list[PlacedFace]:
+    """Places of the faces of one frame.
+
+    Args:
+        frame: Number of the frame.
+        faces: The faces.
+        template: Name of the crop template.
+        size: Side of the crops in pixels.
+
+    Raises:
+        StyleSwapError: An unknown template, or points that coincide.
+    """
+    return [place_points(frame, face.points, template, size) for face in faces]
+
+
+def place_points(frame: int, points: np.ndarray, template: str, size: int) -> PlacedFace:
+    """Place of a face of a frame by its five points (5, 2)."""
+    matrix = estimate_similarity(torch.from_numpy(points).float()[None], template_points(template, size))
+    return PlacedFace(frame, points, matrix[0], size, template)
+
+
+def frame_mark(frame: torch.Tensor) -> np.ndarray:
+    """Colors (24, 24, 3) uint8 by which a frame (H, W, 3) float, 0..1, is recognized."""
+    step = [max(1, side // _SAMPLES) for side in frame.shape[:2]]
+    sampled = frame[:: step[0], :: step[1]].permute(2, 0, 1)[None].float()
+    cells = F.adaptive_avg_pool2d(sampled, (_GRID, _GRID))[0]
+    return np.asarray((cells * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu())
+
+
+def crop_points(face: PlacedFace) -> torch.Tensor:
+    """The five points in the pixels of the crop, (5, 2) float32."""
+    return transform_points(face.matrix[None], torch.from_numpy(face.points).float()[None])[0]
+
+
+def _around(size: tuple[int, int], faces: Sequence[np.ndarray]) -> np.ndarray:
+    """(24, 24) bool: the cells of a frame that show no face."""
+    centers = [(np.arange(_GRID) + 0.5) / _GRID * side for side in size]
+    outside = np.ones((_GRID, _GRID), bool)
+    for points in faces:
+        x, y = points.mean(0)
+        reach = _FACE_REACH * max(
+            np.linalg.norm(points[1] - points[0]), np.linalg.norm(points[3:].mean(0) - points[:2].mean(0))
+        )
+        outside &= np.hypot(centers[0][:, None] - y, centers[1][None, :] - x) > reach
+    return outside
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
