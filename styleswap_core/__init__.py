@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.2.0"
 
 _PUBLIC = {
+    "AlignedFaces": ".pipeline.face_aligner",
     "BlendOptions": ".compositing.composite",
     "ClipOptions": ".video.clip_plan",
     "EncodingOptions": ".media.encoders",
@@ -24,6 +25,7 @@ _PUBLIC = {
     "GuestFile": ".swappers.guest_files",
     "GuestNetwork": ".swappers.guest_network",
     "Identity": ".identities.identity",
+    "PlacedFaces": ".compositing.placed_faces",
     "RecognizerId": ".faces.recognizer_id",
     "StyleSwapError": ".errors",
     "StyleSwapNetwork": ".swappers.styleswap_network",
@@ -32,6 +34,8 @@ _PUBLIC = {
     "Swapper": ".pipeline.swapper",
     "SwappingNetwork": ".swappers.network",
     "TrackingOptions": ".tracking.tracking_options",
+    "align_faces": ".pipeline.face_aligner",
+    "align_placed": ".pipeline.face_aligner",
     "blend_with_mask": ".compositing.composite",
     "extract_identity": ".identities.extraction",
     "guest_folders": ".swappers.guest_files",
@@ -41,6 +45,7 @@ _PUBLIC = {
     "load_identity": ".identities.identity_format",
     "load_image": ".io.images",
     "load_model": ".swappers.model_files",
+    "paste_faces": ".compositing.crop_pasting",
     "save_identity": ".identities.identity_format",
     "save_image": ".io.images",
     "swap_video": ".video.swap_video",
@@ -49,6 +54,8 @@ _PUBLIC = {
 if TYPE_CHECKING:
     from .compositing.composite import BlendOptions as BlendOptions
     from .compositing.composite import blend_with_mask as blend_with_mask
+    from .compositing.crop_pasting import paste_faces as paste_faces
+    from .compositing.placed_faces import PlacedFaces as PlacedFaces
     from .errors import StyleSwapError as StyleSwapError
     from .faces.analysis import load_face_analysis as load_face_analysis
     from .faces.choice import FaceChoice as FaceChoice
@@ -62,6 +69,9 @@ if TYPE_CHECKING:
     from .masking.face_masks import FaceMasks as FaceMasks
     from .masking.face_masks import load_face_masks as load_face_masks
     from .media.encoders import EncodingOptions as EncodingOptions
+    from .pipeline.face_aligner import AlignedFaces as AlignedFaces
+    from .pipeline.face_aligner import align_faces as align_faces
+    from .pipeline.face_aligner import align_placed as align_placed
     from .pipeline.face_jobs import SwapOptions as SwapOptions
     from .pipeline.results import SwapResult as SwapResult
     from .pipeline.swapper import Swapper as Swapper

@@ -25,7 +25,7 @@ def paste_faces(
     frames: torch.Tensor,
     crops: torch.Tensor,
     placed: PlacedFaces,
-    options: BlendOptions = BlendOptions(),
+    options: BlendOptions | None = None,
     *,
     masks: torch.Tensor | None = None,
     keep: torch.Tensor | None = None,
@@ -41,7 +41,7 @@ def paste_faces(
         frames: (B, H, W, 3 or 4) float, 0..1: those in which the faces were found, or their swap. Not modified.
         crops: (N, S, S, 3 or 4) float, 0..1: one for each face, in order, of any size; a single one if there are none.
         placed: The faces.
-        options: How to blend; lengths are in pixels of the frames.
+        options: How to blend, by default `BlendOptions()`; lengths are in pixels of the frames.
         masks: (N or 1, h, w), 0..1, in the crops: what is pasted; by default all of it.
         keep: (B or 1, h, w), 0..1, in the frames: where it is 1, they stay as they are.
         on_frame: Called with each frame's number before it is changed; an exception ends the run.
@@ -53,6 +53,7 @@ def paste_faces(
     Raises:
         StyleSwapError: Frames that are not those of the faces, or crops or masks that do not fit the faces.
     """
+    options = BlendOptions() if options is None else options
     check_method(options)
     placed.check_batch(frames)
     _check_crops(crops, masks, placed)
@@ -101,9 +102,7 @@ class _FrameCanvas:
         """Canvas of a frame (1, H, W, 3 or 4), 0..1, with what stays of it (1, H, W)."""
         target = bhwc_to_bchw(frame[..., :3])
         share = torch.zeros_like(target[:, :1])
-        return cls(
-            over_white(frame[0]), target, target.clone(), share, None if kept is None else kept[None], options
-        )
+        return cls(over_white(frame[0]), target, target.clone(), share, None if kept is None else kept[None], options)
 
     def paste(self, face: PlacedFace, crop: torch.Tensor, mask: torch.Tensor | None) -> None:
         """Blend a crop (1, 3, S, S), -1..1, over its face, within a mask (1, 1, h, w)."""
@@ -114,7 +113,7 @@ class _FrameCanvas:
             return
         matrix = face.matrix[None] * (side / face.size)
         margin = blend_margin(self.options) + round(1.0 / float(matrix_scale(matrix))) + 1
-        x0, y0, x1, y1 = crop_box(matrix, side, tuple(self.target.shape[2:]), margin)[0].tolist()
+        x0, y0, x1, y1 = crop_box(matrix, side, (self.target.shape[2], self.target.shape[3]), margin)[0].tolist()
         extent, to_box = (y1 - y0, x1 - x0), invert_affine(shift_origin(matrix, torch.tensor([[x0, y0]])))
         wanted = torch.ones_like(limit) if mask is None else resize_mask(mask, side)
         wanted = warp(wanted, to_box, extent, padding="zeros")
@@ -125,12 +124,17 @@ class _FrameCanvas:
         # Beyond the crop there is nothing new; multi-band and seamless blending look there, too.
         color = torch.lerp(self.target[box], color, warp(torch.ones_like(limit), to_box, extent, padding="zeros"))
         self.picture[box], used = blend_layer(
-            self.picture[box], self.target[box], color, weight, None if self.kept is None else self.kept[box], self.options
+            self.picture[box],
+            self.target[box],
+            color,
+            weight,
+            None if self.kept is None else self.kept[box],
+            self.options,
         )
         self.share[box] = torch.maximum(self.share[box], used)
 
     def colors(self, frame: torch.Tensor) -> torch.Tensor:
-        """(H, W, 3), 0..1: the result, with the exact values of the frame (1, H, W, 3 or 4) where it was not changed."""
+        """Result (H, W, 3), 0..1, with the exact values of the frame (1, H, W, 3 or 4) where it was not changed."""
         same = (self.picture == self.target).all(1)[0, ..., None]
         return torch.where(same, frame[0, ..., :3], bchw_to_bhwc(self.picture)[0])
 

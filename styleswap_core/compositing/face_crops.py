@@ -18,12 +18,12 @@ from .pixels import NodeFrame
 from .placed_faces import PlacedFace, PlacedFaces
 
 # Differences of a crop from what was cut, in -1..1: up to the first it counts as unchanged, from the second as changed.
-# Programs that pass crops on as 8 bits round or truncate them.
-_UNCHANGED, _CHANGED = 2.5 / 127.5, 5 / 127.5
+# Programs that pass crops on as 8 bits round or truncate them, before and after they scale.
+_UNCHANGED, _CHANGED = 4 / 127.5, 8 / 127.5
 # Largest side of the map of changed parts, and width of its transitions as a fraction of the crop's side.
 _MAP, _SPREAD = 256, 1 / 32
 # How programs scale crops, and side of the part by which the method is told.
-_SCALING = (
+_SCALING: tuple[Resampling | str, ...] = (
     Resampling.NEAREST,
     Resampling.BOX,
     Resampling.BILINEAR,

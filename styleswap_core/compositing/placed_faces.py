@@ -12,7 +12,6 @@ import torch.nn.functional as F
 
 from ..errors import StyleSwapError
 from ..faces.alignment import estimate_similarity, template_points, transform_points
-from ..faces.detected import DetectedFace
 
 # A frame is told by the mean colors of a grid of cells of every n-th pixel.
 _GRID, _SAMPLES = 24, 192
@@ -106,23 +105,18 @@ class PlacedFaces:
             )
 
 
-def place_faces(frame: int, faces: Sequence[DetectedFace], template: str, size: int) -> list[PlacedFace]:
-    """Places of the faces of one frame.
+def place_points(frame: int, points: np.ndarray, template: str, size: int) -> PlacedFace:
+    """Place of a face by its five points.
 
     Args:
         frame: Number of the frame.
-        faces: The faces.
+        points: (5, 2), see `DetectedFace`.
         template: Name of the crop template.
-        size: Side of the crops in pixels.
+        size: Side of the crop in pixels.
 
     Raises:
         StyleSwapError: An unknown template, or points that coincide.
     """
-    return [place_points(frame, face.points, template, size) for face in faces]
-
-
-def place_points(frame: int, points: np.ndarray, template: str, size: int) -> PlacedFace:
-    """Place of a face of a frame by its five points (5, 2)."""
     matrix = estimate_similarity(torch.from_numpy(points).float()[None], template_points(template, size))
     return PlacedFace(frame, points, matrix[0], size, template)
 
