@@ -85,8 +85,9 @@ def test_package_runs_as_a_module():
 def test_imported_packages_are_declared(pyproject):
     """Every third-party package that the core imports is a dependency or belongs to an extra of the package."""
     project = pyproject["project"]
-    lines = itertools.chain(project["dependencies"], project["optional-dependencies"]["train"])
-    modules = {"opencv-python": "cv2", "pillow": "PIL", "protobuf": "google"}
+    extras = project["optional-dependencies"]
+    lines = itertools.chain(project["dependencies"], extras["train"], extras["heic"])
+    modules = {"opencv-python": "cv2", "pillow": "PIL", "pillow-heif": "pillow_heif", "protobuf": "google"}
     declared = {modules.get(name, name) for name in _requirement_names(lines)}
     imported = {}
     for path in (ROOT / "styleswap_core").rglob("*.py"):

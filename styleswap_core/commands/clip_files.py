@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import StyleSwapError
+from ..io.file_kinds import VIDEO_SUFFIXES, is_picture_name
+from .picture_files import files_in, note_left_out, nothing_found, place
 
-CLIP_SUFFIXES = (
-    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv", ".3gp",
-    ".gif", ".apng",
-)  # fmt: skip
+CLIP_SUFFIXES = (*VIDEO_SUFFIXES, ".gif", ".apng")
 # Written out, since the modules that define them import torch; a test compares them.
 WRITTEN_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".gif", ".webp", ".apng", ".png")
 # These hold single pictures as well.
@@ -38,11 +37,18 @@ def is_clip(path: Path) -> bool:
     return path.is_file() and is_animation(path)
 
 
-def split_targets(targets: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Pictures and videos among the targets; a folder counts as pictures if there are any in it.
+def split_targets(
+    targets: Sequence[Path], recursive: bool = False, excluded: Sequence[Path] = ()
+) -> tuple[list[Path], list[Path]]:
+    """Pictures and videos among the targets; of other files in a folder, a note is printed.
+
+    Args:
+        targets: Files and folders.
+        recursive: Whether subfolders are entered.
+        excluded: Folders that are not entered, such as that of the results.
 
     Raises:
-        StyleSwapError: A folder cannot be read.
+        StyleSwapError: A folder cannot be read, or holds neither pictures nor videos.
     """
     pictures: list[Path] = []
     clips: list[Path] = []
@@ -50,17 +56,16 @@ def split_targets(targets: Sequence[Path]) -> tuple[list[Path], list[Path]]:
         if not target.is_dir():
             (clips if is_clip(target) else pictures).append(target)
             continue
-        files = sorted(file for file in target.iterdir() if file.is_file())
-        found = [file for file in files if is_clip(file)]
-        clips += found
+        files = files_in(target, recursive, excluded)
+        found = {file for file in files if is_clip(file)}
+        clips += sorted(found)
         # An animation is no picture of the folder.
         rest = [file for file in files if file not in found]
-        if not found:
-            pictures.append(target)
-        else:
-            from .picture_files import PICTURE_SUFFIXES
-
-            pictures += [file for file in rest if file.suffix.lower() in PICTURE_SUFFIXES]
+        still = [file for file in rest if is_picture_name(file)]
+        if not found and not still:
+            raise nothing_found(target)
+        pictures += still
+        note_left_out(target, [file for file in rest if not is_picture_name(file)])
     return pictures, clips
 
 
@@ -93,7 +98,13 @@ def plan_clips(
     if sheet:
         _check_sheet(getattr(args, sheet))
     plan = [
-        ClipFiles(clip, args.out / _result_name(clip) if several or args.out.is_dir() else args.out) for clip in clips
+        ClipFiles(
+            clip,
+            args.out / place(clip, args.target).with_name(_result_name(clip))
+            if several or args.out.is_dir()
+            else args.out,
+        )
+        for clip in clips
     ]
     read = {os.path.realpath(path) for path in (*clips, *inputs)}
     written: dict[str, Path] = {}

@@ -81,9 +81,13 @@ def _detect(
     from ..faces.choice import likeness_table
     from ..faces.face_rows import face_row
     from ..faces.overlay import draw_faces
-    from ..io.images import load_image, save_image
+    from ..io.picture_file import read_picture
+    from ..io.picture_writing import save_image
 
-    picture = load_image(path)
+    file = read_picture(path)
+    picture = file.seen
+    if file.frames > 1:
+        print_note(f"{path} is an animation of {file.frames} frames; only the first is used")
     faces = analyzer.with_gender_age(picture, analyzer.detect(picture, order, embed=bool(references)))
     cosines = likeness_table(faces, references)[0].tolist() if references and faces else [None] * len(faces)
     if out is not None:

@@ -58,7 +58,11 @@ class FaceReport(TypedDict):
 
 
 class SwapReport(TypedDict):
-    """Report on one swapped file; `left_out` has one sentence per doubtful face that was not swapped."""
+    """Report on one swapped file.
+
+    `left_out` has one sentence per doubtful face that was not swapped; `frames` is the number of frames of an
+    animation, of which only the first was swapped, and 1 for single pictures.
+    """
 
     target: str
     out: str
@@ -67,6 +71,7 @@ class SwapReport(TypedDict):
     notice: str | None
     faces: list[FaceReport]
     left_out: list[str]
+    frames: int
 
 
 def is_rendered(picture: Path) -> bool:
@@ -222,6 +227,7 @@ class FileSwapper:
             "notice": self.network.notice(rendered),
             "faces": _face_reports(result),
             "left_out": result.report.left_out,
+            "frames": file.frames,
         }
 
     def _metadata(self, identity: Identity, strength: float, rendered: bool) -> dict[str, str]:

@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import StyleSwapError
+from ..io.file_kinds import PICTURE_SUFFIXES, is_hidden, is_picture_name
 from ..io.files import FileKey, file_key
+from ..io.folder_walk import FoundFile, walk
+from .console import print_note
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+# How many names a note lists.
+_NAMED = 5
 
 
 class SwapFiles(NamedTuple):
@@ -24,6 +28,7 @@ def plan_files(
     mask_out: Path | None,
     inputs: Sequence[Path] = (),
     several: bool | None = None,
+    roots: Sequence[Path] = (),
 ) -> list[SwapFiles]:
     """Files for each target picture, checked before any work is done.
 
@@ -33,6 +38,7 @@ def plan_files(
         mask_out: Mask file or folder.
         inputs: Other files that are read.
         several: Whether results go to folders; by default if there are several targets or folders of them.
+        roots: Folders that targets were found in; results keep their places below them.
 
     Raises:
         StyleSwapError: A folder contains no pictures, two targets have the same name, or a result would replace an
@@ -42,15 +48,17 @@ def plan_files(
     several = len(targets) > 1 or targets[0].is_dir() if several is None else several
     if several:
         for folder in (out, mask_out):
-            if folder is not None and not folder.is_dir() and (folder.exists() or _is_picture_name(folder)):
+            if folder is not None and not folder.is_dir() and (folder.exists() or is_picture_name(folder)):
                 raise StyleSwapError(
                     f"expected a folder for the results of several targets, got {folder}; name a folder"
                 )
     plan = [
         SwapFiles(
             picture,
-            out / _file_name(picture) if several or out.is_dir() else out,
-            mask_out / f"{picture.stem}_mask.png" if mask_out and (several or mask_out.is_dir()) else mask_out,
+            out / place(picture, roots).with_name(_file_name(picture)) if several or out.is_dir() else out,
+            mask_out / place(picture, roots).with_name(f"{picture.stem}_mask.png")
+            if mask_out and (several or mask_out.is_dir())
+            else mask_out,
         )
         for picture in pictures
     ]
@@ -58,28 +66,76 @@ def plan_files(
     return plan
 
 
+def place(file: Path, roots: Sequence[Path]) -> Path:
+    """Path of a result in the folder of results: that of the file below the folder it was found in, or its name."""
+    root = next((root for root in roots if root in file.parents), file.parent)
+    return file.relative_to(root)
+
+
 def pictures_in(path: Path) -> list[Path]:
     """Pictures of a folder, sorted by name; a path that is not a folder is returned as it is.
 
+    Of other files in the folder, such as videos, a note is printed.
+
     Raises:
-        StyleSwapError: The folder contains no pictures.
+        StyleSwapError: The folder contains no pictures, or cannot be read.
     """
     if not path.is_dir():
         return [path]
-    pictures = sorted(file for file in path.iterdir() if _is_picture_name(file))
+    files = files_in(path)
+    pictures = [file for file in files if is_picture_name(file)]
     if not pictures:
-        raise StyleSwapError(
-            f"expected pictures ({', '.join(PICTURE_SUFFIXES)}) in {path}, found none; check the folder"
-        )
+        raise nothing_found(path)
+    note_left_out(path, [file for file in files if not is_picture_name(file)])
     return pictures
 
 
-def _is_picture_name(path: Path) -> bool:
-    return path.suffix.lower() in PICTURE_SUFFIXES
+def files_in(folder: Path, recursive: bool = False, excluded: Sequence[Path] = ()) -> list[Path]:
+    """Files of a folder, sorted by name, without hidden ones.
+
+    Args:
+        folder: The folder.
+        recursive: Whether subfolders are entered; a note is printed of what cannot be entered or read.
+        excluded: Folders that are not entered.
+
+    Raises:
+        StyleSwapError: The folder cannot be read.
+    """
+    if recursive:
+        files = []
+        for found in walk(folder, *excluded):
+            if isinstance(found, FoundFile):
+                files.append(folder / found.path)
+            else:
+                print_note(f"{folder / found.path} {found.sentence}, and is left out")
+        return sorted(files)
+    try:
+        return sorted(file for file in folder.iterdir() if not is_hidden(file.name) and file.is_file())
+    except OSError as error:
+        raise StyleSwapError(f"cannot read the folder {folder}: {error.strerror}; check its permissions") from error
+
+
+def note_left_out(folder: Path, files: Sequence[Path]) -> None:
+    """Print a note of files in a folder that a command does not take, if there are any."""
+    if files:
+        names = ", ".join(file.name for file in files[:_NAMED])
+        more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+        print_note(f"left out of {folder}: {names}{more}")
+
+
+def nothing_found(folder: Path) -> StyleSwapError:
+    """Error for a folder without pictures."""
+    inner = any(file.is_dir() and not is_hidden(file.name) for file in folder.iterdir())
+    return StyleSwapError(
+        f"expected pictures ({', '.join(PICTURE_SUFFIXES)}) in {folder}, found none;"
+        f" {'name one of its subfolders, or use swap --recursive' if inner else 'check the folder'}"
+    )
 
 
 def _file_name(picture: Path) -> str:
-    return picture.name if _is_picture_name(picture) else f"{picture.name}.png"
+    from ..io.picture_writing import WRITTEN_SUFFIXES
+
+    return picture.name if picture.suffix.lower() in WRITTEN_SUFFIXES else f"{picture.name}.png"
 
 
 def check_results(results: Sequence[tuple[Path, Path]], inputs: Sequence[Path]) -> None:

@@ -72,6 +72,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pictures and videos, or folders of them, in which faces are swapped",
     )
     parser.add_argument(
+        "--recursive",
+        action="store_true",
+        help="also enter the subfolders of targets; results keep their places in them",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         required=True,
@@ -184,18 +189,7 @@ def _add_swap_arguments(group: Options) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Swap the targets; returns 0, or 2 if any of several targets failed."""
-    inputs = [
-        *(args.source or ()),
-        *(args.reference or args.everyone_but or ()),
-        *(path for path in (args.identity, args.keep) if path),
-    ]
-    pictures, clips = split_targets(args.target)
-    several = len(args.target) > 1 or args.target[0].is_dir()
-    plan = plan_files(pictures, args.out, args.mask_out, inputs, several) if pictures else []
-    clip_plan = plan_clips(clips, args, several, inputs)
-    planned = [(one.target, one.out) for one in plan] + [(clip.target, clip.out) for clip in clip_plan]
-    sheets = [(Path(option), path) for option in ("preview", "doubtful") if (path := getattr(args, option)) is not None]
-    check_results([*planned, *sheets], [*inputs, *(target for target, _ in planned)])
+    plan, clip_plan = _plan(args)
     from .file_swapper import FileSwapper, is_rendered
 
     swapper = FileSwapper.from_arguments(args)
@@ -224,6 +218,9 @@ def run(args: argparse.Namespace) -> int:
     failed += failed_videos
     if len(plan) + len(clip_plan) == 1 and failed:
         raise StyleSwapError(failed[0]["error"])
+    for result in results:
+        if result["frames"] > 1:
+            print_note(f"{result['target']} is an animation of {result['frames']} frames; only the first was swapped")
     notices = {result["notice"] for result in results if result["notice"]}
     notices |= {notice for notice in [swapper.network.notice(False)] if clip_plan and notice}
     for notice in [*sorted(notices), *([swapper.license_note] if swapper.license_note else [])]:
@@ -240,6 +237,24 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print_lines(results, videos, failed)
     return EXIT_INTERRUPTED if interrupted else EXIT_BAD_INPUT if failed else 0
+
+
+def _plan(args: argparse.Namespace) -> tuple[list[SwapFiles], list[ClipFiles]]:
+    """Pictures and videos with their results, checked before any work is done."""
+    inputs = [
+        *(args.source or ()),
+        *(args.reference or args.everyone_but or ()),
+        *(path for path in (args.identity, args.keep) if path),
+    ]
+    excluded = [folder for folder in (args.out, args.mask_out) if folder is not None] if args.recursive else []
+    pictures, clips = split_targets(args.target, args.recursive, excluded)
+    several = len(args.target) > 1 or args.target[0].is_dir()
+    plan = plan_files(pictures, args.out, args.mask_out, inputs, several, args.target) if pictures else []
+    clip_plan = plan_clips(clips, args, several, inputs)
+    planned = [(one.target, one.out) for one in plan] + [(clip.target, clip.out) for clip in clip_plan]
+    sheets = [(Path(option), path) for option in ("preview", "doubtful") if (path := getattr(args, option)) is not None]
+    check_results([*planned, *sheets], [*inputs, *(target for target, _ in planned)])
+    return plan, clip_plan
 
 
 def _swap_options(args: argparse.Namespace) -> "SwapOptions":

@@ -15,7 +15,7 @@ from .color_profiles import from_srgb, to_srgb
 from .deep_pictures import DESCRIPTIVE_TAGS, EXIF_DIRECTORIES, WHITE, is_tiff, narrowed, read_deep
 from .exif import read_orientation, upright_exif
 from .files import require_file
-from .heif_plugin import open_picture
+from .picture_formats import open_picture
 from .png_chunks import bit_depth, pillow_source
 
 MIN_SIDE = 16

@@ -10,6 +10,7 @@ from ..errors import StyleSwapError
 from .deep_pictures import WHITE, write_deep_png, write_deep_tiff
 from .files import atomic_write
 from .picture_file import XMP_KEY, PictureFile
+from .picture_formats import require_avif
 
 _JPEG: tuple[str, dict[str, object]] = ("JPEG", {"quality": 95, "subsampling": 0})
 _TIFF: tuple[str, dict[str, object]] = ("TIFF", {})
@@ -41,6 +42,8 @@ def check_image_suffix(path: str | Path) -> None:
     """
     if Path(path).suffix.lower() not in _WRITERS:
         raise StyleSwapError(f"expected a file name ending in {', '.join(_WRITERS)}, got {str(path)!r}; rename it")
+    if Path(path).suffix.lower() == ".avif":
+        require_avif(path)
 
 
 def write_picture(path: str | Path, picture: PictureFile, texts: Mapping[str, str] | None = None) -> None:

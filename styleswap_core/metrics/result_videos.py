@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import StyleSwapError
+from ..io.file_kinds import VIDEO_SUFFIXES
 from ..io.images import MIN_SIDE
 from ..media.frame_reader import open_video
 from ..media.video_source import VideoInfo, read_info
-
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm")
 
 
 def videos_in(folder: Path) -> dict[str, Path]:

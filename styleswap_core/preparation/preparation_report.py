@@ -9,8 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ..errors import printable
 from ..io.files import atomic_write
-from .input_files import printable
 from .journal import Journal
 from .prepared_set import PreparedSet, ShardReader
 from .teacher_set import TeacherSwaps

@@ -12,12 +12,12 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import __version__
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, printable
 from ..identities.identity import EMBEDDING_SIZE
 from ..io.files import atomic_write, file_sha256
+from ..io.folder_walk import FoundFile, walk
 from .examine import Drop, Examiner, Findings, Sample
 from .hashing import HashIndex
-from .input_files import FoundFile, printable, walk
 from .journal import Journal, Position
 from .people import by_folder, cluster
 from .preparation_report import write_report

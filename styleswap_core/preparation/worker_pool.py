@@ -14,10 +14,9 @@ import cv2
 import numpy as np
 import torch
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, printable
 from ..io.read_ahead import map_ahead
 from .examine import Examiner, Findings
-from .input_files import printable
 from .preparation_settings import PreparationSettings
 
 

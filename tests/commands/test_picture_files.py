@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from styleswap_core.commands.clip_files import split_targets
 from styleswap_core.commands.picture_files import plan_files
 from styleswap_core.errors import StyleSwapError
+from styleswap_core.io.file_kinds import PICTURE_SUFFIXES
+from styleswap_core.io.picture_writing import WRITTEN_SUFFIXES
 
 
 def touch(*paths: Path) -> None:
@@ -60,6 +63,32 @@ def test_impossible_plans_are_refused(targets, out, mask_out, message, folder):
 def test_a_loop_of_symbolic_links_is_left_to_the_reader(folder):
     (folder / "loop.png").symlink_to("loop.png")
     assert plan_files([Path("loop.png")], Path("out.png"), None) == [(Path("loop.png"), Path("out.png"), None)]
+
+
+def test_no_picture_of_a_folder_is_passed_over_without_a_word(folder, capsys):
+    names = [f"{number}{suffix}" for number, suffix in enumerate(PICTURE_SUFFIXES)]
+    touch(*(folder / "in" / name for name in [*names, "clip.mp4", "._0.png", ".0.abcdef.png", ".DS_Store"]))
+    plan = plan_files([Path("in")], Path("out"), None)
+    assert [files.target.name for files in plan] == sorted(names)
+    assert all(files.out.suffix in WRITTEN_SUFFIXES for files in plan)
+    assert capsys.readouterr().err == "styleswap: note: left out of in: clip.mp4\n"
+
+
+def test_subfolders_are_entered_on_request(folder, capsys):
+    touch(folder / "in/a.png", folder / "in/b/a.png", folder / "in/b/c/d.mp4", folder / "in/out/a.png")
+    touch(folder / "in/.trash/x.png")
+    if os.name != "nt":
+        (folder / "in/b/loop").symlink_to(folder / "in")
+    pictures, clips = split_targets([Path("in")], True, [Path("in/out")])
+    assert pictures == [Path("in/a.png"), Path("in/b/a.png")] and clips == [Path("in/b/c/d.mp4")]
+    plan = plan_files(pictures, Path("in/out"), Path("masks"), several=True, roots=[Path("in")])
+    assert [files.out for files in plan] == [Path("in/out/a.png"), Path("in/out/b/a.png")]
+    assert plan[1].mask_out == Path("masks/b/a_mask.png")
+    assert ("links to a folder that was visited before" in capsys.readouterr().err) == (os.name != "nt")
+    assert split_targets([Path("in")]) == ([Path("in/a.png")], [])
+    touch(folder / "outer/inner/a.png")
+    with pytest.raises(StyleSwapError, match="--recursive"):
+        split_targets([Path("outer")])
 
 
 def test_another_name_of_an_input_is_refused(folder):

@@ -1,13 +1,14 @@
 """Valid pictures with odd or damaged data beside the pixels, and errors of decoders."""
 
 import random
+import sys
 import zlib
 from io import BytesIO
 
 import numpy as np
 import pytest
 from pictures_of_cameras import camera_exif, colors, jpeg
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, features
 
 from styleswap_core.errors import StyleSwapError, decoding
 from styleswap_core.io.exif import read_orientation, upright_exif
@@ -70,6 +71,31 @@ def test_a_large_profile_is_applied(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(with_chunks(stream.getvalue(), [(b"iCCP", b"p\0\0" + zlib.compress(profile + bytes(2 << 20)))]))
     assert read_picture(path).profile == profile + bytes(2 << 20)
+
+
+@pytest.mark.parametrize("suffix", [".avif", ".jfif", ".jp2", ".mpo", ".jpe"])
+def test_further_formats_are_read(tmp_path, suffix):
+    kind = {".avif": "AVIF", ".jp2": "JPEG2000", ".mpo": "MPO"}.get(suffix, "JPEG")
+    Image.fromarray(colors()).save(tmp_path / f"a{suffix}", kind)
+    assert np.abs(load_image(tmp_path / f"a{suffix}").astype(int) - colors()).mean() < 8
+
+
+def test_heic_and_avif_name_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    with pytest.raises(StyleSwapError, match=r"a\.heic is a HEIC picture.*pip install pillow-heif"):
+        load_image(tmp_path / "a.heic")
+    Image.fromarray(colors()).save(tmp_path / "a.avif")
+    monkeypatch.setattr(features, "check", lambda name: False)
+    with pytest.raises(StyleSwapError, match=r"a\.avif is an AVIF picture.*Pillow 11\.3"):
+        load_image(tmp_path / "a.avif")
+
+
+def test_frames_of_animations_are_counted(tmp_path):
+    frames = [Image.fromarray(colors() // step) for step in (1, 2, 3)]
+    for suffix in (".gif", ".png", ".webp", ".avif"):
+        frames[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=frames[1:])
+        assert read_picture(tmp_path / f"a{suffix}").frames == 3, suffix
 
 
 def test_decoders_raise_one_kind_of_error():

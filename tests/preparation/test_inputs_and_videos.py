@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from clips import moving_picture, write_clip
 
-from styleswap_core.errors import StyleSwapError
-from styleswap_core.preparation.input_files import FoundFile, Obstacle, printable, walk
+from styleswap_core.errors import StyleSwapError, printable
+from styleswap_core.io.folder_walk import FoundFile, Obstacle, walk
 from styleswap_core.preparation.video_frames import count_frames, frames
 
 

@@ -1,32 +1,12 @@
-"""Files in the input folder: each one once, as a stream, along with everything that cannot be read."""
+"""Files below a folder: each one once, as a stream, along with everything that cannot be read."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import StyleSwapError
-
-# Videos are recognized by suffix, since only a decoder can tell from the content. Other files are tried as pictures.
-VIDEO_SUFFIXES = (
-    ".mp4",
-    ".m4v",
-    ".mov",
-    ".mkv",
-    ".webm",
-    ".avi",
-    ".mpg",
-    ".mpeg",
-    ".ts",
-    ".mts",
-    ".m2ts",
-    ".wmv",
-    ".flv",
-    ".mjpeg",
-    ".mjpg",
-    ".3gp",
-    ".ogv",
-)
+from ..errors import StyleSwapError, printable
+from .file_kinds import VIDEO_SUFFIXES, is_hidden
 
 
 class FoundFile(NamedTuple):
@@ -43,28 +23,28 @@ class Obstacle(NamedTuple):
     sentence: str
 
 
-def walk(folder: Path, excluded: Path) -> Iterator[FoundFile | Obstacle]:
+def walk(folder: Path, *excluded: Path) -> Iterator[FoundFile | Obstacle]:
     """All files below a folder, each once, in the order of the file system.
 
-    Links are followed; a folder that was visited before is an `Obstacle`. Memory grows with the number of folders, not
-    of files.
+    Links are followed; a folder that was visited before is an `Obstacle`. Hidden files and folders are skipped. Memory
+    grows with the number of folders, not of files.
 
     Args:
         folder: The input folder.
-        excluded: A folder that is skipped, such as the output's.
+        excluded: Folders that are skipped, such as the output's.
 
     Raises:
-        StyleSwapError: `folder` is not a folder, or is `excluded` itself.
+        StyleSwapError: `folder` is not a folder, or is an excluded one itself.
     """
     if not folder.is_dir():
         raise StyleSwapError(
             f"expected a folder of pictures and videos, but {printable(folder)} is not a folder; check the path"
         )
-    if folder.resolve() == excluded.resolve():
+    if any(os.path.realpath(folder) == os.path.realpath(other) for other in excluded):
         raise StyleSwapError(
             f"the result cannot be written into the folder of the pictures, {printable(folder)}; choose another folder"
         )
-    visited = {_file_id(excluded)} if excluded.is_dir() else set()
+    visited = {_file_id(other) for other in excluded if other.is_dir()}
     # Links are followed last, so that a folder is listed under its real path.
     folders, links = [Path()], list[Path]()
     while folders or links:
@@ -78,6 +58,8 @@ def walk(folder: Path, excluded: Path) -> Iterator[FoundFile | Obstacle]:
             visited.add(file_id)
             with os.scandir(folder / inner) as entries:
                 for entry in entries:
+                    if is_hidden(entry.name):
+                        continue
                     found = _classify(inner / entry.name, entry)
                     if isinstance(found, FoundFile | Obstacle):
                         yield found
@@ -97,11 +79,6 @@ def _classify(path: Path, entry: os.DirEntry[str]) -> FoundFile | Obstacle | Pat
     except OSError as error:  # a link to itself
         return Obstacle(path, f"cannot be read ({error.strerror})")
     return Obstacle(path, "is a broken link" if entry.is_symlink() else "is neither a file nor a folder")
-
-
-def printable(path: Path | str) -> str:
-    """A path on one line; characters that cannot be printed are escaped as in Python."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
 
 
 def _file_id(path: Path) -> tuple[int, int]:
