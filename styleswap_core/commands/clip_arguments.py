@@ -111,9 +111,13 @@ def clip_options(args: argparse.Namespace) -> "ClipOptions":
     from ..media.encoders import EncodingOptions
     from ..tracking.tracking_options import TrackingOptions
     from ..video.clip_plan import ClipOptions
+    from .blend_arguments import blending_of
 
     encoding = EncodingOptions(args.codec, args.quality, args.lossless)
     tracking = None
     if not args.no_tracking:
         tracking = TrackingOptions(args.detection_interval, args.smoothing, args.bridge)
-    return ClipOptions(encoding, args.start, args.duration, tracking)
+    blending = blending_of(args)
+    return ClipOptions(
+        encoding, args.start, args.duration, tracking, blending=None if blending is None else blending.options
+    )

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,15 +16,15 @@ WRITTEN_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".gif", ".webp", ".
 # These hold single pictures as well.
 _MAYBE = (".webp", ".png")
 _HOLDS_EVERYTHING = ".mkv"
-_PICTURE_OPTIONS = ("grow", "feather", "color_match", "color_strength", "method", "keep", "mask_out")
 _CLIP_OPTIONS = ("codec", "quality", "lossless", "start", "duration", "preview", "resume", "doubtful")
 
 
 class ClipFiles(NamedTuple):
-    """A video and its result."""
+    """A video, its result, and the file or the folder for its masks if they are requested."""
 
     target: Path
     out: Path
+    mask_out: Path | None = None
 
 
 def is_clip(path: Path) -> bool:
@@ -81,7 +81,7 @@ def plan_clips(
         inputs: Other files that are read.
 
     Raises:
-        StyleSwapError: An option that is for pictures only, two videos of one name, or a result that would replace an
+        StyleSwapError: An option that is for videos only, two videos of one name, or a result that would replace an
             input or cannot be written.
     """
     if not clips:
@@ -89,24 +89,25 @@ def plan_clips(
         if unused is not None:
             raise StyleSwapError(f"{unused} applies to videos only; leave it out for pictures")
         return []
-    given = [f"--{name.replace('_', '-')}" for name in _PICTURE_OPTIONS if getattr(args, name) is not None]
-    if given:
-        raise StyleSwapError(f"{given[0]} applies to pictures only, got the video {clips[0]}; leave it out for videos")
     sheet = "preview" if args.preview is not None else "doubtful" if args.doubtful is not None else ""
     if sheet and len(clips) > 1:
         raise StyleSwapError(f"--{sheet} shows one video, got {len(clips)}; name one target")
     if sheet:
         _check_sheet(getattr(args, sheet))
-    plan = [
-        ClipFiles(
-            clip,
-            args.out / place(clip, args.target).with_name(_result_name(clip))
-            if several or args.out.is_dir()
-            else args.out,
-        )
-        for clip in clips
-    ]
-    read = {os.path.realpath(path) for path in (*clips, *inputs)}
+    plan = [_files_of(clip, args, several) for clip in clips]
+    _check_results(plan, several, {os.path.realpath(path) for path in (*clips, *inputs)})
+    return plan
+
+
+def _files_of(clip: Path, args: argparse.Namespace, several: bool) -> ClipFiles:
+    own = place(clip, args.target)
+    out = args.out / own.with_name(_result_name(clip)) if several or args.out.is_dir() else args.out
+    if args.mask_out is None or not several:
+        return ClipFiles(clip, out, args.mask_out)
+    return ClipFiles(clip, out, args.mask_out / own.with_name(f"{clip.stem}_mask{_HOLDS_EVERYTHING}"))
+
+
+def _check_results(plan: Sequence[ClipFiles], several: bool, read: Collection[str]) -> None:
     written: dict[str, Path] = {}
     for files in plan:
         if files.out.suffix.lower() not in WRITTEN_SUFFIXES:
@@ -114,18 +115,22 @@ def plan_clips(
                 f"expected a result with one of the suffixes {', '.join(WRITTEN_SUFFIXES)}, got {files.out}; .mkv holds"
                 " every kind of video"
             )
-        if os.path.realpath(files.out) in read:
-            raise StyleSwapError(f"{files.out} is an input and would be replaced by a result; choose another name")
+        results = [files.out, *([] if files.mask_out is None else [files.mask_out])]
+        for result in results:
+            if os.path.realpath(result) in read:
+                raise StyleSwapError(f"{result} is an input and would be replaced by a result; choose another name")
+        if len({os.path.realpath(result) for result in results}) < len(results):
+            raise StyleSwapError(f"{files.out} would hold both the result and its masks; choose another name for one")
         other = written.setdefault(os.path.realpath(files.out), files.target)
         if other != files.target:
             raise StyleSwapError(
                 f"{files.target} and {other} would both be written to {files.out}; rename one, or swap them one by one"
             )
-        if not several and not files.out.parent.is_dir():
+        missing = [result for result in results if not several and not result.parent.is_dir()]
+        if missing:
             raise StyleSwapError(
-                f"cannot write {files.out}: the folder {files.out.parent} does not exist; create it first"
+                f"cannot write {missing[0]}: the folder {missing[0].parent} does not exist; create it first"
             )
-    return plan
 
 
 def _check_sheet(path: Path) -> None:

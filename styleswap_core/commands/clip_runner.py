@@ -4,7 +4,7 @@ import argparse
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from ..video.clip_callbacks import ClipCallbacks
 from ..video.clip_pictures import doubtful_sheet, preview_sheet
 from ..video.clip_plan import plan_clip
 from ..video.clip_request import ClipRequest
+from ..video.kept_masks import KeptMasks
 from ..video.swap_video import swap_planned
 from ..video.work_folder import work_folder
 from .clip_arguments import clip_options
@@ -58,12 +59,12 @@ def swap_clips(
     """Swap videos one after the other; an error of one does not end the others."""
     results = ClipResults()
     tool = Swapper(swapper.baked().network, swapper.analyzer, options, masks=swapper.masks)
-    request = ClipRequest(tool, identity, faces)
     for files in clips:
         if args.resume and files.out.exists() and not work_folder(files.out).exists():
             print_note(f"{files.out} is complete and is left as it is")
             continue
         try:
+            request = ClipRequest(tool, identity, faces, keep=KeptMasks(args.keep, args.start))
             results.reports.append(_swap_clip(files, request, args))
         except (StyleSwapError, OSError) as error:
             text = str(error) if str(files.target) in str(error) else f"{files.target}: {error}"
@@ -93,7 +94,8 @@ def preview_clip(
     tool = Swapper(swapper.network, swapper.analyzer, options, masks=swapper.masks)
     with decodable(files.target) as readable:
         plan = plan_clip(readable, files.out, clip_options(args), files.target)
-        save_image(args.preview, preview_sheet(plan, ClipRequest(tool, identity, faces)))
+        request = ClipRequest(tool, identity, faces, keep=KeptMasks(args.keep, args.start))
+        save_image(args.preview, preview_sheet(plan, request))
     for note in plan.notes:
         print_note(f"{files.target}: {note}")
 
@@ -102,9 +104,12 @@ def _swap_clip(files: ClipFiles, request: ClipRequest, args: argparse.Namespace)
     from tqdm import tqdm
 
     start = time.perf_counter()
-    files.out.parent.mkdir(parents=True, exist_ok=True)
+    for path in (files.out, files.mask_out):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
     with decodable(files.target) as readable:
-        plan = plan_clip(readable, files.out, clip_options(args), files.target)
+        options = replace(clip_options(args), mask_out=files.mask_out)
+        plan = plan_clip(readable, files.out, options, files.target)
         with ExitStack() as stack:
             bars: dict[str, tqdm[Any]] = {}
 
@@ -136,4 +141,5 @@ def _swap_clip(files: ClipFiles, request: ClipRequest, args: argparse.Namespace)
     if report.interrupted:
         print_note(f"{files.out} holds the first {report.counts.frames} frames; the same command with --resume goes on")
     seconds = round(time.perf_counter() - start, 3)
-    return {"target": str(files.target), "out": str(files.out), "seconds": seconds, **report.as_json()}
+    written = {"out": str(files.out), "mask": None if files.mask_out is None else str(files.mask_out)}
+    return {"target": str(files.target), **written, "seconds": seconds, **report.as_json()}

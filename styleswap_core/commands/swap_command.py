@@ -87,7 +87,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mask-out",
         type=Path,
         metavar="FILE",
-        help="also write the mask of the swapped region, as a gray picture; for several targets a folder",
+        help="also write the mask of the swapped region: of pictures a gray picture, of a video a gray video (without "
+        "loss in .mkv) or, without a suffix, a folder of pictures; for several targets a folder",
     )
     _add_choice_arguments(parser.add_argument_group("choice of faces, like the node Swap Face"))
     _add_swap_arguments(parser.add_argument_group("swap, like the node Swap Face"))

@@ -166,6 +166,11 @@ def blend_margin(options: BlendOptions) -> int:
     return max(options.grow, 0) + math.ceil(1.5 * options.feather) + _REACH
 
 
+def changed_box(mask: torch.Tensor, options: BlendOptions) -> tuple[slice, slice, slice, slice] | None:
+    """Region that a blend under a mask (1, 1, H, W) can change; None for an empty mask."""
+    return _box(mask, options) if bool(mask.any()) else None
+
+
 def _box(mask: torch.Tensor, options: BlendOptions) -> tuple[slice, slice, slice, slice]:
     """Region of the pictures that a blend under this mask can change."""
     rows, columns = (mask.amax((0, 1, axis)).nonzero().flatten().tolist() for axis in (3, 2))

@@ -64,7 +64,7 @@ def load_face_analysis(
         analysis = build_analysis(folder, providers, threads=threads)
         _prepare(analysis, det_size or DETECTION_SIZES[0], det_thresh)
         detector, recognizer = _networks(analysis)
-    return PackAnalyzer(
+    analyzer = PackAnalyzer(
         detector,
         recognizer,
         license_note(folder),
@@ -72,6 +72,9 @@ def load_face_analysis(
         load_landmarks=partial(load_landmark_model, folder, threads=threads, providers=providers),
         load_gender_age=partial(load_gender_age, folder, threads=threads, providers=providers),
     )
+    analyzer.reload = partial(load_face_analysis, folder, None, providers, det_size, det_thresh, False, threads)
+    analyzer.settings = f"{folder} {det_size} {det_thresh}"
+    return analyzer
 
 
 def adopt_face_analysis(analysis: object) -> FaceAnalyzer:
@@ -115,6 +118,8 @@ class PackAnalyzer:
         recognizer: The recognizer by name and file hash; falsy if there is none.
         recognizer_path: File of the recognizer, or None.
         license_note: License of the pack, see `FaceAnalyzer.license_note`.
+        settings: Text that tells its detections from those of others.
+        reload: Loads the same analysis again, in another process; None if nobody knows how.
     """
 
     def __init__(
@@ -143,10 +148,21 @@ class PackAnalyzer:
         self._load_gender_age = load_gender_age
         self._gender_age: GenderAgeModel | None = None
         self.license_note = license_note
+        self.settings = ""
+        self.reload: Callable[[], FaceAnalyzer] | None = None
         self.recognizer_path = recognizer.path if recognizer else None
         self.recognizer = RecognizerId()
         if recognizer is not None:
             self.recognizer = RecognizerId(recognizer.path.stem, file_sha256(recognizer.path), recognizer.dimension)
+
+    def __reduce__(self) -> tuple[Callable[[], FaceAnalyzer], tuple[()]]:
+        """Other processes load the files again, since sessions of ONNX Runtime cannot be sent."""
+        if self.reload is None:
+            raise StyleSwapError(
+                "this face analysis comes from another program and cannot be sent to workers; load it by its pack, or"
+                " use one worker"
+            )
+        return self.reload, ()
 
     def detect(
         self, picture: np.ndarray, order: str = "largest", embed: bool = True, *, quick: bool = False

@@ -65,6 +65,12 @@ class FaceMasks:
         """The networks that are in use."""
         return [one.network for one in (self.parsing, self.occlusion) if one is not None]
 
+    @property
+    def fingerprint(self) -> str:
+        """Text that tells these masks from others; the model of landmarks belongs to the face analysis."""
+        networks = (None if one is None else one.fingerprint for one in (self.parsing, self.occlusion))
+        return " ".join([*map(str, networks), self.outline])
+
     def mask(self, crops: Tensor, points: Tensor, own: Tensor | None) -> Tensor:
         """Masks of aligned crops.
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from ..errors import StyleSwapError
+from ..io.files import file_sha256
 from .mask_files import PARSING
 from .mask_network import MaskNetwork, resized_mask
 from .regions import CLASSES, FACE, region_classes
@@ -48,6 +49,11 @@ class FaceParser:
         self.path, self._regions = Path(path), tuple(regions)
         self.network = MaskNetwork(path, PARSING, _DEFAULT_SIDE, device, threads)
         self.mask(np.zeros((64, 64, 3), dtype=np.uint8))  # reports an unsuitable network at once
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that tells this network and its regions from others."""
+        return f"{file_sha256(self.path)} {self._regions}"
 
     def mask(self, crop: np.ndarray, size: int = 0) -> np.ndarray:
         """(S, S, 3) uint8 RGB -> (size, size) uint8, by default S, 255 in the regions."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..io.files import file_sha256
 from .mask_files import OCCLUSION
 from .mask_network import MaskNetwork, resized_mask
 
@@ -33,6 +34,11 @@ class OcclusionNetwork:
         self.path = Path(path)
         self.network = MaskNetwork(path, OCCLUSION, _DEFAULT_SIDE, device, threads)
         self.mask(np.zeros((64, 64, 3), dtype=np.uint8))  # reports an unsuitable network at once
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that tells this network from others."""
+        return file_sha256(self.path)
 
     def mask(self, crop: np.ndarray, size: int = 0) -> np.ndarray:
         """(S, S, 3) uint8 RGB -> (size, size) uint8, by default S: 255 on the visible face, 0 on what covers it."""

@@ -5,11 +5,13 @@ container is NUT, which stores times in any time base.
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
 
 from ..errors import StyleSwapError
 from ..io.files import atomic_write
@@ -77,7 +79,7 @@ class SegmentWriter:
         """Start a segment.
 
         Args:
-            path: File to write; what it holds is replaced.
+            path: File to write; what it holds is replaced when the segment is finished.
             plan: The encoder.
             layout: Form of the frames.
 
@@ -87,17 +89,18 @@ class SegmentWriter:
         import av
 
         self._path, self._plan, self._layout = path, plan, layout
+        # Two processes may be at work on one segment, if the first one does not know yet that it is no longer wanted.
+        self._unfinished = path.with_name(f"unfinished-{uuid4().hex}{SUFFIX}")
         self._times: list[int] = []
         self._encoded: list[int] = []
-        _record(path).unlink(missing_ok=True)
-        self._container: OutputContainer = av.open(str(path), "w", format="nut")
+        self._container: OutputContainer = av.open(str(self._unfinished), "w", format="nut")
         try:
             self._stream = cast("VideoStream", self._container.add_stream(plan.encoder, rate=plan.rate))
             plan.configure(self._stream.codec_context)
             self._stream.codec_context.open()
         except (av.error.FFmpegError, ValueError) as error:
             self._container.close()
-            path.unlink(missing_ok=True)
+            self._unfinished.unlink(missing_ok=True)
             raise StyleSwapError(
                 f"the encoder {plan.encoder} does not start ({describe_error(error)}); choose another codec, such as"
                 " h264"
@@ -138,6 +141,8 @@ class SegmentWriter:
         self._encode(None)
         with self._errors():
             self._container.close()
+        _record(self._path).unlink(missing_ok=True)
+        os.replace(self._unfinished, self._path)
         order = sorted(self._encoded)
         rank = {pts: place for place, pts in enumerate(order)}
         reorder = max((place - rank[pts] for place, pts in enumerate(self._encoded)), default=0)
@@ -148,7 +153,7 @@ class SegmentWriter:
     def abandon(self) -> None:
         """Delete the unfinished segment."""
         self._container.close()
-        self._path.unlink(missing_ok=True)
+        self._unfinished.unlink(missing_ok=True)
 
     def _encode(self, frame: "VideoFrame | None") -> None:
         with self._errors():

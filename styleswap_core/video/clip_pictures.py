@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..compositing.kept_regions import KeptRegions
 from ..compositing.pixels import pixels_of
 from ..compositing.video_picture import VideoPicture
 from ..errors import StyleSwapError
@@ -17,6 +18,7 @@ from ..media.video_source import Source, read_info
 from .clip_plan import ClipPlan
 from .clip_report import DoubtfulFrame
 from .clip_request import ClipRequest
+from .frame_blending import blend_frame
 
 PREVIEW_FRAMES = 8
 # Shown around a face, as a share of it.
@@ -37,9 +39,19 @@ def preview_sheet(plan: ClipPlan, request: ClipRequest, count: int = PREVIEW_FRA
             continue
         picture = plan.info.layout.picture(timed.frame)
         before = pixels_of(picture).uint8()
-        result = request.swapper.swap(picture, request.identity, request.faces, options=request.options, strict=False)
+        blending, keep = plan.options.blending, request.keep.at(time)
+        result = request.swapper.swap(
+            picture,
+            request.identity,
+            request.faces,
+            options=request.options,
+            strict=False,
+            keep=None if blending is not None else keep,
+        )
         if not isinstance(result.image, VideoPicture):
             continue
+        if blending is not None:
+            blend_frame(picture, result.mask, blending, KeptRegions(keep, 1).of_frame(0, plan.info.layout.size))
         pairs.append((before, pixels_of(result.image).uint8()))
         problem = "" if result.faces else f": {(result.report.problems or ['no face'])[0]}"
         captions.append(f"{_clock(float(time))}{problem}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from ..compositing.composite import BlendOptions
 from ..errors import StyleSwapError
 from ..media.animations import ANIMATION_SUFFIXES
 from ..media.encoders import EncoderPlan, EncodingOptions, plan_encoder
@@ -12,6 +13,7 @@ from ..media.joined_file import Cut, check_orientation, default_shift
 from ..media.other_streams import OtherStream, check_streams, other_streams
 from ..media.video_source import Source, VideoInfo, read_info, source_name
 from ..tracking.tracking_options import TrackingOptions
+from .mask_video import MaskPlan, plan_masks
 
 SEGMENT_FRAMES = 256
 """Frames that are encoded together; an interruption costs at most this many."""
@@ -21,13 +23,16 @@ _TICKS_PER_SECOND = 1_000_000
 
 @dataclass(frozen=True)
 class ClipOptions:
-    """How a video is read and written.
+    """How a video is read, blended and written.
 
     Attributes:
         encoding: The encoder.
         start: Seconds of the video that are left out at its start.
         duration: Seconds of the video that are swapped; None for all that follow.
         tracking: Settings with which faces are followed; None swaps every frame independently.
+        blending: How swapped faces are blended over the frames; None keeps them as they are pasted.
+        mask_out: File for a gray video of what was replaced in each frame, without loss in .mkv; without a suffix, a
+            folder for numbered pictures. None for none.
         segment_frames: Number of frames in a segment.
     """
 
@@ -35,6 +40,8 @@ class ClipOptions:
     start: float = 0.0
     duration: float | None = None
     tracking: TrackingOptions | None = field(default_factory=TrackingOptions)
+    blending: BlendOptions | None = None
+    mask_out: Path | None = None
     segment_frames: int = SEGMENT_FRAMES
 
 
@@ -50,6 +57,7 @@ class ClipPlan:
         encoder: The encoder of the segments.
         streams: The other streams.
         cut: The part of the video that is swapped.
+        masks: Where the masks go; None if they are not wanted.
         notes: What a user should know.
     """
 
@@ -60,6 +68,7 @@ class ClipPlan:
     encoder: EncoderPlan
     streams: Sequence[OtherStream]
     cut: Cut
+    masks: MaskPlan | None
     notes: tuple[str, ...]
 
     @property
@@ -105,16 +114,19 @@ def plan_clip(
     if info.frames and round(Fraction(options.start) * info.rate) >= info.frames:
         raise StyleSwapError(f"{info.name} has no frames in this part; choose another start or duration")
     suffix = out.suffix.lower()
+    masks = None if options.mask_out is None else plan_masks(info, options.mask_out)
     if suffix in ANIMATION_SUFFIXES:
-        return _plan_animation(source, original, suffix, info, options)
+        return _plan_animation(source, original, suffix, info, options, masks)
     check_orientation(info)
     encoder = plan_encoder(info, suffix, options.encoding)
     streams = other_streams(source, suffix)
     notes = (*encoder.notes, *check_streams(streams, suffix))
-    return ClipPlan(source, original, info, options, encoder, streams, _cut(source, info, options), notes)
+    return ClipPlan(source, original, info, options, encoder, streams, _cut(source, info, options), masks, notes)
 
 
-def _plan_animation(source: Source, original: Source, suffix: str, info: VideoInfo, options: ClipOptions) -> ClipPlan:
+def _plan_animation(
+    source: Source, original: Source, suffix: str, info: VideoInfo, options: ClipOptions, masks: MaskPlan | None
+) -> ClipPlan:
     """Frames of animations wait in segments without loss."""
     if options.encoding.codec:
         raise StyleSwapError(f"{suffix} files have a codec of their own, got {options.encoding.codec!r}; name no codec")
@@ -125,7 +137,7 @@ def _plan_animation(source: Source, original: Source, suffix: str, info: VideoIn
     notes = [f"{suffix} files do not hold {kind}" for kind in sorted(lost)]
     if suffix == ".gif":
         notes.append("each frame is reduced to 256 colors")
-    return ClipPlan(source, original, info, options, encoder, (), _cut(source, info, options), tuple(notes))
+    return ClipPlan(source, original, info, options, encoder, (), _cut(source, info, options), masks, tuple(notes))
 
 
 def _cut(source: Source, info: VideoInfo, options: ClipOptions) -> Cut:

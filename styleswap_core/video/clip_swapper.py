@@ -3,30 +3,27 @@
 Frames are read in one thread, swapped in the caller's and encoded in a third, with bounded queues between them.
 """
 
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, count, islice
 from pathlib import Path
 
-from ..compositing.video_picture import VideoPicture
 from ..errors import StyleSwapError
 from ..identities.provenance import MARK
 from ..io.write_behind import WriteBehind
 from ..media.animations import ANIMATION_SUFFIXES, repetitions, write_animation
-from ..media.frame_reader import TimedFrame, VideoReader, open_video
+from ..media.frame_reader import VideoReader, open_video
 from ..media.joined_file import Cut, join_segments
 from ..media.segment_file import SUFFIX, Segment, SegmentWriter
-from ..pipeline.results import FrameReport, SwapResult
 from ..pipeline.tracked_faces import TrackedFaces
-from .clip_callbacks import NO_CALLBACKS, ClipCallbacks, RunningFrame
+from .clip_callbacks import NO_CALLBACKS, ClipCallbacks
 from .clip_plan import ClipPlan
-from .clip_report import MEASURED_EVERY, ClipReport, FrameCounts, PartReport, clip_tracks, most_doubtful
+from .clip_report import ClipReport, FrameCounts, PartReport, clip_tracks, most_doubtful
 from .clip_request import ClipRequest
-from .clip_tracker import part_of, track_clip
-
-# Frames that may wait for the encoder.
-_WAITING = 8
+from .clip_tracker import track_clip
+from .mask_video import write_masks
+from .segment_swapper import WAITING, OpenSegment, SegmentSwapper, load_segment, mask_path, remove_segment
+from .segment_tasks import FrameIndex, part_of
 
 
 class NothingSwappedError(StyleSwapError):
@@ -67,7 +64,7 @@ def swap_clip(
     tracked = track_clip(plan, request, folder, callbacks.on_followed)
     if tracked is not None and require_faces and not tracked.any_chosen:
         raise NothingSwappedError(_no_faces(plan, found=bool(tracked.tracks)))
-    run = _Run(plan, request, tracked, folder, callbacks)
+    run = _Run(SegmentSwapper(plan, request, tracked, folder), callbacks)
     with open_video(plan.source, plan.info) as reader:
         try:
             run.swap(reader)
@@ -82,11 +79,12 @@ def swap_clip(
     if require_faces and not counts.swapped_frames:
         raise NothingSwappedError(_no_faces(plan, counts.frames_without_faces < counts.frames))
     cut = replace(plan.cut, end=segments[-1].end * plan.info.time_base) if run.interrupted else plan.cut
+    _write_masks(plan, folder, len(segments), cut)
     _write_result(out, plan, segments, cut, {MARK: request.mark(), **(metadata or {})})
-    for segment in segments[run.complete :] if run.interrupted else segments:
-        segment.remove()
+    for number in range(run.complete if run.interrupted else 0, len(segments)):
+        remove_segment(folder, number)
     report = _report(plan, parts, counts, tracked)
-    report.notes += reader.damage.sentences()
+    report.notes += (FrameIndex.load(folder) or reader).damage.sentences()
     report.interrupted = run.interrupted
     return report
 
@@ -133,16 +131,23 @@ def _write_result(
     )
 
 
-def finished_segments(folder: Path) -> list[Segment]:
+def _write_masks(plan: ClipPlan, folder: Path, count: int, cut: Cut) -> None:
+    if plan.masks is None:
+        return
+    segments = [Segment.load(mask_path(folder, number)) for number in range(count)]
+    write_masks(plan.masks, plan.source, [segment for segment in segments if segment is not None], cut)
+
+
+def finished_segments(plan: ClipPlan, folder: Path) -> list[Segment]:
     """The segments in a folder, from the first one up to the first that is missing or unfinished."""
     found: list[Segment] = []
-    while (segment := Segment.load(_path(folder, len(found)))) is not None:
+    while (segment := load_segment(plan, folder, len(found))) is not None:
         found.append(segment)
     return found
 
 
 class _Run:
-    """Swaps and encodes the frames of a video, segment by segment.
+    """Swaps and encodes the frames of a video, segment by segment, as they are read.
 
     Attributes:
         segments: Finished segments.
@@ -150,37 +155,30 @@ class _Run:
         interrupted: Whether the last segment ends early.
     """
 
-    def __init__(
-        self,
-        plan: ClipPlan,
-        request: ClipRequest,
-        tracked: TrackedFaces | None,
-        folder: Path,
-        callbacks: ClipCallbacks,
-    ) -> None:
-        self._plan, self._request, self._tracked = plan, request, tracked
-        self._folder, self._callbacks = folder, callbacks
-        self._open: _OpenSegment | None = None
-        self.segments = finished_segments(folder)
+    def __init__(self, swapper: SegmentSwapper, callbacks: ClipCallbacks) -> None:
+        self._swapper, self._callbacks = swapper, callbacks
+        self._open: OpenSegment | None = None
+        self.segments = finished_segments(swapper.plan, swapper.folder)
         self.complete = len(self.segments)
         self.interrupted = False
 
     def swap(self, reader: VideoReader) -> None:
         """Swap all frames that are left."""
-        after = self.segments[-1].times[-1] if self.segments else self._plan.before
+        plan = self._swapper.plan
+        after = self.segments[-1].times[-1] if self.segments else plan.before
         done = sum(len(segment.times) for segment in self.segments)
-        frames = part_of(self._plan, reader.frames(after))
+        frames = part_of(plan, reader.frames(after))
         following = next(frames, None)
-        with WriteBehind(_WAITING) as behind:
+        with WriteBehind(WAITING) as behind:
             for number in count(len(self.segments)):
                 if following is None:
                     return
-                part = chain([following], islice(frames, self._plan.options.segment_frames - 1))
-                self._open = _OpenSegment(_path(self._folder, number), self._plan)
-                self._swap_segment(self._open, part, behind, done)
+                part = chain([following], islice(frames, plan.options.segment_frames - 1))
+                self._open = self._swapper.open(number)
+                self._swapper.fill(self._open, part, done, behind, self._callbacks)
                 done += self._open.part.counts.frames
                 following = next(frames, None)
-                behind.call(self._finish, self._open, following)
+                behind.call(self._finish, self._open, None if following is None else following.pts)
                 self._open = None
 
     def keep_unfinished_segment(self) -> None:
@@ -191,92 +189,10 @@ class _Run:
         elif self._open is not None:
             self._open.abandon()
 
-    def _swap_segment(
-        self, segment: "_OpenSegment", frames: Iterator[TimedFrame], behind: WriteBehind, done: int
-    ) -> None:
-        waiting: deque[TimedFrame] = deque()
-        layout = self._plan.info.layout
-
-        def pictures() -> Iterator[VideoPicture]:
-            for timed in frames:
-                waiting.append(timed)
-                yield layout.picture(timed.frame)
-
-        results = self._results(pictures(), done)
-        try:
-            for result in results:
-                # The result's planes are the memory of the frame.
-                timed = waiting.popleft()
-                segment.add(timed, result.report, done)
-                self._callbacks.on_result(RunningFrame(done + result.report.frame, timed, layout, result.report))
-                behind.call(segment.writer.write, timed.pts, timed.frame)
-        except KeyboardInterrupt:
-            raise
-        except BaseException:
-            behind.call(segment.abandon)
-            raise
-
-    def _results(self, pictures: Iterator[VideoPicture], done: int) -> Iterator[SwapResult]:
-        """Swapped frames, after `done` frames in earlier segments."""
-        request = self._request
-
-        def on_frame(number: int) -> None:
-            self._callbacks.on_frame(done + number)
-
-        def measured(number: int) -> bool:
-            return (done + number) % MEASURED_EVERY == 0
-
-        if self._tracked is None:
-            return request.swapper.swap_frames(
-                pictures,
-                request.identity,
-                request.faces,
-                options=request.options,
-                on_frame=on_frame,
-                measured=measured,
-                keep=request.keep.from_frame(done),
-            )
-        return request.swapper.swap_tracked(
-            pictures,
-            self._tracked,
-            first=done,
-            options=request.options,
-            on_frame=on_frame,
-            measured=measured,
-            keep=request.keep.from_frame(done),
-        )
-
-    def _finish(self, segment: "_OpenSegment", following: TimedFrame | None) -> None:
+    def _finish(self, segment: OpenSegment, end: int | None) -> None:
         """In the thread of the encoder."""
-        self.segments.append(segment.finish(following))
+        self.segments.append(segment.finish(end))
         self.complete += 1
-
-
-class _OpenSegment:
-    """A segment that is being encoded."""
-
-    def __init__(self, path: Path, plan: ClipPlan) -> None:
-        self.writer = SegmentWriter(path, plan.encoder, plan.info.layout)
-        self.part = PartReport()
-        self._info = plan.info
-        self._end = 0
-
-    def add(self, timed: TimedFrame, report: FrameReport, done: int) -> None:
-        """Count a frame, after `done` frames in earlier segments."""
-        self._end = timed.pts + (timed.duration or self._info.step)
-        self.part.add(report, done + report.frame, timed.pts, float(timed.pts * self._info.time_base))
-
-    def finish(self, following: TimedFrame | None) -> Segment:
-        """Complete the segment; `following` is the first frame of the next one."""
-        return self.writer.finish(self._end if following is None else following.pts, self.part.as_json())
-
-    def abandon(self) -> None:
-        """Delete it."""
-        self.writer.abandon()
-
-
-def _path(folder: Path, number: int) -> Path:
-    return folder / f"{number:06d}{SUFFIX}"
 
 
 def _no_faces(plan: ClipPlan, found: bool) -> str:

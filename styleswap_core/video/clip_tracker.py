@@ -1,15 +1,15 @@
 """Following of faces through a video file, before they are swapped."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from ..compositing.video_picture import VideoPicture
-from ..media.frame_reader import TimedFrame, open_video
+from ..media.frame_reader import open_video
 from ..pipeline.swapper import Swapper
 from ..pipeline.tracked_faces import TrackedFaces
 from .clip_plan import ClipPlan
 from .clip_request import ClipRequest
 from .replayed_analysis import replayed
+from .segment_tasks import FrameIndex, part_of
 
 _TRACKS, _DETECTIONS = "tracks.npz", "detections.jsonl"
 
@@ -41,28 +41,18 @@ def track_clip(
         open_video(plan.source, plan.info) as reader,
         replayed(swapper.analysis, folder / _DETECTIONS) as analysis,
     ):
+        index = FrameIndex(damage=reader.damage)
+        frames = index.noting(part_of(plan, reader.frames(plan.before)))
         finder = Swapper(swapper.model, analysis, swapper.options, masks=swapper.masks)
         tracked = finder.track(
-            _pictures(plan, part_of(plan, reader.frames(plan.before))),
+            (plan.info.layout.look(timed.frame) for timed in frames),
             request.identity,
             request.faces,
             tracking=plan.options.tracking,
             options=request.options,
             on_frame=on_frame,
         )
+    index.save(folder)
     tracked.save(folder / _TRACKS)
     (folder / _DETECTIONS).unlink()
     return tracked
-
-
-def part_of(plan: ClipPlan, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
-    """Frames before the end of the part that is swapped."""
-    end = plan.cut.end
-    for timed in frames:
-        if end is not None and timed.pts * plan.info.time_base >= end:
-            return
-        yield timed
-
-
-def _pictures(plan: ClipPlan, frames: Iterator[TimedFrame]) -> Iterator[VideoPicture]:
-    return (plan.info.layout.look(timed.frame) for timed in frames)

@@ -2,36 +2,58 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from ..compositing.kept_regions import KeptRegions
 from ..errors import StyleSwapError
+from .clip_mask_files import MaskVideo, read_mask_file
 
-Masks = torch.Tensor | np.ndarray | Iterable[torch.Tensor | np.ndarray]
+Masks = torch.Tensor | np.ndarray | str | Path | Iterable[torch.Tensor | np.ndarray]
 """One mask (h, w) for all frames, or one for each frame: (N, h, w), or an iterable of (h, w), which is consumed in
-order while the frames are swapped. Values are 0..1, 1 where a frame stays as it is; masks are scaled to the frames."""
+order while the frames are swapped. Values are 0..1, 1 where a frame stays as it is; masks are scaled to the frames.
+Or a file, white where frames stay: a picture for all frames, or a video with one mask for each frame of the source."""
 
 
 class KeptMasks:
     """Masks of the frames of a video, which can be read from any frame on."""
 
-    def __init__(self, masks: Masks | None) -> None:
+    def __init__(self, masks: Masks | None, start: float = 0.0) -> None:
         """Take the masks; None keeps nothing.
 
+        Args:
+            masks: The masks.
+            start: Seconds of a file with one mask for each frame that are skipped.
+
         Raises:
-            StyleSwapError: A tensor or an array of another shape.
+            StyleSwapError: A tensor or an array of another shape, or a file that cannot be read.
         """
         self._masks: torch.Tensor | None = None
+        self._video: MaskVideo | None = None
         self._following: Iterator[torch.Tensor] | None = None
         self._next = 0
-        if isinstance(masks, torch.Tensor | np.ndarray):
+        if isinstance(masks, str | Path):
+            found = read_mask_file(Path(masks), start)
+            self._masks, self._video = (found, None) if isinstance(found, torch.Tensor) else (None, found)
+        elif isinstance(masks, torch.Tensor | np.ndarray):
             self._masks = torch.as_tensor(masks)
             KeptRegions(self._masks)
         elif masks is not None:
             self._following = map(torch.as_tensor, masks)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the masks can be read several times, and by several processes."""
+        return self._following is None
+
+    def prepare(self) -> None:
+        """Do what would otherwise be done for each segment."""
+        if self._video is not None:
+            self._video.index()
 
     def from_frame(self, first: int) -> torch.Tensor | Iterator[torch.Tensor] | None:
         """The masks from a frame on, as `Swapper.swap_frames` takes them.
@@ -42,6 +64,8 @@ class KeptMasks:
         Raises:
             StyleSwapError: There are several masks, but none for this frame.
         """
+        if self._video is not None:
+            return self._video.from_frame(first)
         if self._following is not None:
             return self._counted(first)
         if self._masks is None or self._masks.ndim == 2 or len(self._masks) == 1:
@@ -53,14 +77,22 @@ class KeptMasks:
             )
         return self._masks[first:]
 
+    def at(self, time: Fraction) -> torch.Tensor | None:
+        """The mask (h, w) of the frame at a time in seconds, for masks from a file; None if nothing is kept."""
+        return self._masks if self._video is None else self._video.at(time)
+
     @property
     def fingerprint(self) -> str:
         """Text that tells masks apart; an iterable cannot be told from others."""
+        if self._video is not None:
+            status = self._video.path.stat()
+            return f"{self._video.path.resolve()} {status.st_size} {status.st_mtime_ns}"
         if self._following is not None:
             return "one for each frame"
         if self._masks is None:
             return "none"
-        return hashlib.sha256(self._masks.contiguous().cpu().numpy().tobytes()).hexdigest()
+        values = self._masks.contiguous().cpu().numpy()
+        return f"{values.shape} {hashlib.sha256(values.tobytes()).hexdigest()}"
 
     def _counted(self, first: int) -> Iterator[torch.Tensor]:
         assert self._following is not None

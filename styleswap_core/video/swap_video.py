@@ -65,7 +65,8 @@ def swap_video(
             face was swapped, or as for `Swapper.swap`.
     """
     source, out = _checked_paths(source, out)
-    wanted = ClipRequest(swapper, identity, faces, options, KeptMasks(keep))
+    start = 0.0 if clip is None else clip.start
+    wanted = ClipRequest(swapper, identity, faces, options, KeptMasks(keep, start))
     calls = ClipCallbacks(on_frame, on_followed, on_result)
     with decodable(source) as readable:
         plan = plan_clip(readable, out, clip, source)

@@ -12,7 +12,6 @@ import numpy as np
 from .. import __version__
 from ..errors import StyleSwapError
 from ..faces.choice import FaceChoice
-from ..identities.identity import Identity
 from ..io.files import atomic_write
 from .clip_plan import ClipPlan
 from .clip_request import ClipRequest
@@ -70,23 +69,27 @@ def remove_work_folder(folder: Path) -> None:
 
 
 def fingerprint(plan: ClipPlan, request: ClipRequest) -> dict[str, str]:
-    """Everything that determines the segments of a video, by the names that users know."""
-    model = request.swapper.model
-    options = request.options or request.swapper.options
-    people = [request.identity] if isinstance(request.identity, Identity) else list(request.identity)
+    """Everything that determines the segments of a video, by the names that users know.
+
+    The device is left out: its results differ by less than a viewer can see, and work may go on elsewhere.
+    """
+    model, analysis, masks = request.swapper.model, request.swapper.analysis, request.swapper.masks
     encoder = {name: str(value) for name, value in asdict(replace(plan.encoder, notes=())).items()}
     return {
         "version": __version__,
         "target": _file(plan),
         "start and duration": f"{plan.cut.start} {plan.cut.end}",
         "encoder": json.dumps(encoder),
+        "blending options": str(plan.options.blending),
+        "file of masks": "" if plan.masks is None else plan.masks.out.suffix or "pictures",
         "length of segments": str(plan.options.segment_frames),
         "tracking options": str(plan.options.tracking),
         "model": f"{model.name} {model.sha256}",
-        "face analysis": str(request.swapper.analysis.recognizer),
-        "identity": " ".join(one.fingerprint for one in people),
-        "choice of faces": _text(request.faces),
-        "swap options": str(options),
+        "face analysis": f"{analysis.recognizer} {getattr(analysis, 'settings', '')}",
+        "face masks": "" if masks is None else masks.fingerprint,
+        "identity": " ".join(one.fingerprint for one in request.identities),
+        "choice of faces": _text(request.choice),
+        "swap options": str(request.swap_options),
         "masks to keep": request.keep.fingerprint,
     }
 

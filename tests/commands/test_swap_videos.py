@@ -89,19 +89,40 @@ def test_an_interrupted_run_is_resumed(swap, capsys, monkeypatch):
     assert "out.mp4 is complete and is left as it is" in capsys.readouterr().err
 
 
+def test_blending_and_masks(swap, capsys):
+    """A video is blended with the options for pictures; a kept half stays as it is, in the preview as well."""
+    keep = np.zeros((32, 32), np.uint8)
+    keep[:, :16] = 255
+    Image.fromarray(keep).save("keep.png")
+    words = ["--color-match", "mean-std", "--grow", "2", "--keep", "keep.png", "--lossless"]
+    assert main([*swap, "--out", "out.mkv", "--mask-out", "masks.mkv", "--json", *words]) == 0
+    (video,) = json.loads(capsys.readouterr().out)["videos"]
+    assert video["swapped_frames"] == 6 and video["mask"] == "masks.mkv"
+    assert planes_of("masks.mkv")[1] == planes_of("clip.mp4")[1]
+    frames = zip(planes_of("clip.mp4")[0], planes_of("out.mkv")[0], planes_of("masks.mkv")[0], strict=True)
+    for before, after, (mask,) in frames:
+        changed = before[0] != after[0]
+        assert changed[:, 110:].any() and not changed[:, :80].any()
+        assert mask[:, 110:].max() == 255 and mask[:, :80].max() == 0
+    assert main([*swap, "--out", "out.mkv", "--preview", "preview.png", *words]) == 0
+    assert main([*swap, "--out", "out.mkv", "--preview", "plain.png"]) == 0
+    assert (load_image("preview.png") != load_image("plain.png")).any()
+
+
 def test_a_folder_of_videos_and_pictures(demo, clip, capsys):
     Path("in").mkdir()
     clip.rename("in/a.mp4")
     Path("in/b.mov").write_text("no video")
     Image.open(demo.folder / "target.png").save("in/c.png")
     words = ["--source", str(demo.folder / "source.png"), "--device", "cpu"]
-    assert main(["swap", *words, "--target", "in", "--out", "out", "--json"]) == 2
+    assert main(["swap", *words, "--target", "in", "--out", "out", "--mask-out", "masks", "--json"]) == 2
     captured = capsys.readouterr()
     report = json.loads(captured.out)
     assert [Path(row["out"]).name for row in report["results"]] == ["c.png"]
     assert [Path(row["out"]).name for row in report["videos"]] == ["a.mp4"]
     assert [Path(row["target"]).name for row in report["failed"]] == ["b.mov"]
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.mp4", "c.png"]
+    assert sorted(path.name for path in Path("masks").iterdir()) == ["a_mask.mkv", "c_mask.png"]
     assert "b.mov is not a readable video" in captured.err
 
 
@@ -111,8 +132,11 @@ def test_a_folder_of_videos_and_pictures(demo, clip, capsys):
         (["--out", "out.avi"], "one of the suffixes .mp4"),
         (["--out", "clip.mp4"], "is an input"),
         (["--out", "nowhere/out.mp4"], "does not exist; create it first"),
-        (["--out", "out.mp4", "--feather", "2"], "--feather applies to pictures only"),
-        (["--out", "out.mp4", "--mask-out", "mask.png"], "--mask-out applies to pictures only"),
+        (["--out", "out.mp4", "--mask-out", "mask.png"], "expected a video for the masks"),
+        (["--out", "out.mp4", "--mask-out", "out.mp4"], "would hold both the result and its masks"),
+        (["--out", "out.mp4", "--mask-out", "clip.mp4"], "clip.mp4 is an input"),
+        (["--out", "out.mp4", "--mask-out", "nowhere/masks.mkv"], "does not exist; create it first"),
+        (["--out", "out.mp4", "--keep", "nowhere.png"], "nowhere.png"),
         (["--out", "out.mp4", "--preview", "sheet.mp4"], "sheet.mp4"),
         (["--out", "out.mp4", "--start", "1:xx"], "expected a time such as 90"),
         (["--out", "out.mp4", "--codec", "h263x"], "expected a codec out of h264"),

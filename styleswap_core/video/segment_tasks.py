@@ -1,0 +1,103 @@
+"""Segments of a video as tasks that can be done independently of each other."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from ..io.files import atomic_write
+from ..media.frame_reader import Damage, TimedFrame, open_video
+from .clip_plan import ClipPlan
+
+_FILE = "frames.json"
+
+
+@dataclass(frozen=True)
+class SegmentTask:
+    """Frames that are swapped and encoded together.
+
+    Attributes:
+        number: Number of the segment, from 0.
+        first: Number of its first frame.
+        frames: Number of its frames.
+        after: Time of the frame before it, in units of the time base; None if there is none.
+        end: Time of the frame after it; None if it is the last segment.
+    """
+
+    number: int
+    first: int
+    frames: int
+    after: int | None
+    end: int | None
+
+
+@dataclass
+class FrameIndex:
+    """The frames of the part of a video that is swapped, as a first pass over it found them.
+
+    Attributes:
+        times: When they are shown, in units of the time base.
+        damage: What is wrong with the video.
+    """
+
+    times: list[int] = field(default_factory=list)
+    damage: Damage = field(default_factory=Damage)
+
+    def noting(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
+        """The same frames, whose times are noted."""
+        for timed in frames:
+            self.times.append(timed.pts)
+            yield timed
+
+    def tasks(self, plan: ClipPlan) -> list[SegmentTask]:
+        """The segments of the video."""
+        size, times = plan.options.segment_frames, self.times
+        return [
+            SegmentTask(
+                number,
+                first,
+                min(size, len(times) - first),
+                times[first - 1] if first else plan.before,
+                times[first + size] if first + size < len(times) else None,
+            )
+            for number, first in enumerate(range(0, len(times), size))
+        ]
+
+    def save(self, folder: Path) -> None:
+        """Write it into the folder with the segments."""
+        with atomic_write(folder / _FILE) as temporary:
+            temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "FrameIndex | None":
+        """The index in a folder; None if there is none."""
+        try:
+            values = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+            return cls(values["times"], Damage(**values["damage"]))
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+
+def index_frames(plan: ClipPlan, folder: Path) -> FrameIndex:
+    """Decode a video to find the times of its frames, unless the folder holds them already.
+
+    Raises:
+        UnreadableVideo: The source cannot be read any more.
+    """
+    index = FrameIndex.load(folder)
+    if index is None:
+        with open_video(plan.source, plan.info) as reader:
+            index = FrameIndex(damage=reader.damage)
+            for _ in index.noting(part_of(plan, reader.frames(plan.before))):
+                pass
+        index.save(folder)
+    return index
+
+
+def part_of(plan: ClipPlan, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
+    """Frames before the end of the part that is swapped."""
+    end = plan.cut.end
+    for timed in frames:
+        if end is not None and timed.pts * plan.info.time_base >= end:
+            return
+        yield timed
