@@ -1,7 +1,5 @@
 """Save Identity, Load Identity."""
 
-from pathlib import Path, PurePosixPath
-
 from comfy_api.latest import io
 
 from ..styleswap_core.errors import StyleSwapError
@@ -9,14 +7,11 @@ from ..styleswap_core.identities.identity import Identity as PersonIdentity
 from ..styleswap_core.identities.identity_format import save_identity
 from ..styleswap_core.identities.reactor_files import load_any_identity, save_face_model
 from .folders import NO_IDENTITY, file_state, identity_folder, identity_names, identity_path, reactor_folder
+from .identity_names import NUMBER, OVERWRITE, STOP, check_filename, prepare_file
 from .sockets import Identity, identity_input, make_schema, unknown_choice
 from .values import as_identity
 
 _OWN, _REACTOR = "StyleSwap identity", "ReActor face model"
-_NUMBER, _OVERWRITE, _STOP = "add a number", "overwrite", "stop"
-_SUFFIX = ".safetensors"
-# Characters that Windows forbids in file names; refused everywhere, so that a workflow runs on every system.
-_FORBIDDEN = set('<>:"|?*\\')
 
 
 class SaveIdentity(io.ComfyNode):
@@ -49,8 +44,8 @@ class SaveIdentity(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "if_exists",
-                    options=[_NUMBER, _OVERWRITE, _STOP],
-                    default=_NUMBER,
+                    options=[NUMBER, OVERWRITE, STOP],
+                    default=NUMBER,
                     tooltip="What to do if the file already exists.",
                 ),
                 io.Boolean.Input(
@@ -175,62 +170,3 @@ def _check_portrait(identity: PersonIdentity, file_format: str) -> None:
             "this identity has no portrait to save; turn portrait off, or connect Extract ArcFace ID, which cuts one"
             " from the images"
         )
-
-
-def check_filename(filename: str | None) -> bool | str:
-    """Result for ComfyUI's validation: True, or a message about an invalid file name.
-
-    A name of None comes from another node and is not known yet.
-    """
-    try:
-        return True if filename is None else bool(relative_path(filename))
-    except StyleSwapError as error:
-        return str(error)
-
-
-def relative_path(filename: str) -> Path:
-    """Path of an identity file relative to its folder.
-
-    Args:
-        filename: Name as the user wrote it, with or without suffix and subfolders.
-
-    Raises:
-        StyleSwapError: The name is empty, absolute, leads out of the folder, or is invalid on some system.
-    """
-    text = filename.strip().replace("\\", "/").removesuffix(_SUFFIX)
-    parts = PurePosixPath(text).parts
-    invalid = (
-        not parts or text.startswith("/") or any(part in (".", "..") or part.endswith((" ", ".")) for part in parts)
-    )
-    if invalid or any(character in _FORBIDDEN or ord(character) < 32 for character in text):
-        raise StyleSwapError(f"expected a file name such as anna or friends/anna, got {filename!r}; choose another one")
-    return Path(*parts[:-1], parts[-1] + _SUFFIX)
-
-
-def prepare_file(folder: Path, filename: str, if_exists: str = _NUMBER) -> Path:
-    """Choose the path of a new identity file, relative to `folder`, and create its subfolder.
-
-    Raises:
-        StyleSwapError: `relative_path` refuses the name, the file exists and `if_exists` is "stop", or the subfolder
-            cannot be created.
-    """
-    path = _resolve_existing(folder, relative_path(filename), if_exists)
-    parent = (folder / path).parent
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StyleSwapError(f"cannot create the folder {parent}: {error.strerror}; choose another name") from error
-    return path
-
-
-def _resolve_existing(folder: Path, path: Path, if_exists: str) -> Path:
-    if if_exists == _OVERWRITE or not (folder / path).exists():
-        return path
-    if if_exists == _STOP:
-        raise StyleSwapError(
-            f"{folder / path} already exists; choose another name, or set if_exists to add a number or overwrite"
-        )
-    number = 2
-    while (folder / path.with_stem(f"{path.stem}_{number}")).exists():
-        number += 1
-    return path.with_stem(f"{path.stem}_{number}")

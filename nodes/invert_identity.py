@@ -19,7 +19,7 @@ from ..styleswap_core.io.images import bchw_to_bhwc, from_uint8, to_uint8
 from .analysis import open_analysis
 from .folders import identity_folder
 from .host import check_interrupted, result_device, show_text
-from .identity_files import check_filename, prepare_file
+from .identity_names import check_filename, prepare_file
 from .loaded_generator import LoadedGenerator
 from .loaded_guest import LoadedModel
 from .sockets import Identity, Model, face_analysis_input, make_schema

@@ -12,6 +12,7 @@ import torch
 from comfy.cli_args import args
 from comfy_api.latest import io, ui
 
+from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.identities.provenance import MARK
 from ..styleswap_core.io.images import save_image
 from .host import check_interrupted
@@ -56,9 +57,14 @@ class SaveImage(io.ComfyNode):
 
         Each file holds `swap_info` and the workflow as text entries; the latter unless ComfyUI runs without metadata.
         """
-        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-            filename_prefix, folder_paths.get_output_directory(), images.shape[2], images.shape[1]
-        )
+        try:
+            folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+                filename_prefix, folder_paths.get_output_directory(), images.shape[2], images.shape[1]
+            )
+        except OSError as error:
+            raise StyleSwapError(
+                f"cannot write files named {filename_prefix[:80]!r}: {error.strerror}; choose another filename_prefix"
+            ) from error
         metadata = cls._metadata(swap_info)
         saved = []
         for row, picture in enumerate(image_arrays(images, keep_alpha=True)):

@@ -8,6 +8,7 @@ subcommand is imported, so that `styleswap --help` is quick.
 """
 
 import argparse
+import io
 import os
 import sys
 import warnings
@@ -16,7 +17,7 @@ from importlib import import_module
 from typing import NamedTuple, NoReturn
 
 from . import __version__
-from .commands.console import EXIT_BAD_INPUT, EXIT_INTERRUPTED
+from .commands.console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, print_error
 from .errors import StyleSwapError
 
 EXIT_BROKEN_PIPE = 141
@@ -94,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: With code 0, for `--help` and `--version`.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    _print_everything()
     try:
         code = _run(words)
         # Flushed here, so that a closed pipe is noticed inside this block.
@@ -124,8 +126,15 @@ def _run(words: list[str]) -> int:
 
 
 def _fail(message: str) -> int:
-    print(f"styleswap: error: {' '.join(message.split())}", file=sys.stderr)
+    print_error(message)
     return EXIT_BAD_INPUT
+
+
+def _print_everything() -> None:
+    """Let streams escape what their encoding lacks, so that a name cannot end the program when its work is done."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unicodedata import category
+
+# Parts of words in some scripts, and of emoji.
+_JOINERS = "\u200c\u200d"
 
 
 class StyleSwapError(ValueError):
-    """A problem that the user can fix; the message is one line: what was expected, what was found, what to do."""
+    """A problem that the user can fix; the message is one line: what was expected, what was found, what to do.
 
+    Names in the message, which may come from hostile files, are made `printable`.
+    """
 
-def one_line(error: BaseException, limit: int = 200) -> str:
-    """Message of an exception on one line, shortened to `limit` characters; the exception's type if it is empty."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= limit else f"{text[:limit]}..."
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 def printable(text: object) -> str:
@@ -20,7 +24,16 @@ def printable(text: object) -> str:
     Escape sequences in names of files, tensors and classes would otherwise reach the terminal, and bytes of names that
     are not UTF-8 (surrogates) would end the program.
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    return "".join(
+        c if c.isprintable() or c in _JOINERS or category(c) == "Zs" else c.encode("unicode_escape").decode()
+        for c in str(text)
+    )
+
+
+def one_line(error: BaseException, limit: int = 200) -> str:
+    """Message of an exception on one line, shortened to `limit` characters; the exception's type if it is empty."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else f"{text[:limit]}..."
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import StyleSwapError
 from .arguments import add_json_argument
+from .console import print_lines
 
 _LINE_LENGTH = 120
 
@@ -66,7 +67,10 @@ def run(args: argparse.Namespace) -> int:
         save_generator(args.out, conversion.generator, conversion.metadata)
         report |= {"file": str(args.out), "bytes": args.out.stat().st_size, "sha256": model_sha256(args.out)}
     report["train"] = training_command(conversion.generator.config, args.out or "MODEL.safetensors")
-    print(json.dumps(report) if args.json else "\n".join(_lines(report)))
+    if args.json:
+        print(json.dumps(report))
+    else:
+        print_lines(*_lines(report))
     return 0
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
 from .arguments import add_detection_arguments, add_json_argument, add_pack_arguments, add_reference_argument
-from .console import EXIT_BAD_INPUT, print_note
+from .console import EXIT_BAD_INPUT, print_lines, print_note
 from .picture_files import SwapFiles, pictures_in, plan_files
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             continue
         results.append({"picture": str(files.target), "out": None if out is None else str(out), "faces": rows})
         if not args.json:
-            print("\n".join(_lines(files.target, rows)))
+            print_lines(*_lines(files.target, rows))
     if args.json:
         print(json.dumps({"results": results, "failed": failed}, indent=1))
     for failure in failed:

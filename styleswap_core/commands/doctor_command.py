@@ -16,6 +16,7 @@ from ..faces.packs import DEFAULT_ROOTS, DEMO_PACK, ZOO_ROOTS
 from ..io.assets import ASSETS
 from .arguments import add_json_argument
 from .comfyui_folder import comfyui_folder
+from .console import print_lines
 
 REQUIRED = (
     "torch",
@@ -89,7 +90,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the report; returns 0 even if something is missing, since the report itself succeeded."""
     report = examine()
-    print(json.dumps(report, indent=1) if args.json else "\n".join(_lines(report)))
+    if args.json:
+        print(json.dumps(report, indent=1))
+    else:
+        print_lines(*_lines(report))
     return 0
 
 

@@ -11,7 +11,7 @@ import torch
 
 from ..checkpoints import DEMO_MODEL
 from ..devices import choose_device
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, printable
 from ..faces.arcface import TorchRecognizer
 from ..faces.detected import NO_RECOGNIZER, FaceAnalyzer
 from ..faces.recognition import SHIPPED_JUDGE
@@ -147,7 +147,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         write_report(report, args.out)
         written = f"{args.out} and {sheet_path(args.out)}" if report.sheet is not None else f"{args.out}"
-        print(f"wrote {written}", file=sys.stderr)
+        print(f"wrote {printable(written)}", file=sys.stderr)
     print(report.to_json() if args.json else markdown_table(report), end="" if args.json else "\n")
     missed = [verdict.key for verdict in report.verdicts() if not verdict.passed]
     if args.check:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import StyleSwapError
 from ..export.guest_forms import GUEST_FORMS
 from .arguments import add_detection_arguments, add_json_argument, add_pack_arguments
+from .console import print_lines
 
 if TYPE_CHECKING:
     from ..identities.identity import Identity
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(report))
     else:
-        print(
+        print_lines(
             f"wrote {report.pop('file')}: "
             + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in report.items())
         )

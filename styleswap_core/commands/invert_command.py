@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
 from .arguments import add_json_argument, add_seed_argument, add_swapper_arguments, fraction, whole_number
-from .console import EXIT_INTERRUPTED, print_note
+from .console import EXIT_INTERRUPTED, print_lines, print_note
 from .picture_files import check_results, pictures_in
 
 if TYPE_CHECKING:
@@ -116,7 +116,10 @@ def run(args: argparse.Namespace) -> int:
     for note in inversion.notes():
         print_note(note)
     report = _report(args, inversion, swapper)
-    print(json.dumps(report, indent=1) if args.json else "\n".join([str(args.out), *inversion.summary()]))
+    if args.json:
+        print(json.dumps(report, indent=1))
+    else:
+        print_lines(str(args.out), *inversion.summary())
     return EXIT_INTERRUPTED if inversion.canceled else 0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .arguments import add_json_argument
+from .console import print_lines
 
 if TYPE_CHECKING:
     from .found_models import FoundModel
@@ -38,9 +39,9 @@ def run(args: argparse.Namespace) -> int:
         ]
         print(json.dumps({"folders": [str(folder) for folder in folders], "models": rows}, indent=1))
     elif found:
-        print("\n".join(_lines(found)))
+        print_lines(*_lines(found))
     else:
-        print(f"no swapping networks in {', '.join(map(str, folders))}")
+        print_lines(f"no swapping networks in {', '.join(map(str, folders))}")
     return 0
 
 

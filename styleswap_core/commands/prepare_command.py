@@ -16,7 +16,7 @@ from .arguments import (
     number,
     whole_number,
 )
-from .console import EXIT_BAD_INPUT, print_note
+from .console import EXIT_BAD_INPUT, print_lines, print_note
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -240,8 +240,8 @@ def run(args: argparse.Namespace) -> int:
         if "teacher" in manifest:
             card = manifest["teacher"]
             dropped = ", ".join(f"{count} {reason}" for reason, count in card["dropped"].items())
-            print(f"{card['kept']} swaps of the teacher {card['file']}; dropped: {dropped}")
-        print(f"report: {summary.folder / REPORT}")
+            print_lines(f"{card['kept']} swaps of the teacher {card['file']}; dropped: {dropped}")
+        print_lines(f"report: {summary.folder / REPORT}")
     return 0 if manifest["pictures"] else EXIT_BAD_INPUT
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import StyleSwapError
 from ..io.files import atomic_write
 from .arguments import add_seed_argument, add_workers_argument, whole_number
+from .console import print_lines
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -178,7 +179,7 @@ def _render_sheet(args: argparse.Namespace) -> None:
     sheet = labeled_sheet(rows, *labels, cell=args.size)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     save_image(args.out, sheet, {PROVENANCE_KEY: PROVENANCE_SYNTHETIC})
-    print(f"wrote {args.out}")
+    print_lines(f"wrote {args.out}")
 
 
 def _render_pictures(args: argparse.Namespace) -> None:
@@ -215,7 +216,7 @@ def _render_pictures(args: argparse.Namespace) -> None:
         )
     with atomic_write(args.out / "pictures.json") as temporary:
         temporary.write_text(json.dumps(ground_truth, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {args.count} pictures, their masks and pictures.json to {args.out}")
+    print_lines(f"wrote {args.count} pictures, their masks and pictures.json to {args.out}")
 
 
 def _render_columns(args: argparse.Namespace) -> None:
@@ -248,7 +249,7 @@ def _render_columns(args: argparse.Namespace) -> None:
     )
     with one_thread():
         build_columns(args.out, plan, align, workers=args.workers, fuse=args.fuse)
-    print(f"{args.out}: {args.columns} columns of {args.members} pictures, {args.size} px")
+    print_lines(f"{args.out}: {args.columns} columns of {args.members} pictures, {args.size} px")
 
 
 def align_to_template(points: Tensor, template: str, size: int) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, printable
 from .arguments import (
     MAX_RESOLUTION,
     MAX_STRENGTH,
@@ -25,7 +25,7 @@ from .arguments import (
 from .blend_arguments import add_blend_arguments, blending_of
 from .clip_arguments import add_clip_arguments, add_tracking_arguments
 from .clip_files import ClipFiles, plan_clips, split_targets
-from .console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, print_note
+from .console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, print_lines, print_note
 from .mask_arguments import add_mask_arguments, load_masks
 from .picture_files import SwapFiles, check_results, plan_files
 
@@ -341,7 +341,7 @@ def _swap_all(
                 text = str(error) if str(files.target) in str(error) else f"{files.target}: {error}"
                 failed.append({"target": str(files.target), "error": text})
                 if len(plan) > 1:
-                    bar.write(f"styleswap: error: {text}", file=sys.stderr)
+                    bar.write(f"styleswap: error: {printable(text)}", file=sys.stderr)
     return results, failed
 
 
@@ -351,15 +351,15 @@ def _print_lines(
     for result in results:
         faces = [f"face {face['index']} ({_describe(face)})" for face in result["faces"]]
         faces += [f"{doubt}, not swapped" for doubt in result["left_out"]]
-        print(f"{result['out']}: {'; '.join(faces)}; {result['seconds']:.1f} s")
+        print_lines(f"{result['out']}: {'; '.join(faces)}; {result['seconds']:.1f} s")
     for video in videos:
         frames = f"faces swapped in {video['swapped_frames']} of {video['frames']} frames"
-        print(f"{video['out']}: {frames}{_describe_video(video)}; {video['seconds']:.1f} s")
+        print_lines(f"{video['out']}: {frames}{_describe_video(video)}; {video['seconds']:.1f} s")
     done = len(results) + len(videos)
     if done + len(failed) > 1:
         names = f"; failed: {', '.join(row['target'] for row in failed)}" if failed else ""
         kind = "files" if videos else "pictures"
-        print(f"{done} of {done + len(failed)} {kind} swapped{names}")
+        print_lines(f"{done} of {done + len(failed)} {kind} swapped{names}")
 
 
 def _describe_video(video: Mapping[str, Any]) -> str:

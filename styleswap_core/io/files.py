@@ -11,6 +11,9 @@ from pathlib import Path
 
 from ..errors import StyleSwapError
 
+MAX_NAME_BYTES = 255
+"""Longest file name of the usual file systems."""
+
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
@@ -24,11 +27,15 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         StyleSwapError: The folder does not exist, cannot be written to, or its disk is full.
     """
     path = Path(path)
-    if not path.parent.is_dir():
+    # os.path, whose functions do not raise for names that are too long.
+    if not os.path.isdir(path.parent):
         raise StyleSwapError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise StyleSwapError(f"cannot write {path}: it is a folder; choose a file name")
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}{path.suffix}")
+    size = len(os.fsencode(path.name))
+    if size > MAX_NAME_BYTES:
+        raise StyleSwapError(f"cannot write {path}: its name has {size} bytes; choose one of at most {MAX_NAME_BYTES}")
+    temporary = path.with_name(_temporary_name(path))
     try:
         # Not tempfile, whose files are private: results have the permissions of any new file.
         temporary.touch(exist_ok=False)
@@ -108,6 +115,14 @@ def file_sha256(path: str | Path) -> str:
     except OSError as error:
         raise StyleSwapError(f"cannot read {path}: {error.strerror}; check the path") from error
     return digest.hexdigest()
+
+
+def _temporary_name(path: Path) -> str:
+    """A hidden name with the suffix of `path`, and no longer than a file name may be."""
+    ending = f".{secrets.token_hex(6)}{path.suffix}"
+    stem = os.fsencode(path.stem)[: MAX_NAME_BYTES - len(os.fsencode(ending)) - 1]
+    # Not in the middle of a character.
+    return f".{stem.decode('utf-8', 'ignore')}{ending}"
 
 
 def user_cache_folder() -> Path | None:

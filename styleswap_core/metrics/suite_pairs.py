@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, printable
 from ..io.images import load_image
 from ..io.read_ahead import read_ahead
 from .pair_files import PairRow
@@ -60,7 +60,7 @@ def evaluate_pairs(evaluators: Evaluators, suite: PairSuite, progress: bool = Fa
 
 def warn(problem: str) -> None:
     """Print a warning on stderr, above the progress bar if there is one."""
-    tqdm.write(f"styleswap: warning: {problem}", file=sys.stderr)
+    tqdm.write(f"styleswap: warning: {printable(problem)}", file=sys.stderr)
 
 
 def _samples(

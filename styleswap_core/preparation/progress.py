@@ -4,10 +4,12 @@ import sys
 
 from tqdm import tqdm
 
+from ..errors import printable
+
 
 def say(sentence: str) -> None:
     """Print a note to stderr, above progress bars."""
-    tqdm.write(f"styleswap: {sentence}", file=sys.stderr)
+    tqdm.write(f"styleswap: {printable(sentence)}", file=sys.stderr)
 
 
 def interval() -> float:

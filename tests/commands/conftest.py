@@ -31,7 +31,13 @@ def process() -> Callable[..., subprocess.CompletedProcess[str]]:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         command = [sys.executable, "-m", "styleswap_core", *map(str, words)]
-        return subprocess.run(command, env=environment, text=True, timeout=300, **{**streams, **options})
+        return subprocess.run(
+            command,
+            env={**environment, **options.pop("variables", {})},
+            text=True,
+            timeout=300,
+            **{**streams, **options},
+        )
 
     return run
 

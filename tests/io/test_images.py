@@ -233,3 +233,12 @@ def test_latin_text_is_written_as_text_chunks(tmp_path):
     data = (tmp_path / "a.png").read_bytes()
     assert b"tEXtworkflow" in data and b"iTXtname" in data
     assert image_metadata(tmp_path / "a.png") == {"workflow": '{"nodes": []}', "name": "\u5f20"}
+
+
+@pytest.mark.parametrize("letter", ["a", "\u5f20"])
+def test_the_longest_names_can_be_written(tmp_path, picture, letter):
+    count = (255 - 4) // len(letter.encode())
+    save_image(tmp_path / f"{letter * count}.png", picture)
+    assert [path.name for path in tmp_path.iterdir()] == [f"{letter * count}.png"]
+    with pytest.raises(StyleSwapError, match="its name has .* bytes; choose one of at most 255"):
+        save_image(tmp_path / f"{letter * 300}.png", picture)
