@@ -20,14 +20,17 @@ from ..io.assets import ASSETS
 from ..io.files import file_sha256
 from ..io.images import PROVENANCE_KEY, PROVENANCE_SYNTHETIC
 from ..metrics.attribute_regressors import load_regressor
-from ..metrics.bounds import INVERSION_BOUNDS, SYNTHETIC_BOUNDS
+from ..metrics.bounds import INVERSION_BOUNDS, MOTION_BOUNDS, SYNTHETIC_BOUNDS
 from ..metrics.evaluated_swappers import aligned_swapper, check_pack, pipeline_swapper, takes_portrait
 from ..metrics.evaluation_report import Report, check_out, markdown_table, sheet_path, write_report
 from ..metrics.evaluation_sheet import swap_sheet
 from ..metrics.inversion_table import inversion_table
+from ..metrics.motion_table import motion_table
 from ..metrics.render_workers import default_workers
 from ..metrics.suite_inversion import InversionFiles, InversionSuite, evaluate_inversion
+from ..metrics.suite_motion import MotionEvaluators, MotionSuite, evaluate_motion
 from ..metrics.suite_synthetic import DEFAULT_SEED, SyntheticEvaluators, SyntheticSuite, evaluate_synthetic
+from ..pipeline.swapper import Swapper
 from ..swappers.network import SwappingNetwork
 from .arguments import (
     Options,
@@ -56,8 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--suite",
         choices=sorted(SUITES),
         default="synthetic",
-        help="synthetic: swaps compared with exact swaps; inversion: gain of `styleswap invert`; pairs, videos: "
-        "pictures or videos of your own (default: %(default)s)",
+        help="synthetic: swaps compared with exact swaps; motion: steadiness of swapped clips; inversion: gain of "
+        "`styleswap invert`; pairs, videos: pictures or videos of your own (default: %(default)s)",
     )
     add(
         "--out",
@@ -86,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_detection_arguments(parser)
     add_device_argument(parser)
     add_json_argument(parser)
-    _add_rendered_arguments(parser.add_argument_group("suites synthetic and inversion"))
+    _add_rendered_arguments(parser.add_argument_group("suites synthetic, motion and inversion"))
     add_sample_arguments(parser.add_argument_group("suites pairs and videos"))
 
 
@@ -94,10 +97,10 @@ def _add_rendered_arguments(group: Options) -> None:
     add = group.add_argument
     add(
         "--identities",
-        type=whole_number(2),
+        type=whole_number(),
         metavar="N",
         help=f"number of people, none of them in the training set (default: {SyntheticSuite.identities}; inversion: "
-        f"{InversionSuite.identities})",
+        f"{InversionSuite.identities}); motion: clips of each kind (default: {MotionSuite.identities})",
     )
     add(
         "--settings",
@@ -217,6 +220,30 @@ def run_inversion(args: argparse.Namespace) -> Report:
     )
 
 
+def run_motion(args: argparse.Namespace) -> Report:
+    """Run the motion suite with the networks that the options name."""
+    if args.protocol != "aligned":
+        raise StyleSwapError("the motion suite always swaps whole clips; omit --protocol")
+    loaded = _load(args)
+    suite = MotionSuite(identities=args.identities or MotionSuite.identities, seed=args.seed, batch=args.batch)
+    evaluators = MotionEvaluators(
+        Swapper(loaded.network, loaded.analyzer),
+        loaded.evaluators.source_recognizer,
+        loaded.evaluators.recognizer,
+        loaded.evaluators.portraits,
+        loaded.evaluators.workers,
+    )
+    evaluation = evaluate_motion(evaluators, suite, progress=True)
+    facts = {"suite": "motion", "clips": len(evaluation.clips), "size": suite.size, "seed": suite.seed}
+    return Report(
+        evaluation.figures,
+        {**facts, **_files(args, loaded)},
+        MOTION_BOUNDS,
+        table=motion_table(evaluation.figures),
+        lists={"cases": evaluation.clips},
+    )
+
+
 class _Loaded(NamedTuple):
     """What the options name; the swapper of the evaluators is that of the aligned protocol."""
 
@@ -258,12 +285,19 @@ def _load(args: argparse.Namespace) -> _Loaded:
 def _facts(args: argparse.Namespace, loaded: _Loaded, suite: SyntheticSuite | InversionSuite) -> Mapping[str, object]:
     """What was measured, and with which files."""
     return {
-        "model": loaded.network.name,
         "size": loaded.network.size,
         "count": suite.identities * suite.settings,
         "identities": suite.identities,
         "settings": suite.settings,
         "seed": suite.seed,
+        **_files(args, loaded),
+    }
+
+
+def _files(args: argparse.Namespace, loaded: _Loaded) -> Mapping[str, object]:
+    """The files with which was measured."""
+    return {
+        "model": loaded.network.name,
         "model_sha256": loaded.network.sha256,
         "recognizer_sha256": loaded.evaluators.source_recognizer.sha256,
         "judge_sha256": loaded.evaluators.recognizer.sha256,
@@ -277,6 +311,7 @@ SAMPLE_SUITES: dict[str, Callable[[argparse.Namespace], Report]] = {"pairs": run
 
 SUITES: dict[str, Callable[[argparse.Namespace], Report]] = {
     "inversion": run_inversion,
+    "motion": run_motion,
     "synthetic": run_synthetic,
     **SAMPLE_SUITES,
 }

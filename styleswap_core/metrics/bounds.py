@@ -1,4 +1,4 @@
-"""Bounds that a generator must keep on the synthetic and inversion suites at 128 px; `styleswap evaluate --check`."""
+"""Bounds of the synthetic, inversion and motion suites for a generator of 128 px; `styleswap evaluate --check`."""
 
 import math
 from collections.abc import Mapping
@@ -46,6 +46,14 @@ INVERSION_BOUNDS: dict[str, Bound] = {
     "expression_error_ratio": Bound("<=", 1.05, "1"),
     # Self-reconstruction without guides overfits to the source photo, so it must lose similarity.
     "self_reconstruction_id_gain": Bound("<=", 0.0, ""),
+}
+
+
+MOTION_BOUNDS: dict[str, Bound] = {
+    "jitter_ratio": Bound("<=", 1 / 3, "0.1"),
+    "lag_frames": Bound("<=", 0.5, "0.1"),
+    "flicker_ratio": Bound("<=", 1.15, "1"),
+    "identity_switches": Bound("<=", 0.0, ""),
 }
 
 

@@ -170,7 +170,7 @@ def build_gallery(
     for pictures, points in photos(cases, False, batch, evaluators.device, workers):
         source_photos.append(pictures.cpu())
         source_points.append(points.cpu())
-        identities += _identities(evaluators, pictures, points)
+        identities += identities_of(evaluators.source_recognizer, pictures, points, evaluators.portraits)
         source.append(embed_faces(evaluators.recognizer, pictures, points))
         bar.update(len(pictures))
     for pictures, points in photos(cases, True, batch, evaluators.device, workers):
@@ -185,13 +185,12 @@ def build_gallery(
     )
 
 
-def _identities(evaluators: SyntheticEvaluators, pictures: Tensor, points: Tensor) -> list[Identity]:
-    """Identities of one face per picture (B, 3, H, W), with points (B, 5, 2)."""
-    recognizer = evaluators.source_recognizer
+def identities_of(recognizer: TorchRecognizer, pictures: Tensor, points: Tensor, portraits: bool) -> list[Identity]:
+    """Identities of one face per picture (B, 3, H, W), with points (B, 5, 2); with portraits if wanted."""
     raw = embed_faces(recognizer, pictures, points, normalize=False)
     normal, norms = F.normalize(raw, dim=1).cpu(), raw.norm(dim=1).tolist()
     cuts: list[Portrait | None] = [None] * len(norms)
-    if evaluators.portraits:
+    if portraits:
         places = points.cpu().numpy()
         cuts = [cut_portrait(picture, five) for picture, five in zip(to_uint8(pictures), places, strict=True)]
     return [

@@ -26,7 +26,7 @@ MAX_PHOTOS = 16
 # Fields that motion changes.
 _MOVING = ("yaw", "pitch", "roll", "gaze_yaw", "gaze_pitch", *EXPRESSION_NAMES)
 # Fields that two people in one picture have in common.
-_SHARED = (
+SHARED_FIELDS = (
     "light_azimuth",
     "light_elevation",
     "light_strength",
@@ -139,7 +139,7 @@ class SyntheticScene:
             fields[name] = torch.lerp(fields[name], motion.fields[name], share)
         if self.people == 2:
             common = _setting(self.target_setting, False)
-            fields |= {name: common.fields[name] for name in _SHARED}
+            fields |= {name: common.fields[name] for name in SHARED_FIELDS}
             fields["vignette"] = torch.zeros_like(fields["vignette"])
             fields["frame_scale"] = fields["frame_scale"].clamp(max=_MAX_SHARED_SCALE)
             fields["frame_x"] = torch.full_like(fields["frame_x"], 1.5 if right else 0.5)
