@@ -5,7 +5,7 @@ import json
 import torch
 from comfy_api.latest import io, ui
 
-from ..styleswap_core.faces.choice import likeness_table
+from ..styleswap_core.faces.choice import FaceChoice, likeness_table
 from ..styleswap_core.faces.face_rows import FaceRow, face_row
 from ..styleswap_core.faces.overlay import draw_faces
 from ..styleswap_core.io.images import bchw_to_bhwc, from_uint8
@@ -13,7 +13,9 @@ from ..styleswap_core.pipeline.swapper import references_for
 from .analysis import open_analysis
 from .host import frame_progress, result_device
 from .sockets import face_analysis_input, identity_input, make_schema, order_input, unknown_choice
+from .swap_inputs import person_inputs
 from .swap_reports import describe_faces
+from .swap_values import MAX_AGE, age_range
 from .values import as_identity, count_images, image_arrays
 
 # Each preview is a file in ComfyUI's temporary folder.
@@ -45,6 +47,7 @@ class DetectFaces(io.ComfyNode):
                     " likeness threshold of Swap Face.",
                     optional=True,
                 ),
+                *person_inputs(),
             ],
             outputs=[
                 io.Image.Output("preview", display_name="image", tooltip="The images with numbered faces."),
@@ -60,12 +63,21 @@ class DetectFaces(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, order: str) -> bool | str:
+    def validate_inputs(cls, order: str, gender: str | None = None) -> bool | str:
         """True, or a message about the first unknown choice."""
-        return unknown_choice(cls, order=order) or True
+        return unknown_choice(cls, order=order, gender=gender) or True
 
     @classmethod
-    def execute(cls, face_analysis: object, image: torch.Tensor, order: str, reference: object = None) -> io.NodeOutput:
+    def execute(
+        cls,
+        face_analysis: object,
+        image: torch.Tensor,
+        order: str,
+        reference: object = None,
+        gender: str = "any",
+        min_age: int = 0,
+        max_age: int = MAX_AGE,
+    ) -> io.NodeOutput:
         """Detect the faces in a batch of images (B, H, W, 3 or 4).
 
         Returns:
@@ -73,8 +85,10 @@ class DetectFaces(io.ComfyNode):
             and a report.
 
         Raises:
-            StyleSwapError: `reference` is not a single identity, or comes from another recognizer.
+            StyleSwapError: `reference` is not a single identity, or comes from another recognizer; or the face analysis
+                does not estimate gender and age, and they are chosen.
         """
+        choice = FaceChoice("all", order, gender=gender, ages=age_range(min_age, max_age))
         on_image = frame_progress(count_images(image))
         drawn = torch.empty(*image.shape[:3], 3, dtype=torch.float32, device=result_device())
         rows: list[list[FaceRow]] = []
@@ -82,7 +96,9 @@ class DetectFaces(io.ComfyNode):
             references = () if reference is None else references_for([as_identity(reference, "reference")], analyzer)
             for number, picture in enumerate(image_arrays(image)):
                 on_image(number)
-                found = analyzer.with_gender_age(picture, analyzer.detect(picture, order, embed=bool(references)))
+                detected = analyzer.detect(picture, order, embed=bool(references))
+                picked, _ = choice.pick(analyzer.with_gender_age(picture, detected, required=choice.needs_gender_age))
+                found = [face for _, face in picked]
                 cosines = likeness_table(found, references)[0].tolist() if references and found else [None] * len(found)
                 rows.append([face_row(face, cosine) for face, cosine in zip(found, cosines, strict=True)])
                 drawn[number] = bchw_to_bhwc(from_uint8(draw_faces(picture, found)))[0].to(drawn.device)

@@ -1,4 +1,4 @@
-"""Inputs that Swap Face and Swap Face in Video share, in the order in which saved workflows hold their values."""
+"""Inputs that nodes with faces to choose share, in the order in which saved workflows hold their values."""
 
 from comfy_api.latest import io
 
@@ -104,7 +104,7 @@ def later_inputs() -> list[io.Input]:
             " image; always 1x for StyleSwap models.",
         ),
         *_mask_inputs(),
-        *_person_inputs(),
+        *person_inputs(),
         io.Combo.Input(
             "doubtful",
             options=[SKIP, SWAP],
@@ -190,7 +190,8 @@ def _mask_inputs() -> list[io.Input]:
     ]
 
 
-def _person_inputs() -> list[io.Input]:
+def person_inputs() -> list[io.Input]:
+    """Gender and age of the faces that count; optional, so that prompts saved without them still run."""
     return [
         io.Combo.Input(
             "gender",

@@ -59,7 +59,7 @@ class SwapValues:
         Raises:
             StyleSwapError: An invalid index or range of ages, or references that are missing or of another recognizer.
         """
-        ages = None if (self.min_age, self.max_age) == (0, MAX_AGE) else (self.min_age, self.max_age)
+        ages = age_range(self.min_age, self.max_age)
         if self.faces == "by index":
             indices = FaceChoice.by_index(self.index).indices
             return FaceChoice(self.faces, self.order, indices, gender=self.gender, ages=ages)
@@ -91,6 +91,11 @@ class SwapValues:
     def tracking_options(self) -> TrackingOptions | None:
         """How faces are followed; None if each frame is swapped independently."""
         return TrackingOptions(self.detection_interval, self.smoothing, self.bridge) if self.tracking else None
+
+
+def age_range(min_age: int, max_age: int) -> tuple[int, int] | None:
+    """Ages between the values of two widgets; None if they exclude nobody."""
+    return None if (min_age, max_age) == (0, MAX_AGE) else (min_age, max_age)
 
 
 def index_problem(faces: str, index: str | None) -> str | None:

@@ -96,6 +96,22 @@ def add_json_argument(options: Options) -> None:
     options.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
+def add_person_arguments(options: Options) -> None:
+    """Declare --gender and --age."""
+    options.add_argument(
+        "--gender",
+        choices=("any", "female", "male"),
+        default="any",
+        help="consider only faces of this gender, as estimated by the face analysis (default: %(default)s)",
+    )
+    options.add_argument(
+        "--age",
+        type=age_range,
+        metavar="FROM-TO",
+        help="consider only faces of this age in years, such as 20-40, as estimated by the face analysis",
+    )
+
+
 def add_reference_argument(options: Options) -> None:
     """Declare --reference."""
     options.add_argument(

@@ -6,13 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
-from .arguments import add_detection_arguments, add_json_argument, add_pack_arguments, add_reference_argument
+from .arguments import (
+    add_detection_arguments,
+    add_json_argument,
+    add_pack_arguments,
+    add_person_arguments,
+    add_reference_argument,
+)
 from .console import EXIT_BAD_INPUT, print_lines, print_note
 from .picture_files import SwapFiles, pictures_in, plan_files
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..faces.choice import FaceChoice
     from ..faces.detected import FaceAnalyzer
     from ..faces.face_rows import FaceRow
 
@@ -29,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="order in which faces are numbered (default: %(default)s)",
     )
     add_reference_argument(parser)
+    add_person_arguments(parser)
     parser.add_argument(
         "--picture",
         type=Path,
@@ -49,16 +57,18 @@ def run(args: argparse.Namespace) -> int:
         plan = [SwapFiles(picture, picture, None) for path in args.pictures for picture in pictures_in(path)]
     else:
         plan = plan_files(args.pictures, args.picture, None, inputs)
+    from ..faces.choice import FaceChoice
     from .face_files import load_analysis, load_reference
 
     analyzer = load_analysis(args.pack, args.download, args.detection_size, args.detection_threshold)
     references = () if args.reference is None else load_reference(args.reference, analyzer)
+    choice = FaceChoice("all", args.order, gender=args.gender, ages=args.age)
     results: list[dict[str, object]] = []
     failed: list[dict[str, str]] = []
     for files in plan:
         out = None if args.picture is None else files.out
         try:
-            rows = _detect(files.target, out, analyzer, args.order, references)
+            rows, problem = _detect(files.target, out, analyzer, choice, references)
         except (StyleSwapError, OSError) as error:
             if len(plan) == 1:
                 raise
@@ -66,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
             continue
         results.append({"picture": str(files.target), "out": None if out is None else str(out), "faces": rows})
         if not args.json:
-            print_lines(*_lines(files.target, rows))
+            print_lines(*_lines(files.target, rows, problem))
     if args.json:
         print(json.dumps({"results": results, "failed": failed}, indent=1))
     for failure in failed:
@@ -75,9 +85,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _detect(
-    path: Path, out: Path | None, analyzer: "FaceAnalyzer", order: str, references: "tuple[np.ndarray, ...]"
-) -> "list[FaceRow]":
-    """Faces of a picture, which are also drawn into the file `out`."""
+    path: Path, out: Path | None, analyzer: "FaceAnalyzer", choice: "FaceChoice", references: "tuple[np.ndarray, ...]"
+) -> "tuple[list[FaceRow], str]":
+    """Chosen faces of a picture, which are also drawn into the file `out`, and why there are none."""
     from ..faces.choice import likeness_table
     from ..faces.face_rows import face_row
     from ..faces.overlay import draw_faces
@@ -88,17 +98,20 @@ def _detect(
     picture = file.seen
     if file.frames > 1:
         print_note(f"{path} is an animation of {file.frames} frames; only the first is used")
-    faces = analyzer.with_gender_age(picture, analyzer.detect(picture, order, embed=bool(references)))
+    found = analyzer.detect(picture, choice.order, embed=bool(references))
+    picked, problems = choice.pick(analyzer.with_gender_age(picture, found, required=choice.needs_gender_age))
+    faces = [face for _, face in picked]
     cosines = likeness_table(faces, references)[0].tolist() if references and faces else [None] * len(faces)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         save_image(out, draw_faces(picture, faces))
-    return [face_row(face, cosine) for face, cosine in zip(faces, cosines, strict=True)]
+    rows = [face_row(face, cosine) for face, cosine in zip(faces, cosines, strict=True)]
+    if not found:
+        problems = ["no face found; lower --detection-threshold, or raise --detection-size for small faces"]
+    return rows, " ".join(problems)
 
 
-def _lines(path: Path, rows: "list[FaceRow]") -> list[str]:
+def _lines(path: Path, rows: "list[FaceRow]", problem: str) -> list[str]:
     from ..faces.face_rows import describe_row
 
-    if not rows:
-        return [f"{path}: no face found; lower --detection-threshold, or raise --detection-size for small faces"]
-    return [f"{path}: {describe_row(row)}" for row in rows]
+    return [f"{path}: {describe_row(row)}" for row in rows] or [f"{path}: {problem}"]

@@ -30,6 +30,7 @@ def add_mask_arguments(group: Options) -> None:
     add_parsing_argument(group)
     group.add_argument(
         "--regions",
+        "--parsing-classes",
         type=regions,
         default=SWAPPED,
         metavar="NAMES",

@@ -4,6 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+from ..errors import StyleSwapError
+from ..masking.regions import parse_regions
 from .arguments import (
     Options,
     add_detection_size_argument,
@@ -45,10 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_parsing_argument(parser)
     parser.add_argument(
         "--parsing-classes",
-        type=_classes,
+        "--regions",
+        type=_regions,
         default=(),
-        metavar="1,2,...",
-        help="classes of the parsing model that belong to the face (default: those of CelebAMask-HQ)",
+        metavar="NAMES",
+        help="for --parsing: the regions that belong to the face, by name or by number of their class, such as "
+        "skin,nose or 1,10 (default: those of a bare face)",
     )
     parser.add_argument(
         "--people",
@@ -245,8 +249,8 @@ def run(args: argparse.Namespace) -> int:
     return 0 if manifest["pictures"] else EXIT_BAD_INPUT
 
 
-def _classes(word: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in word.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise argparse.ArgumentTypeError(f"expected class numbers such as 1,2,10; got {word!r}")
-    return tuple(int(part) for part in parts)
+def _regions(word: str) -> tuple[str | int, ...]:
+    try:
+        return parse_regions(word)
+    except StyleSwapError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -14,9 +14,9 @@ from .arguments import (
     MAX_STRENGTH,
     Options,
     add_json_argument,
+    add_person_arguments,
     add_reference_argument,
     add_swapper_arguments,
-    age_range,
     face_choice,
     number,
     resolution,
@@ -134,18 +134,7 @@ def _add_choice_arguments(group: Options) -> None:
         metavar="COSINE",
         help="minimum cosine similarity between a face and that person (default: %(default)s)",
     )
-    group.add_argument(
-        "--gender",
-        choices=("any", "female", "male"),
-        default="any",
-        help="consider only faces of this gender, as estimated by the face analysis (default: %(default)s)",
-    )
-    group.add_argument(
-        "--age",
-        type=age_range,
-        metavar="FROM-TO",
-        help="consider only faces of this age in years, such as 20-40, as estimated by the face analysis",
-    )
+    add_person_arguments(group)
 
 
 def _add_swap_arguments(group: Options) -> None:

@@ -70,6 +70,6 @@ class FaceParser:
         if (named and count != CLASSES) or max(classes) >= count:
             raise StyleSwapError(
                 f"{self.path} has {count} classes; give the numbers of those that belong to the mask, such as 1,2"
-                " (regions; for prepare --parsing-classes)"
+                " (regions)"
             )
         return np.isin(scores[0].argmax(0), classes).astype(np.float32)

@@ -20,7 +20,8 @@ class PreparationSettings:
         template: Crop template, a key of `faces.alignment.TEMPLATES`.
         pack: insightface pack, by name or folder; "" for the demo pack.
         parsing: ONNX file of a face parsing model for the masks; "" for masks from landmarks.
-        parsing_classes: Classes of that model that are face; empty for CelebAMask-HQ's, see masking/face_parsing.py.
+        parsing_classes: Regions of that model that are face, by name or number; empty for those of a bare face, see
+            masking/face_parsing.py.
         people: "cluster" groups pictures by their embeddings, "folders" takes each first-level folder as one person.
         likeness: Minimum cosine similarity to a person's mean embedding, for clustering only. 0: 0.62 with the demo
             pack, whose recognizer finds strangers more similar than others do, and 0.45 with any other.
@@ -44,7 +45,7 @@ class PreparationSettings:
     template: str = "ffhq"
     pack: str = ""
     parsing: str = ""
-    parsing_classes: tuple[int, ...] = ()
+    parsing_classes: tuple[str | int, ...] = ()
     people: str = "cluster"
     likeness: float = 0.0
     detection_size: int = 0

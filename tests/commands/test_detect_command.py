@@ -1,12 +1,16 @@
 """`styleswap detect`, with the demo pack."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from gender_age_network import write_genderage
 
 from styleswap_core.cli import main
+from styleswap_core.faces.gender_age import FILE
+from styleswap_core.faces.packs import DEMO_PACK
 from styleswap_core.io.images import load_image, save_image
 
 
@@ -73,6 +77,32 @@ def test_source_face_of_a_group(group, demo, capsys):
     assert "shows 2 faces" not in other.err
     similarity = [json.loads(run.out)["results"][0]["faces"][0]["similarity_before"] for run in (largest, other)]
     assert similarity[1] > similarity[0] + 0.3, "the second face is the target itself"
+
+
+def test_only_faces_of_a_gender_and_age(group, folder, tmp_path, capsys):
+    """The network takes red skin for female, and the second half of the picture is made blue."""
+    pack = tmp_path / "pack"
+    shutil.copytree(DEMO_PACK, pack)
+    write_genderage(pack / FILE)
+    picture = load_image(group)
+    small = picture.shape[1] - picture.shape[1] // 3
+    picture[:, :small, 0], picture[:, small:, 0] = 255, 0
+    save_image(group, picture)
+    words = ["detect", str(group), "--pack", str(pack), "--json"]
+
+    def listed(*options):
+        assert main([*words, *options]) == 0
+        (result,) = json.loads(capsys.readouterr().out)["results"]
+        return [(face["index"], face["gender"]) for face in result["faces"]]
+
+    assert listed() == [(0, "male"), (1, "female")]
+    assert listed("--gender", "female") == [(1, "female")]
+    assert listed("--gender", "male", "--age", "0-120") == [(0, "male")]
+    assert main(["detect", str(group), "--pack", str(pack), "--age", "110-120"]) == 0
+    assert "no face is 110 to 120 years old, 2 faces found" in capsys.readouterr().out
+    # The demo pack does not know.
+    assert main(["detect", str(group), "--gender", "female"]) == 2
+    assert "genderage.onnx" in capsys.readouterr().err
 
 
 def test_choice_by_age_needs_a_pack_that_estimates_it(demo, folder, capsys):

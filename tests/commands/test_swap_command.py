@@ -247,6 +247,7 @@ def test_options_for_masks(swap, capsys):
     skin = write_parsing(Path("skin.onnx"), {0: (110, 80, 60), 1: (230, 200, 190)}, side=128)
     for options in (
         ["--parsing", str(skin), "--regions", "skin"],
+        ["--parsing", str(skin), "--parsing-classes", "1"],
         ["--outline", "upper"],
         ["--mask-padding", "0.3", "--mask-edge", "0.1"],
     ):
