@@ -53,6 +53,7 @@ class SaveIdentity(io.ComfyNode):
                     default=False,
                     tooltip="Also store a portrait of the source face, cut from the image, in a StyleSwap identity."
                     " BlendSwap and UniFace need it.",
+                    optional=True,
                 ),
             ],
             outputs=[io.String.Output("file", display_name="file", tooltip="Name of the file, for Load Identity.")],

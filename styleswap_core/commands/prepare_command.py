@@ -199,7 +199,7 @@ def run(args: argparse.Namespace) -> int:
     from ..preparation.preparation_settings import PreparationSettings
     from ..preparation.prepare import prepare
     from ..preparation.teacher_settings import TeacherSettings
-    from .found_models import find_mask_network
+    from .found_models import find_mask_network, find_model
 
     settings = PreparationSettings(
         size=args.size,
@@ -226,7 +226,7 @@ def run(args: argparse.Namespace) -> int:
     teacher = None
     if args.teacher is not None:
         teacher = TeacherSettings(
-            str(args.teacher),
+            str(find_model(args.teacher)),
             args.teacher_swaps,
             args.teacher_likeness,
             args.teacher_family,

@@ -83,12 +83,14 @@ class ComfyServer:
         tiny_disks: Subfolders of `base` that are mounted as disks of a few kilobytes for the server (see `can_mount`).
         blocked: Top-level modules that the server cannot import, as if they were not installed.
         environment: Additional environment variables.
+        model_folders: Further model folders by key, as `extra_model_paths.yaml` names them.
     """
 
     base: Path
     tiny_disks: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    model_folders: Mapping[str, Path] = field(default_factory=dict)
 
     def __enter__(self) -> "ComfyServer":
         found = find_comfyui()
@@ -115,6 +117,11 @@ class ComfyServer:
             "--disable-api-nodes",
             "--disable-auto-launch",
         ]
+        if self.model_folders:
+            config = self.base / "extra_model_paths.yaml"
+            lines = [f"  {key}: {json.dumps(str(folder))}" for key, folder in self.model_folders.items()]
+            config.write_text("\n".join(["elsewhere:", *lines, ""]), encoding="utf-8")
+            command += ["--extra-model-paths-config", str(config)]
         if self.tiny_disks:
             disks = [self.base / name for name in self.tiny_disks]
             for disk in disks:

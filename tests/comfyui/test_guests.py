@@ -1,5 +1,6 @@
 """Networks of other programs in a real ComfyUI: a small network of each family's form."""
 
+import shutil
 import sys
 import time
 
@@ -213,6 +214,58 @@ def test_another_recognizer_needs_permission(guests):
 
 def test_a_dfm_file_says_that_it_ignores_the_identity(guests):
     assert "contains its own person" in guests.run(prompt_for("someone.dfm")).texts("report")[0]
+
+
+def saved_and_loaded(model, **widgets):
+    """A swap with an identity that goes through a file."""
+    prompt = prompt_for(model)
+    values = {"filename": "someone", "file_format": "StyleSwap identity", "if_exists": "overwrite", **widgets}
+    prompt["save"] = {"class_type": "StyleSwap_SaveIdentity", "inputs": {"identity": ["person", 0], **values}}
+    prompt["load"] = {
+        "class_type": "StyleSwap_LoadIdentity",
+        "inputs": {"identity_file": "(none saved yet)", "file": ["save", 0]},
+    }
+    prompt[only(prompt, SWAP)]["inputs"]["identity"] = ["load", 0]
+    return prompt
+
+
+def test_networks_that_take_a_picture_need_the_portrait_in_the_file(guests):
+    name = "uniface_256.onnx"
+    direct = guests.run(prompt_for(name)).pixels("shown")
+    assert np.array_equal(guests.run(saved_and_loaded(name, portrait=True)).pixels("shown"), direct)
+    # As in prompts from before the widget.
+    message = message_of(guests, saved_and_loaded(name))
+    assert "which this identity lacks" in message and "turn portrait on in Save Identity" in message
+    message = message_of(guests, saved_and_loaded(name, portrait=True, file_format="ReActor face model"))
+    assert "a ReActor face model has no portrait" in message
+
+
+def test_interrupt_ends_a_long_batch_within_one_batch_of_faces(guests):
+    prompt = prompt_for("inswapper_128.onnx", batch_size=1, resolution="4x")
+    prompt["frames"] = {"class_type": "RepeatImageBatch", "inputs": {"image": ["target", 0], "amount": 400}}
+    prompt["swap"]["inputs"]["image"] = ["frames", 0]
+    prompt_id = guests.queue(prompt)
+    guests.await_working(prompt_id, "swap")
+    entry, steps = guests.interrupt(prompt_id, "swap")
+    assert error_message(entry) == "interrupted" and steps <= 1
+    assert "1 of 1" in guests.run(prompt_for("inswapper_128.onnx")).texts("report")[0]
+
+
+def test_files_in_the_folders_of_extra_model_paths(guests, tmp_path):
+    """A network in one of them takes its converter from another."""
+    base, elsewhere = tmp_path / "base", tmp_path / "elsewhere"
+    link_pack(base)
+    folders = {key: elsewhere / key for key in ("styleswap", "hyperswap", "reswapper", "insightface")}
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+    forms.write_hyperswap(folders["hyperswap"] / "hyperswap_1a_256.onnx")
+    forms.write_ghost(folders["styleswap"] / "ghost_1_256.onnx")
+    forms.write_converter(folders["reswapper"] / "crossface_ghost.onnx")
+    shutil.copytree(guests.base / "input", base / "input")
+    with ComfyServer(base, model_folders=folders) as server:
+        for name in ("hyperswap_1a_256.onnx", "ghost_1_256.onnx"):
+            shown = server.run(prompt_for(name)).pixels("shown")
+            assert np.array_equal(shown, guests.run(prompt_for(name)).pixels("shown"))
 
 
 def inverting(server, model):

@@ -341,7 +341,7 @@ def test_train_uses_a_teacher_without_further_options(taught_folder, tmp_path, c
     assert "teacher" not in load_generator(tmp_path / "own" / "generator_ema.safetensors")[1]
 
 
-def test_prepare_command_has_a_teacher(people_folder, untaught, capsys):
+def test_prepare_command_has_a_teacher(people_folder, untaught, tmp_path, monkeypatch, capsys):
     words = ["prepare", str(people_folder), str(untaught), "--size", "64", "--people", "folders", "--workers", "1"]
     words += ["--min-side", "30", "--shard", "5", "--max-yaw", "80", "--max-pitch", "80", "--max-outside", "0.5"]
     words += ["--min-score", "0.5", "--teacher", str(DEMO_MODEL), "--device", "cpu"]
@@ -349,6 +349,12 @@ def test_prepare_command_has_a_teacher(people_folder, untaught, capsys):
     printed = capsys.readouterr()
     assert f"12 swaps of the teacher {DEMO_MODEL.name}; dropped: 0 unlike the source" in printed.out
     assert f"teacher {DEMO_MODEL.name}: 12 swaps on cpu, about 1 MB on disk" in printed.err
+    # The same file by its name in one of the folders for models.
+    place = tmp_path / "models" / "styleswap" / DEMO_MODEL.name
+    place.parent.mkdir(parents=True)
+    shutil.copy(DEMO_MODEL, place)
+    monkeypatch.chdir(tmp_path)
+    words[words.index(str(DEMO_MODEL))] = DEMO_MODEL.stem
     assert main([*words, "--json"]) == 0
     assert json.load(io.StringIO(capsys.readouterr().out))["teacher"]["kept"] == 12
 
