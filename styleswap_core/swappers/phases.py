@@ -22,8 +22,8 @@ from .network import SwappedCrops, SwappingNetwork
 AUTOMATIC = 0
 """Resolution that is chosen from the size of the face in the picture."""
 MAX_FACTOR = 8
-# The automatic crop has at least this fraction of the picture's resolution. Measured (docs/photographs.md), the face is
-# then as sharp as at full resolution to a few percent, at half the cost.
+# The automatic crop has at least this fraction of the picture's resolution. Measured (benchmarks/resolution.py), the
+# face is then as sharp as at full resolution to a few percent, at half the cost.
 _SHARE = 0.75
 # Standard deviation, in pixels of the network, over which neighboring pixels of one phase count as one line.
 _LINE = 1.0
