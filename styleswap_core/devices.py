@@ -21,6 +21,7 @@ PRECISION_NAMES = {
 }
 # Compute capability from which NVIDIA GPUs have bfloat16 matrix units (Ampere); before, bfloat16 is emulated.
 _AMPERE = (8, 0)
+_thread_limit = 0
 
 
 class Precision(NamedTuple):
@@ -113,6 +114,18 @@ def _cpu_has_bfloat16() -> bool:
         return True
     probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return any(probe() for probe in probes if probe is not None)
+
+
+def limit_threads(count: int) -> None:
+    """Let this process, one of several workers, use so many CPU threads for each network."""
+    global _thread_limit
+    _thread_limit = count
+    torch.set_num_threads(count)
+
+
+def thread_limit() -> int:
+    """Number of CPU threads for each network in this process; 0 if the libraries may choose it."""
+    return _thread_limit
 
 
 @contextmanager

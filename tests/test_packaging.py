@@ -86,7 +86,7 @@ def test_imported_packages_are_declared(pyproject):
     """Every third-party package that the core imports is a dependency or belongs to an extra of the package."""
     project = pyproject["project"]
     extras = project["optional-dependencies"]
-    lines = itertools.chain(project["dependencies"], extras["train"], extras["heic"])
+    lines = itertools.chain(project["dependencies"], extras["train"], extras["heic"], extras["ray"])
     modules = {"opencv-python": "cv2", "pillow": "PIL", "pillow-heif": "pillow_heif", "protobuf": "google"}
     declared = {modules.get(name, name) for name in _requirement_names(lines)}
     imported = {}

@@ -73,6 +73,25 @@ def add_clip_arguments(group: Options) -> None:
     )
 
 
+def add_sharing_arguments(group: Options) -> None:
+    """Declare the options for several workers."""
+    group.add_argument(
+        "--workers",
+        type=whole_number(1),
+        default=0,
+        metavar="N",
+        help="share the segments of a video among so many processes, and the GPUs of this machine among them (default: "
+        "1; with --ray one for each GPU of the cluster, or for each machine with --device cpu)",
+    )
+    group.add_argument(
+        "--ray",
+        default="",
+        metavar="ADDRESS",
+        help="let the machines of a Ray cluster share the segments, such as auto or ray://head:10001; local tries this "
+        "on one machine",
+    )
+
+
 def add_tracking_arguments(group: Options) -> None:
     """Declare the options for tracks."""
     group.add_argument(
@@ -119,5 +138,11 @@ def clip_options(args: argparse.Namespace) -> "ClipOptions":
         tracking = TrackingOptions(args.detection_interval, args.smoothing, args.bridge)
     blending = blending_of(args)
     return ClipOptions(
-        encoding, args.start, args.duration, tracking, blending=None if blending is None else blending.options
+        encoding,
+        args.start,
+        args.duration,
+        tracking,
+        blending=None if blending is None else blending.options,
+        workers=args.workers,
+        ray=args.ray,
     )

@@ -16,7 +16,7 @@ WRITTEN_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".gif", ".webp", ".
 # These hold single pictures as well.
 _MAYBE = (".webp", ".png")
 _HOLDS_EVERYTHING = ".mkv"
-_CLIP_OPTIONS = ("codec", "quality", "lossless", "start", "duration", "preview", "resume", "doubtful")
+_CLIP_OPTIONS = ("codec", "quality", "lossless", "start", "duration", "preview", "resume", "doubtful", "workers", "ray")
 
 
 class ClipFiles(NamedTuple):

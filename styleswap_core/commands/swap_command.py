@@ -23,7 +23,7 @@ from .arguments import (
     whole_number,
 )
 from .blend_arguments import add_blend_arguments, blending_of
-from .clip_arguments import add_clip_arguments, add_tracking_arguments
+from .clip_arguments import add_clip_arguments, add_sharing_arguments, add_tracking_arguments
 from .clip_files import ClipFiles, plan_clips, split_targets
 from .console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, print_lines, print_note
 from .mask_arguments import add_mask_arguments, load_masks
@@ -93,11 +93,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_choice_arguments(parser.add_argument_group("choice of faces, like the node Swap Face"))
     _add_swap_arguments(parser.add_argument_group("swap, like the node Swap Face"))
     add_mask_arguments(parser.add_argument_group("masks, like the nodes Load Face Masks and Swap Face"))
-    add_blend_arguments(
-        parser.add_argument_group("blending, like the node Blend With Mask; applied if any of these options is given")
-    )
+    add_blend_arguments(parser.add_argument_group("blending, like the node Blend With Mask; applied if any is given"))
     add_clip_arguments(parser.add_argument_group("videos and animated pictures"))
     add_tracking_arguments(parser.add_argument_group("faces followed through videos"))
+    add_sharing_arguments(parser.add_argument_group("videos shared among processes or machines"))
     add_swapper_arguments(parser)
     add_json_argument(parser)
 

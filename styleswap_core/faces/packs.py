@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..devices import thread_limit
 from ..errors import StyleSwapError, one_line
 from ..io.assets import ASSETS
 from .execution_providers import COREML_PROVIDER, available_providers, default_providers
@@ -152,6 +153,7 @@ def session_options(threads: int) -> dict[str, Any]:
     options = onnxruntime.SessionOptions()
     # Without this, idle threads spin and take CPU time from PyTorch.
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    threads = threads or thread_limit()
     if threads:
         options.intra_op_num_threads = options.inter_op_num_threads = threads
     return {"sess_options": options}

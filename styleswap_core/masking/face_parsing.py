@@ -47,8 +47,13 @@ class FaceParser:
                 regions name.
         """
         self.path, self._regions = Path(path), tuple(regions)
+        self._opened_with = (path, self._regions, device, threads)
         self.network = MaskNetwork(path, PARSING, _DEFAULT_SIDE, device, threads)
         self.mask(np.zeros((64, 64, 3), dtype=np.uint8))  # reports an unsuitable network at once
+
+    def __reduce__(self) -> "tuple[type[FaceParser], tuple[object, ...]]":
+        """Other processes open the file again, since sessions of ONNX Runtime cannot be sent."""
+        return FaceParser, self._opened_with
 
     @property
     def fingerprint(self) -> str:

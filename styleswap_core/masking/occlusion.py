@@ -32,8 +32,13 @@ class OcclusionNetwork:
             StyleSwapError: The file does not exist, or is no occlusion network.
         """
         self.path = Path(path)
+        self._opened_with = (path, device, threads)
         self.network = MaskNetwork(path, OCCLUSION, _DEFAULT_SIDE, device, threads)
         self.mask(np.zeros((64, 64, 3), dtype=np.uint8))  # reports an unsuitable network at once
+
+    def __reduce__(self) -> "tuple[type[OcclusionNetwork], tuple[object, ...]]":
+        """Other processes open the file again, since sessions of ONNX Runtime cannot be sent."""
+        return OcclusionNetwork, self._opened_with
 
     @property
     def fingerprint(self) -> str:

@@ -42,6 +42,7 @@ _LOSSLESS = {
     "libvpx-vp9": {"lossless": "1"},
     "ffv1": {},
 }
+_THREADS = 8
 # A constant quality that is hard to tell from the source, and the option that sets it.
 _QUALITY = {
     "libx264": ("crf", 18),
@@ -60,7 +61,7 @@ _REPEATABLE = {"x264-params": "mbtree=0"}
 _SETTINGS = {
     "libx264": _REPEATABLE,
     "libx264rgb": _REPEATABLE,
-    "libx265": {"x265-params": "log-level=error"},
+    "libx265": {"x265-params": "log-level=error:frame-threads=4"},
     "libvpx-vp9": {"deadline": "good", "cpu-used": "4", "row-mt": "1", "b": "0"},
     "libsvtav1": {"preset": "8"},
     "libaom-av1": {"cpu-used": "6", "row-mt": "1", "b": "0"},
@@ -144,6 +145,8 @@ class EncoderPlan:
         codec.pix_fmt = self.pixel_format
         codec.time_base = self.time_base
         codec.framerate = self.rate
+        # The default depends on the machine, and what some encoders write depends on it.
+        codec.thread_count = _THREADS
         codec.sample_aspect_ratio = self.aspect
         # Parameter sets belong into the headers of files.
         codec.flags |= Flags.global_header

@@ -6,6 +6,7 @@ memory beyond the results does not grow with the number of frames.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -29,6 +30,9 @@ from .frame_requests import references_for as references_for
 from .frame_stream import FrameStream
 from .results import BatchResult, FrameReport, SwapResult
 from .tracked_faces import FaceFollower, TrackedFaces
+
+if TYPE_CHECKING:
+    from ..faces.landmarks import LandmarkModel
 
 # Maximum number of frames of a batch whose faces are measured, which takes two runs of the recognizer per face.
 MEASURED_FRAMES = 16
@@ -88,7 +92,7 @@ class Swapper:
         if masks is None and not model.has_mask:
             masks = FaceMasks()
         # Called when a mask needs landmarks, since loading them takes time.
-        self.masks = None if masks is None else masks.with_landmarks(lambda: analysis.landmark_model())
+        self.masks = None if masks is None else masks.with_landmarks(partial(_landmark_model, analysis))
         self.crop_device = model.device if crop_device is None else torch.device(crop_device)
         self.background_detection = model.device.type != "cpu" if background_detection is None else background_detection
 
@@ -362,6 +366,10 @@ class Swapper:
             return AnalyzedFrame(number, frame, tracked.of_frame(first + number), kept)
 
         return self._frames.run(frames, analyze, request, on_frame, measured)
+
+
+def _landmark_model(analysis: FaceAnalyzer) -> "LandmarkModel | None":
+    return analysis.landmark_model()
 
 
 def _check_batch(frames: torch.Tensor) -> None:

@@ -30,6 +30,10 @@ class BakedCache(Generic[Entry]):
         self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> "tuple[type[BakedCache[Entry]], tuple[int]]":
+        """Other processes start with an empty cache."""
+        return BakedCache, (self.max_bytes,)
+
     def get(self, key: Hashable, make: Callable[[], Entry]) -> Entry:
         """The entry for `key`, made on a miss; older entries are evicted to make room."""
         with self._lock:

@@ -1,6 +1,6 @@
 """Foreign swapping networks behind the interface of this project, run by ONNX Runtime."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +51,15 @@ class GuestNetwork:
                 it.
         """
         self.file, self.name, self.phased = file, file.name, True
+        self._opened_with = (file, device, tuple(folders), any_recognizer, threads)
         self._family, self._device = file.family, device
         self._recognizer = RecognizerId() if any_recognizer else file.recognizer
         self._session = GuestSession(file.form.summary, device, threads)
         self._route = SourceRoute(file, self._session.sha256, folders)
+
+    def __reduce__(self) -> "tuple[Callable[..., GuestNetwork], tuple[object, ...]]":
+        """Other processes open the file again, since sessions of ONNX Runtime cannot be sent."""
+        return _opened, self._opened_with
 
     @property
     def family(self) -> GuestFamily:
@@ -210,6 +215,12 @@ class GuestNetwork:
             # A picture that is blended by a mask is limited afterwards, like that of our own generator.
             picture = picture.clamp(-1.0, 1.0)
         return SwappedCrops(picture, mask.clamp(0.0, 1.0))
+
+
+def _opened(
+    file: GuestFile, device: torch.device, folders: Sequence[Path], any_recognizer: bool, threads: int
+) -> GuestNetwork:
+    return GuestNetwork(file, device, folders=folders, any_recognizer=any_recognizer, threads=threads)
 
 
 def _channels(values: Sequence[float]) -> Tensor:

@@ -34,6 +34,13 @@ class ClipOptions:
         mask_out: File for a gray video of what was replaced in each frame, without loss in .mkv; without a suffix, a
             folder for numbered pictures. None for none.
         segment_frames: Number of frames in a segment.
+        workers: Number of processes among which the segments are shared; 0 for one, or with `ray` for one for each GPU
+            of the cluster, or each machine if no GPU is used.
+        ray: Address of a Ray cluster whose machines share the segments, or "local"; empty for this process alone, or
+            processes of this machine.
+
+    Raises:
+        StyleSwapError: A negative number of workers.
     """
 
     encoding: EncodingOptions = field(default_factory=EncodingOptions)
@@ -43,6 +50,17 @@ class ClipOptions:
     blending: BlendOptions | None = None
     mask_out: Path | None = None
     segment_frames: int = SEGMENT_FRAMES
+    workers: int = 0
+    ray: str = ""
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise StyleSwapError(f"expected a number of workers of 0 or more, got {self.workers}")
+
+    @property
+    def shared(self) -> bool:
+        """Whether segments are made by other processes."""
+        return self.workers > 1 or bool(self.ray)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ..errors import StyleSwapError
 from ..identities.provenance import MARK
 from ..io.write_behind import WriteBehind
 from ..media.animations import ANIMATION_SUFFIXES, repetitions, write_animation
-from ..media.frame_reader import VideoReader, open_video
+from ..media.frame_reader import Damage, VideoReader, open_video
 from ..media.joined_file import Cut, join_segments
 from ..media.segment_file import SUFFIX, Segment, SegmentWriter
 from ..pipeline.tracked_faces import TrackedFaces
@@ -22,8 +22,9 @@ from .clip_report import ClipReport, FrameCounts, PartReport, clip_tracks, most_
 from .clip_request import ClipRequest
 from .clip_tracker import track_clip
 from .mask_video import write_masks
-from .segment_swapper import WAITING, OpenSegment, SegmentSwapper, load_segment, mask_path, remove_segment
+from .segment_swapper import WAITING, OpenSegment, SegmentSwapper, finished_segments, mask_path, remove_segment
 from .segment_tasks import FrameIndex, part_of
+from .worker_run import WorkerRun
 
 
 class NothingSwappedError(StyleSwapError):
@@ -64,14 +65,14 @@ def swap_clip(
     tracked = track_clip(plan, request, folder, callbacks.on_followed)
     if tracked is not None and require_faces and not tracked.any_chosen:
         raise NothingSwappedError(_no_faces(plan, found=bool(tracked.tracks)))
-    run = _Run(SegmentSwapper(plan, request, tracked, folder), callbacks)
-    with open_video(plan.source, plan.info) as reader:
-        try:
-            run.swap(reader)
-        except KeyboardInterrupt:
-            run.keep_unfinished_segment()
-            if not run.segments:
-                raise
+    swapper = SegmentSwapper(plan, request, tracked, folder)
+    run = WorkerRun(swapper, callbacks) if plan.options.shared else _Run(swapper, callbacks)
+    try:
+        run.swap()
+    except KeyboardInterrupt:
+        run.keep_unfinished_segment()
+        if not run.segments:
+            raise
     if not (segments := run.segments):
         raise StyleSwapError(f"{plan.info.name} has no frames in this part; choose another start or duration")
     parts = [PartReport.from_json(segment.report) for segment in segments]
@@ -84,7 +85,7 @@ def swap_clip(
     for number in range(run.complete if run.interrupted else 0, len(segments)):
         remove_segment(folder, number)
     report = _report(plan, parts, counts, tracked)
-    report.notes += (FrameIndex.load(folder) or reader).damage.sentences()
+    report.notes += run.damage.sentences()
     report.interrupted = run.interrupted
     return report
 
@@ -138,14 +139,6 @@ def _write_masks(plan: ClipPlan, folder: Path, count: int, cut: Cut) -> None:
     write_masks(plan.masks, plan.source, [segment for segment in segments if segment is not None], cut)
 
 
-def finished_segments(plan: ClipPlan, folder: Path) -> list[Segment]:
-    """The segments in a folder, from the first one up to the first that is missing or unfinished."""
-    found: list[Segment] = []
-    while (segment := load_segment(plan, folder, len(found))) is not None:
-        found.append(segment)
-    return found
-
-
 class _Run:
     """Swaps and encodes the frames of a video, segment by segment, as they are read.
 
@@ -153,6 +146,7 @@ class _Run:
         segments: Finished segments.
         complete: Number of those that hold as many frames as they should.
         interrupted: Whether the last segment ends early.
+        damage: What is wrong with the video.
     """
 
     def __init__(self, swapper: SegmentSwapper, callbacks: ClipCallbacks) -> None:
@@ -161,9 +155,18 @@ class _Run:
         self.segments = finished_segments(swapper.plan, swapper.folder)
         self.complete = len(self.segments)
         self.interrupted = False
+        self.damage = Damage()
 
-    def swap(self, reader: VideoReader) -> None:
+    def swap(self) -> None:
         """Swap all frames that are left."""
+        plan = self._swapper.plan
+        with open_video(plan.source, plan.info) as reader:
+            # A first pass, if there was one, has seen everything, also before an interruption.
+            index = FrameIndex.load(self._swapper.folder)
+            self.damage = reader.damage if index is None else index.damage
+            self._swap(reader)
+
+    def _swap(self, reader: VideoReader) -> None:
         plan = self._swapper.plan
         after = self.segments[-1].times[-1] if self.segments else plan.before
         done = sum(len(segment.times) for segment in self.segments)

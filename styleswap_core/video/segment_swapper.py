@@ -52,6 +52,14 @@ def remove_segment(folder: Path, number: int) -> None:
             segment.remove()
 
 
+def finished_segments(plan: ClipPlan, folder: Path) -> list[Segment]:
+    """The segments in a folder, from the first one up to the first that is missing or unfinished."""
+    found: list[Segment] = []
+    while (segment := load_segment(plan, folder, len(found))) is not None:
+        found.append(segment)
+    return found
+
+
 class OpenSegment:
     """A segment that is being encoded.
 

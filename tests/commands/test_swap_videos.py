@@ -89,6 +89,21 @@ def test_an_interrupted_run_is_resumed(swap, capsys, monkeypatch):
     assert "out.mp4 is complete and is left as it is" in capsys.readouterr().err
 
 
+def test_two_processes_write_the_same_bytes(swap, capsys, monkeypatch):
+    """With the demo's networks, which are opened again in each process."""
+    from styleswap_core.commands import clip_runner
+
+    options = clip_runner.clip_options
+    monkeypatch.setattr(clip_runner, "clip_options", lambda args: replace(options(args), segment_frames=3))
+    videos = []
+    for name, words in (("one.mp4", []), ("two.mp4", ["--workers", "2"])):
+        assert main([*swap, "--out", name, "--outline", "whole", "--json", *words]) == 0
+        (video,) = json.loads(capsys.readouterr().out)["videos"]
+        videos.append({key: value for key, value in video.items() if key not in ("out", "seconds")})
+    assert videos[0] == videos[1] and videos[0]["swapped_frames"] == 6
+    assert Path("one.mp4").read_bytes() == Path("two.mp4").read_bytes()
+
+
 def test_blending_and_masks(swap, capsys):
     """A video is blended with the options for pictures; a kept half stays as it is, in the preview as well."""
     keep = np.zeros((32, 32), np.uint8)

@@ -56,7 +56,7 @@ def test_quality_and_lossless_settings(info):
     assert plan_encoder(source, ".mp4", EncodingOptions(quality=23.5)).options["crf"] == "23.5"
     assert plan_encoder(source, ".mp4", EncodingOptions(lossless=True)).options["qp"] == "0"
     hevc = plan_encoder(source, ".mp4", EncodingOptions("hevc", lossless=True)).options
-    assert hevc["x265-params"].split(":") == ["log-level=error", "lossless=1"]
+    assert hevc["x265-params"].split(":") == ["log-level=error", "frame-threads=4", "lossless=1"]
     with pytest.raises(StyleSwapError, match="libsvtav1 does not store .* without loss"):
         plan_encoder(source, ".mkv", EncodingOptions("av1", lossless=True))
     for codec in CODECS:

@@ -80,7 +80,7 @@ CHANGED = {
 }
 BASE = {FaceChoice: {"rule": "largest"}}
 # These do not change pixels: how the work is done, and a part of the face analysis, which is compared as a whole.
-EXEMPT = {(FaceMasks, "landmark_model")}
+EXEMPT = {(FaceMasks, "landmark_model"), (ClipOptions, "workers"), (ClipOptions, "ray")}
 
 
 def cases():

@@ -1,8 +1,13 @@
 """A swapper for clips without real faces: a face is wherever the test says, and a swap paints it gray."""
 
+import os
+import signal
+from contextlib import suppress
+
 import numpy as np
 import torch
 
+from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import template_points
 from styleswap_core.faces.detected import DetectedFace, order_faces
 from styleswap_core.faces.recognizer_id import RecognizerId
@@ -62,6 +67,35 @@ class Painter:
 
     def swap_crops(self, crops, identities, own_embeddings=None, strength=1.0):
         return SwappedCrops(torch.full_like(crops, 0.75), torch.ones_like(crops[:, :1]))
+
+
+class Dying(Painter):
+    """Kills its process with its first calls, as often as a folder holds files; each death takes one of them away."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def swap_crops(self, crops, identities, own_embeddings=None, strength=1.0):
+        for life in self.folder.iterdir():
+            # Another process may have taken it.
+            with suppress(FileNotFoundError):
+                life.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().swap_crops(crops, identities, own_embeddings, strength)
+
+
+class Failing(Painter):
+    """Fails with a message for users."""
+
+    def swap_crops(self, crops, identities, own_embeddings=None, strength=1.0):
+        raise StyleSwapError("expected another network, got this one; use the other")
+
+
+class Fixed(Finder):
+    """Finds a face at the same place in every picture, and counts nothing, so that it can be sent to workers."""
+
+    def detect(self, picture, order="largest", embed=True, quick=False):
+        return [face_at(34, 26)]
 
 
 def toy_swapper(faces=None):
