@@ -22,6 +22,7 @@ def node_classes() -> list[type]:
         loaders,
         save_image,
         swap_face,
+        swap_face_in_video,
         synthetic_face,
     )
 
@@ -31,6 +32,7 @@ def node_classes() -> list[type]:
         face_masks.LoadFaceMasks,
         detect_faces.DetectFaces,
         swap_face.SwapFace,
+        swap_face_in_video.SwapVideo,
         identities.ExtractArcFaceID,
         identities.IdentityList,
         identities.BlendIdentities,

@@ -52,7 +52,14 @@ class SwapFace(io.ComfyNode):
                     " stops the run.",
                 ),
                 batch_input(),
-                *later_inputs(),
+                *later_inputs(
+                    io.Mask.Input(
+                        "keep",
+                        optional=True,
+                        tooltip="White where the image stays as it is, such as hands or hair; one mask, or one per"
+                        " frame.",
+                    )
+                ),
                 *tracking_inputs(
                     False,
                     "For the frames of a video: follows faces from frame to frame, so that the result is steady and"

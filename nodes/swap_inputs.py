@@ -85,8 +85,12 @@ def batch_input() -> io.Input:
     )
 
 
-def later_inputs() -> list[io.Input]:
-    """Reference, resolution, masks, persons and doubtful detections; optional, so that prompts without them run."""
+def later_inputs(keep: io.Input) -> list[io.Input]:
+    """Reference, resolution, masks, persons and doubtful detections; optional, so that prompts without them run.
+
+    Args:
+        keep: Input for what stays as it is.
+    """
     return [
         identity_input(
             "reference",
@@ -103,7 +107,7 @@ def later_inputs() -> list[io.Input]:
             " the model has: 2x takes four times as long as 1x, 4x sixteen times. automatic: as fine as the"
             " image; always 1x for StyleSwap models.",
         ),
-        *_mask_inputs(),
+        *_mask_inputs(keep),
         *person_inputs(),
         io.Combo.Input(
             "doubtful",
@@ -156,18 +160,14 @@ def tracking_inputs(default: bool, tooltip: str) -> list[io.Input]:
     ]
 
 
-def _mask_inputs() -> list[io.Input]:
+def _mask_inputs(keep: io.Input) -> list[io.Input]:
     return [
         Masks.Input(
             "masks",
             optional=True,
             tooltip="From Load Face Masks: which part of a face is swapped, and what stays in front of it.",
         ),
-        io.Mask.Input(
-            "keep",
-            optional=True,
-            tooltip="White where the image stays as it is, such as hands or hair; one mask, or one per frame.",
-        ),
+        keep,
         io.Float.Input(
             "mask_padding",
             default=0.0,

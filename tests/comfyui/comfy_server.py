@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -273,6 +274,27 @@ class ComfyServer:
             "PathFinder.find_spec = find_spec\n"
         )
         return folder
+
+
+class PeakMemory:
+    """Peak resident memory of a server during a `with` block, in bytes as `peak` (Linux)."""
+
+    def __init__(self, server: ComfyServer) -> None:
+        self.server, self.peak = server, 0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.02):
+            self.peak = max(self.peak, self.server.rss())
+
+    def __enter__(self) -> "PeakMemory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
 
 
 @dataclass(frozen=True)

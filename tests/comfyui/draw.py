@@ -77,6 +77,9 @@ def _thumbnail(name: str, run: Run) -> Image.Image:
 
     results = shown("blended") if run.files("blended") else shown("swapped")
     target, sources = shown("target")[0], shown("source")
+    if len(results) > 1 and target.width > target.height:
+        chosen = [results[0], results[len(results) // 2]]
+        return _with_insets(_grid(chosen, 1), sources[:1] + shown("source_2")[:1], rows=2)
     if len(results) > 1:
         chosen = results[:: max(1, len(results) // 4)][:4]
         return _with_insets(_grid(chosen, 2), sources[:1], rows=2)

@@ -2,13 +2,12 @@
 
 import os
 import shutil
-import threading
 import time
 
 import numpy as np
 import pytest
 import torch
-from comfy_server import PACK, error_message
+from comfy_server import PACK, PeakMemory, error_message
 from safetensors.torch import save_file
 from workflow_files import SWAP, SYNTHETIC, default_inputs, only, small_prompt, target_link, with_probe
 
@@ -138,33 +137,12 @@ def test_interrupt_ends_a_long_batch_within_one_frame(server, own_nodes, node):
     server.run(small_prompt())
 
 
-class _PeakMemory:
-    """Peak resident memory of the server during a `with` block."""
-
-    def __init__(self, server):
-        self.server, self.peak = server, 0
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def _watch(self):
-        while not self._done.wait(0.02):
-            self.peak = max(self.peak, self.server.rss())
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._done.set()
-        self._thread.join()
-
-
 def test_memory_is_flat_over_long_batches(server):
     server.post("/free", {"free_memory": True})
     peaks, rests = [], []
     # A different parameter each time, so that the result does not come from the cache.
     for feather in (0.0, 0.5, 1.0):
-        with _PeakMemory(server) as memory:
+        with PeakMemory(server) as memory:
             run = server.run(small_prompt(frames=4, repeat=FRAMES // 4, mask_feather=feather))
         assert len(run.files("shown")) == FRAMES
         peaks.append(memory.peak // MIB)

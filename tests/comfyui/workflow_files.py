@@ -17,6 +17,7 @@ MUTED, BYPASSED = 2, 4
 NOTES = ("Note", "MarkdownNote")
 CONTROL = "control_after_generate"
 SWAP, SYNTHETIC = "StyleSwap_SwapFace", "StyleSwap_SyntheticFace"
+SWAP_VIDEO = "StyleSwap_SwapVideo"
 # Templates that need files, which tests replace (`photograph_files`).
 PHOTOGRAPHS = ("10_photographs", "11_photographs_free")
 # Outputs of Synthetic Face.
@@ -173,9 +174,15 @@ def with_probes(prompt: Mapping) -> dict:
 
     They are named `source`, `source_2`, `target`, `swapped`, `mask`, and with Blend With Mask `blended` and
     `final_mask`. `source_2` comes from the same Synthetic Face if that renders two people, otherwise from the last one.
-    In the templates for photographs, both sources are the picture that the identity is extracted from.
+    In the templates for photographs, both sources are the picture that the identity is extracted from. Of videos, all
+    frames are shown; there is no mask.
     """
     first, second = _source_links(prompt)
+    if nodes_of(prompt, SWAP_VIDEO):
+        swap = only(prompt, SWAP_VIDEO)
+        prompt = _with_frames(prompt, "target", prompt[swap]["inputs"]["video"])
+        prompt = _with_frames(prompt, "swapped", [swap, 0])
+        return with_probe(with_probe(prompt, "source", first), "source_2", second)
     swap = only(prompt, SWAP)
     blends = nodes_of(prompt, "StyleSwap_BlendWithMask")
     pictures = {
@@ -192,6 +199,12 @@ def with_probes(prompt: Mapping) -> dict:
     for key, link in masks.items():
         prompt = with_probe(prompt, key, link, mask=True)
     return prompt
+
+
+def _with_frames(prompt: Mapping, key: str, link: list) -> dict:
+    """The prompt with an additional node `key` that previews all frames of a video."""
+    node = {"class_type": "GetVideoComponents", "inputs": {"video": link}}
+    return with_probe({**prompt, f"{key}-frames": node}, key, [f"{key}-frames", 0])
 
 
 def _source_links(prompt: Mapping) -> tuple[list, list]:

@@ -1,10 +1,12 @@
 """Nodes that return what other packs may return: unusual images, masks and identities, and insightface objects."""
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
 import folder_paths
 import torch
+from comfy_api.latest import InputImpl
 
 DEMO_PACK = Path(folder_paths.get_folder_paths("custom_nodes")[0]) / "StyleSwap/styleswap_core/assets/demo_pack"
 
@@ -36,6 +38,42 @@ IDENTITIES = {
     ),
     "empty list": lambda identity: [],
     "nothing": lambda identity: None,
+}
+
+
+class _TrimmedVideo(InputImpl.VideoFromFile):
+    """What `as_trimmed` of newer versions of ComfyUI returns: half a second, from half a second on."""
+
+    def get_active_trim_window(self):
+        return 0.5, 0.5
+
+
+class _EditedVideo(InputImpl.VideoFromFile):
+    """A video of newer versions of ComfyUI with an edit that its file lacks: it is mirrored."""
+
+    def has_pending_frame_edits(self):
+        return True
+
+    def get_components(self):
+        components = super().get_components()
+        components.images = components.images.flip(2)
+        return components
+
+
+class _StreamedVideo(InputImpl.VideoFromFile):
+    """A video whose frames must not be loaded."""
+
+    def get_components(self):
+        raise AssertionError("all frames of the video are loaded")
+
+
+VIDEOS = {
+    "streamed": lambda video: _StreamedVideo(video.get_stream_source()),
+    "in memory": lambda video: _StreamedVideo(io.BytesIO(Path(video.get_stream_source()).read_bytes())),
+    "trimmed": lambda video: _TrimmedVideo(video.get_stream_source()),
+    "edited": lambda video: _EditedVideo(video.get_stream_source()),
+    "frames": lambda video: InputImpl.VideoFromComponents(video.get_components()),
+    "missing": lambda video: InputImpl.VideoFromFile(video.get_stream_source() + ".missing.mp4"),
 }
 
 
@@ -84,5 +122,6 @@ NODE_CLASS_MAPPINGS = {
     "Probe_Picture": _node(PICTURES, "IMAGE", "IMAGE"),
     "Probe_Mask": _node(MASKS, "IMAGE", "MASK"),
     "Probe_Identity": _node(IDENTITIES, "STYLESWAP_IDENTITY", "STYLESWAP_IDENTITY"),
+    "Probe_Video": _node(VIDEOS, "VIDEO", "VIDEO"),
     "Probe_InsightFace": InsightFace,
 }

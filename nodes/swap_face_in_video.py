@@ -1,0 +1,289 @@
+"""Swap Face in Video."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import torch
+from comfy_api.latest import Input, InputImpl, io
+
+from ..styleswap_core.errors import StyleSwapError
+from ..styleswap_core.identities.provenance import MARK, swap_mark
+from ..styleswap_core.media.encoders import CODECS, EncodingOptions
+from ..styleswap_core.media.video_source import UnreadableVideo
+from ..styleswap_core.pipeline.swapper import Swapper
+from ..styleswap_core.video.clip_pictures import doubtful_sheet
+from ..styleswap_core.video.clip_plan import ClipOptions, ClipPlan, plan_clip
+from ..styleswap_core.video.clip_report import ClipReport
+from ..styleswap_core.video.clip_request import ClipRequest
+from ..styleswap_core.video.swap_video import swap_planned
+from .analysis import open_analysis
+from .clip_progress import ClipProgress
+from .clip_sources import ClipSource, open_clip, open_masks, temp_folder
+from .clip_texts import describe_clip, summarize_clip
+from .face_masks import LoadedMasks
+from .host import result_device, show_text
+from .loaded_guest import LoadedGuest, LoadedModel
+from .sockets import Model, face_analysis_input, identity_input, make_schema, unknown_choice
+from .swap_inputs import batch_input, choice_inputs, later_inputs, strength_inputs, tracking_inputs
+from .swap_values import ERROR, PASS, SwapValues, index_problem
+from .values import as_identities
+
+_AUTOMATIC = "automatic"
+_CONTAINERS = ("mp4", "mov", "mkv", "webm")
+# Encoders of graphics processors; those that this build of PyAV or this machine lacks are refused when they are used.
+_HARDWARE = [
+    *(f"{codec}_{maker}" for maker in ("nvenc", "qsv", "amf") for codec in ("h264", "hevc", "av1")),
+    *(f"{codec}_videotoolbox" for codec in ("h264", "hevc")),
+]
+_MAX_SECONDS = 1_000_000.0
+
+
+@dataclass(frozen=True)
+class _Encoding:
+    """Values of the widgets that choose a part of the video and its encoder."""
+
+    container: str = _AUTOMATIC
+    codec: str = _AUTOMATIC
+    quality: float = 0.0
+    lossless: bool = False
+    start: float = 0.0
+    duration: float = 0.0
+
+    def plan(self, source: ClipSource, folder: Path, values: SwapValues) -> tuple[ClipPlan, Path]:
+        """Plan of the result, and its file in a folder.
+
+        Raises:
+            StyleSwapError: The video cannot be read, or none of the containers can hold the result.
+        """
+        codec = "" if self.codec == _AUTOMATIC else self.codec
+        encoding = EncodingOptions(codec, self.quality or None, self.lossless)
+        options = ClipOptions(encoding, *source.part(self.start, self.duration), values.tracking_options)
+        out = folder / f"styleswap_{uuid4().hex}"
+        if self.container != _AUTOMATIC:
+            out = out.with_suffix(f".{self.container}")
+            return plan_clip(source.readable, out, options, source.original), out
+        try:
+            # The only container that ComfyUI's Save Video writes.
+            out = out.with_suffix(".mp4")
+            return plan_clip(source.readable, out, options, source.original), out
+        except UnreadableVideo:
+            raise
+        except StyleSwapError:
+            out = out.with_suffix(".mkv")
+            return plan_clip(source.readable, out, options, source.original), out
+
+
+class SwapVideo(io.ComfyNode):
+    """Gives faces in a video another identity, frame by frame from file to file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Schema of the node."""
+        return make_schema(
+            node_id="StyleSwap_SwapVideo",
+            display_name="Swap Face in Video",
+            category="StyleSwap/faces",
+            description="Gives faces in a video the identity of the source, as a stream: memory does not depend on the"
+            " length. Faces are followed through the video; sound, times of frames and all other pixels are kept.",
+            search_aliases=["video face swap", "face swap", "swap video", "deepfake", "reactor"],
+            inputs=[
+                Model.Input("model", tooltip="From Load StyleSwap Model."),
+                face_analysis_input(),
+                identity_input(
+                    "identity", "The source: one identity for all chosen faces, or a list with one identity per face."
+                ),
+                io.Video.Input("video", tooltip="The target, such as from Load Video; it is read frame by frame."),
+                *choice_inputs(),
+                *strength_inputs(),
+                io.Combo.Input(
+                    "on_missing",
+                    options=[ERROR, PASS],
+                    default=ERROR,
+                    tooltip="If no chosen face is found in the whole video: error stops the run, pass through returns"
+                    " the video without a swap. Single frames without a face always pass through.",
+                ),
+                batch_input(),
+                *later_inputs(
+                    io.MultiType.Input(
+                        "keep",
+                        [io.Mask, io.Video],
+                        optional=True,
+                        tooltip="White where the frames stay as they are, such as hands or hair: one mask, one per"
+                        " frame, or a gray video with one per frame, which is read as a stream.",
+                    )
+                ),
+                *tracking_inputs(
+                    True,
+                    "Follows faces through the video before any is swapped, so that the result is steady and each"
+                    " person keeps one identity. Off: every frame is swapped independently.",
+                ),
+                *_part_inputs(),
+                *_encoder_inputs(),
+            ],
+            outputs=[
+                io.Video.Output(
+                    "swapped_video", display_name="video", tooltip="The swapped video, a file in ComfyUI's temp folder."
+                ),
+                io.String.Output(
+                    "report", display_name="report", tooltip="What was swapped, with each track and doubtful frame."
+                ),
+                io.Image.Output(
+                    "doubtful_frames",
+                    display_name="doubtful_frames",
+                    tooltip="Contact sheet of up to 24 frames in which the swap is least certain, before and after;"
+                    " black if there are none.",
+                ),
+                io.String.Output(
+                    "swap_info",
+                    display_name="swap_info",
+                    tooltip="For Save Swapped Image: states that a face was swapped, and by which model. The metadata"
+                    " of the video state it, too.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(
+        cls,
+        faces: str,
+        index: str | None,
+        order: str,
+        on_missing: str,
+        resolution: str | None = None,
+        gender: str | None = None,
+        doubtful: str | None = None,
+        container: str | None = None,
+        codec: str | None = None,
+    ) -> bool | str:
+        """True, or a message about the first unknown choice or an invalid index."""
+        chosen = {"faces": faces, "order": order, "on_missing": on_missing, "resolution": resolution}
+        chosen |= {"gender": gender, "doubtful": doubtful, "container": container, "codec": codec}
+        return unknown_choice(cls, **chosen) or index_problem(faces, index) or True
+
+    @classmethod
+    def execute(
+        cls,
+        model: LoadedModel,
+        face_analysis: object,
+        identity: object,
+        video: Input.Video,
+        on_missing: str,
+        reference: object = None,
+        masks: LoadedMasks | None = None,
+        keep: torch.Tensor | Input.Video | None = None,
+        container: str = _AUTOMATIC,
+        codec: str = _AUTOMATIC,
+        quality: float = 0.0,
+        lossless: bool = False,
+        start: float = 0.0,
+        duration: float = 0.0,
+        **widgets: Any,
+    ) -> io.NodeOutput:
+        """Swap faces in a video; `widgets` are the fields of `SwapValues`.
+
+        Returns:
+            The video, a report, a contact sheet (1, H, W, 3) of doubtful frames (black if there are none), and the text
+            that marks a file as swapped.
+
+        Raises:
+            StyleSwapError: Identities of another recognizer or model, a video that cannot be read, a result that cannot
+                be written, or no face that was swapped if `on_missing` is "error".
+        """
+        values = SwapValues(**widgets)
+        encoding = _Encoding(container, codec, quality, lossless, start, duration)
+        identities = as_identities(identity)
+        foreign = model.name if isinstance(model, LoadedGuest) else ""
+        mark = swap_mark(model.sha256, identities, values.strength, foreign)
+        with (
+            open_analysis(face_analysis) as analyzer,
+            masks.open() if masks else nullcontext() as opened,
+            open_clip(video) as source,
+            open_masks(keep, start) as kept,
+        ):
+            plan, out = encoding.plan(source, temp_folder(), values)
+            # Frames are on the CPU, where crops are cut and pasted; only crops travel to the model's device and back.
+            swapper = Swapper(model, analyzer, values.options, masks=opened, crop_device="cpu")
+            request = ClipRequest(swapper, identities, values.choice(analyzer, reference), keep=kept)
+            report = swap_planned(
+                plan,
+                out,
+                request,
+                ClipProgress(plan.frames, values.tracking).callbacks,
+                resumable=False,
+                require_faces=on_missing == ERROR,
+                metadata={MARK: mark},
+            )
+            sheet = _sheet(plan, out, report)
+        notices = [notice for notice in (model.notice(),) if notice]
+        show_text("\n".join([summarize_clip(report), *notices]))
+        return io.NodeOutput(InputImpl.VideoFromFile(str(out)), describe_clip(report, notices), sheet, mark)
+
+
+def _sheet(plan: ClipPlan, out: Path, report: ClipReport) -> torch.Tensor:
+    """Contact sheet (1, H, W, 3) of the doubtful frames."""
+    picture = doubtful_sheet(plan, out, report.doubtful) if report.doubtful else np.zeros((64, 64, 3), np.uint8)
+    return (torch.from_numpy(picture)[None].float() / 255).to(result_device())
+
+
+def _part_inputs() -> list[io.Input]:
+    return [
+        io.Float.Input(
+            "start",
+            default=0.0,
+            min=0.0,
+            max=_MAX_SECONDS,
+            step=0.1,
+            optional=True,
+            tooltip="Leaves out everything before this time in seconds.",
+        ),
+        io.Float.Input(
+            "duration",
+            default=0.0,
+            min=0.0,
+            max=_MAX_SECONDS,
+            step=0.1,
+            optional=True,
+            tooltip="Length of the part that is swapped, in seconds; 0 for all that follows.",
+        ),
+    ]
+
+
+def _encoder_inputs() -> list[io.Input]:
+    return [
+        io.Combo.Input(
+            "container",
+            options=[_AUTOMATIC, *_CONTAINERS],
+            default=_AUTOMATIC,
+            optional=True,
+            tooltip="File format of the result. automatic: mp4, or mkv if mp4 cannot hold the sound or the codec. Save"
+            " Video writes mp4, without encoding again.",
+        ),
+        io.Combo.Input(
+            "codec",
+            options=[_AUTOMATIC, *CODECS, *_HARDWARE],
+            default=_AUTOMATIC,
+            optional=True,
+            tooltip="automatic: the codec of the target if the container usually holds it, otherwise its usual one,"
+            " such as h264. Names with nvenc, qsv, amf or videotoolbox are encoders of graphics processors.",
+        ),
+        io.Float.Input(
+            "quality",
+            default=0.0,
+            min=0.0,
+            max=100.0,
+            step=0.5,
+            optional=True,
+            tooltip="Constant quality on the encoder's own scale (CRF, CQ): lower is better, and 18 to 28 is usual. 0:"
+            " hard to tell from the target.",
+        ),
+        io.Boolean.Input(
+            "lossless",
+            default=False,
+            optional=True,
+            tooltip="Encodes without any loss, in large files.",
+        ),
+    ]
