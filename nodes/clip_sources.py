@@ -51,7 +51,8 @@ class ClipSource:
         left = None if self.duration is None else self.duration - start
         if left is not None and left <= 0:
             raise StyleSwapError(
-                f"the video is {self.duration:g} s long, so nothing is left after a start of {start:g} s"
+                f"the video is {self.duration:g} s long, so nothing is left after a start of {start:g} s; choose an"
+                " earlier one"
             )
         given = [seconds for seconds in (left, duration or None) if seconds is not None]
         return self.start + start, min(given, default=None)

@@ -5,8 +5,14 @@ from collections.abc import Sequence
 from ..styleswap_core.video.clip_report import ClipReport, ClipTrack, DoubtfulFrame
 
 
-def describe_clip(report: ClipReport, notices: Sequence[str] = ()) -> str:
-    """Report of Swap Face in Video: a summary, the tracks, the doubtful frames, and notes."""
+def describe_clip(report: ClipReport, identities: int, notices: Sequence[str] = ()) -> str:
+    """Report of Swap Face in Video: a summary, the tracks, the doubtful frames, and notes.
+
+    Args:
+        report: What happened.
+        identities: Number of source identities.
+        notices: Further notes.
+    """
     counts = report.counts
     lines = [summarize_clip(report)]
     if report.similarities is not None:
@@ -17,7 +23,7 @@ def describe_clip(report: ClipReport, notices: Sequence[str] = ()) -> str:
         lines.append(f"no face found in {_count(counts.frames_without_faces, 'frame')}, passed through")
     if counts.frames_with_problems:
         lines.append(f"a chosen face is missing from {_count(counts.frames_with_problems, 'frame')} with other faces")
-    lines += [_track_line(track) for track in report.tracks]
+    lines += [_track_line(track, identities) for track in report.tracks]
     lines += [_doubtful_line(frame) for frame in report.doubtful]
     lines.append(f"encoded by {report.encoder} as {report.pixel_format}")
     return "\n".join([*lines, *(f"note: {note}" for note in (*report.notes, *notices))])
@@ -55,7 +61,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _track_line(track: ClipTrack) -> str:
+def _track_line(track: ClipTrack, identities: int) -> str:
     line = f"track {track.track}: frames {track.first} to {track.last}, detected in {track.detected}"
     if track.bridged:
         gaps = " and ".join(f"{first} to {last}" for first, last in track.bridged)
@@ -64,7 +70,11 @@ def _track_line(track: ClipTrack) -> str:
         line += f", missing from {track.missing}"
     if track.place is None:
         return f"{line}, not chosen"
-    line += f", place {track.place}"
+    if identities > 1 and track.place >= identities:
+        return f"{line}, no identity left"
+    if identities > 1:
+        # Identity List numbers its inputs from 1.
+        line += f", identity_{track.place + 1}"
     if track.similarity is not None:
         line += f", likeness {track.similarity_before:.2f} -> {track.similarity:.2f}"
     return line

@@ -220,7 +220,8 @@ class SwapVideo(io.ComfyNode):
             sheet = _sheet(plan, out, report)
         notices = [notice for notice in (model.notice(),) if notice]
         show_text("\n".join([summarize_clip(report), *notices]))
-        return io.NodeOutput(InputImpl.VideoFromFile(str(out)), describe_clip(report, notices), sheet, mark)
+        text = describe_clip(report, len(identities), notices)
+        return io.NodeOutput(InputImpl.VideoFromFile(str(out)), text, sheet, mark)
 
 
 def _sheet(plan: ClipPlan, out: Path, report: ClipReport) -> torch.Tensor:

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 from comfy_server import PeakMemory, error_message
-from workflow_files import SWAP_VIDEO, SYNTHETIC, load_prompt, only
+from workflow_files import SWAP, SWAP_VIDEO, SYNTHETIC, load_prompt, only, small_prompt
 
 RATE, SIDE, SECOND = 16, 192, 48_000
 MIB = 2**20
@@ -102,6 +102,19 @@ def test_every_frame_and_its_sound_arrive(server, clip, tmp_path, kind):
     assert "track 0: frames 0 to 15" in _report(run)
     difference = np.abs(_frames(result).astype(int) - source)
     assert difference[:, :8].mean() < 3 and difference.max() > 40
+
+
+def test_the_frames_of_a_batch_are_followed_too(server):
+    prompt = small_prompt(frames=4, faces="all", tracking=True)
+    prompt["report"] = {"class_type": "PreviewAny", "inputs": {"source": [only(prompt, SWAP), 3]}}
+    run = server.run(prompt)
+    (report,) = run.texts("report")
+    assert "swapped 4 faces in 4 of 4 frames" in report and "track" in report
+    prompt[only(prompt, SWAP)]["inputs"]["tracking"] = False
+    alone = server.run(prompt)
+    assert "track" not in alone.texts("report")[0]
+    # The points are smoothed, so that the crops lie elsewhere.
+    assert (run.pixels("shown") != alone.pixels("shown")).any()
 
 
 def test_a_trimmed_video_is_swapped_where_it_is_shown(server, clip, tmp_path):

@@ -23,24 +23,28 @@ def test_report_of_a_video(texts, pack):
     tracks = [
         clip.ClipTrack(0, 0, 99, 90, 25, 10, 0, 0.9, ((40, 45), (70, 71)), 0.05, 0.7),
         clip.ClipTrack(1, 3, 8, 6, 2, 0, None, 0.8),
+        clip.ClipTrack(2, 9, 9, 1, 1, 0, 2, 0.8),
     ]
     doubtful = [clip.DoubtfulFrame(75, 75, 3.0, 0.31, "detected with a score of 0.31")]
     report = clip.ClipReport(counts, "libx264", "yuv420p", ["2 packets are damaged"], False, doubtful, tracks, 25)
-    assert texts.describe_clip(report, ["the model is for rendered faces"]).splitlines() == [
+    assert texts.describe_clip(report, 2, ["the model is for rendered faces"]).splitlines() == [
         "swapped 96 faces in 90 of 100 frames",
         "likeness 0.05 -> 0.70, mean of 2 measured faces",
         "no face found in 9 frames, passed through",
         "a chosen face is missing from 1 frame with other faces",
         (
-            "track 0: frames 0 to 99, detected in 25, bridged from 40 to 45 and 70 to 71, missing from 10, place 0,"
+            "track 0: frames 0 to 99, detected in 25, bridged from 40 to 45 and 70 to 71, missing from 10, identity_1,"
             " likeness 0.05 -> 0.70"
         ),
         "track 1: frames 3 to 8, detected in 2, not chosen",
+        "track 2: frames 9 to 9, detected in 1, no identity left",
         "frame 75 (0:03) is doubtful: detected with a score of 0.31",
         "encoded by libx264 as yuv420p",
         "note: 2 packets are damaged",
         "note: the model is for rendered faces",
     ]
+    (first,) = [line for line in texts.describe_clip(report, 1).splitlines() if line.startswith("track 0")]
+    assert first.endswith("missing from 10, likeness 0.05 -> 0.70")
     assert texts.summarize_clip(report) == "swapped 96 faces in 90 of 100 frames"
 
 
