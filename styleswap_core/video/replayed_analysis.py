@@ -3,12 +3,13 @@
 import base64
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
 
+from ..errors import StyleSwapError
 from ..faces.detected import DetectedFace, FaceAnalyzer
 
 
@@ -20,6 +21,8 @@ class ReplayedAnalysis:
 
     def __init__(self, analysis: FaceAnalyzer, file: IO[bytes]) -> None:
         """Start at the beginning of a file.
+
+        Calls raise a StyleSwapError if it cannot be written.
 
         Args:
             analysis: Answers the calls that the file does not.
@@ -54,16 +57,26 @@ class ReplayedAnalysis:
             self._replaying = False
             self._file.truncate(start)
         faces = call()
-        self._file.write(json.dumps([_values(face) for face in faces]).encode() + b"\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps([_values(face) for face in faces]).encode() + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise StyleSwapError(
+                f"cannot write {self._file.name}: {error.strerror}; make room on the disk, and go on with --resume"
+            ) from error
         return faces
 
 
 @contextmanager
 def replayed(analysis: FaceAnalyzer, path: Path) -> Iterator[FaceAnalyzer]:
     """A face analysis that is replayed from a file, and continued in it."""
-    with open(path, "a+b") as file:
+    file = open(path, "a+b")  # noqa: SIM115 - closed below
+    try:
         yield cast(FaceAnalyzer, ReplayedAnalysis(analysis, file))
+    finally:
+        # After a full disk there is something left to write.
+        with suppress(OSError):
+            file.close()
 
 
 def _values(face: DetectedFace) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from .clip_plan import ClipOptions, ClipPlan, plan_clip
 from .clip_report import ClipReport
 from .clip_request import ClipRequest
 from .clip_swapper import NothingSwappedError, swap_clip
+from .folder_lock import lock_folder
 from .kept_masks import KeptMasks, Masks
 from .work_folder import fingerprint, has_work, open_work_folder, remove_work_folder, work_folder
 
@@ -92,23 +93,18 @@ def swap_planned(
         StyleSwapError: As for `swap_video`.
     """
     folder = work_folder(out)
-    open_work_folder(folder, fingerprint(plan, request), resume)
-    left = resumable
+    lock = lock_folder(folder, out)
+    left = True
     try:
-        report = swap_clip(
-            plan,
-            out,
-            request,
-            folder,
-            callbacks,
-            metadata=metadata,
-            require_faces=require_faces,
-        )
+        open_work_folder(folder, fingerprint(plan, request), resume)
+        left = resumable
+        report = swap_clip(plan, out, request, folder, callbacks, metadata=metadata, require_faces=require_faces)
         left = resumable and report.interrupted
     except NothingSwappedError:
         left = False
         raise
     finally:
+        lock.close()
         if not left or not has_work(folder):
             remove_work_folder(folder)
     return report
@@ -119,6 +115,8 @@ def _checked_paths(source: str | Path | BytesIO, out: str | Path) -> tuple[Path 
     out = Path(out)
     if isinstance(source, Path) and out.exists() and source.exists() and out.samefile(source):
         raise StyleSwapError(f"{out} is the video itself and would be replaced by the result; choose another name")
+    if out.is_dir():
+        raise StyleSwapError(f"cannot write {out}: it is a folder; choose a file name")
     if not out.parent.is_dir():
         raise StyleSwapError(f"cannot write {out}: the folder {out.parent} does not exist; create it first")
     return source, out

@@ -15,6 +15,7 @@ from ..faces.choice import FaceChoice
 from ..io.files import atomic_write
 from .clip_plan import ClipPlan
 from .clip_request import ClipRequest
+from .folder_lock import LOCK
 
 _PLAN = "plan.json"
 
@@ -28,7 +29,7 @@ def open_work_folder(folder: Path, fingerprint: Mapping[str, str], resume: bool)
     """Prepare a folder for segments.
 
     Args:
-        folder: The folder, which is created.
+        folder: The folder, which is locked.
         fingerprint: What determines the segments.
         resume: Keep segments that the folder holds; otherwise they are deleted.
 
@@ -48,9 +49,9 @@ def open_work_folder(folder: Path, fingerprint: Mapping[str, str], resume: bool)
             )
         return True
     try:
-        if folder.is_dir():
-            shutil.rmtree(folder)
-        folder.mkdir()
+        for path in folder.iterdir():
+            if path.name != LOCK:
+                path.unlink()
     except OSError as error:
         raise StyleSwapError(f"cannot write into {folder.parent}: {error.strerror}; choose another folder") from error
     with atomic_write(folder / _PLAN) as temporary:
@@ -60,7 +61,7 @@ def open_work_folder(folder: Path, fingerprint: Mapping[str, str], resume: bool)
 
 def has_work(folder: Path) -> bool:
     """Whether there is anything in a folder from which work can go on."""
-    return folder.is_dir() and any(path.name != _PLAN for path in folder.iterdir())
+    return folder.is_dir() and any(path.name not in (_PLAN, LOCK) for path in folder.iterdir())
 
 
 def remove_work_folder(folder: Path) -> None:
