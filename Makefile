@@ -1,5 +1,6 @@
 # make demo   set up .venv and swap a face: source, target, result and mask on one sheet
 # make test   set up .venv and run all tests that do not need ComfyUI
+# make fuzz   bend files of every kind that is read for MINUTES (1), and write the counts into docs/reliability.md
 # make lint   ruff, mypy and the check of the ComfyUI registry
 # make docs   build the documentation into site/; a broken link is an error
 # make test-comfyui  test the pack in a real ComfyUI and a real browser (COMFYUI_PATH; screenshots go to SCREENSHOTS);
@@ -21,6 +22,8 @@ PYTEST_ARGS ?= -q
 TEST_THREADS ?= 1
 # Test processes. Tests run in random order: pytest prints the seed, and PYTEST_ARGS="--randomly-seed=N" repeats an order.
 TEST_WORKERS ?= 2
+# Duration of `make fuzz`.
+MINUTES ?= 1
 SCREENSHOTS ?= comfyui-screenshots
 
 VENV_PYTHON = $(VENV)/bin/python
@@ -30,13 +33,16 @@ PIP = "$(VENV_PYTHON)" -m pip
 STAMPS = $(VENV)/stamps
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint docs test-comfyui test-comfyui-templates test-comfyui-nodes venv clean assets bench thumbnails help-pictures readme-pictures golden
+.PHONY: demo test fuzz lint docs test-comfyui test-comfyui-templates test-comfyui-nodes venv clean assets bench thumbnails help-pictures readme-pictures golden
 
 demo: $(STAMPS)/core
 	OMP_WAIT_POLICY=PASSIVE "$(VENV)/bin/styleswap" demo --out "$(DEMO_OUT)"
 
 test: $(STAMPS)/test
 	OMP_NUM_THREADS=$(TEST_THREADS) "$(VENV_PYTHON)" -m pytest -m "not comfyui" -n $(TEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+fuzz: $(STAMPS)/test
+	OMP_NUM_THREADS=$(TEST_THREADS) "$(VENV_PYTHON)" tests/fuzz/fuzz.py --minutes $(MINUTES) --write
 
 # comfy-cli keeps its settings in the home folder and asks about telemetry once; neither must happen here.
 lint: $(STAMPS)/lint $(STAMPS)/comfy-cli

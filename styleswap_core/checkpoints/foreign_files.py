@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import pickle
 import re
-import struct
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -18,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
-from ..errors import StyleSwapError, one_line
+from ..errors import StyleSwapError, decoding
+from ..io.files import require_file
 from .native import FORMAT, is_pickle_or_archive
 from .restricted_pickle import ForbiddenPickleError, PickledArray, names_in_pickle, read_plain_pickle
 
@@ -31,20 +31,6 @@ NAME_TABLE = "StructuredToParameterName@@"
 """Paddle's table of its internal names, which it stores among the tensors."""
 # The first of the consecutive pickles that PyTorch wrote before version 1.6: the number 0x1950a86a20f9469cfc6c.
 _OLD_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
-# Raised by torch.load for corrupted files, depending on where they are corrupted.
-_DAMAGED = (
-    RuntimeError,
-    EOFError,
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    struct.error,
-    MemoryError,
-    ArithmeticError,
-)
 
 
 @dataclass(frozen=True)
@@ -78,6 +64,7 @@ def read_foreign(path: str | Path, part: str | None = None) -> ForeignFile:
             code to be run (which is named), has no tensors, or is a model of this project.
     """
     path = Path(path)
+    require_file(path, "a checkpoint")
     try:
         with open(path, "rb") as stream:
             start = stream.read(16)
@@ -100,17 +87,15 @@ def read_foreign(path: str | Path, part: str | None = None) -> ForeignFile:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        # The library checks the header's offsets and shapes against each other and against the file's length.
-        with safe_open(path, framework="pt") as file:
-            if (file.metadata() or {}).get("format") == FORMAT:
-                raise StyleSwapError(f"{path} is already a StyleSwap model; use it without conversion")
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not iterable
-    except (SafetensorError, OSError) as error:
-        raise StyleSwapError(
-            f"{path} is damaged, truncated or not a checkpoint ({error});"
-            " expected a .pdparams, .pt, .pth or .safetensors file"
-        ) from error
+    expected = "expected a .pdparams, .pt, .pth or .safetensors file"
+    # The library checks the header's offsets and shapes against each other and against the file's length.
+    with (
+        decoding(f"{path} is damaged, truncated or not a checkpoint", expected),
+        safe_open(path, framework="pt") as file,
+    ):
+        if (file.metadata() or {}).get("format") == FORMAT:
+            raise StyleSwapError(f"{path} is already a StyleSwap model; use it without conversion")
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not iterable
 
 
 def _read_paddle(path: Path) -> dict[object, object]:
@@ -119,11 +104,26 @@ def _read_paddle(path: Path) -> dict[object, object]:
         if not isinstance(content, dict):
             raise StyleSwapError(f"holds a {type(content).__name__}; expected a table of arrays")
         tensors: dict[int, Tensor] = {}
+        _check_total(content, path.stat().st_size)
         return {key: _with_tensors(_text(key), value, tensors) for key, value in content.items() if key != NAME_TABLE}
     except ForbiddenPickleError as error:
         raise StyleSwapError(f"{path} {error}; it was refused, and none of its code was run: ask its author") from error
     except StyleSwapError as error:
         raise StyleSwapError(f"{path} {error}; download or copy the file again") from error
+
+
+def _check_total(content: dict[object, object], size: int) -> None:
+    """Refuse arrays that share bytes, since each of them becomes a tensor of its own."""
+    arrays = {
+        id(value): value
+        for table in (content, *content.values())
+        if isinstance(table, dict)
+        for value in table.values()
+        if isinstance(value, PickledArray)
+    }
+    total = sum(len(array.data) for array in arrays.values())
+    if total > size:
+        raise StyleSwapError(f"is inconsistent: its arrays have {total} bytes, but the file has {size}")
 
 
 def _with_tensors(name: str, value: object, tensors: dict[int, Tensor]) -> object:
@@ -178,16 +178,16 @@ def _read_torch(path: Path, size: int) -> object:
         with _allow_in_pickles(argparse.Namespace), warnings.catch_warnings():
             # Warnings about pickle protocols that torch.load may not support; if it fails, it raises an error.
             warnings.simplefilter("ignore", UserWarning)
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+            with decoding(f"{path} is damaged or truncated", "download or copy the file again"):
+                return torch.load(path, map_location="cpu", weights_only=True)
+    except StyleSwapError as error:
+        cause = error.__cause__
+        if not isinstance(cause, pickle.UnpicklingError):
+            raise
         raise StyleSwapError(
-            f"{path} {_what_it_tried(path, str(error))}; it was refused, and none of its code was run: "
+            f"{path} {_what_it_tried(path, str(cause))}; it was refused, and none of its code was run: "
             "ask its author for a file of tensors only"
-        ) from error
-    except _DAMAGED as error:
-        raise StyleSwapError(
-            f"{path} is damaged or truncated ({one_line(error)}); download or copy the file again"
-        ) from error
+        ) from cause
 
 
 def _check_archive(path: Path, size: int) -> None:

@@ -16,13 +16,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, decoding
 from ..io.assets import ASSETS
-from ..io.files import atomic_write, file_sha256
+from ..io.files import atomic_write, file_sha256, require_file
+from ..io.json_text import parse_json
 from ..model import Generator, GeneratorConfig
 
 FORMAT = "styleswap-generator"
@@ -109,10 +110,8 @@ def load_header(path: str | Path) -> tuple[GeneratorConfig, dict[str, object]]:
 def _parse_header(path: Path, header: Mapping[str, str]) -> tuple[GeneratorConfig, dict[str, object]]:
     """Configuration and free-form metadata in the header of a file, which is checked."""
     _check_header(path, header)
-    try:
-        config_values, metadata = json.loads(header["config"]), json.loads(header["metadata"])
-    except (KeyError, json.JSONDecodeError) as error:
-        raise StyleSwapError(f"{path} is damaged: its metadata cannot be read; download or save it again") from error
+    problem, remedy = f"{path} is damaged: its metadata cannot be read", "download or save it again"
+    config_values, metadata = (parse_json(header.get(name, ""), problem, remedy) for name in ("config", "metadata"))
     if not isinstance(metadata, dict):
         raise StyleSwapError(f"{path} is damaged: its metadata is not a table; download or save it again")
     try:
@@ -149,6 +148,7 @@ def _with_ordered_header(data: bytes) -> bytes:
 def _refuse_other_kinds(path: Path) -> None:
     """Refuse files of kinds that are often mistaken for a model file, before anything parses them."""
     expected = "expected a StyleSwap model file (.safetensors)"
+    require_file(path, "a StyleSwap model file (.safetensors)")
     try:
         with open(path, "rb") as stream:
             start = stream.read(8)
@@ -179,17 +179,15 @@ def _conversion(path: Path) -> str:
 
 
 def _read(path: Path, weights: bool = True) -> tuple[dict[str, str], dict[str, Tensor]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            if not weights or header.get("format") != FORMAT:
-                return header, {}
-            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not iterable
-    except (SafetensorError, OSError) as error:
-        raise StyleSwapError(
-            f"{path} is damaged, truncated or not a model file; "
-            "expected a StyleSwap model file (.safetensors), download or save it again"
-        ) from error
+    expected = "expected a StyleSwap model file (.safetensors), download or save it again"
+    with (
+        decoding(f"{path} is damaged, truncated or not a model file", expected),
+        safe_open(path, framework="pt") as file,
+    ):
+        header = file.metadata() or {}
+        if not weights or header.get("format") != FORMAT:
+            return header, {}
+        return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not iterable
 
 
 def _check_header(path: Path, header: Mapping[str, str]) -> None:

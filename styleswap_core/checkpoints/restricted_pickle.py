@@ -23,9 +23,9 @@ import numpy as np
 from ..errors import StyleSwapError, one_line
 
 MAX_DIMENSIONS = 8
-MAX_TUPLES = 10_000
-"""Maximum number of tuples, of which an array needs about four. Hashing tuples nested more deeply could overflow the C
-stack."""
+MAX_TUPLE_DEPTH = 8
+"""Deepest nesting of tuples, of which an array needs two. Hashing tuples that hold each other twice takes twice the
+time per level."""
 _DTYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _TEXT = ("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE")
 # Left out: opcodes for sets, objects of classes, persistent ids and extension codes.
@@ -184,16 +184,54 @@ def _check_opcodes(data: bytes) -> None:
 
     `genops` reads every operand and thereby checks all claimed lengths against the bytes that are there.
     """
-    tuples = 0
+    depths = _TupleDepths()
     for count, (opcode, operand, _) in enumerate(pickletools.genops(data)):
         if opcode.name not in _OPCODES:
             raise ForbiddenPickleError(f"uses the pickle operation {opcode.name}, which no file of arrays needs")
         # The unpickler allocates its memo up to the largest index; picklers count upwards.
         if opcode.name.endswith("PUT") and int(operand or 0) > count:
             raise ValueError(f"place {operand} of a memo that has at most {count}")
-        tuples += "TUPLE" in opcode.name
-        if tuples > MAX_TUPLES:
-            raise ValueError(f"more than {MAX_TUPLES} tuples")
+        if depths.follow(opcode, operand) > MAX_TUPLE_DEPTH:
+            raise ValueError(f"tuples nested more than {MAX_TUPLE_DEPTH} deep")
+
+
+class _TupleDepths:
+    """The unpickler's stack and memo, with the depth of tuples in place of values; 0 for everything else."""
+
+    def __init__(self) -> None:
+        self._stack: list[int] = []
+        self._marks: list[int] = []
+        self._memo: dict[int, int] = {}
+
+    def follow(self, opcode: pickletools.OpcodeInfo, operand: object) -> int:
+        """Apply an opcode; returns the depth of what it put onto the stack.
+
+        Raises:
+            IndexError: The stack is too short.
+        """
+        name = opcode.name
+        if name == "MARK":
+            self._marks.append(len(self._stack))
+            return 0
+        if name == "MEMOIZE" or name.endswith("PUT"):
+            self._memo[len(self._memo) if name == "MEMOIZE" else int(str(operand))] = self._stack[-1]
+            return 0
+        taken: list[int] = []
+        if pickletools.markobject in opcode.stack_before:
+            start = self._marks.pop()
+            taken = self._stack[start:]
+            del self._stack[start:]
+        for _ in range(
+            sum(kind not in (pickletools.markobject, pickletools.stackslice) for kind in opcode.stack_before)
+        ):
+            taken.append(self._stack.pop())
+        depth = 0
+        if name.endswith("GET"):
+            depth = self._memo.get(int(str(operand)), 0)
+        elif "TUPLE" in name:
+            depth = 1 + max(taken, default=0)
+        self._stack += [depth] * len(opcode.stack_after)
+        return depth
 
 
 def _is_shape(value: object) -> bool:

@@ -10,11 +10,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, decoding
 from ..io.files import file_sha256
 from ..onnx_graphs.onnx_graph import OnnxGraph
 from .opencv_zoo import is_sface
 from .recognizer_id import RecognizerId
+
+# Recognizers take 112 to 256 px; a first picture of that size is computed.
+_MAX_SIDE = 1024
 
 
 class TorchRecognizer(nn.Module):
@@ -52,7 +55,7 @@ class TorchRecognizer(nn.Module):
                 f"and {len(self.graph.output_names)}; name the recognizer file of the pack"
             )
         shape = self.graph.inputs[0].shape
-        if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3] or not shape[2]:
+        if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3] or not shape[2] or shape[2] > _MAX_SIDE:
             raise StyleSwapError(
                 f"expected a recognizer with an input (N, 3, S, S), but {Path(path).name} has {shape}; use another file"
             )
@@ -108,7 +111,7 @@ class TorchRecognizer(nn.Module):
         """
         sums, maps, output, elements = {}, {}, None, 0
         operators = {name: node.operator for node in self.graph.nodes for name in node.outputs}
-        with torch.no_grad():
+        with decoding(f"{file_name} cannot be computed", "use another file"), torch.no_grad():
             for name, value in self.graph.walk(torch.zeros(1, 3, self.input_size, self.input_size)):
                 output, elements = value, elements + value.numel()
                 if value.ndim == 4 and value.shape[2] > 1:

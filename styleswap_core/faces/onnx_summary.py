@@ -5,13 +5,15 @@ never read; `onnx.load` would read all of them. Source of the message numbers: o
 """
 
 import mmap
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, decoding
+from ..io.files import require_file
 
 Shape = tuple[int | None, ...]
 """Dimensions of a tensor; None for a free one."""
@@ -111,7 +113,7 @@ class OnnxSummary:
             relative = PurePosixPath(name.replace("\\", "/"))
             file = self.path.parent / relative
             inside = not relative.is_absolute() and ".." not in relative.parts and ":" not in name
-            if not inside or not file.resolve().is_relative_to(self.path.parent.resolve()):
+            if not inside or not _real(file).is_relative_to(_real(self.path.parent)):
                 raise StyleSwapError(
                     f"{self.path} keeps weights in {name!r}, outside its own folder, which is not read; use a file that"
                     " holds its weights"
@@ -133,18 +135,20 @@ class OnnxSummary:
         Raises:
             StyleSwapError: They lie in another file, or cannot be read.
         """
-        from google.protobuf.message import DecodeError
         from onnx import TensorProto, numpy_helper
 
         if initializer.external:
             raise StyleSwapError(f"{self.path} keeps {initializer.name} in {initializer.external}; use a single file")
         start, end = initializer.span
-        try:
-            with open(self.path, "rb") as stream:
-                stream.seek(start)
-                return np.array(numpy_helper.to_array(TensorProto.FromString(stream.read(end - start))))
-        except (OSError, DecodeError, ValueError, TypeError) as error:
-            raise StyleSwapError(f"{self.path} is damaged: {initializer.name} cannot be read; replace it") from error
+        problem = f"{self.path} is damaged: {initializer.name} cannot be read"
+        with decoding(problem, "replace it"), open(self.path, "rb") as stream:
+            stream.seek(start)
+            return np.array(numpy_helper.to_array(TensorProto.FromString(stream.read(end - start))))
+
+
+def _real(path: Path) -> Path:
+    """A path without symbolic links; unlike `Path.resolve` it does not raise for loops of them."""
+    return Path(os.path.realpath(path))
 
 
 def summarize_onnx(path: str | Path) -> OnnxSummary:
@@ -154,6 +158,7 @@ def summarize_onnx(path: str | Path) -> OnnxSummary:
         StyleSwapError: The file is missing, or is no ONNX file.
     """
     path = Path(path)
+    require_file(path, "an ONNX file")
     try:
         with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _summarize(path, data)

@@ -8,12 +8,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, decoding
 from ..faces.recognizer_id import RecognizerId
-from ..io.files import atomic_write
+from ..io.files import atomic_write, require_file
+from ..io.json_text import parse_json
 from .identity import EMBEDDING_SIZE, Identity
 
 FORMAT = "styleswap-identity"
@@ -74,15 +75,14 @@ def load_identity(path: str | Path) -> Identity:
     Raises:
         StyleSwapError: The file is missing, damaged, of another kind, or of a newer version.
     """
-    if not Path(path).is_file():
-        raise StyleSwapError(f"expected an identity file, but {path} does not exist; check the path")
-    try:
-        with safe_open(str(path), "pt") as stream:
-            metadata = stream.metadata() or {}
-            _check_format(path, metadata)
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not iterable
-    except (SafetensorError, OSError) as error:
-        raise StyleSwapError(f"{path} is not a safetensors file or is damaged; extract the identity again") from error
+    require_file(path, "an identity file")
+    with (
+        decoding(f"{path} is not a safetensors file or is damaged", "extract the identity again"),
+        safe_open(str(path), "pt") as stream,
+    ):
+        metadata = stream.metadata() or {}
+        _check_format(path, metadata)
+        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not iterable
     if "id_embedding" not in tensors:
         raise StyleSwapError(f"{path} holds no id_embedding; extract the identity again")
     try:
@@ -111,7 +111,8 @@ def _check_format(path: str | Path, metadata: Mapping[str, str]) -> None:
 
 
 def _sources(path: str | Path, metadata: Mapping[str, str]) -> tuple[str, ...]:
-    try:
-        return tuple(str(source) for source in json.loads(metadata.get("sources", "[]")))
-    except (json.JSONDecodeError, TypeError) as error:
-        raise StyleSwapError(f"{path} has unreadable metadata; extract the identity again") from error
+    problem, remedy = f"{path} has unreadable metadata", "extract the identity again"
+    sources = parse_json(metadata.get("sources", "[]"), problem, remedy)
+    if not isinstance(sources, list):
+        raise StyleSwapError(f"{problem} (sources is no list); {remedy}")
+    return tuple(map(str, sources))

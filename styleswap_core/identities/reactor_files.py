@@ -4,19 +4,19 @@ A face model is a `.safetensors` file without metadata with the nine fields of a
 comes from w600k_r50 and is not normalized. Source: files of ReActor, and the code that writes them.
 """
 
-import contextlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, decoding
 from ..faces.alignment import template_points
 from ..faces.recognizer_id import RecognizerId
-from ..io.files import atomic_write
+from ..io.files import atomic_write, require_file
 from .identity import EMBEDDING_SIZE, Identity
 from .identity_format import check_suffix, load_identity
 
@@ -51,8 +51,13 @@ def load_any_identity(path: str | Path) -> Identity:
     """
     path = Path(path)
     embedding: torch.Tensor | None = None
-    # Missing and damaged files are reported by load_identity.
-    with contextlib.suppress(SafetensorError, OSError), safe_open(str(path), "pt") as stream:
+    require_file(path, "an identity file")
+    # Damaged files are reported by load_identity.
+    with (
+        suppress(StyleSwapError),
+        decoding(f"{path} is damaged", "build it again"),
+        safe_open(str(path), "pt") as stream,
+    ):
         if not (stream.metadata() or {}).get("format") and "embedding" in stream.keys():  # noqa: SIM118 - not iterable
             embedding = stream.get_tensor("embedding")
     return load_identity(path) if embedding is None else _identity(embedding, path.name)

@@ -40,7 +40,13 @@ def read_deep(path: Path) -> np.ndarray:
     import cv2
 
     with decoding(f"{path} is truncated or damaged, or of an unsupported kind", "save it again with 8 or 16 bits"):
-        decoded = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+        level = cv2.utils.logging.getLogLevel()
+        # What is wrong with a file is said in one sentence instead.
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        try:
+            decoded = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+        finally:
+            cv2.utils.logging.setLogLevel(level)
         if decoded is None:
             raise ValueError("no pixels could be decoded")
         samples: np.ndarray = np.atleast_3d(decoded)

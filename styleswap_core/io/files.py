@@ -108,6 +108,7 @@ def file_sha256(path: str | Path) -> str:
         StyleSwapError: The file does not exist or cannot be read.
     """
     digest = hashlib.sha256()
+    require_file(path, "a file")
     try:
         with open(path, "rb") as stream:
             for block in iter(lambda: stream.read(1 << 20), b""):

@@ -12,13 +12,14 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, decoding
 from ..faces.alignment import estimate_similarity, template_points, warp
-from ..io.files import atomic_write
+from ..io.files import atomic_write, require_file
+from ..io.json_text import parse_json, require_table
 
 FORMAT = "styleswap-regressors"
 
@@ -145,20 +146,17 @@ def load_regressor(path: str | Path) -> AttributeRegressor:
         StyleSwapError: The file is missing, damaged or of another kind.
     """
     advice = "train one with `styleswap train-regressors`"
-    try:
-        with safe_open(str(path), framework="pt") as stream:
-            header = stream.metadata() or {}
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not iterable
-    except (OSError, SafetensorError) as error:
-        raise StyleSwapError(f"cannot read regressors from {path}; {advice}") from error
+    require_file(path, "a file of regressors")
+    with decoding(f"cannot read regressors from {path}", advice), safe_open(str(path), framework="pt") as stream:
+        header = stream.metadata() or {}
+        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not iterable
     if header.get("format") != FORMAT:
         raise StyleSwapError(f"{path}: expected a {FORMAT} file, got {header.get('format')}; {advice}")
-    try:
-        regressor = AttributeRegressor(RegressorConfig(**json.loads(header["config"])))
+    problem = f"{path}: configuration and weights do not fit together"
+    config = require_table(parse_json(header.get("config", ""), problem, advice), problem, advice)
+    with decoding(problem, advice):
+        regressor = AttributeRegressor(RegressorConfig(**config))
         regressor.load_state_dict(tensors)
-    # Text that is not JSON, unknown fields, and tensors of other shapes, in this order.
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise StyleSwapError(f"{path}: configuration and weights do not fit together; {advice}") from error
     return regressor.eval()
 
 

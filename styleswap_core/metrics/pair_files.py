@@ -2,11 +2,12 @@
 
 import csv
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import StyleSwapError
+from ..io.files import require_file
+from ..io.json_text import parse_json
 
 COLUMNS = ("source", "target", "result", "person")
 _REQUIRED = COLUMNS[:2]
@@ -42,6 +43,7 @@ def read_pairs(path: str | Path) -> tuple[list[PairRow], list[str]]:
         StyleSwapError: The file is missing, is not text, or has no valid row.
     """
     path = Path(path)
+    require_file(path, "a list of pairs")
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -91,9 +93,9 @@ def _json_rows(text: str) -> list[dict[str, str] | str]:
         if not line.strip():
             continue
         try:
-            fields = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            rows.append(f"not valid JSON: {error}")
+            fields = parse_json(line, "not valid JSON", "correct it")
+        except StyleSwapError as error:
+            rows.append(str(error))
             continue
         valid = isinstance(fields, dict) and all(isinstance(fields.get(name) or "", str) for name in COLUMNS)
         rows.append(fields if valid else "expected an object with source and target as text")
@@ -101,12 +103,7 @@ def _json_rows(text: str) -> list[dict[str, str] | str]:
 
 
 def _split_rows(path: Path, text: str) -> list[dict[str, str] | str]:
-    try:
-        pairs = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise StyleSwapError(
-            f"{path} is not valid JSON: {error}; expected CSV, JSON lines or an array of pairs"
-        ) from error
+    pairs = parse_json(text, f"{path} is not valid JSON", "expected CSV, JSON lines or an array of pairs")
     rows: list[dict[str, str] | str] = []
     for pair in pairs:
         if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(name, str) for name in pair)):

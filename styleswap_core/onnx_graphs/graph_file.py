@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, decoding
 from .operators import Operator, operators_of
 
 if TYPE_CHECKING:
@@ -94,6 +94,12 @@ def read_graph(path: str | Path) -> GraphFile:
     """
     path = Path(path)
     model = _load(path)
+    # Files may hold types and attributes that onnx and torch refuse in many ways.
+    with decoding(f"{path} is not a valid ONNX graph", "download or export it again"):
+        return _graph_file(path.name, model)
+
+
+def _graph_file(name: str, model: "ModelProto") -> GraphFile:
     graph = model.graph
     constants = {tensor.name: to_torch(tensor) for tensor in graph.initializer}
     for node in graph.node:
@@ -102,11 +108,11 @@ def read_graph(path: str | Path) -> GraphFile:
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=1)
     outputs = tuple(value.name for value in graph.output)
     return GraphFile(
-        name=path.name,
+        name=name,
         inputs=tuple(_input(value) for value in graph.input if value.name not in constants),
         outputs=outputs,
         constants=constants,
-        nodes=_nodes(list(graph.node), path.name, outputs, operators_of(opset)),
+        nodes=_nodes(list(graph.node), name, outputs, operators_of(opset)),
         leading_node_names=tuple(node.name for node in graph.node[:8]),
     )
 
@@ -122,15 +128,12 @@ def to_torch(tensor: "TensorProto") -> Tensor:
 def _load(path: Path) -> "ModelProto":
     try:
         import onnx
-        from google.protobuf.message import DecodeError
     except ImportError as error:
         raise StyleSwapError("reading ONNX files needs the package onnx: pip install onnx") from error
     if not path.is_file():
         raise StyleSwapError(f"expected an .onnx file, but {path} does not exist; check the path")
-    try:
+    with decoding(f"{path} is not an ONNX file or is damaged", "download or export it again"):
         model = onnx.load(str(path))
-    except (DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise StyleSwapError(f"{path} is not an ONNX file or is damaged; download or export it again") from error
     if not model.graph.node:
         raise StyleSwapError(f"{path} holds no ONNX graph; download or export it again")
     return model

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, decoding
 from .graph_file import GraphFile, Node, read_graph
 
 
@@ -40,7 +40,8 @@ class OnnxGraph(nn.Module):
         self.leading_node_names = graph.leading_node_names
         self._buffer_names: dict[str, str] = {}
         self._constants: dict[str, Tensor] = {}
-        self.nodes = self._store_constants(graph)
+        with decoding(f"{path} is not a valid ONNX graph", "download or export it again"):
+            self.nodes = self._store_constants(graph)
 
     def forward(self, *values: Tensor) -> Tensor:
         """The graph's first output.

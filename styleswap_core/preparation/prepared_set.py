@@ -9,7 +9,6 @@
 The tars contain the whole set, for other programs; the other files give fast random access.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +17,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, decoding
 from ..faces.recognizer_id import RecognizerId
 from ..identities.identity import EMBEDDING_SIZE
+from ..io.json_text import read_json, require_table
 
 MANIFEST, INDEX, EMBEDDINGS, PEOPLE, SHARDS = "prepared.json", "index.bin", "embeddings.bin", "people.npy", "shards"
 FORMAT, FORMAT_VERSION = "styleswap-prepared", 1
 # Version of sets with a teacher's swaps, so that programs that do not know of them refuse the set.
 TAUGHT_FORMAT_VERSION = 2
+# More than any size of pictures or embeddings.
+_MAX_NUMBER = 1 << 16
 ROW = np.dtype(
     [
         ("shard", "<u4"),
@@ -101,7 +103,8 @@ class PreparedSet:
         for path, size in zip(paths, needed, strict=True):
             if not path.is_file() or path.stat().st_size < size:
                 raise StyleSwapError(f"{path} is missing or too short; run `styleswap prepare` on the folder again")
-        people = np.load(paths[2], mmap_mode="r")
+        with decoding(f"{paths[2]} is damaged", "run `styleswap prepare` on the folder again"):
+            people = np.load(paths[2], mmap_mode="r")
         return cls(
             folder,
             manifest,
@@ -136,16 +139,22 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise StyleSwapError(
             f"{folder} contains no finished set ({MANIFEST} is missing); let `styleswap prepare` run to its end"
         )
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise StyleSwapError(f"{path} is damaged; run `styleswap prepare` on the folder again") from error
-    if (
-        not isinstance(manifest, dict)
-        or manifest.get("format") != FORMAT
-        or manifest.get("format_version") not in (FORMAT_VERSION, TAUGHT_FORMAT_VERSION)
+    problem, remedy = f"{path} is damaged", "run `styleswap prepare` on the folder again"
+    manifest = require_table(read_json(path, problem, remedy), problem, remedy)
+    if manifest.get("format") != FORMAT or manifest.get("format_version") not in (
+        FORMAT_VERSION,
+        TAUGHT_FORMAT_VERSION,
     ):
         raise StyleSwapError(f"expected {path} in the format {FORMAT} {FORMAT_VERSION}; prepare the pictures again")
+    texts = dict.fromkeys(("template", "recognizer", "recognizer_sha256"), str)
+    require_table(manifest, problem, remedy, pictures=int, size=int, **texts)
+    require_table({"dimension": EMBEDDING_SIZE, **manifest}, problem, remedy, dimension=int)
+    if (
+        manifest["pictures"] < 0
+        or not 0 < manifest["size"] <= _MAX_NUMBER
+        or not 0 < embedding_size(manifest) <= _MAX_NUMBER
+    ):
+        raise StyleSwapError(f"{problem} (a number is out of range); {remedy}")
     return manifest
 
 

@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..errors import StyleSwapError, one_line
+from ..errors import StyleSwapError, decoding
 from ..io.files import atomic_write
+from ..io.json_text import read_json, require_table
 from .kernels import EAGER, fused
 from .parameters import ATTRIBUTE_SEEDS, EXPRESSION_NAMES, IDENTITY_SEEDS, Attributes, Identities
 from .world import five_points, render
@@ -36,6 +37,10 @@ _BLOCK = 8  # columns that a worker renders and marks as done at once
 
 Align = Callable[[Tensor], Tensor]
 """Crop windows (N, 2, 3) for five points (N, 5, 2) in pixels of the full frame; picklable, for worker processes."""
+
+
+# Seeds of nodes and commands have the same limit.
+_MAX_NUMBER = 2**53 - 1
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,17 @@ class ColumnPlan:
         """Reject impossible plans.
 
         Raises:
-            StyleSwapError: No columns, no members, or fewer identities than members.
+            StyleSwapError: No columns, no members, fewer identities than members, or numbers out of range.
         """
+        numbers = (self.columns, self.members, self.size, self.identities)
+        if (
+            any(number > _MAX_NUMBER for number in numbers)
+            or self.size < 1
+            or self.split not in IDENTITY_SEEDS
+            or not 0 <= self.first_attribute <= _MAX_NUMBER
+            or not 0 <= self.seed <= _MAX_NUMBER
+        ):
+            raise StyleSwapError(f"expected numbers of at most {_MAX_NUMBER} and a known split, got {self}")
         if self.columns < 1 or self.members < 1 or self.identities < self.members:
             raise StyleSwapError(
                 f"expected at least 1 column, 1 member and as many identities as members, got {self.columns} columns, "
@@ -148,7 +162,14 @@ class ColumnSet:
         return self.plan.columns
 
     def _open(self, name: str) -> np.ndarray:
-        array: np.ndarray = np.load(self.folder / f"{name}.npy", mmap_mode="r")
+        path, (shape, kind) = self.folder / f"{name}.npy", _arrays(self.plan)[name]
+        with decoding(f"{path} is damaged", "render the columns again into another folder"):
+            array: np.ndarray = np.load(path, mmap_mode="r")
+        if array.shape != shape or array.dtype != kind:
+            raise StyleSwapError(
+                f"expected {path} to be {kind} {shape}, as plan.json says, got {array.dtype} {array.shape}; render the"
+                " columns again into another folder"
+            )
         return array
 
 
@@ -207,14 +228,17 @@ def _read_plan(path: Path) -> ColumnPlan:
     Raises:
         StyleSwapError: The file is damaged, or was written by another program.
     """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return ColumnPlan(**{**values, "jitter": tuple(values["jitter"])})
-    except (ValueError, TypeError, KeyError) as error:
-        raise StyleSwapError(
-            f"{path} is not a plan of `styleswap render columns` ({one_line(error)}); render the columns again into"
-            " another folder"
-        ) from error
+    problem = f"{path} is not a plan of `styleswap render columns`"
+    remedy = "render the columns again into another folder"
+    values = require_table(read_json(path, problem, remedy), problem, remedy, columns=int, jitter=list)
+    with decoding(problem, remedy):
+        plan = ColumnPlan(**{**values, "jitter": tuple(map(float, values["jitter"]))})
+    numbers = dict.fromkeys(("members", "size", "identities", "first_attribute", "seed"), int)
+    require_table(asdict(plan), problem, remedy, split=str, **numbers)
+    if len(plan.jitter) != 3 or not all(map(math.isfinite, plan.jitter)):
+        raise StyleSwapError(f"{problem} (jitter is {values['jitter']}); {remedy}")
+    plan.check()
+    return plan
 
 
 def _window(plan: ColumnPlan, align: Align | None, points: Tensor, columns: np.ndarray) -> Tensor:

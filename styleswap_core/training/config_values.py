@@ -9,7 +9,9 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, decoding
+from ..io.files import require_file
+from ..io.json_text import parse_json
 
 # Seeds and counts are used as 64-bit numbers.
 MAX_NUMBER = 2**53
@@ -24,14 +26,15 @@ def read_values(path: str | Path) -> dict[str, Any]:
         StyleSwapError: The file cannot be read, or its syntax is invalid.
     """
     path = Path(path)
+    require_file(path, "a configuration")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise StyleSwapError(f"cannot read the configuration {path}: {error}; name a text file") from error
-    try:
-        values = _parse_toml(text, path) if path.suffix == ".toml" else json.loads(text)
-    except json.JSONDecodeError as error:
-        raise StyleSwapError(f"{path} is not valid JSON ({error}); correct it there") from error
+    if path.suffix == ".toml":
+        values = _parse_toml(text, path)
+    else:
+        values = parse_json(text, f"{path} is not valid JSON", "correct it there")
     check(isinstance(values, dict), f"{path}: expected a table of settings, got {type(values).__name__}")
     return values
 
@@ -98,10 +101,8 @@ def _parse_toml(text: str, path: Path) -> dict[str, Any]:
     if sys.version_info >= (3, 11):
         import tomllib
 
-        try:
+        with decoding(f"{path} is not valid TOML", "correct it there"):
             return tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise StyleSwapError(f"{path} is not valid TOML ({error}); correct it there") from error
     raise StyleSwapError(f"reading {path} needs Python 3.11 or newer; write the settings as JSON")
 
 

@@ -1,6 +1,5 @@
 """State of a training run from one step to the next, and its checkpoints."""
 
-import pickle
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,8 +10,9 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import nn
 
-from ..errors import StyleSwapError
-from ..io.files import atomic_write
+from ..errors import StyleSwapError, decoding
+from ..io.files import atomic_write, require_file
+from ..io.json_text import require_table
 from ..model.discriminator import Discriminator
 from ..model.generator import Generator
 from ..model.generator_config import GeneratorConfig, preset
@@ -22,6 +22,8 @@ from .training_config import TrainingConfig, config_to_dict
 
 CHECKPOINT_KIND = "styleswap-training"
 KEPT_CHECKPOINTS = 2
+# Names of checkpoints have nine digits.
+_MAX_STEPS = 10**9
 _CHECKPOINT_NAME = re.compile(r"step_(\d{9})\.pt")
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -150,15 +152,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         StyleSwapError: The file is missing, damaged or of another kind.
     """
-    try:
+    remedy = "delete it to use an older one"
+    require_file(path, "a training checkpoint")
+    with decoding(f"{path} is not a readable checkpoint", remedy):
         content = torch.load(path, map_location="cpu", weights_only=True)
-    # torch reports damage by whatever exception its reader runs into.
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise StyleSwapError(
-            f"{path} is not a readable checkpoint ({type(error).__name__}); delete it to use an older one"
-        ) from error
-    if not isinstance(content, Mapping) or content.get("kind") != CHECKPOINT_KIND:
+    kind = content.get("kind") if isinstance(content, dict) else None
+    if not isinstance(kind, str) or kind != CHECKPOINT_KIND:
         raise StyleSwapError(f"{path}: expected a training checkpoint, got another kind of file; name a run folder")
+    require_table(content, f"{path} is damaged", remedy, step=int, config=dict, random=dict)
+    if not 0 <= content["step"] < _MAX_STEPS:
+        raise StyleSwapError(f"{path} is damaged (its step is {str(content['step'])[:20]}); {remedy}")
     return dict(content)
 
 
@@ -194,18 +197,14 @@ def restore_state(content: Mapping[str, Any], config: TrainingConfig, device: to
             continue  # augmentation may be turned on during a run
         if name not in content:
             raise StyleSwapError(f"the checkpoint has no {name}; resume with the settings that it was made with")
-        try:
+        problem = f"the checkpoint's {name} does not fit the configuration"
+        with decoding(problem, "resume with the settings that it was made with"):
             part.load_state_dict(content[name])
-        except (RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise StyleSwapError(
-                f"the checkpoint's {name} does not fit the configuration ({reason}); "
-                "resume with the settings that it was made with"
-            ) from error
     state.step = int(content["step"])
-    torch.set_rng_state(content["random"]["cpu"])
-    if device.type == "cuda" and "cuda" in content["random"]:
-        torch.cuda.set_rng_state(content["random"]["cuda"], device)
+    with decoding("the checkpoint's random state is damaged", "delete the checkpoint to use an older one"):
+        torch.set_rng_state(content["random"]["cpu"])
+        if device.type == "cuda" and "cuda" in content["random"]:
+            torch.cuda.set_rng_state(content["random"]["cuda"], device)
     return state
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from styleswap_core.checkpoints import load_generator, save_generator
 from styleswap_core.checkpoints.convert import convert
 from styleswap_core.checkpoints.foreign_files import read_foreign
-from styleswap_core.checkpoints.restricted_pickle import MAX_TUPLES, names_in_pickle, read_plain_pickle
+from styleswap_core.checkpoints.restricted_pickle import MAX_TUPLE_DEPTH, names_in_pickle, read_plain_pickle
 from styleswap_core.cli import main
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.model import Generator, preset
@@ -140,13 +140,35 @@ def test_a_huge_memo_index_is_refused_before_memory_is_allocated():
         read_plain_pickle(PROTOCOL + b"Nr" + struct.pack("<I", 2**31) + b".")
 
 
-@pytest.mark.parametrize("depth", [MAX_TUPLES - 1, MAX_TUPLES])
+@pytest.mark.parametrize("depth", [MAX_TUPLE_DEPTH - 1, MAX_TUPLE_DEPTH, 100_000])
 def test_a_nested_key_is_refused_or_harmless(tmp_path, depth):
     """Hashing a deeply nested tuple would overflow the C stack, and formatting it Python's."""
     (tmp_path / "a.pdparams").write_bytes(PROTOCOL + b"})" + b"\x85" * depth + b"Ns.")
     with pytest.raises(StyleSwapError) as caught:
         read_foreign(tmp_path / "a.pdparams")
-    assert ("it has <tuple>" if depth < MAX_TUPLES else "more than 10000 tuples") in str(caught.value)
+    assert ("it has <tuple>" if depth < MAX_TUPLE_DEPTH else "tuples nested more than 8 deep") in str(caught.value)
+
+
+def test_a_key_of_tuples_that_share_their_elements_is_refused():
+    """Each of 60 levels holds the previous one twice, so that hashing it would take 2**60 steps."""
+    levels = b"".join(b"q%ch%c\x86" % (level, level) for level in range(60))
+    with pytest.raises(StyleSwapError, match="tuples nested more than 8 deep"):
+        read_plain_pickle(PROTOCOL + b"}K\x01" + levels + b"Ns.")
+
+
+def test_arrays_that_share_their_bytes_are_refused(tmp_path):
+    """1,000 arrays of the same megabyte would become a tensor each."""
+    data = b"B" + struct.pack("<I", 1 << 20) + bytes(1 << 20)
+    kind = b"cnumpy\ndtype\n(X\x02\0\0\0f4I0\nI1\ntRq\x02"
+    array = b"cnumpy.core.numeric\n_frombuffer\n(h\x01h\x02J\0\0\4\0\x85X\x01\0\0\0CtR"
+    for count in (1, 1000):
+        many = b"".join(b"X\4\0\0\0%04d" % number + array for number in range(count))
+        (tmp_path / "a.pdparams").write_bytes(PROTOCOL + b"}(K\0" + data + b"q\x01K\1" + kind + many + b"u.")
+        if count == 1:
+            assert read_foreign(tmp_path / "a.pdparams").tensors["0000"].shape == (1 << 18,)
+        else:
+            with pytest.raises(StyleSwapError, match="its arrays have 1048576000 bytes, but the file has"):
+                read_foreign(tmp_path / "a.pdparams")
 
 
 def test_a_text_that_is_encoded_many_times_is_refused():
@@ -480,9 +502,9 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, weights, capsys):
 def test_missing_and_empty_files_and_folders_are_refused(tmp_path, refused):
     (tmp_path / "empty.pth").touch()
     assert "is empty" in refused(tmp_path / "empty.pth")
-    assert "cannot read" in refused(tmp_path / "nowhere.pth")
+    assert "does not exist or is a folder" in refused(tmp_path / "nowhere.pth")
     (tmp_path / "folder").mkdir()
-    assert "cannot read" in refused(tmp_path / "folder")
+    assert "does not exist or is a folder" in refused(tmp_path / "folder")
 
 
 def test_all_mismatched_tensors_are_listed(tmp_path, refused, weights):

@@ -188,7 +188,7 @@ def missing(path):
         (text, "damaged, truncated or not a model file"),
         (huge_header, "damaged, truncated or not a model file"),
         (empty, "is empty"),
-        (missing, "cannot read"),
+        (missing, "does not exist or is a folder"),
         (foreign_safetensors, "styleswap convert"),
         (torch_zip, "styleswap convert"),
         (torch_old, "styleswap convert"),
@@ -217,7 +217,7 @@ def test_invalid_files_raise_one_line_errors(model_file, spoil, words):
 
 
 def test_a_folder_is_refused(tmp_path):
-    with pytest.raises(StyleSwapError, match="cannot read"):
+    with pytest.raises(StyleSwapError, match="does not exist or is a folder"):
         load_generator(tmp_path)
 
 
