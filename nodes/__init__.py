@@ -13,6 +13,7 @@ def node_classes() -> list[type]:
         ImportError: Called outside ComfyUI, where there is no `comfy_api`.
     """
     from . import (
+        align_faces,
         blend_with_mask,
         detect_faces,
         face_masks,
@@ -20,6 +21,8 @@ def node_classes() -> list[type]:
         identity_files,
         invert_identity,
         loaders,
+        paste_faces,
+        quick_swap,
         save_image,
         swap_face,
         swap_face_in_video,
@@ -27,6 +30,7 @@ def node_classes() -> list[type]:
     )
 
     return [
+        quick_swap.QuickSwap,
         loaders.LoadModel,
         loaders.LoadFaceAnalysis,
         face_masks.LoadFaceMasks,
@@ -41,6 +45,8 @@ def node_classes() -> list[type]:
         identity_files.SaveIdentity,
         identity_files.LoadIdentity,
         blend_with_mask.BlendWithMask,
+        align_faces.AlignFaces,
+        paste_faces.PasteFaces,
         synthetic_face.SyntheticFace,
         save_image.SaveImage,
     ]

@@ -32,38 +32,7 @@ class BlendWithMask(io.ComfyNode):
                     tooltip="Where the swapped image shows: the mask from Swap Face, or your own. The empty mask that"
                     " Load Image returns for an image without transparency means everywhere.",
                 ),
-                io.Int.Input(
-                    "grow",
-                    default=0,
-                    min=-256,
-                    max=256,
-                    tooltip="Grows the mask by this many pixels; negative shrinks it.",
-                ),
-                io.Float.Input(
-                    "feather",
-                    default=4.0,
-                    min=0.0,
-                    max=256.0,
-                    step=0.5,
-                    tooltip="Width in pixels over which the edge of the mask fades.",
-                ),
-                io.Combo.Input(
-                    "color_match",
-                    options=list(color_matching.METHODS),
-                    default="none",
-                    tooltip="Matches the colors of the swapped face to the target inside the mask: mean-std (CIE Lab),"
-                    " linear (Monge-Kantorovich) or histogram.",
-                ),
-                io.Float.Input(
-                    "color_strength", default=1.0, min=0.0, max=1.0, step=0.05, tooltip="Strength of color_match."
-                ),
-                io.Combo.Input(
-                    "method",
-                    options=list(composite.METHODS),
-                    default="alpha",
-                    tooltip="alpha: weighted average. multi-band: wide transition for coarse structure, narrow for fine"
-                    " detail. seamless: adopts the target's tone at the edge of the mask (Poisson blending).",
-                ),
+                *blend_inputs(),
                 io.Mask.Input(
                     "keep", optional=True, tooltip="The target stays where this mask is white: hands, hair, glasses."
                 ),
@@ -107,3 +76,39 @@ class BlendWithMask(io.ComfyNode):
         mask = resolve_mask(mask, (height, width))
         on_frame = frame_progress(len(target))
         return io.NodeOutput(*composite.blend_frames(target, swapped, mask, options, keep, on_frame, result_device()))
+
+
+def blend_inputs() -> list[io.Input]:
+    """How a face is blended over its target; the fields of `composite.BlendOptions`."""
+    return [
+        io.Int.Input(
+            "grow",
+            default=0,
+            min=-256,
+            max=256,
+            tooltip="Grows the mask by this many pixels; negative shrinks it.",
+        ),
+        io.Float.Input(
+            "feather",
+            default=4.0,
+            min=0.0,
+            max=256.0,
+            step=0.5,
+            tooltip="Width in pixels over which the edge of the mask fades.",
+        ),
+        io.Combo.Input(
+            "color_match",
+            options=list(color_matching.METHODS),
+            default="none",
+            tooltip="Matches the colors of the swapped face to the target inside the mask: mean-std (CIE Lab),"
+            " linear (Monge-Kantorovich) or histogram.",
+        ),
+        io.Float.Input("color_strength", default=1.0, min=0.0, max=1.0, step=0.05, tooltip="Strength of color_match."),
+        io.Combo.Input(
+            "method",
+            options=list(composite.METHODS),
+            default="alpha",
+            tooltip="alpha: weighted average. multi-band: wide transition for coarse structure, narrow for fine"
+            " detail. seamless: adopts the target's tone at the edge of the mask (Poisson blending).",
+        ),
+    ]

@@ -1,19 +1,25 @@
 """Extract ArcFace ID, Identity List, Blend Identities, Compare Identity."""
 
+from collections.abc import Sequence
+
 import torch
 from comfy_api.latest import io, ui
 
 from ..styleswap_core.faces.choice import FaceChoice
+from ..styleswap_core.faces.detected import FaceAnalyzer
 from ..styleswap_core.identities.averaging import blend_identities, cosine_similarity
 from ..styleswap_core.identities.extraction import average_sources, find_source_faces, separate_sources
+from ..styleswap_core.identities.identity import Identity
 from ..styleswap_core.io.images import bchw_to_bhwc
 from .analysis import open_analysis
 from .detect_faces import MAX_PREVIEWS
 from .host import frame_progress, result_device
-from .sockets import Identity, face_analysis_input, identity_input, make_schema, order_input, unknown_choice
+from .sockets import Identity as IdentitySocket
+from .sockets import face_analysis_input, identity_input, make_schema, order_input, unknown_choice
 from .swap_reports import describe_separate, describe_sources
 from .values import as_identities, as_identity, count_images, image_arrays
 
+_AVERAGE, _KEEP = "average", "keep"
 _MORE_IMAGES = tuple(f"image_{number}" for number in range(2, 6))
 _LIST_INPUTS = tuple(f"identity_{number}" for number in range(1, 9))
 _BLEND_INPUTS = tuple(f"identity_{number}" for number in range(1, 5))
@@ -52,14 +58,14 @@ class ExtractArcFaceID(io.ComfyNode):
                 order_input("How the faces in each image are numbered. largest: face 0 is the largest."),
                 io.Combo.Input(
                     "combine",
-                    options=["average", "one per face"],
-                    default="average",
+                    options=[_AVERAGE, "one per face"],
+                    default=_AVERAGE,
                     tooltip="average: one identity from all faces. one per face: a list, for several people.",
                 ),
                 io.Combo.Input(
                     "outliers",
-                    options=["keep", "leave out"],
-                    default="keep",
+                    options=[_KEEP, "leave out"],
+                    default=_KEEP,
                     tooltip="Faces that look like a different person than the others: keep them in the average or leave"
                     " them out. They are reported either way.",
                 ),
@@ -69,7 +75,7 @@ class ExtractArcFaceID(io.ComfyNode):
                 ),
             ],
             outputs=[
-                Identity.Output("identity", display_name="identity", tooltip="For Swap Face."),
+                IdentitySocket.Output("identity", display_name="identity", tooltip="For Swap Face."),
                 io.Image.Output(
                     "crops", display_name="crops", tooltip="The aligned faces as the recognizer sees them."
                 ),
@@ -105,19 +111,45 @@ class ExtractArcFaceID(io.ComfyNode):
             StyleSwapError: No image shows a face that was asked for, or the pack has no recognizer.
         """
         batches = [image, *(more.get(name) for name in _MORE_IMAGES)]
-        choice = FaceChoice(faces, order, (index,))
-        on_image = frame_progress(count_images(*batches))
-        identity: object
         with open_analysis(face_analysis) as analyzer:
-            found, problems = find_source_faces(image_arrays(*batches), analyzer, choice, on_image)
-            if combine == "one per face":
-                identity, report = separate_sources(found, analyzer), describe_separate(found, problems)
-            else:
-                left_out = outliers == "leave out"
-                identity, similarities, outlying = average_sources(found, analyzer, left_out)
-                report = describe_sources(found, similarities, outlying, left_out, problems)
-        crops = bchw_to_bhwc(torch.stack([source.crop for source in found])).to(result_device())
+            extracted = extract(analyzer, batches, FaceChoice(faces, order, (index,)), combine, outliers)
+        identity, crops, report = extracted
         return io.NodeOutput(identity, crops, report, ui=ui.PreviewImage(crops[:MAX_PREVIEWS], cls=cls))
+
+
+def extract(
+    analyzer: FaceAnalyzer,
+    batches: Sequence[torch.Tensor | None],
+    choice: FaceChoice,
+    combine: str = _AVERAGE,
+    outliers: str = _KEEP,
+) -> tuple[Identity | list[Identity], torch.Tensor, str]:
+    """Extract identities from batches of images (B, H, W, 3 or 4).
+
+    Args:
+        analyzer: The face analysis.
+        batches: The images.
+        choice: Which faces of each image.
+        combine: One of the choices of *combine*.
+        outliers: One of the choices of *outliers*.
+
+    Returns:
+        One identity or a list of them, the aligned faces (N, S, S, 3), and a report.
+
+    Raises:
+        StyleSwapError: No image shows a face that was asked for, or the pack has no recognizer.
+    """
+    on_image = frame_progress(count_images(*batches))
+    found, problems = find_source_faces(image_arrays(*batches), analyzer, choice, on_image)
+    identity: Identity | list[Identity]
+    if combine == _AVERAGE:
+        left_out = outliers != _KEEP
+        identity, similarities, outlying = average_sources(found, analyzer, left_out)
+        report = describe_sources(found, similarities, outlying, left_out, problems)
+    else:
+        identity, report = separate_sources(found, analyzer), describe_separate(found, problems)
+    crops = bchw_to_bhwc(torch.stack([source.crop for source in found])).to(result_device())
+    return identity, crops, report
 
 
 class IdentityList(io.ComfyNode):
@@ -140,7 +172,7 @@ class IdentityList(io.ComfyNode):
                 for number, name in enumerate(_LIST_INPUTS, start=1)
             ],
             outputs=[
-                Identity.Output(
+                IdentitySocket.Output(
                     "identities", display_name="identities", tooltip="For identity or reference of Swap Face."
                 )
             ],
@@ -189,7 +221,7 @@ class BlendIdentities(io.ComfyNode):
             search_aliases=["mix faces", "average faces"],
             inputs=[*sockets[:2], *weights, *sockets[2:]],
             outputs=[
-                Identity.Output("identity", display_name="identity", tooltip="For Swap Face."),
+                IdentitySocket.Output("identity", display_name="identity", tooltip="For Swap Face."),
                 io.String.Output(
                     "report", display_name="report", tooltip="How much the blend resembles each identity."
                 ),

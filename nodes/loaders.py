@@ -6,22 +6,14 @@ from pathlib import Path
 from comfy_api.latest import io
 
 from ..styleswap_core.errors import StyleSwapError
-from ..styleswap_core.faces.opencv_zoo import ZOO_LICENSE
-from ..styleswap_core.faces.pack_licenses import INSIGHTFACE_TERMS
 from ..styleswap_core.swappers.guest_families import FAMILY_NAMES
-from ..styleswap_core.swappers.guest_files import SUFFIXES as GUEST_SUFFIXES
-from ..styleswap_core.swappers.guest_files import read_guest
-from .analysis import PROVIDERS, LoadedAnalysis
-from .folders import DEMO, file_state, generator_names, generator_path, guest_folders, pack_folder, pack_names
-from .host import download_progress
-from .loaded_generator import LoadedGenerator
-from .loaded_guest import LoadedGuest, LoadedModel
+from .folders import DEMO, generator_path, pack_folder
+from .loaded_guest import LoadedGuest
+from .loader_inputs import OWN_LICENSE, detection_inputs, download_input, model_name_input, pack_input
+from .loading import AUTOMATIC, model_state, open_model, open_pack, pack_state
 from .sockets import FaceAnalysis, Model, make_schema, unknown_choice
 
-_OWN_LICENSE = "MIT, trained only on rendered images"
 _UNSTATED = "not stated in the file; ask its author"
-_AUTOMATIC = "automatic"
-_SIZES = ("160", "256", "320", "480", "640", "800", "1024", "1280")
 
 
 class LoadModel(io.ComfyNode):
@@ -39,19 +31,12 @@ class LoadModel(io.ComfyNode):
             " HyperSwap, from the folder where its pack keeps it.",
             search_aliases=["face swap model", "styleswap", "inswapper", "reswapper", "hyperswap", "simswap", "ghost"],
             inputs=[
-                io.Combo.Input(
-                    "model_name",
-                    options=generator_names(),
-                    default=DEMO,
-                    tooltip="The built-in demo model was trained on rendered faces only. Files from models/styleswap,"
-                    " and swapping networks from models/insightface, models/reswapper and models/hyperswap. Weights"
-                    " keep the license of their authors.",
-                ),
+                model_name_input(),
                 # Optional, so that prompts saved without them still run.
                 io.Combo.Input(
                     "family",
-                    options=[_AUTOMATIC, *FAMILY_NAMES],
-                    default=_AUTOMATIC,
+                    options=[AUTOMATIC, *FAMILY_NAMES],
+                    default=AUTOMATIC,
                     optional=True,
                     tooltip="For networks of other programs. automatic: told by the file and its name. Choose the"
                     " family of a renamed file that could belong to several.",
@@ -80,10 +65,10 @@ class LoadModel(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, model_name: str, **_others: object) -> str:
         """State of the file, so that the node runs again if it changes."""
-        return file_state(generator_path(model_name))
+        return model_state(model_name)
 
     @classmethod
-    def execute(cls, model_name: str, family: str = _AUTOMATIC, any_recognizer: bool = False) -> io.NodeOutput:
+    def execute(cls, model_name: str, family: str = AUTOMATIC, any_recognizer: bool = False) -> io.NodeOutput:
         """Load a network.
 
         Returns:
@@ -93,18 +78,14 @@ class LoadModel(io.ComfyNode):
             StyleSwapError: The file does not exist, is no swapping network, or needs another file that is missing; or
                 an option for networks of other programs was set for a model of this project.
         """
-        path, named = generator_path(model_name), "" if family == _AUTOMATIC else family
-        model: LoadedModel
-        if path.suffix.lower() in GUEST_SUFFIXES:
-            model = LoadedGuest(read_guest(path, named), guest_folders(), any_recognizer)
+        model = open_model(model_name, family, any_recognizer)
+        if isinstance(model, LoadedGuest):
             network = model.network
             details = [f"family: {network.family.name}, by {network.file.maker}", f"runs on: {network.provider}"]
             stated = network.file.license
-        elif named:
-            raise StyleSwapError(f"{model_name} is a StyleSwap model, which has no family; set family to {_AUTOMATIC}")
         else:
-            model, details = LoadedGenerator(model_name, path), []
-            stated = _OWN_LICENSE if model_name == DEMO else str(model.metadata.get("license", _UNSTATED))
+            details = []
+            stated = OWN_LICENSE if model_name == DEMO else str(model.metadata.get("license", _UNSTATED))
         lines = [
             f"{model_name}: {model.size} px, crop template {model.template}",
             *details,
@@ -131,43 +112,9 @@ class LoadFaceAnalysis(io.ComfyNode):
             " models/insightface/models. Choose the pack whose recognizer the StyleSwap model was trained with.",
             search_aliases=["insightface", "arcface", "face detector", "buffalo_l", "opencv", "yunet", "sface"],
             inputs=[
-                io.Combo.Input(
-                    "pack",
-                    options=pack_names(),
-                    default=DEMO,
-                    tooltip=f"The built-in pack belongs to the demo model (license: {_OWN_LICENSE}). opencv_zoo is for"
-                    f" photographs (license: {ZOO_LICENSE}). Note: {INSIGHTFACE_TERMS}.",
-                ),
-                io.Combo.Input(
-                    "detection_size",
-                    options=[_AUTOMATIC, *_SIZES],
-                    default=_AUTOMATIC,
-                    tooltip="Input size of the detector in pixels. automatic runs it at 640 and 256, and finer in"
-                    " images over 2048 px and where faces are small; it never enlarges the image. Other sizes apply to"
-                    " every image.",
-                ),
-                io.Float.Input(
-                    "detection_threshold",
-                    default=0.5,
-                    min=0.05,
-                    max=0.95,
-                    step=0.05,
-                    tooltip="Minimum confidence of the detector. Lower values find more faces, but also more false"
-                    " positives.",
-                ),
-                io.Combo.Input(
-                    "run_on",
-                    options=list(PROVIDERS),
-                    default="CPU",
-                    tooltip="CUDA needs the onnxruntime-gpu package and reports an error if it cannot run; its memory"
-                    " is freed after each node. opencv_zoo runs on the CPU only.",
-                ),
-                io.Boolean.Input(
-                    "download",
-                    default=False,
-                    tooltip="Downloads the pack if it is missing: opencv_zoo from its repository, the others through"
-                    f" insightface. {INSIGHTFACE_TERMS.capitalize()}.",
-                ),
+                pack_input(),
+                *detection_inputs(),
+                download_input(),
             ],
             outputs=[
                 FaceAnalysis.Output(
@@ -188,11 +135,7 @@ class LoadFaceAnalysis(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, pack: str, download: bool, **_others: object) -> str:
         """State of the pack's files, so that the node runs again if they change."""
-        try:
-            folder = pack_folder(pack, False)
-        except StyleSwapError:
-            return f"{pack}: missing"
-        return " ".join(file_state(file) for file in sorted(folder.glob("*.onnx")))
+        return pack_state(pack)
 
     @classmethod
     def execute(
@@ -206,8 +149,7 @@ class LoadFaceAnalysis(io.ComfyNode):
         Raises:
             StyleSwapError: A missing or damaged pack, a failed download, or a device that ONNX Runtime cannot use.
         """
-        size = None if detection_size == _AUTOMATIC else int(detection_size)
-        analysis = LoadedAnalysis(pack_folder(pack, download, download_progress()), size, detection_threshold, run_on)
+        analysis = open_pack(pack, detection_size, detection_threshold, run_on, download)
         with analysis.open() as analyzer:
             recognizer, license_note = analyzer.recognizer or "none", analyzer.license_note
         lines = [

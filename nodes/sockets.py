@@ -13,6 +13,9 @@ FaceAnalysis = io.Custom("STYLESWAP_FACE_ANALYSIS")
 Identity = io.Custom("STYLESWAP_IDENTITY")
 """A `styleswap_core.identities.identity.Identity`, or a list of them."""
 
+Faces = io.Custom("STYLESWAP_FACES")
+"""A `styleswap_core.compositing.placed_faces.PlacedFaces`."""
+
 Masks = io.Custom("STYLESWAP_MASKS")
 """A `face_masks.LoadedMasks`."""
 
@@ -40,12 +43,13 @@ def unknown_choice(node: type[io.ComfyNode], **chosen: str | None) -> str | None
     return None
 
 
-def face_analysis_input() -> io.Input:
+def face_analysis_input(optional: bool = False) -> io.Input:
     """Input for this pack's face analysis and the insightface objects of other packs."""
     return io.MultiType.Input(
         "face_analysis",
         [FaceAnalysis, *_FOREIGN_ANALYSES],
         tooltip="From Load Face Analysis, or from another pack's insightface loader.",
+        optional=optional,
     )
 
 
@@ -57,3 +61,10 @@ def identity_input(name: str, tooltip: str, optional: bool = False) -> io.Input:
 def order_input(tooltip: str) -> io.Input:
     """Input for the order in which the faces of an image are numbered."""
     return io.Combo.Input("order", options=_FACE_ORDERS, default="largest", tooltip=tooltip)
+
+
+def advanced(widget: io.Input) -> io.Input:
+    """The same widget, which pages of ComfyUI show only on request."""
+    # Older versions have no argument for it, but pages know the option since long before.
+    widget.extra_dict = {**(widget.extra_dict or {}), "advanced": True}
+    return widget

@@ -1,21 +1,28 @@
 """Swap Face."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from comfy_api.latest import io
 
+from ..styleswap_core.compositing.placed_faces import PlacedFaces
+from ..styleswap_core.faces.detected import FaceAnalyzer
+from ..styleswap_core.identities.identity import Identity
 from ..styleswap_core.identities.provenance import swap_mark
+from ..styleswap_core.masking.face_masks import FaceMasks
+from ..styleswap_core.pipeline.face_aligner import places_of_swap
 from ..styleswap_core.pipeline.swapper import Swapper
 from .analysis import open_analysis
 from .face_masks import LoadedMasks
 from .host import frame_progress, result_device, show_text
 from .loaded_guest import LoadedGuest, LoadedModel
-from .sockets import Model, face_analysis_input, identity_input, make_schema, unknown_choice
-from .swap_inputs import batch_input, choice_inputs, later_inputs, strength_inputs, tracking_inputs
+from .sockets import Faces, Model, face_analysis_input, identity_input, make_schema, unknown_choice
+from .swap_inputs import batch_input, choice_inputs, later_inputs, on_missing_input, strength_inputs, tracking_inputs
 from .swap_reports import describe_swap, summarize_swap
-from .swap_values import ERROR, PASS, SwapValues, index_problem
+from .swap_values import ERROR, SwapValues, index_problem
 from .values import as_identities
 
 _TRACKED = "the number of a face is that of its track through the frames"
@@ -44,13 +51,7 @@ class SwapFace(io.ComfyNode):
                 io.Image.Input("image", tooltip="The target: one image, or the frames of a video."),
                 *choice_inputs(),
                 *strength_inputs(),
-                io.Combo.Input(
-                    "on_missing",
-                    options=[PASS, ERROR],
-                    default=PASS,
-                    tooltip="If a chosen face is missing from a frame: pass through continues and reports it, error"
-                    " stops the run.",
-                ),
+                on_missing_input(),
                 batch_input(),
                 *later_inputs(
                     io.Mask.Input(
@@ -77,6 +78,11 @@ class SwapFace(io.ComfyNode):
                     "swap_info",
                     display_name="swap_info",
                     tooltip="For Save Swapped Image: states that a face was swapped, and by which model.",
+                ),
+                Faces.Output(
+                    "swapped_faces",
+                    display_name="faces",
+                    tooltip="Where the crops belong: for Paste Faces, after other nodes have changed them.",
                 ),
             ],
         )
@@ -122,31 +128,86 @@ class SwapFace(io.ComfyNode):
 
         Returns:
             The swapped images in the shape of `image`, masks (B, H, W), the swapped aligned crops (N, S, S, 3; a single
-            black one if there are none), a report, and the text that marks a file as swapped.
+            black one if there are none), a report, the text that marks a file as swapped, and where the crops belong.
 
         Raises:
             StyleSwapError: Identities of another recognizer or model, or a missing face if `on_missing` is "error".
         """
-        values = SwapValues(**widgets)
-        identities = as_identities(identity)
+        values, identities = SwapValues(**widgets), as_identities(identity)
         with open_analysis(face_analysis) as analyzer, masks.open() if masks else nullcontext() as opened:
-            # Frames are on the CPU, where crops are cut and pasted; only crops travel to the model's device and back.
-            result = Swapper(model, analyzer, values.options, masks=opened, crop_device="cpu").swap_batch(
-                image,
-                identities,
-                values.choice(analyzer, reference),
-                strict=on_missing == ERROR,
-                on_frame=frame_progress(len(image), 2 if values.tracking else 1),
-                result_device=result_device(),
-                keep=keep,
-                tracking=values.tracking_options,
+            swap = swap_images(
+                model, analyzer, identities, image, values, on_missing, reference=reference, masks=opened, keep=keep
             )
-        notices = [notice for notice in (model.notice(), _TRACKED if values.tracking else "") if notice]
-        show_text("\n".join([summarize_swap(result), *notices]))
-        crops = result.crops if len(result.crops) else _no_crop(model.size, result.crops.device)
-        foreign = model.name if isinstance(model, LoadedGuest) else ""
-        mark = swap_mark(model.sha256, identities, values.strength, foreign)
-        return io.NodeOutput(result.images, result.masks, crops, describe_swap(result, notices), mark)
+        return io.NodeOutput(swap.images, swap.masks, swap.crops, swap.report, swap.mark, swap.faces)
+
+
+@dataclass(frozen=True, eq=False)
+class SwappedImages:
+    """What a swap gives a node.
+
+    Attributes:
+        images: The swapped images in the shape of the targets.
+        masks: (B, H, W): the share of each pixel that was replaced.
+        crops: (N, S, S, 3): the swapped aligned crops; a single black one if there are none.
+        report: What was swapped in each frame.
+        mark: Text that marks a file as swapped.
+        faces: Where the crops belong.
+    """
+
+    images: torch.Tensor
+    masks: torch.Tensor
+    crops: torch.Tensor
+    report: str
+    mark: str
+    faces: PlacedFaces
+
+
+def swap_images(
+    model: LoadedModel,
+    analyzer: FaceAnalyzer,
+    identities: Sequence[Identity],
+    image: torch.Tensor,
+    values: SwapValues,
+    on_missing: str,
+    *,
+    reference: object = None,
+    masks: FaceMasks | None = None,
+    keep: torch.Tensor | None = None,
+) -> SwappedImages:
+    """Swap faces in a batch of images (B, H, W, 3 or 4), with progress, and a summary in the running node.
+
+    Args:
+        model: The network.
+        analyzer: The face analysis.
+        identities: One for all faces, or one for each.
+        image: The targets.
+        values: The widgets.
+        on_missing: PASS or ERROR.
+        reference: Socket value with the reference identities.
+        masks: What is swapped of a face.
+        keep: (1 or B, h, w), 0..1: where the images stay as they are.
+
+    Raises:
+        StyleSwapError: Identities of another recognizer or model, or a missing face if `on_missing` is ERROR.
+    """
+    # Frames are on the CPU, where crops are cut and pasted; only crops travel to the model's device and back.
+    result = Swapper(model, analyzer, values.options, masks=masks, crop_device="cpu").swap_batch(
+        image,
+        identities,
+        values.choice(analyzer, reference),
+        strict=on_missing == ERROR,
+        on_frame=frame_progress(len(image), 2 if values.tracking else 1),
+        result_device=result_device(),
+        keep=keep,
+        tracking=values.tracking_options,
+    )
+    notices = [notice for notice in (model.notice(), _TRACKED if values.tracking else "") if notice]
+    show_text("\n".join([summarize_swap(result), *notices]))
+    crops = result.crops if len(result.crops) else _no_crop(model.size, result.crops.device)
+    foreign = model.name if isinstance(model, LoadedGuest) else ""
+    mark = swap_mark(model.sha256, identities, values.strength, foreign)
+    faces = places_of_swap(image, result.reports, model.template, model.size)
+    return SwappedImages(result.images, result.masks, crops, describe_swap(result, notices), mark, faces)
 
 
 def _no_crop(size: int, device: torch.device) -> torch.Tensor:

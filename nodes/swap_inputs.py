@@ -7,7 +7,7 @@ from ..styleswap_core.pipeline.face_jobs import MAX_SHARE
 from ..styleswap_core.swappers.network import MAX_STRENGTH
 from ..styleswap_core.tracking.tracking_options import MAX_INTERVAL, MAX_SMOOTHING, TrackingOptions
 from .sockets import Masks, identity_input, order_input
-from .swap_values import MAX_AGE, RESOLUTIONS, SKIP, SWAP
+from .swap_values import ERROR, MAX_AGE, PASS, RESOLUTIONS, SKIP, SWAP
 
 # Maximum of the widget only.
 _MAX_BRIDGE = 240
@@ -85,6 +85,29 @@ def batch_input() -> io.Input:
     )
 
 
+def on_missing_input() -> io.Input:
+    """What happens if a chosen face is missing."""
+    return io.Combo.Input(
+        "on_missing",
+        options=[PASS, ERROR],
+        default=PASS,
+        tooltip="If a chosen face is missing from a frame: pass through continues and reports it, error stops the run.",
+    )
+
+
+def resolution_input(optional: bool = False) -> io.Input:
+    """Size at which faces are swapped."""
+    return io.Combo.Input(
+        "resolution",
+        options=list(RESOLUTIONS),
+        default="automatic",
+        optional=optional,
+        tooltip="Size at which a face is swapped, in multiples of the model's size, for more detail than"
+        " the model has: 2x takes four times as long as 1x, 4x sixteen times. automatic: as fine as the"
+        " image; always 1x for StyleSwap models.",
+    )
+
+
 def later_inputs(keep: io.Input) -> list[io.Input]:
     """Reference, resolution, masks, persons and doubtful detections; optional, so that prompts without them run.
 
@@ -98,15 +121,7 @@ def later_inputs(keep: io.Input) -> list[io.Input]:
             " the person who stays, or a list of such people.",
             optional=True,
         ),
-        io.Combo.Input(
-            "resolution",
-            options=list(RESOLUTIONS),
-            default="automatic",
-            optional=True,
-            tooltip="Size at which a face is swapped, in multiples of the model's size, for more detail than"
-            " the model has: 2x takes four times as long as 1x, 4x sixteen times. automatic: as fine as the"
-            " image; always 1x for StyleSwap models.",
-        ),
+        resolution_input(optional=True),
         *_mask_inputs(keep),
         *person_inputs(),
         io.Combo.Input(

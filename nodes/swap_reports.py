@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+from ..styleswap_core.compositing.placed_faces import PlacedFaces
 from ..styleswap_core.faces.face_rows import FaceRow, describe_row
 from ..styleswap_core.identities.extraction import SourceFace
+from ..styleswap_core.pipeline.face_aligner import AlignedFaces
 from ..styleswap_core.pipeline.results import BatchResult, FrameReport
 
 # Maximum number of frames that a note lists.
@@ -88,6 +90,27 @@ def summarize_swap(result: BatchResult) -> str:
     faces = sum(len(report.swapped) for report in result.reports)
     frames = sum(bool(report.swapped) for report in result.reports)
     return f"swapped {_count(faces, 'face')} in {frames} of {_count(len(result.reports), 'frame')}"
+
+
+def describe_aligned(aligned: AlignedFaces) -> str:
+    """Report of Align Faces: a summary, and the faces and problems of each frame."""
+    placed = aligned.placed
+    lines = [_summary("cut out", placed)]
+    for number, problems in enumerate(aligned.problems):
+        if faces := placed.of_frame(number):
+            lines.append(f"frame {number}: crops {', '.join(str(row) for row, _ in faces)}")
+        lines += [f"frame {number}: {problem}" for problem in problems]
+    return "\n".join(lines)
+
+
+def summarize_pasted(placed: PlacedFaces) -> str:
+    """What Paste Faces did, in one line."""
+    return _summary("pasted", placed)
+
+
+def _summary(done: str, placed: PlacedFaces) -> str:
+    frames = len({face.frame for face in placed.faces})
+    return f"{done} {_count(len(placed.faces), 'face')} in {frames} of {_count(len(placed.marks), 'frame')}"
 
 
 def _swapped_lines(report: FrameReport) -> list[str]:

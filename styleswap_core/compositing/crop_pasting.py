@@ -68,7 +68,7 @@ def paste_faces(
         faces = placed.of_frame(number)
         if not faces:
             continue
-        placed.check_frame(number, over_white(frame[0]))
+        placed.check_frame(number, frame[0])
         canvas = _FrameCanvas.of(frame, kept.of_frame(number, placed.frame_size), options)
         for row, face in faces:
             canvas.paste(face, one_crop(crops, row), None if masks is None else _mask_of(masks, row))

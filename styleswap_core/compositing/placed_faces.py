@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from ..errors import StyleSwapError
 from ..faces.alignment import estimate_similarity, template_points, transform_points
+from ..io.images import over_white, repair
 
 # A frame is told by the mean colors of a grid of cells of every n-th pixel.
 _GRID, _SAMPLES = 24, 192
@@ -87,7 +88,7 @@ class PlacedFaces:
 
         Args:
             number: Its number.
-            frame: (H, W, 3) float, 0..1.
+            frame: (H, W, 3 or 4) float, 0..1.
 
         Raises:
             StyleSwapError: Another picture.
@@ -122,11 +123,11 @@ def place_points(frame: int, points: np.ndarray, template: str, size: int) -> Pl
 
 
 def frame_mark(frame: torch.Tensor) -> np.ndarray:
-    """Colors (24, 24, 3) uint8 by which a frame (H, W, 3) float, 0..1, is recognized."""
+    """Colors (24, 24, 3) uint8 by which a frame (H, W, 3 or 4) float, 0..1, is recognized; transparency shows white."""
     step = [max(1, side // _SAMPLES) for side in frame.shape[:2]]
-    sampled = frame[:: step[0], :: step[1]].permute(2, 0, 1)[None].float()
-    cells = F.adaptive_avg_pool2d(sampled, (_GRID, _GRID))[0]
-    return np.asarray((cells * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu())
+    sampled = over_white(repair(frame[:: step[0], :: step[1]][None])[0])
+    cells = F.adaptive_avg_pool2d(sampled.permute(0, 3, 1, 2), (_GRID, _GRID))[0]
+    return np.asarray((cells * 255).round().to(torch.uint8).permute(1, 2, 0))
 
 
 def crop_points(face: PlacedFace) -> torch.Tensor:

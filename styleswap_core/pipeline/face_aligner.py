@@ -137,7 +137,7 @@ def places_of_swap(frames: torch.Tensor, reports: Sequence[FrameReport], templat
         faces += [
             PlacedFace(number, one.face.points, one.matrix.float(), one.resolution * size, template) for one in swapped
         ]
-        marks.append(frame_mark(over_white(repair(frames[number : number + 1])[0][0])) if swapped else None)
+        marks.append(frame_mark(frames[number]) if swapped else None)
     return PlacedFaces(tuple(faces), (frames.shape[1], frames.shape[2]), tuple(marks))
 
 

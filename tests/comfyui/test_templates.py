@@ -32,6 +32,9 @@ BECOMES = {
     "09_invert_identity": [SOURCE],
     "12_video_stream": [SOURCE],
     "13_video_two_people": [SOURCE, SOURCE_2],
+    "14_restore_faces": [SOURCE],
+    "15_retouch_by_hand": [SOURCE],
+    "16_quick_swap": [SOURCE],
 }
 VIDEOS = ("12_video_stream", "13_video_two_people")
 MIX = "08_mix_identities"

@@ -18,6 +18,7 @@ NOTES = ("Note", "MarkdownNote")
 CONTROL = "control_after_generate"
 SWAP, SYNTHETIC = "StyleSwap_SwapFace", "StyleSwap_SyntheticFace"
 SWAP_VIDEO = "StyleSwap_SwapVideo"
+QUICK, PASTE = "StyleSwap_QuickSwap", "StyleSwap_PasteFaces"
 # Templates that need files, which tests replace (`photograph_files`).
 PHOTOGRAPHS = ("10_photographs", "11_photographs_free")
 # Outputs of Synthetic Face.
@@ -172,10 +173,10 @@ def with_probe(prompt: Mapping, key: str, link: list, mask: bool = False) -> dic
 def with_probes(prompt: Mapping) -> dict:
     """A template's prompt with previews of its images and masks.
 
-    They are named `source`, `source_2`, `target`, `swapped`, `mask`, and with Blend With Mask `blended` and
-    `final_mask`. `source_2` comes from the same Synthetic Face if that renders two people, otherwise from the last one.
-    In the templates for photographs, both sources are the picture that the identity is extracted from. Of videos, all
-    frames are shown; there is no mask.
+    They are named `source`, `source_2`, `target`, `swapped`, `mask`, and with Blend With Mask or Paste Faces `blended`
+    and `final_mask`. `source_2` comes from the same Synthetic Face if that renders two people, otherwise from the last
+    one. In the templates for photographs, both sources are the picture that the identity is extracted from. Of videos,
+    all frames are shown; there is no mask.
     """
     first, second = _source_links(prompt)
     if nodes_of(prompt, SWAP_VIDEO):
@@ -183,10 +184,11 @@ def with_probes(prompt: Mapping) -> dict:
         prompt = _with_frames(prompt, "target", prompt[swap]["inputs"]["video"])
         prompt = _with_frames(prompt, "swapped", [swap, 0])
         return with_probe(with_probe(prompt, "source", first), "source_2", second)
-    swap = only(prompt, SWAP)
-    blends = nodes_of(prompt, "StyleSwap_BlendWithMask")
+    (swap,) = nodes_of(prompt, SWAP) or nodes_of(prompt, QUICK)
+    blends = nodes_of(prompt, "StyleSwap_BlendWithMask") or nodes_of(prompt, PASTE)
+    given = prompt[swap]["inputs"]
     pictures = {
-        "target": prompt[swap]["inputs"]["image"],
+        "target": given["image"] if "image" in given else given["target"],
         "swapped": [swap, 0],
         "source": first,
         "source_2": second,

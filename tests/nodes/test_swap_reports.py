@@ -83,3 +83,21 @@ def test_source_report(pack, reports):
         "image 3: no face found, skipped",
     ]
     assert reports.describe_separate(faces[:2], []).splitlines()[0] == "2 identities"
+
+
+def test_report_of_crops(pack, reports):
+    placed_faces = pack("styleswap_core.compositing.placed_faces")
+    points = pack("styleswap_core.faces.alignment").template_points("ffhq", 64).numpy()
+    faces = tuple(placed_faces.place_points(frame, points, "ffhq", 64) for frame in (0, 0, 2))
+    placed = placed_faces.PlacedFaces(faces, (64, 64), (None,) * 3)
+    empty = torch.zeros(0)
+    aligned = pack("styleswap_core.pipeline.face_aligner").AlignedFaces(
+        empty, empty, placed, ((), ("no face found",), ())
+    )
+    assert reports.describe_aligned(aligned).splitlines() == [
+        "cut out 3 faces in 2 of 3 frames",
+        "frame 0: crops 0, 1",
+        "frame 1: no face found",
+        "frame 2: crops 2",
+    ]
+    assert reports.summarize_pasted(placed) == "pasted 3 faces in 2 of 3 frames"

@@ -1,6 +1,7 @@
 """Node pack for the tests: exposes internal state of ComfyUI over HTTP, and has nodes that return unusual input."""
 
 import gc
+import sys
 
 from aiohttp import web
 from comfy import model_management
@@ -57,3 +58,11 @@ async def open_guests(request):
     """Number of networks of other programs whose session is open."""
     found = [one for one in gc.get_objects() if type(one).__name__ == "GuestNetwork"]
     return web.json_response({"open": sum(network._session.is_open for network in found)})
+
+
+@PromptServer.instance.routes.get("/probe/kept")
+async def kept_values(request):
+    """What Quick Face Swap keeps between runs: identities in memory of models, analyses and sources."""
+    (module,) = (module for name, module in sys.modules.items() if name.endswith("nodes.quick_swap"))
+    kept = {"models": module._models, "analyses": module._analyses, "sources": module._sources}
+    return web.json_response({name: [id(value) for value in one._values.values()] for name, one in kept.items()})

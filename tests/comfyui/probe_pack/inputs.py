@@ -1,5 +1,6 @@
 """Nodes that return what other packs may return: unusual images, masks and identities, and insightface objects."""
 
+import hashlib
 import io
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +40,7 @@ IDENTITIES = {
     "empty list": lambda identity: [],
     "nothing": lambda identity: None,
 }
+DIGESTS = {"sha256": lambda values: hashlib.sha256(values.cpu().contiguous().numpy().tobytes()).hexdigest()}
 
 
 class _TrimmedVideo(InputImpl.VideoFromFile):
@@ -124,4 +126,6 @@ NODE_CLASS_MAPPINGS = {
     "Probe_Identity": _node(IDENTITIES, "STYLESWAP_IDENTITY", "STYLESWAP_IDENTITY"),
     "Probe_Video": _node(VIDEOS, "VIDEO", "VIDEO"),
     "Probe_InsightFace": InsightFace,
+    "Probe_PictureDigest": _node(DIGESTS, "IMAGE", "STRING"),
+    "Probe_MaskDigest": _node(DIGESTS, "MASK", "STRING"),
 }
