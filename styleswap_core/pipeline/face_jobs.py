@@ -3,7 +3,7 @@
 The pipeline's steps after detection, for any number of faces in any number of pictures.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +63,29 @@ class FaceJob:
     identity: Identity
 
 
-@torch.no_grad()
+@dataclass(eq=False)
+class RenderedPart:
+    """N faces of one resolution that ran through the network together, before they are pasted.
+
+    Attributes:
+        rows: Positions of their jobs.
+        pictures: Indices of their pictures in the canvas.
+        matrices: (N, 2, 3), picture -> aligned crop.
+        crops: (N, 3, k S, k S), -1..1, the targets' crops.
+        rgb: (N, 3, k S, k S), -1..1, what the network made.
+        own_mask: (N, 1, k S, k S), 0..1, the network's mask.
+        mask: (N, 1, k S, k S), 0..1, the mask to blend with.
+    """
+
+    rows: list[int]
+    pictures: list[int]
+    matrices: torch.Tensor
+    crops: torch.Tensor
+    rgb: torch.Tensor
+    own_mask: torch.Tensor
+    mask: torch.Tensor
+
+
 def swap_jobs(
     canvas: Canvas,
     jobs: Sequence[FaceJob],
@@ -88,30 +110,51 @@ def swap_jobs(
         The swapped aligned crops in the order of the jobs, each (3, k S, k S) float32, -1..1, on the CPU, for the
         resolution k of that face.
     """
+    parts = render_jobs(canvas, jobs, model, analysis, options, crop_device, masks)
+    swapped = {row: crop for part in parts for row, crop in zip(part.rows, paste_part(canvas, part), strict=True)}
+    return [swapped[row] for row in range(len(jobs))]
+
+
+@torch.no_grad()
+def render_jobs(
+    canvas: Canvas,
+    jobs: Sequence[FaceJob],
+    model: SwappingNetwork,
+    analysis: FaceAnalyzer,
+    options: SwapOptions,
+    crop_device: torch.device | str,
+    masks: FaceMasks | None = None,
+) -> Iterator[RenderedPart]:
+    """Run faces through the network, `options.batch_size` at a time; arguments as for `swap_jobs`."""
     factors = [resolution_of(job.face, model, options) for job in jobs]
-    swapped: dict[int, torch.Tensor] = {}
     for factor in sorted(set(factors)):
         rows = [row for row, own in enumerate(factors) if own == factor]
         for start in range(0, len(rows), options.batch_size):
             part = rows[start : start + options.batch_size]
-            crops = _swap_part(
-                canvas, [jobs[row] for row in part], factor, model, analysis, options, crop_device, masks
-            )
-            swapped |= dict(zip(part, crops, strict=True))
-    return [swapped[row] for row in range(len(jobs))]
+            yield _render_part(canvas, jobs, part, factor, model, analysis, options, crop_device, masks)
 
 
-def _swap_part(
+@torch.no_grad()
+def paste_part(canvas: Canvas, part: RenderedPart) -> torch.Tensor:
+    """Paste faces into the results of the canvas; returns the swapped crops (N, 3, k S, k S), -1..1, on the CPU."""
+    layers = layer_for_mask(part.rgb, part.crops, part.own_mask, part.mask)
+    canvas.paste(part.pictures, layers, part.mask, part.matrices)
+    return torch.lerp(part.crops, layers, part.mask).clamp(-1.0, 1.0).cpu()
+
+
+def _render_part(
     canvas: Canvas,
-    jobs: Sequence[FaceJob],
+    all_jobs: Sequence[FaceJob],
+    rows: list[int],
     factor: int,
     model: SwappingNetwork,
     analysis: FaceAnalyzer,
     options: SwapOptions,
     crop_device: torch.device | str,
     masks: FaceMasks | None,
-) -> torch.Tensor:
-    """`swap_jobs` for one batch of faces of one resolution; crops (len(jobs), 3, k S, k S)."""
+) -> RenderedPart:
+    """`render_jobs` for one batch of faces of one resolution."""
+    jobs = [all_jobs[row] for row in rows]
     size = factor * model.size
     matrices = crop_matrices([job.face for job in jobs], model.template, size)
     pictures = [job.picture for job in jobs]
@@ -125,9 +168,7 @@ def _swap_part(
         points = torch.from_numpy(np.stack([job.face.points for job in jobs])).float()
         mask = masks.mask(crops, transform_points(matrices, points), own_mask if model.has_mask else None)
     wanted = _shaped(mask, options, factor, inset=not model.has_mask)
-    layers = layer_for_mask(rgb, crops, own_mask, wanted)
-    canvas.paste(pictures, layers, wanted, matrices)
-    return torch.lerp(crops, layers, wanted).clamp(-1.0, 1.0).cpu()
+    return RenderedPart(rows, pictures, matrices, crops, rgb, own_mask, wanted)
 
 
 def _shaped(mask: torch.Tensor, options: SwapOptions, factor: int, inset: bool) -> torch.Tensor:

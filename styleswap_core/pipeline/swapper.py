@@ -13,6 +13,7 @@ import torch
 
 from ..compositing.kept_regions import KeptRegions
 from ..compositing.pixels import NodeFrame, Picture, pixels_of
+from ..compositing.steady_colors import SteadyColors
 from ..errors import StyleSwapError
 from ..faces.choice import FaceChoice
 from ..faces.detected import DetectedFace, FaceAnalyzer
@@ -365,7 +366,8 @@ class Swapper:
             kept = request.keep.of_frame(number, pixels_of(frame).size)
             return AnalyzedFrame(number, frame, tracked.of_frame(first + number), kept)
 
-        return self._frames.run(frames, analyze, request, on_frame, measured)
+        steady = SteadyColors(tracked.color_window) if tracked.color_window else None
+        return self._frames.run(frames, analyze, request, on_frame, measured, steady)
 
 
 def _landmark_model(analysis: FaceAnalyzer) -> "LandmarkModel | None":

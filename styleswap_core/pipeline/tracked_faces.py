@@ -71,6 +71,7 @@ class TrackedFaces:
         choice: FaceChoice,
         detections: int = 0,
         cuts: Sequence[int] = (),
+        smoothing: float = 0.0,
     ) -> None:
         """Decide about tracks.
 
@@ -80,14 +81,20 @@ class TrackedFaces:
             choice: The choice whose places the tracks have votes for.
             detections: Number of frames in which faces were detected.
             cuts: Numbers of the first frames after a cut.
+            smoothing: The one of `TrackingOptions`; colors are averaged over as many frames before and after.
         """
         self.tracks, self._identities, self._choice = list(tracks), tuple(identities), choice
         self.places = _places(self.tracks, choice.takes_every_face and len(self._identities) == 1)
-        self.detections, self.cuts = detections, list(cuts)
+        self.detections, self.cuts, self._smoothing = detections, list(cuts), smoothing
         self._blocks: dict[int, list[SteadyTrack]] = defaultdict(list)
         for track in self.tracks:
             for block in np.unique(track.frames // _BLOCK).tolist():
                 self._blocks[block].append(track)
+
+    @property
+    def color_window(self) -> int:
+        """Number of frames before and after each one over which colors are averaged."""
+        return round(self._smoothing)
 
     @property
     def any_chosen(self) -> bool:
@@ -142,13 +149,16 @@ class TrackedFaces:
         Raises:
             StyleSwapError: It cannot be written.
         """
-        save_tracks(path, self.tracks, [self.detections, *self.cuts])
+        save_tracks(path, self.tracks, [self.detections, *self.cuts], self._smoothing)
 
     @classmethod
     def load(cls, path: Path, identities: Sequence[Identity], choice: FaceChoice) -> "TrackedFaces | None":
         """The tracks in a file; None if it is missing or damaged."""
         found = load_tracks(path)
-        return None if found is None else cls(found[0], identities, choice, found[1][0], found[1][1:])
+        if found is None:
+            return None
+        tracks, (detections, *cuts), smoothing = found
+        return cls(tracks, identities, choice, detections, cuts, smoothing)
 
 
 class FaceFollower:
@@ -188,7 +198,12 @@ class FaceFollower:
         tracks = [track for track in self._tracker.finish() if len(track)]
         steady = [SteadyTrack.of(track, self._options.smoothing) for track in tracks]
         return TrackedFaces(
-            steady, self._request.identities, self._request.choice, self._tracker.detections, self._tracker.cuts
+            steady,
+            self._request.identities,
+            self._request.choice,
+            self._tracker.detections,
+            self._tracker.cuts,
+            self._options.smoothing,
         )
 
     def _detect(self, pixels: AnyPixels, embed: bool) -> list[DetectedFace]:

@@ -62,7 +62,7 @@ _WAYS: dict[str, _Way] = {
         "occluder_x": (-1.5, 1.5),
         "occluder_y": (0.1, 0.1),
         "occluder_angle": (70.0, 70.0),
-        "occluder_width": (0.4, 0.4),
+        "occluder_width": (0.2, 0.2),
     },
     "crossing": {"frame_x": (0.45, _WIDE - 0.45), "yaw": (12.0, 12.0), "frame_scale": (0.25, 0.25)},
 }

@@ -30,6 +30,9 @@ _MEMORY = 60
 _SURPRISING, _EXPECTED = 0.08, 0.04
 # Motion in one frame, as a share of the face's side, after which faces are detected at once.
 _FAST = 0.15
+# Change of a face's size since the frame before, or since it was seen last, from which a detection does not fit, and
+# how many of them in a row are passed over. They surprise as much as `_MISFIT`.
+_MAX_GROWTH, _MISFITS, _MISFIT = 1.4, 3, 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +128,10 @@ class FaceTracker:
         faces = frame.detect(self._embed or len(self._active) > 1 or bool(self._lost))
         self.detections += 1
         pairs = _assign(self._active, faces)
-        surprise = max((self._update(track, face) for track, face in pairs), default=0.0)
+        deviations = [self._update(track, face) for track, face in pairs]
+        surprise = max(deviations, default=0.0)
         assigned = {id(face) for _, face in pairs}
+        pairs = [pair for pair, deviation in zip(pairs, deviations, strict=True) if deviation < _MISFIT]
         found = [*pairs, *((self._begin(face, frame.gray), face) for face in faces if id(face) not in assigned)]
         self._end_lost({track.number for track, _ in found})
         if surprise > _SURPRISING:
@@ -139,6 +144,12 @@ class FaceTracker:
     def _update(self, track: Track, face: DetectedFace) -> float:
         """Add a detection to a track; returns its deviation from where the flow expects the face."""
         last = track.last
+        growth = _side(face.box) / max(_side(last.box), 1.0)
+        if not 1 / _MAX_GROWTH < growth < _MAX_GROWTH and track.misfits < _MISFITS:
+            # Half a face behind a hand is found at any size. Another look soon.
+            track.misfits += 1
+            return _MISFIT
+        track.misfits = 0
         if last.frame != self._frame:
             track.detected(self._frame, face)
             return 0.0

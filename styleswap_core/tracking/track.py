@@ -45,6 +45,7 @@ class Track:
         missed: Number of the first frame since then in which the detector did not find the face; None if it did.
         votes: Weight of the frames that gave the face each place of the choice; None for not chosen.
         bridged: First and last frame of each time in which the detector did not find the face, and found it again.
+        misfits: Number of detections in a row that do not fit the size of the face.
     """
 
     def __init__(self, number: int) -> None:
@@ -54,6 +55,7 @@ class Track:
         self.missed: int | None = None
         self.votes: dict[int | None, float] = {}
         self.bridged: list[tuple[int, int]] = []
+        self.misfits = 0
         # Compact, since a track may be as long as a film.
         self._frames = array("q")
         self._values = array("f")
@@ -170,6 +172,12 @@ class Track:
         self._values[start + _MOVES.start : start + _MOVES.stop] = array("f", np.ravel(moves).tolist())
 
 
+def _weights(scores: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Weights (T,) of detections: about 1, and much less for scores below the usual one, such as of covered faces."""
+    usual = float(np.median(scores[found])) if found.any() else 1.0
+    return np.asarray(np.clip((scores / max(usual, 1e-3)) ** 4, 0.02, 1.5))
+
+
 def _distance(box: np.ndarray, other: np.ndarray) -> float:
     """Distance of the centers of two boxes, as a share of the larger side."""
     side = float(max(np.max(one[2:] - one[:2]) for one in (box, other)))
@@ -211,7 +219,7 @@ class SteadyTrack:
         found = ~np.isnan(detected[:, 0, 0])
         # A motion to a frame that is not the next one does not count.
         followed = ~np.isnan(moves[:, 0, 0]) & np.append(np.diff(frames) == 1, False)
-        weights = np.where(found, np.maximum(values[:, _SCORE], 0.1), 0.0)
+        weights = np.where(found, _weights(values[:, _SCORE], found), 0.0)
         doubtful = np.zeros(count, bool)
         for first, last in track.bridged:
             doubtful |= (frames >= first - 1) & (frames <= last)

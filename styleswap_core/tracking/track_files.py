@@ -12,18 +12,20 @@ _NOT_CHOSEN = -1
 _PER_FRAME = ("frames", "points", "boxes", "scores", "detected")
 
 
-def save_tracks(path: Path, tracks: Sequence[SteadyTrack], counts: Sequence[int]) -> None:
+def save_tracks(path: Path, tracks: Sequence[SteadyTrack], counts: Sequence[int], smoothing: float) -> None:
     """Write tracks to a .npz file.
 
     Args:
         path: The file.
         tracks: The tracks.
         counts: Numbers to store with them.
+        smoothing: The smoothing with which they were made.
 
     Raises:
         StyleSwapError: It cannot be written.
     """
     arrays = {"numbers": np.array([track.number for track in tracks]), "counts": np.array(counts, np.int64)}
+    arrays["smoothing"] = np.array(smoothing, np.float64)
     for place, track in enumerate(tracks):
         for name in _PER_FRAME:
             arrays[f"{place}.{name}"] = getattr(track, name)
@@ -35,8 +37,8 @@ def save_tracks(path: Path, tracks: Sequence[SteadyTrack], counts: Sequence[int]
         np.savez(stream, allow_pickle=False, **arrays)
 
 
-def load_tracks(path: Path) -> tuple[list[SteadyTrack], list[int]] | None:
-    """Tracks and numbers of a file; None if it is missing or damaged."""
+def load_tracks(path: Path) -> tuple[list[SteadyTrack], list[int], float] | None:
+    """Tracks, numbers and smoothing of a file; None if it is missing or damaged."""
     try:
         with np.load(path) as arrays:
             tracks = []
@@ -56,6 +58,6 @@ def load_tracks(path: Path) -> tuple[list[SteadyTrack], list[int]] | None:
                         tuple((first, last) for first, last in arrays[f"{place}.bridged"].tolist()),
                     )
                 )
-            return tracks, arrays["counts"].tolist()
+            return tracks, arrays["counts"].tolist(), float(arrays["smoothing"])
     except (OSError, ValueError, KeyError):
         return None

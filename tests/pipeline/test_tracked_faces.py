@@ -1,5 +1,8 @@
 """Faces of a video are followed, decided about once, and swapped steadily."""
 
+from dataclasses import replace
+from itertools import islice
+
 import numpy as np
 import pytest
 import torch
@@ -11,8 +14,10 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.choice import FaceChoice
 from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.identity import Identity
+from styleswap_core.pipeline.face_jobs import SwapOptions
 from styleswap_core.pipeline.swapper import Swapper
 from styleswap_core.pipeline.tracked_faces import TrackedFaces
+from styleswap_core.swappers.network import SwappedCrops
 from styleswap_core.tracking.tracking_options import TrackingOptions
 
 COUNT = 24
@@ -137,6 +142,58 @@ def test_points_are_steady_in_the_result():
     steady = [result.faces[0].matrix for result in swapper.swap_tracked(frames_of(scene), tracked)]
     before, after = (float(torch.stack(rows).diff(dim=0).abs().mean()) for rows in (single, steady))
     assert after < before / 10
+
+
+class Nervous(Painter):
+    """Paints a gray that differs from frame to frame for no reason."""
+
+    def swap_crops(self, crops, identities, own_embeddings=None, strength=1.0):
+        levels = 0.5 + 0.03 * torch.sin(1e5 * crops.mean((1, 2, 3), keepdim=True))
+        return SwappedCrops((crops * 0.5 + levels).clamp(-1, 1), torch.ones_like(crops[:, :1]))
+
+
+def test_colors_are_steady_whatever_the_batches():
+    scene = Scene([Actor(1, lambda frame: (60 + 6 * frame, 120, 90, 0))])
+    swapper = Swapper(Nervous(), SceneAnalysis(scene))
+
+    def noisy():
+        for number, frame in enumerate(frames_of(scene)):
+            noise = np.random.default_rng(number).integers(-4, 5, frame.shape)
+            # The number of the frame.
+            noise[0, 0] = 0
+            yield np.clip(frame + noise, 0, 255).astype(np.uint8)
+
+    def swapped(smoothing, batch_size, count=COUNT):
+        options = SwapOptions(batch_size=batch_size)
+        tracked = swapper.track(noisy(), person(0), tracking=TrackingOptions(smoothing=smoothing))
+        return list(swapper.swap_tracked(islice(noisy(), count), tracked, options=options))
+
+    def shiver(results):
+        crops = torch.stack([result.crops[0].mean() for result in results])
+        return float(crops.diff().abs().mean())
+
+    rough, steady = swapped(0.0, 8), swapped(4.0, 8)
+    assert [result.report.frame for result in steady] == list(range(COUNT))
+    assert shiver(steady) < 0.5 * shiver(rough)
+    for batch_size in (1, 3):
+        for one, other in zip(steady, swapped(4.0, batch_size), strict=True):
+            assert np.array_equal(one.image, other.image) and torch.equal(one.mask, other.mask)
+    assert len(swapped(4.0, 8, 2)) == 2 and len(swapped(4.0, 1, 1)) == 1
+
+
+def test_a_detection_of_another_size_is_passed_over():
+    class HalfHidden(Actor):
+        def face(self, frame, noise, embed):
+            face = super().face(frame, noise, embed)
+            middle = face.box[:2] / 2 + face.box[2:] / 2
+            wrong = replace(face, box=np.float32([*(middle - 75), *(middle + 60)]), points=face.points * 1.1 - 12)
+            return wrong if frame in (8, 9, 10) else face
+
+    actor = HalfHidden(1, lambda frame: (160, 120, 100, 0))
+    swapper = Swapper(Painter(), SceneAnalysis(Scene([actor])))
+    tracked = swapper.track(frames_of(swapper.analysis.scene), person(0))
+    (track,) = tracked.tracks
+    assert len(track.frames) == COUNT and np.abs(track.points - actor.points(0)).max() < 1
 
 
 def test_parts_of_a_video_get_the_faces_of_their_frames():
