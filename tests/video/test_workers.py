@@ -116,7 +116,7 @@ def test_two_processes_make_what_one_makes(tmp_path, source):
 
 
 def test_interrupted_work_goes_on_with_another_number_of_workers(tmp_path, source):
-    swap(source, tmp_path / "whole.mp4")
+    swap(source, tmp_path / "whole.mp4", clip={"tracking": None})
     out = tmp_path / "out.mp4"
 
     def stop(number):
