@@ -8,6 +8,7 @@ holds before the run.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -88,8 +89,10 @@ GRAPHS: dict[str, tuple[Callable[[str, bool], dict], bool]] = {
 }
 
 
-def measure(prompt_of: Callable[[str, bool], dict], tracking: bool, frames: int, size: tuple[int, int]) -> tuple:
-    """Seconds of a run, and bytes that it takes at its peak."""
+def measure(
+    prompt_of: Callable[[str, bool], dict], tracking: bool, frames: int, size: tuple[int, int]
+) -> tuple[float, float, int]:
+    """Seconds of a run, the processor's part of them, and bytes that it takes at its peak."""
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         link_pack(base)
@@ -98,11 +101,11 @@ def measure(prompt_of: Callable[[str, bool], dict], tracking: bool, frames: int,
         write_clip(base / "input" / "clip.mp4", frames, size)
         with ComfyServer(base) as server:
             server.run(prompt_of("short.mp4", tracking))
-            before = server.rss()
+            before, spent = server.rss(), _processor_seconds(server)
             with PeakMemory(server) as memory:
                 run = server.run(prompt_of("clip.mp4", tracking), seconds=36_000)
             _check(run, frames)
-            return _seconds(run), memory.peak - before
+            return _seconds(run), _processor_seconds(server) - spent, memory.peak - before
 
 
 def _check(run: Run, frames: int) -> None:
@@ -117,6 +120,12 @@ def _seconds(run: Run) -> float:
     return (times["execution_success"] - times["execution_start"]) / 1000
 
 
+def _processor_seconds(server: ComfyServer) -> float:
+    """Time that all cores together have spent on a server (Linux)."""
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -125,12 +134,12 @@ def main() -> None:
     args = parser.parse_args()
     width, height = args.size
     print(f"{width} x {height}, {machine_name('cpu')}\n")
-    print("| node | frames | seconds | frames per second | memory |")
+    print("| node | frames | seconds | processor seconds | memory |")
     print("| --- | --- | --- | --- | --- |")
     for frames in args.frames:
         for label, (prompt_of, tracking) in GRAPHS.items():
-            seconds, peak = measure(prompt_of, tracking, frames, (width, height))
-            row = (label, frames, f"{seconds:.1f}", f"{frames / seconds:.1f}", f"{peak / MB:.0f} MB")
+            seconds, processor, peak = measure(prompt_of, tracking, frames, (width, height))
+            row = (label, frames, f"{seconds:.1f}", f"{processor:.1f}", f"{peak / MB:.0f} MB")
             print(f"| {' | '.join(map(str, row))} |", flush=True)
 
 

@@ -6,7 +6,7 @@ from ..styleswap_core.video.clip_report import ClipReport, ClipTrack, DoubtfulFr
 
 
 def describe_clip(report: ClipReport, identities: int, notices: Sequence[str] = ()) -> str:
-    """Report of Swap Face in Video: a summary, the tracks, the doubtful frames, and notes.
+    """Report of Swap Face in Video: a summary, the tracks, the least certain frames, and notes.
 
     Args:
         report: What happened.
@@ -24,7 +24,7 @@ def describe_clip(report: ClipReport, identities: int, notices: Sequence[str] = 
     if counts.frames_with_problems:
         lines.append(f"a chosen face is missing from {_count(counts.frames_with_problems, 'frame')} with other faces")
     lines += [_track_line(track, identities) for track in report.tracks]
-    lines += [_doubtful_line(frame) for frame in report.doubtful]
+    lines += [_uncertain_line(frame) for frame in report.doubtful]
     lines.append(f"encoded by {report.encoder} as {report.pixel_format}")
     return "\n".join([*lines, *(f"note: {note}" for note in (*report.notes, *notices))])
 
@@ -80,8 +80,8 @@ def _track_line(track: ClipTrack, identities: int) -> str:
     return line
 
 
-def _doubtful_line(frame: DoubtfulFrame) -> str:
-    return f"frame {frame.frame} ({clock(frame.time)}) is doubtful: {frame.reason}"
+def _uncertain_line(frame: DoubtfulFrame) -> str:
+    return f"least certain: frame {frame.frame} ({clock(frame.time)}), {frame.reason}"
 
 
 def _count(number: int, noun: str) -> str:

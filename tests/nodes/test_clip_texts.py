@@ -38,7 +38,7 @@ def test_report_of_a_video(texts, pack):
         ),
         "track 1: frames 3 to 8, detected in 2, not chosen",
         "track 2: frames 9 to 9, detected in 1, no identity left",
-        "frame 75 (0:03) is doubtful: detected with a score of 0.31",
+        "least certain: frame 75 (0:03), detected with a score of 0.31",
         "encoded by libx264 as yuv420p",
         "note: 2 packets are damaged",
         "note: the model is for rendered faces",
