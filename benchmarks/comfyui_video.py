@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 import av
@@ -28,15 +29,21 @@ from styleswap_core.io.images import to_uint8
 from styleswap_core.synthetic.scene import SyntheticScene
 
 RATE, SOUND_RATE = 30, 48_000
-WARM_UP_FRAMES = 8
+HEADS, WARM_UP_FRAMES = 5, 8
 MB = 1e6
+
+
+@lru_cache(maxsize=1)
+def _heads(side: int) -> np.ndarray:
+    """Pictures (HEADS, side, side, 3) uint8 of a head that turns."""
+    scene = SyntheticScene(target_person=3, target_setting=18, motion_setting=5, size=side, frames=2 * HEADS)
+    return np.concatenate([to_uint8(scene.target_frame(number)[0][None]) for number in range(HEADS)])
 
 
 def write_clip(path: Path, frames: int, size: tuple[int, int]) -> None:
     """A clip with sound: a moving head in front of a gradient that drifts to and fro."""
     width, height = size
-    scene = SyntheticScene(target_person=3, target_setting=18, motion_setting=5, size=height, frames=8)
-    heads = np.concatenate([to_uint8(scene.target_frame(number)[0][None]) for number in range(8)])
+    heads = _heads(height)
     ramp = np.broadcast_to(np.linspace(40, 200, width, dtype=np.uint8)[None, :, None], (height, width, 3))
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=RATE, options={"preset": "veryfast"})
@@ -45,7 +52,7 @@ def write_clip(path: Path, frames: int, size: tuple[int, int]) -> None:
         for number in range(frames):
             picture = ramp.copy()
             left = round((width - height) * (0.5 + 0.25 * np.sin(number / 20)))
-            picture[:, left : left + height] = heads[abs(number % 14 - 7)]
+            picture[:, left : left + height] = heads[abs(number % (2 * HEADS - 2) - HEADS + 1)]
             frame = av.VideoFrame.from_ndarray(picture, "rgb24")
             frame.pts, frame.time_base = number, Fraction(1, RATE)
             container.mux(video.encode(frame))
