@@ -175,7 +175,7 @@ class PackAnalyzer:
             picture: (H, W, 3) uint8 RGB.
             order: One of detected.FACE_ORDERS.
             embed: Compute the embeddings as well, if the pack has a recognizer.
-            quick: End if the passes over the whole picture find nothing.
+            quick: See `FaceSearch.find`.
 
         Returns:
             The faces in the picture's coordinates, numbered in that order.

@@ -98,7 +98,7 @@ class FaceAnalyzer(Protocol):
             picture: (H, W, 3) uint8 RGB.
             order: One of FACE_ORDERS.
             embed: Compute the embeddings, at one run of the recognizer per face.
-            quick: Look for small and turned heads only if there are others, too.
+            quick: Look for small and turned heads only if a quicker search finds others.
         """
         ...
 

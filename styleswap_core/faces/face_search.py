@@ -62,21 +62,22 @@ class FaceSearch:
 
         Args:
             picture: (H, W, 3) uint8 RGB.
-            quick: End if the passes over the whole picture find nothing.
+            quick: End if the passes over the whole picture find nothing, or doubtful faces only.
         """
         small, factors = reduced(picture)
-        found, turned = self._passes(small), list[Detection]()
-        if not found and quick:
-            return []
+        found, turned = [_scaled(face, factors) for face in self._passes(small)], list[Detection]()
+        if quick:
+            seen = _all_judged(picture, settle_turns(self.detector, picture, _visible(found, picture)))
+            if all(face.doubtful for face in seen):
+                return seen
         if not found:
-            found, turned = self._looks(small)
-        found, turned = ([_scaled(face, factors) for face in faces] for faces in (found, turned))
+            found, turned = ([_scaled(face, factors) for face in faces] for faces in self._looks(small))
         if self.size is None:
             found = self._finely(picture, found)
-        settled = settle_turns(self.detector, picture, [face for face in found if _is_visible(face, picture)])
+        settled = settle_turns(self.detector, picture, _visible(found, picture))
         if not settled and turned:
             settled = settle_turns(self.detector, picture, turned)
-        return [_judged(face) for face in _each_once(settled) if _is_visible(face.face, picture)]
+        return _all_judged(picture, settled)
 
     def _passes(self, picture: np.ndarray) -> list[Detection]:
         """The faces that passes over the whole picture find; those at larger sizes take precedence."""
@@ -97,7 +98,7 @@ class FaceSearch:
         ranked = sorted((face for look in turned for face in look), key=lambda face: -face.score)
         return (
             without_doubles(face for face in bordered if _is_face(face.points)),
-            without_doubles(face for face in ranked if _is_visible(face, picture)),
+            without_doubles(_visible(ranked, picture)),
         )
 
     def _finely(self, picture: np.ndarray, found: Sequence[Detection]) -> list[Detection]:
@@ -123,6 +124,10 @@ def _each_once(settled: Sequence[SettledFace]) -> list[SettledFace]:
     return [by_face[id(face)] for face in without_doubles(face.face for face in ranked)]
 
 
+def _all_judged(picture: np.ndarray, settled: Sequence[SettledFace]) -> list[FoundFace]:
+    return [_judged(face) for face in _each_once(settled) if _is_visible(face.face, picture)]
+
+
 def _judged(settled: SettledFace) -> FoundFace:
     doubt = doubt_about(settled.face)
     if not doubt and not settled.seen:
@@ -133,6 +138,10 @@ def _judged(settled: SettledFace) -> FoundFace:
 def _is_face(points: np.ndarray) -> bool:
     # The points of a false detection can coincide, and then define no crop.
     return bool(np.isfinite(points).all()) and float(np.ptp(points, axis=0).max()) > _MIN_POINT_SPREAD
+
+
+def _visible(faces: Sequence[Detection], picture: np.ndarray) -> list[Detection]:
+    return [face for face in faces if _is_visible(face, picture)]
 
 
 def _is_visible(face: Detection, picture: np.ndarray) -> bool:

@@ -31,8 +31,13 @@ class _Empty(NamedTuple):
 class EmptyFrames:
     """Searches the frames of a stream, in order, thoroughly or quickly."""
 
-    def __init__(self) -> None:
-        """Start before the first frame."""
+    def __init__(self, count_doubtful: bool = False) -> None:
+        """Start before the first frame.
+
+        Args:
+            count_doubtful: Whether a frame with doubtful faces only is one with faces.
+        """
+        self._count_doubtful = count_doubtful
         self._last: _Empty | None = None
 
     def search(
@@ -49,7 +54,7 @@ class EmptyFrames:
         last = self._last
         quick = last is not None and number - last.number < INTERVAL and frame.resembles(last)
         found = detect(quick)
-        if found:
+        if any(self._count_doubtful or not face.doubtful for face in found):
             self._last = None
         elif not quick:
             self._last = frame

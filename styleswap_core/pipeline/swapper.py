@@ -336,7 +336,8 @@ class Swapper:
     ) -> Iterator[SwapResult]:
         if tracked is not None:
             return self._swap_known(frames, tracked, request, 0, on_frame, measured)
-        analyze = partial(analyze_frame, self.analysis, request=request, empty=EmptyFrames())
+        empty = EmptyFrames(request.options.swap_doubtful)
+        analyze = partial(analyze_frame, self.analysis, request=request, empty=empty)
         return self._frames.run(frames, analyze, request, on_frame, measured)
 
     def _track(

@@ -169,7 +169,7 @@ class FaceFollower:
         self._analysis, self._request, self._options = analysis, request, options
         self._tracker = FaceTracker(options, request.choice.needs_embeddings)
         self._size: tuple[int, int] | None = None
-        self._empty, self._number = EmptyFrames(), -1
+        self._empty, self._number = EmptyFrames(request.options.swap_doubtful), -1
 
     def add(self, frame: Picture) -> None:
         """Take the next frame.

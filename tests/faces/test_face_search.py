@@ -96,6 +96,14 @@ def test_a_quick_search_ends_after_the_passes_over_the_whole_picture(as_found):
     assert some.runs[2:] == [((1080, 1920), 1280)]
 
 
+def test_a_quick_search_ends_if_all_faces_are_doubtful(monkeypatch):
+    unseen = lambda detector, picture, found: [SettledFace(face, 0.0, False) for face in found]  # noqa: E731
+    monkeypatch.setattr(face_search, "settle_turns", unseen)
+    detector = Scripted((1080, 1920), {640: [detection(300, 300, 40)]})
+    (face,) = FaceSearch(detector).find(np.zeros((1080, 1920, 3), np.uint8), quick=True)
+    assert face.doubtful and len(detector.runs) == 2
+
+
 def test_large_pictures_are_always_looked_at_finely(as_found):
     detector = Scripted((1152, 2048), {640: [detection(900, 500, 400)]})
     assert scores(detector, 2160, 3840) == [0.9]

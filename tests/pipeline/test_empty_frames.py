@@ -1,16 +1,21 @@
 """Frames without faces: which of them are searched thoroughly."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from styleswap_core.faces.detected import DetectedFace
 from styleswap_core.pipeline.empty_frames import INTERVAL, EmptyFrames
 
 GRAY = np.full((180, 320, 3), 100, np.uint8)
-FACE = ["a face"]
+FIVE = np.zeros((5, 2), np.float32)
+FACE = [DetectedFace(0, 0.9, np.zeros(4, np.float32), FIVE)]
+DOUBTFUL = [replace(FACE[0], doubtful="a closer look finds no face here")]
 
 
-def searches(frames, found=lambda number, quick: [], numbers=None):
+def searches(frames, found=lambda number, quick: [], numbers=None, **settings):
     """Whether each frame is searched quickly."""
-    empty, quickly = EmptyFrames(), []
+    empty, quickly = EmptyFrames(**settings), []
 
     def detect(number, quick):
         quickly.append(quick)
@@ -40,3 +45,9 @@ def test_another_picture_is_searched_thoroughly():
     other = GRAY.copy()
     other[40:140, 100:220] = 200
     assert searches([GRAY, other, GRAY, GRAY[:90], GRAY[:90]]) == [False, False, False, False, True]
+
+
+def test_doubtful_faces_count_only_if_they_are_swapped():
+    found = lambda number, quick: DOUBTFUL  # noqa: E731
+    assert searches([GRAY] * 3, found) == [False, True, True]
+    assert searches([GRAY] * 3, found, count_doubtful=True) == [False, False, False]
