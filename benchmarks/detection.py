@@ -11,7 +11,8 @@
   without a doubt. Beside it: other faces found, doubted ones, and the mean error of the points of right faces in
   distances between the eyes, against those of the upright picture.
 - crowd: 60 pictures of a head, scattered over a picture of 3840 x 2160: heads found, once each, and false ones.
-- time: processor milliseconds of one thread for one picture, without embeddings, and their ratio.
+- time: processor milliseconds of one thread for one picture, without embeddings, beside those of the passes alone
+  ("plain"), and the ratio to these; also for a stream of frames without a face, the mean of its frames.
 """
 
 import argparse
@@ -73,13 +74,18 @@ def main() -> None:
     parser.add_argument("--drawn", type=Path, metavar="DIR", help="also write the crowd with numbered faces")
     args = parser.parse_args()
     analyzer = load_face_analysis(args.pack, threads=1)
+    assert isinstance(analyzer, PackAnalyzer)
     cv2.setNumThreads(1)
     portraits = _portraits(analyzer, args.portraits) if args.portraits else _rendered(args.rendered)
     searches = {"before": _before(analyzer), "now": _now(analyzer)}
     for lines in (
         turned(portraits, searches, args.turns),
         crowds(portraits, searches),
-        times(portraits, searches, {**searches, "now": _now_in_stream(analyzer)}),
+        times(
+            portraits,
+            {"plain": _plain(analyzer), **searches},
+            {"plain": _plain(analyzer), **searches, "now": _now_in_stream(analyzer)},
+        ),
     ):
         for line in lines:
             print(line, flush=True)
@@ -102,6 +108,14 @@ def _rendered(count: int) -> list[Portrait]:
     return [
         Portrait(picture, points.numpy()) for picture, points in zip(to_uint8(faces.image), faces.points, strict=True)
     ]
+
+
+def _plain(analyzer: PackAnalyzer) -> Search:
+    def find(picture: np.ndarray) -> list[Found]:
+        faces = analyzer._search._passes(reduced(picture)[0])
+        return [Found(face.points, roll_of(face.points), "") for face in faces]
+
+    return find
 
 
 def _before(analyzer: PackAnalyzer) -> Search:
@@ -209,7 +223,7 @@ def scatter(portraits: Sequence[Portrait], side: int) -> tuple[np.ndarray, list[
 
 def times(portraits: Sequence[Portrait], searches: dict[str, Search], streams: dict[str, Search]) -> Iterator[str]:
     """Table of processor times."""
-    yield f"| picture | {' | '.join(f'{name}, ms' for name in searches)} | ratio |"
+    yield f"| picture | {' | '.join(f'{name}, ms' for name in searches)} | now / plain |"
     yield "| --- | ---: | ---: | ---: |"
     scenes = {
         "1280 x 720, one face": one_face(portraits[0], 1280, 720),
