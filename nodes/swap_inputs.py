@@ -160,8 +160,8 @@ def tracking_inputs(default: bool, tooltip: str) -> list[io.Input]:
             max=MAX_SMOOTHING,
             step=0.5,
             optional=True,
-            tooltip="For tracking: averages the points of a face over about so many frames before and after, along"
-            " its motion, so that the result does not shiver; 0 takes them as they are found.",
+            tooltip="For tracking: averages the points and colors of a face over about so many frames before and"
+            " after, along its motion, so that the result does not shiver; 0 takes them as they are found.",
         ),
         io.Int.Input(
             "bridge",

@@ -112,8 +112,8 @@ def add_tracking_arguments(group: Options) -> None:
         type=number(0.0, MAX_SMOOTHING),
         default=4.0,
         metavar="FRAMES",
-        help="average the points of a face over about so many frames before and after, along its motion (default: "
-        "%(default)s)",
+        help="average the points and colors of a face over about so many frames before and after, along its motion "
+        "(default: %(default)s)",
     )
     group.add_argument(
         "--bridge",

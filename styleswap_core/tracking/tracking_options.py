@@ -16,7 +16,7 @@ class TrackingOptions:
         detection_interval: Maximum number of frames from one detection to the next; between them faces are followed by
             optical flow. It is shortened where faces move fast.
         smoothing: Over how many frames, forwards and backwards, the detector's noise is averaged along the motion of
-            the face; 0 takes the points as they are found.
+            the face, and the colors that a swap adds to it; 0 takes points and colors as they are found.
         bridge: Maximum number of frames for which a face is followed that the detector does not find.
 
     Raises:

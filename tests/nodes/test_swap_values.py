@@ -58,12 +58,13 @@ def test_choice_by_index_keeps_order_gender_and_ages(values):
     assert (choice.indices, choice.order, choice.gender, choice.ages) == ((0, 2), "left-right", "female", (20, 60))
 
 
-def test_choice_by_likeness_takes_the_references(values, pack):
+@pytest.mark.parametrize("rule", ["by likeness", "everyone but"])
+def test_choices_with_references_take_them(values, pack, rule):
     recognizer = pack("styleswap_core.faces.recognizer_id").RecognizerId("a", "0" * 64)
     identity = pack("styleswap_core.identities.identity").Identity(torch.arange(512.0), recognizer)
-    found = values.SwapValues(**REQUIRED | {"faces": "by likeness"})
+    found = values.SwapValues(**REQUIRED | {"faces": rule})
     choice = found.choice(_Analyzer(recognizer), [identity, identity])
-    assert choice.likeness == 0.4
+    assert (choice.rule, choice.likeness) == (rule, 0.4)
     assert len(choice.references) == 2 and np.allclose(choice.references[0], identity.id_embedding)
     with pytest.raises(pack("styleswap_core.errors").StyleSwapError, match="reference"):
         found.choice(_Analyzer(recognizer))
