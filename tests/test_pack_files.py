@@ -48,6 +48,26 @@ def test_nodes_in_templates_name_their_pack(name):
             assert node["properties"]["cnr_id"] == "styleswap"
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "subgraphs").glob("*.json")), ids=lambda path: path.stem)
+def test_a_blueprint_is_one_node_with_its_graph(path):
+    """The form of those that ComfyUI ships."""
+    blueprint = _load(path)
+    (node,), (graph,) = blueprint["nodes"], blueprint["definitions"]["subgraphs"]
+    assert node["type"] == graph["id"] and node["title"] == graph["name"] == path.stem
+    for kind in ("inputs", "outputs"):
+        assert [slot["name"] for slot in node[kind]] == [slot["name"] for slot in graph[kind]]
+    inner = {one["id"]: one for one in graph["nodes"]}
+    assert all(one["properties"]["cnr_id"] == "styleswap" for one in inner.values())
+    links = {link["id"]: link for link in graph["links"]}
+    for one in inner.values():
+        for place, slot in enumerate(one["inputs"]):
+            if slot["link"] is not None:
+                link = links[slot["link"]]
+                assert (link["target_id"], link["target_slot"], link["type"]) == (one["id"], place, slot["type"])
+    for key, widget in node["properties"]["proxyWidgets"]:
+        assert widget in {slot["name"] for slot in inner[int(key)]["inputs"] if "widget" in slot}
+
+
 @pytest.mark.parametrize("file", ["nodeDefs.json", "main.json"])
 @pytest.mark.parametrize("language", LANGUAGES[1:])
 def test_translations_have_the_same_keys(language, file):

@@ -37,12 +37,9 @@ def _graph(infos, between=(), align=None, paste=None, frames=2):
 
 
 def _without_swap(prompt):
-    """The prompt without the swap of `small_prompt`, where nothing else needs it."""
+    """The prompt without the swap of `small_prompt`, which nothing else needs here."""
     swap = only(prompt, SWAP)
-    used = any(
-        [swap] == value[:1] for node in prompt.values() for value in node["inputs"].values() if value != [swap, 0]
-    )
-    return prompt if used else {key: node for key, node in prompt.items() if key not in (swap, "shown")}
+    return {key: node for key, node in prompt.items() if key not in (swap, "shown")}
 
 
 def _failure(server, prompt):
@@ -70,7 +67,7 @@ def test_changed_crops_arrive_within_their_mask(server, own_nodes):
     outside = share[..., 0] == 0
     assert 0.3 < outside.mean() < 0.99
     assert np.abs(pasted - target)[outside].max() <= 1
-    assert np.abs(pasted - (255 - target))[share[..., 0] == 255].mean() < 20
+    assert np.abs(pasted - (255 - target))[share[..., 0] > 240].mean() < 20
 
 
 def test_frames_without_a_face_stay(server, own_nodes):

@@ -1,15 +1,18 @@
 """Quick Face Swap: the same as the four nodes that it stands for, and nothing is loaded or analyzed twice."""
 
+import json
 import shutil
 
 import numpy as np
 import pytest
-from comfy_server import error_message
-from workflow_files import QUICK, SWAP, SYNTHETIC, default_inputs, only, small_prompt, with_probe
+from comfy_server import PACK, error_message
+from workflow_files import QUICK, SWAP, SYNTHETIC, default_inputs, only, small_prompt, to_prompt, with_probe
 
 from styleswap_core.checkpoints import DEMO_MODEL
 
 ANALYSIS, EXTRACT = "StyleSwap_LoadFaceAnalysis", "StyleSwap_ExtractArcFaceID"
+# Ids that stand for a subgraph's own inputs and outputs.
+GRAPH_INPUT, GRAPH_OUTPUT = -10, -20
 TEXTS = {"report": 3, "swap_info": 4}
 
 
@@ -57,6 +60,44 @@ def test_it_is_the_four_nodes_bit_by_bit(server, own_nodes, values):
     for name in ("image", "mask", *TEXTS):
         assert run.texts(f"quick-{name}") == run.texts(f"{swap}-{name}"), name
     assert "swapped" in run.texts("quick-report")[0] and "swapped 0" not in run.texts("quick-report")[0]
+
+
+def _with_blueprint(prompt, node_infos, links):
+    """The prompt with the nodes of the subgraph blueprint for a source and a target, named as in the page."""
+    (path,) = (PACK / "subgraphs").glob("*.json")
+    (graph,) = json.loads(path.read_text(encoding="utf-8"))["definitions"]["subgraphs"]
+    keys = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
+    inner = to_prompt(
+        {"nodes": graph["nodes"], "links": [[link[key] for key in keys] for link in graph["links"]]}, node_infos
+    )
+    entered = {str(GRAPH_INPUT): [links[one["name"]] for one in graph["inputs"]]}
+    for key, node in inner.items():
+        for name, value in node["inputs"].items():
+            if isinstance(value, list):
+                origin, slot = value
+                node["inputs"][name] = entered[origin][slot] if origin in entered else [f"1:{origin}", slot]
+        prompt = {**prompt, f"1:{key}": node}
+    left = [link for link in graph["links"] if link["target_id"] == GRAPH_OUTPUT]
+    named = {
+        graph["outputs"][link["target_slot"]]["name"]: [f"1:{link['origin_id']}", link["origin_slot"]] for link in left
+    }
+    return prompt, named
+
+
+def test_the_blueprint_is_the_same(server, own_nodes, node_infos):
+    prompt = _with_quick(small_prompt(), own_nodes[QUICK])
+    prompt, outputs = _with_blueprint(prompt, node_infos, prompt["quick"]["inputs"])
+    assert list(outputs) == ["image", "mask", "identity", "report", "swap_info"]
+    prompt = _with_digests(prompt, "quick")
+    prompt["graph-made"] = {
+        "class_type": "Probe_PictureDigest",
+        "inputs": {"value": outputs["image"], "kind": "sha256"},
+    }
+    for key, link in (("graph-image", ["graph-made", 0]), ("graph-report", outputs["report"])):
+        prompt[key] = {"class_type": "PreviewAny", "inputs": {"source": link}}
+    run = server.run(prompt)
+    for name in ("image", "report"):
+        assert run.texts(f"quick-{name}") == run.texts(f"graph-{name}")
 
 
 def test_its_identity_is_that_of_extract_and_takes_the_place_of_a_source(server, own_nodes):
