@@ -6,13 +6,9 @@ PyTorch's .pt and .pth (zip archives and the older format) are read by `torch.lo
 
 from __future__ import annotations
 
-import argparse
 import pickle
 import re
-import warnings
-import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +20,7 @@ from ..errors import StyleSwapError, decoding
 from ..io.files import require_file
 from .native import FORMAT, is_pickle_or_archive
 from .restricted_pickle import ForbiddenPickleError, PickledArray, names_in_pickle, read_plain_pickle
+from .torch_files import load_torch, pickles_in
 
 # Keys under which training programs store the weights for inference; the first one found is read.
 PARTS = ("g_ema", "generator_ema", "params_ema", "g", "generator", "params", "state_dict", "model")
@@ -76,7 +73,7 @@ def read_foreign(path: str | Path, part: str | None = None) -> ForeignFile:
     if not is_pickle_or_archive(start):
         return _choose(path, "safetensors", _read_safetensors(path), part)
     if start.startswith((b"PK", _OLD_TORCH)):
-        content = _read_torch(path, size)
+        content = _read_torch(path)
         container = "pytorch"
     else:
         content = _read_paddle(path)
@@ -155,31 +152,9 @@ def _tensor(name: str, pickled: PickledArray, tensors: dict[int, Tensor]) -> Ten
     return tensors[id(pickled)]
 
 
-@contextmanager
-def _allow_in_pickles(kind: type) -> Iterator[None]:
-    """Allow `torch.load(weights_only=True)` to create objects of a class within this context."""
-    if hasattr(torch.serialization, "safe_globals"):  # PyTorch 2.5 and later
-        with torch.serialization.safe_globals([kind]):
-            yield
-        return
-    before = torch.serialization.get_safe_globals()
-    torch.serialization.add_safe_globals([kind])
+def _read_torch(path: Path) -> object:
     try:
-        yield
-    finally:
-        torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(before)
-
-
-def _read_torch(path: Path, size: int) -> object:
-    _check_archive(path, size)
-    try:
-        # Training programs store their command line, a namespace of plain values, beside the weights.
-        with _allow_in_pickles(argparse.Namespace), warnings.catch_warnings():
-            # Warnings about pickle protocols that torch.load may not support; if it fails, it raises an error.
-            warnings.simplefilter("ignore", UserWarning)
-            with decoding(f"{path} is damaged or truncated", "download or copy the file again"):
-                return torch.load(path, map_location="cpu", weights_only=True)
+        return load_torch(path)
     except StyleSwapError as error:
         cause = error.__cause__
         if not isinstance(cause, pickle.UnpicklingError):
@@ -190,51 +165,16 @@ def _read_torch(path: Path, size: int) -> object:
         ) from cause
 
 
-def _check_archive(path: Path, size: int) -> None:
-    """Refuse a compressed zip archive: PyTorch stores tensors uncompressed, so it is no larger unpacked than packed."""
-    if not _is_archive(path):
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            claimed = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise StyleSwapError(f"{path} is damaged or truncated ({error}); download or copy the file again") from error
-    if claimed > size:
-        raise StyleSwapError(
-            f"{path} is inconsistent: it claims {claimed} bytes of contents but has {size} bytes;"
-            " download or copy the file again"
-        )
-
-
-def _is_archive(path: Path) -> bool:
-    with open(path, "rb") as stream:
-        return stream.read(2) == b"PK"
-
-
 def _what_it_tried(path: Path, message: str) -> str:
     named = re.search(r"GLOBAL (\S+)", message)
     if named:
         return f"tries to use {named.group(1)}"
     # torch.load stopped before the name. Its own checkpoints name only these packages.
     known = ("torch.", "collections.OrderedDict", "numpy.", "argparse.Namespace")
-    names = [name for data in _pickles_in(path) for name in names_in_pickle(data) if not name.startswith(known)]
+    names = [name for data in pickles_in(path) for name in names_in_pickle(data) if not name.startswith(known)]
     if names:
         return f"tries to use {', '.join(dict.fromkeys(names))}"
     return "is damaged, or holds more than tensors"
-
-
-def _pickles_in(path: Path) -> list[bytes]:
-    if not _is_archive(path):
-        data = path.read_bytes()
-        # The old format consists of consecutive pickles: a magic number, a version, the system, and the contents.
-        starts = [match.start() for match in re.finditer(rb"\x80[\x02-\x05]", data[: 1 << 20])]
-        return [data[start:] for start in starts[:8]]
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return [archive.read(name) for name in archive.namelist() if name.endswith("data.pkl")]
-    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError):
-        # Also damaged, so its names are unknown.
-        return []
 
 
 def _choose(path: Path, container: str, content: object, part: str | None) -> ForeignFile:

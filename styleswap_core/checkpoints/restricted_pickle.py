@@ -179,6 +179,14 @@ def names_in_pickle(data: bytes) -> Iterator[str]:
         return
 
 
+def check_tuple_depth(data: bytes) -> None:
+    """Raise ValueError if a pickle nests tuples more deeply than `MAX_TUPLE_DEPTH`, or is damaged."""
+    depths = _TupleDepths()
+    for opcode, operand, _ in pickletools.genops(data):
+        if depths.follow(opcode, operand) > MAX_TUPLE_DEPTH:
+            raise ValueError(f"tuples nested more than {MAX_TUPLE_DEPTH} deep")
+
+
 def _check_opcodes(data: bytes) -> None:
     """Raise an error for opcodes that no file of arrays needs, and for operands that cost memory or overflow the stack.
 

@@ -10,8 +10,9 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import nn
 
-from ..errors import StyleSwapError, decoding
-from ..io.files import atomic_write, require_file
+from ..checkpoints.torch_files import load_torch
+from ..errors import StyleSwapError, decoding, one_line
+from ..io.files import atomic_write
 from ..io.json_text import require_table
 from ..model.discriminator import Discriminator
 from ..model.generator import Generator
@@ -153,16 +154,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         StyleSwapError: The file is missing, damaged or of another kind.
     """
     remedy = "delete it to use an older one"
-    require_file(path, "a training checkpoint")
-    with decoding(f"{path} is not a readable checkpoint", remedy):
-        content = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        content = load_torch(path)
+    except StyleSwapError as error:
+        reason = one_line(error.__cause__ or error)
+        raise StyleSwapError(f"{path} is not a readable checkpoint ({reason}); {remedy}") from error
     kind = content.get("kind") if isinstance(content, dict) else None
     if not isinstance(kind, str) or kind != CHECKPOINT_KIND:
         raise StyleSwapError(f"{path}: expected a training checkpoint, got another kind of file; name a run folder")
-    require_table(content, f"{path} is damaged", remedy, step=int, config=dict, random=dict)
-    if not 0 <= content["step"] < _MAX_STEPS:
-        raise StyleSwapError(f"{path} is damaged (its step is {str(content['step'])[:20]}); {remedy}")
-    return dict(content)
+    table = require_table(content, f"{path} is damaged", remedy, step=int, config=dict, random=dict)
+    if not 0 <= table["step"] < _MAX_STEPS:
+        raise StyleSwapError(f"{path} is damaged (its step is {str(table['step'])[:20]}); {remedy}")
+    return table
 
 
 def newest_checkpoint(folder: Path) -> dict[str, Any] | None:

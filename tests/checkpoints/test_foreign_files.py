@@ -156,6 +156,23 @@ def test_a_key_of_tuples_that_share_their_elements_is_refused():
         read_plain_pickle(PROTOCOL + b"}K\x01" + levels + b"Ns.")
 
 
+@pytest.mark.parametrize("old", [False, True])
+def test_such_keys_in_pytorch_files_are_refused(tmp_path, refused, weights, old):
+    levels = b"".join(b"q%ch%c\x86" % (level, level) for level in range(60))
+    pickled = PROTOCOL + b"}K\x01" + levels + b"Ns."
+    path = tmp_path / "a.pth"
+    torch.save({"a": torch.zeros(2)}, path, _use_new_zipfile_serialization=not old)
+    if old:
+        data = path.read_bytes()
+        end = data.index(b"}q\x00X", 100)
+        path.write_bytes(data[: end - 2] + pickled + data[end:])
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a/data.pkl", pickled)
+            archive.writestr("a/version", "3")
+    assert "tuples nested more than 8 deep" in refused(path)
+
+
 def test_arrays_that_share_their_bytes_are_refused(tmp_path):
     """1,000 arrays of the same megabyte would become a tensor each."""
     data = b"B" + struct.pack("<I", 1 << 20) + bytes(1 << 20)

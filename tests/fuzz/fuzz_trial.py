@@ -1,6 +1,7 @@
 """One trial: a bent file is read, and what happened is judged."""
 
 import contextlib
+import faulthandler
 import hashlib
 import io
 import resource
@@ -108,8 +109,11 @@ def _limited() -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
+    # Code in C that does not end cannot be interrupted.
+    faulthandler.dump_traceback_later(6 * MAX_SECONDS, exit=True)
     try:
         yield
     finally:
+        faulthandler.cancel_dump_traceback_later()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
