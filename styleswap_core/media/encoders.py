@@ -1,5 +1,6 @@
 """Which encoder writes a swapped video, with which settings."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -154,6 +155,9 @@ class EncoderPlan:
             codec.flags |= Flags.interlaced_dct | Flags.interlaced_me
         self.tags.write_to(codec)
         codec.options = dict(self.options)
+        if self.encoder == "libsvtav1":
+            # It prints its settings otherwise; this level is for errors.
+            os.environ.setdefault("SVT_LOG", "1")
 
 
 def plan_encoder(info: VideoInfo, suffix: str, options: EncodingOptions | None = None) -> EncoderPlan:

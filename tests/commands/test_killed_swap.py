@@ -47,6 +47,7 @@ def run_until(words, updates):
         return process.wait()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals that kill a process")
 # STYLESWAP_KILLS=10 for a thorough run.
 @pytest.mark.parametrize("kills", [int(os.environ.get("STYLESWAP_KILLS", "2"))])
 def test_killed_work_that_is_resumed_equals_undisturbed_work(demo, folder, kills, monkeypatch):

@@ -1,21 +1,25 @@
 """Segments of a video made by several processes: the same bytes, also if processes die."""
 
 import multiprocessing
+import os
 
 import numpy as np
 import pytest
-from clips import write_clip
+from clips import planes_of, write_clip
 from toy_swapper import IDENTITY, Dying, Failing, Fixed, Painter, toy_swapper
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.media.encoders import EncodingOptions
 from styleswap_core.pipeline.swapper import Swapper
+from styleswap_core.video import worker_run
 from styleswap_core.video.clip_plan import ClipOptions
 from styleswap_core.video.segment_tasks import SegmentTask
 from styleswap_core.video.segment_workers import WorkerEvent, run_tasks
 from styleswap_core.video.swap_video import swap_video
+from styleswap_core.video.work_folder import work_folder
 
 COUNT = 23
+POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals that kill a process")
 
 
 class Stop(Exception):
@@ -93,6 +97,67 @@ def test_workers_end_with_an_error(error):
     assert workers.log[-1] == "close"
 
 
+class InlineWorkers:
+    """Workers of this process that do one task at each call; the last worker with a task goes first."""
+
+    count = 2
+
+    def __init__(self, swapper):
+        self.swapper, self.given = swapper, {}
+
+    def start(self, worker):
+        pass
+
+    def give(self, worker, task):
+        self.given[worker] = task
+
+    def events(self):
+        worker = max(self.given)
+        task = self.given.pop(worker)
+        self.swapper.do(task)
+        return [*[WorkerEvent(worker, "frame")] * task.frames, WorkerEvent(worker, "done")]
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_work_with_gaps_is_resumed(tmp_path, source, monkeypatch, workers):
+    """The second worker makes all segments but the first before Ctrl-C."""
+    monkeypatch.setattr(worker_run, "start_workers", lambda swapper, tasks: InlineWorkers(swapper))
+    swap(source, tmp_path / "whole.mp4")
+    out, told = tmp_path / "out.mp4", []
+
+    def stop(number):
+        if number == 15:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        swap(source, out, workers=2, on_frame=stop)
+    assert not out.exists()
+    assert sorted(path.name for path in work_folder(out).glob("*.nut")) == [f"{one:06d}.nut" for one in (1, 2, 3, 4)]
+    swap(source, out, workers=workers, resume=True, on_frame=told.append)
+    assert told == list(range(18 if workers else 0, COUNT))
+    assert out.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+
+
+def test_ctrl_c_keeps_the_segments_without_a_gap(tmp_path, source, monkeypatch):
+    class InOrder(InlineWorkers):
+        count = 1
+
+    monkeypatch.setattr(worker_run, "start_workers", lambda swapper, tasks: InOrder(swapper))
+
+    def stop(number):
+        if number == 12:
+            raise KeyboardInterrupt
+
+    report = swap(source, tmp_path / "out.mp4", workers=2, on_frame=stop)
+    assert report.interrupted and report.counts.frames == len(planes_of(tmp_path / "out.mp4")[0]) == 15
+    report = swap(source, tmp_path / "out.mp4", workers=2, resume=True)
+    assert not report.interrupted and len(planes_of(tmp_path / "out.mp4")[0]) == COUNT
+
+
+@POSIX
 def test_two_processes_make_what_one_makes(tmp_path, source):
     """With tracks, masks to keep, masks of what was replaced, and one of the processes killed."""
     mask = np.zeros((48, 64), np.float32)
@@ -148,6 +213,7 @@ def test_what_workers_cannot_do(tmp_path, source):
         ClipOptions(workers=-1)
 
 
+@POSIX
 def test_a_ray_cluster_of_two_workers_one_of_which_is_killed(tmp_path, source):
     pytest.importorskip("ray")
     lives = tmp_path / "lives"
