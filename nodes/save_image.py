@@ -4,7 +4,6 @@ ComfyUI's own Save Image cannot mark images as swapped: what a node adds to the 
 image that the graph saves, and is missing if the swap comes from the cache.
 """
 
-import json
 from pathlib import Path
 
 import folder_paths
@@ -17,7 +16,7 @@ from ..styleswap_core.identities.provenance import MARK
 from ..styleswap_core.io.images import save_image
 from .host import check_interrupted
 from .sockets import make_schema
-from .values import image_arrays
+from .values import image_arrays, json_text
 
 
 class SaveImage(io.ComfyNode):
@@ -80,5 +79,5 @@ class SaveImage(io.ComfyNode):
         entries = {}
         if not args.disable_metadata:
             values = {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
-            entries = {name: json.dumps(value) for name, value in values.items() if value is not None}
+            entries = {name: json_text(value) for name, value in values.items() if value is not None}
         return {**entries, MARK: swap_info} if swap_info else entries

@@ -1,5 +1,6 @@
 """Conversion of socket values to the core's types. Does not import ComfyUI."""
 
+import json
 from collections.abc import Iterator
 
 import numpy as np
@@ -71,6 +72,14 @@ def image_arrays(*batches: torch.Tensor | None, keep_alpha: bool = False) -> Ite
                 yield np.concatenate([to_uint8(bhwc_to_bchw(image[..., :3]))[0], alpha], axis=2)
             else:
                 yield to_uint8(bhwc_to_bchw(image))[0]
+
+
+def json_text(value: object) -> str:
+    """JSON of a workflow or prompt, with null in place of NaN and infinity, which JSON does not have."""
+    text = json.dumps(value)
+    return (
+        json.dumps(json.loads(text, parse_constant=lambda name: None)) if "NaN" in text or "Infinity" in text else text
+    )
 
 
 def count_images(*batches: torch.Tensor | None) -> int:

@@ -58,7 +58,9 @@ def load_any_identity(path: str | Path) -> Identity:
         decoding(f"{path} is damaged", "build it again"),
         safe_open(str(path), "pt") as stream,
     ):
-        if not (stream.metadata() or {}).get("format") and "embedding" in stream.keys():  # noqa: SIM118 - not iterable
+        # Programs that write safetensors files state other formats, such as "pt" for PyTorch.
+        ours = (stream.metadata() or {}).get("format", "").startswith("styleswap-")
+        if not ours and "embedding" in stream.keys():  # noqa: SIM118 - not iterable
             embedding = stream.get_tensor("embedding")
     return load_identity(path) if embedding is None else _identity(embedding, path.name)
 

@@ -5,7 +5,7 @@ They have neither sound nor orientation, count in other units of time, and say h
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from ..errors import StyleSwapError, one_line
+from ..errors import StyleSwapError, decoding, one_line
 from ..io.files import atomic_write
 from .frame_planes import FrameLayout, planar
 from .segment_file import Segment, decode_segment
@@ -57,8 +57,9 @@ _KINDS = ("GIF", "WEBP", "PNG")
 
 def is_animation(source: Source) -> bool:
     """Whether a file is a GIF, WebP or PNG with several frames; a GIF may also have one."""
-    with _pillow(source) as picture:
+    with suppress(StyleSwapError), decoding("its frames are damaged", "save it again"), _pillow(source) as picture:
         return picture is not None and (picture.format == "GIF" or getattr(picture, "n_frames", 1) > 1)
+    return False
 
 
 def repetitions(source: Source) -> int:
@@ -83,9 +84,11 @@ def decodable(source: Source) -> Iterator[Source]:
             return
         path = Path(stack.enter_context(TemporaryDirectory(prefix="styleswap-"))) / "webp.nut"
         try:
-            _unpack(picture, path)
-        except (OSError, EOFError, ValueError) as error:
-            raise UnreadableVideo(source_name(source), f"is damaged ({one_line(error)})", "save it again") from error
+            with decoding("it is damaged", "save it again"):
+                _unpack(picture, path)
+        except StyleSwapError as error:
+            reason = one_line(error.__cause__ or error)
+            raise UnreadableVideo(source_name(source), f"is damaged ({reason})", "save it again") from error
         yield path
 
 
@@ -125,8 +128,9 @@ def _pillow(source: Source) -> Iterator[Image.Image | None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
-            picture = Image.open(source, formats=_KINDS)
-        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError):
+            with decoding(f"{source_name(source)} is damaged", "save it again"):
+                picture = Image.open(source, formats=_KINDS)
+        except StyleSwapError:
             yield None
             return
         with picture:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from ..errors import StyleSwapError
 from ..io.files import atomic_write
 from ..io.images import save_image
+from ..io.json_text import parse_json, require_table
 
 
 class RunFolder:
@@ -149,11 +151,11 @@ def _drop_lines_after(path: Path, step: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        # Left out: the line that a killed process was writing.
+        with suppress(StyleSwapError):
+            row = require_table(parse_json(line, "damaged", "leave it out"), "damaged", "leave it out", step=int)
+            if row["step"] <= step:
                 kept.append(line + "\n")
-        except json.JSONDecodeError:
-            continue  # the line that a killed process was writing
     with atomic_write(path) as temporary:
         temporary.write_text("".join(kept), encoding="utf-8")

@@ -336,6 +336,25 @@ def _video(file: str) -> Kind:
     return Kind(f"video {file[2:]}", file, write, read, (bend.of_bytes, bend.of_head))
 
 
+def _animation(suffix: str, mutation: bend.Mutation) -> Kind:
+    def write(folder: Path) -> None:
+        from pictures_of_cameras import colors
+
+        frames = [Image.fromarray(colors() // step) for step in (1, 2, 3)]
+        frames[0].save(folder / f"a{suffix}", save_all=True, append_images=frames[1:])
+
+    def read(path: Path) -> object:
+        from styleswap_core.media.animations import decodable, is_animation
+        from styleswap_core.preparation.video_frames import frames
+
+        if not is_animation(path):
+            return None
+        with decodable(path) as readable:
+            return list(frames(readable, 0.1, 0, lambda sentence: None))
+
+    return Kind(f"animation {suffix[1:]}", f"a{suffix}", write, read, (bend.of_bytes, bend.of_head, mutation))
+
+
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -386,6 +405,9 @@ KINDS: dict[str, Kind] = {
         ),
         _video("a.mp4"),
         _video("a.mkv"),
+        _animation(".gif", bend.of_bytes),
+        _animation(".webp", bend.of_bytes),
+        _animation(".png", bend.of_png),
     )
 }
 """All kinds by name."""

@@ -52,6 +52,12 @@ def test_written_face_models_have_all_fields_that_reactor_requires(tmp_path):
     assert torch.allclose(load_any_identity(path).id_embedding, identity.id_embedding, atol=1e-6)
 
 
+def test_face_models_may_state_the_format_of_another_program(tmp_path):
+    path = tmp_path / "anna.safetensors"
+    save_file({"embedding": embedding()}, path, {"format": "pt"})
+    assert load_any_identity(path).recognizer.name == "w600k_r50"
+
+
 def test_identity_files_load_through_the_same_function(tmp_path):
     path = tmp_path / "anna.safetensors"
     identity = Identity(embedding(), RecognizerId("any", "d" * 64), ("e" * 64,))

@@ -1,5 +1,7 @@
 """Conversion of socket values to the core's types."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -53,6 +55,16 @@ def test_alpha_is_kept_where_asked_for(values):
     (kept,) = values.image_arrays(image, keep_alpha=True)
     assert np.array_equal(kept, (image[0] * 255).round().numpy().astype(np.uint8))
     assert [one.shape for one in values.image_arrays(image[..., :3], image, keep_alpha=True)] == [(8, 9, 3), (8, 9, 4)]
+
+
+def test_workflows_are_valid_json(values):
+    workflow = {"a": [float("nan"), float("inf"), 0.5], "b": "NaN", "c": None}
+    assert json.loads(values.json_text(workflow), parse_constant=pytest.fail) == {
+        "a": [None, None, 0.5],
+        "b": "NaN",
+        "c": None,
+    }
+    assert values.json_text({"b": "Infinity"}) == json.dumps({"b": "Infinity"})
 
 
 def test_the_empty_mask_of_load_image_means_everywhere(values):
