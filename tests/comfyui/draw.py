@@ -144,7 +144,9 @@ def draw_help(server: ComfyServer, only_name: str) -> None:
             if not new:
                 continue
             page.load(workflow)
-            page.run()
+            # Without the files that they need, those for photographs do not run.
+            if name not in PHOTOGRAPHS:
+                page.run()
             for node_type, node_id in new.items():
                 _save(HELP_IMAGES / f"{node_type}.jpg", page.screenshot_of(node_id))
             done |= set(new)
