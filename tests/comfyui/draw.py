@@ -131,10 +131,13 @@ def draw_golden(server: ComfyServer, only_name: str) -> None:
 
 
 def draw_help(server: ComfyServer, only_name: str) -> None:
-    """Screenshot of each node in the first template that has it, after a run."""
+    """Screenshot of each node in the first template that has it, after a run.
+
+    Those for photographs do not run without the files that they need.
+    """
     done: set[str] = set()
     with open_browser() as browser, open_page(browser, server, width=1400, height=1200) as page:
-        for name in template_names():
+        for name in filter(lambda name: name not in PHOTOGRAPHS, template_names()):
             workflow = load_workflow(name)
             new = {
                 node["type"]: node["id"]
@@ -144,9 +147,7 @@ def draw_help(server: ComfyServer, only_name: str) -> None:
             if not new:
                 continue
             page.load(workflow)
-            # Without the files that they need, those for photographs do not run.
-            if name not in PHOTOGRAPHS:
-                page.run()
+            page.run()
             for node_type, node_id in new.items():
                 _save(HELP_IMAGES / f"{node_type}.jpg", page.screenshot_of(node_id))
             done |= set(new)
