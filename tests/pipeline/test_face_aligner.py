@@ -26,7 +26,7 @@ class MarkDetector:
 
     recognizer = RecognizerId("known")
 
-    def detect(self, picture, order="largest", embed=True):
+    def detect(self, picture, order="largest", embed=True, quick=False):
         found = []
         for y, x in np.argwhere((picture[..., 0] == 255) & (picture[..., 1] == 0)):
             points = template_points("ffhq", 1).numpy() * SIDE + [x - SIDE / 2, y - SIDE / 2]
