@@ -88,15 +88,20 @@ class FrameLayout:
 
         The frame keeps its side data, such as captions and light levels, and can be encoded after the swap.
         """
-        from av.video.frame import VideoFrame
-
-        target = VideoFrame(self.width, self.height, self.pixel_format)
+        target = self.copied(frame)
         # A decoder still reads the memory of frames to which others refer.
         frame.make_writable()
-        for mine, other in zip(_planes(target), _planes(frame), strict=True):
-            mine[:] = other
         view = partial(self._fast_rgb, target) if self.color.light.is_identity else None
         return VideoPicture(self._colors(target), self._colors(frame), self.color, self.grids, view)
+
+    def copied(self, frame: "VideoFrame") -> "VideoFrame":
+        """The samples of a frame in planar form, in memory of their own."""
+        from av.video.frame import VideoFrame
+
+        copy = VideoFrame(self.width, self.height, self.pixel_format)
+        for mine, other in zip(_planes(copy), _planes(frame), strict=True):
+            mine[:] = other
+        return copy
 
     def look(self, frame: "VideoFrame") -> VideoPicture:
         """A frame in planar form as a picture to look at, which shares its memory."""

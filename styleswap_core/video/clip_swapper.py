@@ -5,7 +5,7 @@ Frames are read in one thread, swapped in the caller's and encoded in a third, w
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, count, islice
+from itertools import chain, count
 from pathlib import Path
 
 from ..errors import StyleSwapError
@@ -22,8 +22,9 @@ from .clip_report import ClipReport, FrameCounts, PartReport, clip_tracks, most_
 from .clip_request import ClipRequest
 from .clip_tracker import track_clip
 from .mask_video import write_masks
+from .segment_feed import SegmentFeed
 from .segment_swapper import WAITING, OpenSegment, SegmentSwapper, finished_segments, mask_path, remove_segment
-from .segment_tasks import FrameIndex, part_of
+from .segment_tasks import FrameIndex, part_of, start_of
 from .worker_run import WorkerRun
 
 
@@ -167,20 +168,20 @@ class _Run:
             self._swap(reader)
 
     def _swap(self, reader: VideoReader) -> None:
-        plan = self._swapper.plan
-        after = self.segments[-1].times[-1] if self.segments else plan.before
-        done = sum(len(segment.times) for segment in self.segments)
+        plan, around = self._swapper.plan, self._swapper.around
+        times = [time for segment in self.segments for time in segment.times]
+        before, after = start_of(plan, times, around)
         frames = part_of(plan, reader.frames(after))
-        following = next(frames, None)
+        feed = SegmentFeed(frames, plan.info.layout, plan.options.segment_frames, around, before)
+        done = len(times)
         with WriteBehind(WAITING) as behind:
             for number in count(len(self.segments)):
-                if following is None:
+                if feed.following is None:
                     return
-                part = chain([following], islice(frames, plan.options.segment_frames - 1))
                 self._open = self._swapper.open(number)
-                self._swapper.fill(self._open, part, done, behind, self._callbacks)
+                self._swapper.fill(self._open, feed.segment(), done - min(done, around), behind, self._callbacks)
                 done += self._open.part.counts.frames
-                following = next(frames, None)
+                following = feed.following
                 behind.call(self._finish, self._open, None if following is None else following.pts)
                 self._open = None
 

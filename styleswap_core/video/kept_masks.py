@@ -50,6 +50,13 @@ class KeptMasks:
         """Whether the masks can be read several times, and by several processes."""
         return self._following is None
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether all frames have the same mask, or none."""
+        if self._video is not None or self._following is not None:
+            return False
+        return self._masks is None or self._masks.ndim == 2 or len(self._masks) == 1
+
     def prepare(self) -> None:
         """Do what would otherwise be done for each segment."""
         if self._video is not None:
@@ -68,7 +75,7 @@ class KeptMasks:
             return self._video.from_frame(first)
         if self._following is not None:
             return self._counted(first)
-        if self._masks is None or self._masks.ndim == 2 or len(self._masks) == 1:
+        if self._masks is None or self.is_constant:
             return self._masks
         if first >= len(self._masks):
             raise StyleSwapError(

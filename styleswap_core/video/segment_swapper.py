@@ -1,9 +1,9 @@
 """Swapping and encoding of the frames of one segment."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -21,7 +21,8 @@ from .clip_report import MEASURED_EVERY, PartReport
 from .clip_request import ClipRequest
 from .frame_blending import blend_frame
 from .mask_video import mask_frame
-from .segment_tasks import SegmentTask
+from .segment_feed import FedFrame, SegmentFeed
+from .segment_tasks import SegmentTask, part_of
 
 WAITING = 8
 """Frames that may wait for the encoder."""
@@ -126,6 +127,11 @@ class SegmentSwapper:
     tracked: TrackedFaces | None
     folder: Path
 
+    @property
+    def around(self) -> int:
+        """Number of frames before and after a segment whose colors count for those of the segment."""
+        return 0 if self.tracked is None else min(self.tracked.color_window, self.plan.options.segment_frames)
+
     def open(self, number: int) -> OpenSegment:
         """Start a segment."""
         return OpenSegment(self.plan, self.folder, number)
@@ -133,8 +139,8 @@ class SegmentSwapper:
     def fill(
         self,
         segment: OpenSegment,
-        frames: Iterator[TimedFrame],
-        done: int,
+        frames: Iterator[FedFrame],
+        first: int,
         behind: WriteBehind,
         callbacks: ClipCallbacks = NO_CALLBACKS,
     ) -> None:
@@ -142,30 +148,35 @@ class SegmentSwapper:
 
         Args:
             segment: The segment.
-            frames: Its frames.
-            done: Number of frames in earlier segments.
+            frames: Its frames, and those around it.
+            first: Number of the first of these frames.
             behind: Runs the encoder.
             callbacks: Are called for each frame.
         """
-        waiting: deque[tuple[TimedFrame, VideoPicture]] = deque()
-        layout, request, blending = self.plan.info.layout, self.request, self.plan.options.blending
+        waiting: deque[tuple[FedFrame, VideoPicture]] = deque()
+        own: list[bool] = []
+        layout, blending = self.plan.info.layout, self.plan.options.blending
 
         def pictures() -> Iterator[VideoPicture]:
-            for timed in frames:
-                picture = layout.picture(timed.frame)
-                waiting.append((timed, picture))
+            for fed in frames:
+                picture = layout.picture(fed.timed.frame)
+                own.append(fed.own)
+                waiting.append((fed, picture))
                 yield picture
 
-        kept = KeptRegions(request.keep.from_frame(done) if blending is not None else None)
+        kept = KeptRegions(self._masks(first, own) if blending is not None else None)
         try:
-            for result in self._results(pictures(), done, callbacks):
+            for result in self._results(pictures(), first, own, callbacks):
+                (timed, counts), picture = waiting.popleft()
+                if not counts:
+                    kept.of_frame(result.report.frame, layout.size)
+                    continue
                 # The result's planes are the memory of the frame.
-                timed, picture = waiting.popleft()
                 mask = result.mask
                 if blending is not None:
                     mask = blend_frame(picture, mask, blending, kept.of_frame(result.report.frame, layout.size))
-                segment.count(timed, result.report, done)
-                callbacks.on_result(RunningFrame(done + result.report.frame, timed, layout, result.report))
+                segment.count(timed, result.report, first)
+                callbacks.on_result(RunningFrame(first + result.report.frame, timed, layout, result.report))
                 behind.call(segment.write, timed, mask)
         except KeyboardInterrupt:
             raise
@@ -181,24 +192,55 @@ class SegmentSwapper:
             StyleSwapError: The encoder fails, or as for `Swapper.swap_frames`.
         """
         with open_video(self.plan.source, self.plan.info) as reader:
+            frames = part_of(self.plan, reader.frames(task.after))
+            feed = SegmentFeed(frames, self.plan.info.layout, task.frames, self.around, task.before)
             segment = self.open(task.number)
-            frames = islice(reader.frames(task.after), task.frames)
             with WriteBehind(WAITING) as behind:
-                self.fill(segment, frames, task.first, behind, callbacks)
+                self.fill(segment, feed.segment(), task.first - task.before, behind, callbacks)
                 behind.call(segment.close, task.end)
 
-    def _results(self, pictures: Iterator[VideoPicture], done: int, callbacks: ClipCallbacks) -> Iterator[SwapResult]:
-        """Swapped frames, after `done` frames in earlier segments."""
+    def _masks(self, first: int, own: Sequence[bool]) -> torch.Tensor | Iterator[torch.Tensor] | None:
+        """Masks to keep of a segment and the frames around it, which have none."""
+        if self.around == 0 or self.request.keep.is_constant:
+            return self.request.keep.from_frame(first)
+        return self._own_masks(first, own)
+
+    def _own_masks(self, first: int, own: Sequence[bool]) -> Iterator[torch.Tensor]:
+        masks: Iterator[torch.Tensor] | None = None
+        for number in count():
+            if not own[number]:
+                yield torch.zeros(1, 1)
+                continue
+            if masks is None:
+                found = self.request.keep.from_frame(first + number)
+                masks = iter(() if found is None else found)
+            mask = next(masks, None)
+            if mask is None:
+                return
+            yield mask
+
+    def _results(
+        self, pictures: Iterator[VideoPicture], first: int, own: Sequence[bool], callbacks: ClipCallbacks
+    ) -> Iterator[SwapResult]:
+        """Swapped frames.
+
+        Args:
+            pictures: The frames.
+            first: Number of the first one.
+            own: For each frame that was read, whether it belongs to the segment.
+            callbacks: Are called for those.
+        """
         request = self.request
 
         def on_frame(number: int) -> None:
-            callbacks.on_frame(done + number)
+            if own[number]:
+                callbacks.on_frame(first + number)
 
         def measured(number: int) -> bool:
-            return (done + number) % MEASURED_EVERY == 0
+            return own[number] and (first + number) % MEASURED_EVERY == 0
 
         # Blending keeps them, from the mask that it has changed.
-        keep = None if self.plan.options.blending is not None else request.keep.from_frame(done)
+        keep = None if self.plan.options.blending is not None else self._masks(first, own)
         if self.tracked is None:
             return request.swapper.swap_frames(
                 pictures,
@@ -212,7 +254,7 @@ class SegmentSwapper:
         return request.swapper.swap_tracked(
             pictures,
             self.tracked,
-            first=done,
+            first=first,
             options=request.options,
             on_frame=on_frame,
             measured=measured,

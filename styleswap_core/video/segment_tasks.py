@@ -1,7 +1,7 @@
 """Segments of a video as tasks that can be done independently of each other."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -20,13 +20,15 @@ class SegmentTask:
         number: Number of the segment, from 0.
         first: Number of its first frame.
         frames: Number of its frames.
-        after: Time of the frame before it, in units of the time base; None if there is none.
+        before: Number of frames before it that are swapped for its colors.
+        after: Time of the frame before those, in units of the time base; None if there is none.
         end: Time of the frame after it; None if it is the last segment.
     """
 
     number: int
     first: int
     frames: int
+    before: int
     after: int | None
     end: int | None
 
@@ -49,19 +51,15 @@ class FrameIndex:
             self.times.append(timed.pts)
             yield timed
 
-    def tasks(self, plan: ClipPlan) -> list[SegmentTask]:
-        """The segments of the video."""
+    def tasks(self, plan: ClipPlan, around: int) -> list[SegmentTask]:
+        """The segments of the video, each with so many frames around it."""
         size, times = plan.options.segment_frames, self.times
-        return [
-            SegmentTask(
-                number,
-                first,
-                min(size, len(times) - first),
-                times[first - 1] if first else plan.before,
-                times[first + size] if first + size < len(times) else None,
-            )
-            for number, first in enumerate(range(0, len(times), size))
-        ]
+        tasks = []
+        for number, first in enumerate(range(0, len(times), size)):
+            before, after = start_of(plan, times[:first], around)
+            end = times[first + size] if first + size < len(times) else None
+            tasks.append(SegmentTask(number, first, min(size, len(times) - first), before, after, end))
+        return tasks
 
     def save(self, folder: Path) -> None:
         """Write it into the folder with the segments."""
@@ -92,6 +90,21 @@ def index_frames(plan: ClipPlan, folder: Path) -> FrameIndex:
                 pass
         index.save(folder)
     return index
+
+
+def start_of(plan: ClipPlan, times: Sequence[int], around: int) -> tuple[int, int | None]:
+    """Where to start reading for a segment.
+
+    Args:
+        plan: The plan.
+        times: Times of all frames before the segment.
+        around: Number of frames before it that are wanted.
+
+    Returns:
+        Number of frames before it that there are, and the time of the frame before those; None if there is none.
+    """
+    before = min(around, len(times))
+    return before, times[-before - 1] if len(times) > before else plan.before
 
 
 def part_of(plan: ClipPlan, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:

@@ -51,7 +51,9 @@ class WorkerRun:
         plan, folder = self._swapper.plan, self._swapper.folder
         index = index_frames(plan, folder)
         self.damage = index.damage
-        tasks = [task for task in index.tasks(plan) if load_segment(plan, folder, task.number) is None]
+        tasks = [
+            task for task in index.tasks(plan, self._swapper.around) if load_segment(plan, folder, task.number) is None
+        ]
         if tasks:
             self._swapper.request.keep.prepare()
             done = len(index.times) - sum(task.frames for task in tasks)

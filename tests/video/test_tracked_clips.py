@@ -1,7 +1,10 @@
 """Video files with tracks: steady, one identity per person, and resumed at any moment."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from clips import planes_of, write_clip
 from moving_faces import SIZE, Actor, Scene
 from toy_swapper import IDENTITY, Finder, Painter
@@ -10,8 +13,10 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.choice import FaceChoice
 from styleswap_core.media.encoders import EncodingOptions
 from styleswap_core.pipeline.swapper import Swapper
+from styleswap_core.swappers.network import SwappedCrops
 from styleswap_core.tracking.tracking_options import TrackingOptions
 from styleswap_core.video.clip_plan import ClipOptions
+from styleswap_core.video.segment_swapper import SegmentSwapper
 from styleswap_core.video.swap_video import swap_video
 from styleswap_core.video.work_folder import work_folder
 
@@ -156,3 +161,42 @@ def test_a_part_of_a_clip(tmp_path, scene):
     part = ClipOptions(OPTIONS.encoding, start=0.2, duration=0.4, segment_frames=5)
     report, finder = run(scene, source, tmp_path / "out.mkv", clip=part)
     assert report.counts.frames == 10 and min(finder.calls) == 5 and max(finder.calls) < 15
+
+
+class Flickering(Painter):
+    """Paints faces in a gray that changes from frame to frame."""
+
+    def swap_crops(self, crops, identities, own_embeddings=None, strength=1.0):
+        gray = 0.5 + 0.05 * torch.sin(1e3 * crops.mean((1, 2, 3), keepdim=True))
+        return SwappedCrops(gray.expand_as(crops).clone(), torch.ones_like(crops[:, :1]))
+
+
+@pytest.mark.parametrize("stop_at", [None, 18])
+def test_colors_are_steady_over_the_borders_of_segments(tmp_path, scene, stop_at, monkeypatch):
+    """Short segments give the frames of a single long one, also after an interruption."""
+    source = scene_clip(tmp_path / "source.mp4", scene)
+
+    def frames(size, stop_at=None):
+        clip, out = replace(OPTIONS, segment_frames=size), tmp_path / f"{size}.mkv"
+        seen = []
+
+        def stop(number):
+            if number == stop_at:
+                raise Stop
+
+        swapper = Swapper(Flickering(), SceneFinder(scene))
+        if stop_at is not None:
+            with pytest.raises(Stop):
+                swap_video(swapper, source, out, IDENTITY, clip=clip, on_frame=stop)
+        report = swap_video(swapper, source, out, IDENTITY, clip=clip, resume=True, on_frame=seen.append)
+        assert report.counts.frames == COUNT
+        assert seen == list(range(0 if stop_at is None else stop_at // size * size, COUNT))
+        return planes_of(out)[0]
+
+    def differ(one, other):
+        return [any((a != b).any() for a, b in zip(*pair, strict=True)) for pair in zip(one, other, strict=True)]
+
+    whole, parts = frames(COUNT), frames(7, stop_at)
+    assert not any(differ(whole, parts))
+    monkeypatch.setattr(SegmentSwapper, "around", 0)
+    assert any(differ(whole, frames(6)))

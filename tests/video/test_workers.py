@@ -57,7 +57,7 @@ class ScriptedWorkers:
 
 
 def tasks(count):
-    return [SegmentTask(number, 5 * number, 5, None, None) for number in range(count)]
+    return [SegmentTask(number, 5 * number, 5, 0, None, None) for number in range(count)]
 
 
 def run_script(workers, count, done=0):
