@@ -16,6 +16,8 @@ from .segment_tasks import SegmentTask
 from .segment_workers import SegmentWorkers, WorkerEvent, unpacked
 
 _SECONDS = 1.0
+# A process that ends by itself takes its time on a busy machine.
+_PATIENCE = 20.0
 
 
 class ProcessWorkers(SegmentWorkers):
@@ -71,7 +73,7 @@ class ProcessWorkers(SegmentWorkers):
             try:
                 found.append(WorkerEvent(worker, *pipe.recv()))
             except (EOFError, OSError):
-                found.append(WorkerEvent(worker, "died", self._end(worker)))
+                found.append(WorkerEvent(worker, "died", self._end(worker, _PATIENCE)))
         return found
 
     def close(self) -> None:
@@ -82,14 +84,14 @@ class ProcessWorkers(SegmentWorkers):
             self._end(worker)
         self._folder.cleanup()
 
-    def _end(self, worker: int) -> str:
-        """End a worker; returns how its process ended."""
+    def _end(self, worker: int, patience: float = _SECONDS) -> str:
+        """Wait for the end of a worker, for so many seconds, or end it; returns how its process ended."""
         process, pipe = self._processes.pop(worker, None), self._pipes.pop(worker, None)
         if pipe is not None:
             pipe.close()
         if process is None:
             return ""
-        process.join(_SECONDS)
+        process.join(patience)
         if process.is_alive():
             process.kill()
             process.join()
