@@ -136,7 +136,7 @@ def draw_help(server: ComfyServer, only_name: str) -> None:
     Those for photographs do not run without the files that they need.
     """
     done: set[str] = set()
-    with open_browser() as browser, open_page(browser, server, width=1400, height=1200) as page:
+    with open_browser() as browser, open_page(browser, server, width=1400, height=1500) as page:
         for name in filter(lambda name: name not in PHOTOGRAPHS, template_names()):
             workflow = load_workflow(name)
             new = {
