@@ -19,7 +19,7 @@ class FrameFaces:
         chosen: The faces to swap, each with the identity that it gets.
         found: Number of faces in the frame.
         problems: One sentence per requested face that is not swapped.
-        left_out: One sentence per doubtful face that would have been chosen.
+        left_out: One sentence per face that would have been chosen, but is doubtful or behind another one.
     """
 
     chosen: list[tuple[DetectedFace, Identity]]

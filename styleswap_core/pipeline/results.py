@@ -43,7 +43,8 @@ class FrameReport:
         faces_found: Number of faces that the detector found.
         swapped: The faces that were swapped.
         problems: One message per requested face that was not swapped.
-        left_out: One message per doubtful face that would have been swapped; see `SwapOptions.swap_doubtful`.
+        left_out: One message per face that would have been swapped, but is doubtful (see `SwapOptions.swap_doubtful`)
+            or, in a video, behind another one.
     """
 
     frame: int

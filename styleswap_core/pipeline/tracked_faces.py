@@ -24,6 +24,8 @@ from .frame_requests import FrameRequest, find_faces, identity_of_place
 _BLOCK = 256
 # Share of a track's frames from which another one with the same place is in its way.
 _SHARED = 0.5
+# Share of a face from which another one hides it.
+_COVERED = 0.25
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,12 @@ class TrackedFaces:
         seen = [(track, row) for track in near if (row := _row(track, number)) is not None]
         if not seen:
             return FrameFaces([], 0, ["no face found"])
+        behind = {track.number for track, row in seen if _is_behind(track, row, seen)}
         best: dict[int, tuple[SteadyTrack, int]] = {}
         chosen: list[tuple[SteadyTrack, int]] = []
         for track, row in seen:
             place = self.places[track.number]
-            if place is None:
+            if place is None or track.number in behind:
                 continue
             if self._choice.takes_every_face and len(self._identities) == 1:
                 chosen.append((track, row))
@@ -124,7 +127,10 @@ class TrackedFaces:
             if identity is not None:
                 pairs.append((_face(track, row), identity))
         pairs.sort(key=lambda pair: pair[0].index)
-        return FrameFaces(pairs, len(seen), [] if pairs else [f"none of {len(seen)} faces is chosen"])
+        hidden = [
+            f"face {number} is behind another one" for number in sorted(behind) if self.places[number] is not None
+        ]
+        return FrameFaces(pairs, len(seen), [] if pairs else [f"none of {len(seen)} faces is chosen"], hidden)
 
     def report(self) -> list[TrackReport]:
         """Report on all tracks."""
@@ -248,6 +254,26 @@ def _ordered_places(track: SteadyTrack) -> list[int | None]:
     """The places that a track has votes for, the one with most weight first."""
     ordered = sorted(track.votes, key=lambda place: (-track.votes[place], place is not None, place or 0))
     return ordered or [None]
+
+
+def _is_behind(track: SteadyTrack, row: int, seen: Sequence[tuple[SteadyTrack, int]]) -> bool:
+    """Whether the detector does not find a face because another one is in front of it."""
+    if not _is_bridged(track, row):
+        return False
+    box = track.boxes[row]
+    area = max(float(np.prod(box[2:] - box[:2])), 1e-9)
+    for other, place in seen:
+        if other is track or _is_bridged(other, place):
+            continue
+        front = other.boxes[place]
+        across, down = np.minimum(box[2:], front[2:]) - np.maximum(box[:2], front[:2])
+        if max(float(across), 0.0) * max(float(down), 0.0) > _COVERED * area:
+            return True
+    return False
+
+
+def _is_bridged(track: SteadyTrack, row: int) -> bool:
+    return any(first <= track.frames[row] <= last for first, last in track.bridged)
 
 
 def _row(track: SteadyTrack, number: int) -> int | None:

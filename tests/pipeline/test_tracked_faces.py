@@ -123,6 +123,21 @@ def test_two_people_who_cross_keep_their_identities():
     assert sorted(who.values(), key=min) == [{0}, {1}]
 
 
+def test_a_face_behind_another_one_is_not_painted_over_it():
+    left = Actor(1, lambda frame: (60 + 4 * frame, 120, 80, 0))
+    right = Actor(2, lambda frame: (260 - 4 * frame, 120, 80, 0))
+    scene = Scene([left, right], 0.3, hidden=lambda person, frame: person == 1 and 21 <= frame <= 29)
+    swapper = Swapper(Painter(), SceneAnalysis(scene))
+    tracked = swapper.track(frames_of(scene, 50), person(7), "all")
+    (gap,) = [track.bridged[0] for track in tracked.tracks if track.bridged]
+    for number in range(50):
+        faces = tracked.of_frame(number)
+        hidden = gap[0] <= number <= gap[1] and abs(left.place(number)[0] - right.place(number)[0]) < 40
+        assert len(faces.chosen) == 1 if hidden else len(faces.chosen) == 2 or gap[0] <= number <= gap[1]
+        assert len(faces.chosen) + len(faces.left_out) == 2
+    assert tracked.of_frame(25).left_out == ["face 0 is behind another one"]
+
+
 def test_a_hidden_face_is_bridged_and_reported(tmp_path):
     scene = Scene([Actor(1, lambda frame: (160, 120, 110, 0))], hidden=lambda _, frame: 8 <= frame < 16)
     swapper = Swapper(Painter(), SceneAnalysis(scene))
