@@ -31,6 +31,7 @@ VERSION = 1
 DEMO_MODEL = ASSETS / "generator.safetensors"
 """The generator that ships with the package, trained on rendered faces."""
 
+_MAX_DIGITS = 9
 _DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
 
@@ -200,9 +201,11 @@ def _check_header(path: Path, header: Mapping[str, str]) -> None:
             f"convert weights of other programs first: {_conversion(path)}"
         )
     version = header.get("version", "")
-    if not version.isdecimal() or not 1 <= int(version) <= VERSION:
+    # Python converts no text of thousands of digits.
+    if not version.isdecimal() or not 1 <= int(version[:_MAX_DIGITS]) <= VERSION:
         raise StyleSwapError(
-            f"{path} has format version {version or 'none'}; this program reads 1 to {VERSION}, update the program"
+            f"{path} has format version {version[:_MAX_DIGITS] or 'none'}; this program reads 1 to {VERSION}, update"
+            " the program"
         )
 
 

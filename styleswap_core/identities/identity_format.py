@@ -20,6 +20,7 @@ from .identity import EMBEDDING_SIZE, Identity
 FORMAT = "styleswap-identity"
 FORMAT_VERSION = 1
 
+_MAX_DIGITS = 9
 _OPTIONAL_TENSORS = ("w_plus", "portrait", "portrait_points")
 
 
@@ -104,7 +105,8 @@ def _check_format(path: str | Path, metadata: Mapping[str, str]) -> None:
     if metadata.get("format") != FORMAT:
         raise StyleSwapError(f"{path} is not an identity file (format {metadata.get('format')!r}); extract one")
     version = metadata.get("format_version", "")
-    if not version.isdecimal() or int(version) > FORMAT_VERSION:
+    # Python converts no text of thousands of digits.
+    if not version.isdecimal() or int(version[:_MAX_DIGITS]) > FORMAT_VERSION:
         raise StyleSwapError(
             f"expected identity format {FORMAT_VERSION} or older, {path} has format {version!r}; update this program"
         )

@@ -91,10 +91,14 @@ class ColumnPlan:
             any(number > _MAX_NUMBER for number in numbers)
             or self.size < 1
             or self.split not in IDENTITY_SEEDS
+            or self.identities > len(IDENTITY_SEEDS[self.split])
             or not 0 <= self.first_attribute <= _MAX_NUMBER
             or not 0 <= self.seed <= _MAX_NUMBER
         ):
-            raise StyleSwapError(f"expected numbers of at most {_MAX_NUMBER} and a known split, got {self}")
+            raise StyleSwapError(
+                f"expected a split out of {', '.join(IDENTITY_SEEDS)}, no more identities than it has, and numbers of"
+                f" at most {_MAX_NUMBER}, got {self}"
+            )
         if self.columns < 1 or self.members < 1 or self.identities < self.members:
             raise StyleSwapError(
                 f"expected at least 1 column, 1 member and as many identities as members, got {self.columns} columns, "
