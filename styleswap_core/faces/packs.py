@@ -60,7 +60,7 @@ def find_pack(pack: str | Path | None, root: Roots = None, allow_download: bool 
     if not allow_download:
         raise StyleSwapError(
             f"expected the face analysis pack {name!r} in {candidates[0]}, which does not exist; unpack {name}.zip"
-            f" there, or allow insightface to download it. Note: {INSIGHTFACE_TERMS}"
+            f" there, or allow insightface to download it (--download). Note: {INSIGHTFACE_TERMS}"
         )
     return _checked(_unnested(_download(name, roots[0])), f"the download of {name} has no models; check the name")
 
