@@ -75,8 +75,8 @@ def find_zoo(folders: Sequence[Path], allow_download: bool = False, progress: Pr
     if not allow_download:
         names = " and ".join(file.name for file in missing)
         raise StyleSwapError(
-            f"expected OpenCV Zoo's {names} in {folder}, found no such file; allow the download (--download), or get the"
-            f" file from {_PAGE}. Licenses: {ZOO_LICENSE}"
+            f"expected OpenCV Zoo's {names} in {folder}, found no such file; allow the download (--download), or get"
+            f" the file from {_PAGE}. Licenses: {ZOO_LICENSE}"
         )
     for file in missing:
         download(file, folder, progress)
