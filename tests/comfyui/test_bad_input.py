@@ -226,3 +226,9 @@ def test_the_error_names_a_damaged_identity_file(server, content):
     path.unlink()
     status, answer = server.post("/prompt", {"prompt": prompt})
     assert status == 400 and path.name in str(answer)
+
+
+def test_faces_of_a_gender_need_a_pack_that_estimates_it(entry_of):
+    message = error_message(entry_of(DETECT, "image", "twice", gender="female"))
+    assert "a choice by gender or age needs a face analysis pack with genderage.onnx" in message
+    assert entry_of(DETECT, "image", "twice", gender="any", min_age=0)["status"]["status_str"] == "success"
