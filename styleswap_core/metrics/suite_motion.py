@@ -6,6 +6,7 @@ are found and swapped as users do, with the default options. Figures are those o
 
 - `identity_switches`: how often the person that is seen in the result changes from one frame to the next where two
   people cross. Who is seen is the nearest, by the judge, of the two sources and the person in the target.
+  Frames that show the latter do not count, but lower `swapped_share`.
 - `likeness`: cosine similarity, by the judge, of the result to another photo of the source; `likeness_spread`: its
   standard deviation over the frames of a clip.
 - `swapped_share`: share of the visible faces that are swapped.
@@ -181,7 +182,8 @@ def _measure(
         if kind == "crossing":
             own = np.einsum("tpd,tpd->tp", vectors, embeddings["floor"])
             scores = np.concatenate([np.einsum("tpd,qd->tpq", vectors, other), own[..., None]], -1)
-            labels = np.where(visible, scores.argmax(-1), -1)
+            nearest = scores.argmax(-1)
+            labels = np.where(visible & (nearest < rendered.people), nearest, -1)
             values[_key("identity_switches", name)] = float(steadiness.switches(list(labels.T)))
     return values
 
