@@ -39,7 +39,7 @@ class NoisyFinder:
         self.points = five_points(Identities.from_seeds(clip.targets), clip.attributes(0)[0], 64)[0].numpy()
         self.random = np.random.default_rng(0)
 
-    def detect(self, picture, order="largest", embed=True):
+    def detect(self, picture, order="largest", embed=True, quick=False):
         points = (self.points + self.random.normal(0, 0.5, (5, 2))).astype(np.float32)
         center, reach = self.points.mean(0), 18
         box = np.float32([*(center - reach), *(center + reach)])
