@@ -55,6 +55,8 @@ class LoadedGuest:
         # Before the session is opened, so that there is room for it.
         memory.load_models_gpu([self.patcher], force_full_load=True)
         self.network = GuestNetwork(file, device, folders=folders, any_recognizer=any_recognizer)
+        # On a CPU, where a batch may take seconds, networks mostly run face by face.
+        self.network.cancel_by(check_interrupted)
         if self.network.provider == CPU_PROVIDER and device.type != "cpu":
             # It takes no memory of the device; 0 would mean unknown.
             self.patcher.size = 1

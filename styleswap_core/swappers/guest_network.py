@@ -175,6 +175,10 @@ class GuestNetwork:
         rgb, mask = self.swapped(outputs)
         return SwappedCrops(rgb.contiguous().to(self._device), mask.contiguous().to(self._device))
 
+    def cancel_by(self, check: Callable[[], None]) -> None:
+        """Have `check` called before each run of the network; what it raises leaves `swap_crops`."""
+        self._session.before_run = check
+
     def source_numbers(self, identities: Sequence[Identity]) -> Tensor:
         """What enters the network for B identities; see `SourceRoute.numbers`."""
         return self._route.numbers(identities)

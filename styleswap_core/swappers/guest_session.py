@@ -4,7 +4,7 @@ import hashlib
 import mmap
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,10 @@ _OUT_OF_MEMORY = re.compile(
 )
 
 
+def _nothing() -> None:
+    """Do nothing; the default of `before_run`."""
+
+
 class OutOfMemoryError(Exception):
     """ONNX Runtime had not enough memory for a batch."""
 
@@ -53,6 +57,7 @@ class GuestSession:
         sha256: Hash of the file and of the files that hold its weights.
         provider: Execution provider in use.
         fallback: Why it is not the one of the device, or not for all of the network; empty otherwise.
+        before_run: Called before each run of the network, so that a host can cancel between faces that run one by one.
     """
 
     def __init__(self, summary: OnnxSummary, device: torch.device, threads: int = 0) -> None:
@@ -68,6 +73,7 @@ class GuestSession:
         """
         self.summary, self.device, self._threads = summary, device, threads
         self.sha256, self.provider, self.fallback = "", CPU_PROVIDER, ""
+        self.before_run: Callable[[], None] = _nothing
         self._session: InferenceSession | None = None
         self._state: list[tuple[int, int]] = []
         self._lock = threading.RLock()
@@ -137,6 +143,7 @@ class GuestSession:
         """Outputs of the open session, as float32; `quiet` keeps errors out of ONNX Runtime's log."""
         import onnxruntime
 
+        self.before_run()
         assert self._session is not None
         options = onnxruntime.RunOptions()
         options.log_severity_level = _FATAL if quiet else _ERRORS

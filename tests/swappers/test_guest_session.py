@@ -96,6 +96,23 @@ def test_large_files_run_one_by_one_on_the_cpu_and_are_never_copied(tmp_path, mo
     assert np.abs(large.run(given)[0] - small.run(given)[0]).max() < 1e-6 and sizes == [1, 1, 1]
 
 
+def test_faces_that_run_one_by_one_can_be_canceled_between_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(guest_session, "SMALL_FILE", 100)
+    session = GuestSession(summarize_onnx(forms.write_vector_form(tmp_path / "net.onnx", size=16)), CPU)
+    sizes = count_runs(session, monkeypatch)
+
+    def cancel():
+        if len(sizes) == 2:
+            raise KeyboardInterrupt
+
+    session.before_run = cancel
+    with pytest.raises(KeyboardInterrupt):
+        session.run(feeds(5))
+    assert sizes == [1, 1]
+    session.before_run = lambda: None
+    assert len(session.run(feeds(5))[0]) == 5
+
+
 def test_out_of_memory_is_told_from_other_errors(tmp_path, monkeypatch):
     from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
