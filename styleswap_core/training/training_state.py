@@ -12,7 +12,7 @@ from torch import nn
 
 from ..checkpoints.torch_files import load_torch
 from ..errors import StyleSwapError, decoding, one_line
-from ..io.files import atomic_write
+from ..io.files import atomic_write, require_file
 from ..io.json_text import require_table
 from ..model.discriminator import Discriminator
 from ..model.generator import Generator
@@ -154,6 +154,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         StyleSwapError: The file is missing, damaged or of another kind.
     """
     remedy = "delete it to use an older one"
+    require_file(path, "a checkpoint")
     try:
         content = load_torch(path)
     except StyleSwapError as error:

@@ -110,9 +110,9 @@ def test_errors_of_the_operating_system_are_one_line(probe, error_of):
     assert error_of("probe").startswith("styleswap: error: result.png: No space left on device; check")
 
 
-def test_a_message_of_several_lines_is_joined(probe, error_of):
-    probe(StyleSwapError("first\n  second"))
-    assert error_of("probe") == "styleswap: error: first second"
+def test_a_name_of_several_lines_is_one_line(probe, error_of):
+    probe(StyleSwapError("expected a file, but first\n  second is a folder"))
+    assert error_of("probe") == r"styleswap: error: expected a file, but first\n second is a folder"
 
 
 def test_a_bug_keeps_its_traceback(probe):

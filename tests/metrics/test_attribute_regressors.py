@@ -59,6 +59,7 @@ def test_damaged_missing_and_foreign_files_are_refused(tmp_path):
     damaged.write_bytes(b"not a tensor file")
     # The configuration belongs to a network of another size.
     save_regressor(altered, AttributeRegressor(RegressorConfig(size=32)), {"config": '{"size": 64}'})
-    for path in (foreign, damaged, altered, tmp_path / "missing.safetensors"):
-        with pytest.raises(StyleSwapError, match="train-regressors"):
+    missing = tmp_path / "missing.safetensors"
+    for path, advice in (*((path, "train-regressors") for path in (foreign, damaged, altered)), (missing, "check the")):
+        with pytest.raises(StyleSwapError, match=advice):
             load_regressor(path)

@@ -74,7 +74,7 @@ def test_invalid_options_are_one_line(words, capsys):
     for more, part in (
         (["--protocol", "pipeline"], "aligned protocol only"),
         (["--trust", "3"], "from 0 to 1"),
-        (["--identities", "1"], "of at least 2"),
+        (["--identities", "1"], "expected 2 to"),
     ):
         assert main([*words, *more]) == 2
         assert part in capsys.readouterr().err
