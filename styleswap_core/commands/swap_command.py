@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StyleSwapError, printable
+from ..io.files import require_file
 from .arguments import (
     MAX_RESOLUTION,
     MAX_STRENGTH,
@@ -243,6 +244,9 @@ def _plan(args: argparse.Namespace) -> tuple[list[SwapFiles], list[ClipFiles]]:
     planned = [(one.target, one.out) for one in plan] + [(clip.target, clip.out) for clip in clip_plan]
     sheets = [(Path(option), path) for option in ("preview", "doubtful") if (path := getattr(args, option)) is not None]
     check_results([*planned, *sheets], [*inputs, *(target for target, _ in planned)])
+    # Before the networks are loaded, which takes seconds.
+    for path in [*(args.source or ()), *([] if several else pictures)]:
+        require_file(path, "a picture file")
     return plan, clip_plan
 
 

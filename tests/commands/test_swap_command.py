@@ -271,3 +271,13 @@ def test_options_for_masks(swap, capsys):
 def _mask_of(swap, name, *options):
     assert main([*swap, "--mask-out", name, *options]) == 0
     return np.asarray(Image.open(name)).astype(int)
+
+
+@pytest.mark.parametrize("option", ["--source", "--target"])
+def test_missing_pictures_are_named_before_the_networks_are_loaded(swap, error_of, monkeypatch, option):
+    def load(args):
+        raise AssertionError("networks were loaded")
+
+    monkeypatch.setattr("styleswap_core.commands.file_swapper.FileSwapper.from_arguments", load)
+    swap[swap.index(option) + 1] = "gone.png"
+    assert "expected a picture file, but gone.png does not exist" in error_of(*swap)
