@@ -78,7 +78,7 @@ def test_a_process_prints_one_line_and_no_traceback(process, folder):
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.strip().splitlines()) == 1
-    assert "m.safetensors" in done.stderr
+    assert "a.png does not exist" in done.stderr
     assert list(folder.iterdir()) == []
 
 
