@@ -66,7 +66,7 @@ class AlignFaces(io.ComfyNode):
                 order_input("How the faces in each frame are numbered, and the order of their crops."),
                 io.Float.Input(
                     "likeness",
-                    default=0.3,
+                    default=FaceChoice.likeness,
                     min=0.0,
                     max=1.0,
                     step=0.01,

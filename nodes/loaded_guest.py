@@ -13,7 +13,7 @@ from ..styleswap_core.faces.recognizer_id import RecognizerId
 from ..styleswap_core.identities.identity import Identity
 from ..styleswap_core.swappers.guest_files import GuestFile
 from ..styleswap_core.swappers.guest_network import GuestNetwork
-from ..styleswap_core.swappers.network import SwappedCrops
+from ..styleswap_core.swappers.network import SwappedCrops, SwappingNetwork
 from .host import check_interrupted
 from .loaded_generator import LoadedGenerator
 
@@ -131,3 +131,8 @@ class LoadedGuest:
 
 LoadedModel = LoadedGenerator | LoadedGuest
 """What Load StyleSwap Model returns."""
+
+
+def core_network(model: LoadedModel) -> SwappingNetwork:
+    """The core's own object of a network of another program; a StyleSwap model as it is."""
+    return model.network if isinstance(model, LoadedGuest) else model

@@ -10,6 +10,7 @@ from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.choice import FaceChoice
 from ..styleswap_core.faces.detected import FaceAnalyzer
 from ..styleswap_core.identities.identity import Identity
+from ..styleswap_core.pipeline.face_jobs import SwapOptions
 from .analysis import LoadedAnalysis, open_analysis
 from .folders import generator_path, pack_folder
 from .identities import extract
@@ -25,8 +26,6 @@ from .swap_values import SwapValues, index_problem
 from .values import as_identities
 
 _FACES = ("largest", "all", "by index")
-# What Swap Face has by default, for widgets that this node lacks.
-_LIKENESS, _BATCH_SIZE = 0.3, 8
 
 # Held like the results of the loaders; ComfyUI's memory manager moves their weights.
 _models: KeptValues[LoadedModel] = KeptValues(1)
@@ -174,7 +173,7 @@ class QuickSwap(io.ComfyNode):
         Raises:
             StyleSwapError: Neither a source nor an identity, no face in the source, or as for the four nodes.
         """
-        values = SwapValues(likeness=_LIKENESS, batch_size=_BATCH_SIZE, **widgets)
+        values = SwapValues(likeness=FaceChoice.likeness, batch_size=SwapOptions.batch_size, **widgets)
         analysis_choices = (pack, detection_size, detection_threshold, run_on)
         state = (*analysis_choices, pack_state(pack))
         model = _models.get((model_name, model_state(model_name)), lambda: open_model(model_name))

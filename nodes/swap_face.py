@@ -11,14 +11,14 @@ from comfy_api.latest import io
 from ..styleswap_core.compositing.placed_faces import PlacedFaces
 from ..styleswap_core.faces.detected import FaceAnalyzer
 from ..styleswap_core.identities.identity import Identity
-from ..styleswap_core.identities.provenance import swap_mark
 from ..styleswap_core.masking.face_masks import FaceMasks
 from ..styleswap_core.pipeline.face_aligner import places_of_swap
 from ..styleswap_core.pipeline.swapper import Swapper
+from ..styleswap_core.swappers.swap_marks import mark_of
 from .analysis import open_analysis
 from .face_masks import LoadedMasks
 from .host import frame_progress, result_device, show_text
-from .loaded_guest import LoadedGuest, LoadedModel
+from .loaded_guest import LoadedModel, core_network
 from .sockets import Faces, Model, face_analysis_input, identity_input, make_schema, unknown_choice
 from .swap_inputs import batch_input, choice_inputs, later_inputs, on_missing_input, strength_inputs, tracking_inputs
 from .swap_reports import describe_swap, summarize_swap
@@ -204,8 +204,7 @@ def swap_images(
     notices = [notice for notice in (model.notice(), _TRACKED if values.tracking else "") if notice]
     show_text("\n".join([summarize_swap(result), *notices]))
     crops = result.crops if len(result.crops) else _no_crop(model.size, result.crops.device)
-    foreign = model.name if isinstance(model, LoadedGuest) else ""
-    mark = swap_mark(model.sha256, identities, values.strength, foreign)
+    mark = mark_of(core_network(model), identities, values.strength)
     faces = places_of_swap(image, result.reports, model.template, model.size)
     return SwappedImages(result.images, result.masks, crops, describe_swap(result, notices), mark, faces)
 

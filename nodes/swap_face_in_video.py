@@ -11,10 +11,11 @@ import torch
 from comfy_api.latest import Input, InputImpl, io
 
 from ..styleswap_core.errors import StyleSwapError
-from ..styleswap_core.identities.provenance import MARK, swap_mark
+from ..styleswap_core.identities.provenance import MARK
 from ..styleswap_core.media.encoders import CODECS, EncodingOptions
 from ..styleswap_core.media.video_source import UnreadableVideo
 from ..styleswap_core.pipeline.swapper import Swapper
+from ..styleswap_core.swappers.swap_marks import mark_of
 from ..styleswap_core.video.clip_pictures import doubtful_sheet
 from ..styleswap_core.video.clip_plan import ClipOptions, ClipPlan, plan_clip
 from ..styleswap_core.video.clip_report import ClipReport
@@ -26,7 +27,7 @@ from .clip_sources import ClipSource, open_clip, open_masks, temp_folder
 from .clip_texts import describe_clip, summarize_clip
 from .face_masks import LoadedMasks
 from .host import result_device, show_text
-from .loaded_guest import LoadedGuest, LoadedModel
+from .loaded_guest import LoadedModel, core_network
 from .sockets import Model, face_analysis_input, identity_input, make_schema, unknown_choice
 from .swap_inputs import batch_input, choice_inputs, later_inputs, strength_inputs, tracking_inputs
 from .swap_values import ERROR, PASS, SwapValues, index_problem
@@ -196,8 +197,7 @@ class SwapVideo(io.ComfyNode):
         values = SwapValues(**widgets)
         encoding = _Encoding(container, codec, quality, lossless, start, duration)
         identities = as_identities(identity)
-        foreign = model.name if isinstance(model, LoadedGuest) else ""
-        mark = swap_mark(model.sha256, identities, values.strength, foreign)
+        mark = mark_of(core_network(model), identities, values.strength)
         with (
             open_analysis(face_analysis) as analyzer,
             masks.open() if masks else nullcontext() as opened,

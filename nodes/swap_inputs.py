@@ -2,8 +2,8 @@
 
 from comfy_api.latest import io
 
-from ..styleswap_core.faces.choice import GENDER_CHOICES, RULES
-from ..styleswap_core.pipeline.face_jobs import MAX_SHARE
+from ..styleswap_core.faces.choice import GENDER_CHOICES, RULES, FaceChoice
+from ..styleswap_core.pipeline.face_jobs import MAX_SHARE, SwapOptions
 from ..styleswap_core.swappers.network import MAX_STRENGTH
 from ..styleswap_core.tracking.tracking_options import MAX_INTERVAL, MAX_SMOOTHING, TrackingOptions
 from .sockets import Masks, identity_input, order_input
@@ -34,7 +34,7 @@ def choice_inputs() -> list[io.Input]:
         ),
         io.Float.Input(
             "likeness",
-            default=0.3,
+            default=FaceChoice.likeness,
             min=0.0,
             max=1.0,
             step=0.01,
@@ -78,7 +78,7 @@ def batch_input() -> io.Input:
     """How many faces run through the network together."""
     return io.Int.Input(
         "batch_size",
-        default=8,
+        default=SwapOptions.batch_size,
         min=1,
         max=64,
         tooltip="Number of faces per forward pass; halved automatically if memory runs out.",

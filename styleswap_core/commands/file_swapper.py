@@ -16,7 +16,7 @@ from ..compositing.mask_shaping import resize_mask
 from ..faces.detected import FaceAnalyzer
 from ..identities.extraction import SourceReport, extract_identity
 from ..identities.identity import Identity
-from ..identities.provenance import MARK, swap_mark
+from ..identities.provenance import MARK
 from ..io.images import (
     PROVENANCE_KEY,
     PROVENANCE_SYNTHETIC,
@@ -35,6 +35,7 @@ from ..pipeline.results import SwapResult
 from ..pipeline.swapper import Faces, Swapper
 from ..swappers.guest_network import GuestNetwork
 from ..swappers.styleswap_network import StyleSwapNetwork
+from ..swappers.swap_marks import mark_of
 from .face_files import load_analysis
 from .found_models import find_model, load_network
 from .picture_files import SwapFiles
@@ -231,8 +232,7 @@ class FileSwapper:
         }
 
     def _metadata(self, identity: Identity, strength: float, rendered: bool) -> dict[str, str]:
-        foreign = self.network.name if isinstance(self.network, GuestNetwork) else ""
-        metadata = {MARK: swap_mark(self.network.sha256, [identity], strength, foreign)}
+        metadata = {MARK: mark_of(self.network, [identity], strength)}
         if rendered:
             metadata[PROVENANCE_KEY] = PROVENANCE_SYNTHETIC
         return metadata

@@ -40,10 +40,6 @@ _OUT_OF_MEMORY = re.compile(
 )
 
 
-def _nothing() -> None:
-    """Do nothing; the default of `before_run`."""
-
-
 class OutOfMemoryError(Exception):
     """ONNX Runtime had not enough memory for a batch."""
 
@@ -73,7 +69,7 @@ class GuestSession:
         """
         self.summary, self.device, self._threads = summary, device, threads
         self.sha256, self.provider, self.fallback = "", CPU_PROVIDER, ""
-        self.before_run: Callable[[], None] = _nothing
+        self.before_run: Callable[[], None] = lambda: None
         self._session: InferenceSession | None = None
         self._state: list[tuple[int, int]] = []
         self._lock = threading.RLock()

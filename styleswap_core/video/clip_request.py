@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 
 from ..faces.choice import FaceChoice
 from ..identities.identity import Identity
-from ..identities.provenance import swap_mark
 from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.swapper import Faces, Swapper
-from ..swappers.guest_network import GuestNetwork
+from ..swappers.swap_marks import mark_of
 from .kept_masks import KeptMasks
 
 
@@ -47,6 +46,4 @@ class ClipRequest:
 
     def mark(self) -> str:
         """Text that marks the result as a swap."""
-        model = self.swapper.model
-        foreign = model.name if isinstance(model, GuestNetwork) else ""
-        return swap_mark(model.sha256, self.identities, self.swap_options.strength, foreign)
+        return mark_of(self.swapper.model, self.identities, self.swap_options.strength)
