@@ -40,10 +40,14 @@ async def loaded_models(request):
 
 @PromptServer.instance.routes.get("/probe/progress")
 async def progress(request):
-    """Id of the running node that has reported progress, or null."""
-    states = list(get_progress_state().nodes.items())
-    working = [key for key, state in states if state["state"].value == "running" and state["value"] > 0]
-    return web.json_response({"node": working[-1] if working else None})
+    """Id of the running node that has reported progress, or null, and id of its prompt.
+
+    The state of an interrupted prompt, whose node never finishes, stays until the next prompt begins.
+    """
+    state = get_progress_state()
+    nodes_of_prompt = list(state.nodes.items())
+    working = [key for key, node in nodes_of_prompt if node["state"].value == "running" and node["value"] > 0]
+    return web.json_response({"prompt": state.prompt_id, "node": working[-1] if working else None})
 
 
 @PromptServer.instance.routes.get("/probe/steps_after_interrupt")
