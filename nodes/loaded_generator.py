@@ -98,7 +98,7 @@ class LoadedGenerator:
     ) -> SwappedCrops:
         """Swap aligned crops on ComfyUI's device; the batch is halved when memory runs out.
 
-        Arguments as for `SwappingNetwork.swap_crops`; the result is on the CPU.
+        Arguments and result as for `SwappingNetwork.swap_crops`.
 
         Raises:
             StyleSwapError: There is not enough memory for a single face.
@@ -110,7 +110,7 @@ class LoadedGenerator:
             memory.load_models_gpu([self.patcher], memory_required=needed, force_full_load=True)
             network = StyleSwapNetwork(self.patcher.model, sha256=self.sha256, cache=self.baked)
             own = None if own_embeddings is None else own_embeddings[rows]
-            return _to_cpu(network.swap_crops(crops[rows], identities[rows], own, strength))
+            return network.swap_crops(crops[rows], identities[rows], own, strength)
 
         return run_halved(
             run,
@@ -132,7 +132,3 @@ class LoadedGenerator:
         # A baked generator is about as large as the generator itself.
         pixels = self.size * self.size
         return self.patcher.model_size() + faces * _MAPS_ALIVE * 2 * self.config.channels_at(self.size) * pixels * 4
-
-
-def _to_cpu(output: SwappedCrops) -> SwappedCrops:
-    return SwappedCrops(output.rgb.float().cpu(), output.mask.float().cpu())

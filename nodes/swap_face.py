@@ -190,8 +190,7 @@ def swap_images(
     Raises:
         StyleSwapError: Identities of another recognizer or model, or a missing face if `on_missing` is ERROR.
     """
-    # Frames are on the CPU, where crops are cut and pasted; only crops travel to the model's device and back.
-    result = Swapper(model, analyzer, values.options, masks=masks, crop_device="cpu").swap_batch(
+    result = Swapper(model, analyzer, values.options, masks=masks).swap_batch(
         image,
         identities,
         values.choice(analyzer, reference),

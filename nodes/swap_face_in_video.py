@@ -205,8 +205,7 @@ class SwapVideo(io.ComfyNode):
             open_masks(keep, start) as kept,
         ):
             plan, out = encoding.plan(source, temp_folder(), values)
-            # Frames are on the CPU, where crops are cut and pasted; only crops travel to the model's device and back.
-            swapper = Swapper(model, analyzer, values.options, masks=opened, crop_device="cpu")
+            swapper = Swapper(model, analyzer, values.options, masks=opened)
             request = ClipRequest(swapper, identities, values.choice(analyzer, reference), keep=kept)
             report = swap_planned(
                 plan,

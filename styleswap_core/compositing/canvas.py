@@ -19,6 +19,8 @@ from .video_picture import VideoPicture
 
 # Boxes have sides of multiples of this many pixels, so that faces of similar size have boxes of one size.
 _BOX_STEP = 32
+# Number of pixels of boxes that are warped at once, which bounds the memory that large faces take.
+_PIXELS_AT_ONCE = 2**23
 # Width of the fade at a crop's border, as a fraction of its side.
 _FADE = 0.06
 
@@ -68,14 +70,16 @@ class Canvas:
         # Antialiasing and interpolation reach about one crop pixel beyond the crop.
         boxes = {row: self._box(picture, matrices[row], size, reach=2.0) for row, picture in enumerate(pictures)}
         crops = torch.empty(len(pictures), 3, size, size, device=device)
-        for rows in self._groups(pictures, boxes):
-            regions = [self._targets[pictures[row]].region(boxes[row]) for row in rows]
-            floats = self._targets[pictures[rows[0]]].floats(regions, device)
-            crops[rows] = warp(floats, _in_boxes(matrices, boxes, rows).to(device), size)
+        for part in _parts(boxes):
+            for rows in self._groups(pictures, part):
+                regions = [self._targets[pictures[row]].region(boxes[row], device) for row in rows]
+                floats = self._targets[pictures[rows[0]]].floats(regions)
+                for row, crop in zip(rows, warp(floats, _in_boxes(matrices, boxes, rows), size), strict=True):
+                    crops[row] = crop
         return crops
 
     def paste(self, pictures: Sequence[int], layers: torch.Tensor, masks: torch.Tensor, matrices: torch.Tensor) -> None:
-        """Blend layers into the results, the last on top.
+        """Blend layers into the results on the device of the layers, the last on top.
 
         A layer fades out toward its border, so that its square outline never shows. Pixels where the mask is 0 keep
         their exact values.
@@ -93,20 +97,23 @@ class Canvas:
             raise StyleSwapError(
                 f"expected square layers and masks of one size, got {tuple(layers.shape)} and {tuple(masks.shape)}"
             )
-        shown = {row: part for row, part in enumerate(map(_extent, masks.cpu())) if part is not None}
+        shown = {row: part for row, part in enumerate(_extents(masks)) if part is not None}
         boxes = {
             row: self._box(pictures[row], matrices[row], layers.shape[-1], reach=1.0, part=part)
             for row, part in shown.items()
         }
-        ready: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-        for rows in self._groups(pictures, boxes):
-            x0, y0, x1, y1 = boxes[rows[0]]
-            to_layers = _in_boxes(matrices, boxes, rows).to(layers)
-            color, weight = _in_picture(layers[rows], masks[rows], to_layers, (y1 - y0, x1 - x0))
-            ready |= dict(zip(rows, zip(color.cpu(), weight.cpu(), strict=True), strict=True))
-        # In the given order: which of two overlapping faces is on top must not depend on the groups.
-        for row in sorted(ready):
-            self._blend(pictures[row], boxes[row], *ready[row])
+        for part in _parts(boxes):
+            ready: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+            for rows in self._groups(pictures, part):
+                x0, y0, x1, y1 = boxes[rows[0]]
+                to_layers = _in_boxes(matrices, boxes, rows).to(layers.dtype)
+                # Not indexed by a list, which would travel to the device.
+                shown_layers, shown_masks = (torch.stack([some[row] for row in rows]) for some in (layers, masks))
+                color, weight = _in_picture(shown_layers, shown_masks, to_layers, (y1 - y0, x1 - x0))
+                ready |= dict(zip(rows, zip(color, weight, strict=True), strict=True))
+            # In the given order: which of two overlapping faces is on top must not depend on the groups.
+            for row in sorted(ready):
+                self._blend(pictures[row], boxes[row], *ready[row])
 
     def _box(self, picture: int, matrix: torch.Tensor, size: int, reach: float, part: Box | None = None) -> Box:
         """Box in the picture around a crop, or a part of it, and `reach` crop pixels more.
@@ -126,10 +133,10 @@ class Canvas:
         x0, y0, x1, y1 = box
         kept = self._kept[picture]
         if kept is not None:
-            weight = weight * (1.0 - kept[:, y0:y1, x0:x1])
+            weight = weight * (1.0 - kept[:, y0:y1, x0:x1].to(weight.device))
         self._results[picture].blend(box, color, weight)
         part = self._masks[picture][:, y0:y1, x0:x1]
-        torch.maximum(part, weight, out=part)
+        torch.maximum(part, weight.cpu(), out=part)
 
     def _groups(self, pictures: Sequence[int], boxes: Mapping[int, Box]) -> Iterator[list[int]]:
         """Rows that can be warped together: pictures of one form, boxes of one size."""
@@ -173,7 +180,25 @@ def _in_boxes(matrices: torch.Tensor, boxes: Mapping[int, Box], rows: Sequence[i
     return shift_origin(matrices[rows], torch.tensor([boxes[row][:2] for row in rows]))
 
 
-def _extent(mask: torch.Tensor) -> Box | None:
-    """Box around everything that a mask (1, S, S) shows; None for an empty mask."""
-    rows, columns = ((mask[0] > 0).any(axis).nonzero().flatten().tolist() for axis in (1, 0))
-    return (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if rows else None
+def _parts(boxes: Mapping[int, Box]) -> Iterator[dict[int, Box]]:
+    """Boxes in order, at least one and otherwise as many at a time as have `_PIXELS_AT_ONCE`."""
+    part: dict[int, Box] = {}
+    pixels = 0
+    for row, (x0, y0, x1, y1) in boxes.items():
+        own = (x1 - x0) * (y1 - y0)
+        if part and pixels + own > _PIXELS_AT_ONCE:
+            yield part
+            part, pixels = {}, 0
+        part[row] = (x0, y0, x1, y1)
+        pixels += own
+    if part:
+        yield part
+
+
+def _extents(masks: torch.Tensor) -> Iterator[Box | None]:
+    """Box around everything that each mask (N, 1, S, S) shows; None for an empty one."""
+    shown = masks[:, 0] > 0
+    # Found on the device of the masks: two bits per line travel instead of the masks.
+    for lines in torch.stack([shown.any(2), shown.any(1)], 1).cpu():
+        rows, columns = (line.nonzero().flatten().tolist() for line in lines)
+        yield (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if rows else None

@@ -34,22 +34,22 @@ class Pixels(ABC, Generic[Values]):
         """A picture of the same values in separate memory."""
 
     @abstractmethod
-    def region(self, box: Box) -> torch.Tensor:
-        """The pixels in a box in their original form, as `floats` takes them."""
+    def region(self, box: Box, device: torch.device | str = "cpu") -> torch.Tensor:
+        """The pixels in a box as `floats` takes them, on `device`, to which they travel in their original form."""
 
     @staticmethod
     @abstractmethod
-    def floats(regions: Sequence[torch.Tensor], device: torch.device | str) -> torch.Tensor:
-        """Regions of one size as (N, 3, h, w) float32, -1..1, on `device`."""
+    def floats(regions: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Regions of one size as (N, 3, h, w) float32, -1..1, on their device."""
 
     @abstractmethod
     def blend(self, box: Box, color: torch.Tensor, weight: torch.Tensor) -> None:
-        """Blend into a box, in place.
+        """Blend into a box, in place: on the device of the color, from which only finished pixels travel back.
 
         Args:
             box: The region.
-            color: (3, h, w) float32, -1..1, on the CPU.
-            weight: (1, h, w), 0..1; where it is 0, pixels keep their exact values.
+            color: (3, h, w) float32, -1..1, on any device.
+            weight: (1, h, w), 0..1, on the same device; where it is 0, pixels keep their exact values.
         """
 
     def gray(self) -> np.ndarray:

@@ -44,21 +44,21 @@ class Uint8Pixels(Pixels[np.ndarray]):
         """See `Pixels`."""
         return Uint8Pixels(self.values.copy())
 
-    def region(self, box: Box) -> torch.Tensor:
+    def region(self, box: Box, device: torch.device | str = "cpu") -> torch.Tensor:
         """See `Pixels`."""
         x0, y0, x1, y1 = box
         # A copy, since torch accepts neither read-only memory nor negative strides, as in `bgr[..., ::-1]`.
-        return torch.from_numpy(self.values[y0:y1, x0:x1].copy())
+        return torch.from_numpy(self.values[y0:y1, x0:x1].copy()).to(device)
 
     @staticmethod
-    def floats(regions: Sequence[torch.Tensor], device: torch.device | str) -> torch.Tensor:
-        """See `Pixels`; moved to the device as uint8, a quarter of the bytes."""
-        return from_uint8(torch.stack(list(regions)).to(device))
+    def floats(regions: Sequence[torch.Tensor]) -> torch.Tensor:
+        """See `Pixels`."""
+        return from_uint8(torch.stack(list(regions)))
 
     def blend(self, box: Box, color: torch.Tensor, weight: torch.Tensor) -> None:
         """See `Pixels`."""
         x0, y0, x1, y1 = box
-        before = self.floats([self.region(box)], "cpu")
+        before = self.floats([self.region(box, color.device)])
         self.values[y0:y1, x0:x1] = to_uint8(torch.lerp(before, color, weight))[0]
 
     def uint8(self) -> np.ndarray:
@@ -79,24 +79,28 @@ class CorePixels(Pixels[torch.Tensor]):
         """See `Pixels`."""
         return CorePixels(self.values.clone())
 
-    def region(self, box: Box) -> torch.Tensor:
+    def region(self, box: Box, device: torch.device | str = "cpu") -> torch.Tensor:
         """See `Pixels`."""
-        x0, y0, x1, y1 = box
-        return self.values[:, y0:y1, x0:x1]
+        return self._part(box).to(device)
 
     @staticmethod
-    def floats(regions: Sequence[torch.Tensor], device: torch.device | str) -> torch.Tensor:
+    def floats(regions: Sequence[torch.Tensor]) -> torch.Tensor:
         """See `Pixels`."""
-        return torch.stack(list(regions)).to(device, torch.float32)
+        return torch.stack(list(regions)).to(torch.float32)
 
     def blend(self, box: Box, color: torch.Tensor, weight: torch.Tensor) -> None:
         """See `Pixels`."""
-        region = self.region(box)
-        region[:] = torch.lerp(self.floats([region], "cpu")[0], color, weight).to(region)
+        before = self.floats([self.region(box, color.device)])[0]
+        part = self._part(box)
+        part[:] = torch.lerp(before, color, weight).to(part)
 
     def uint8(self) -> np.ndarray:
         """See `Pixels`."""
         return to_uint8(self.values[None])[0]
+
+    def _part(self, box: Box) -> torch.Tensor:
+        x0, y0, x1, y1 = box
+        return self.values[:, y0:y1, x0:x1]
 
 
 class NodePixels(Pixels[torch.Tensor]):
@@ -112,21 +116,24 @@ class NodePixels(Pixels[torch.Tensor]):
         """See `Pixels`."""
         return NodePixels(self.values.clone())
 
-    def region(self, box: Box) -> torch.Tensor:
+    def region(self, box: Box, device: torch.device | str = "cpu") -> torch.Tensor:
         """See `Pixels`."""
-        x0, y0, x1, y1 = box
-        return self.values[y0:y1, x0:x1]
+        return self._part(box).to(device)
 
     @staticmethod
-    def floats(regions: Sequence[torch.Tensor], device: torch.device | str) -> torch.Tensor:
+    def floats(regions: Sequence[torch.Tensor]) -> torch.Tensor:
         """See `Pixels`."""
-        return bhwc_to_bchw(torch.stack(list(regions)).to(device))
+        return bhwc_to_bchw(torch.stack(list(regions)))
 
     def blend(self, box: Box, color: torch.Tensor, weight: torch.Tensor) -> None:
         """See `Pixels`."""
-        region = self.region(box)
+        part = self._part(box)
+        # On the CPU the part itself, which is then changed in place.
+        blended = part.to(color.device)
         color = color.add(1.0).mul_(0.5).clamp_(0.0, 1.0)
-        torch.lerp(region, color.permute(1, 2, 0), weight.permute(1, 2, 0), out=region)
+        torch.lerp(blended, color.permute(1, 2, 0), weight.permute(1, 2, 0), out=blended)
+        if blended is not part:
+            part.copy_(blended)
 
     def uint8(self) -> np.ndarray:
         """See `Pixels`."""
@@ -135,6 +142,10 @@ class NodePixels(Pixels[torch.Tensor]):
         import cv2
 
         return cv2.convertScaleAbs(np.ascontiguousarray(self.values.numpy()), alpha=255.0)
+
+    def _part(self, box: Box) -> torch.Tensor:
+        x0, y0, x1, y1 = box
+        return self.values[y0:y1, x0:x1]
 
 
 def pixels_of(picture: Picture) -> AnyPixels:

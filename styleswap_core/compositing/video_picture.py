@@ -66,21 +66,21 @@ class VideoPixels(Pixels[VideoPicture]):
         planes = tuple(plane.copy() for plane in self.values.planes)
         return VideoPixels(replace(self.values, planes=planes, result=planes))
 
-    def region(self, box: Box) -> torch.Tensor:
-        """See `Pixels`; (3, h, w) float32, -1..1."""
+    def region(self, box: Box, device: torch.device | str = "cpu") -> torch.Tensor:
+        """See `Pixels`; (3, h, w) float32, -1..1, converted on `device`."""
         x0, y0, x1, y1 = box
         channels = []
         for plane, grid in zip(self.values.planes, self.values.grids, strict=True):
             left, right = grid.x.samples_read(x0, x1)
             top, bottom = grid.y.samples_read(y0, y1)
-            samples = _floats(plane[top:bottom, left:right])
+            samples = _floats(plane[top:bottom, left:right], device)
             channels.append(enlarge(enlarge(samples, 1, grid.x, x0, x1), 0, grid.y, y0, y1))
         return self.values.color.to_rgb(torch.stack(channels))
 
     @staticmethod
-    def floats(regions: Sequence[torch.Tensor], device: torch.device | str) -> torch.Tensor:
+    def floats(regions: Sequence[torch.Tensor]) -> torch.Tensor:
         """See `Pixels`."""
-        return torch.stack(list(regions)).to(device)
+        return torch.stack(list(regions))
 
     def blend(self, box: Box, color: torch.Tensor, weight: torch.Tensor) -> None:
         """See `Pixels`; a chroma sample keeps its value where the weights of all its pixels are 0."""
@@ -92,10 +92,10 @@ class VideoPixels(Pixels[VideoPicture]):
             weighted = torch.stack([weight[0], weight[0] * code])
             share, change = reduce(reduce(weighted, 2, grid.x, x0, x1), 1, grid.y, y0, y1)
             part = plane[top:bottom, left:right]
-            before = _floats(part)
+            before = _floats(part, color.device)
             # Exactly the sample itself where the share is 0.
             blended = before - share * before + change
-            part[:] = blended.round_().clamp_(0, self.values.color.top).numpy().astype(plane.dtype)
+            part[:] = _codes(blended.round_().clamp_(0, self.values.color.top), plane.dtype)
 
     def uint8(self) -> np.ndarray:
         """See `Pixels`."""
@@ -119,6 +119,21 @@ class VideoPixels(Pixels[VideoPicture]):
         return cv2.resize(gray, (grid.x.pixels, grid.y.pixels), interpolation=cv2.INTER_LINEAR)
 
 
-def _floats(samples: np.ndarray) -> torch.Tensor:
-    # Converted by NumPy, since torch accepts neither negative strides nor read-only memory.
-    return torch.from_numpy(samples.astype(np.float32, order="C"))
+def _floats(samples: np.ndarray, device: torch.device | str) -> torch.Tensor:
+    """Samples as float32 on a device, to which they travel as integers."""
+    # Copied by NumPy, since torch accepts neither negative strides nor read-only memory.
+    if torch.device(device).type == "cpu":
+        return torch.from_numpy(samples.astype(np.float32, order="C"))
+    # torch computes little with uint16, so that it travels as int16, whose negative values are the upper half.
+    signed = samples.astype(samples.dtype, order="C").view(np.int16 if samples.dtype == np.uint16 else samples.dtype)
+    floats = torch.from_numpy(signed).to(device).float()
+    return floats if samples.dtype == np.uint8 else torch.where(floats < 0, floats + 2.0**16, floats)
+
+
+def _codes(values: torch.Tensor, dtype: np.dtype) -> np.ndarray:
+    """Whole numbers within the range of a type of samples, as this type; the inverse of `_floats`."""
+    if values.device.type == "cpu":
+        return values.numpy().astype(dtype)
+    if dtype == np.uint8:
+        return values.to(torch.uint8).cpu().numpy()
+    return torch.where(values < 2.0**15, values, values - 2.0**16).to(torch.int16).cpu().numpy().view(dtype)

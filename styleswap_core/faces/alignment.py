@@ -181,7 +181,8 @@ def warp(
 
     Args:
         image: (B, C, H, W).
-        matrix: (B, 2, 3), picture -> crop.
+        matrix: (B, 2, 3), picture -> crop, on the device of the pictures or on the CPU, from which its scale is known
+            without waiting for the device.
         size: Side of the crop in pixels, or (height, width).
         antialias: Average over source pixels where the crop is smaller than its part of the picture.
         padding: Values beyond the picture: "reflection", "border" (the edge repeated) or "zeros".
@@ -238,11 +239,11 @@ def _sample(
     image: torch.Tensor, matrix: torch.Tensor, size: tuple[int, int], padding: str, mode: str, oversample: int
 ) -> torch.Tensor:
     height, width = size
-    to_picture = invert_affine(matrix)
+    to_picture = invert_affine(matrix).to(image.device)
     # grid_sample expects -1..1. With the matrix scaled to that range, and the terms of columns and rows computed apart,
     # only their sum takes a pass over the whole grid.
-    dtype, device = matrix.dtype, matrix.device
-    unit = 2.0 / torch.tensor([image.shape[3], image.shape[2]], dtype=dtype, device=device)
+    dtype, device = matrix.dtype, image.device
+    unit = (2.0 / torch.tensor([image.shape[3], image.shape[2]], dtype=dtype)).to(device)
     linear = to_picture[:, None, None, :, :2] * unit[:, None]  # (B, 1, 1, 2, 2)
     x, y = (
         (torch.arange(side * oversample, dtype=dtype, device=device) + 0.5) / oversample for side in (width, height)

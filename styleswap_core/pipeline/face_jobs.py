@@ -162,7 +162,8 @@ def _render_part(
     own = None if options.strength == 1.0 else _own_embeddings(canvas, analysis, jobs)
     identities = [job.identity for job in jobs]
     output = swap_at(model, crops, identities, own, options.strength, factor, options.batch_size)
-    rgb, own_mask, crops = output.rgb.float(), output.mask.float(), crops.to(output.rgb.device)
+    # A network may run on another device, or return its result on the CPU.
+    rgb, own_mask = (values.to(crops.device, torch.float32) for values in output)
     mask = own_mask
     if masks is not None:
         points = torch.from_numpy(np.stack([job.face.points for job in jobs])).float()

@@ -83,7 +83,8 @@ class Swapper:
             options: Defaults for every call.
             masks: Masks that replace a missing mask of the network and limit an existing one. By default, a network
                 without a mask gets the outline of the face (see `FaceMasks`).
-            crop_device: By default that of the model.
+            crop_device: By default that of the model if it is an NVIDIA or AMD GPU, to which only the regions of faces
+                travel, and from which only finished pixels come back; otherwise the CPU.
             background_detection: By default only if the model does not run on the CPU, where both would compete for
                 cores (docs/benchmarks).
         """
@@ -94,7 +95,9 @@ class Swapper:
             masks = FaceMasks()
         # Called when a mask needs landmarks, since loading them takes time.
         self.masks = None if masks is None else masks.with_landmarks(partial(_landmark_model, analysis))
-        self.crop_device = model.device if crop_device is None else torch.device(crop_device)
+        # Other accelerators lack some of the sampling modes.
+        place = "cpu" if model.device.type != "cuda" else model.device
+        self.crop_device = torch.device(place if crop_device is None else crop_device)
         self.background_detection = model.device.type != "cpu" if background_detection is None else background_detection
 
     def swap(

@@ -37,7 +37,7 @@ def test_regions_agree_with_the_converted_picture(picture):
     pixels, whole = pixels_of(picture), core_form(picture)
     x0, y0, x1, y1 = BOX
     assert pixels.size == (14, 20)
-    read = pixels.floats([pixels.region(BOX), pixels.region(BOX)], "cpu")
+    read = pixels.floats([pixels.region(BOX), pixels.region(BOX)])
     assert read.is_contiguous() and torch.allclose(read, whole[..., y0:y1, x0:x1].expand(2, 3, 7, 8), atol=1e-6)
     assert np.array_equal(pixels.uint8(), to_uint8(whole)[0])
 
