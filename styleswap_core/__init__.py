@@ -25,6 +25,8 @@ _PUBLIC = {
     "GuestFile": ".swappers.guest_files",
     "GuestNetwork": ".swappers.guest_network",
     "Identity": ".identities.identity",
+    "MaskOptions": ".pipeline.masked_faces",
+    "MaskedFaces": ".pipeline.masked_faces",
     "PlacedFaces": ".compositing.placed_faces",
     "RecognizerId": ".faces.recognizer_id",
     "StyleSwapError": ".errors",
@@ -45,6 +47,8 @@ _PUBLIC = {
     "load_identity": ".identities.identity_format",
     "load_image": ".io.images",
     "load_model": ".swappers.model_files",
+    "mask_faces": ".pipeline.masked_faces",
+    "mask_placed": ".pipeline.masked_faces",
     "paste_faces": ".compositing.crop_pasting",
     "save_identity": ".identities.identity_format",
     "save_image": ".io.images",
@@ -73,6 +77,10 @@ if TYPE_CHECKING:
     from .pipeline.face_aligner import align_faces as align_faces
     from .pipeline.face_aligner import align_placed as align_placed
     from .pipeline.face_jobs import SwapOptions as SwapOptions
+    from .pipeline.masked_faces import MaskedFaces as MaskedFaces
+    from .pipeline.masked_faces import MaskOptions as MaskOptions
+    from .pipeline.masked_faces import mask_faces as mask_faces
+    from .pipeline.masked_faces import mask_placed as mask_placed
     from .pipeline.results import SwapResult as SwapResult
     from .pipeline.swapper import Swapper as Swapper
     from .swappers.guest_files import GuestFile as GuestFile

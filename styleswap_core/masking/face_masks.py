@@ -114,16 +114,19 @@ class FaceMasks:
         return softened.view_as(stacked).amin(1, keepdim=True)
 
     def _outline(self, crop: np.ndarray, points: np.ndarray, part: str) -> np.ndarray:
-        from .head import FACE, fit_head
         from .outlines import outline_mask
 
+        return outline_mask(crop, points, self.landmarks(crop, points), part)
+
+    def landmarks(self, crop: np.ndarray, points: np.ndarray) -> np.ndarray | None:
+        """Dense landmarks (N, 2) of a crop (S, S, 3) uint8 RGB with five points (5, 2); None without a model."""
+        from .head import FACE, fit_head
+
         model = self.landmark_model() if self.landmark_model is not None else None
-        landmarks = None
-        if model is not None:
-            outline = fit_head(points).outline(FACE)
-            box = np.concatenate([outline.min(0), outline.max(0)])
-            landmarks = model.read(crop, box).points[:, :2]
-        return outline_mask(crop, points, landmarks, part)
+        if model is None:
+            return None
+        outline = fit_head(points).outline(FACE)
+        return model.read(crop, np.concatenate([outline.min(0), outline.max(0)])).points[:, :2]
 
 
 def load_face_masks(

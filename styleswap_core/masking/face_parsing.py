@@ -1,6 +1,7 @@
 """Face masks from a face parsing network, given by the user as an ONNX file."""
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ class FaceParser:
     Attributes:
         path: The ONNX file.
         network: Its session.
+        classes: Number of classes that it tells apart; 1 for a network that only tells faces from all else.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class FaceParser:
         self.path, self._regions = Path(path), tuple(regions)
         self._opened_with = (path, self._regions, device, threads)
         self.network = MaskNetwork(path, PARSING, _DEFAULT_SIDE, device, threads)
-        self.mask(np.zeros((64, 64, 3), dtype=np.uint8))  # reports an unsuitable network at once
+        scores = self._scores(np.zeros((64, 64, 3), dtype=np.uint8))
+        self.classes: int = scores.shape[1]
+        self._share(scores)  # reports an unsuitable network at once
 
     def __reduce__(self) -> "tuple[type[FaceParser], tuple[object, ...]]":
         """Other processes open the file again, since sessions of ONNX Runtime cannot be sent."""
@@ -62,8 +66,23 @@ class FaceParser:
 
     def mask(self, crop: np.ndarray, size: int = 0) -> np.ndarray:
         """(S, S, 3) uint8 RGB -> (size, size) uint8, by default S, 255 in the regions."""
-        values = ((self.network.resized(crop) - _MEAN) / _STD).transpose(2, 0, 1)[None]
-        return resized_mask(self._share(self.network.run(values)), size or crop.shape[0])
+        return resized_mask(self._share(self._scores(crop)), size or crop.shape[0])
+
+    def with_regions(self, regions: Sequence[str | int]) -> "FaceParser":
+        """The same network with other regions.
+
+        Raises:
+            StyleSwapError: Its classes are not those that the regions name.
+        """
+        other = copy(self)
+        other._regions = tuple(regions)
+        other._opened_with = (self.path, other._regions, *self._opened_with[2:])
+        other._share(np.zeros((1, self.classes, 1, 1), np.float32))
+        return other
+
+    def _scores(self, crop: np.ndarray) -> np.ndarray:
+        """Scores (1, C, h, w) of a crop (S, S, 3) uint8 RGB."""
+        return self.network.run(((self.network.resized(crop) - _MEAN) / _STD).transpose(2, 0, 1)[None])
 
     def _share(self, scores: np.ndarray) -> np.ndarray:
         """Scores (1, C, h, w) -> (h, w) float32, 1 in the regions and 0 elsewhere."""

@@ -42,23 +42,40 @@ def outline_mask(crop: np.ndarray, points: np.ndarray, landmarks: np.ndarray | N
     """
     size, points = crop.shape[0], points.astype(np.float64)
     if part == "mouth":
-        return _filled(_mouth(points, landmarks), size)
+        return filled_hull(mouth_outline(points, landmarks), size)
     if landmarks is None:
         whole = mask_from_points(crop, fit_head(points))
     else:
         whole = mask_from_landmarks(landmarks, points, size)
     if part == "whole":
         return whole
-    return np.minimum(whole, _filled(_half_plane(points, size, part), size))
+    return np.minimum(whole, half_mask(points, size, part))
 
 
-def _mouth(points: np.ndarray, landmarks: np.ndarray | None) -> np.ndarray:
-    """Points (N, 2) around the mouth."""
+def half_mask(points: np.ndarray, size: int, part: str) -> np.ndarray:
+    """Mask (size, size) uint8 of everything above ("upper") or below ("lower") the base of the nose.
+
+    Args:
+        points: (5, 2) float, pixels of the crop.
+        size: Size of the crop.
+        part: "upper" or "lower".
+    """
+    return filled_hull(_half_plane(points, size, part), size)
+
+
+def mouth_outline(points: np.ndarray, landmarks: np.ndarray | None, margin: float = _MOUTH_MARGIN) -> np.ndarray:
+    """Points (N, 2) around the mouth with its lips, in pixels of the crop.
+
+    Args:
+        points: (5, 2), pixels of the crop.
+        landmarks: (N, 2), pixels of the crop; or None.
+        margin: Factor by which the outline is larger than the lips.
+    """
     if landmarks is not None and len(landmarks) in _MOUTH:
         lips = landmarks[_MOUTH[len(landmarks)]]
-        return lips.mean(0) + _MOUTH_MARGIN * (lips - lips.mean(0))
+        return lips.mean(0) + margin * (lips - lips.mean(0))
     across, angle = points[4] - points[3], np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    wide, high = (_MOUTH_MARGIN * axis for axis in _MOUTH_AXES)
+    wide, high = (margin * axis for axis in _MOUTH_AXES)
     down = np.array([-across[1], across[0]])
     return points[3:].mean(0) + wide * np.outer(np.cos(angle), across) + high * np.outer(np.sin(angle), down)
 
@@ -88,7 +105,7 @@ def mask_from_landmarks(landmarks: np.ndarray, points: np.ndarray, size: int) ->
     above = landmarks[(landmarks - eyes) @ up > 0]
     # Raised points move closer together, since a forehead is round.
     raised = above + _FOREHEAD * up + 0.15 * (eyes - above)
-    return _filled(np.concatenate([landmarks, raised]), size)
+    return filled_hull(np.concatenate([landmarks, raised]), size)
 
 
 def mask_from_points(crop: np.ndarray, head: HeadFit) -> np.ndarray:
@@ -107,9 +124,9 @@ def mask_from_points(crop: np.ndarray, head: HeadFit) -> np.ndarray:
     """
     size, side = crop.shape[0], _WORKING_SIDE
     scale = side / size
-    core, face, around = (_filled(head.outline(part) * scale, side) > 127 for part in (CORE, FACE, SURROUNDINGS))
+    core, face, around = (filled_hull(head.outline(part) * scale, side) > 127 for part in (CORE, FACE, SURROUNDINGS))
     if core.sum() < _LEAST_SAMPLE or (~around).sum() < _LEAST_SAMPLE:
-        return _filled(head.outline(FACE), size)
+        return filled_hull(head.outline(FACE), size)
     method = cv2.INTER_AREA if size > side else cv2.INTER_LINEAR
     small = cv2.resize(crop, (side, side), interpolation=method).astype(np.float32) / 255
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
@@ -167,7 +184,7 @@ def _largest_part(mask: np.ndarray) -> np.ndarray:
     return cv2.morphologyEx(filled, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7)))
 
 
-def _filled(points: np.ndarray, size: int) -> np.ndarray:
+def filled_hull(points: np.ndarray, size: int) -> np.ndarray:
     """The convex hull of points (N, 2), in pixels, as a (size, size) uint8 mask with an antialiased edge."""
     mask = np.zeros((size, size), dtype=np.uint8)
     # In OpenCV, the center of the first pixel is at 0.

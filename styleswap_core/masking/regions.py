@@ -32,6 +32,12 @@ FACE = ("skin", "brows", "eyes", "nose", "mouth", "lips")
 SWAPPED = "skin,brows,eyes,glasses,nose,mouth,lips"
 """Regions that are swapped by default. Glasses belong to them, since their region includes the eyes behind them."""
 
+AREAS = ("face", "upper", "lower")
+"""Areas that masks of faces may have beside regions: all of the face, above or below the base of the nose."""
+
+SHAPED = (*AREAS, "skin", "brows", "eyes", "nose", "mouth", "lips")
+"""What landmarks or five points can tell without a parsing network; they do not tell mouth from lips."""
+
 PARTS = ("whole", "upper", "lower", "mouth")
 """Parts of the outline: all of it, above or below the base of the nose, and the mouth with its lips."""
 
@@ -39,17 +45,22 @@ OUTLINES = ("automatic", *PARTS)
 """Choices of an outline: "automatic" replaces a missing mask; a part also limits the masks of networks."""
 
 
-def parse_regions(text: str) -> tuple[str | int, ...]:
+def parse_regions(text: str, areas: Sequence[str] = ()) -> tuple[str | int, ...]:
     """Regions named in a text such as "skin, nose", or classes by number such as "1,10" for networks with others.
+
+    Args:
+        text: The text.
+        areas: Further names that are allowed, such as AREAS.
 
     Raises:
         StyleSwapError: An unknown name, or nothing.
     """
     words = [word.strip().lower() for word in text.split(",") if word.strip()]
-    unknown = [word for word in words if word not in REGIONS and not word.isdecimal()]
+    names = (*areas, *REGIONS)
+    unknown = [word for word in words if word not in names and not word.isdecimal()]
     if unknown or not words:
         got = f"got {unknown[0]!r}" if unknown else "got none"
-        raise StyleSwapError(f"expected regions out of {', '.join(REGIONS)}, or numbers of classes, {got}")
+        raise StyleSwapError(f"expected regions out of {', '.join(names)}, or numbers of classes, {got}")
     return tuple(int(word) if word.isdecimal() else word for word in words)
 
 

@@ -12,7 +12,7 @@ from ..compositing.placed_faces import PlacedFace, PlacedFaces, crop_points, fra
 from ..errors import StyleSwapError
 from ..faces.alignment import template_points
 from ..faces.choice import FaceChoice
-from ..faces.detected import FaceAnalyzer
+from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..io.images import bchw_to_bhwc, over_white, repair
 from ..masking.face_masks import FaceMasks
 from .frame_requests import find_faces
@@ -76,15 +76,30 @@ def align_faces(
     for number in range(len(frames)):
         on_frame(number)
         frame = cutter.frame(number)
-        found = find_faces(analysis, pixels_of(NodeFrame(frame, frame)).uint8(), choice)
-        if with_doubtful:
-            picked, missing = choice.pick(found)
-        else:
-            picked, missing, doubts = choice.pick_certain(found)
-            missing = [*missing, *doubts]
-        cutter.cut(number, frame, [face.points for _, face in picked])
+        picked, missing = picked_faces(frame, analysis, choice, with_doubtful)
+        cutter.cut(number, frame, [face.points for face in picked])
         problems.append(tuple(missing))
     return cutter.finish(problems, device)
+
+
+def picked_faces(
+    frame: torch.Tensor, analysis: FaceAnalyzer, choice: FaceChoice, with_doubtful: bool
+) -> tuple[list[DetectedFace], list[str]]:
+    """The chosen faces of a frame, and one sentence per face that was asked for and is not among them.
+
+    Args:
+        frame: (H, W, 3) float32, 0..1, on the CPU.
+        analysis: The face analysis.
+        choice: Which faces.
+        with_doubtful: Whether detections with implausible points count, too.
+    """
+    found = find_faces(analysis, pixels_of(NodeFrame(frame, frame)).uint8(), choice)
+    if with_doubtful:
+        picked, missing = choice.pick(found)
+    else:
+        picked, missing, doubts = choice.pick_certain(found)
+        missing = [*missing, *doubts]
+    return [face for _, face in picked], missing
 
 
 def align_placed(
