@@ -101,7 +101,8 @@ class DetectFaces(io.ComfyNode):
                 found = [face for _, face in picked]
                 cosines = likeness_table(found, references)[0].tolist() if references and found else [None] * len(found)
                 rows.append([face_row(face, cosine) for face, cosine in zip(found, cosines, strict=True)])
-                drawn[number] = bchw_to_bhwc(from_uint8(draw_faces(picture, found)))[0].to(drawn.device)
+                seen = draw_faces(picture, found, cosines)
+                drawn[number] = bchw_to_bhwc(from_uint8(seen))[0].to(drawn.device)
         total = sum(len(row) for row in rows)
         preview = ui.PreviewImage(drawn[:MAX_PREVIEWS], cls=cls)
         return io.NodeOutput(drawn, json.dumps(rows), total, describe_faces(rows, order), ui=preview)

@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--picture",
         type=Path,
         metavar="FILE",
-        help="also write the picture with the box, the points and the number of each face; for several pictures a "
-        "folder, in which results keep the names of the pictures",
+        help="also write the picture with the box, the points and the number of each face, and with --reference its "
+        "likeness; for several pictures a folder, in which results keep the names of the pictures",
     )
     group = parser.add_argument_group("face analysis")
     add_pack_arguments(group)
@@ -104,7 +104,7 @@ def _detect(
     cosines = likeness_table(faces, references)[0].tolist() if references and faces else [None] * len(faces)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        save_image(out, draw_faces(picture, faces))
+        save_image(out, draw_faces(picture, faces, cosines))
     rows = [face_row(face, cosine) for face, cosine in zip(faces, cosines, strict=True)]
     if not found:
         problems = ["no face found; lower --detection-threshold, or raise --detection-size for small faces"]

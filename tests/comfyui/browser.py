@@ -45,6 +45,11 @@ FIT = """() => {
 SETTLED = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
+def vue_nodes() -> bool:
+    """Whether nodes are elements of the page ("Nodes 2.0") instead of drawn on the canvas: COMFYUI_NODES is `vue`."""
+    return os.environ.get("COMFYUI_NODES", "canvas") == "vue"
+
+
 def find_chromium() -> str | None:
     """Chromium's executable: CHROMIUM, or the first Chromium or Chrome on the path."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -78,6 +83,7 @@ def open_page(
         "Comfy.Minimap.Visible": False,
         "Comfy.Graph.CanvasInfo": False,
         "Comfy.NodeBadge.NodeSourceBadgeMode": "None",
+        "Comfy.VueNodes.Enabled": vue_nodes(),
     }
     for key, value in settings.items():
         server.post(f"/settings/{key}", value)

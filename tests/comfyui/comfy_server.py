@@ -56,6 +56,22 @@ def find_comfyui() -> tuple[Path, Path] | None:
     return folder, next((python for python in pythons if python.exists()), Path(sys.executable))
 
 
+def frontend_folder() -> Path | None:
+    """Folder of the frontend to serve in place of ComfyUI's own: COMFYUI_FRONTEND, or None.
+
+    It is an unpacked `comfyui-frontend-package`, or the folder `static` in it.
+    """
+    named = os.environ.get("COMFYUI_FRONTEND")
+    if not named:
+        return None
+    folder = Path(named).expanduser().resolve()
+    places = [folder, folder / "static", folder / "comfyui_frontend_package" / "static"]
+    found = next((place for place in places if (place / "index.html").is_file()), None)
+    if found is None:
+        raise ComfyError(f"no frontend in {folder}: expected an unpacked comfyui-frontend-package")
+    return found
+
+
 def can_mount() -> bool:
     """Whether this user may start a process in its own mount namespace (Linux, without privileges)."""
     if shutil.which(_OWN_MOUNTS[0]) is None:
@@ -118,6 +134,8 @@ class ComfyServer:
             "--disable-api-nodes",
             "--disable-auto-launch",
         ]
+        if frontend := frontend_folder():
+            command += ["--front-end-root", str(frontend)]
         if self.model_folders:
             config = self.base / "extra_model_paths.yaml"
             lines = [f"  {key}: {json.dumps(str(folder))}" for key, folder in self.model_folders.items()]
