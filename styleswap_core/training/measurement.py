@@ -12,6 +12,7 @@ import torch
 
 from ..io.read_ahead import map_ahead
 from .batches import READ_AHEAD
+from .bottlenecks import StepTime, advise
 from .loss_terms import uses_recognizer
 from .micro_batches import check_division
 from .schedule import is_due
@@ -35,6 +36,8 @@ class Measurement:
     batch: int
     gradient_accumulation: int
     steps: int  # of the whole run
+    waiting_share: float  # of a step, for its pictures
+    advice: tuple[str, ...]  # what limits the speed, and what to set
 
     @property
     def hours(self) -> float:
@@ -46,7 +49,7 @@ class Measurement:
         return dataclasses.asdict(self) | {"hours": self.hours, "images": self.steps * self.batch}
 
     def summary(self) -> str:
-        """Human-readable summary in three lines."""
+        """Human-readable summary: three lines, and the advice."""
         micro_batch = self.batch // (self.processes * self.gradient_accumulation)
         memory = f"{self.peak_bytes / 2**30:.2f} GiB" if self.peak_bytes else "unknown"
         return (
@@ -54,7 +57,7 @@ class Measurement:
             f"micro-batches of {micro_batch}, steps of {self.batch} pictures in {self.seconds_per_step:.3f} s\n"
             f"peak memory of a process: {memory}\n"
             f"{self.hours:.1f} h for {self.steps} steps, {self.steps * self.batch} pictures"
-        )
+        ) + "".join(f"\nspeed: {sentence}" for sentence in self.advice)
 
 
 def measure(config: TrainingConfig, context: RunContext, seconds: float) -> Measurement:
@@ -70,7 +73,14 @@ def measure(config: TrainingConfig, context: RunContext, seconds: float) -> Meas
     frequencies = step_frequencies(config)
     times = _time_steps(config, context, list(frequencies), seconds)
     total = sum(frequencies.values())
-    per_step = sum(number / total * statistics.median(times[step]) for step, number in frequencies.items())
+    waiting, computing = (
+        sum(
+            number / total * statistics.median(getattr(time, part) for time in times[step])
+            for step, number in frequencies.items()
+        )
+        for part in ("waiting", "computing")
+    )
+    per_step = waiting + computing
     return Measurement(
         images_per_second=config.batch / per_step,
         seconds_per_step=per_step,
@@ -80,6 +90,8 @@ def measure(config: TrainingConfig, context: RunContext, seconds: float) -> Meas
         batch=config.batch,
         gradient_accumulation=config.gradient_accumulation,
         steps=config.steps,
+        waiting_share=waiting / per_step,
+        advice=tuple(advise(config, context.source, context.device, [StepTime(waiting, computing)])),
     )
 
 
@@ -105,22 +117,23 @@ def step_frequencies(config: TrainingConfig) -> dict[int, int]:
 
 def _time_steps(
     config: TrainingConfig, context: RunContext, steps: list[int], seconds: float
-) -> dict[int, list[float]]:
+) -> dict[int, list[StepTime]]:
     # The steps may lie beyond the end of the run, where a decaying learning rate would be negative.
     config = dataclasses.replace(config, schedule="constant")
     state = create_state(config, context.device)
     forward = torch.compile(state.generator) if config.compile else state.generator
-    times: dict[int, list[float]] = {step: [] for step in steps}
+    times: dict[int, list[StepTime]] = {step: [] for step in steps}
     with map_ahead(context.source.batch, count(), depth=READ_AHEAD) as batches:
 
-        def timed_step(step: int) -> float:
+        def timed_step(step: int) -> StepTime:
             state.step = step
             start = time.perf_counter()
-            batch = next(batches).to(context.device)
-            train_step(config, state, batch, context.recognizer, forward, context.process_group)
+            batch = next(batches)
+            arrived = time.perf_counter()
+            train_step(config, state, batch.to(context.device), context.recognizer, forward, context.process_group)
             if context.device.type == "cuda":
                 torch.cuda.synchronize(context.device)
-            return time.perf_counter() - start
+            return StepTime(arrived - start, time.perf_counter() - arrived)
 
         # An untimed round, which allocates buffers and selects kernels.
         for step in steps:

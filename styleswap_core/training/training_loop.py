@@ -15,6 +15,7 @@ from ..errors import StyleSwapError
 from ..faces.arcface import TorchRecognizer
 from ..io.read_ahead import map_ahead
 from .batches import READ_AHEAD, DataSource
+from .bottlenecks import StepWatch, advise
 from .loss_terms import check_terms, uses_recognizer
 from .micro_batches import check_division
 from .process_group import SINGLE_PROCESS, ProcessGroup
@@ -134,6 +135,7 @@ class _TrainingLoop:
         self.clock = Clock(state.step, config.batch)
         self.finite = torch.ones((), dtype=torch.bool, device=context.device)
         self.forecast_pending = True
+        self.watch, self.advice_pending = StepWatch(context.device), True
         # The compiled function shares the generator's parameters.
         self.forward = torch.compile(state.generator) if config.compile else state.generator
 
@@ -146,7 +148,7 @@ class _TrainingLoop:
         config, state, context = self.config, self.state, self.context
         steps = range(state.step, config.steps)
         with map_ahead(context.source.batch, steps, depth=READ_AHEAD) as batches, self._progress() as progress:
-            for batch in batches:
+            for batch in self.watch.over(batches):
                 report = train_step(
                     config,
                     state,
@@ -174,6 +176,11 @@ class _TrainingLoop:
         if save or is_due(step, config.log_every):
             self._check_finite()
             self._report(progress)
+        if self.advice_pending and self.watch.done:
+            self.advice_pending = False
+            if is_main:
+                for sentence in advise(config, self.context.source, self.context.device, self.watch.times):
+                    progress.write(f"speed: {sentence}", file=sys.stderr)
         if self.forecast_pending and self.clock.minutes() > FORECAST_AFTER_MINUTES:
             self.forecast_pending = False
             if is_main:

@@ -33,6 +33,7 @@ def test_forecast_follows_from_the_time_of_a_step(recognizer):
     assert found.as_dict()["images"] == 4000 and found.processes == 1
     assert found.peak_bytes > 50e6 or sys.platform == "win32"
     assert "micro-batches of 2, steps of 4 pictures" in found.summary() and "4000 pictures" in found.summary()
+    assert 0 <= found.waiting_share < 1 and "speed: a step takes" in found.summary()
 
 
 def test_training_needs_a_run_folder_and_measuring_does_not(capsys):
