@@ -14,7 +14,7 @@ from ..io.images import bchw_to_bhwc, bhwc_to_bchw, over_white, repair
 from .canvas import border_fade
 from .composite import BlendOptions, blend_layer, blend_margin, check_method
 from .face_crops import changed_parts, check_order, cut_crops, one_crop
-from .kept_regions import KeptRegions
+from .frame_masks import FrameMasks
 from .mask_shaping import feather_mask, grow_mask, resize_mask
 from .placed_faces import PlacedFace, PlacedFaces
 
@@ -57,7 +57,7 @@ def paste_faces(
     check_method(options)
     placed.check_batch(frames)
     _check_crops(crops, masks, placed)
-    kept = KeptRegions(keep, len(frames))
+    kept = FrameMasks(keep, len(frames))
     check_order(frames, crops, placed)
     images = torch.empty(frames.shape, dtype=torch.float32, device=device or frames.device)
     shares = torch.zeros(frames.shape[:3], dtype=torch.float32, device=images.device)

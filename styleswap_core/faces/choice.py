@@ -3,6 +3,7 @@
 Every rule assigns faces to *places*: place k stands for the k-th source identity. Places without a face are reported.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import SupportsIndex
@@ -15,6 +16,9 @@ from .detected import FACE_ORDERS, DetectedFace
 RULES = ("all", "largest", "by index", "by likeness", "everyone but")
 REFERENCE_RULES = ("by likeness", "everyone but")
 GENDER_CHOICES = ("any", "female", "male")
+
+# A pixel of a mask counts as white from the first value on, and a face from that share of its box.
+_WHITE, _COVERED = 0.5, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,28 +96,36 @@ class FaceChoice:
         """Whether the faces must come with `gender` and `age`."""
         return self.gender != "any" or self.ages is not None
 
-    def pick(self, faces: Sequence[DetectedFace]) -> tuple[list[tuple[int, DetectedFace]], list[str]]:
+    def pick(
+        self, faces: Sequence[DetectedFace], only_in: np.ndarray | None = None
+    ) -> tuple[list[tuple[int, DetectedFace]], list[str]]:
         """Place and face of each chosen face, and one sentence per place without a face.
 
         Args:
             faces: The faces of one picture, numbered in `order`.
+            only_in: Mask (H, W), 0..1, of the picture: only faces in it are considered, see `lies_in`.
         """
         if not faces:
             return [], ["no face found"]
+        where = ""
+        if only_in is not None:
+            found, where, faces = len(faces), " in the mask", [face for face in faces if lies_in(face, only_in)]
+            if not faces:
+                return [], [f"no face is in the mask, {_counted(found)} found"]
         if self.needs_gender_age:
             found, faces = len(faces), [face for face in faces if self._is_wanted(face)]
             if not faces:
-                return [], [f"no face is {self._wanted()}, {_counted(found)} found"]
+                return [], [f"no face{where} is {self._wanted()}, {_counted(found)} found"]
         if self.rule == "all":
             return list(enumerate(faces)), []
         if self.rule == "largest":
             return [(0, min(faces, key=lambda face: (-face.area, face.index)))], []
         if self.rule == "by index":
-            return self._pick_by_index(faces)
+            return self._pick_by_index(faces, where)
         return self._pick_by_likeness(faces) if self.rule == "by likeness" else self._pick_others(faces)
 
     def pick_certain(
-        self, faces: Sequence[DetectedFace]
+        self, faces: Sequence[DetectedFace], only_in: np.ndarray | None = None
     ) -> tuple[list[tuple[int, DetectedFace]], list[str], list[str]]:
         """`pick` among the faces that are not doubtful, and one sentence per doubtful face that it would pick.
 
@@ -121,15 +133,16 @@ class FaceChoice:
 
         Args:
             faces: The faces of one picture, numbered in `order`.
+            only_in: As for `pick`.
         """
-        picked, problems = self.pick(faces)
+        picked, problems = self.pick(faces, only_in)
         doubts = [f"face {face.index} is doubtful ({face.doubtful})" for _, face in picked if face.doubtful]
         if not doubts:
             return picked, problems, []
         certain = [face for face in faces if not face.doubtful]
         if self.rule == "by index" or not certain:
             return [pair for pair in picked if not pair[1].doubtful], problems + doubts, []
-        return *self.pick(certain), doubts
+        return *self.pick(certain, only_in), doubts
 
     def _is_wanted(self, face: DetectedFace) -> bool:
         """Whether gender and age of a face are the wanted ones."""
@@ -143,10 +156,12 @@ class FaceChoice:
         parts += [] if self.ages is None else [f"{self.ages[0]} to {self.ages[1]} years old"]
         return " and ".join(parts)
 
-    def _pick_by_index(self, faces: Sequence[DetectedFace]) -> tuple[list[tuple[int, DetectedFace]], list[str]]:
+    def _pick_by_index(
+        self, faces: Sequence[DetectedFace], where: str
+    ) -> tuple[list[tuple[int, DetectedFace]], list[str]]:
         by_index = {face.index: face for face in faces}
         picked = [(place, by_index[index]) for place, index in enumerate(self.indices) if index in by_index]
-        found = f"{_counted(len(faces))} {f'that are {self._wanted()} ' if self.needs_gender_age else ''}found"
+        found = f"{_counted(len(faces))}{where} {f'that are {self._wanted()} ' if self.needs_gender_age else ''}found"
         return picked, [f"no face {index}, {found}" for index in self.indices if index not in by_index]
 
     def _pick_by_likeness(self, faces: Sequence[DetectedFace]) -> tuple[list[tuple[int, DetectedFace]], list[str]]:
@@ -165,6 +180,22 @@ class FaceChoice:
         return list(enumerate(others)), [] if others else [
             f"no other face than those of the references, {_counted(len(faces))} found"
         ]
+
+
+def lies_in(face: DetectedFace, mask: np.ndarray) -> bool:
+    """Whether a face lies in a mask: the middle of its box is white, or at least half of the box.
+
+    Args:
+        face: The face.
+        mask: (H, W), 0..1, of its picture; what lies beyond the picture is black.
+    """
+    x0, y0, x1, y1 = face.box.astype(np.float64)
+    height, width = mask.shape
+    x, y = math.floor((x0 + x1) / 2), math.floor((y0 + y1) / 2)
+    if 0 <= x < width and 0 <= y < height and mask[y, x] >= _WHITE:
+        return True
+    columns, rows = (slice(max(round(low), 0), max(round(high), 0)) for low, high in ((x0, x1), (y0, y1)))
+    return float(mask[rows, columns].sum()) >= _COVERED * face.area > 0
 
 
 def select_faces(

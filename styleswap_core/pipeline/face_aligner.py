@@ -15,7 +15,7 @@ from ..faces.choice import FaceChoice
 from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..io.images import bchw_to_bhwc, over_white, repair
 from ..masking.face_masks import FaceMasks
-from .frame_requests import find_faces
+from .frame_requests import check_batch, find_faces
 from .results import FrameReport
 
 MIN_SIZE, MAX_SIZE = 16, 2048
@@ -160,10 +160,7 @@ class _Cutter:
     """Cuts faces out of the frames of a batch, one frame after the other."""
 
     def __init__(self, frames: torch.Tensor, size: int, template: str, masks: FaceMasks) -> None:
-        if frames.ndim != 4 or 0 in frames.shape or frames.shape[3] not in (3, 4):
-            raise StyleSwapError(
-                f"expected frames (B, H, W, 3 or 4) with at least one frame, got {tuple(frames.shape)}; pass images"
-            )
+        check_batch(frames)
         if not MIN_SIZE <= size <= MAX_SIZE:
             raise StyleSwapError(f"expected crops of {MIN_SIZE} to {MAX_SIZE} px, got {size}")
         template_points(template, size)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 
 from ..compositing.pixels import Picture
@@ -53,7 +54,11 @@ class AnalyzedFrame:
 
 
 def assign_identities(
-    found: Sequence[DetectedFace], choice: FaceChoice, identities: Sequence[Identity], swap_doubtful: bool
+    found: Sequence[DetectedFace],
+    choice: FaceChoice,
+    identities: Sequence[Identity],
+    swap_doubtful: bool,
+    only_in: np.ndarray | None = None,
 ) -> FrameFaces:
     """Match the chosen faces of a frame with identities.
 
@@ -62,12 +67,13 @@ def assign_identities(
         choice: Which ones to swap.
         identities: One for all of them, or the k-th for place k of the choice.
         swap_doubtful: Whether faces with implausible points count, too.
+        only_in: Mask (H, W), 0..1, of the frame: only faces in it count.
     """
     left_out: list[str] = []
     if swap_doubtful:
-        picked, problems = choice.pick(found)
+        picked, problems = choice.pick(found, only_in)
     else:
-        picked, problems, left_out = choice.pick_certain(found)
+        picked, problems, left_out = choice.pick_certain(found, only_in)
     if len(identities) == 1:
         return FrameFaces([(face, identities[0]) for _, face in picked], len(found), problems, left_out)
     people = len(identities)

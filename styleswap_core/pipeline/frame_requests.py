@@ -1,11 +1,12 @@
 """What is asked of a swap, and the analysis of frames for it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
-from ..compositing.kept_regions import KeptRegions
+from ..compositing.frame_masks import FrameMasks
 from ..compositing.pixels import Picture, pixels_of
 from ..errors import StyleSwapError
 from ..faces.choice import FaceChoice
@@ -26,13 +27,20 @@ class FrameRequest:
         options: Options for swapping them.
         strict: Whether a requested face that cannot be swapped is an error instead of a problem in the report.
         keep: What stays as it is.
+        only_in: Masks of the faces that count.
     """
 
     identities: tuple[Identity, ...]
     choice: FaceChoice
     options: SwapOptions
     strict: bool
-    keep: KeptRegions
+    keep: FrameMasks
+    only_in: FrameMasks = field(default_factory=lambda: FrameMasks(None))
+
+    def faces_mask(self, number: int, size: tuple[int, int]) -> np.ndarray | None:
+        """Mask (H, W), 0..1, of the faces that count in a frame of a size; None if all do."""
+        mask = self.only_in.of_frame(number, size)
+        return None if mask is None else np.asarray(mask[0])
 
 
 def find_faces(
@@ -70,8 +78,22 @@ def analyze_frame(
         return find_faces(analysis, picture, request.choice, quick=quick)
 
     found = detect(False) if empty is None else empty.search(number, picture, detect)
-    faces = assign_identities(found, request.choice, request.identities, request.options.swap_doubtful)
+    only_in = request.faces_mask(number, pixels.size)
+    faces = assign_identities(found, request.choice, request.identities, request.options.swap_doubtful, only_in)
     return AnalyzedFrame(number, frame, faces, request.keep.of_frame(number, pixels.size))
+
+
+def check_batch(frames: torch.Tensor) -> None:
+    """Check that frames are a batch in ComfyUI's layout.
+
+    Raises:
+        StyleSwapError: They are not, or there are none.
+    """
+    if frames.ndim != 4 or 0 in frames.shape or frames.shape[3] not in (3, 4):
+        raise StyleSwapError(
+            f"expected frames (B, H, W, 3 or 4) with at least one frame, got {tuple(frames.shape)};"
+            " connect a batch of pictures"
+        )
 
 
 def references_for(identities: Sequence[Identity], analysis: FaceAnalyzer) -> tuple[np.ndarray, ...]:

@@ -22,6 +22,7 @@ from ..masking.face_masks import FaceMasks
 from ..masking.region_masks import FACE_AREA, RegionMasks
 from .face_aligner import FFHQ, picked_faces
 from .face_jobs import MAX_SHARE
+from .frame_requests import check_batch
 
 # Side of the crops in which masks are made; parsing networks are trained on crops of this size and template.
 _SIDE = 512
@@ -146,7 +147,7 @@ def mask_faces(
     """
     choice = faces if isinstance(faces, FaceChoice) else FaceChoice.parse(faces)
     maker = _MaskMaker(options, (masks or FaceMasks()).with_landmarks(lambda: analysis.landmark_model()))
-    _check_frames(frames)
+    check_batch(frames)
     found: list[FaceMask] = []
     problems: list[tuple[str, ...]] = []
     for number in range(len(frames)):
@@ -256,10 +257,3 @@ def _add(mask: torch.Tensor, face: FaceMask) -> None:
 def _frame(frames: torch.Tensor, number: int) -> torch.Tensor:
     """A frame as (H, W, 3) float32, 0..1, on the CPU."""
     return over_white(repair(frames[number : number + 1])[0][0])
-
-
-def _check_frames(frames: torch.Tensor) -> None:
-    if frames.ndim != 4 or 0 in frames.shape or frames.shape[3] not in (3, 4):
-        raise StyleSwapError(
-            f"expected frames (B, H, W, 3 or 4) with at least one frame, got {tuple(frames.shape)}; pass images"
-        )

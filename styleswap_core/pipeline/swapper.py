@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ..compositing.kept_regions import KeptRegions
+from ..compositing.frame_masks import CHOSEN, FrameMasks, Masks
 from ..compositing.pixels import NodeFrame, Picture, pixels_of
 from ..compositing.steady_colors import SteadyColors
 from ..errors import StyleSwapError
@@ -26,7 +26,7 @@ from ..tracking.tracking_options import TrackingOptions
 from .empty_frames import EmptyFrames
 from .face_jobs import SwapOptions, check_options, stack_crops
 from .frame_faces import AnalyzedFrame, FrameFaces
-from .frame_requests import FrameRequest, analyze_frame
+from .frame_requests import FrameRequest, analyze_frame, check_batch
 from .frame_requests import references_for as references_for
 from .frame_stream import FrameStream
 from .results import BatchResult, FrameReport, SwapResult
@@ -109,6 +109,7 @@ class Swapper:
         options: SwapOptions | None = None,
         strict: bool = True,
         keep: torch.Tensor | None = None,
+        only_in: torch.Tensor | None = None,
     ) -> SwapResult:
         """Swap faces of one picture.
 
@@ -119,12 +120,13 @@ class Swapper:
             options: Override those of the swapper.
             strict: Whether a requested face that is missing is an error instead of a problem in the report.
             keep: (h, w), 0..1: 1 where the picture stays as it is, such as hands or hair; scaled to the picture.
+            only_in: (h, w), 0..1, scaled to the picture: only faces in this mask count, see `faces.choice.lies_in`.
 
         Raises:
             StyleSwapError: The picture is invalid, an identity does not fit the model, the strength is out of range or,
                 if `strict`, a requested face is missing.
         """
-        request = self._request(identity, faces, options, strict, KeptRegions(keep, 1))
+        request = self._request(identity, faces, options, strict, keep, only_in, 1)
         analyzed = analyze_frame(self.analysis, 0, picture, request)
         if strict and analyzed.faces.problems:
             raise StyleSwapError(analyzed.faces.advice())
@@ -159,7 +161,8 @@ class Swapper:
         strict: bool = False,
         on_frame: Callable[[int], None] = _ignore,
         measured: Callable[[int], bool] = _no_frame,
-        keep: torch.Tensor | Iterable[torch.Tensor] | None = None,
+        keep: Masks = None,
+        only_in: Masks = None,
     ) -> Iterator[SwapResult]:
         """Swap faces in a stream of frames, such as those of a video; yields one result per frame, in order.
 
@@ -178,12 +181,13 @@ class Swapper:
                 ends the run.
             measured: Whether to report the faces' similarity to the source, by the number of the frame.
             keep: As for `swap`, or (N, h, w) or an iterable of (h, w) with one mask for each frame.
+            only_in: As for `swap`, with masks as for `keep`.
 
         Raises:
             StyleSwapError: As for `swap`. Errors of the arguments are raised immediately, errors of a frame when it is
                 reached.
         """
-        request = self._request(identity, faces, options, strict, KeptRegions(keep))
+        request = self._request(identity, faces, options, strict, keep, only_in)
         return self._stream(frames, request, on_frame, measured)
 
     def track(
@@ -195,6 +199,7 @@ class Swapper:
         tracking: TrackingOptions | None = None,
         options: SwapOptions | None = None,
         on_frame: Callable[[int], None] = _ignore,
+        only_in: Masks = None,
     ) -> TrackedFaces:
         """Follow the faces of a video, so that `swap_tracked` swaps them steadily, each as one person throughout.
 
@@ -205,11 +210,12 @@ class Swapper:
             tracking: Settings.
             options: Override those of the swapper.
             on_frame: Called with the number of each frame; an exception ends the work.
+            only_in: As for `swap_frames`; a face counts for its whole track if it does in most frames.
 
         Raises:
             StyleSwapError: As for `swap_frames`, or the frames differ in size.
         """
-        request = self._request(identity, faces, options, False, KeptRegions(None))
+        request = self._request(identity, faces, options, False, None, only_in)
         return self._track(frames, request, tracking or TrackingOptions(), on_frame)
 
     def swap_tracked(
@@ -221,7 +227,7 @@ class Swapper:
         options: SwapOptions | None = None,
         on_frame: Callable[[int], None] = _ignore,
         measured: Callable[[int], bool] = _no_frame,
-        keep: torch.Tensor | Iterable[torch.Tensor] | None = None,
+        keep: Masks = None,
     ) -> Iterator[SwapResult]:
         """Swap the faces that `track` followed.
 
@@ -234,7 +240,7 @@ class Swapper:
             measured: As for `swap_frames`, with numbers from 0.
             keep: As for `swap_frames`.
         """
-        request = FrameRequest((), FaceChoice(), options or self.options, False, KeptRegions(keep))
+        request = FrameRequest((), FaceChoice(), options or self.options, False, FrameMasks(keep))
         return self._swap_known(frames, tracked, request, first, on_frame, measured)
 
     def swap_batch(
@@ -248,6 +254,7 @@ class Swapper:
         on_frame: Callable[[int], None] = _ignore,
         result_device: torch.device | str | None = None,
         keep: torch.Tensor | None = None,
+        only_in: torch.Tensor | None = None,
         tracking: TrackingOptions | None = None,
     ) -> BatchResult:
         """Swap faces in a batch in ComfyUI's layout.
@@ -258,23 +265,22 @@ class Swapper:
             faces: As for `swap`.
             options: Override those of the swapper.
             strict: As for `swap_frames`.
-            on_frame: As for `swap_frames`.
+            on_frame: As for `swap_frames`; if faces are followed, called twice for each frame, first while they are.
             result_device: Device of the result; by default that of `frames`.
             keep: As for `swap_frames`.
-            tracking: Follow the faces as `track` does; None chooses and swaps the faces of each frame independently.
-                `on_frame` is then called twice for each frame, first while faces are followed.
+            only_in: As for `swap_frames`, or for `track`.
+            tracking: Follow the faces as `track` does; None swaps each frame independently.
 
         Raises:
             StyleSwapError: `frames` is empty or has the wrong shape, or as for `swap_frames`.
         """
-        request = self._request(identity, faces, options, strict, KeptRegions(keep, len(frames)))
-        _check_batch(frames)
-        count, height, width = frames.shape[:3]
+        request = self._request(identity, faces, options, strict, keep, only_in, len(frames))
+        check_batch(frames)
         # The caller may be in inference mode, which applies to its thread only; a tensor that another thread writes to
         # must not be an inference tensor.
         with torch.inference_mode(False):
             images = torch.empty(frames.shape, dtype=torch.float32, device=result_device or frames.device)
-        masks = torch.empty(count, height, width, dtype=torch.float32, device=images.device)
+        count, masks = len(frames), torch.empty(images.shape[:3], dtype=torch.float32, device=images.device)
         measured = set(np.linspace(0, count - 1, min(count, MEASURED_FRAMES)).round().astype(int).tolist())
         crops: list[torch.Tensor] = []
         reports: list[FrameReport] = []
@@ -304,7 +310,9 @@ class Swapper:
         faces: Faces,
         options: SwapOptions | None,
         strict: bool,
-        keep: KeptRegions,
+        keep: Masks = None,
+        only_in: Masks = None,
+        frames: int | None = None,
     ) -> FrameRequest:
         identities = (identity,) if isinstance(identity, Identity) else tuple(identity)
         choice = faces if isinstance(faces, FaceChoice) else FaceChoice.parse(faces)
@@ -319,7 +327,8 @@ class Swapper:
                 f"expected one identity, or one for each of the {references} references, got {people}; pass as many"
                 " identities as references"
             )
-        return FrameRequest(identities, choice, options, strict, keep)
+        kept, counted = FrameMasks(keep, frames), FrameMasks(only_in, frames, CHOSEN)
+        return FrameRequest(identities, choice, options, strict, kept, counted)
 
     def _check(self, identity: Identity, options: SwapOptions) -> None:
         check_identity(self.model, identity, self.analysis.recognizer)
@@ -376,14 +385,6 @@ class Swapper:
 
 def _landmark_model(analysis: FaceAnalyzer) -> "LandmarkModel | None":
     return analysis.landmark_model()
-
-
-def _check_batch(frames: torch.Tensor) -> None:
-    if frames.ndim != 4 or 0 in frames.shape or frames.shape[3] not in (3, 4):
-        raise StyleSwapError(
-            f"expected frames (B, H, W, 3 or 4) with at least one frame, got {tuple(frames.shape)};"
-            " connect a batch of pictures"
-        )
 
 
 def _node_frame(frame: torch.Tensor) -> NodeFrame:

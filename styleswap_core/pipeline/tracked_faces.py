@@ -188,13 +188,15 @@ class FaceFollower:
             raise StyleSwapError(f"expected frames of one size to follow faces, got {self._size} and {pixels.size}")
         self._size = pixels.size
         self._number += 1
+        # Read in any case, since masks may be a stream.
+        only_in = self._request.faces_mask(self._number, pixels.size)
         found = self._tracker.add(Frame(pixels.gray(), lambda embed: self._detect(pixels, embed)))
         if not found:
             return
         # Doubtful faces neither win nor lose a vote.
         if not self._request.options.swap_doubtful:
             found = [(track, face) for track, face in found if not face.doubtful]
-        picked, _ = self._request.choice.pick([face for _, face in found])
+        picked, _ = self._request.choice.pick([face for _, face in found], only_in)
         places = {id(face): place for place, face in picked}
         for track, face in found:
             track.vote(places.get(id(face)), max(face.score, 0.01) * float(np.sqrt(max(face.area, 1.0))))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..compositing.kept_regions import KeptRegions
+from ..compositing.frame_masks import FrameMasks
 from ..compositing.pixels import pixels_of
 from ..compositing.video_picture import VideoPicture
 from ..errors import StyleSwapError
@@ -51,7 +51,7 @@ def preview_sheet(plan: ClipPlan, request: ClipRequest, count: int = PREVIEW_FRA
         if not isinstance(result.image, VideoPicture):
             continue
         if blending is not None:
-            blend_frame(picture, result.mask, blending, KeptRegions(keep, 1).of_frame(0, plan.info.layout.size))
+            blend_frame(picture, result.mask, blending, FrameMasks(keep, 1).of_frame(0, plan.info.layout.size))
         pairs.append((before, pixels_of(result.image).uint8()))
         problem = "" if result.faces else f": {(result.report.problems or ['no face'])[0]}"
         captions.append(f"{_clock(float(time))}{problem}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..compositing.kept_regions import KeptRegions
+from ..compositing.frame_masks import FrameMasks
 from ..errors import StyleSwapError
 from .clip_mask_files import MaskVideo, read_mask_file
 
@@ -41,7 +41,7 @@ class KeptMasks:
             self._masks, self._video = (found, None) if isinstance(found, torch.Tensor) else (None, found)
         elif isinstance(masks, torch.Tensor | np.ndarray):
             self._masks = torch.as_tensor(masks)
-            KeptRegions(self._masks)
+            FrameMasks(self._masks)
         elif masks is not None:
             self._following = map(torch.as_tensor, masks)
 

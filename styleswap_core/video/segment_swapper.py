@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ..compositing.kept_regions import KeptRegions
+from ..compositing.frame_masks import FrameMasks
 from ..compositing.video_picture import VideoPicture
 from ..io.write_behind import WriteBehind
 from ..media.frame_reader import TimedFrame, open_video
@@ -164,7 +164,7 @@ class SegmentSwapper:
                 waiting.append((fed, picture))
                 yield picture
 
-        kept = KeptRegions(self._masks(first, own) if blending is not None else None)
+        kept = FrameMasks(self._masks(first, own) if blending is not None else None)
         try:
             for result in self._results(pictures(), first, own, callbacks):
                 (timed, counts), picture = waiting.popleft()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.faces.choice import FaceChoice, match_by_likeness, select_faces
+from styleswap_core.faces.choice import FaceChoice, lies_in, match_by_likeness, select_faces
 from styleswap_core.faces.detected import DetectedFace, order_faces
 
 
@@ -108,3 +108,41 @@ def test_choice_by_likeness_requires_embeddings():
     choice = FaceChoice("by likeness", references=(np.eye(512, dtype=np.float32)[0],))
     with pytest.raises(StyleSwapError, match="recognizer"):
         choice.pick([face(0, 10)])
+
+
+def in_mask(*boxes, size=(100, 300)):
+    mask = np.zeros(size, np.float32)
+    for x0, y0, x1, y1 in boxes:
+        mask[y0:y1, x0:x1] = 1
+    return mask
+
+
+def test_a_face_lies_in_a_mask_by_its_middle_or_half_of_its_box():
+    one = face(100, 40)  # 100..140, 0..40
+    assert lies_in(one, in_mask((119, 19, 122, 22))), "its middle"
+    assert lies_in(one, in_mask((100, 0, 140, 18), (100, 22, 140, 40))), "more than half, but not its middle"
+    assert not lies_in(one, in_mask((100, 0, 140, 18)))
+    assert not lies_in(one, in_mask((0, 0, 100, 100), (140, 0, 300, 100)))
+    assert lies_in(one, np.full((100, 300), 0.5, np.float32)) and not lies_in(
+        one, np.full((100, 300), 0.49, np.float32)
+    )
+    outside = face(-90, 40)
+    assert not lies_in(outside, np.ones((100, 300), np.float32))
+    assert lies_in(face(-18, 40), np.ones((100, 300), np.float32)), "its middle is in the picture"
+    assert not lies_in(face(-30, 40), np.ones((100, 300), np.float32)), "less than half of it is"
+    assert not lies_in(face(400, 0), np.ones((1, 1), np.float32))
+
+
+def test_only_faces_in_the_mask_are_considered():
+    mask = in_mask((0, 0, 50, 50), (190, 0, 260, 60))
+    assert picked(FaceChoice("all"), FACES)[0] != (everyone := FaceChoice("all").pick(FACES, mask))[0]
+    assert [(place, found.index) for place, found in everyone[0]] == [(0, 0), (1, 2)], "numbers stay, places follow"
+    assert [one.index for _, one in FaceChoice("largest").pick(FACES, mask)[0]] == [2]
+    by_index = FaceChoice.by_index("1,2").pick(FACES, mask)
+    assert [one.index for _, one in by_index[0]] == [2] and by_index[1] == ["no face 1, 2 faces in the mask found"]
+    assert FaceChoice("all").pick(FACES, np.zeros((100, 300))) == ([], ["no face is in the mask, 3 faces found"])
+    women = FaceChoice("all", gender="female").pick(FACES, mask)
+    assert women == ([], ["no face in the mask is female, 2 faces found"])
+    doubtful = [replace(one, doubtful="points in the wrong order" if one.index == 0 else "") for one in FACES]
+    picked_, problems, doubts = FaceChoice("all").pick_certain(doubtful, mask)
+    assert [one.index for _, one in picked_] == [2] and not problems and len(doubts) == 1

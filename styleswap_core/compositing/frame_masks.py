@@ -1,4 +1,4 @@
-"""Masks of what stays as it is, such as hands or hair in front of a face, in pictures and in frames of a video."""
+"""Masks of pictures and of the frames of a video, such as of what stays as it is, or of the faces that are swapped."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,21 +8,29 @@ from ..errors import StyleSwapError
 from ..io.images import repair
 from .mask_shaping import resize_mask
 
+KEPT, CHOSEN = "to keep", "of faces"
+"""What masks are for: regions that a swap leaves alone, or the faces that are swapped."""
 
-class KeptRegions:
-    """Masks of the regions of pictures that a swap leaves alone."""
+Masks = torch.Tensor | Iterable[torch.Tensor] | None
+"""What `FrameMasks` takes."""
 
-    def __init__(self, masks: torch.Tensor | Iterable[torch.Tensor] | None, frames: int | None = None) -> None:
+
+class FrameMasks:
+    """One mask for all frames, or one for each."""
+
+    def __init__(self, masks: Masks, frames: int | None = None, purpose: str = KEPT) -> None:
         """Take the masks.
 
         Args:
-            masks: (h, w) for all frames, or (N, h, w), 0..1, 1 where the picture stays; scaled to the pictures. An
-                iterable has one (h, w) for each frame and is consumed in their order. None keeps nothing.
+            masks: (h, w) for all frames, or (N, h, w), 0..1; scaled to the pictures. An iterable has one (h, w) for
+                each frame and is consumed in their order. None masks nothing.
             frames: Number of frames, if it is known.
+            purpose: KEPT or CHOSEN, for messages.
 
         Raises:
             StyleSwapError: Another shape, or neither one mask nor as many as frames.
         """
+        self._purpose = purpose
         self._masks: torch.Tensor | None = None
         self._following: Iterator[torch.Tensor] | None = None
         if masks is None:
@@ -31,17 +39,17 @@ class KeptRegions:
             self._following = iter(masks)
             return
         if masks.ndim not in (2, 3) or 0 in masks.shape:
-            raise StyleSwapError(f"expected masks to keep (h, w) or (frames, h, w), got {tuple(masks.shape)}")
+            raise StyleSwapError(f"expected masks {purpose} (h, w) or (frames, h, w), got {tuple(masks.shape)}")
         stacked = masks.reshape(-1, 1, *masks.shape[-2:])
         if frames is not None and len(stacked) not in (1, frames):
             raise StyleSwapError(
-                f"expected one mask to keep, or one for each of {frames} frames, got {len(stacked)}; connect as many"
+                f"expected one mask {purpose}, or one for each of {frames} frames, got {len(stacked)}; connect as many"
                 " masks as frames"
             )
         self._masks = stacked
 
     def of_frame(self, number: int, size: tuple[int, int]) -> torch.Tensor | None:
-        """Mask (1, height, width) of a frame of that size; None if nothing is kept.
+        """Mask (1, height, width) of a frame of that size; None if there are no masks.
 
         Raises:
             StyleSwapError: There are several masks, but none for this frame, or one of another shape.
@@ -58,11 +66,11 @@ class KeptRegions:
         mask = next(self._following, None)
         if mask is None:
             raise StyleSwapError(
-                "expected one mask to keep for each frame, but there are fewer masks than frames; pass as many masks as"
-                " frames"
+                f"expected one mask {self._purpose} for each frame, but there are fewer masks than frames; pass as many"
+                " masks as frames"
             )
         if mask.ndim != 2 or 0 in mask.shape:
-            raise StyleSwapError(f"expected masks to keep (h, w), got {tuple(mask.shape)}")
+            raise StyleSwapError(f"expected masks {self._purpose} (h, w), got {tuple(mask.shape)}")
         return mask
 
     def _row(self, number: int) -> torch.Tensor:
@@ -71,7 +79,7 @@ class KeptRegions:
             number = 0
         if number >= len(self._masks):
             raise StyleSwapError(
-                f"expected one mask to keep, or one for each frame, but frame {number} has none; pass as many masks as"
-                " frames"
+                f"expected one mask {self._purpose}, or one for each frame, but frame {number} has none; pass as many"
+                " masks as frames"
             )
         return self._masks[number]
