@@ -15,6 +15,7 @@ def node_classes() -> list[type]:
     from . import (
         align_faces,
         blend_with_mask,
+        broken_packages,
         detect_faces,
         face_masks,
         identities,
@@ -29,7 +30,7 @@ def node_classes() -> list[type]:
         synthetic_face,
     )
 
-    return [
+    nodes = [
         quick_swap.QuickSwap,
         loaders.LoadModel,
         loaders.LoadFaceAnalysis,
@@ -50,6 +51,7 @@ def node_classes() -> list[type]:
         synthetic_face.SyntheticFace,
         save_image.SaveImage,
     ]
+    return [broken_packages.explain_broken_packages(node) for node in nodes]
 
 
 def create_extension() -> "ComfyExtension":

@@ -1,22 +1,20 @@
 """The face analysis that travels between nodes. Imports insightface only when faces are detected."""
 
-import importlib.util
-import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.opencv_zoo import zoo_files
+from ..styleswap_core.installation.import_failures import require
 
 if TYPE_CHECKING:
     from ..styleswap_core.faces.detected import FaceAnalyzer
 
 PROVIDERS = {"CPU": ("CPUExecutionProvider",), "CUDA": ("CUDAExecutionProvider", "CPUExecutionProvider")}
-# Package -> module that it provides.
-_REQUIRED = {"insightface": "insightface", "opencv-python": "cv2", "onnxruntime": "onnxruntime"}
+# What ComfyUI does not install itself.
+_REQUIRED = ("cv2", "onnxruntime", "insightface.app")
 _REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"
 
 
@@ -54,7 +52,7 @@ class LoadedAnalysis:
 
     def _load(self) -> "FaceAnalyzer":
         # OpenCV runs OpenCV Zoo's networks.
-        check_packages(without=("insightface", "onnxruntime") if zoo_files(self.folder) else ())
+        check_packages(without=("insightface.app", "onnxruntime") if zoo_files(self.folder) else ())
         from ..styleswap_core.faces.analysis import load_face_analysis
 
         return load_face_analysis(
@@ -79,23 +77,15 @@ def open_analysis(value: object) -> Iterator["FaceAnalyzer"]:
     yield adopt_face_analysis(value)
 
 
-def missing_packages() -> list[str]:
-    """Required packages that are not installed, found without importing any."""
-    return [name for name, module in _REQUIRED.items() if importlib.util.find_spec(module) is None]
-
-
 def check_packages(purpose: str = "face detection needs", without: Collection[str] = ()) -> None:
-    """Check that the packages that ComfyUI does not install itself are there.
+    """Check that the packages that ComfyUI does not install itself are there and can be imported.
 
     Args:
         purpose: Start of the message.
-        without: Packages that are not needed.
+        without: Modules that are not needed.
 
     Raises:
-        StyleSwapError: One is missing; the message says how to install it.
+        StyleSwapError: One cannot be imported; the message says why, and how to mend it.
     """
-    if missing := [name for name in missing_packages() if name not in without]:
-        raise StyleSwapError(
-            f"{purpose} {', '.join(missing)}, not installed here; run"
-            f' "{sys.executable}" -m pip install -r "{_REQUIREMENTS}" and restart ComfyUI'
-        )
+    modules = [module for module in _REQUIRED if module not in without]
+    require(*modules, purpose=purpose, install=f'-r "{_REQUIREMENTS}"', then="and restart ComfyUI")

@@ -10,8 +10,9 @@ import folder_paths
 from ..styleswap_core.checkpoints import DEMO_MODEL
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.opencv_zoo import ZOO_NAMES, find_zoo
+from ..styleswap_core.faces.pack_folders import ZOO_ROOTS, in_home
 from ..styleswap_core.faces.pack_licenses import PUBLISHED
-from ..styleswap_core.faces.packs import ZOO_ROOTS, find_pack, list_packs
+from ..styleswap_core.faces.packs import find_pack, list_packs
 from ..styleswap_core.io.downloads import Progress
 from ..styleswap_core.masking.mask_files import FOLDER_NAMES as MASK_FOLDERS
 from ..styleswap_core.masking.mask_files import SUFFIX, list_mask_files
@@ -134,7 +135,7 @@ def pack_folder(name: str, download: bool, progress: Progress | None = None) -> 
 
 def insightface_roots() -> list[str]:
     """Folders that hold packs as `models/NAME`; downloads go to the first."""
-    return [*folder_paths.get_folder_paths(_INSIGHTFACE), str(Path("~/.insightface").expanduser())]
+    return [*folder_paths.get_folder_paths(_INSIGHTFACE), *map(str, in_home(".insightface"))]
 
 
 def mask_names(kind: str) -> list[str]:

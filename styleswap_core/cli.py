@@ -1,7 +1,8 @@
 """Entry point of the `styleswap` command: runs a subcommand and turns errors into one line and an exit code.
 
 Exit codes: 0 for success; 2 for invalid input or usage, explained in one line on stderr; 130 for an interrupt; 141 if
-the reader of the output closed the pipe. Any other failure is a bug in the program and keeps its traceback.
+the reader of the output closed the pipe. A package that
+does not load is explained, too. Any other failure is a bug in the program and keeps its traceback.
 
 A subcommand is a module with `add_arguments(parser)` and `run(args) -> int`. Only the module of the requested
 subcommand is imported, so that `styleswap --help` is quick.
@@ -19,6 +20,7 @@ from typing import NamedTuple, NoReturn
 from . import __version__
 from .commands.console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, print_error
 from .errors import StyleSwapError
+from .installation.import_failures import explain
 
 EXIT_BROKEN_PIPE = 141
 
@@ -58,7 +60,10 @@ COMMANDS = {
     "models": Command(
         ".commands.models_command", "list the swapping networks on this machine, with family, size and license"
     ),
-    "doctor": Command(".commands.doctor_command", "print the information that a bug report needs, and what is missing"),
+    "doctor": Command(
+        ".commands.doctor_command",
+        "import every package that is needed, and say which one is broken or missing, with all that a bug report needs",
+    ),
 }
 
 
@@ -110,10 +115,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Python flushes stdout again at exit, which must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
-    except OSError as error:
-        # A full disk, missing permissions or an unplugged drive, which users can fix wherever it happened.
-        reason = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
-        return _fail(f"{reason}; check the path, its permissions and the free space")
+    except Exception as error:
+        if reason := _reason(error):
+            return _fail(reason)
+        raise
 
 
 def _run(words: list[str]) -> int:
@@ -123,6 +128,17 @@ def _run(words: list[str]) -> int:
         # insightface calls a function that scikit-image deprecated; users cannot do anything about it.
         warnings.filterwarnings("ignore", category=FutureWarning, module="insightface")
         return args.run(args)
+
+
+def _reason(error: Exception) -> str:
+    """Sentence about an error that users can fix wherever it happened; empty for bugs."""
+    if failure := explain(error):
+        return failure.sentence()
+    if isinstance(error, OSError):
+        # A full disk, missing permissions or an unplugged drive.
+        reason = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        return f"{reason}; check the path, its permissions and the free space"
+    return ""
 
 
 def _fail(message: str) -> int:

@@ -13,7 +13,7 @@ def comfyui_folder() -> Path | None:
     """Folder of the ComfyUI at COMFYUI_PATH, or of the one that this package is installed in; None if there is none."""
     folder: Path | None = None
     if path := os.environ.get("COMFYUI_PATH"):
-        folder = Path(path).expanduser()
+        folder = Path(os.path.expanduser(path))
     elif _CUSTOM_NODES.name == "custom_nodes":
         folder = _COMFYUI
     return folder if folder is not None and (folder / "main.py").is_file() else None

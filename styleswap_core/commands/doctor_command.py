@@ -1,45 +1,29 @@
-"""`styleswap doctor`: prints the information that a bug report needs, and what is missing."""
+"""`styleswap doctor`: prints the information that a bug report needs, and what is broken or missing."""
 
 import argparse
-import importlib.metadata
 import json
 import platform
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
 from .. import __version__
 from ..faces.opencv_zoo import SFACE, YUNET, ZOO_LICENSE, ZOO_NAMES
+from ..faces.pack_folders import DEFAULT_ROOTS, DEMO_PACK, ZOO_ROOTS
 from ..faces.pack_licenses import INSIGHTFACE_TERMS
-from ..faces.packs import DEFAULT_ROOTS, DEMO_PACK, ZOO_ROOTS
+from ..installation.known_traps import known_traps
+from ..installation.needed_packages import NEEDED, builds_of, version_of
+from ..installation.part_trials import Trial, run_module, try_packages
 from ..io.assets import ASSETS
 from .arguments import add_json_argument
 from .comfyui_folder import comfyui_folder
 from .console import print_lines
 
-REQUIRED = (
-    "torch",
-    "av",
-    "numpy",
-    "safetensors",
-    "insightface",
-    "opencv-python",
-    "kornia",
-    "onnx",
-    "onnxruntime",
-    "Pillow",
-    "protobuf",
-    "tqdm",
-)
-"""Dependencies of the package, as in pyproject.toml."""
+REQUIRED = tuple(one.package for one in NEEDED)
 OPTIONAL = ("onnxruntime-gpu", "accelerate", "tensorboard")
-# Other builds that provide the same modules.
-ALTERNATIVES = {
-    "onnxruntime": ("onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-silicon"),
-    "opencv-python": ("opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
-}
-PACK_FOLDERS = (*(root / "models" for root in DEFAULT_ROOTS), ZOO_ROOTS[0] / "models")
+PACK_FOLDERS = tuple(dict.fromkeys(root / "models" for root in (*DEFAULT_ROOTS, ZOO_ROOTS[0])))
 ZOO = ZOO_NAMES[0]
 
 
@@ -64,7 +48,8 @@ class DoctorReport(TypedDict):
     """Report of the command.
 
     `packages` maps names to versions, `assets` names to sizes in bytes, `packs` folders to the packs in them with their
-    files; `missing` contains one instruction for each missing part.
+    files; `broken` contains a sentence for each package that is there and does not load, with the first cause and what
+    to do; `warnings` one for each trap that this installation is in; `missing` one instruction for each missing part.
     """
 
     styleswap: str
@@ -79,6 +64,8 @@ class DoctorReport(TypedDict):
     comfyui: ComfyUI | None
     swapping_networks: list[SwappingNetworkFile]
     packs: dict[str, dict[str, list[str]]]
+    broken: list[str]
+    warnings: list[str]
     missing: list[str]
 
 
@@ -98,9 +85,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def examine() -> DoctorReport:
-    """Collect the report. Nothing is downloaded, written or changed."""
+    """Collect the report. Nothing is downloaded, written or changed, and no package is imported in this process."""
     comfyui = _comfyui()
-    pack_folders, model_folders = list(PACK_FOLDERS), [ZOO_ROOTS[1] / "models"]
+    trials = try_packages()
+    facts = {trial.package: trial.facts for trial in trials}
+    pack_folders, model_folders = list(PACK_FOLDERS), [ZOO_ROOTS[-1] / "models"]
     if comfyui is not None:
         model_folders.append(Path(comfyui["folder"]) / "models")
         pack_folders.append(model_folders[-1] / "insightface" / "models")
@@ -109,9 +98,9 @@ def examine() -> DoctorReport:
         "python": platform.python_version(),
         "executable": sys.executable,
         "system": platform.platform(),
-        "packages": {name: version for name in (*REQUIRED, *OPTIONAL) if (version := _version(name))},
-        "device": _device(),
-        "onnx_providers": _onnx_providers(),
+        "packages": _versions(),
+        "device": facts["torch"] or "unknown: torch does not load",
+        "onnx_providers": facts["onnxruntime"] or [],
         "package_folder": str(ASSETS.parent),
         "assets": {
             path.relative_to(ASSETS).as_posix(): path.stat().st_size
@@ -119,43 +108,29 @@ def examine() -> DoctorReport:
             if path.is_file() and path.suffix in (".onnx", ".safetensors", ".json")
         },
         "comfyui": comfyui,
-        "swapping_networks": _swapping_networks(),
+        "swapping_networks": _swapping_networks(trials),
         "packs": {str(folder): _packs(folder) for folder in pack_folders}
         | {str(folder): {ZOO: files} for folder in model_folders if (files := _onnx_files(folder / ZOO))},
+        "broken": _broken(trials),
+        "warnings": known_traps(None if comfyui is None else Path(comfyui["folder"])),
         "missing": [],
     }
-    report["missing"] = _missing(report)
+    report["missing"] = _missing(report, trials)
     return report
 
 
-def _version(package: str) -> str | None:
-    for name in (package, *ALTERNATIVES.get(package, ())):
-        try:
-            return importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return None
+def _versions() -> dict[str, str]:
+    """Versions of the needed packages, whichever builds of them are installed, and of optional ones."""
+    needed = {one.package: next(iter(builds_of(one).values()), None) for one in NEEDED}
+    return {
+        name: version for name, version in (needed | {name: version_of(name) for name in OPTIONAL}).items() if version
+    }
 
 
-def _device() -> str:
-    try:
-        import torch
-    except (ImportError, OSError) as error:
-        return f"unknown: torch does not load ({error})"
-    if torch.cuda.is_available():
-        gib = torch.cuda.get_device_properties(0).total_memory / 2**30
-        return f"cuda: {torch.cuda.get_device_name(0)}, {gib:.0f} GiB"
-    if torch.backends.mps.is_available():
-        return "mps"
-    return f"cpu, {torch.get_num_threads()} threads"
-
-
-def _onnx_providers() -> list[str]:
-    try:
-        import onnxruntime
-    except (ImportError, OSError):
-        return []
-    return onnxruntime.get_available_providers()
+def _broken(trials: Sequence[Trial]) -> list[str]:
+    """A sentence for each package at fault: a broken NumPy, for example, is not told again for all that need it."""
+    failures = {trial.failure.package: trial.failure for trial in trials if trial.failure and trial.failure.cause}
+    return [failure.sentence() for failure in failures.values()]
 
 
 def _comfyui() -> ComfyUI | None:
@@ -172,16 +147,12 @@ def _comfyui() -> ComfyUI | None:
     }
 
 
-def _swapping_networks() -> list[SwappingNetworkFile]:
-    try:
-        from .found_models import list_models, model_folders
-    except (ImportError, OSError):
-        # The report says which package does not load.
+def _swapping_networks(trials: Sequence[Trial]) -> list[SwappingNetworkFile]:
+    """What `styleswap models` lists, in a process of its own, too; nothing if packages are broken."""
+    if any(trial.failure for trial in trials):
         return []
-    return [
-        {"file": str(model.path), "family": model.family, "size": model.size, "license": model.license}
-        for model in list_models(model_folders())
-    ]
+    listed = run_module("cli", "models", "--json")
+    return json.loads(listed.output)["models"] if listed.code == 0 else []
 
 
 def _packs(folder: Path) -> dict[str, list[str]]:
@@ -196,8 +167,9 @@ def _onnx_files(folder: Path) -> list[str]:
     return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.onnx")) if folder.is_dir() else []
 
 
-def _missing(report: DoctorReport) -> list[str]:
-    lines = [f"{name}: pip install {name}" for name in REQUIRED if name not in report["packages"]]
+def _missing(report: DoctorReport, trials: Sequence[Trial]) -> list[str]:
+    absent = {trial.failure.package: trial.failure for trial in trials if trial.failure and not trial.failure.cause}
+    lines = [f"{failure.package}: {failure.remedy}" for failure in absent.values()]
     if "generator.safetensors" not in report["assets"]:
         lines.append(
             "demo model (assets/generator.safetensors): reinstall the package, or train one as described in "
@@ -206,8 +178,6 @@ def _missing(report: DoctorReport) -> list[str]:
     demo_pack = [name for name in report["assets"] if name.startswith(f"{DEMO_PACK.name}/") and name.endswith(".onnx")]
     if len(demo_pack) < 2:
         lines.append(f"demo detector and recognizer (assets/{DEMO_PACK.name}/*.onnx): reinstall the package")
-    if report["packages"].get("torch") and report["device"].startswith("unknown"):
-        lines.append("a torch that loads: reinstall it as PyTorch's installation page describes for this machine")
     for folder, packs in report["packs"].items():
         lines += _damaged(Path(folder) / ZOO) if ZOO in packs else []
     if not any(report["packs"].values()):
@@ -251,5 +221,11 @@ def _lines(report: DoctorReport) -> list[str]:
     for folder, packs in report["packs"].items():
         lines.append(f"face analysis packs in {folder}:")
         lines += [f"  {name}: {', '.join(files)}" for name, files in packs.items()] or ["  none"]
-    lines.append("missing:" if report["missing"] else "missing: nothing")
-    return lines + [f"  {line}" for line in report["missing"]]
+    for title, found in (
+        ("broken", report["broken"]),
+        ("warnings", report["warnings"]),
+        ("missing", report["missing"]),
+    ):
+        lines.append(f"{title}:" if found else f"{title}: nothing")
+        lines += [f"  {line}" for line in found]
+    return lines

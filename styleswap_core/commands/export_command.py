@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
 from ..export.guest_forms import GUEST_FORMS
+from ..installation.import_failures import require
 from .arguments import add_detection_arguments, add_json_argument, add_pack_arguments
 from .console import print_lines
 
@@ -115,10 +116,9 @@ def _export_baked(args: argparse.Namespace, generator: "Generator", source: Path
     from ..swappers.network import check_identity
     from ..swappers.styleswap_network import StyleSwapNetwork, bake_identity, identity_sha256
 
-    try:
-        from ..export.baked_onnx import export_baked, onnx_difference
-    except ImportError as error:
-        raise StyleSwapError(f"ONNX files need the package onnx ({error}): pip install onnx") from error
+    require("onnx", purpose="ONNX files need")
+    from ..export.baked_onnx import export_baked, onnx_difference
+
     sha256 = model_sha256(source)
     identity = _identity(args)
     check_identity(StyleSwapNetwork(generator, sha256=sha256), identity)
@@ -135,10 +135,9 @@ def _export_baked(args: argparse.Namespace, generator: "Generator", source: Path
 def _export_guest(args: argparse.Namespace, generator: "Generator", source: Path, form: str) -> dict[str, object]:
     from ..checkpoints.native import model_sha256
 
-    try:
-        from ..export.guest_onnx import export_guest, guest_difference
-    except ImportError as error:
-        raise StyleSwapError(f"ONNX files need the package onnx ({error}): pip install onnx") from error
+    require("onnx", purpose="ONNX files need")
+    from ..export.guest_onnx import export_guest, guest_difference
+
     sha256 = model_sha256(source)
     generator = generator.eval()
     description = args.card or f"StyleSwap generator {sha256[:16]} in the form of {form} files"

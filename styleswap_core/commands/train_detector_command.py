@@ -8,7 +8,7 @@ from pathlib import Path
 from ..demo_pack.detector.detector_config import DetectorConfig
 from ..demo_pack.detector.detector_training import train_detector
 from ..devices import choose_device
-from ..faces.packs import DEMO_PACK
+from ..faces.pack_folders import DEMO_PACK
 from .arguments import add_device_argument, add_seed_argument, add_threads_argument, fraction, number, whole_number
 
 _OUT = DEMO_PACK / "det_demo.onnx"

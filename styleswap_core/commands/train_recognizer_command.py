@@ -8,7 +8,7 @@ from pathlib import Path
 from ..demo_pack.recognizer.recognizer_config import RecognizerConfig, judge_config
 from ..demo_pack.recognizer.recognizer_training import train_recognizer
 from ..devices import choose_device
-from ..faces.packs import DEMO_PACK
+from ..faces.pack_folders import DEMO_PACK
 from ..faces.recognition import SHIPPED_JUDGE
 from .arguments import MAX_SEED, add_device_argument, add_threads_argument, fraction, number, whole_number
 

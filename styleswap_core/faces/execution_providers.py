@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..errors import StyleSwapError
+from ..installation.import_failures import require
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -47,12 +47,11 @@ def available_providers() -> list[str]:
     """Providers that this ONNX Runtime was built with.
 
     Raises:
-        StyleSwapError: ONNX Runtime is not installed.
+        StyleSwapError: ONNX Runtime does not load.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise StyleSwapError("this needs ONNX Runtime: pip install onnxruntime") from error
+    require("onnxruntime", purpose="this needs")
+    import onnxruntime
+
     return list(onnxruntime.get_available_providers())
 
 

@@ -24,10 +24,13 @@ class InsightFaceDetector:
 
     Attributes:
         square: Run on squares, as insightface does, and not on inputs of the picture's shape.
+        fixed: (width, height) of the network's input where its file fixes it.
     """
 
     def __init__(self, network: DetectorNetwork) -> None:
         self._network = network
+        height, width = network.session.get_inputs()[0].shape[2:4]
+        self.fixed = (width, height) if isinstance(width, int) and isinstance(height, int) else None
         self.square = not _takes_any_shape(network)
 
     def detect(self, picture: np.ndarray, size: int) -> list[Detection]:
@@ -37,7 +40,7 @@ class InsightFaceDetector:
             StyleSwapError: The network has no five points.
         """
         # Not within `stdout_to_stderr`, which affects all threads: detection may run in parallel with others.
-        canvas = (size, size) if self.square else canvas_for(size, *picture.shape[1::-1])
+        canvas = self.fixed or ((size, size) if self.square else canvas_for(size, *picture.shape[1::-1]))
         bgr, factor = _bgr_for(picture, canvas)
         boxes, points = self._network.detect(bgr, input_size=canvas)
         if points is None:

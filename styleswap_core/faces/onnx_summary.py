@@ -9,11 +9,13 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError, decoding
 from ..io.files import require_file
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Shape = tuple[int | None, ...]
 """Dimensions of a tensor; None for a free one."""
@@ -129,12 +131,13 @@ class OnnxSummary:
         """Size of the file and of the files that hold its weights, about what the weights take in memory."""
         return sum(file.stat().st_size for file in (self.path, *self.external_files()))
 
-    def tensor(self, initializer: Initializer) -> np.ndarray:
+    def tensor(self, initializer: Initializer) -> "np.ndarray":
         """Values of a stored tensor, read from the file.
 
         Raises:
             StyleSwapError: They lie in another file, or cannot be read.
         """
+        import numpy as np
         from onnx import TensorProto, numpy_helper
 
         if initializer.external:

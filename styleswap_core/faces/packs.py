@@ -1,6 +1,7 @@
 """Face analysis packs: finding, downloading and loading insightface's models, with errors that users can act on."""
 
 import contextlib
+import os
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -9,18 +10,12 @@ from typing import Any
 
 from ..devices import thread_limit
 from ..errors import StyleSwapError, one_line
-from ..io.assets import ASSETS
+from ..installation.import_failures import require
 from .execution_providers import COREML_PROVIDER, available_providers, default_providers
 from .insightface_types import FaceAnalysis
 from .opencv_zoo import ZOO_NAMES, find_zoo
+from .pack_folders import DEFAULT_ROOTS, DEMO_PACK, ZOO_ROOTS
 from .pack_licenses import INSIGHTFACE_TERMS
-
-DEFAULT_ROOTS = (Path("~/.insightface").expanduser(), Path("models/insightface"))
-ZOO_ROOTS = (Path("~/.styleswap").expanduser(), Path())
-"""Where OpenCV Zoo's files are looked for as `models/opencv_zoo`, before insightface's roots."""
-
-DEMO_PACK = ASSETS / "demo_pack"
-"""Detector and recognizer that ship with the package, trained on rendered faces."""
 
 Roots = str | Path | Sequence[str | Path] | None
 
@@ -41,7 +36,7 @@ def find_pack(pack: str | Path | None, root: Roots = None, allow_download: bool 
     """
     if pack is None:
         return _checked(DEMO_PACK, "the demo pack is missing from this installation; install the package again")
-    folder = Path(pack).expanduser()
+    folder = Path(os.path.expanduser(pack))
     if str(pack) in ZOO_NAMES and not any(folder.glob("*.onnx")):
         roots = _roots(root) if root else [*ZOO_ROOTS, *DEFAULT_ROOTS]
         return find_zoo([base / "models" / ZOO_NAMES[0] for base in roots], allow_download)
@@ -77,7 +72,7 @@ def list_packs(root: Roots = None) -> list[str]:
 def _roots(root: Roots) -> list[Path]:
     if not root:
         return list(DEFAULT_ROOTS)
-    return [Path(one).expanduser() for one in ([root] if isinstance(root, str | Path) else root)]
+    return [Path(os.path.expanduser(one)) for one in ([root] if isinstance(root, str | Path) else root)]
 
 
 def build_analysis(
@@ -123,6 +118,8 @@ def build_analysis(
             raise StyleSwapError(
                 f"the pack {folder} cannot be loaded ({one_line(error)}); replace the damaged file"
             ) from error
+    for model in analysis.models.values():
+        _honor_options(model, used, threads)
     if providers:
         # ONNX Runtime falls back to the CPU if libraries of an available provider are missing.
         _require_provider(providers[0], analysis.det_model.session.get_providers())
@@ -141,9 +138,21 @@ def load_model_file(path: Path, threads: int = 0, providers: Sequence[str] | Non
 
         try:
             used = list(providers or default_providers())
-            return get_model(str(path), providers=used, **session_options(threads))
+            model = get_model(str(path), providers=used, **session_options(threads))
         except load_errors() as error:
             raise StyleSwapError(f"{path} cannot be loaded ({one_line(error)}); replace the damaged file") from error
+    if model is not None:
+        _honor_options(model, used, threads)
+    return model
+
+
+def _honor_options(model: Any, providers: Sequence[str], threads: int) -> None:
+    """Open a model's session again if insightface dropped its options: version 0.7.3 does, which other packs pin."""
+    import onnxruntime
+
+    options: Any = session_options(threads)["sess_options"]
+    if model.session.get_session_options().intra_op_num_threads != options.intra_op_num_threads:
+        model.session = onnxruntime.InferenceSession(str(model.model_file), options, providers=list(providers))
 
 
 def session_options(threads: int) -> dict[str, Any]:
@@ -188,12 +197,7 @@ def _checked(folder: Path, remedy: str) -> Path:
 
 def _require_insightface() -> None:
     with stdout_to_stderr():
-        try:
-            import insightface.app  # noqa: F401 - only to see whether it can be imported
-        except ImportError as error:
-            raise StyleSwapError(
-                f"face analysis needs insightface ({one_line(error)}): pip install insightface onnxruntime"
-            ) from error
+        require("onnxruntime", "insightface.app", purpose="face analysis needs")
 
 
 def _download(name: str, root: Path) -> Path:

@@ -8,8 +8,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from ..errors import StyleSwapError, one_line
 from .files import atomic_write
 
@@ -119,6 +117,8 @@ def _bar(file: RemoteFile, progress: Progress | None) -> Iterator[Progress]:
     if progress is not None:
         yield progress
         return
+    from tqdm import tqdm
+
     with tqdm(total=file.size, unit="B", unit_scale=True, desc=f"{file.name} ({file.license})") as bar:
 
         def report(received: int, _total: int) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import StyleSwapError, decoding
+from ..installation.import_failures import require
 from .operators import Operator, operators_of
 
 if TYPE_CHECKING:
@@ -126,10 +127,9 @@ def to_torch(tensor: "TensorProto") -> Tensor:
 
 
 def _load(path: Path) -> "ModelProto":
-    try:
-        import onnx
-    except ImportError as error:
-        raise StyleSwapError("reading ONNX files needs the package onnx: pip install onnx") from error
+    require("onnx", purpose="reading ONNX files needs")
+    import onnx
+
     if not path.is_file():
         raise StyleSwapError(f"expected an .onnx file, but {path} does not exist; check the path")
     with decoding(f"{path} is not an ONNX file or is damaged", "download or export it again"):

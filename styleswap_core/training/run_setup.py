@@ -10,7 +10,8 @@ import torch
 
 from ..errors import StyleSwapError
 from ..faces.arcface import TorchRecognizer
-from ..faces.packs import DEMO_PACK, find_pack
+from ..faces.pack_folders import DEMO_PACK
+from ..faces.packs import find_pack
 from ..faces.recognizer_id import RecognizerId
 from ..io.files import file_sha256
 from ..preparation.prepared_set import PreparedSet, is_prepared, read_manifest

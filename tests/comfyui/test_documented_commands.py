@@ -40,6 +40,7 @@ def test_doctor_runs_from_the_packs_folder_with_comfyuis_python():
         "onnx providers: ",
         "ComfyUI ",
         "face analysis packs in ",
+        "broken: nothing",
         "missing:",
     ):
         assert any(line.startswith(start) for line in lines), f"no line begins with {start!r}"

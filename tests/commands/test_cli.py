@@ -34,6 +34,13 @@ def test_version(capsys):
     assert capsys.readouterr().out.strip() == f"styleswap {__version__}"
 
 
+def test_the_folder_can_be_run_by_its_path_without_the_working_directory():
+    """As in ComfyUI's portable build for Windows, whose Python ignores it, like -I."""
+    command = [sys.executable, "-I", ROOT / "styleswap_core", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.stdout == f"styleswap {__version__}\n", done.stderr
+
+
 @pytest.mark.parametrize(
     ("command", "heavy"),
     [(None, ["torch", "numpy", "cv2", "insightface", "PIL"]), ("swap", ["torch", "cv2", "insightface"])],
@@ -126,7 +133,7 @@ def test_a_closed_pipe_is_no_error(process):
     # The reading end is closed before the command writes its first byte.
     read, write = os.pipe()
     os.close(read)
-    done = process("doctor", "--json", stdout=write)
+    done = process("models", "--json", stdout=write)
     os.close(write)
     assert done.returncode == cli.EXIT_BROKEN_PIPE
     assert done.stderr == ""

@@ -5,8 +5,14 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 from styleswap_core import __version__, cli
+from styleswap_core.commands import doctor_command
 from styleswap_core.commands.doctor_command import REQUIRED, examine
+from styleswap_core.installation.import_failures import ImportFailure
+from styleswap_core.installation.needed_packages import NEEDED
+from styleswap_core.installation.part_trials import Trial
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -14,6 +20,16 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
+FACTS = {"torch": "cpu, 1 threads", "onnxruntime": ["CPUExecutionProvider"]}
+
+
+@pytest.fixture(autouse=True)
+def trials(monkeypatch):
+    """Packages that all load; a list that tests may change. Processes are started in two tests only."""
+    found = [Trial(one.package, FACTS.get(one.package)) for one in NEEDED]
+    monkeypatch.setattr(doctor_command, "try_packages", lambda: found)
+    monkeypatch.setattr(doctor_command, "_swapping_networks", lambda trials: [])
+    return found
 
 
 def touch(path: Path) -> None:
@@ -37,6 +53,44 @@ def test_report_as_text_and_as_json(capsys):
 def test_required_packages_are_the_dependencies():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert {re.split(r"[<>=!~;\s]", line)[0] for line in project["dependencies"]} == set(REQUIRED)
+
+
+def test_a_broken_package_is_told_once_and_a_missing_one_with_its_command(trials, capsys):
+    numpy = ImportFailure("numpy", "multiarray failed to import", "run: pip")
+    for number, one in enumerate(NEEDED):
+        if one.package in ("numpy", "torch", "kornia"):
+            trials[number] = Trial(one.package, failure=numpy)
+        if one.package == "av":
+            trials[number] = Trial("av", failure=ImportFailure("av", "", "run: pip install av"))
+    assert cli.main(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    start = lines.index("broken:")
+    assert lines[start + 1] == "  numpy does not load (multiarray failed to import); run: pip"
+    assert lines[start + 2].startswith("warnings:") and "  av: run: pip install av" in lines
+    assert "device: unknown: torch does not load" in lines
+    report = examine()
+    assert report["broken"] == ["numpy does not load (multiarray failed to import); run: pip"]
+
+
+def test_it_works_where_neither_torch_nor_numpy_can_be_imported(folder, process):
+    """In processes that find broken packages before the installed ones, without a home folder."""
+    fakes = {
+        "numpy": "raise ImportError('numpy.core.multiarray failed to import')",
+        "torch": "import os; os._exit(3)",
+        "cv2": "raise ImportError('libGL.so.1: cannot open shared object file')",
+        "onnxruntime": "",
+    }
+    for name in ("numpy", "torch", "cv2", "onnxruntime", "insightface", "av", "kornia", "onnx"):
+        (folder / f"{name}.py").write_text(fakes.get(name, "import numpy"))
+    done = process("doctor", "--json", cwd=folder)
+    assert done.returncode == 0 and done.stderr == ""
+    report = json.loads(done.stdout)
+    torch, numpy, opencv, onnxruntime = report["broken"]
+    assert numpy.startswith("numpy does not load (numpy.core.multiarray failed to import); ")
+    assert torch.startswith("torch does not load (exit code 3); run: ")
+    assert opencv.startswith("opencv-python does not load (libGL.so.1: cannot open") and "headless" in opencv
+    assert onnxruntime.startswith(f"onnxruntime does not load (only leftovers of onnxruntime are in {folder}")
+    assert report["device"] == "unknown: torch does not load" and report["packages"]["torch"]
 
 
 def test_packs_and_their_files(folder, capsys):

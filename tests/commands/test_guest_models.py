@@ -9,7 +9,10 @@ from PIL import Image
 
 from styleswap_core.checkpoints import DEMO_MODEL
 from styleswap_core.cli import main
+from styleswap_core.commands import doctor_command
 from styleswap_core.commands.arguments import FAMILIES
+from styleswap_core.installation.needed_packages import NEEDED
+from styleswap_core.installation.part_trials import Ended, Trial
 from styleswap_core.swappers.guest_families import FAMILY_NAMES
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "swappers"))
@@ -48,7 +51,7 @@ def test_families_are_those_of_the_core():
     assert FAMILIES == FAMILY_NAMES
 
 
-def test_models_lists_file_family_size_and_license(models, capsys):
+def test_models_lists_file_family_size_and_license(models, capsys, monkeypatch):
     assert main(["models", "--json"]) == 0
     rows = {Path(row["file"]).name: row for row in json.loads(capsys.readouterr().out)["models"]}
     assert {name: (row["family"], row["size"]) for name, row in rows.items()} == {
@@ -65,6 +68,11 @@ def test_models_lists_file_family_size_and_license(models, capsys):
     assert capsys.readouterr().out.count("license:") == 1
     assert main(["models", "empty"]) == 0
     assert capsys.readouterr().out == "no swapping networks in empty\n"
+    capsys.readouterr()
+    main(["models", "--json"])
+    listed = Ended(0, capsys.readouterr().out, "")
+    monkeypatch.setattr(doctor_command, "try_packages", lambda: [Trial(one.package) for one in NEEDED])
+    monkeypatch.setattr(doctor_command, "run_module", lambda *words: {("cli", "models", "--json"): listed}[words])
     assert main(["doctor"]) == 0
     assert f"{models / INSWAPPER}: inswapper, 128 px, license: non-commercial" in capsys.readouterr().out
 

@@ -1,5 +1,7 @@
 """The face analysis that travels between nodes."""
 
+import sys
+
 import numpy as np
 import pytest
 from zoo_networks import write_zoo
@@ -21,10 +23,15 @@ def demo_pack(pack):
 
 
 def test_an_error_names_missing_packages_and_how_to_install_them(analysis, error, demo_pack, monkeypatch):
-    monkeypatch.setitem(analysis._REQUIRED, "some-package", "no_such_module")
-    assert analysis.missing_packages() == ["some-package"]
+    # Python takes None for a module that does not exist.
+    monkeypatch.setitem(sys.modules, "insightface.app", None)
     loaded = analysis.LoadedAnalysis(demo_pack)
-    with pytest.raises(error, match=r"some-package.*-m pip install -r .*requirements\.txt"), loaded.open():
+    with (
+        pytest.raises(
+            error, match=r"^face detection needs insightface, which .*-m pip install .* and restart ComfyUI$"
+        ),
+        loaded.open(),
+    ):
         pass
 
 
@@ -59,11 +66,30 @@ def test_unavailable_cuda_is_an_error_instead_of_a_silent_fallback(analysis, err
 
 def test_opencv_zoo_needs_neither_insightface_nor_onnx_runtime(analysis, error, tmp_path, monkeypatch):
     folder = write_zoo(tmp_path / "opencv_zoo")
-    monkeypatch.setattr(analysis, "missing_packages", lambda: ["insightface", "onnxruntime"])
+    monkeypatch.setitem(sys.modules, "insightface.app", None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with analysis.LoadedAnalysis(folder).open() as analyzer:
         assert analyzer.recognizer.dimension == 128 and analyzer.license_note == "YuNet MIT, SFace Apache-2.0"
     with pytest.raises(error, match="on the CPU"), analysis.LoadedAnalysis(folder, run_on="CUDA").open():
         pass
-    monkeypatch.setattr(analysis, "missing_packages", lambda: ["opencv-python"])
+    monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(error, match="opencv-python"), analysis.LoadedAnalysis(folder).open():
         pass
+
+
+def test_nodes_explain_packages_that_do_not_load(pack, error, monkeypatch):
+    """Like `styleswap doctor`, wherever the import is."""
+
+    class Node:
+        @classmethod
+        def execute(cls, image):
+            pack("styleswap_core.io.deep_pictures").write_deep_png(image, None, b"", {})
+
+    explain = pack("nodes.broken_packages").explain_broken_packages
+    assert explain(explain(Node)) is Node
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(error, match=r"^opencv-python does not load|is not installed.* and restart ComfyUI$"):
+        Node.execute(image=np.zeros((2, 2, 3), np.uint16))
+    monkeypatch.undo()
+    with pytest.raises(AttributeError):
+        Node.execute(None)
