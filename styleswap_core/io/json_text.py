@@ -63,6 +63,19 @@ def require_table(value: Any, problem: str, remedy: str, **kinds: type | tuple[t
     return value
 
 
+def read_record(path: Path, **kinds: type | tuple[type, ...]) -> dict[str, Any] | None:
+    """Table in a JSON file that the product wrote to go on from; see `require_table`.
+
+    Returns:
+        The table; None if the file is missing, damaged or of another form, so that its work is done again.
+    """
+    problem, remedy = f"{path} is damaged", "delete it"
+    try:
+        return require_table(read_json(path, problem, remedy), problem, remedy, **kinds)
+    except (StyleSwapError, OSError):
+        return None
+
+
 def _shown(entry: object) -> str:
     return "missing" if entry is None else f"of the kind {type(entry).__name__}"
 

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from ..errors import StyleSwapError
 from ..io.files import atomic_write
+from ..io.json_text import read_record
 from .encoders import EncoderPlan
 from .frame_planes import FrameLayout
 from .pixel_formats import describe_format
@@ -51,10 +52,10 @@ class Segment:
     @classmethod
     def load(cls, path: Path) -> "Segment | None":
         """The segment in a file; None if it is missing or was not finished."""
+        values = read_record(_record(path), times=list, end=int, reorder=int, report=dict)
         try:
-            values = json.loads(_record(path).read_text(encoding="utf-8"))
-            return cls(path=path, **values) if path.is_file() else None
-        except (OSError, ValueError, TypeError):
+            return None if values is None or not path.is_file() else cls(path=path, **values)
+        except TypeError:
             return None
 
     def save(self) -> None:

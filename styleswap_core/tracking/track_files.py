@@ -1,10 +1,11 @@
 """Files of finished tracks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ..errors import StyleSwapError, decoding
 from ..io.files import atomic_write
 from .track import SteadyTrack
 
@@ -40,24 +41,29 @@ def save_tracks(path: Path, tracks: Sequence[SteadyTrack], counts: Sequence[int]
 def load_tracks(path: Path) -> tuple[list[SteadyTrack], list[int], float] | None:
     """Tracks, numbers and smoothing of a file; None if it is missing or damaged."""
     try:
-        with np.load(path) as arrays:
-            tracks = []
-            for place, number in enumerate(arrays["numbers"].tolist()):
-                frames, points, boxes, scores, detected = (arrays[f"{place}.{name}"] for name in _PER_FRAME)
-                embedding, votes = arrays[f"{place}.embedding"], arrays[f"{place}.votes"].tolist()
-                tracks.append(
-                    SteadyTrack(
-                        number,
-                        frames,
-                        points,
-                        boxes,
-                        scores,
-                        detected,
-                        embedding if embedding.size else None,
-                        {None if one == _NOT_CHOSEN else int(one): weight for one, weight in votes},
-                        tuple((first, last) for first, last in arrays[f"{place}.bridged"].tolist()),
-                    )
-                )
-            return tracks, arrays["counts"].tolist(), float(arrays["smoothing"])
-    except (OSError, ValueError, KeyError):
+        with decoding(f"{path} is damaged", "delete it"):
+            return _read(path)
+    except StyleSwapError:
         return None
+
+
+def _read(path: Path) -> tuple[list[SteadyTrack], list[int], float]:
+    with np.load(path) as arrays:
+        tracks = [_track(arrays, place, number) for place, number in enumerate(arrays["numbers"].tolist())]
+        return tracks, arrays["counts"].tolist(), float(arrays["smoothing"])
+
+
+def _track(arrays: Mapping[str, np.ndarray], place: int, number: int) -> SteadyTrack:
+    frames, points, boxes, scores, detected = (arrays[f"{place}.{name}"] for name in _PER_FRAME)
+    embedding, votes = arrays[f"{place}.embedding"], arrays[f"{place}.votes"].tolist()
+    return SteadyTrack(
+        number,
+        frames,
+        points,
+        boxes,
+        scores,
+        detected,
+        embedding if embedding.size else None,
+        {None if one == _NOT_CHOSEN else int(one): weight for one, weight in votes},
+        tuple((first, last) for first, last in arrays[f"{place}.bridged"].tolist()),
+    )

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import StyleSwapError
 from ..faces.detected import DetectedFace, FaceAnalyzer
+from ..io.json_text import parse_json
 
 
 class ReplayedAnalysis:
@@ -51,9 +52,9 @@ class ReplayedAnalysis:
         if self._replaying:
             start = self._file.tell()
             line = self._file.readline()
-            if line.endswith(b"\n"):
-                return [_face(values) for values in json.loads(line)]
-            # What follows was not finished.
+            if (written := _faces(line)) is not None:
+                return written
+            # What follows was not finished, or is damaged.
             self._replaying = False
             self._file.truncate(start)
         faces = call()
@@ -87,6 +88,17 @@ def _values(face: DetectedFace) -> dict[str, Any]:
     }
     plain = ("index", "embedding_norm", "angle", "doubtful", "gender", "age")
     return {**arrays, "score": float(face.score), **{name: getattr(face, name) for name in plain}}
+
+
+def _faces(line: bytes) -> list[DetectedFace] | None:
+    """Faces of a line; None if it was not finished, or is damaged."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        values = parse_json(line.decode(), "the line is damaged", "detect again")
+        return [_face(face) for face in values] if isinstance(values, list) else None
+    except (StyleSwapError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _face(values: dict[str, Any]) -> DetectedFace:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..io.files import atomic_write
+from ..io.json_text import read_record
 from ..media.frame_reader import Damage, TimedFrame, open_video
 from .clip_plan import ClipPlan
 
@@ -68,11 +69,11 @@ class FrameIndex:
 
     @classmethod
     def load(cls, folder: Path) -> "FrameIndex | None":
-        """The index in a folder; None if there is none."""
+        """The index in a folder; None if there is none that can be read."""
+        values = read_record(folder / _FILE, times=list, damage=dict)
         try:
-            values = json.loads((folder / _FILE).read_text(encoding="utf-8"))
-            return cls(values["times"], Damage(**values["damage"]))
-        except (OSError, ValueError, TypeError, KeyError):
+            return None if values is None else cls(values["times"], Damage(**values["damage"]))
+        except TypeError:
             return None
 
 

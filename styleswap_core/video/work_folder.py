@@ -13,6 +13,7 @@ from .. import __version__
 from ..errors import StyleSwapError
 from ..faces.choice import FaceChoice
 from ..io.files import atomic_write
+from ..io.json_text import read_record
 from .clip_plan import ClipPlan
 from .clip_request import ClipRequest
 from .folder_lock import LOCK
@@ -40,7 +41,11 @@ def open_work_folder(folder: Path, fingerprint: Mapping[str, str], resume: bool)
         StyleSwapError: The segments in the folder have another fingerprint, or the folder cannot be written.
     """
     if resume and (folder / _PLAN).is_file():
-        before = json.loads((folder / _PLAN).read_text(encoding="utf-8"))
+        before = read_record(folder / _PLAN)
+        if before is None:
+            raise StyleSwapError(
+                f"cannot go on with the work in {folder}: its {_PLAN} is damaged; start again without --resume"
+            )
         changed = [name for name, value in fingerprint.items() if before.get(name) != value]
         if changed:
             raise StyleSwapError(

@@ -16,6 +16,8 @@ from styleswap_core.pipeline.swapper import Swapper
 from styleswap_core.swappers.network import SwappedCrops
 from styleswap_core.tracking.tracking_options import TrackingOptions
 from styleswap_core.video.clip_plan import ClipOptions
+from styleswap_core.video.folder_lock import LOCK
+from styleswap_core.video.replayed_analysis import replayed
 from styleswap_core.video.segment_swapper import SegmentSwapper
 from styleswap_core.video.swap_video import swap_video
 from styleswap_core.video.work_folder import work_folder
@@ -55,6 +57,11 @@ def scene_clip(path, scene):
 
 @pytest.fixture
 def scene():
+    return two_people()
+
+
+def two_people():
+    """Two people who move."""
     first = Actor(1, lambda frame: (90 + 2 * frame, 120, 84 + 6 * np.sin(frame / 3), 0))
     second = Actor(2, lambda frame: (240, 120, 83 - 6 * np.sin(frame / 3), 0))
     return Scene([first, second], 0.4)
@@ -115,6 +122,76 @@ def test_work_that_is_interrupted_later_does_not_follow_again(tmp_path, scene):
     report, finder = run(scene, source, out, resume=True, on_followed=followed.append)
     assert finder.calls == [] and followed == [] and len(report.tracks) == 2
     assert out.read_bytes() == (tmp_path / "whole.mkv").read_bytes()
+
+
+DAMAGE = {
+    "cut off": lambda content: content[: len(content) // 2],
+    "other form": lambda content: b"[1]\n",
+    "no entries": lambda content: b"{}\n",
+    "deep": lambda content: b"[" * 100_000 + b"\n",
+    "other encoding": lambda content: b"\xff\xfe\n",
+}
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """A scene, its clip, the result of undisturbed work, and the files of work that was interrupted."""
+    folder, scene = tmp_path_factory.mktemp("interrupted"), two_people()
+    source = scene_clip(folder / "source.mp4", scene)
+    run(scene, source, folder / "whole.mkv")
+
+    def stop(frame):
+        if frame == 13:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run(scene, source, folder / "out.mkv", on_frame=stop)
+    files = {path.name: path.read_bytes() for path in work_folder(folder / "out.mkv").iterdir() if path.name != LOCK}
+    return scene, source, folder / "whole.mkv", files
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_plan_is_one_sentence(tmp_path, interrupted, damage):
+    scene, source, _, files = interrupted
+    out = tmp_path / "out.mkv"
+    restore(out, {**files, "plan.json": DAMAGE[damage](files["plan.json"])})
+    expected = "differ from those" if damage == "no entries" else "plan.json is damaged; start again without --resume"
+    with pytest.raises(StyleSwapError, match=expected):
+        run(scene, source, out, resume=True)
+    assert set(files) <= {path.name for path in work_folder(out).iterdir()}
+
+
+@pytest.mark.parametrize("damage", ["cut off", "no entries", "deep"])
+def test_damaged_records_are_made_again(tmp_path, interrupted, damage):
+    scene, source, whole, files = interrupted
+    out = tmp_path / "out.mkv"
+    bent = {name: DAMAGE[damage](files[name]) for name in ("tracks.npz", "000000.json")}
+    restore(out, {**files, **bent})
+    run(scene, source, out, resume=True)
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def restore(out, files):
+    """Write the files of interrupted work beside its result."""
+    work_folder(out).mkdir()
+    for name, content in files.items():
+        (work_folder(out) / name).write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_detections_after_damage_are_made_again(tmp_path, damage):
+    finder, path = Finder(), tmp_path / "detections.jsonl"
+    picture = np.zeros((60, 60, 3), np.uint8)
+    with replayed(finder, path) as first:
+        expected = [first.detect(picture) for _ in range(3)]
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + DAMAGE[damage](lines[1]) + lines[2])
+    again = Finder()
+    with replayed(again, path) as second:
+        found = [second.detect(picture) for _ in range(3)]
+    assert len(again.pictures) == 2 and path.read_bytes().splitlines(keepends=True) == lines
+    for before, after in zip(expected, found, strict=True):
+        assert [face.points.tolist() for face in after] == [face.points.tolist() for face in before]
 
 
 def test_a_line_that_was_cut_off_is_detected_again(tmp_path, scene):
