@@ -77,6 +77,12 @@ def count_frames(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
+def growth(samples: list[tuple[int, float]], after: int) -> dict[str, float]:
+    """Memory in MB from a frame on: first value, largest, last."""
+    late = [memory for frame, memory in samples if frame >= after]
+    return {"first": late[0], "largest": max(late), "last": late[-1], "growth": round(max(late) - late[0], 1)}
+
+
 def start_command(words: list[str], **options) -> subprocess.Popen:
     """The `styleswap` command of this working tree, in a process."""
     return subprocess.Popen([sys.executable, "-m", "styleswap_core", *words], cwd=ROOT, **options)

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from PIL import Image
-from video_clips import count_frames, head, sound_of, start_command, write_clip
+from video_clips import count_frames, growth, head, sound_of, start_command, write_clip
 
 _PROGRESS = re.compile(rb"(follow faces|swap): [^\r]*?(\d+)/\d+ ")
 _KB = 1024
@@ -45,12 +45,6 @@ def watch(process: subprocess.Popen) -> dict[str, list[tuple[int, float]]]:
             if len(rows) < 2 or rows[-1][0] // _SHOWN_EVERY > rows[-2][0] // _SHOWN_EVERY:
                 print(phase, *rows[-1], "MB", file=sys.stderr, flush=True)
     return samples
-
-
-def growth(samples: list[tuple[int, float]], after: int) -> dict[str, float]:
-    """Memory in MB from a frame on: first value, largest, last."""
-    late = [memory for frame, memory in samples if frame >= after]
-    return {"first": late[0], "largest": max(late), "last": late[-1], "growth": round(max(late) - late[0], 1)}
 
 
 def main() -> None:

@@ -237,7 +237,8 @@ class ComfyServer:
         """Wait until a node of a prompt reports progress; requires the probe pack."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if self.get("/probe/progress") == {"prompt": prompt_id, "node": node_id}:
+            progress = self.get("/probe/progress")
+            if (progress["prompt"], progress["node"]) == (prompt_id, node_id):
                 return
             if entry := self.get(f"/history/{prompt_id}").get(prompt_id):
                 raise ComfyError(f"{node_id} reported no progress: {error_message(entry)}")

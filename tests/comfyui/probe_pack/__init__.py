@@ -40,14 +40,15 @@ async def loaded_models(request):
 
 @PromptServer.instance.routes.get("/probe/progress")
 async def progress(request):
-    """Id of the running node that has reported progress, or null, and id of its prompt.
+    """Id of the running node that has reported progress, or null, its steps, and the id of its prompt.
 
     The state of an interrupted prompt, whose node never finishes, stays until the next prompt begins.
     """
     state = get_progress_state()
     nodes_of_prompt = list(state.nodes.items())
-    working = [key for key, node in nodes_of_prompt if node["state"].value == "running" and node["value"] > 0]
-    return web.json_response({"prompt": state.prompt_id, "node": working[-1] if working else None})
+    working = [(key, node) for key, node in nodes_of_prompt if node["state"].value == "running" and node["value"] > 0]
+    key, node = working[-1] if working else (None, {"value": 0})
+    return web.json_response({"prompt": state.prompt_id, "node": key, "steps": node["value"]})
 
 
 @PromptServer.instance.routes.get("/probe/steps_after_interrupt")
