@@ -86,8 +86,14 @@ def test_imported_packages_are_declared(pyproject):
     """Every third-party package that the core imports is a dependency or belongs to an extra of the package."""
     project = pyproject["project"]
     extras = project["optional-dependencies"]
-    lines = itertools.chain(project["dependencies"], extras["train"], extras["heic"], extras["ray"])
-    modules = {"opencv-python": "cv2", "pillow": "PIL", "pillow-heif": "pillow_heif", "protobuf": "google"}
+    lines = itertools.chain(project["dependencies"], *(extras[name] for name in ("train", "heic", "c2pa", "ray")))
+    modules = {
+        "c2pa-python": "c2pa",
+        "opencv-python": "cv2",
+        "pillow": "PIL",
+        "pillow-heif": "pillow_heif",
+        "protobuf": "google",
+    }
     declared = {modules.get(name, name) for name in _requirement_names(lines)}
     imported = {}
     for path in (ROOT / "styleswap_core").rglob("*.py"):

@@ -1,15 +1,58 @@
 """Provenance of swapped pictures, for their metadata."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from .identity import Identity
+if TYPE_CHECKING:
+    from .identity import Identity
 
 MARK = "styleswap"
 """PNG text key that marks a picture as a swap."""
 
+# Digits of a model's hash in the text.
+_SHORT = 16
+_TEXT = re.compile(r"face swapped; model (.*?) ?([0-9a-f]{16}); identity ([0-9a-f, ]*); strength ([0-9.e+-]+)")
 
-def swap_mark(model_sha256: str, identities: Sequence[Identity], strength: float, foreign: str = "") -> str:
-    """Text that marks a picture as a swap, with the model, the identities and the strength.
+
+@dataclass(frozen=True)
+class SwapFacts:
+    """What is stated about a swap.
+
+    Attributes:
+        model_sha256: Hash of the model's file, in full or its first 16 digits.
+        identities: Fingerprints of the source identities.
+        strength: Strength of the swap.
+        model: Name of the model if it is a network of another program.
+    """
+
+    model_sha256: str
+    identities: tuple[str, ...]
+    strength: float
+    model: str = ""
+
+    @property
+    def text(self) -> str:
+        """One line that marks a picture as a swap."""
+        model = f"{self.model} {self.model_sha256[:_SHORT]}".strip()
+        return f"face swapped; model {model}; identity {', '.join(self.identities)}; strength {self.strength:g}"
+
+    @classmethod
+    def parse(cls, text: str) -> "SwapFacts | None":
+        """Inverse of `text`; None for any other text."""
+        found = _TEXT.fullmatch(text.strip())
+        if found is None:
+            return None
+        model, sha256, identities, strength = found.groups()
+        try:
+            return cls(sha256, tuple(identities.split(", ")), float(strength), model)
+        except ValueError:
+            return None
+
+
+def swap_facts(model_sha256: str, identities: "Sequence[Identity]", strength: float, foreign: str = "") -> SwapFacts:
+    """Facts about a swap.
 
     Args:
         model_sha256: Hash of the model's file.
@@ -17,6 +60,5 @@ def swap_mark(model_sha256: str, identities: Sequence[Identity], strength: float
         strength: Strength of the swap.
         foreign: Name of the model if it is a network of another program.
     """
-    people = ", ".join(dict.fromkeys(identity.fingerprint for identity in identities))
-    model = f"{foreign} {model_sha256[:16]}".strip()
-    return f"face swapped; model {model}; identity {people}; strength {strength:g}"
+    people = tuple(dict.fromkeys(identity.fingerprint for identity in identities))
+    return SwapFacts(model_sha256, people, strength, foreign)

@@ -5,23 +5,30 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import StyleSwapError
+
+Finish = Callable[[Path], None]
+"""What is done to a complete temporary file before it gets its final name, such as signing it."""
 
 MAX_NAME_BYTES = 255
 """Longest file name of the usual file systems."""
 
 
 @contextmanager
-def atomic_write(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path, finish: Finish | None = None) -> Iterator[Path]:
     """Context with a temporary path in the folder of `path`, which replaces `path` on success.
 
     The temporary file has the same suffix, from which writers choose their format. If the body raises, it is removed
     and an existing `path` is unchanged. A process killed at any moment leaves the old or the new file under `path`,
     never a partial one.
+
+    Args:
+        path: The file.
+        finish: Called with the temporary path after the body.
 
     Raises:
         StyleSwapError: The folder does not exist, cannot be written to, or its disk is full.
@@ -43,6 +50,8 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         raise StyleSwapError(f"cannot write into {path.parent}: {error.strerror}; choose another folder") from error
     try:
         yield temporary
+        if finish is not None:
+            finish(temporary)
         _flush_to_disk(temporary)
         os.replace(temporary, path)
     except OSError as error:

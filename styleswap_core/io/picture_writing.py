@@ -8,7 +8,7 @@ from PIL import Image, PngImagePlugin
 
 from ..errors import StyleSwapError
 from .deep_pictures import WHITE, write_deep_png, write_deep_tiff
-from .files import atomic_write
+from .files import Finish, atomic_write
 from .picture_file import XMP_KEY, PictureFile
 from .picture_formats import require_avif
 
@@ -46,7 +46,9 @@ def check_image_suffix(path: str | Path) -> None:
         require_avif(path)
 
 
-def write_picture(path: str | Path, picture: PictureFile, texts: Mapping[str, str] | None = None) -> None:
+def write_picture(
+    path: str | Path, picture: PictureFile, texts: Mapping[str, str] | None = None, finish: Finish | None = None
+) -> None:
     """Write a picture atomically, in the format of the suffix, with as much of it as the format can hold.
 
     Where it holds less, the picture is what `seen` shows: 8 bits for 16, sRGB in place of a profile, white for
@@ -56,6 +58,7 @@ def write_picture(path: str | Path, picture: PictureFile, texts: Mapping[str, st
         path: The file.
         picture: The picture.
         texts: Further text chunks of a PNG, which replace those of the same name; ignored for other formats.
+        finish: Called with the complete file before it gets its name.
 
     Raises:
         StyleSwapError: An unknown suffix, or a folder that cannot be written to.
@@ -66,7 +69,7 @@ def write_picture(path: str | Path, picture: PictureFile, texts: Mapping[str, st
     xmp = {XMP_KEY: picture.xmp.decode("utf-8", "replace")} if picture.xmp else {}
     all_texts = {**xmp, **picture.texts, **(texts or {})}
     deep = picture.samples.dtype != np.uint8
-    with atomic_write(path) as temporary:
+    with atomic_write(path, finish) as temporary:
         if deep and format_name == "PNG":
             temporary.write_bytes(
                 write_deep_png(_as_uint16(_pixels(picture)), picture.profile, picture.exif, all_texts)
@@ -79,13 +82,16 @@ def write_picture(path: str | Path, picture: PictureFile, texts: Mapping[str, st
             Image.fromarray(pixels).save(temporary, format=format_name, **{**options, **extra})
 
 
-def save_image(path: str | Path, image: np.ndarray, metadata: Mapping[str, str] | None = None) -> None:
+def save_image(
+    path: str | Path, image: np.ndarray, metadata: Mapping[str, str] | None = None, finish: Finish | None = None
+) -> None:
     """Write an array as a picture atomically, in the format of the suffix.
 
     Args:
         path: The file.
         image: (H, W, 3) RGB, (H, W, 4) RGBA, or (H, W) or (H, W, 1) gray, uint8.
         metadata: Text chunks of a PNG; ignored for other formats.
+        finish: Called with the complete file before it gets its name.
 
     Raises:
         StyleSwapError: An unknown suffix, a missing folder, or an array of another shape or type.
@@ -100,7 +106,7 @@ def save_image(path: str | Path, image: np.ndarray, metadata: Mapping[str, str] 
     array = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
     if array.ndim == 3 and array.shape[2] == 4 and format_name not in _WITH_ALPHA:
         array = _over_white(array)
-    with atomic_write(path) as temporary:
+    with atomic_write(path, finish) as temporary:
         # Pillow ignores `pnginfo` for other formats.
         Image.fromarray(array).save(temporary, format=format_name, pnginfo=_png_texts(metadata or {}), **options)
 

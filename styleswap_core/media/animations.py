@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import StyleSwapError, decoding, one_line
-from ..io.files import atomic_write
+from ..io.files import Finish, atomic_write
 from .frame_planes import FrameLayout, planar
 from .segment_file import Segment, decode_segment
 from .video_source import Source, UnreadableVideo, describe_error, source_name
@@ -146,6 +146,7 @@ def write_animation(
     loop: int = _FOREVER,
     quality: float | None = None,
     lossless: bool = False,
+    finish: Finish | None = None,
 ) -> None:
     """Write the frames of lossless segments as an animation, upright and with square pixels.
 
@@ -157,6 +158,7 @@ def write_animation(
         loop: How often it is shown; 0 for without end.
         quality: Quality of WebP, 0 to 100, higher is better; None for 90.
         lossless: Whether WebP keeps the exact colors.
+        finish: Called with the complete file before it gets its name.
 
     Raises:
         StyleSwapError: The file cannot be written.
@@ -164,7 +166,7 @@ def write_animation(
     from av.error import FFmpegError
 
     first = segments[0].times[0]
-    with atomic_write(out) as temporary:
+    with atomic_write(out, finish) as temporary:
         try:
             form = _FORMS[out.suffix.lower()]
             options = {form.loop_option: str(-1 if form is _GIF and loop == 1 else loop)}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StyleSwapError
-from ..io.files import atomic_write
+from ..io.files import Finish, atomic_write
 from .encoders import EncoderPlan
 from .other_streams import MUXERS, OtherStream, copy_stream
 from .segment_file import Segment, read_segment
@@ -80,6 +80,7 @@ def join_segments(
     streams: Sequence[OtherStream],
     cut: Cut,
     metadata: Mapping[str, str],
+    finish: Finish | None = None,
 ) -> None:
     """Write the video of the segments, with the other streams, chapters and metadata of the source.
 
@@ -92,6 +93,7 @@ def join_segments(
         streams: What `other_streams` says.
         cut: Part of the source that the segments show.
         metadata: Metadata to add.
+        finish: Called with the complete file before it gets its name.
 
     Raises:
         StyleSwapError: The file cannot be written.
@@ -99,7 +101,7 @@ def join_segments(
     import av
 
     muxer = MUXERS[out.suffix.lower()]
-    with atomic_write(out) as temporary, ExitStack() as stack:
+    with atomic_write(out, finish) as temporary, ExitStack() as stack:
         try:
             container, main = stack.enter_context(opened(source))
             result = stack.enter_context(

@@ -1,14 +1,19 @@
-"""The text that marks a result as a swap, for any network."""
+"""What marks a result as a swap, for any network."""
 
 from collections.abc import Sequence
 
 from ..identities.identity import Identity
-from ..identities.provenance import swap_mark
+from ..identities.provenance import SwapFacts, swap_facts
 from .guest_network import GuestNetwork
 from .network import SwappingNetwork
 
 
-def mark_of(network: SwappingNetwork, identities: Sequence[Identity], strength: float) -> str:
-    """Text of `swap_mark` for a network, which names those of other programs."""
+def facts_of(network: SwappingNetwork, identities: Sequence[Identity], strength: float) -> SwapFacts:
+    """Facts about a swap with a network, which name those of other programs."""
     foreign = network.name if isinstance(network, GuestNetwork) else ""
-    return swap_mark(network.sha256, identities, strength, foreign)
+    return swap_facts(network.sha256, identities, strength, foreign)
+
+
+def mark_of(network: SwappingNetwork, identities: Sequence[Identity], strength: float) -> str:
+    """Text that marks a picture as a swap."""
+    return facts_of(network, identities, strength).text

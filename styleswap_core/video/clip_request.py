@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 from ..faces.choice import FaceChoice
 from ..identities.identity import Identity
+from ..identities.provenance import SwapFacts
 from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.swapper import Faces, Swapper
-from ..swappers.swap_marks import mark_of
+from ..swappers.swap_marks import facts_of
 from .kept_masks import KeptMasks
 
 
@@ -44,6 +45,6 @@ class ClipRequest:
         """The options, or those of the swapper."""
         return self.options or self.swapper.options
 
-    def mark(self) -> str:
-        """Text that marks the result as a swap."""
-        return mark_of(self.swapper.model, self.identities, self.swap_options.strength)
+    def facts(self) -> SwapFacts:
+        """What the result states about the swap."""
+        return facts_of(self.swapper.model, self.identities, self.swap_options.strength)

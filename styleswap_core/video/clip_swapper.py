@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..errors import StyleSwapError
 from ..identities.provenance import MARK
+from ..io.files import Finish
 from ..io.write_behind import WriteBehind
 from ..media.animations import ANIMATION_SUFFIXES, repetitions, write_animation
 from ..media.frame_reader import Damage, VideoReader, open_video
@@ -41,6 +42,7 @@ def swap_clip(
     *,
     metadata: Mapping[str, str] | None = None,
     require_faces: bool = True,
+    finish: Finish | None = None,
 ) -> ClipReport:
     """Swap faces in a video.
 
@@ -55,6 +57,7 @@ def swap_clip(
             written to `out`.
         metadata: Metadata to add to the result.
         require_faces: Whether a video in which no face is swapped is an error.
+        finish: Called with the complete file before it gets its name.
 
     Raises:
         UnreadableVideo: The source cannot be read any more.
@@ -82,7 +85,7 @@ def swap_clip(
         raise NothingSwappedError(_no_faces(plan, counts.frames_without_faces < counts.frames))
     cut = replace(plan.cut, end=segments[-1].end * plan.info.time_base) if run.interrupted else plan.cut
     _write_masks(plan, folder, len(segments), cut)
-    _write_result(out, plan, segments, cut, {MARK: request.mark(), **(metadata or {})})
+    _write_result(out, plan, segments, cut, {MARK: request.facts().text, **(metadata or {})}, finish)
     for number in range(run.complete if run.interrupted else 0, len(segments)):
         remove_segment(folder, number)
     report = _report(plan, parts, counts, tracked)
@@ -107,7 +110,12 @@ def _try_encoder(plan: ClipPlan, folder: Path) -> None:
 
 
 def _write_result(
-    out: Path, plan: ClipPlan, segments: Sequence[Segment], cut: Cut, metadata: Mapping[str, str]
+    out: Path,
+    plan: ClipPlan,
+    segments: Sequence[Segment],
+    cut: Cut,
+    metadata: Mapping[str, str],
+    finish: Finish | None,
 ) -> None:
     if out.suffix.lower() in ANIMATION_SUFFIXES:
         encoding = plan.options.encoding
@@ -119,6 +127,7 @@ def _write_result(
             loop=repetitions(plan.original),
             quality=encoding.quality,
             lossless=encoding.lossless,
+            finish=finish,
         )
         return
     join_segments(
@@ -130,6 +139,7 @@ def _write_result(
         streams=plan.streams,
         cut=cut,
         metadata=metadata,
+        finish=finish,
     )
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
+from ..credentials.manifests import check_signable
+from ..credentials.signing import ContentSigner
 from ..errors import StyleSwapError
 from ..identities.identity import Identity
 from ..media.animations import decodable
@@ -36,6 +38,7 @@ def swap_video(
     on_followed: Callable[[int], None] = lambda frame: None,
     on_result: Callable[[RunningFrame], None] = lambda frame: None,
     metadata: Mapping[str, str] | None = None,
+    signer: ContentSigner | None = None,
 ) -> ClipReport:
     """Swap faces in a video file, in constant memory whatever its length.
 
@@ -60,6 +63,7 @@ def swap_video(
         on_followed: Called with the number of each frame while faces are followed, before any is swapped.
         on_result: Called with a `RunningFrame` for each frame after it is swapped, such as for a preview.
         metadata: Metadata to add to the result.
+        signer: Signs the result with Content Credentials; .mkv and .webm cannot carry them.
 
     Raises:
         StyleSwapError: The source is not a readable video, the result cannot be written or cannot hold the source, no
@@ -71,8 +75,9 @@ def swap_video(
     calls = ClipCallbacks(on_frame, on_followed, on_result)
     with decodable(source) as readable:
         plan = plan_clip(readable, out, clip, source)
+        kept = {"resume": resume, "resumable": resumable}
         return swap_planned(
-            plan, out, wanted, calls, resume=resume, resumable=resumable, require_faces=require_faces, metadata=metadata
+            plan, out, wanted, calls, **kept, require_faces=require_faces, metadata=metadata, signer=signer
         )
 
 
@@ -86,19 +91,26 @@ def swap_planned(
     resumable: bool = True,
     require_faces: bool = True,
     metadata: Mapping[str, str] | None = None,
+    signer: ContentSigner | None = None,
 ) -> ClipReport:
     """`swap_video` for a plan that is made already.
 
     Raises:
         StyleSwapError: As for `swap_video`.
     """
+    finish = None
+    if signer is not None:
+        check_signable(out)
+        finish = signer.finish(request.facts(), plan.original)
     folder = work_folder(out)
     lock = lock_folder(folder, out)
     left = True
     try:
         open_work_folder(folder, fingerprint(plan, request), resume)
         left = resumable
-        report = swap_clip(plan, out, request, folder, callbacks, metadata=metadata, require_faces=require_faces)
+        report = swap_clip(
+            plan, out, request, folder, callbacks, metadata=metadata, require_faces=require_faces, finish=finish
+        )
         left = resumable and report.interrupted
     except NothingSwappedError:
         left = False

@@ -1,0 +1,1 @@
+"""Content Credentials (C2PA): signed statements in files about how they were made."""

@@ -1,0 +1,54 @@
+"""The package c2pa-python, with settings under which it opens no connection to anywhere."""
+
+from types import ModuleType
+from typing import Any
+
+from ..errors import StyleSwapError, decoding, one_line
+
+INSTALL = "pip install c2pa-python"
+
+
+def c2pa_library() -> ModuleType:
+    """The module `c2pa`.
+
+    Raises:
+        StyleSwapError: It is not installed, or its library cannot be loaded on this system.
+    """
+    # Its library may not load on a system that it was not built for.
+    with decoding("the package c2pa-python does not work here", f"reinstall it with: {INSTALL} --force-reinstall"):
+        try:
+            import c2pa
+        except ImportError as error:
+            raise StyleSwapError(
+                f"Content Credentials need the package c2pa-python ({one_line(error)}); install it with: {INSTALL}"
+            ) from error
+    return c2pa
+
+
+def has_c2pa_library() -> bool:
+    """Whether the module `c2pa` can be imported."""
+    try:
+        c2pa_library()
+    except StyleSwapError:
+        return False
+    return True
+
+
+def offline_settings(trusted: str = "") -> dict[str, Any]:
+    """Settings of a `c2pa.Context`.
+
+    Manifests on servers, revocation lists and lists of trusted signers are not fetched. Thumbnails are left out: that
+    of the target would show the face that was replaced.
+
+    Args:
+        trusted: Certificates of issuers to trust, as PEM text. Without them no signer is known.
+    """
+    settings: dict[str, Any] = {
+        "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_after_sign": True},
+        # An empty list refuses every host.
+        "core": {"allowed_network_hosts": []},
+        "builder": {"thumbnail": {"enabled": False}},
+    }
+    if trusted:
+        settings["trust"] = {"user_anchors": trusted}
+    return settings
