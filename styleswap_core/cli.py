@@ -57,6 +57,9 @@ COMMANDS = {
     "train-regressors": Command(
         ".commands.train_regressors_command", "train the networks that measure pose, expression and gaze in evaluations"
     ),
+    "credentials": Command(
+        ".commands.credentials_command", "read and verify Content Credentials, or make a certificate to sign with"
+    ),
     "models": Command(
         ".commands.models_command", "list the swapping networks on this machine, with family, size and license"
     ),

@@ -26,6 +26,7 @@ from .clip_files import ClipFiles
 from .console import print_error, print_note
 
 if TYPE_CHECKING:
+    from ..credentials.signing import ContentSigner
     from .file_swapper import FileSwapper
 
 
@@ -55,8 +56,9 @@ def swap_clips(
     args: argparse.Namespace,
     faces: Faces,
     options: SwapOptions,
+    signer: "ContentSigner | None" = None,
 ) -> ClipResults:
-    """Swap videos one after the other; an error of one does not end the others."""
+    """Swap videos one after the other, and sign them; an error of one does not end the others."""
     results = ClipResults()
     tool = Swapper(swapper.baked().network, swapper.analyzer, options, masks=swapper.masks)
     for files in clips:
@@ -65,7 +67,7 @@ def swap_clips(
             continue
         try:
             request = ClipRequest(tool, identity, faces, keep=KeptMasks(args.keep, args.start))
-            results.reports.append(_swap_clip(files, request, args))
+            results.reports.append(_swap_clip(files, request, args, signer))
         except (StyleSwapError, OSError) as error:
             text = str(error) if str(files.target) in str(error) else f"{files.target}: {error}"
             results.failed.append({"target": str(files.target), "error": text})
@@ -100,7 +102,9 @@ def preview_clip(
         print_note(f"{files.target}: {note}")
 
 
-def _swap_clip(files: ClipFiles, request: ClipRequest, args: argparse.Namespace) -> dict[str, Any]:
+def _swap_clip(
+    files: ClipFiles, request: ClipRequest, args: argparse.Namespace, signer: "ContentSigner | None"
+) -> dict[str, Any]:
     from tqdm import tqdm
 
     start = time.perf_counter()
@@ -133,6 +137,7 @@ def _swap_clip(files: ClipFiles, request: ClipRequest, args: argparse.Namespace)
                 request,
                 ClipCallbacks(partial(advance, "swap"), partial(advance, "follow faces")),
                 resume=args.resume,
+                signer=signer,
             )
         if args.doubtful is not None and report.doubtful:
             save_image(args.doubtful, doubtful_sheet(plan, files.out, report.doubtful))
@@ -142,4 +147,11 @@ def _swap_clip(files: ClipFiles, request: ClipRequest, args: argparse.Namespace)
         print_note(f"{files.out} holds the first {report.counts.frames} frames; the same command with --resume goes on")
     seconds = round(time.perf_counter() - start, 3)
     written = {"out": str(files.out), "mask": None if files.mask_out is None else str(files.mask_out)}
-    return {"target": str(files.target), **written, "seconds": seconds, **report.as_json()}
+    signed_by = None if signer is None else signer.key.name
+    return {
+        "target": str(files.target),
+        **written,
+        "seconds": seconds,
+        "signed_by": signed_by,
+        **report.as_json(),
+    }

@@ -13,10 +13,11 @@ import torch
 from ..checkpoints import DEMO_MODEL
 from ..compositing.composite import BlendOptions, blend_with_mask
 from ..compositing.mask_shaping import resize_mask
+from ..credentials.signing import ContentSigner
 from ..faces.detected import FaceAnalyzer
 from ..identities.extraction import SourceReport, extract_identity
 from ..identities.identity import Identity
-from ..identities.provenance import MARK
+from ..identities.provenance import MARK, SwapFacts
 from ..io.images import (
     PROVENANCE_KEY,
     PROVENANCE_SYNTHETIC,
@@ -35,7 +36,7 @@ from ..pipeline.results import SwapResult
 from ..pipeline.swapper import Faces, Swapper
 from ..swappers.guest_network import GuestNetwork
 from ..swappers.styleswap_network import StyleSwapNetwork
-from ..swappers.swap_marks import mark_of
+from ..swappers.swap_marks import facts_of
 from .face_files import load_analysis
 from .found_models import find_model, load_network
 from .picture_files import SwapFiles
@@ -62,7 +63,8 @@ class SwapReport(TypedDict):
     """Report on one swapped file.
 
     `left_out` has one sentence per doubtful face that was not swapped; `frames` is the number of frames of an
-    animation, of which only the first was swapped, and 1 for single pictures.
+    animation, of which only the first was swapped, and 1 for single pictures; `signed_by` whom the certificate names
+    with which the result is signed, or None.
     """
 
     target: str
@@ -73,6 +75,7 @@ class SwapReport(TypedDict):
     faces: list[FaceReport]
     left_out: list[str]
     frames: int
+    signed_by: str | None
 
 
 def is_rendered(picture: Path) -> bool:
@@ -187,6 +190,7 @@ class FileSwapper:
         options: SwapOptions | None = None,
         blending: Blending | None = None,
         rendered_source: bool = False,
+        signer: ContentSigner | None = None,
     ) -> SwapReport:
         """Swap faces of a picture file; write the result, and the mask if requested.
 
@@ -199,6 +203,7 @@ class FileSwapper:
             options: How to swap them.
             blending: Blending of the result over the target; None keeps the result as the pipeline pasted it.
             rendered_source: The identity was made from pictures of the face world only.
+            signer: Signs the result.
 
         Raises:
             StyleSwapError: The target cannot be read, a face is missing, or the result cannot be written.
@@ -219,7 +224,9 @@ class FileSwapper:
         files.out.parent.mkdir(parents=True, exist_ok=True)
         kept = {key: text for key, text in file.texts.items() if key not in (MARK, PROVENANCE_KEY)}
         changed = replace(file.with_pixels(image, mask), texts=kept)
-        write_picture(files.out, changed, self._metadata(identity, options.strength, rendered))
+        facts = facts_of(self.network, [identity], options.strength)
+        finish = None if signer is None else signer.finish(facts, files.target)
+        write_picture(files.out, changed, _metadata(facts, rendered), finish)
         return {
             "target": str(files.target),
             "out": str(files.out),
@@ -229,13 +236,12 @@ class FileSwapper:
             "faces": _face_reports(result),
             "left_out": result.report.left_out,
             "frames": file.frames,
+            "signed_by": None if signer is None else signer.key.name,
         }
 
-    def _metadata(self, identity: Identity, strength: float, rendered: bool) -> dict[str, str]:
-        metadata = {MARK: mark_of(self.network, [identity], strength)}
-        if rendered:
-            metadata[PROVENANCE_KEY] = PROVENANCE_SYNTHETIC
-        return metadata
+
+def _metadata(facts: SwapFacts, rendered: bool) -> dict[str, str]:
+    return {MARK: facts.text, **({PROVENANCE_KEY: PROVENANCE_SYNTHETIC} if rendered else {})}
 
 
 def _face_reports(result: SwapResult) -> list[FaceReport]:

@@ -27,10 +27,12 @@ from .blend_arguments import add_blend_arguments, blending_of
 from .clip_arguments import add_clip_arguments, add_sharing_arguments, add_tracking_arguments
 from .clip_files import ClipFiles, plan_clips, split_targets
 from .console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, print_lines, print_note
+from .credential_arguments import add_credential_arguments, signer_of
 from .mask_arguments import add_mask_arguments, load_masks
 from .picture_files import SwapFiles, check_results, plan_files
 
 if TYPE_CHECKING:
+    from ..credentials.signing import ContentSigner
     from ..faces.choice import FaceChoice
     from ..identities.extraction import SourceReport
     from ..identities.identity import Identity
@@ -98,6 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_clip_arguments(parser.add_argument_group("videos and animated pictures"))
     add_tracking_arguments(parser.add_argument_group("faces followed through videos"))
     add_sharing_arguments(parser.add_argument_group("videos shared among processes or machines"))
+    add_credential_arguments(parser.add_argument_group("Content Credentials, like the node Save Swapped Image"))
     add_swapper_arguments(parser)
     add_json_argument(parser)
 
@@ -180,6 +183,7 @@ def _add_swap_arguments(group: Options) -> None:
 def run(args: argparse.Namespace) -> int:
     """Swap the targets; returns 0, or 2 if any of several targets failed."""
     plan, clip_plan = _plan(args)
+    signer = signer_of(args, [*(files.out for files in plan), *(files.out for files in clip_plan)])
     from .file_swapper import FileSwapper, is_rendered
 
     swapper = FileSwapper.from_arguments(args)
@@ -203,8 +207,8 @@ def run(args: argparse.Namespace) -> int:
     rendered = args.identity is None and all(is_rendered(path) for path in args.source)
     swapper = replace(swapper, masks=load_masks(args))
     choice, options = _choice(args, swapper), _swap_options(args)
-    results, failed = _swap_all(swapper, identity, rendered, plan, choice, options, blending_of(args))
-    videos, failed_videos, interrupted = _swap_videos(swapper, identity, clip_plan, args, choice, options)
+    results, failed = _swap_all(swapper, identity, rendered, plan, choice, options, blending_of(args), signer)
+    videos, failed_videos, interrupted = _swap_videos(swapper, identity, clip_plan, args, choice, options, signer)
     failed += failed_videos
     if len(plan) + len(clip_plan) == 1 and failed:
         raise StyleSwapError(failed[0]["error"])
@@ -271,6 +275,7 @@ def _swap_videos(
     args: argparse.Namespace,
     choice: "FaceChoice",
     options: "SwapOptions",
+    signer: "ContentSigner | None",
 ) -> "tuple[list[dict[str, Any]], list[dict[str, str]], bool]":
     """Reports on the videos, target and error of those that failed, and whether Ctrl-C ended the work."""
     if not plan:
@@ -280,7 +285,7 @@ def _swap_videos(
     if args.preview is not None:
         preview_clip(swapper, identity, plan[0], args, choice, options)
         return [], [], False
-    done = swap_clips(swapper, identity, plan, args, choice, options)
+    done = swap_clips(swapper, identity, plan, args, choice, options, signer)
     return done.reports, done.failed, done.interrupted
 
 
@@ -313,6 +318,7 @@ def _swap_all(
     choice: "FaceChoice",
     options: "SwapOptions",
     blending: "Blending | None",
+    signer: "ContentSigner | None",
 ) -> "tuple[list[SwapReport], list[dict[str, str]]]":
     """Reports on the pictures that were swapped, and target and error of those that failed."""
     from tqdm import tqdm
@@ -325,7 +331,13 @@ def _swap_all(
             try:
                 results.append(
                     swapper.swap_file(
-                        identity, files, faces=choice, options=options, blending=blending, rendered_source=rendered
+                        identity,
+                        files,
+                        faces=choice,
+                        options=options,
+                        blending=blending,
+                        rendered_source=rendered,
+                        signer=signer,
                     )
                 )
             # After an OSError too: a disk that is full for one picture may have room for the next one.
@@ -343,15 +355,21 @@ def _print_lines(
     for result in results:
         faces = [f"face {face['index']} ({_describe(face)})" for face in result["faces"]]
         faces += [f"{doubt}, not swapped" for doubt in result["left_out"]]
-        print_lines(f"{result['out']}: {'; '.join(faces)}; {result['seconds']:.1f} s")
+        print_lines(f"{result['out']}: {'; '.join(faces)}; {result['seconds']:.1f} s{_signed(result['signed_by'])}")
     for video in videos:
         frames = f"faces swapped in {video['swapped_frames']} of {video['frames']} frames"
-        print_lines(f"{video['out']}: {frames}{_describe_video(video)}; {video['seconds']:.1f} s")
+        print_lines(
+            f"{video['out']}: {frames}{_describe_video(video)}; {video['seconds']:.1f} s{_signed(video['signed_by'])}"
+        )
     done = len(results) + len(videos)
     if done + len(failed) > 1:
         names = f"; failed: {', '.join(row['target'] for row in failed)}" if failed else ""
         kind = "files" if videos else "pictures"
         print_lines(f"{done} of {done + len(failed)} {kind} swapped{names}")
+
+
+def _signed(name: str | None) -> str:
+    return "" if name is None else f"; signed by {name}"
 
 
 def _describe_video(video: Mapping[str, Any]) -> str:

@@ -48,7 +48,7 @@ def check_signable(path: str | Path) -> None:
     if Path(path).suffix.lower() not in SIGNED_TYPES:
         raise StyleSwapError(
             f"{path} cannot be signed, since its format carries no Content Credentials; write one of"
-            f" {', '.join(SIGNED_TYPES)}, or do not sign"
+            f" {', '.join(SIGNED_TYPES)}, or do not sign (--no-credentials)"
         )
 
 

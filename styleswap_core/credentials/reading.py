@@ -13,6 +13,8 @@ from .signing_key import read_pem
 
 VALID, TRUSTED, INVALID = "valid", "trusted", "invalid"
 _UNTRUSTED = "signingCredential.untrusted"
+# Parameters of actions that repeat what other attributes hold.
+_SHOWN_ELSEWHERE = ("ingredient", "ingredients", "description")
 # Codes of C2PA that readers meet, in words; others are quoted.
 _PROBLEMS = {
     "assertion.dataHash.mismatch": "the file was changed after it was signed",
@@ -53,7 +55,7 @@ class Action:
         agent: Program and version.
         source_type: Digital source type, the last part of its address.
         description: In words.
-        parameters: All parameters.
+        parameters: Further parameters.
     """
 
     action: str
@@ -173,7 +175,7 @@ def _action(action: Mapping[str, Any]) -> Action:
         _agent(action.get("softwareAgent")),
         str(action.get("digitalSourceType") or "").rsplit("/", 1)[-1],
         str(parameters.get("description") or action.get("description") or ""),
-        {name: value for name, value in parameters.items() if name not in ("ingredients", "description")},
+        {name: value for name, value in parameters.items() if name not in _SHOWN_ELSEWHERE},
     )
 
 
