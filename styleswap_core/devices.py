@@ -1,11 +1,13 @@
-"""Device, precision and thread selection."""
+"""Device, precision and thread selection, and what not every device can do."""
 
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 
 from .errors import StyleSwapError
 
@@ -141,3 +143,32 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def grid_sample(
+    image: torch.Tensor,
+    grid: torch.Tensor,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool = False,
+) -> torch.Tensor:
+    """PyTorch's function of this name, on the CPU where the device lacks the mode or the padding.
+
+    On MPS, versions of PyTorch lack "bicubic" and "border". CPU and GPU share their memory there.
+    """
+    if _can_sample(image.device.type, mode, padding_mode):
+        return F.grid_sample(image, grid, mode, padding_mode, align_corners)
+    return F.grid_sample(image.cpu().float(), grid.cpu().float(), mode, padding_mode, align_corners).to(image)
+
+
+@cache
+def _can_sample(kind: str, mode: str, padding_mode: str) -> bool:
+    """Whether a kind of device has a mode and a padding; tried once, as it depends on the version of PyTorch."""
+    if kind in ("cpu", "cuda"):
+        return True
+    try:
+        image, grid = torch.zeros(1, 1, 2, 2, device=kind), torch.zeros(1, 1, 1, 2, device=kind)
+        F.grid_sample(image, grid, mode, padding_mode, align_corners=False)
+    except RuntimeError:
+        return False
+    return True

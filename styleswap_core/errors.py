@@ -14,6 +14,13 @@ class StyleSwapError(ValueError):
     Names in the message, which may come from hostile files, are made `printable`.
     """
 
+    # ComfyUI's dialog shows it. There, the real name of the module starts with the pack's path.
+    __module__ = "styleswap_core.errors"
+
+    def __init_subclass__(cls) -> None:
+        _, package, module = cls.__module__.rpartition("styleswap_core.")
+        cls.__module__ = package + module
+
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
 

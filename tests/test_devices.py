@@ -4,9 +4,12 @@ import platform
 
 import pytest
 import torch
+import torch.nn.functional as F
 
+from styleswap_core import devices
 from styleswap_core.devices import choose_device, choose_precision, describe_precision, one_thread
 from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.alignment import warp
 
 
 def test_named_and_default_device():
@@ -84,3 +87,30 @@ def test_the_description_names_precision_device_and_reason():
     chosen = choose_precision(cpu, "training")
     assert describe_precision(cpu, "training") == f"precision on cpu: {chosen.name}, {chosen.reason}"
     assert "as requested" in describe_precision(cpu, "training", "fp32")
+
+
+def test_a_device_without_border_padding_or_bicubic_sampling_uses_the_cpu(monkeypatch):
+    """MPS raises these errors; the meta device stands for it."""
+    real = F.grid_sample
+
+    def limited(image, grid, mode, padding_mode, align_corners):
+        if image.device.type == "meta" and (mode == "bicubic" or padding_mode == "border"):
+            raise RuntimeError(f"MPS: Unsupported {mode} {padding_mode}")
+        return real(image, grid, mode, padding_mode, align_corners)
+
+    monkeypatch.setattr(F, "grid_sample", limited)
+    modes = [("bilinear", "zeros"), ("bilinear", "reflection"), ("bilinear", "border"), ("bicubic", "zeros")]
+    assert [devices._can_sample.__wrapped__("meta", *mode) for mode in modes] == [True, True, False, False]
+    assert all(devices._can_sample.__wrapped__("cpu", *mode) for mode in modes)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_pictures_sampled_on_the_cpu_are_the_same(monkeypatch, dtype):
+    image = torch.rand(1, 3, 9, 8).to(dtype).requires_grad_()
+    matrix = torch.tensor([[[1.3, 0.2, -1.0], [-0.2, 1.3, 0.5]]])
+    expected = warp(image.float(), matrix, 12, padding="border", mode="bicubic")
+    monkeypatch.setattr(devices, "_can_sample", lambda *mode: False)
+    got = warp(image, matrix, 12, padding="border", mode="bicubic")
+    assert got.dtype == dtype and got.requires_grad
+    tolerance = 0 if dtype == torch.float32 else 0.02
+    torch.testing.assert_close(got.float(), expected, rtol=0, atol=tolerance)

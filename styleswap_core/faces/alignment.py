@@ -19,6 +19,7 @@ import math
 import torch
 import torch.nn.functional as F
 
+from ..devices import grid_sample
 from ..errors import StyleSwapError
 
 # insightface's ArcFace template for a 112 x 112 crop.
@@ -253,7 +254,7 @@ def _sample(
     bands = []
     for part in down.split(_rows_at_once(image, len(x), len(y), oversample), 1):
         grid = (across + part).to(image.dtype)  # (B, rows, w, 2)
-        band = F.grid_sample(image, grid, mode=mode, padding_mode=padding, align_corners=False)
+        band = grid_sample(image, grid, mode, padding)
         bands.append(_block_means(band, oversample) if oversample > 1 else band)
     return bands[0] if len(bands) == 1 else torch.cat(bands, 2)
 

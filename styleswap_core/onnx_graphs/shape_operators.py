@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .. import devices
 from ..errors import StyleSwapError
 from .elementwise_operators import on_one_device
 from .reduction_operators import axes_of
@@ -58,7 +59,7 @@ def grid_sample(
 ) -> Tensor:
     """GridSample; the modes have other names since opset 20."""
     known = {"linear": "bilinear", "cubic": "bicubic"}
-    return F.grid_sample(x, grid, known.get(mode, mode), padding_mode, bool(align_corners))
+    return devices.grid_sample(x, grid, known.get(mode, mode), padding_mode, bool(align_corners))
 
 
 def pad(

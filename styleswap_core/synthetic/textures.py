@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..devices import grid_sample
+
 _SIZE = 256
 
 
@@ -51,4 +53,4 @@ def sample(channel: int, u: Tensor, v: Tensor) -> Tensor:
     gx = (u - u.floor()) * (2.0 * _SIZE / (_SIZE + 1)) - 1.0 + 1.0 / (_SIZE + 1)
     gy = (v - v.floor()) * (2.0 * _SIZE / (_SIZE + 1)) - 1.0 + 1.0 / (_SIZE + 1)
     grid = torch.stack([gx.reshape(-1), gy.reshape(-1)], dim=-1).view(1, 1, -1, 2)  # (1, 1, n, 2)
-    return F.grid_sample(layer, grid, mode="bilinear", padding_mode="border", align_corners=False).view(u.shape)
+    return grid_sample(layer, grid, padding_mode="border").view(u.shape)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..devices import grid_sample
 from .camera import DISTANCE, head_rotation, project
 from .parameters import Attributes
 
@@ -53,7 +54,7 @@ def carried(pictures: Tensor, before: SeenFace, now: SeenFace) -> tuple[Tensor, 
     turn = head_rotation(before.attributes)[0] @ head_rotation(now.attributes)[0].T
     source = project(world.view(1, -1, 3) @ turn.T, before.attributes, height).view(height, width, 2)
     grid = (source / torch.tensor([float(width), float(height)]) * 2.0 - 1.0)[None]
-    moved = F.grid_sample(pictures[None], grid, mode="bicubic", padding_mode="border", align_corners=False)[0]
+    moved = grid_sample(pictures[None], grid, "bicubic", "border")[0]
     shown = F.grid_sample(before.face[None, None], grid, align_corners=False)[0, 0]
     same = (torch.minimum(shown, now.face) > 0.99) & (now.depth > 0)
     inner = -F.max_pool2d(-same[None].float(), 2 * _MARGIN + 1, 1, _MARGIN)[0]

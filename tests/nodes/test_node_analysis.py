@@ -93,3 +93,8 @@ def test_nodes_explain_packages_that_do_not_load(pack, error, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(AttributeError):
         Node.execute(None)
+
+
+def test_comfyui_shows_the_type_of_an_error_without_the_packs_path(pack, error):
+    errors = error, pack("styleswap_core.media.video_source").UnreadableVideo
+    assert [one.__module__ for one in errors] == ["styleswap_core.errors", "styleswap_core.media.video_source"]

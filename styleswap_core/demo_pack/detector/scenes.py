@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...devices import grid_sample
 from ...faces.alignment import invert_affine, matrix_scale, transform_points
 from ..random_rows import random_rows
 from .anchors import SceneFaces
@@ -199,7 +200,7 @@ def _paste_into(
         if wipe:
             shrink = pictures.size / images.shape[-1]
             picked = _wiped(picked, center[chosen] / shrink, axes[chosen] / shrink, direction[chosen])
-        pasted = F.grid_sample(picked, grid[chosen], padding_mode="border", align_corners=False)
+        pasted = grid_sample(picked, grid[chosen], padding_mode="border")
         scenes = paste.scenes[chosen]
         canvas[scenes] = torch.lerp(canvas[scenes], pasted, alpha[chosen])
 
