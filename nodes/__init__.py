@@ -22,6 +22,7 @@ def node_classes() -> list[type]:
         identity_files,
         invert_identity,
         loaders,
+        mask_faces,
         paste_faces,
         quick_swap,
         save_image,
@@ -48,6 +49,7 @@ def node_classes() -> list[type]:
         blend_with_mask.BlendWithMask,
         align_faces.AlignFaces,
         paste_faces.PasteFaces,
+        mask_faces.FaceMask,
         synthetic_face.SyntheticFace,
         save_image.SaveImage,
     ]

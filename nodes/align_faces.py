@@ -8,17 +8,14 @@ from comfy_api.latest import io
 from ..styleswap_core.compositing.placed_faces import PlacedFaces
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.alignment import TEMPLATES
-from ..styleswap_core.faces.choice import REFERENCE_RULES, RULES, FaceChoice
-from ..styleswap_core.faces.detected import FaceAnalyzer
 from ..styleswap_core.pipeline.face_aligner import FFHQ, MAX_SIZE, MIN_SIZE, align_faces, align_placed
-from ..styleswap_core.pipeline.swapper import references_for
 from .analysis import open_analysis
+from .face_choice import found_choice, found_inputs
 from .face_masks import LoadedMasks
 from .host import frame_progress, result_device, show_text
-from .sockets import Faces, Masks, face_analysis_input, identity_input, make_schema, order_input, unknown_choice
+from .sockets import Faces, Masks, face_analysis_input, identity_input, make_schema, unknown_choice
 from .swap_reports import describe_aligned
 from .swap_values import index_problem
-from .values import as_identities
 
 
 class AlignFaces(io.ComfyNode):
@@ -51,28 +48,7 @@ class AlignFaces(io.ComfyNode):
                     tooltip="Where eyes, nose and mouth lie in the crop. ffhq: with hair and chin, for face restorers"
                     " such as GFPGAN and CodeFormer. The arcface templates are closer.",
                 ),
-                io.Combo.Input(
-                    "faces",
-                    options=list(RULES),
-                    default="all",
-                    tooltip="Which faces to cut out: all, the largest, by index (see index), by likeness to the"
-                    " reference, or everyone but the reference.",
-                ),
-                io.String.Input(
-                    "index",
-                    default="0",
-                    tooltip="For by index: face numbers such as 0 or 0,2, as shown by Detect Faces.",
-                ),
-                order_input("How the faces in each frame are numbered, and the order of their crops."),
-                io.Float.Input(
-                    "likeness",
-                    default=FaceChoice.likeness,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="For by likeness and everyone but: minimum cosine similarity between a face and the"
-                    " reference.",
-                ),
+                *found_inputs("cut out", "their crops"),
                 face_analysis_input(optional=True),
                 Faces.Input(
                     "known_faces",
@@ -143,7 +119,7 @@ class AlignFaces(io.ComfyNode):
                     aligned = align_faces(
                         image,
                         analyzer,
-                        _choice(analyzer, faces, index, order, likeness, reference),
+                        found_choice(analyzer, faces, index, order, likeness, reference),
                         size=size,
                         template=template,
                         masks=opened,
@@ -162,13 +138,3 @@ class AlignFaces(io.ComfyNode):
             # Nodes such as Preview Image fail on an empty batch.
             crops, shown = torch.zeros(1, size, size, 3, device=device), torch.zeros(1, size, size, device=device)
         return io.NodeOutput(crops, aligned.placed, shown, report)
-
-
-def _choice(
-    analyzer: FaceAnalyzer, faces: str, index: str, order: str, likeness: float, reference: object
-) -> FaceChoice:
-    """The faces that the widgets choose."""
-    if faces == "by index":
-        return FaceChoice.by_index(index, order)
-    people = as_identities(reference) if faces in REFERENCE_RULES and reference is not None else []
-    return FaceChoice(faces, order, references=references_for(people, analyzer), likeness=likeness)

@@ -18,10 +18,11 @@ from .kept_values import KeptValues
 from .loaded_guest import LoadedModel
 from .loader_inputs import detection_inputs, download_input, model_name_input, pack_input
 from .loading import model_state, open_model, open_pack, pack_state
+from .segs import chosen_mask
 from .sockets import Identity as IdentitySocket
 from .sockets import advanced, identity_input, make_schema, order_input, unknown_choice
 from .swap_face import swap_images
-from .swap_inputs import on_missing_input, resolution_input, strength_inputs
+from .swap_inputs import on_missing_input, only_in_mask, resolution_input, strength_inputs
 from .swap_values import SwapValues, index_problem
 from .values import as_identities
 
@@ -88,6 +89,7 @@ class QuickSwap(io.ComfyNode):
                 *map(advanced, edges),
                 *map(advanced, detection_inputs()),
                 advanced(on_missing_input()),
+                advanced(only_in_mask("one mask, or one per frame")),
             ],
             outputs=[
                 io.Image.Output("swapped_image", display_name="image", tooltip="The swapped frames."),
@@ -162,6 +164,7 @@ class QuickSwap(io.ComfyNode):
         on_missing: str,
         source: torch.Tensor | None = None,
         identity: object = None,
+        only_in: torch.Tensor | None = None,
         **widgets: Any,
     ) -> io.NodeOutput:
         """Swap faces in a batch of images (B, H, W, 3 or 4); `widgets` are fields of `SwapValues`.
@@ -186,7 +189,8 @@ class QuickSwap(io.ComfyNode):
                 identities = _sources.get(key, lambda: _extract(analyzer, source, source_face))
             else:
                 raise StyleSwapError("nobody to swap in: connect an image of a person to source, or an identity")
-            swap = swap_images(model, analyzer, identities, target, values, on_missing)
+            chosen = chosen_mask(only_in, None, (target.shape[1], target.shape[2]))
+            swap = swap_images(model, analyzer, identities, target, values, on_missing, only_in=chosen)
         used = identities[0] if len(identities) == 1 else identities
         return io.NodeOutput(swap.images, swap.masks, used, swap.report, swap.mark)
 

@@ -19,6 +19,9 @@ Faces = io.Custom("STYLESWAP_FACES")
 Masks = io.Custom("STYLESWAP_MASKS")
 """A `face_masks.LoadedMasks`."""
 
+Segs = io.Custom("SEGS")
+"""A `segs.Segs`, the segments of Impact Pack."""
+
 _FOREIGN_ANALYSES = [io.Custom("INSIGHTFACE"), io.Custom("FACEANALYSIS")]
 _FOREIGN_IDENTITIES = [io.Custom("FACE_MODEL")]
 # In the order of the menu; the core's FACE_ORDERS has the same ones.

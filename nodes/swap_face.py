@@ -19,8 +19,18 @@ from .analysis import open_analysis
 from .face_masks import LoadedMasks
 from .host import frame_progress, result_device, show_text
 from .loaded_guest import LoadedModel, core_network
+from .segs import chosen_mask
 from .sockets import Faces, Model, face_analysis_input, identity_input, make_schema, unknown_choice
-from .swap_inputs import batch_input, choice_inputs, later_inputs, on_missing_input, strength_inputs, tracking_inputs
+from .swap_inputs import (
+    batch_input,
+    choice_inputs,
+    later_inputs,
+    on_missing_input,
+    only_in_inputs,
+    only_in_mask,
+    strength_inputs,
+    tracking_inputs,
+)
 from .swap_reports import describe_swap, summarize_swap
 from .swap_values import ERROR, SwapValues, index_problem
 from .values import as_identities
@@ -66,6 +76,7 @@ class SwapFace(io.ComfyNode):
                     "For the frames of a video: follows faces from frame to frame, so that the result is steady and"
                     " each person keeps one identity. Off: every frame is swapped independently.",
                 ),
+                *only_in_inputs(only_in_mask("one mask, or one per frame")),
             ],
             outputs=[
                 io.Image.Output("swapped_image", display_name="image", tooltip="The swapped frames."),
@@ -122,6 +133,8 @@ class SwapFace(io.ComfyNode):
         reference: object = None,
         masks: LoadedMasks | None = None,
         keep: torch.Tensor | None = None,
+        only_in: torch.Tensor | None = None,
+        segs: object = None,
         **widgets: Any,
     ) -> io.NodeOutput:
         """Swap faces in a batch of images (B, H, W, 3 or 4); `widgets` are the fields of `SwapValues`.
@@ -136,7 +149,16 @@ class SwapFace(io.ComfyNode):
         values, identities = SwapValues(**widgets), as_identities(identity)
         with open_analysis(face_analysis) as analyzer, masks.open() if masks else nullcontext() as opened:
             swap = swap_images(
-                model, analyzer, identities, image, values, on_missing, reference=reference, masks=opened, keep=keep
+                model,
+                analyzer,
+                identities,
+                image,
+                values,
+                on_missing,
+                reference=reference,
+                masks=opened,
+                keep=keep,
+                only_in=chosen_mask(only_in, segs, (image.shape[1], image.shape[2])),
             )
         return io.NodeOutput(swap.images, swap.masks, swap.crops, swap.report, swap.mark, swap.faces)
 
@@ -173,6 +195,7 @@ def swap_images(
     reference: object = None,
     masks: FaceMasks | None = None,
     keep: torch.Tensor | None = None,
+    only_in: torch.Tensor | None = None,
 ) -> SwappedImages:
     """Swap faces in a batch of images (B, H, W, 3 or 4), with progress, and a summary in the running node.
 
@@ -186,6 +209,7 @@ def swap_images(
         reference: Socket value with the reference identities.
         masks: What is swapped of a face.
         keep: (1 or B, h, w), 0..1: where the images stay as they are.
+        only_in: (h, w) or (1 or B, h, w), 0..1: where the faces that are swapped lie.
 
     Raises:
         StyleSwapError: Identities of another recognizer or model, or a missing face if `on_missing` is ERROR.
@@ -198,6 +222,7 @@ def swap_images(
         on_frame=frame_progress(len(image), 2 if values.tracking else 1),
         result_device=result_device(),
         keep=keep,
+        only_in=only_in,
         tracking=values.tracking_options,
     )
     notices = [notice for notice in (model.notice(), _TRACKED if values.tracking else "") if notice]

@@ -6,7 +6,7 @@ from ..styleswap_core.faces.choice import GENDER_CHOICES, RULES, FaceChoice
 from ..styleswap_core.pipeline.face_jobs import MAX_SHARE, SwapOptions
 from ..styleswap_core.swappers.network import MAX_STRENGTH
 from ..styleswap_core.tracking.tracking_options import MAX_INTERVAL, MAX_SMOOTHING, TrackingOptions
-from .sockets import Masks, identity_input, order_input
+from .sockets import Masks, Segs, identity_input, order_input
 from .swap_values import ERROR, MAX_AGE, PASS, RESOLUTIONS, SKIP, SWAP
 
 # Maximum of the widget only.
@@ -173,6 +173,40 @@ def tracking_inputs(default: bool, tooltip: str) -> list[io.Input]:
             " found again.",
         ),
     ]
+
+
+def only_in_inputs(only_in: io.Input) -> list[io.Input]:
+    """Where the faces that are swapped lie; optional, and after all others.
+
+    Args:
+        only_in: Input for a mask of them.
+    """
+    return [
+        only_in,
+        Segs.Input(
+            "segs",
+            optional=True,
+            tooltip="The same with segments (SEGS) in place of a mask, such as those of Impact Pack's detectors; they"
+            " apply to all frames. With only_in, a face has to lie in both.",
+        ),
+    ]
+
+
+def only_in_mask(frames: str) -> io.Input:
+    """Mask of the faces that are swapped.
+
+    Args:
+        frames: How many masks may be connected, such as "one mask, or one per frame".
+    """
+    return io.Mask.Input("only_in", optional=True, tooltip=only_in_tooltip(frames))
+
+
+def only_in_tooltip(frames: str) -> str:
+    """Tooltip of a mask of the faces that are swapped; `frames` as for `only_in_mask`."""
+    return (
+        "Swaps only faces that lie in the white of this mask, with the middle or at least half of their box:"
+        f" {frames}. The choice of faces applies to these."
+    )
 
 
 def _mask_inputs(keep: io.Input) -> list[io.Input]:

@@ -6,6 +6,7 @@ from ..styleswap_core.compositing.placed_faces import PlacedFaces
 from ..styleswap_core.faces.face_rows import FaceRow, describe_row
 from ..styleswap_core.identities.extraction import SourceFace
 from ..styleswap_core.pipeline.face_aligner import AlignedFaces
+from ..styleswap_core.pipeline.masked_faces import MaskedFaces
 from ..styleswap_core.pipeline.results import BatchResult, FrameReport
 
 # Maximum number of frames that a note lists.
@@ -90,6 +91,17 @@ def summarize_swap(result: BatchResult) -> str:
     faces = sum(len(report.swapped) for report in result.reports)
     frames = sum(bool(report.swapped) for report in result.reports)
     return f"swapped {_count(faces, 'face')} in {frames} of {_count(len(result.reports), 'frame')}"
+
+
+def describe_masked(found: MaskedFaces) -> str:
+    """Report of Face Mask: a summary, and the problems of each frame."""
+    frames = len({face.frame for face in found.faces})
+    lines = [f"masked {_count(len(found.faces), 'face')} in {frames} of {_count(found.frames, 'frame')}"]
+    for number, problems in enumerate(found.problems):
+        outside = sum(face.box is None for face in found.of_frame(number))
+        lines += [f"frame {number}: {problem}" for problem in problems]
+        lines += [f"frame {number}: nothing to mask of {_count(outside, 'face')}"] if outside else []
+    return "\n".join(lines)
 
 
 def describe_aligned(aligned: AlignedFaces) -> str:

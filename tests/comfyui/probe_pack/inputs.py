@@ -2,10 +2,12 @@
 
 import hashlib
 import io
+from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
 
 import folder_paths
+import numpy as np
 import torch
 from comfy_api.latest import InputImpl
 
@@ -39,6 +41,16 @@ IDENTITIES = {
     ),
     "empty list": lambda identity: [],
     "nothing": lambda identity: None,
+}
+# As Impact Pack declares it.
+Seg = namedtuple(
+    "SEG",
+    ["cropped_image", "cropped_mask", "confidence", "crop_region", "bbox", "label", "control_net_wrapper"],
+    defaults=[None],
+)
+SEGS = {
+    "nothing": lambda image: [],
+    "right half": lambda image: (image.shape[1:3], [_right_half(*image.shape[1:3])]),
 }
 DIGESTS = {"sha256": lambda values: hashlib.sha256(values.cpu().contiguous().numpy().tobytes()).hexdigest()}
 
@@ -77,6 +89,11 @@ VIDEOS = {
     "frames": lambda video: InputImpl.VideoFromComponents(video.get_components()),
     "missing": lambda video: InputImpl.VideoFromFile(video.get_stream_source() + ".missing.mp4"),
 }
+
+
+def _right_half(height, width):
+    box = (width // 2, 0, width, height)
+    return Seg(None, np.ones((height, width - width // 2), np.float32), 0.9, list(box), box, "face")
 
 
 def _with_corner(image, value):
@@ -123,6 +140,7 @@ class InsightFace:
 NODE_CLASS_MAPPINGS = {
     "Probe_Picture": _node(PICTURES, "IMAGE", "IMAGE"),
     "Probe_Mask": _node(MASKS, "IMAGE", "MASK"),
+    "Probe_Segs": _node(SEGS, "IMAGE", "SEGS"),
     "Probe_Identity": _node(IDENTITIES, "STYLESWAP_IDENTITY", "STYLESWAP_IDENTITY"),
     "Probe_Video": _node(VIDEOS, "VIDEO", "VIDEO"),
     "Probe_InsightFace": InsightFace,
