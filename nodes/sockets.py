@@ -25,7 +25,7 @@ Segs = io.Custom("SEGS")
 _FOREIGN_ANALYSES = [io.Custom("INSIGHTFACE"), io.Custom("FACEANALYSIS")]
 _FOREIGN_IDENTITIES = [io.Custom("FACE_MODEL")]
 # In the order of the menu; the core's FACE_ORDERS has the same ones.
-_FACE_ORDERS = ["left-right", "right-left", "top-bottom", "bottom-top", "largest", "confidence"]
+_FACE_ORDERS = ["left-right", "right-left", "top-bottom", "bottom-top", "largest", "confidence", "smallest"]
 
 
 def make_schema(**options: object) -> io.Schema:

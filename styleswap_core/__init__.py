@@ -49,7 +49,9 @@ _PUBLIC = {
     "load_model": ".swappers.model_files",
     "mask_faces": ".pipeline.masked_faces",
     "mask_placed": ".pipeline.masked_faces",
+    "migrate_workflow": ".migration.migrate",
     "paste_faces": ".compositing.crop_pasting",
+    "read_workflow": ".migration.saved_graphs",
     "save_identity": ".identities.identity_format",
     "save_image": ".io.images",
     "swap_video": ".video.swap_video",
@@ -73,6 +75,8 @@ if TYPE_CHECKING:
     from .masking.face_masks import FaceMasks as FaceMasks
     from .masking.face_masks import load_face_masks as load_face_masks
     from .media.encoders import EncodingOptions as EncodingOptions
+    from .migration.migrate import migrate_workflow as migrate_workflow
+    from .migration.saved_graphs import read_workflow as read_workflow
     from .pipeline.face_aligner import AlignedFaces as AlignedFaces
     from .pipeline.face_aligner import align_faces as align_faces
     from .pipeline.face_aligner import align_placed as align_placed

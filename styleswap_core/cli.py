@@ -52,6 +52,9 @@ COMMANDS = {
         ".commands.export_command", "write the model of a training run to one file, or as ONNX for one identity"
     ),
     "convert": Command(".commands.convert_command", "convert a checkpoint of another program to a model file"),
+    "migrate": Command(
+        ".commands.migrate_command", "move ComfyUI workflows of ReActor and other face swap packs over to these nodes"
+    ),
     "train-recognizer": Command(".commands.train_recognizer_command", "train the face recognizer of the demo pack"),
     "train-detector": Command(".commands.train_detector_command", "train the face detector of the demo pack"),
     "train-regressors": Command(

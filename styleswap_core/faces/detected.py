@@ -22,6 +22,7 @@ _SORT_KEYS: dict[str, Callable[["DetectedFace"], float]] = {
     "top-bottom": lambda face: float(face.box[1] + face.box[3]),
     "bottom-top": lambda face: -float(face.box[1] + face.box[3]),
     "confidence": lambda face: -face.score,
+    "smallest": lambda face: face.area,
 }
 FACE_ORDERS = tuple(_SORT_KEYS)
 NO_RECOGNIZER = "this face analysis pack has no recognizer (such as w600k_r50.onnx); use another pack"

@@ -15,6 +15,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Pillow refuses files with larger ones, although they are valid.
 _PILLOW_LIMIT = 1 << 20
 _MAX_PROFILE = 1 << 24
+MAX_TEXT = 1 << 26
+"""Most bytes of a text that are unpacked."""
 _MAX_CHUNKS = 1_000_000
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 
@@ -136,3 +138,30 @@ def _profile(data: bytes) -> bytes | None:
     unpacker = zlib.decompressobj()
     profile = unpacker.decompress(_packed(b"iCCP", data) or b"", _MAX_PROFILE)
     return profile if unpacker.eof else None
+
+
+def texts(path: Path) -> dict[str, str]:
+    """Texts of a PNG file by key; what is damaged is left out."""
+    found: dict[str, str] = {}
+    with open(path, "rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        for chunk in _chunks(stream, size):
+            if chunk.kind in _TEXTS:
+                key, text = _text(chunk.kind, _data(stream, chunk))
+                found.setdefault(key, text)
+    return found
+
+
+def _text(kind: bytes, data: bytes) -> tuple[str, str]:
+    """Key and value of a text chunk."""
+    key, _, rest = data.partition(b"\0")
+    packed = _packed(kind, data)
+    if packed is not None:
+        unpacker = zlib.decompressobj()
+        try:
+            value = unpacker.decompress(packed, MAX_TEXT)
+        except zlib.error:
+            value = b""
+    else:
+        value = rest.split(b"\0", 4)[-1] if kind == b"iTXt" else rest
+    return key.decode("latin-1"), value.decode("utf-8" if kind == b"iTXt" else "latin-1", "replace")

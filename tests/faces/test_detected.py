@@ -26,6 +26,7 @@ FACES = [face(10, 50, 20, 0.7), face(60, 5, 40, 0.8), face(200, 90, 30, 0.95)]
         ("top-bottom", [60, 10, 200]),
         ("bottom-top", [200, 10, 60]),
         ("confidence", [200, 60, 10]),
+        ("smallest", [10, 200, 60]),
     ],
 )
 def test_orders(order, expected):

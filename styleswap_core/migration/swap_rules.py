@@ -1,0 +1,174 @@
+"""Swap nodes of other packs as Quick Face Swap, or as Swap Face with its loaders."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .graph import NodeId, Output
+from .mover import Mover, Rule
+from .node_forms import IDENTITY_LIST, QUICK_SWAP, SWAP_FACE
+from .restoring import add_restoration
+from .swap_request import SwapRequest, mtb_request, reactor_request, roop_request
+
+_PER_LIST = 8
+
+
+def _move(mover: Mover, node: NodeId, request: SwapRequest) -> None:
+    graph = mover.graph
+    used = [graph.uses(Output(node, slot)) for slot in range(3)]
+    _note_differences(mover, node, request)
+    if _is_quick(request):
+        image, identity, nodes = _quick(mover, node, request)
+    else:
+        image, identity, nodes = _composed(mover, node, request)
+    if not request.enabled:
+        image = _switched_off(mover, node, nodes, request, image)
+    for uses, output in zip(used, (image, identity, request.target), strict=True):
+        graph.redirect(uses, output)
+
+
+def _is_quick(request: SwapRequest) -> bool:
+    """Whether Quick Face Swap can do what is asked: one source, and no crops to restore."""
+    return (
+        len(request.sources) == 1
+        and request.source_order == "largest"
+        and request.gender == "no"
+        and request.boost is None
+        and request.restorer is None
+        and not request.model_is_loaded
+    )
+
+
+def _quick(mover: Mover, node: NodeId, request: SwapRequest) -> tuple[Output, Output, list[NodeId]]:
+    mover.become(
+        node,
+        QUICK_SWAP,
+        target=request.target,
+        source=mover.first_of(node, request.picture),
+        identity=request.face_model,
+        model_name=request.model,
+        pack=request.pack,
+        source_face=request.sources[0] or None,
+        **_choice(request.indices, request.order),
+    )
+    mover.renamed[node, "swap_model"] = (node, "model_name")
+    _rename_index(mover, node)
+    mover.masks[Output(node, 0)] = Output(node, 1)
+    return Output(node, 0), Output(node, 2), [node]
+
+
+def _composed(mover: Mover, node: NodeId, request: SwapRequest) -> tuple[Output, Output, list[NodeId]]:
+    analysis = request.analysis or mover.analysis(node, request.pack)
+    loaded = request.model if isinstance(request.model, Output) and request.model_is_loaded else None
+    model = loaded or mover.model(request.model, node)
+    places = _places(request)
+    identities = _identities(mover, node, request, analysis, places)
+    swap: dict[str, Any] = _choice(tuple(places) if places else request.indices, request.order)
+    if request.gender != "no":
+        swap["gender"] = request.gender
+    mover.become(
+        node,
+        SWAP_FACE,
+        model=model,
+        face_analysis=analysis,
+        identity=_listed(mover, node, identities),
+        image=request.target,
+        **swap,
+    )
+    if not loaded:
+        mover.renamed[node, "swap_model"] = (model.node, "model_name")
+    _rename_index(mover, node)
+    nodes, image = [node], Output(node, 0)
+    for restorer in (request.boost, request.restorer):
+        if restorer is not None:
+            everyone = request.restores_all and restorer is request.restorer
+            faces = None if everyone else Output(node, 5)
+            image, added = add_restoration(mover, node, image, restorer, faces=faces, analysis=analysis)
+            nodes += added
+    mover.masks[image] = Output(node, 1)
+    return image, identities[0], nodes
+
+
+def _places(request: SwapRequest) -> dict[int, int]:
+    """Source of each face to swap; the last one where a face is named twice. Empty if the faces are not known."""
+    if isinstance(request.indices, Output):
+        return {}
+    sources = request.sources
+    return {face: sources[place % len(sources)] for place, face in enumerate(request.indices)}
+
+
+def _identities(
+    mover: Mover, node: NodeId, request: SwapRequest, analysis: Output, places: dict[int, int]
+) -> list[Output]:
+    """Identity of each face to swap, or a single one for all."""
+    if request.face_model is not None:
+        return [request.face_model]
+    wanted = list(places.values()) or list(request.sources)
+    extracted = {
+        source: mover.extract(node, request.picture, analysis, source, request.source_order)
+        for source in dict.fromkeys(wanted)
+    }
+    return [extracted[source] for source in (wanted if len(extracted) > 1 else wanted[:1])]
+
+
+def _listed(mover: Mover, node: NodeId, identities: Sequence[Output]) -> Output:
+    """The identities as one, through Identity List nodes; a list that is longer than a node continues in the next."""
+    listed = list(identities)
+    while len(listed) > 1:
+        part = listed[:_PER_LIST]
+        inputs = {f"identity_{number}": identity for number, identity in enumerate(part, start=1)}
+        listed = [Output(mover.add(IDENTITY_LIST, node, **inputs), 0), *listed[_PER_LIST:]]
+    return listed[0]
+
+
+def _choice(indices: tuple[int, ...] | Output, order: str) -> dict[str, Any]:
+    """Widgets that choose faces by number."""
+    chosen: dict[str, Any] = {"faces": "by index"}
+    if isinstance(indices, Output):
+        chosen["index"] = indices
+    else:
+        chosen["index"] = ",".join(map(str, dict.fromkeys(indices)))
+    if order != "largest":
+        chosen["order"] = order
+    return chosen
+
+
+def _rename_index(mover: Mover, node: NodeId) -> None:
+    for name in ("input_faces_index", "faces_index"):
+        mover.renamed[node, name] = (node, "index")
+
+
+def _switched_off(mover: Mover, node: NodeId, nodes: list[NodeId], request: SwapRequest, image: Output) -> Output:
+    """What takes the place of the result of a node that was off."""
+    bypassed = [mover.graph.bypass(each) for each in nodes]
+    if all(bypassed):
+        mover.note(node, "enabled was off: its nodes are bypassed")
+        return image
+    mover.note(node, "enabled was off: its nodes are in the prompt, but what follows takes the picture before them")
+    return request.target or image
+
+
+def _note_differences(mover: Mover, node: NodeId, request: SwapRequest) -> None:
+    for text in request.notes:
+        mover.note(node, text)
+    if request.picture is None and request.face_model is None:
+        mover.note(node, "no source is connected in the file; connect a picture or an identity")
+    if len(request.sources) > 1 and request.skips_missing:
+        mover.note(
+            node,
+            "several sources are dealt out to faces by place: if a face is missing from a frame or has another gender,"
+            " its source is not given to the next face",
+        )
+    if request.source_gender != "no":
+        mover.note(node, f"the gender of the source is not checked (it had to be {request.source_gender})")
+    orders = {request.order} | ({request.source_order} if request.picture else set())
+    if orders - {"largest", "smallest"}:
+        mover.note(node, "faces are ordered by the center of their boxes, not by the edge")
+
+
+def _swap_rule(request: Callable[[Mover, NodeId], SwapRequest], *requires: str) -> Rule:
+    return Rule(request, _move, requires)
+
+
+REACTOR_SWAP = _swap_rule(reactor_request)
+MTB_SWAP = _swap_rule(mtb_request, "faceanalysis_model", "faceswap_model")
+ROOP_SWAP = _swap_rule(roop_request)
