@@ -5,7 +5,7 @@
 # make docs   build the documentation into site/; a broken link is an error
 # make test-comfyui  test the pack in a real ComfyUI and a real browser (COMFYUI_PATH; screenshots go to SCREENSHOTS);
 #                    with -j2 in two ComfyUIs in parallel
-# make thumbnails | help-pictures | readme-pictures | golden   redraw the pack's pictures in a real ComfyUI
+# make thumbnails | help-pictures | readme-pictures | clicks-pictures | golden   redraw the pack's pictures in a real ComfyUI
 # make venv   set up .venv only
 # make bench  measure the generator and whole frames against references, into docs/benchmarks (about 20 minutes)
 # make assets retrain everything in styleswap_core/assets from scratch (hours on a CPU)
@@ -33,7 +33,7 @@ PIP = "$(VENV_PYTHON)" -m pip
 STAMPS = $(VENV)/stamps
 
 .DELETE_ON_ERROR:
-.PHONY: demo test fuzz lint docs test-comfyui test-comfyui-templates test-comfyui-nodes venv clean assets bench thumbnails help-pictures readme-pictures golden
+.PHONY: demo test fuzz lint docs test-comfyui test-comfyui-templates test-comfyui-nodes venv clean assets bench thumbnails help-pictures readme-pictures clicks-pictures golden
 
 demo: $(STAMPS)/core
 	OMP_WAIT_POLICY=PASSIVE "$(VENV)/bin/styleswap" demo --out "$(DEMO_OUT)"
@@ -70,7 +70,7 @@ test-comfyui-nodes: $(STAMPS)/browser
 thumbnails golden: $(STAMPS)/browser
 	"$(VENV_PYTHON)" tests/comfyui/draw.py $@
 
-help-pictures readme-pictures: $(STAMPS)/browser
+help-pictures readme-pictures clicks-pictures: $(STAMPS)/browser
 	"$(VENV_PYTHON)" tests/comfyui/draw.py $(@:-pictures=)
 
 # BENCH_ARGS: --threads N, --device cuda, --presets NAME ..., --rounds N, --minutes N; --quick only checks that it runs.

@@ -67,6 +67,12 @@ def show_text(text: str) -> None:
     server.send_progress_text(text, context.node_id, server.client_id)
 
 
+def is_watched() -> bool:
+    """Whether a browser shows what the running node sends."""
+    server = _prompt_server()
+    return server is not None and server.client_id is not None
+
+
 def _prompt_server() -> _PromptServer | None:
     """The running server; looked up instead of imported, because tests of the nodes run without that module."""
     return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)

@@ -12,6 +12,7 @@ from ..styleswap_core.faces.detected import FaceAnalyzer
 from ..styleswap_core.identities.identity import Identity
 from ..styleswap_core.pipeline.face_jobs import SwapOptions
 from .analysis import LoadedAnalysis, open_analysis
+from .comparison import compare_inputs, compared
 from .folders import generator_path, pack_folder
 from .identities import extract
 from .kept_values import KeptValues
@@ -47,6 +48,7 @@ class QuickSwap(io.ComfyNode):
             category="StyleSwap/faces",
             description="Gives faces in the target the identity of the source, in one node: it loads a model and a face"
             " analysis, extracts the identity and swaps, exactly as the four nodes for these steps do.",
+            essentials_category="Image Tools",
             search_aliases=["face swap", "swap", "deepfake", "reactor", "roop", "one click", "simple"],
             inputs=[
                 io.Image.Input("target", tooltip="The image in which faces are swapped, or the frames of a video."),
@@ -90,6 +92,7 @@ class QuickSwap(io.ComfyNode):
                 *map(advanced, detection_inputs()),
                 advanced(on_missing_input()),
                 advanced(only_in_mask("one mask, or one per frame")),
+                *compare_inputs(),
             ],
             outputs=[
                 io.Image.Output("swapped_image", display_name="image", tooltip="The swapped frames."),
@@ -165,6 +168,7 @@ class QuickSwap(io.ComfyNode):
         source: torch.Tensor | None = None,
         identity: object = None,
         only_in: torch.Tensor | None = None,
+        compare: object = None,
         **widgets: Any,
     ) -> io.NodeOutput:
         """Swap faces in a batch of images (B, H, W, 3 or 4); `widgets` are fields of `SwapValues`.
@@ -192,7 +196,8 @@ class QuickSwap(io.ComfyNode):
             chosen = chosen_mask(only_in, None, (target.shape[1], target.shape[2]))
             swap = swap_images(model, analyzer, identities, target, values, on_missing, only_in=chosen)
         used = identities[0] if len(identities) == 1 else identities
-        return io.NodeOutput(swap.images, swap.masks, used, swap.report, swap.mark)
+        shown = compared(cls, target, swap.images)
+        return io.NodeOutput(swap.images, swap.masks, used, swap.report, swap.mark, ui=shown)
 
 
 def _extract(analyzer: FaceAnalyzer, source: torch.Tensor, face: int) -> list[Identity]:

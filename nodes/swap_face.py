@@ -20,7 +20,7 @@ from .face_masks import LoadedMasks
 from .host import frame_progress, result_device, show_text
 from .loaded_guest import LoadedModel, core_network
 from .segs import chosen_mask
-from .sockets import Faces, Model, face_analysis_input, identity_input, make_schema, unknown_choice
+from .sockets import Faces, Model, advanced, face_analysis_input, identity_input, make_schema, unknown_choice
 from .swap_inputs import (
     batch_input,
     choice_inputs,
@@ -61,7 +61,7 @@ class SwapFace(io.ComfyNode):
                 io.Image.Input("image", tooltip="The target: one image, or the frames of a video."),
                 *choice_inputs(),
                 *strength_inputs(),
-                on_missing_input(),
+                advanced(on_missing_input()),
                 batch_input(),
                 *later_inputs(
                     io.Mask.Input(

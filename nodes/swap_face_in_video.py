@@ -28,7 +28,7 @@ from .clip_texts import describe_clip, summarize_clip
 from .face_masks import LoadedMasks
 from .host import result_device, show_text
 from .loaded_guest import LoadedModel, core_network
-from .sockets import Model, face_analysis_input, identity_input, make_schema, unknown_choice
+from .sockets import Model, advanced, face_analysis_input, identity_input, make_schema, unknown_choice
 from .swap_inputs import batch_input, choice_inputs, later_inputs, strength_inputs, tracking_inputs
 from .swap_values import ERROR, PASS, SwapValues, index_problem
 from .values import as_identities
@@ -90,6 +90,7 @@ class SwapVideo(io.ComfyNode):
             category="StyleSwap/faces",
             description="Gives faces in a video the identity of the source, as a stream: memory does not depend on the"
             " length. Faces are followed through the video; sound, times of frames and all other pixels are kept.",
+            essentials_category="Video Tools",
             search_aliases=["video face swap", "face swap", "swap video", "deepfake", "reactor"],
             inputs=[
                 Model.Input("model", tooltip="From Load StyleSwap Model."),
@@ -100,12 +101,14 @@ class SwapVideo(io.ComfyNode):
                 io.Video.Input("video", tooltip="The target, such as from Load Video; it is read frame by frame."),
                 *choice_inputs(),
                 *strength_inputs(),
-                io.Combo.Input(
-                    "on_missing",
-                    options=[ERROR, PASS],
-                    default=ERROR,
-                    tooltip="If no chosen face is found in the whole video: error stops the run, pass through returns"
-                    " the video without a swap. Single frames without a face always pass through.",
+                advanced(
+                    io.Combo.Input(
+                        "on_missing",
+                        options=[ERROR, PASS],
+                        default=ERROR,
+                        tooltip="If no chosen face is found in the whole video: error stops the run, pass through"
+                        " returns the video without a swap. Single frames without a face always pass through.",
+                    )
                 ),
                 batch_input(),
                 *later_inputs(
@@ -123,7 +126,7 @@ class SwapVideo(io.ComfyNode):
                     " person keeps one identity. Off: every frame is swapped independently.",
                 ),
                 *_part_inputs(),
-                *_encoder_inputs(),
+                *map(advanced, _encoder_inputs()),
             ],
             outputs=[
                 io.Video.Output(

@@ -6,7 +6,7 @@ from ..styleswap_core.faces.choice import GENDER_CHOICES, RULES, FaceChoice
 from ..styleswap_core.pipeline.face_jobs import MAX_SHARE, SwapOptions
 from ..styleswap_core.swappers.network import MAX_STRENGTH
 from ..styleswap_core.tracking.tracking_options import MAX_INTERVAL, MAX_SMOOTHING, TrackingOptions
-from .sockets import Masks, Segs, identity_input, order_input
+from .sockets import Masks, Segs, advanced, identity_input, order_input
 from .swap_values import ERROR, MAX_AGE, PASS, RESOLUTIONS, SKIP, SWAP
 
 # Maximum of the widget only.
@@ -76,12 +76,14 @@ def strength_inputs() -> list[io.Input]:
 
 def batch_input() -> io.Input:
     """How many faces run through the network together."""
-    return io.Int.Input(
-        "batch_size",
-        default=SwapOptions.batch_size,
-        min=1,
-        max=64,
-        tooltip="Number of faces per forward pass; halved automatically if memory runs out.",
+    return advanced(
+        io.Int.Input(
+            "batch_size",
+            default=SwapOptions.batch_size,
+            min=1,
+            max=64,
+            tooltip="Number of faces per forward pass; halved automatically if memory runs out.",
+        )
     )
 
 
@@ -123,16 +125,19 @@ def later_inputs(keep: io.Input) -> list[io.Input]:
         ),
         resolution_input(optional=True),
         *_mask_inputs(keep),
-        *person_inputs(),
-        io.Combo.Input(
-            "doubtful",
-            options=[SKIP, SWAP],
-            default=SKIP,
-            optional=True,
-            tooltip="Detections that can hardly be a face, such as points in the wrong order: skip leaves them"
-            " as they are and reports why, swap treats them as any other.",
-        ),
+        *map(advanced, [*person_inputs(), _doubtful_input()]),
     ]
+
+
+def _doubtful_input() -> io.Input:
+    return io.Combo.Input(
+        "doubtful",
+        options=[SKIP, SWAP],
+        default=SKIP,
+        optional=True,
+        tooltip="Detections that can hardly be a face, such as points in the wrong order: skip leaves them"
+        " as they are and reports why, swap treats them as any other.",
+    )
 
 
 def tracking_inputs(default: bool, tooltip: str) -> list[io.Input]:
@@ -144,6 +149,12 @@ def tracking_inputs(default: bool, tooltip: str) -> list[io.Input]:
     """
     return [
         io.Boolean.Input("tracking", default=default, optional=True, tooltip=tooltip),
+        *map(advanced, _following_inputs()),
+    ]
+
+
+def _following_inputs() -> list[io.Input]:
+    return [
         io.Int.Input(
             "detection_interval",
             default=TrackingOptions.detection_interval,
@@ -217,6 +228,12 @@ def _mask_inputs(keep: io.Input) -> list[io.Input]:
             tooltip="From Load Face Masks: which part of a face is swapped, and what stays in front of it.",
         ),
         keep,
+        *map(advanced, _edge_inputs()),
+    ]
+
+
+def _edge_inputs() -> list[io.Input]:
+    return [
         io.Float.Input(
             "mask_padding",
             default=0.0,

@@ -26,9 +26,24 @@ FLAGS = (
 )
 PAGE_SECONDS = 180
 # Nodes load their images when they are drawn, after the run. Videos are separate elements.
-IMAGES_SHOWN = """only => app.graph.nodes.every(node =>
-    (only && node.id !== only) || /Video/.test(node.type) || !app.nodeOutputs[node.id]?.images?.length ||
-    (node.imgs?.length && node.imgs.every(picture => picture.complete && picture.naturalWidth)))"""
+IMAGES_SHOWN = """only => {
+    const images = node => window.LiteGraph.vueNodesMode
+        ? [...document.querySelectorAll(`[data-node-id="${node.id}"] img`)] : node.imgs ?? [];
+    const shown = all => all.length && all.every(image => image.complete && image.naturalWidth);
+    return app.graph.nodes.every(node => (only && node.id !== only) || /Video/.test(node.type) ||
+        !app.nodeOutputs[node.id]?.images?.length || shown(images(node)));
+}"""
+# Left, top, width and height of every node in the units of the graph, titles included.
+RECTANGLES = """() => {
+    const view = app.canvas.ds, frame = app.canvas.canvas.getBoundingClientRect();
+    const element = node => {
+        const box = document.querySelector(`[data-node-id="${node.id}"]`).getBoundingClientRect();
+        return [(box.left - frame.left) / view.scale - view.offset[0],
+            (box.top - frame.top) / view.scale - view.offset[1], box.width / view.scale, box.height / view.scale];
+    };
+    return Object.fromEntries(app.graph.nodes.map(
+        node => [node.id, window.LiteGraph.vueNodesMode ? element(node) : [...node.boundingRect]]));
+}"""
 FIT = """() => {
     const boxes = [...app.graph.nodes, ...app.graph.groups].map(one => one.boundingRect ?? one._bounding);
     const left = Math.min(...boxes.map(box => box[0])), top = Math.min(...boxes.map(box => box[1]));
@@ -74,16 +89,30 @@ def open_browser() -> Iterator[Any]:
 
 @contextlib.contextmanager
 def open_page(
-    browser: Any, server: ComfyServer, locale: str = "en", width: int = 1920, height: int = 1080
+    browser: Any,
+    server: ComfyServer,
+    locale: str = "en",
+    width: int = 1920,
+    height: int = 1080,
+    vue: bool | None = None,
 ) -> Iterator["ComfyPage"]:
-    """Open ComfyUI's page in a language, without the dialog of the first visit."""
+    """Open ComfyUI's page in a language, without the dialog of the first visit.
+
+    Args:
+        browser: Playwright's `BrowserContext`.
+        server: The server.
+        locale: Language of the page.
+        width: Width of the page in pixels.
+        height: Height of the page in pixels.
+        vue: Whether nodes are elements of the page; None for `vue_nodes`.
+    """
     settings = {
         "Comfy.TutorialCompleted": True,
         "Comfy.Locale": locale,
         "Comfy.Minimap.Visible": False,
         "Comfy.Graph.CanvasInfo": False,
         "Comfy.NodeBadge.NodeSourceBadgeMode": "None",
-        "Comfy.VueNodes.Enabled": vue_nodes(),
+        "Comfy.VueNodes.Enabled": vue_nodes() if vue is None else vue,
     }
     for key, value in settings.items():
         server.post(f"/settings/{key}", value)
@@ -127,6 +156,11 @@ class ComfyPage:
         self.page.evaluate(FIT)
         self.page.evaluate(SETTLED)
 
+    def rectangles(self) -> dict[int, tuple[float, ...]]:
+        """Left, top, width and height of every node in the units of the graph, with its title, by the node's id."""
+        self.page.evaluate(SETTLED)
+        return {int(key): tuple(box) for key, box in self.page.evaluate(RECTANGLES).items()}
+
     def missing_types(self) -> list[str]:
         """Types of nodes that the page does not know."""
         return self.page.evaluate(
@@ -137,6 +171,19 @@ class ComfyPage:
         """Text of every open dialog and error message."""
         found = self.page.locator(".p-dialog, .p-toast-message-error, .p-toast-message-warn")
         return [text for text in found.all_inner_texts() if text.strip()]
+
+    def error_texts(self) -> list[str]:
+        """Messages about errors in the nodes, such as about a video that cannot be loaded."""
+        texts = self.page.locator("[data-node-id]").all_inner_texts()
+        return [line for text in texts for line in text.splitlines() if line.lower().startswith("error")]
+
+    def pictures_shown_twice(self) -> list[int]:
+        """Nodes that show both the last picture of a run and its result. Only nodes that are elements can."""
+        return self.page.evaluate(
+            "() => app.graph.nodes.map(node => node.id).filter(id => window.LiteGraph.vueNodesMode"
+            " && app.nodePreviewImages[id]?.length"
+            " && document.querySelectorAll(`[data-node-id='${id}'] img`).length > 1)"
+        )
 
     def serialize(self) -> dict:
         """The workflow as it would be saved."""
@@ -149,8 +196,16 @@ class ComfyPage:
 
     def run(self, seconds: float = 600) -> dict:
         """Run the workflow and wait for its end; returns the history entry."""
-        with self.page.expect_response(lambda answer: answer.url.endswith("/prompt")) as response:
+        with self.queued() as response:
             self.page.evaluate("() => app.queuePrompt(0)")
+        return self.await_pictures(response, seconds)
+
+    def queued(self) -> Any:
+        """Context in which the page queues a prompt; its value is for `await_pictures`."""
+        return self.page.expect_response(lambda answer: answer.url.endswith("/prompt"))
+
+    def await_pictures(self, response: Any, seconds: float = 600) -> dict:
+        """Wait for the end of a run and its images in the nodes; returns the history entry."""
         entry = self.server.await_end(response.value.json()["prompt_id"], seconds)
         self.page.wait_for_function(IMAGES_SHOWN, arg=None)
         return entry

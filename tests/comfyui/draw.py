@@ -3,6 +3,7 @@
     python tests/comfyui/draw.py thumbnails   workflows/*.jpg
     python tests/comfyui/draw.py help         web/docs/images/*.jpg, each node as it looks after a run
     python tests/comfyui/draw.py readme       docs/images/*.jpg, screenshots
+    python tests/comfyui/draw.py clicks       docs/images/first_swap_clicks.jpg, each click of the quick start
     python tests/comfyui/draw.py golden       tests/comfyui/golden/*/*.png
 
 Run it again after a change of the demo model, the face world or a template, and look at the images before committing.
@@ -16,12 +17,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
 from browser import open_browser, open_page
 from comfy_server import PACK, PACK_NAME, ComfyServer, Run, link_pack
+from newcomer import first_swap
 from photograph_files import with_files, write_files
 from workflow_files import (
     GOLDEN,
@@ -40,6 +42,9 @@ QUALITY = 85
 HELP_IMAGES = PACK / "web" / "docs" / "images"
 BROWSER_SIZE = {"width": 1920, "height": 1720}  # high enough for all templates
 README_IMAGES = PACK / "docs" / "images"
+CLICKS_VIEW = {"width": 1280, "height": 800}
+# Radius in pixels.
+RING = 34
 
 
 def main() -> None:
@@ -48,6 +53,7 @@ def main() -> None:
         "thumbnails": draw_thumbnails,
         "help": draw_help,
         "readme": draw_readme,
+        "clicks": draw_clicks,
         "golden": draw_golden,
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -164,6 +170,33 @@ def draw_readme(server: ComfyServer, only_name: str) -> None:
             page.page.set_viewport_size(BROWSER_SIZE)
             page.browse_templates(PACK_NAME)
             _save_screenshot("templates", page.screenshot(), (1600, 1600))
+
+
+def draw_clicks(server: ComfyServer, only_name: str) -> None:
+    """The page before each click of the quick start, with a ring around the place, and after the last one."""
+    shots: list[Image.Image] = []
+    with open_browser() as browser, open_page(browser, server, **CLICKS_VIEW) as page:
+
+        def on_click(place: tuple[float, float]) -> None:
+            shots.append(_with_ring(page.screenshot().convert("RGB"), place, len(shots) + 1))
+
+        first_swap(page, on_click)
+        page.fit()
+        shots.append(page.screenshot().convert("RGB"))
+    _save(README_IMAGES / "first_swap_clicks.jpg", _grid(shots[:4], 2, width=1600))
+    _save(README_IMAGES / "first_swap_result.jpg", ImageOps.contain(shots[-1], (1200, 750), Image.Resampling.LANCZOS))
+
+
+def _with_ring(picture: Image.Image, place: tuple[float, float], number: int) -> Image.Image:
+    """A screenshot with a ring around the place of a click, and its number."""
+    draw, (x, y), color = ImageDraw.Draw(picture), place, (255, 196, 0)
+    draw.ellipse((x - RING, y - RING, x + RING, y + RING), outline=color, width=5)
+    font = ImageFont.load_default(size=40)
+    left, top, right, bottom = font.getbbox(str(number))
+    corner = min(x + RING, picture.width - 60), max(y - RING - 40, 4)
+    draw.rectangle((*corner, corner[0] + right - left + 24, corner[1] + bottom - top + 24), fill=color)
+    draw.text((corner[0] + 12 - left, corner[1] + 12 - top), str(number), fill=(0, 0, 0), font=font)
+    return picture
 
 
 def _save_screenshot(name: str, picture: Image.Image, size: tuple[int, int]) -> None:

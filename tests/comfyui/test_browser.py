@@ -4,9 +4,19 @@ import contextlib
 import json
 
 import pytest
-from browser import HOW_TO_GET_A_BROWSER, find_chromium, open_browser, open_page
+from browser import HOW_TO_GET_A_BROWSER, find_chromium, open_browser, open_page, vue_nodes
 from comfy_server import PACK_NAME
-from workflow_files import load_prompt, load_workflow, self_contained, template_names, without_page_inputs
+from newcomer import first_swap
+from template_layout import half_in_groups, overlaps
+from workflow_files import (
+    QUICK,
+    SYNTHETIC,
+    load_prompt,
+    load_workflow,
+    self_contained,
+    template_names,
+    without_page_inputs,
+)
 
 pytest.importorskip("playwright.sync_api", reason=HOW_TO_GET_A_BROWSER)
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason=HOW_TO_GET_A_BROWSER)
@@ -28,8 +38,11 @@ def page(browser, server):
 def test_a_template_opens_as_saved_and_runs(page, node_infos, screenshots, template_runs, name):
     workflow = load_workflow(name)
     page.load(workflow)
+    page.screenshot().save(screenshots / f"{name}-opened.png")
     assert page.missing_types() == []
     assert page.dialogs() == []
+    assert page.error_texts() == []
+    _assert_arranged(page, workflow)
     assert without_page_inputs(page.prompt(), node_infos) == load_prompt(name)
     now = page.serialize()
     assert _links(now) == _links(workflow)
@@ -37,9 +50,44 @@ def test_a_template_opens_as_saved_and_runs(page, node_infos, screenshots, templ
     entry = page.run()
     page.screenshot().save(screenshots / f"{name}.png")
     assert entry["status"]["status_str"] == "success"
-    assert page.dialogs() == [] and page.errors == []
+    assert page.dialogs() == [] and page.errors == [] and page.error_texts() == []
+    _assert_arranged(page, workflow)
+    assert page.pictures_shown_twice() == []
     # The runs that other tests need reuse the results while they are in the server's cache.
     template_runs(name)
+
+
+def test_a_newcomer_swaps_a_face_in_at_most_six_clicks(page, screenshots):
+    clicks, entry = first_swap(page)
+    page.screenshot().save(screenshots / "newcomer.png")
+    assert clicks <= 6
+    assert entry["status"]["status_str"] == "success"
+    (saved,) = [node["id"] for node in page.serialize()["nodes"] if node["type"] == "StyleSwap_SaveImage"]
+    assert entry["outputs"][str(saved)]["images"]
+    assert page.dialogs() == [] and page.errors == []
+
+
+def test_a_slider_compares_before_and_after(page, node_infos, screenshots):
+    """Where the core has that widget; pages draw it with nodes that are elements only."""
+    known = "compare" in node_infos[QUICK]["input"].get("optional", {})
+    if not known or not vue_nodes():
+        pytest.skip("no slider in this version of ComfyUI, or in this kind of nodes")
+    workflow = load_workflow("16_quick_swap")
+    (node,) = [node for node in workflow["nodes"] if node["type"] == QUICK]
+    synthetic = next(node for node in workflow["nodes"] if node["type"] == SYNTHETIC)
+    page.load(workflow)
+    shown = []
+    for setting in synthetic["widgets_values"][3], 77:
+        synthetic["widgets_values"][3] = setting
+        page.load(workflow)
+        page.run()
+        images = page.page.locator(f"[data-node-id='{node['id']}'] img")
+        images.nth(1).wait_for()
+        shown.append(images.evaluate_all("all => all.map(image => image.src)"))
+        assert images.count() == 2
+        assert "compare" not in page.prompt()[str(node["id"])]["inputs"], "what is shown must not run the node again"
+    page.screenshot().save(screenshots / "compare.png")
+    assert not set(shown[0]) & set(shown[1])
 
 
 def test_the_template_browser_shows_the_thumbnails(page, screenshots):
@@ -73,9 +121,22 @@ def test_nodes_and_help_are_translated(browser, page, server, screenshots, local
         assert page.errors == []
 
 
+def _assert_arranged(page, workflow):
+    rectangles = page.rectangles()
+    assert overlaps(rectangles) == []
+    assert half_in_groups(rectangles, workflow["groups"]) == []
+
+
 def _links(workflow):
     return sorted(json.dumps(link) for link in workflow["links"])
 
 
 def _widgets(workflow):
-    return {node["id"]: (node["type"], node.get("widgets_values") or []) for node in workflow["nodes"]}
+    # Older pages save the file of a Load Video that has none as this word.
+    return {
+        node["id"]: (
+            node["type"],
+            ["" if value == "undefined" else value for value in node.get("widgets_values") or []],
+        )
+        for node in workflow["nodes"]
+    }

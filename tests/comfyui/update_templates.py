@@ -1,11 +1,14 @@
 """Add the inputs that nodes have gained since a template was saved to both of its formats, widgets with defaults.
 
     python tests/comfyui/update_templates.py
+    python tests/comfyui/update_templates.py --measure
 
-Nodes grow by the height of the new inputs and move down where they would overlap; look at the templates in ComfyUI
-afterwards. Of a new template, the API format is written.
+Nodes grow by the height of the new inputs. All are stacked in the columns of their groups, with --measure with the
+heights that they have in a browser; look at the templates in ComfyUI afterwards. Of a new template, the API format is
+written.
 """
 
+import argparse
 import json
 import sys
 import tempfile
@@ -14,22 +17,34 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
+from browser import open_browser, open_page
 from comfy_server import ComfyServer, link_pack
-from workflow_files import NOTES, TEMPLATES, load_workflow, template_names, to_prompt, widget_values
+from template_layout import TITLE, stack
+from workflow_files import (
+    NOTES,
+    PHOTOGRAPHS,
+    TEMPLATES,
+    load_workflow,
+    template_names,
+    to_prompt,
+    widget_values,
+)
 
 WIDGET_HEIGHT, SOCKET_HEIGHT = 24, 20
-# From the bottom of a node to the position of the next one, whose title is above it; and from there to that of a group.
-NODE_GAP, GROUP_GAP = 70, 30
 OPTIONAL_SHAPE = 7
 OWN = "StyleSwap_"
 
 
 def main() -> None:
     """Update all templates."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--measure", action="store_true", help="run the templates in a browser to measure the nodes")
+    measure = parser.parse_args().measure
     with tempfile.TemporaryDirectory() as base:
         link_pack(Path(base))
         with ComfyServer(Path(base)) as server:
             node_infos = server.get("/object_info")
+            heights = needed_heights(server) if measure else {}
     for name in template_names():
         workflow = load_workflow(name)
         added = [
@@ -38,7 +53,7 @@ def main() -> None:
             if node["type"] not in NOTES and node["type"].startswith(OWN)
             for added in add_inputs(node, node_infos[node["type"]])
         ]
-        moved = stack(workflow)
+        moved = stack(workflow, heights.get(name, {})) if measure or added else False
         if added or moved or not (TEMPLATES / "api" / f"{name}.json").is_file():
             _write(TEMPLATES / f"{name}.json", workflow)
             _write(TEMPLATES / "api" / f"{name}.json", to_prompt(workflow, node_infos))
@@ -73,25 +88,24 @@ def add_inputs(node: dict, info: Mapping[str, Mapping]) -> list[str]:
     return added
 
 
-def stack(workflow: Mapping) -> bool:
-    """Move nodes of a group down where they overlap, and fit the group; returns whether anything moved."""
-    moved = False
-    for group in workflow["groups"]:
-        left, top, width, height = group["bounding"]
-        inside = [
-            node
-            for node in workflow["nodes"]
-            if left <= node["pos"][0] <= left + width and top <= node["pos"][1] <= top + height
-        ]
-        bottom = top
-        for node in sorted(inside, key=lambda node: node["pos"][1]):
-            least = bottom + NODE_GAP if bottom > top else node["pos"][1]
-            if node["pos"][1] < least:
-                node["pos"][1], moved = least, True
-            bottom = node["pos"][1] + node["size"][1]
-        if bottom + GROUP_GAP > top + height:
-            group["bounding"][3], moved = bottom + GROUP_GAP - top, True
-    return moved
+def needed_heights(server: ComfyServer) -> dict[str, dict[int, float]]:
+    """Heights without titles that the nodes of the templates need in a browser, before and after a run.
+
+    The larger of both kinds of nodes: drawn on the canvas, and elements of the page ("Nodes 2.0").
+    """
+    heights: dict[str, dict[int, float]] = {name: {} for name in template_names()}
+    for vue in (False, True):
+        with open_browser() as browser, open_page(browser, server, vue=vue) as page:
+            for name in template_names():
+                page.load(load_workflow(name))
+                shown = [page.rectangles()]
+                if name not in PHOTOGRAPHS:
+                    page.run()
+                    shown.append(page.rectangles())
+                for rectangles in shown:
+                    for number, (_, _, _, height) in rectangles.items():
+                        heights[name][number] = max(heights[name].get(number, 0), height - TITLE)
+    return heights
 
 
 def _write(path: Path, content: Mapping) -> None:
