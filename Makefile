@@ -8,6 +8,8 @@
 # make thumbnails | help-pictures | readme-pictures | clicks-pictures | golden   redraw the pack's pictures in a real ComfyUI
 # make venv   set up .venv only
 # make bench  measure the generator and whole frames against references, into docs/benchmarks (about 20 minutes)
+# make gpu    correctness, speed and a new demo model on one GPU, in nine minutes, into gpu-results; nothing is installed
+#             (ARGS=--quick only checks, on a CPU, that it runs)
 # make assets retrain everything in styleswap_core/assets from scratch (hours on a CPU)
 # make clean  remove .venv and everything that the targets above wrote outside of the repository's own files
 
@@ -33,7 +35,7 @@ PIP = "$(VENV_PYTHON)" -m pip
 STAMPS = $(VENV)/stamps
 
 .DELETE_ON_ERROR:
-.PHONY: demo test fuzz lint docs test-comfyui test-comfyui-templates test-comfyui-nodes venv clean assets bench thumbnails help-pictures readme-pictures clicks-pictures golden
+.PHONY: demo test fuzz lint docs test-comfyui test-comfyui-templates test-comfyui-nodes venv clean assets bench gpu generator-gpu thumbnails help-pictures readme-pictures clicks-pictures golden
 
 demo: $(STAMPS)/core
 	OMP_WAIT_POLICY=PASSIVE "$(VENV)/bin/styleswap" demo --out "$(DEMO_OUT)"
@@ -79,6 +81,14 @@ BENCH_ARGS ?=
 
 bench: $(STAMPS)/test
 	"$(VENV_PYTHON)" benchmarks/speed.py --out "$(BENCH_OUT)" $(BENCH_ARGS)
+
+# Nothing is installed or fetched: the environment is used as it is, or $(PYTHON) if there is none.
+GPU_OUT ?= gpu-results
+ARGS ?=
+GPU_RUN = "$(or $(wildcard $(VENV_PYTHON)),$(PYTHON))" benchmarks/gpu/gpu_run.py
+
+gpu:
+	$(GPU_RUN) --out "$(GPU_OUT)" $(ARGS)
 
 venv: $(STAMPS)/core
 
@@ -129,5 +139,5 @@ assets: $(ASSETS)/generator.safetensors $(ASSETS)/judge.onnx $(ASSETS)/regressor
 include assets.mk
 
 clean:
-	rm -rf "$(VENV)" "$(DEMO_OUT)" "$(SCREENSHOTS)" site build styleswap.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf "$(VENV)" "$(DEMO_OUT)" "$(SCREENSHOTS)" "$(GPU_OUT)" site build styleswap.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find styleswap_core nodes tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -24,11 +24,16 @@ WIDTH, HEIGHT = 1920, 1080
 FACE_SIDE = 480
 
 
-def make_frames(faces: int, count: int) -> list[np.ndarray]:
-    """Frames (1080, 1920, 3) uint8: rendered heads on a gradient that move a few pixels per frame."""
-    heads = to_uint8(
-        render(Identities.from_seeds(range(faces)), Attributes.from_seeds(range(faces)), size=FACE_SIDE).image
-    )
+def make_frames(faces: int, count: int, rendered: int = FACE_SIDE) -> list[np.ndarray]:
+    """Frames (1080, 1920, 3) uint8: heads on a gradient that move a few pixels per frame.
+
+    Args:
+        faces: Number of heads.
+        count: Number of frames.
+        rendered: Side at which heads are rendered before they are enlarged to FACE_SIDE.
+    """
+    small = render(Identities.from_seeds(range(faces)), Attributes.from_seeds(range(faces)), size=rendered).image
+    heads = to_uint8(torch.nn.functional.interpolate(small, (FACE_SIDE, FACE_SIDE), mode="bilinear"))
     ramp = np.linspace(40, 200, WIDTH, dtype=np.uint8)
     background = np.broadcast_to(ramp[None, :, None], (HEIGHT, WIDTH, 3))
     frames = []
@@ -97,7 +102,9 @@ class CachedAnalysis:
 
 
 @torch.no_grad()
-def measure(contender: str, name: str, faces: int, device: str, seconds: float, count: int) -> dict:
+def measure(
+    contender: str, name: str, faces: int, device: str, seconds: float, count: int, rendered: int = FACE_SIDE
+) -> dict:
     """Milliseconds per frame of each stage by itself, and of the whole stream.
 
     The whole stream is timed with detection and generator one after the other ("in turn") and overlapped ("beside").
@@ -107,7 +114,7 @@ def measure(contender: str, name: str, faces: int, device: str, seconds: float, 
     # As many threads as the generator; by default, ONNX Runtime would use all cores.
     analyzer = load_face_analysis(providers=["CPUExecutionProvider"], threads=torch.get_num_threads())
     identity = Identity(embedding[0], analyzer.recognizer)
-    frames = make_frames(faces, count)
+    frames = make_frames(faces, count, rendered)
     found = [len(analyzer.detect(frame, embed=False)) for frame in frames]
     baked = contender != "unbaked"
     dtype = getattr(torch, contender.split("-")[1]) if baked else None

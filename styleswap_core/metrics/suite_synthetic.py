@@ -130,9 +130,18 @@ class SyntheticGallery:
 
 @torch.no_grad()
 def evaluate_synthetic(
-    evaluators: SyntheticEvaluators, suite: SyntheticSuite, progress: bool = False
+    evaluators: SyntheticEvaluators,
+    suite: SyntheticSuite,
+    progress: bool = False,
+    gallery: SyntheticGallery | None = None,
 ) -> SyntheticEvaluation:
     """Run the suite, which is deterministic on one machine.
+
+    Args:
+        evaluators: The swapper, and what measures it.
+        suite: The cases.
+        progress: Whether to show a progress bar.
+        gallery: The people, if they are known from another swapper with the same recognizers and cases.
 
     Raises:
         StyleSwapError: The test split does not have as many people or settings.
@@ -141,7 +150,8 @@ def evaluate_synthetic(
     bar = tqdm(total=2 * suite.identities + len(cases), unit="picture", disable=not progress, desc="evaluate")
     with bar, render_workers(evaluators.workers) as workers:
         form = suite.size, suite.template, evaluators.device
-        gallery = build_gallery(evaluators, cases, suite.batch, workers, bar)
+        if gallery is None:
+            gallery = build_gallery(evaluators, cases, suite.batch, workers, bar)
         measured: dict[str, list[Tensor]] = defaultdict(list)
         parts = torch.arange(len(cases)).split(suite.batch)
         for part, batch in zip(parts, case_batches(cases, parts, *form, workers), strict=True):
@@ -163,9 +173,10 @@ def evaluate_synthetic(
 
 
 def build_gallery(
-    evaluators: SyntheticEvaluators, cases: Cases, batch: int, workers: RenderWorkers, bar: tqdm
+    evaluators: SyntheticEvaluators, cases: Cases, batch: int, workers: RenderWorkers, bar: tqdm | None = None
 ) -> SyntheticGallery:
     """Render and embed the photos of all people; `bar` advances by one per picture."""
+    bar = tqdm(disable=True) if bar is None else bar
     source_photos, source_points, identities, source, other = [], [], [], [], []
     for pictures, points in photos(cases, False, batch, evaluators.device, workers):
         source_photos.append(pictures.cpu())

@@ -20,7 +20,7 @@ class GeneratorOutput(NamedTuple):
 
 def composite(rgb: Tensor, mask: Tensor | None, aligned_crop: Tensor) -> Tensor:
     """`I_g` from `I'_g` (B, 3, S, S), the mask (B, 1, S, S) and the target; without a mask, `I'_g` itself."""
-    return rgb if mask is None else torch.lerp(aligned_crop.to(rgb.dtype), rgb, mask)
+    return rgb if mask is None else torch.lerp(aligned_crop.to(rgb.dtype), rgb, mask.to(rgb.dtype))
 
 
 def generator_output(

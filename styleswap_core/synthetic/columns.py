@@ -26,7 +26,7 @@ from tqdm import tqdm
 from ..errors import StyleSwapError, decoding
 from ..io.files import atomic_write
 from ..io.json_text import read_json, require_table
-from .kernels import EAGER, fused
+from .kernels import EAGER, Kernels, fused
 from .parameters import ATTRIBUTE_SEEDS, EXPRESSION_NAMES, IDENTITY_SEEDS, Attributes, Identities
 from .world import five_points, render
 
@@ -245,6 +245,75 @@ def _read_plan(path: Path) -> ColumnPlan:
     return plan
 
 
+@dataclass(frozen=True)
+class RenderedColumns:
+    """N columns of K pictures of S x S pixels; the arrays of `ColumnSet`, as tensors on the device that rendered them.
+
+    Attributes:
+        images: (N, K, 3, S, S) uint8.
+        masks: (N, K, S, S) uint8.
+        points: (N, K, 5, 2) float32.
+        pose: (N, 3) float32.
+        expression: (N, 6) float32.
+        gaze: (N, 2) float32.
+    """
+
+    images: Tensor
+    masks: Tensor
+    points: Tensor
+    pose: Tensor
+    expression: Tensor
+    gaze: Tensor
+
+
+def render_columns(
+    plan: ColumnPlan,
+    numbers: np.ndarray,
+    identity_seeds: np.ndarray,
+    align: Align | None,
+    device: torch.device | str = "cpu",
+    kernels: Kernels = EAGER,
+    chunk: int = 8,
+) -> RenderedColumns:
+    """Render columns of a plan.
+
+    Args:
+        plan: Size, attributes and jitter of the columns.
+        numbers: (N,) their numbers.
+        identity_seeds: (N, K) who is in them; the first member owns body and crop window.
+        align: Crop windows for the five points of the first members, on the CPU; None renders the full frame.
+        device: Where to render.
+        kernels: See `world.render`.
+        chunk: Pictures that are rendered together.
+    """
+    identities = Identities.from_seeds(identity_seeds.reshape(-1).tolist(), device)
+    members = identity_seeds.shape[1]
+    owners = identities[::members]
+    attributes = Attributes.from_seeds(plan.attribute_seeds()[numbers].tolist(), device)
+    points = five_points(owners, attributes, FRAME_SIZE).cpu()
+    window = _window(plan, align, points, numbers).to(device)
+    column = torch.arange(len(numbers), device=device).repeat_interleave(members)
+    shown = render(
+        identities,
+        attributes[column],
+        plan.size,
+        window=window[column],
+        body=owners[column],
+        frame_size=FRAME_SIZE,
+        chunk=chunk,
+        kernels=kernels,
+    )
+    lead = (len(numbers), members)
+    return RenderedColumns(
+        images=((shown.image + 1.0) * 127.5).round().clamp(0, 255).byte().view(*lead, *shown.image.shape[1:]),
+        masks=(shown.face_mask * 255).round().byte().view(*lead, plan.size, plan.size),
+        points=shown.points.view(*lead, 5, 2),
+        pose=attributes.pose,
+        expression=attributes.expression,
+        gaze=attributes.gaze,
+    )
+
+
 def _window(plan: ColumnPlan, align: Align | None, points: Tensor, columns: np.ndarray) -> Tensor:
     """Crop windows (N, 2, 3) of columns: aligned, then shifted, scaled and rotated a little, at random per column."""
     if align is None:
@@ -276,31 +345,10 @@ def _render_block(job: _Job) -> int:
     """Render a block, write it and mark it as done; returns the number of columns."""
     plan = job.plan
     columns = np.arange(job.start, min(job.start + _BLOCK, plan.columns))
-    identities = Identities.from_seeds(plan.identity_seeds()[columns].reshape(-1).tolist())
-    owners = identities[:: plan.members]
-    attributes = Attributes.from_seeds(plan.attribute_seeds()[columns].tolist())
-    window = _window(plan, job.align, five_points(owners, attributes, FRAME_SIZE), columns)
-    column = torch.arange(len(columns)).repeat_interleave(plan.members)
-    shown = render(
-        identities,
-        attributes[column],
-        plan.size,
-        window=window[column],
-        body=owners[column],
-        frame_size=FRAME_SIZE,
-        kernels=fused() if job.fuse else EAGER,
-    )
-    lead = (len(columns), plan.members)
-    values = {
-        "images": ((shown.image + 1.0) * 127.5).round().clamp(0, 255).byte().view(*lead, *shown.image.shape[1:]),
-        "masks": (shown.face_mask * 255).round().byte().view(*lead, plan.size, plan.size),
-        "points": shown.points.view(*lead, 5, 2),
-        "pose": attributes.pose,
-        "expression": attributes.expression,
-        "gaze": attributes.gaze,
-    }
+    kernels = fused() if job.fuse else EAGER
+    rendered = render_columns(plan, columns, plan.identity_seeds()[columns], job.align, kernels=kernels)
     block = slice(int(columns[0]), int(columns[-1]) + 1)
-    for name, value in values.items():
+    for name, value in vars(rendered).items():
         _write(job.folder, name, block, value.numpy())
     _write(job.folder, "done", block, 1)
     return len(columns)

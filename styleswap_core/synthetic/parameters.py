@@ -285,7 +285,8 @@ class Attributes:
         return self.noise_seeds.shape[0]
 
     def __getitem__(self, index: slice | Tensor) -> Attributes:
-        return Attributes({name: value[index] for name, value in self.fields.items()}, self.noise_seeds[index])
+        seeds = self.noise_seeds[index.cpu() if isinstance(index, Tensor) else index]
+        return Attributes({name: value[index] for name, value in self.fields.items()}, seeds)
 
     def __getattr__(self, name: str) -> Tensor:
         try:

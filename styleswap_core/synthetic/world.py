@@ -186,9 +186,11 @@ def _cell_of_pixel(grid: int, device: torch.device) -> Tensor:
 
 def sensor_noise(attributes: Attributes, size: int) -> Tensor:
     """Noise (N, 3, S, S) that depends on the attributes only, so that target and exact swap have the same."""
-    seeds = attributes.noise_seeds
+    # All members of a column have the same seed.
+    seeds, place = attributes.noise_seeds.unique(return_inverse=True)
     noise = [torch.randn(3, size, size, generator=torch.Generator().manual_seed(int(seed))) for seed in seeds]
-    return torch.stack(noise).to(attributes.sensor_noise.device) * attributes.sensor_noise.view(-1, 1, 1, 1)
+    device = attributes.sensor_noise.device
+    return torch.stack(noise).to(device)[place.to(device)] * attributes.sensor_noise.view(-1, 1, 1, 1)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,10 @@ class OnCard(torch.Tensor):
         card.held = held
         return card
 
+    def tolist(self) -> Any:
+        """The values, which a real card sends as well; PyTorch refuses it for other tensors than its own."""
+        return self.held.tolist()
+
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         raise AssertionError(f"{func} on a tensor of the pretended card, outside of its context")
@@ -43,6 +47,20 @@ class PretendCard(TorchDispatchMode):
         super().__init__()
         self.up: list[tuple[torch.dtype, int]] = []
         self.down: list[tuple[torch.dtype, int]] = []
+
+    def __enter__(self) -> "PretendCard":
+        # PyTorch makes these tensors past the mode, so that their values would be lost.
+        self._torch_tensor = torch.tensor
+        torch.tensor = lambda data, *, device=None, **options: self._made(data, device, options)
+        return super().__enter__()
+
+    def __exit__(self, *exception: Any) -> None:
+        torch.tensor = self._torch_tensor
+        super().__exit__(*exception)
+
+    def _made(self, data: Any, device: Any, options: dict[str, Any]) -> torch.Tensor:
+        values = self._torch_tensor(data, **options)
+        return values if device is None else values.to(device)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
