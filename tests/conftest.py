@@ -1,8 +1,10 @@
 """Fixtures and hooks of all tests."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from zygote import Zygote
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -11,6 +13,16 @@ def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STYLESWAP_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    """Starts commands in processes of their own within milliseconds; the first one takes as long as all imports."""
+    if not hasattr(os, "fork"):
+        pytest.skip("this system has no fork, and no signal that kills a process at once")
+    started = Zygote(tmp_path_factory.mktemp("zygote"))
+    yield started
+    started.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

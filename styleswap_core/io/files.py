@@ -11,6 +11,12 @@ from pathlib import Path
 
 from ..errors import StyleSwapError
 
+try:
+    import fcntl
+except ModuleNotFoundError:
+    # Windows.
+    fcntl = None  # type: ignore[assignment]
+
 Finish = Callable[[Path], None]
 """What is done to a complete temporary file before it gets its final name, such as signing it."""
 
@@ -24,7 +30,7 @@ def atomic_write(path: str | Path, finish: Finish | None = None) -> Iterator[Pat
 
     The temporary file has the same suffix, from which writers choose their format. If the body raises, it is removed
     and an existing `path` is unchanged. A process killed at any moment leaves the old or the new file under `path`,
-    never a partial one.
+    never a partial one; what it leaves behind is overwritten when the file is written again.
 
     Args:
         path: The file.
@@ -42,10 +48,8 @@ def atomic_write(path: str | Path, finish: Finish | None = None) -> Iterator[Pat
     size = len(os.fsencode(path.name))
     if size > MAX_NAME_BYTES:
         raise StyleSwapError(f"cannot write {path}: its name has {size} bytes; choose one of at most {MAX_NAME_BYTES}")
-    temporary = path.with_name(_temporary_name(path))
     try:
-        # Not tempfile, whose files are private: results have the permissions of any new file.
-        temporary.touch(exist_ok=False)
+        temporary, lock = _claim(path)
     except OSError as error:
         raise StyleSwapError(f"cannot write into {path.parent}: {error.strerror}; choose another folder") from error
     try:
@@ -55,11 +59,16 @@ def atomic_write(path: str | Path, finish: Finish | None = None) -> Iterator[Pat
         _flush_to_disk(temporary)
         os.replace(temporary, path)
     except OSError as error:
+        temporary.unlink(missing_ok=True)
         raise StyleSwapError(
             f"cannot write {path}: {error.strerror or error}; make room on the disk, or choose another folder"
         ) from error
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 def require_file(path: str | Path, what: str) -> None:
@@ -127,9 +136,42 @@ def file_sha256(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def _temporary_name(path: Path) -> str:
-    """A hidden name with the suffix of `path`, and no longer than a file name may be."""
-    ending = f".{secrets.token_hex(6)}{path.suffix}"
+def _claim(path: Path) -> tuple[Path, int | None]:
+    """A new temporary file for `path`, and the descriptor that locks it, if this system has such locks.
+
+    Its name is always the same one, so that what a killed process leaves behind is overwritten by the next one and does
+    not add up; and another one while a process that runs is writing the same file.
+    """
+    usual = path.with_name(_temporary_name(path, "part"))
+    lock = _lock(usual) if fcntl is not None else None
+    if lock is not None:
+        return usual, lock
+    temporary = path.with_name(_temporary_name(path, secrets.token_hex(6)))
+    # Not tempfile, whose files are private: results have the permissions of any new file.
+    temporary.touch(exist_ok=False)
+    return temporary, None
+
+
+def _lock(temporary: Path) -> int | None:
+    """Descriptor of an empty file that no other process has locked; None if one has, or if locks do not work here."""
+    # Not a link to somewhere else.
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A process that had it open in between may have renamed it to its final name meanwhile.
+        if os.path.samestat(os.fstat(descriptor), os.stat(temporary)):
+            os.ftruncate(descriptor, 0)
+            return descriptor
+    except OSError:
+        os.close(descriptor)
+        return None
+    os.close(descriptor)
+    return None
+
+
+def _temporary_name(path: Path, mark: str) -> str:
+    """A hidden name with a mark and the suffix of `path`, and no longer than a file name may be."""
+    ending = f".{mark}{path.suffix}"
     stem = os.fsencode(path.stem)[: MAX_NAME_BYTES - len(os.fsencode(ending)) - 1]
     # Not in the middle of a character.
     return f".{stem.decode('utf-8', 'ignore')}{ending}"

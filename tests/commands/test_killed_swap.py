@@ -2,8 +2,6 @@
 
 import os
 import random
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,42 +13,21 @@ from PIL import Image
 from styleswap_core.cli import main
 from styleswap_core.commands import clip_runner
 
-ROOT = Path(__file__).resolve().parents[2]
 FRAMES = 12
-# Short segments, so that a short clip has several.
-PROGRAM = """
-import sys
-from dataclasses import replace
-
-from styleswap_core.cli import main
-from styleswap_core.commands import clip_runner
-
-options = clip_runner.clip_options
-clip_runner.clip_options = lambda args: replace(options(args), segment_frames=3)
-sys.exit(main(sys.argv[1:]))
-"""
 
 
-def run_until(words, updates):
+def run_until(zygote, words, updates):
     """Run the command in a process and kill it after so many updates of its progress; returns its exit code."""
-    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     # Progress is shown for each frame.
-    environment = {**os.environ, "PYTHONPATH": paths, "TQDM_MININTERVAL": "0"}
-    command = [sys.executable, "-c", PROGRAM, *words]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
-        seen = 0
-        while chunk := process.stderr.read1():
-            seen += chunk.count(b"\r")
-            if seen >= updates:
-                process.kill()
-                break
-        return process.wait()
+    process = zygote.start(*words, target="short_segments:run", TQDM_MININTERVAL="0")
+    process.until(lambda: process.err.read_bytes().count(b"\r") >= updates)
+    process.kill()
+    return process.wait()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals that kill a process")
 # STYLESWAP_KILLS=10 for a thorough run.
 @pytest.mark.parametrize("kills", [int(os.environ.get("STYLESWAP_KILLS", "2"))])
-def test_killed_work_that_is_resumed_equals_undisturbed_work(demo, folder, kills, monkeypatch):
+def test_killed_work_that_is_resumed_equals_undisturbed_work(demo, folder, kills, monkeypatch, zygote):
     options = clip_runner.clip_options
     monkeypatch.setattr(clip_runner, "clip_options", lambda args: replace(options(args), segment_frames=3))
     target = np.asarray(Image.open(demo.folder / "target.png").convert("RGB").resize((96, 96)))
@@ -66,7 +43,7 @@ def test_killed_work_that_is_resumed_equals_undisturbed_work(demo, folder, kills
     killed = 0
     for _ in range(kills):
         # Two updates for each frame, and two for the start of each bar: nearly all moments lie before the end.
-        code = run_until([*words, "masks.mkv", "--out", "out.mp4", "--resume"], moments.randint(1, 2 * FRAMES))
+        code = run_until(zygote, [*words, "masks.mkv", "--out", "out.mp4", "--resume"], moments.randint(1, 2 * FRAMES))
         assert code in (0, -9)
         killed += code == -9
         assert code == -9 or Path("out.mp4").exists()

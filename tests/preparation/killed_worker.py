@@ -1,6 +1,5 @@
-"""Script that a test starts and kills: python killed_worker.py IN_DIR OUT WORKERS."""
+"""A preparation that a test starts and kills."""
 
-import sys
 from pathlib import Path
 
 from styleswap_core.preparation import prepare as preparation
@@ -17,7 +16,9 @@ SETTINGS = PreparationSettings(
     duplicate_distance=-1,
 )
 
-if __name__ == "__main__":
+
+def run(words):
+    """Prepare IN_DIR OUT WORKERS."""
     # Commit after every few pictures, since the killed runs are short.
     preparation._COMMIT_SECONDS = 0.3
-    preparation.prepare(Path(sys.argv[1]), Path(sys.argv[2]), SETTINGS, int(sys.argv[3]))
+    preparation.prepare(Path(words[0]), Path(words[1]), SETTINGS, int(words[2]))

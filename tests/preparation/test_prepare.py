@@ -5,12 +5,8 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import tarfile
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -25,8 +21,6 @@ from styleswap_core.preparation.journal import Journal
 from styleswap_core.preparation.prepare import JOURNAL, prepare
 from styleswap_core.preparation.prepared_set import PreparedSet, ShardReader
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 KILLS = 3
 QUICK = replace(KILLED_SETTINGS, duplicate_distance=8)
 COUNT = 12  # number of pictures of the fixtures
@@ -268,28 +262,23 @@ def test_a_damaged_set_is_refused(prepared_folder, people_folder, tmp_path):
         PreparedSet.open(out)
 
 
-def test_after_random_kills_every_picture_is_in_the_set_once(pictures, tmp_path):
+def test_after_random_kills_every_picture_is_in_the_set_once(pictures, tmp_path, zygote):
     folder, out = tmp_path / "in", tmp_path / "set"
     folder.mkdir()
     for number in range(3 * COUNT):
         picture = pictures[number % COUNT]
         shade = np.clip(picture.astype(int) + number // COUNT, 0, 255).astype(np.uint8)
         write_picture(folder / f"{number:03d}.jpg", shade)
-    draw, killed = random.Random(7), 0
+    draw = random.Random(7)
     for attempt in range(KILLS):
-        process = _start(folder, out, workers=1 + attempt % 2)
-        start = _bytes_written(out)
+        process = zygote.start(folder, out, 1 + attempt % 2, target="killed_worker:run")
         # Kill after some progress, so that each run gets a little further.
-        wanted, deadline = start + draw.randrange(1, 40_000), time.monotonic() + 120
-        while process.poll() is None and _bytes_written(out) < wanted and time.monotonic() < deadline:
-            time.sleep(0.005)
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            killed += 1
-        process.wait()
-    assert killed == KILLS
-    done = _start(folder, out, workers=1)
-    assert done.wait(timeout=300) == 0
+        wanted = _bytes_written(out) + draw.randrange(1, 40_000)
+        assert process.until(lambda: _bytes_written(out) >= wanted), process.stderr  # noqa: B023 - called at once
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    done = zygote.start(folder, out, 1, target="killed_worker:run")
+    assert done.wait() == 0, done.stderr
     whole = tmp_path / "whole"
     prepare(folder, whole, KILLED_SETTINGS)
     kept = [meta["file"] for meta in metas(out)]
@@ -297,16 +286,6 @@ def test_after_random_kills_every_picture_is_in_the_set_once(pictures, tmp_path)
     assert members(out) == members(whole)
     for name in ("index.bin", "embeddings.bin", "people.npy", "dropped.tsv"):
         assert (out / name).read_bytes() == (whole / name).read_bytes()
-
-
-def _start(folder, out, workers):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    return subprocess.Popen(
-        [sys.executable, str(HERE / "killed_worker.py"), str(folder), str(out), str(workers)],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
 
 
 def _bytes_written(out):

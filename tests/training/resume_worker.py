@@ -1,7 +1,6 @@
-"""Training process for tests that kill it: python resume_worker.py RUN RECOGNIZER [STEPS]"""
+"""Training for tests that kill it."""
 
 import dataclasses
-import sys
 from pathlib import Path
 
 import torch
@@ -14,8 +13,9 @@ from styleswap_core.training.training_loop import RunContext, train
 # Independent of the number of steps, since the killed runs do not reach theirs.
 CONFIG = tiny_config(steps=5000, schedule="constant", checkpoint_every=4, sample_every=40, log_every=2, sample_images=2)
 
-if __name__ == "__main__":
+
+def run(words):
+    """Train in a run folder with a recognizer, for a number of steps if one is given."""
     torch.set_num_threads(1)
-    run, recognizer = Path(sys.argv[1]), TorchRecognizer(sys.argv[2])
-    config = dataclasses.replace(CONFIG, steps=int(sys.argv[3]) if len(sys.argv) > 3 else CONFIG.steps)
-    train(config, RunFolder(run), RunContext(ToySource(), torch.device("cpu"), recognizer))
+    config = dataclasses.replace(CONFIG, steps=int(words[2]) if len(words) > 2 else CONFIG.steps)
+    train(config, RunFolder(Path(words[0])), RunContext(ToySource(), torch.device("cpu"), TorchRecognizer(words[1])))

@@ -1,19 +1,14 @@
 """Interrupted runs: resuming gives the results of an uninterrupted run, and after any kill a run can be resumed."""
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
 from training_toys import ToySource, losses_by_step, tiny_config, write_recognizer
 
-import styleswap_core
 from styleswap_core.checkpoints.native import load_generator
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.training.run_folder import RunFolder
@@ -22,7 +17,7 @@ from styleswap_core.training.training_state import checkpoint_paths, newest_chec
 
 CPU = torch.device("cpu")
 KILLS = 10
-WORKER = Path(__file__).resolve().with_name("resume_worker.py")
+WORKER = "resume_worker:run"
 
 
 class Interruption(Exception):
@@ -95,41 +90,32 @@ def test_checkpoint_of_another_architecture_is_refused(tmp_path, recognizer):
         train(wider, folder, RunContext(ToySource(), CPU, recognizer))
 
 
-def test_sigkill_at_ten_random_moments(tmp_path):
+def test_sigkill_at_ten_random_moments(tmp_path, zygote):
     """Every start continues from the last complete checkpoint, and the result is that of an uninterrupted run."""
     recognizer = write_recognizer(tmp_path / "toy.onnx")
     folder = RunFolder(tmp_path / "run")
     rng = random.Random(20261122)
     seen = 0
     for _ in range(KILLS):
-        worker = _start(folder, recognizer)
-        _wait_for_progress(folder, seen, worker)
+        worker = zygote.start(folder.root, recognizer, target=WORKER)
+        assert worker.until(lambda: _has_progress(folder, seen)), worker.stderr  # noqa: B023 - called at once
         # Within this time there are steps, checkpoints and exports.
         time.sleep(rng.uniform(0.0, 0.6))
-        worker.send_signal(signal.SIGKILL)
+        worker.kill()
         assert worker.wait() == -signal.SIGKILL, "the run ended before it was killed; increase its steps"
         seen = _assert_intact(folder, seen)
     assert seen >= KILLS * 4
     last, uninterrupted = seen + 4, RunFolder(tmp_path / "uninterrupted")
-    finishers = [_start(folder, recognizer, last), _start(uninterrupted, recognizer, last)]
-    assert [worker.wait() for worker in finishers] == [0, 0]
+    for run in (folder, uninterrupted):
+        worker = zygote.start(run.root, recognizer, last, target=WORKER)
+        assert worker.wait() == 0, worker.stderr
     assert not [path for path in folder.root.rglob(".*") if path.is_file()], "partial files were left behind"
     assert sorted(losses_by_step(folder)) == list(range(2, last + 1, 2))
     assert losses_by_step(folder) == losses_by_step(uninterrupted)
 
 
-def _start(folder: RunFolder, recognizer: Path, steps: int | None = None) -> subprocess.Popen:
-    command = [sys.executable, str(WORKER), str(folder.root), str(recognizer)]
-    root = str(Path(styleswap_core.__file__).resolve().parents[1])
-    environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command + ([str(steps)] if steps else []), env=environment, stderr=subprocess.DEVNULL)
-
-
-def _wait_for_progress(folder: RunFolder, seen: int, worker: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 300
-    while not checkpoint_paths(folder.checkpoints) or _newest_step(folder) <= seen:
-        assert worker.poll() is None and time.monotonic() < deadline, "the worker makes no progress"
-        time.sleep(0.005)
+def _has_progress(folder: RunFolder, seen: int) -> bool:
+    return bool(checkpoint_paths(folder.checkpoints)) and _newest_step(folder) > seen
 
 
 def _newest_step(folder: RunFolder) -> int:
