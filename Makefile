@@ -5,6 +5,8 @@
 # make docs   build the documentation into site/; a broken link is an error
 # make test-comfyui  test the pack in a real ComfyUI and a real browser (COMFYUI_PATH; screenshots go to SCREENSHOTS);
 #                    with -j2 in two ComfyUIs in parallel
+# make test-comfyui-versions  the tests of the templates in the lowest and newer versions of ComfyUI, canvas and Nodes 2.0
+#                    (COMFYUI_PATH, COMFYUI_NEWER, COMFYUI_NEWEST_FRONTEND); VERSIONS_ARGS=--write updates the docs' table
 # make thumbnails | help-pictures | readme-pictures | clicks-pictures | golden   redraw the pack's pictures in a real ComfyUI
 # make venv   set up .venv only
 # make bench  measure the generator and whole frames against references, into docs/benchmarks (about 20 minutes)
@@ -24,6 +26,8 @@ PYTEST_ARGS ?= -q
 TEST_THREADS ?= 1
 # Test processes. Tests run in random order: pytest prints the seed, and PYTEST_ARGS="--randomly-seed=N" repeats an order.
 TEST_WORKERS ?= 2
+# Arguments of tests/comfyui/versions.py.
+VERSIONS_ARGS ?=
 # Duration of `make fuzz`.
 MINUTES ?= 1
 SCREENSHOTS ?= comfyui-screenshots
@@ -35,7 +39,7 @@ PIP = "$(VENV_PYTHON)" -m pip
 STAMPS = $(VENV)/stamps
 
 .DELETE_ON_ERROR:
-.PHONY: demo test fuzz lint docs test-comfyui test-comfyui-templates test-comfyui-nodes venv clean assets bench gpu generator-gpu thumbnails help-pictures readme-pictures clicks-pictures golden
+.PHONY: demo test fuzz lint docs test-comfyui test-comfyui-templates test-comfyui-nodes test-comfyui-versions venv clean assets bench gpu generator-gpu thumbnails help-pictures readme-pictures clicks-pictures golden
 
 demo: $(STAMPS)/core
 	OMP_WAIT_POLICY=PASSIVE "$(VENV)/bin/styleswap" demo --out "$(DEMO_OUT)"
@@ -68,6 +72,9 @@ test-comfyui-templates: $(STAMPS)/browser
 
 test-comfyui-nodes: $(STAMPS)/browser
 	$(COMFYUI_TESTS) tests/comfyui $(TEMPLATE_TESTS:%=--ignore=%)
+
+test-comfyui-versions: $(STAMPS)/browser
+	OMP_NUM_THREADS=$(TEST_THREADS) COMFYUI_SCREENSHOTS="$(SCREENSHOTS)" "$(VENV_PYTHON)" tests/comfyui/versions.py $(VERSIONS_ARGS) $(PYTEST_ARGS)
 
 thumbnails golden: $(STAMPS)/browser
 	"$(VENV_PYTHON)" tests/comfyui/draw.py $@

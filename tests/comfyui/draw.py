@@ -40,7 +40,8 @@ SIDE = 512
 BORDER = 4
 QUALITY = 85
 HELP_IMAGES = PACK / "web" / "docs" / "images"
-BROWSER_SIZE = {"width": 1920, "height": 1720}  # high enough for all templates
+# Heights in pixels of what is around the thumbnails in the template browser, and of a row of them.
+BROWSER_HEAD, BROWSER_ROW = 560, 410
 README_IMAGES = PACK / "docs" / "images"
 CLICKS_VIEW = {"width": 1280, "height": 800}
 # Radius in pixels.
@@ -167,9 +168,12 @@ def draw_readme(server: ComfyServer, only_name: str) -> None:
             page.run()
             _save_screenshot("01_first_swap", page.screenshot(), (1600, 900))
         if only_name in "templates":
-            page.page.set_viewport_size(BROWSER_SIZE)
+            # High enough for all templates, in rows of four.
+            height = BROWSER_HEAD + BROWSER_ROW * -(-len(template_names()) // 4)
+            page.page.set_viewport_size({"width": 1920, "height": height})
             page.browse_templates(PACK_NAME)
-            _save_screenshot("templates", page.screenshot(), (1600, 1600))
+            dialog = page.page.locator(".p-dialog").bounding_box()
+            _save_screenshot("templates", page.screenshot(dialog), (1400, 2100))
 
 
 def draw_clicks(server: ComfyServer, only_name: str) -> None:

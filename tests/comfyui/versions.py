@@ -1,0 +1,143 @@
+"""Run the tests of the templates in several versions of ComfyUI, and write the table of results into the docs.
+
+    python tests/comfyui/versions.py [--write] [--only TEXT] [PYTEST_ARGUMENT ...]
+
+The settings are the lowest supported core (COMFYUI_PATH, or ~/comfy/ComfyUI), and a newer one (COMFYUI_NEWER, or
+~/comfy/ComfyUI-0.25) with its own frontend and with the newest one (COMFYUI_NEWEST_FRONTEND, an unpacked
+`comfyui-frontend-package`, or the last in ~/comfy/frontend), with nodes drawn on the canvas and as elements of the
+page.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent))
+
+from browser import open_browser, open_page, vue_nodes
+from comfy_server import PACK, ComfyServer, link_pack
+
+HERE = Path(__file__).resolve().parent
+TESTS = ("test_browser.py", "test_templates.py")
+PAGE = PACK / "docs" / "installation.md"
+START, END = "<!-- versions -->", "<!-- /versions -->"
+HEAD = "| ComfyUI | frontend | nodes | tests passed |\n| --- | --- | --- | --- |"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the tests run in.
+
+    Attributes:
+        name: For `--only`.
+        core: Folder of ComfyUI.
+        frontend: Folder of the frontend; None for the one that ComfyUI brings.
+        nodes: "canvas" or "vue", as in COMFYUI_NODES.
+    """
+
+    name: str
+    core: Path
+    frontend: Path | None
+    nodes: str
+
+    def environment(self) -> dict[str, str]:
+        """The variables that the tests read."""
+        kept = {name: value for name, value in os.environ.items() if name not in ("COMFYUI_PYTHON", "COMFYUI_FRONTEND")}
+        named = {"COMFYUI_PATH": str(self.core), "COMFYUI_NODES": self.nodes}
+        return kept | named | ({"COMFYUI_FRONTEND": str(self.frontend)} if self.frontend else {})
+
+
+def main() -> int:
+    """Command line; returns 1 if a test failed in any setting."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true", help=f"write the table into {PAGE.relative_to(PACK)}")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only settings whose names contain this")
+    parser.add_argument("--versions", action="store_true", help=argparse.SUPPRESS)
+    args, pytest_arguments = parser.parse_known_args()
+    if args.versions:
+        print(*_versions_here(), sep="\t")
+        return 0
+    rows, failures = [], 0
+    for setting in filter(lambda setting: args.only in setting.name, _settings()):
+        row, failed = _try(setting, pytest_arguments)
+        rows.append(row)
+        failures += failed
+    table = "\n".join([HEAD, *rows])
+    print(table)
+    if args.write:
+        before, rest = PAGE.read_text(encoding="utf-8").split(START)
+        PAGE.write_text(f"{before}{START}\n{table}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    return 1 if failures else 0
+
+
+def _settings() -> list[Setting]:
+    """The settings whose folders exist; the others are named on stderr."""
+
+    def folder(variable: str, default: str) -> Path:
+        return Path(os.environ.get(variable) or default).expanduser().resolve()
+
+    lowest, newer = folder("COMFYUI_PATH", "~/comfy/ComfyUI"), folder("COMFYUI_NEWER", "~/comfy/ComfyUI-0.25")
+    unpacked = sorted(Path("~/comfy/frontend").expanduser().glob("*/comfyui_frontend_package"), key=_numbers)
+    newest = folder("COMFYUI_NEWEST_FRONTEND", str(unpacked[-1]) if unpacked else "~/comfy/frontend")
+    found = []
+    for setting in (
+        Setting("lowest", lowest, None, "canvas"),
+        Setting("newer-canvas", newer, None, "canvas"),
+        Setting("newer-vue", newer, None, "vue"),
+        Setting("newest-canvas", newer, newest, "canvas"),
+        Setting("newest-vue", newer, newest, "vue"),
+    ):
+        missing = [path for path in (setting.core, setting.frontend) if path is not None and not path.is_dir()]
+        if missing:
+            print(f"NOT RUN: {setting.name}; there is no {missing[0]}", file=sys.stderr)
+        else:
+            found.append(setting)
+    return found
+
+
+def _numbers(path: Path) -> list[int]:
+    """Numbers in the name of an unpacked package, by which versions are ordered."""
+    return [int(part) for part in path.parent.name.replace("-", ".").split(".") if part.isdigit()]
+
+
+def _try(setting: Setting, arguments: Sequence[str]) -> tuple[str, int]:
+    """Row of the table, and the number of failures."""
+    environment = setting.environment()
+    asked = subprocess.run(
+        [sys.executable, __file__, "--versions"], env=environment, capture_output=True, text=True, check=True
+    )
+    core, frontend = asked.stdout.split("\t")
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder) / "results.xml"
+        tests = [str(HERE / name) for name in TESTS]
+        command = [sys.executable, "-m", "pytest", "-p", "no:randomly", f"--junit-xml={results}", *arguments, *tests]
+        subprocess.run(command, cwd=PACK, env=environment)
+        suite = ElementTree.parse(results).getroot().find("testsuite")
+    assert suite is not None
+    run, failed = int(suite.get("tests", 0)), int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+    run -= int(suite.get("skipped", 0))
+    kind = "Nodes 2.0" if setting.nodes == "vue" else "canvas"
+    return f"| {core} | {frontend.strip()} | {kind} | {run - failed} of {run} |", failed
+
+
+def _versions_here() -> tuple[str, str]:
+    """Versions of ComfyUI and its frontend that the environment variables name."""
+    with tempfile.TemporaryDirectory() as base:
+        link_pack(Path(base))
+        with (
+            ComfyServer(Path(base)) as server,
+            open_browser() as browser,
+            open_page(browser, server, vue=vue_nodes()) as page,
+        ):
+            frontend = page.page.evaluate("() => window.__COMFYUI_FRONTEND_VERSION__")
+            return server.get("/system_stats")["system"]["comfyui_version"], frontend
+
+
+if __name__ == "__main__":
+    sys.exit(main())
