@@ -49,7 +49,9 @@ FIT = """() => {
     const left = Math.min(...boxes.map(box => box[0])), top = Math.min(...boxes.map(box => box[1]));
     const width = Math.max(...boxes.map(box => box[0] + box[2])) - left;
     const height = Math.max(...boxes.map(box => box[1] + box[3])) - top;
-    const frame = app.canvas.canvas.getBoundingClientRect(), side = 70, head = 20, foot = 70;
+    const frame = app.canvas.canvas.getBoundingClientRect(), side = 70, foot = 70;
+    // Newer pages have their toolbars over the canvas.
+    const head = frame.top < 60 ? 70 : 20;
     const scale = Math.min((frame.width - 2 * side) / width, (frame.height - head - foot) / height, 1);
     const view = app.canvas.ds;
     view.scale = scale;
@@ -150,6 +152,14 @@ class ComfyPage:
         """Load a UI-format workflow and fit it into the view."""
         self.page.evaluate("workflow => app.loadGraphData(workflow)", workflow)
         self.fit()
+
+    def add(self, node_type: str) -> int:
+        """Add a node to the workflow; returns its id."""
+        return self.page.evaluate(
+            "type => { const node = LiteGraph.createNode(type); app.graph.add(node);"
+            " node.setSize([Math.max(node.size[0], 320), node.size[1]]); return node.id }",
+            node_type,
+        )
 
     def fit(self) -> None:
         """Zoom so that all nodes and groups are visible."""

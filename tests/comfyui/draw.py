@@ -138,7 +138,7 @@ def draw_golden(server: ComfyServer, only_name: str) -> None:
 
 
 def draw_help(server: ComfyServer, only_name: str) -> None:
-    """Screenshot of each node in the first template that has it, after a run.
+    """Screenshot of each node in the first template that has it, after a run; of the others, as they are when added.
 
     Those for photographs do not run without the files that they need.
     """
@@ -158,6 +158,10 @@ def draw_help(server: ComfyServer, only_name: str) -> None:
             for node_type, node_id in new.items():
                 _save(HELP_IMAGES / f"{node_type}.jpg", page.screenshot_of(node_id))
             done |= set(new)
+        for node_type in sorted(server.get("/object_info")):
+            if node_type.startswith("StyleSwap_") and only_name in node_type and node_type not in done:
+                page.load({"nodes": [], "links": [], "groups": [], "version": 0.4})
+                _save(HELP_IMAGES / f"{node_type}.jpg", page.screenshot_of(page.add(node_type)))
 
 
 def draw_readme(server: ComfyServer, only_name: str) -> None:

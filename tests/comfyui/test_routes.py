@@ -123,7 +123,9 @@ def _texts_of(info):
     inputs = {
         key: options[0]["tooltip"]
         for group in ("required", "optional")
-        for key, (_, *options) in info["input"].get(group, {}).items()
+        for key, (kind, *options) in info["input"].get(group, {}).items()
+        # The slider of newer versions shows no text.
+        if kind != "IMAGECOMPARE"
     }
     outputs = {str(number): tooltip for number, tooltip in enumerate(info["output_tooltips"])}
     return {"inputs": inputs, "outputs": outputs}

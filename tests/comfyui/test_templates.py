@@ -10,6 +10,7 @@ from workflow_files import (
     SOURCE,
     SOURCE_2,
     SYNTHETIC,
+    as_saved,
     load_prompt,
     load_workflow,
     nodes_of,
@@ -48,7 +49,8 @@ def test_all_templates_have_an_expected_result():
 
 @pytest.mark.parametrize("name", template_names())
 def test_the_api_format_has_the_same_content(node_infos, name):
-    assert to_prompt(load_workflow(name), node_infos) == load_prompt(name)
+    prompt = to_prompt(load_workflow(name), node_infos)
+    assert as_saved(prompt, load_prompt(name), node_infos) == load_prompt(name)
 
 
 @pytest.mark.parametrize("name", self_contained())

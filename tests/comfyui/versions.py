@@ -24,7 +24,7 @@ from browser import open_browser, open_page, vue_nodes
 from comfy_server import PACK, ComfyServer, link_pack
 
 HERE = Path(__file__).resolve().parent
-TESTS = ("test_browser.py", "test_templates.py")
+BROWSER_TESTS, RESULT_TESTS = HERE / "test_browser.py", HERE / "test_templates.py"
 PAGE = PACK / "docs" / "installation.md"
 START, END = "<!-- versions -->", "<!-- /versions -->"
 HEAD = "| ComfyUI | frontend | nodes | tests passed |\n| --- | --- | --- | --- |"
@@ -39,12 +39,14 @@ class Setting:
         core: Folder of ComfyUI.
         frontend: Folder of the frontend; None for the one that ComfyUI brings.
         nodes: "canvas" or "vue", as in COMFYUI_NODES.
+        results: Whether the results of the templates are evaluated too; they depend on the core only.
     """
 
     name: str
     core: Path
     frontend: Path | None
     nodes: str
+    results: bool = False
 
     def environment(self) -> dict[str, str]:
         """The variables that the tests read."""
@@ -87,8 +89,8 @@ def _settings() -> list[Setting]:
     newest = folder("COMFYUI_NEWEST_FRONTEND", str(unpacked[-1]) if unpacked else "~/comfy/frontend")
     found = []
     for setting in (
-        Setting("lowest", lowest, None, "canvas"),
-        Setting("newer-canvas", newer, None, "canvas"),
+        Setting("lowest", lowest, None, "canvas", results=True),
+        Setting("newer-canvas", newer, None, "canvas", results=True),
         Setting("newer-vue", newer, None, "vue"),
         Setting("newest-canvas", newer, newest, "canvas"),
         Setting("newest-vue", newer, newest, "vue"),
@@ -115,7 +117,7 @@ def _try(setting: Setting, arguments: Sequence[str]) -> tuple[str, int]:
     core, frontend = asked.stdout.split("\t")
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.xml"
-        tests = [str(HERE / name) for name in TESTS]
+        tests = [str(BROWSER_TESTS), *([str(RESULT_TESTS)] if setting.results else [])]
         command = [sys.executable, "-m", "pytest", "-p", "no:randomly", f"--junit-xml={results}", *arguments, *tests]
         subprocess.run(command, cwd=PACK, env=environment)
         suite = ElementTree.parse(results).getroot().find("testsuite")

@@ -107,13 +107,32 @@ def default_inputs(info: Mapping) -> dict:
     return values
 
 
-def without_page_inputs(prompt: Mapping, node_infos: Mapping[str, Mapping]) -> dict:
-    """A prompt without the values of widgets that the page adds and no node takes."""
-    known = {name: {key for group in info["input"].values() for key in group} for name, info in node_infos.items()}
-    return {
-        key: {**node, "inputs": {k: v for k, v in node["inputs"].items() if k in known[node["class_type"]]}}
-        for key, node in prompt.items()
-    }
+def as_saved(prompt: Mapping, saved: Mapping, node_infos: Mapping[str, Mapping]) -> dict:
+    """A prompt without what pages and newer versions of ComfyUI add to the saved one.
+
+    These are values of widgets that the page adds and no node takes, the pack of each node, and inputs of core nodes
+    that are newer than the saved prompt, if they have their defaults.
+
+    Args:
+        prompt: The prompt of a page, or of `to_prompt`.
+        saved: The prompt in API format.
+        node_infos: Response of `/object_info`.
+    """
+    result = {}
+    for key, node in prompt.items():
+        info = node_infos[node["class_type"]]
+        known = {name for group in info["input"].values() for name in group}
+        new = set() if node["class_type"].startswith("StyleSwap_") else known - set(saved[key]["inputs"])
+        declared = {name: options[0] if options else {} for name, (_, *options) in _declared_inputs(info)}
+        defaults = default_inputs(info) | {name: one["default"] for name, one in declared.items() if "default" in one}
+        inputs = {
+            name: value
+            for name, value in node["inputs"].items()
+            if name in known and not (name in new and value == defaults.get(name))
+        }
+        meta = {"_meta": {"title": node["_meta"]["title"]}} if "_meta" in node else {}
+        result[key] = {**node, "inputs": inputs, **meta}
+    return result
 
 
 def nodes_of(prompt: Mapping, class_type: str) -> list[str]:
