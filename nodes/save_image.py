@@ -4,6 +4,7 @@ ComfyUI's own Save Image cannot mark images as swapped: what a node adds to the 
 image that the graph saves, and is missing if the swap comes from the cache.
 """
 
+import os
 from pathlib import Path
 
 import folder_paths
@@ -15,7 +16,8 @@ from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.identities.provenance import MARK
 from ..styleswap_core.io.images import save_image
 from .host import check_interrupted
-from .sockets import make_schema
+from .image_credentials import AUTOMATIC, OFF, ON, image_signing
+from .sockets import make_schema, unknown_choice
 from .values import image_arrays, json_text
 
 
@@ -30,8 +32,8 @@ class SaveImage(io.ComfyNode):
             display_name="Save Swapped Image",
             category="StyleSwap/image",
             description="Saves PNG files like Save Image, workflow included, with a text entry that states that a face"
-            " was swapped, and by which model.",
-            search_aliases=["save image", "metadata", "label"],
+            " was swapped, and by which model; signed with Content Credentials (C2PA) if a certificate is set up.",
+            search_aliases=["save image", "metadata", "label", "c2pa", "content credentials", "sign"],
             is_output_node=True,
             inputs=[
                 io.Image.Input("images", tooltip="The images to save."),
@@ -46,16 +48,51 @@ class SaveImage(io.ComfyNode):
                     force_input=True,
                     tooltip="From Swap Face. Without it, the images carry no such entry.",
                 ),
+                io.Combo.Input(
+                    "credentials",
+                    options=[AUTOMATIC, ON, OFF],
+                    default=AUTOMATIC,
+                    optional=True,
+                    tooltip="Content Credentials: automatic signs if ComfyUI was started with STYLESWAP_CERTIFICATE and"
+                    " STYLESWAP_KEY, on stops the run without them, off does not sign.",
+                ),
+                io.String.Input(
+                    "target_file",
+                    default="",
+                    optional=True,
+                    tooltip="File of the target in ComfyUI's input folder, such as photo.jpg. Its own credentials"
+                    " become part of those of the images.",
+                ),
+                io.String.Input(
+                    "identity_name",
+                    default="",
+                    optional=True,
+                    tooltip="What the credentials call the source person; empty for only a hash of the identity.",
+                ),
             ],
             outputs=[],
         )
 
     @classmethod
-    def execute(cls, images: torch.Tensor, filename_prefix: str, swap_info: str | None = None) -> io.NodeOutput:
+    def validate_inputs(cls, credentials: str | None = None) -> bool | str:
+        """True, or a message about an unknown choice."""
+        return unknown_choice(cls, credentials=credentials) or True
+
+    @classmethod
+    def execute(
+        cls,
+        images: torch.Tensor,
+        filename_prefix: str,
+        swap_info: str | None = None,
+        credentials: str = AUTOMATIC,
+        target_file: str = "",
+        identity_name: str = "",
+    ) -> io.NodeOutput:
         """Save images (B, H, W, 3 or 4) as numbered PNG files in ComfyUI's output folder, with their alpha channel.
 
         Each file holds `swap_info` and the workflow as text entries; the latter unless ComfyUI runs without metadata.
         """
+        sign = image_signing(credentials, swap_info, _target_path(target_file), identity_name)
         try:
             folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
                 filename_prefix, folder_paths.get_output_directory(), images.shape[2], images.shape[1]
@@ -69,7 +106,7 @@ class SaveImage(io.ComfyNode):
         for row, picture in enumerate(image_arrays(images, keep_alpha=True)):
             check_interrupted()
             file = f"{name.replace('%batch_num%', str(row))}_{counter + row:05}_.png"
-            save_image(Path(folder) / file, picture, metadata)
+            save_image(Path(folder) / file, picture, metadata, sign)
             saved.append(ui.SavedResult(file, subfolder, io.FolderType.output))
         return io.NodeOutput(ui=ui.SavedImages(saved))
 
@@ -81,3 +118,19 @@ class SaveImage(io.ComfyNode):
             values = {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
             entries = {name: json_text(value) for name, value in values.items() if value is not None}
         return {**entries, MARK: swap_info} if swap_info else entries
+
+
+def _target_path(name: str) -> Path | None:
+    """File in ComfyUI's input folder, or in another one that the name ends with, such as "photo.jpg [output]"."""
+    if not name.strip():
+        return None
+    file, folder = folder_paths.annotated_filepath(name.strip())
+    base = os.path.realpath(folder or folder_paths.get_input_directory())
+    path = os.path.realpath(os.path.join(base, file))
+    # Workflows of others must not learn which files exist elsewhere.
+    if os.path.commonpath([base, path]) != base or not os.path.isfile(path):
+        raise StyleSwapError(
+            f"expected target_file to be a file in ComfyUI's input folder, found no {name[:80]!r}; leave it empty if"
+            " the target is no file"
+        )
+    return Path(path)
