@@ -135,6 +135,11 @@ def _add_selection_arguments(group: Options) -> None:
         metavar="SECONDS",
         help="interval between the frames taken from a video; 0 takes all frames (default: %(default)s)",
     )
+    add(
+        "--ignore-training-opt-outs",
+        action="store_true",
+        help="also use files whose metadata forbid training (Content Credentials, IPTC), such as your own",
+    )
 
 
 def _add_storage_arguments(group: Options) -> None:
@@ -220,6 +225,7 @@ def run(args: argparse.Namespace) -> int:
         frame_seconds=args.every,
         image_format=args.format,
         shard_pictures=args.shard,
+        ignore_training_opt_outs=args.ignore_training_opt_outs,
     )
     if not args.pack and args.source.is_dir():
         print_note("the demo pack recognizes rendered faces only; for photographs add --pack, such as --pack buffalo_l")

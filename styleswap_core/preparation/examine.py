@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import torch
 
+from ..credentials.training_consent import training_ban
 from ..errors import StyleSwapError
 from ..faces.alignment import (
     crop_box,
@@ -31,6 +32,8 @@ from .preparation_settings import PreparationSettings
 
 _DETECTOR_THRESHOLD = 0.5
 _THUMBNAIL_SIDE = 96
+FORBIDDEN = "training forbidden"
+"""Reason for leaving out what its owner does not want to be trained on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +124,9 @@ class Examiner:
 
     def examine_file(self, path: Path) -> Findings:
         """Read a picture file and examine it."""
+        forbidden = forbidding(path, self.settings)
+        if forbidden is not None:
+            return Findings(drops=[forbidden])
         findings = Findings()
         try:
             if path.stat().st_size == 0:
@@ -211,6 +217,12 @@ class Examiner:
             dense = torch.from_numpy(self._landmarks.read(picture, face.box).points[None, :, :2])
             landmarks = transform_points(matrix, dense)[0].numpy()
         return outline_mask(crop, points, landmarks)
+
+
+def forbidding(path: Path, settings: PreparationSettings) -> Drop | None:
+    """Why a file is left out at the request of its owner; None if it is not, or if the settings ignore that."""
+    ban = "" if settings.ignore_training_opt_outs else training_ban(path)
+    return Drop(FORBIDDEN, f"is not for training: {ban}") if ban else None
 
 
 def _cut(picture: np.ndarray, matrix: torch.Tensor, size: int) -> np.ndarray:

@@ -29,6 +29,7 @@ li { overflow-wrap: anywhere } .gray { color: #666 } h2 { margin-top: 2rem }
 """
 EXPLANATIONS = {
     "unreadable": "neither a picture nor a video, damaged, empty, or not accessible",
+    "training forbidden": "its metadata forbid training",
     "no face": "the detector found no face",
     "unsure": "the detector's score is too low, or the five points cannot be those of a face",
     "small": "too few pixels for the size of the crops",

@@ -36,6 +36,7 @@ class PreparationSettings:
         frame_seconds: Interval between the frames of a video that are examined.
         image_format: Format of the crops, "jpg" (quality 95, without chroma subsampling) or "png".
         shard_pictures: Pictures per shard.
+        ignore_training_opt_outs: Whether to use files whose metadata forbid training, too.
 
     Raises:
         StyleSwapError: A value is out of range; the message names it.
@@ -59,6 +60,7 @@ class PreparationSettings:
     frame_seconds: float = 1.0
     image_format: str = "jpg"
     shard_pictures: int = 1000
+    ignore_training_opt_outs: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parsing_classes", tuple(self.parsing_classes))

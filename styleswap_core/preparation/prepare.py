@@ -16,7 +16,7 @@ from ..errors import StyleSwapError, printable
 from ..identities.identity import EMBEDDING_SIZE
 from ..io.files import atomic_write, file_sha256
 from ..io.folder_walk import FoundFile, walk
-from .examine import Drop, Examiner, Findings, Sample
+from .examine import FORBIDDEN, Drop, Examiner, Findings, Sample, forbidding
 from .hashing import HashIndex
 from .journal import Journal, Position
 from .people import by_folder, cluster
@@ -112,8 +112,9 @@ def _check_settings(journal: Journal, source: Path, settings: PreparationSetting
     }
     stored = journal.value("settings")
     if stored is not None:
-        # Sets that were started without it.
+        # Sets that were started without them.
         stored.setdefault("detection_size", 0)
+        stored.setdefault("ignore_training_opt_outs", False)
     if stored is not None and stored.get("masks") in _FORMER_MASK_ORIGINS:
         stored["masks"] = _FORMER_MASK_ORIGINS[stored["masks"]]
     if stored is None:
@@ -206,6 +207,10 @@ class _Run:
 
     def _video_tasks(self, number: int, path: Path, first: int) -> Iterator[Task]:
         known, count = Findings(), first
+        forbidden = forbidding(path, self._settings)
+        if forbidden is not None:
+            yield Task(number, 0, path, None, number + 1, 0, Findings(drops=[forbidden]))
+            return
         try:
             for frame in frames(path, self._settings.frame_seconds, first, known.notes.append):
                 count = frame.number + 1
@@ -221,7 +226,7 @@ class _Run:
             _say(where, note)
         for drop in findings.drops:
             self._drops.append((task.input, task.frame, drop))
-            if drop.reason == "unreadable":
+            if drop.reason in ("unreadable", FORBIDDEN):
                 _say(where, drop.sentence)
         for sample in findings.samples:
             duplicate = self._duplicate_of(sample)

@@ -164,6 +164,24 @@ def test_a_single_picture(pictures, tmp_path, capsys):
     assert json.loads(captured.out)["pictures"] == 1 and "only one picture" in captured.err
 
 
+def test_what_must_not_be_trained_on_is_left_out_and_named(pictures, tmp_path, capsys):
+    folder = tmp_path / "in"
+    write_picture(folder / "free.jpg", pictures[0])
+    xmp = b'<rdf:Description plus:DataMining="http://ns.useplus.org/ldf/vocab/DMI-PROHIBITED-GENAIMLTRAINING"/>'
+    Image.fromarray(pictures[3]).save(folder / "forbidden.jpg", quality=95, xmp=xmp)
+    # A video is left out as a whole.
+    (folder / "forbidden.mjpeg").write_bytes(encoded(pictures[6]) + encoded(pictures[9]) + xmp)
+    summary = prepare(folder, tmp_path / "set", QUICK)
+    assert {meta["file"] for meta in metas(tmp_path / "set")} == {"free.jpg"}
+    assert summary.manifest["dropped"] == {"training forbidden": 2}
+    sentence = "is not for training: its IPTC metadata forbid it (DMI-PROHIBITED-GENAIMLTRAINING)"
+    assert dropped(tmp_path / "set")["forbidden.jpg"] == ("training forbidden", sentence)
+    assert f"styleswap: forbidden.mjpeg {sentence}" in capsys.readouterr().err
+    assert "its metadata forbid training" in (tmp_path / "set" / "report.html").read_text(encoding="utf-8")
+    prepare(folder, tmp_path / "all", replace(QUICK, ignore_training_opt_outs=True))
+    assert {"free.jpg", "forbidden.jpg"} <= {meta["file"] for meta in metas(tmp_path / "all")}
+
+
 def test_duplicates_are_dropped_and_named(pictures, tmp_path):
     folder = tmp_path / "in"
     copies = {
