@@ -19,6 +19,7 @@ _PUBLIC = {
     "AlignedFaces": ".pipeline.face_aligner",
     "BlendOptions": ".compositing.composite",
     "ClipOptions": ".video.clip_plan",
+    "ContentSigner": ".credentials.signing",
     "EncodingOptions": ".media.encoders",
     "FaceChoice": ".faces.choice",
     "FaceMasks": ".masking.face_masks",
@@ -31,6 +32,7 @@ _PUBLIC = {
     "RecognizerId": ".faces.recognizer_id",
     "StyleSwapError": ".errors",
     "StyleSwapNetwork": ".swappers.styleswap_network",
+    "SwapFacts": ".identities.provenance",
     "SwapOptions": ".pipeline.face_jobs",
     "SwapResult": ".pipeline.results",
     "Swapper": ".pipeline.swapper",
@@ -47,13 +49,16 @@ _PUBLIC = {
     "load_identity": ".identities.identity_format",
     "load_image": ".io.images",
     "load_model": ".swappers.model_files",
+    "load_signing_key": ".credentials.signing_key",
     "mask_faces": ".pipeline.masked_faces",
     "mask_placed": ".pipeline.masked_faces",
     "migrate_workflow": ".migration.migrate",
     "paste_faces": ".compositing.crop_pasting",
+    "read_credentials": ".credentials.reading",
     "read_workflow": ".migration.saved_graphs",
     "save_identity": ".identities.identity_format",
     "save_image": ".io.images",
+    "swap_facts": ".swappers.swap_marks",
     "swap_video": ".video.swap_video",
 }
 
@@ -62,6 +67,9 @@ if TYPE_CHECKING:
     from .compositing.composite import blend_with_mask as blend_with_mask
     from .compositing.crop_pasting import paste_faces as paste_faces
     from .compositing.placed_faces import PlacedFaces as PlacedFaces
+    from .credentials.reading import read_credentials as read_credentials
+    from .credentials.signing import ContentSigner as ContentSigner
+    from .credentials.signing_key import load_signing_key as load_signing_key
     from .errors import StyleSwapError as StyleSwapError
     from .faces.analysis import load_face_analysis as load_face_analysis
     from .faces.choice import FaceChoice as FaceChoice
@@ -70,6 +78,7 @@ if TYPE_CHECKING:
     from .identities.identity import Identity as Identity
     from .identities.identity_format import load_identity as load_identity
     from .identities.identity_format import save_identity as save_identity
+    from .identities.provenance import SwapFacts as SwapFacts
     from .io.images import load_image as load_image
     from .io.images import save_image as save_image
     from .masking.face_masks import FaceMasks as FaceMasks
@@ -94,6 +103,7 @@ if TYPE_CHECKING:
     from .swappers.model_files import load_model as load_model
     from .swappers.network import SwappingNetwork as SwappingNetwork
     from .swappers.styleswap_network import StyleSwapNetwork as StyleSwapNetwork
+    from .swappers.swap_marks import swap_facts as swap_facts
 
 
 def __getattr__(name: str) -> object:

@@ -36,7 +36,7 @@ from ..pipeline.results import SwapResult
 from ..pipeline.swapper import Faces, Swapper
 from ..swappers.guest_network import GuestNetwork
 from ..swappers.styleswap_network import StyleSwapNetwork
-from ..swappers.swap_marks import facts_of
+from ..swappers.swap_marks import swap_facts
 from .face_files import load_analysis
 from .found_models import find_model, load_network
 from .picture_files import SwapFiles
@@ -224,7 +224,7 @@ class FileSwapper:
         files.out.parent.mkdir(parents=True, exist_ok=True)
         kept = {key: text for key, text in file.texts.items() if key not in (MARK, PROVENANCE_KEY)}
         changed = replace(file.with_pixels(image, mask), texts=kept)
-        facts = facts_of(self.network, [identity], options.strength)
+        facts = swap_facts(self.network, [identity], options.strength)
         finish = None if signer is None else signer.finish(facts, files.target)
         write_picture(files.out, changed, _metadata(facts, rendered), finish)
         return {

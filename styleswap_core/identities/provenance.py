@@ -39,6 +39,12 @@ class SwapFacts:
         return f"face swapped; model {model}; identity {', '.join(self.identities)}; strength {self.strength:g}"
 
     @classmethod
+    def of(cls, model_sha256: str, identities: "Sequence[Identity]", strength: float, model: str = "") -> "SwapFacts":
+        """Facts about a swap, with each identity once; arguments as for the attributes."""
+        people = tuple(dict.fromkeys(identity.fingerprint for identity in identities))
+        return cls(model_sha256, people, strength, model)
+
+    @classmethod
     def parse(cls, text: str) -> "SwapFacts | None":
         """Inverse of `text`; None for any other text."""
         found = _TEXT.fullmatch(text.strip())
@@ -49,16 +55,3 @@ class SwapFacts:
             return cls(sha256, tuple(identities.split(", ")), float(strength), model)
         except ValueError:
             return None
-
-
-def swap_facts(model_sha256: str, identities: "Sequence[Identity]", strength: float, foreign: str = "") -> SwapFacts:
-    """Facts about a swap.
-
-    Args:
-        model_sha256: Hash of the model's file.
-        identities: The source identities.
-        strength: Strength of the swap.
-        foreign: Name of the model if it is a network of another program.
-    """
-    people = tuple(dict.fromkeys(identity.fingerprint for identity in identities))
-    return SwapFacts(model_sha256, people, strength, foreign)

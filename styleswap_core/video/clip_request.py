@@ -8,7 +8,7 @@ from ..identities.identity import Identity
 from ..identities.provenance import SwapFacts
 from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.swapper import Faces, Swapper
-from ..swappers.swap_marks import facts_of
+from ..swappers.swap_marks import swap_facts
 from .kept_masks import KeptMasks
 
 
@@ -47,4 +47,4 @@ class ClipRequest:
 
     def facts(self) -> SwapFacts:
         """What the result states about the swap."""
-        return facts_of(self.swapper.model, self.identities, self.swap_options.strength)
+        return swap_facts(self.swapper.model, self.identities, self.swap_options.strength)

@@ -1,16 +1,17 @@
 """The text that marks a picture as a swap."""
 
+import pytest
 import torch
 
 from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.identity import Identity
-from styleswap_core.identities.provenance import swap_facts
+from styleswap_core.identities.provenance import SwapFacts
 
 
 def test_the_mark_names_model_identities_and_strength():
     torch.manual_seed(0)
     anna, bert = (Identity(torch.randn(512), RecognizerId("any")) for _ in range(2))
-    mark = swap_facts("0123456789abcdef" + "0" * 48, [anna, bert, anna], 0.5).text
+    mark = SwapFacts.of("0123456789abcdef" + "0" * 48, [anna, bert, anna], 0.5).text
     assert (
         mark == f"face swapped; model 0123456789abcdef; identity {anna.fingerprint}, {bert.fingerprint}; strength 0.5"
     )
@@ -24,3 +25,10 @@ def test_the_fingerprint_depends_on_the_embedding_alone():
         Identity(values, RecognizerId("any")).fingerprint
         == Identity(3 * values, RecognizerId("other", "a" * 64), ("b" * 64,)).fingerprint
     )
+
+
+@pytest.mark.parametrize("model", ["", "inswapper_128", "a; model b 0123456789abcdef"])
+def test_the_text_is_read_again(model):
+    facts = SwapFacts("0123456789abcdef", ("a" * 16, "b" * 16), 0.25, model)
+    assert SwapFacts.parse(facts.text) == facts
+    assert SwapFacts.parse(f"{facts.text}\nand more") is None and SwapFacts.parse("face swapped; model x") is None

@@ -13,7 +13,7 @@ from styleswap_core.faces.alignment import estimate_similarity, template_points
 from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.identity import Identity
 from styleswap_core.identities.portraits import cut_portrait
-from styleswap_core.identities.provenance import swap_facts
+from styleswap_core.identities.provenance import SwapFacts
 from styleswap_core.swappers.guest_session import GuestSession, OutOfMemoryError
 from styleswap_core.swappers.model_files import load_model
 from styleswap_core.swappers.network import check_identity
@@ -118,7 +118,7 @@ def test_families_that_take_numbers(tmp_path, name, write, normalization, signed
     seen = crops[:, :1].clamp(0, 1) if network.has_mask else torch.ones(3, 1, size, size)
     assert (output.mask - seen).abs().max() < 1e-6
     assert network.recognizer == ARCFACE and network.phased and network.device == CPU
-    assert network.sha256[:16] in swap_facts(network.sha256, people, 1.0).text
+    assert network.sha256[:16] in SwapFacts.of(network.sha256, people, 1.0).text
 
 
 def test_a_larger_reswapper_sees_what_the_smaller_one_sees(tmp_path):
