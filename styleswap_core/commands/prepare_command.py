@@ -71,7 +71,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_workers_argument(parser)
     add_json_argument(parser)
-    _add_selection_arguments(parser.add_argument_group("selection of pictures"))
+    selection = parser.add_argument_group("selection of pictures")
+    _add_selection_arguments(selection)
+    selection.add_argument(
+        "--ignore-training-opt-outs",
+        action="store_true",
+        help="also use files whose metadata forbid training (Content Credentials, IPTC), such as your own",
+    )
     _add_storage_arguments(parser.add_argument_group("storage of pictures"))
     _add_teacher_arguments(parser.add_argument_group("teacher"))
 
@@ -134,11 +140,6 @@ def _add_selection_arguments(group: Options) -> None:
         default=1.0,
         metavar="SECONDS",
         help="interval between the frames taken from a video; 0 takes all frames (default: %(default)s)",
-    )
-    add(
-        "--ignore-training-opt-outs",
-        action="store_true",
-        help="also use files whose metadata forbid training (Content Credentials, IPTC), such as your own",
     )
 
 
