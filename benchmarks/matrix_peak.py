@@ -34,7 +34,14 @@ def methods(a: Tensor, b: Tensor, threads: int) -> Iterator[tuple[str, Product]]
         yield "ONNX Runtime MatMul", _onnx_product(b, a, threads)
 
 
-def measure_peak(dtype: torch.dtype, device: str, threads: int, seconds: float, timer: Timer) -> dict:
+def measure_peak(
+    dtype: torch.dtype,
+    device: str,
+    threads: int,
+    seconds: float,
+    timer: Timer,
+    sizes: tuple[int, ...] | None = None,
+) -> dict:
     """Highest rate over all methods and sizes.
 
     Args:
@@ -43,12 +50,13 @@ def measure_peak(dtype: torch.dtype, device: str, threads: int, seconds: float, 
         threads: Threads of ONNX Runtime.
         seconds: Total time.
         timer: Calls a product repeatedly for some seconds and returns the duration of each call.
+        sizes: Sides of the matrices, by default those that suit the device.
 
     Returns:
         flops_per_second, and the method (`way`) and size that reached it.
     """
     best = {"flops_per_second": 0.0}
-    sizes = CUDA_SIZES if device == "cuda" else CPU_SIZES
+    sizes = sizes or (CUDA_SIZES if device == "cuda" else CPU_SIZES)
     with torch.inference_mode():
         for size in sizes:
             a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import torch
 from bars import Bar
-from rendered_source import RenderedSource, RingSettings
+from rendered_source import RenderedSource, RingSettings, choose_kernels
 from time_share import TimeShare
 
 from styleswap_core.checkpoints.native import DEMO_MODEL, save_generator
 from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.faces.recognition import SHIPPED_JUDGE
 from styleswap_core.io.assets import ASSETS
+from styleswap_core.io.files import atomic_write
 from styleswap_core.io.images import save_image
 from styleswap_core.io.read_ahead import map_ahead
 from styleswap_core.losses import LossWeights
@@ -31,7 +32,7 @@ from styleswap_core.metrics.suite_synthetic import (
 )
 from styleswap_core.metrics.synthetic_cases import draw_cases
 from styleswap_core.swappers.styleswap_network import load_styleswap_model
-from styleswap_core.synthetic.kernels import EAGER, Kernels, fused
+from styleswap_core.synthetic.kernels import Kernels
 from styleswap_core.training.run_setup import DEMO_RECOGNIZER
 from styleswap_core.training.training_config import TrainingConfig, config_to_dict
 from styleswap_core.training.training_state import TrainingState, create_state
@@ -42,8 +43,11 @@ from styleswap_core.training.warm_start import initialize_generator
 SHIPPING = {"face_psnr": 25.5, "sharpness_ratio": 0.85, "id_cos_other_photo_ratio": 0.95}
 # Those of the demo presets, and of one more resolution.
 _CHANNELS = {4: 128, 8: 128, 16: 128, 32: 128, 64: 64, 128: 32, 256: 16}
-_EMA_EVERY = 10  # steps between looks at the clock
+# Looking at the clock waits for the GPU.
+_STEPS_BETWEEN_LOOKS = 10
 JUDGING_SHARE = 0.22
+# About what all people of the suite take, for both models.
+_JUDGING_SECONDS = 45.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def train(
     training = TimeShare(share.left * (1 - JUDGING_SHARE))
     weights = {str(stage.size): stage.weight for stage in stages}
     found["stages"] = []
-    kernels, found["kernels"] = _kernels(device)
+    kernels, found["kernels"] = choose_kernels(device, 0.15 * share.left)
     path: Path | None = None
     twin = TorchRecognizer(DEMO_RECOGNIZER).to(device)
     for number, stage in enumerate(stages):
@@ -92,7 +96,8 @@ def train(
     assert path is not None
     yield from judge(path, device, share, quick, found, out)
     if found["ships"] and ship is not None:
-        shutil.copyfile(path, ship)
+        with atomic_write(ship) as temporary:
+            shutil.copyfile(path, temporary)
         found["shipped_as"] = ship.name
 
 
@@ -161,7 +166,7 @@ def run_stage(
             losses = train_step(replace(config, steps=steps), state, batch, recognizer)
             if state.step == most_steps:
                 break
-            if state.step % _EMA_EVERY == 0 and _over(share, device):
+            if state.step % _STEPS_BETWEEN_LOOKS == 0 and _over(share, device):
                 break
     seconds = share.spent - setup
     assert losses is not None
@@ -230,19 +235,7 @@ def shipping_bars(new: dict[str, float], present: dict[str, float]) -> list[Bar]
 
 def _affordable(people: int, share: TimeShare) -> int:
     """All people of the suite, or fewer if the time is almost up; with fewer, no model ships."""
-    return people if share.left > 20 else max(10, int(people * max(share.left, 1.0) / 40))
-
-
-def _kernels(device: torch.device) -> tuple[Kernels, str]:
-    """The renderer's inner functions: compiled on a GPU that can, which pays within seconds."""
-    if device.type != "cuda":
-        return EAGER, "plain"
-    try:
-        torch.compile(lambda x: x.sin() + 1)(torch.ones(8, device=device))
-    # Whatever is missing, such as a C compiler for Triton's launcher.
-    except Exception as error:
-        return EAGER, f"plain ({type(error).__name__})"
-    return fused(), "compiled"
+    return people if share.left > _JUDGING_SECONDS else max(10, int(people * share.left / _JUDGING_SECONDS))
 
 
 def _over(share: TimeShare, device: torch.device) -> bool:

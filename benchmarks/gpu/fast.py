@@ -11,11 +11,12 @@ from contenders import CONTENDERS, REFERENCE, build, make_crops
 from end_to_end import measure as measure_frames
 from floors import bandwidth, count_work, floor_seconds, peak
 from measure import PeakMemory, time_runs
-from rendered_source import RenderedSource, RingSettings
-from time_share import TimeShare
+from rendered_source import RenderedSource, RingSettings, choose_kernels
+from time_share import TimeShare, time_limit
 from torch import Tensor
 
 from styleswap_core.faces.arcface import TorchRecognizer
+from styleswap_core.synthetic.kernels import Kernels
 from styleswap_core.training.run_setup import DEMO_RECOGNIZER
 from styleswap_core.training.training_config import TrainingConfig
 from styleswap_core.training.training_state import create_state
@@ -66,11 +67,12 @@ def measure(device: torch.device, share: TimeShare, quick: bool, found: dict) ->
     """Fill `found` with peaks, training, frames and generators, as far as the time goes; yields after each row."""
     dtypes = ("float32",) if device.type == "cpu" else ("float32", "float16", "bfloat16")
     seconds = 0.05 if quick else 1.0
-    found["peaks"] = {dtype: peak(dtype, device, seconds) for dtype in dtypes}
+    found["peaks"] = {dtype: peak(dtype, device, seconds, (512,) if quick else None) for dtype in dtypes}
     found["bytes_per_second"] = bandwidth(device, seconds)
     found["bars"], found["generator"], found["frames"] = [], [], []
     yield
-    found["training"] = [training(device, quick)]
+    kernels, found["kernels"] = choose_kernels(device, 0.4 * share.left)
+    found["training"] = [training(device, quick, kernels)]
     rate = found["training"][0]["pictures_per_second"]
     found["bars"].append(Bar("training at 128 px, pictures/s", rate, ">=", LEAST_TRAINED).as_dict())
     yield
@@ -97,12 +99,16 @@ def generators(device: torch.device, share: TimeShare, quick: bool, found: dict)
         for form in QUICK_FORMS if quick else FORMS:
             if device.type not in CONTENDERS[form.contender].devices:
                 continue
+            # Trying out kernels may take minutes.
+            if form.way == "compiled" and (preset, batch) not in SETTINGS[:2]:
+                continue
             if not share.allows(took):
                 return
             before = share.spent
             row = {"preset": preset, "batch": batch, "form": form.name}
             try:
-                row |= _timed(form, preset, batch, device, quick)
+                with time_limit(share.left):
+                    row |= _timed(form, preset, batch, device, quick)
             # A form that fails, for want of a compiler or of memory, must not cost the others.
             except Exception as error:
                 yield {**row, "failed": f"{type(error).__name__}: {error}"[:300]}
@@ -183,15 +189,15 @@ def frames(device: torch.device, share: TimeShare, quick: bool) -> Iterator[dict
         yield {"preset": preset, "contender": contender, "faces": faces, **row}
 
 
-def training(device: torch.device, quick: bool) -> dict:
+def training(device: torch.device, quick: bool, kernels: Kernels) -> dict:
     """Pictures per second of training at 128 px, with the renderer at work and without it."""
     size, batch, steps = (32, 4, 1) if quick else (128, 256, 30)
-    config = TrainingConfig(model=f"demo-{size}", batch=batch, recognizer_rows=max(4, batch // 4))
+    config = TrainingConfig(model="tiny" if quick else f"demo-{size}", batch=batch, recognizer_rows=max(4, batch // 4))
     settings = RingSettings(size=size, batch=batch, columns=256, chunk=240)
     if quick:
         settings = RingSettings(size=size, batch=batch, columns=2, members=2, chunk=4, reuse=1.0)
     twin = TorchRecognizer(DEMO_RECOGNIZER).to(device)
-    source, state = RenderedSource(settings, twin, device), create_state(config, device)
+    source, state = RenderedSource(settings, twin, device, kernels), create_state(config, device)
 
     def step(number: int) -> None:
         train_step(config, state, source.batch(number).to(device), twin)

@@ -50,10 +50,10 @@ def bandwidth(device: torch.device, seconds: float) -> float:
     return 2 * source.numel() / min(time_runs(lambda: target.copy_(source), seconds, device.type))
 
 
-def peak(dtype: str, device: torch.device, seconds: float) -> float:
-    """Floating-point operations per second of matrix products."""
-    timer = partial(time_runs, device=device.type)
-    return measure_peak(getattr(torch, dtype), device.type, torch.get_num_threads(), seconds, timer)["flops_per_second"]
+def peak(dtype: str, device: torch.device, seconds: float, sizes: tuple[int, ...] | None = None) -> float:
+    """Floating-point operations per second of matrix products; `sizes` as in `measure_peak`."""
+    timer, threads = partial(time_runs, device=device.type), torch.get_num_threads()
+    return measure_peak(getattr(torch, dtype), device.type, threads, seconds, timer, sizes)["flops_per_second"]
 
 
 def floor_seconds(work: tuple[float, float], dtype: str, peaks: dict[str, float], bytes_per_second: float) -> float:

@@ -112,7 +112,7 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     parser.add_argument("--device", help="cuda or cpu (default: cuda; with --quick cpu if there is no GPU)")
-    parser.add_argument("--minutes", type=float, default=9.0, help="limit of the whole run (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=8.5, help="limit of the run (default: %(default)s)")
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS), help="parts to run")
     parser.add_argument("--ship", type=Path, help="replace this file by the new model if it keeps all bars")
     parser.add_argument("--quick", action="store_true", help="tiny settings: only checks that everything runs")

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from time_share import time_limit
 
 from styleswap_core.faces.alignment import estimate_similarity, recognizer_crop, template_points
 from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.synthetic.columns import ColumnPlan, RenderedColumns, render_columns
-from styleswap_core.synthetic.kernels import EAGER, Kernels
-from styleswap_core.synthetic.parameters import IDENTITY_SEEDS
+from styleswap_core.synthetic.kernels import EAGER, Kernels, fused
+from styleswap_core.synthetic.parameters import IDENTITY_SEEDS, Attributes, Identities
+from styleswap_core.synthetic.world import render
 from styleswap_core.training.batches import Batch, step_rng
 
 
@@ -147,6 +149,25 @@ class RenderedSource:
 
     def _align(self, points: torch.Tensor) -> torch.Tensor:
         return estimate_similarity(points, template_points("ffhq", self.settings.size))
+
+
+def choose_kernels(device: torch.device, seconds: float) -> tuple[Kernels, str]:
+    """Inner functions of the renderer: compiled on a GPU that can, within some seconds, and otherwise plain.
+
+    Returns:
+        The functions, and which ones they are.
+    """
+    if device.type != "cuda":
+        return EAGER, "plain"
+    try:
+        with time_limit(seconds):
+            people, attributes = Identities.from_seeds(range(16), device), Attributes.from_seeds(range(16), device)
+            for size in (64, 128):
+                render(people, attributes, size, kernels=fused())
+    # Whatever is missing, such as a C compiler for Triton's launcher.
+    except Exception as error:
+        return EAGER, f"plain ({type(error).__name__}: {str(error)[:120]})"
+    return fused(), "compiled"
 
 
 def _picture(values: torch.Tensor) -> torch.Tensor:

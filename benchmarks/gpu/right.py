@@ -94,7 +94,7 @@ def recognizer(device: torch.device, quick: bool) -> list[Bar]:
 def training_step(device: torch.device, quick: bool) -> list[Bar]:
     """Losses and the change of weights of a step, in float32 and in the precision of the device."""
     size, batch = (32, 4) if quick else (64, 16)
-    config = TrainingConfig(model=f"demo-{size}", batch=batch, precision="fp32", recognizer_rows=0)
+    config = TrainingConfig(model="tiny" if quick else f"demo-{size}", batch=batch, precision="fp32", recognizer_rows=0)
     cpu = torch.device("cpu")
     settings = RingSettings(size=size, batch=batch, columns=16, chunk=40)
     if quick:

@@ -1,7 +1,11 @@
 """Shares of a limited time: each part of a run ends early enough for those after it."""
 
+import signal
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 
 class TimeShare:
@@ -34,3 +38,25 @@ class TimeShare:
     def allows(self, took: Sequence[float]) -> bool:
         """Whether another measurement like the longest of those before fits into what is left."""
         return self.left > max(took, default=0.0)
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Context that a TimeoutError ends after some seconds; without effect where the system has no such signal.
+
+    For calls that know no limit, such as those of a compiler.
+    """
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"it took more than {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.01))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -273,7 +273,7 @@ def render_columns(
     align: Align | None,
     device: torch.device | str = "cpu",
     kernels: Kernels = EAGER,
-    chunk: int = 8,
+    chunk: int | None = None,
 ) -> RenderedColumns:
     """Render columns of a plan.
 
@@ -284,7 +284,7 @@ def render_columns(
         align: Crop windows for the five points of the first members, on the CPU; None renders the full frame.
         device: Where to render.
         kernels: See `world.render`.
-        chunk: Pictures that are rendered together.
+        chunk: See `world.render`.
     """
     identities = Identities.from_seeds(identity_seeds.reshape(-1).tolist(), device)
     members = identity_seeds.shape[1]

@@ -26,6 +26,9 @@ from .shape import build_shape
 from .vectors import Vector, gather, negate, rotate
 
 _CELL = 4  # supersampled pixels per side of a coarse cell
+# Pictures that are rendered together: few on a CPU, whose cache they fill; on an accelerator as many as have so many
+# rays, since every operation costs a launch there. They take about 3 GB.
+_CPU_CHUNK, _ACCELERATOR_RAYS = 8, 2**22
 
 
 @dataclass
@@ -77,7 +80,7 @@ def render(
     body: Identities | None = None,
     supersample: int = 2,
     frame_size: int | None = None,
-    chunk: int = 8,
+    chunk: int | None = None,
     kernels: Kernels = EAGER,
 ) -> Rendered:
     """Render N pictures of size x size pixels, on the device of the parameters.
@@ -92,7 +95,7 @@ def render(
         body: Whose skin the neck shows; by default that of `identities`.
         supersample: Rays per side of a pixel.
         frame_size: Side of the full frame in pixels, by default `size`.
-        chunk: Pictures that are rendered together; more of them take more memory.
+        chunk: Pictures that are rendered together; more of them take more memory. By default what suits the device.
         kernels: Inner functions; `kernels.fused()` pays for bulk rendering.
 
     Raises:
@@ -106,6 +109,9 @@ def render(
     if window is None:
         window = torch.eye(2, 3, device=device) * (size / frame_size)
         window = window.expand(len(identities), 2, 3)
+    if chunk is None:
+        rays = (size * supersample) ** 2
+        chunk = _CPU_CHUNK if device.type == "cpu" else max(1, _ACCELERATOR_RAYS // rays)
     parts = []
     for start in range(0, len(identities), chunk):
         rows = slice(start, start + chunk)
