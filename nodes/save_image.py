@@ -17,7 +17,7 @@ from ..styleswap_core.identities.provenance import MARK
 from ..styleswap_core.io.images import save_image
 from .host import check_interrupted
 from .image_credentials import AUTOMATIC, OFF, ON, image_signing
-from .sockets import make_schema, unknown_choice
+from .sockets import advanced, make_schema, unknown_choice
 from .values import image_arrays, json_text
 
 
@@ -56,18 +56,22 @@ class SaveImage(io.ComfyNode):
                     tooltip="Content Credentials: automatic signs if ComfyUI was started with STYLESWAP_CERTIFICATE and"
                     " STYLESWAP_KEY, on stops the run without them, off does not sign.",
                 ),
-                io.String.Input(
-                    "target_file",
-                    default="",
-                    optional=True,
-                    tooltip="File of the target in ComfyUI's input folder, such as photo.jpg. Its own credentials"
-                    " become part of those of the images.",
+                advanced(
+                    io.String.Input(
+                        "target_file",
+                        default="",
+                        optional=True,
+                        tooltip="File of the target in ComfyUI's input folder, such as photo.jpg. Its own credentials"
+                        " become part of those of the images.",
+                    )
                 ),
-                io.String.Input(
-                    "identity_name",
-                    default="",
-                    optional=True,
-                    tooltip="What the credentials call the source person; empty for only a hash of the identity.",
+                advanced(
+                    io.String.Input(
+                        "identity_name",
+                        default="",
+                        optional=True,
+                        tooltip="What the credentials call the source person; empty for only a hash of the identity.",
+                    )
                 ),
             ],
             outputs=[],
