@@ -216,10 +216,9 @@ class EditorGraph(Graph):
         entry = self._nodes.pop(node)
         self._graph["nodes"][:] = [other for other in self._graph["nodes"] if other is not entry]
 
-    def bypass(self, node: NodeId) -> bool:
+    def bypass(self, node: NodeId) -> None:
         """Let a node pass its input on."""
         self._nodes[node]["mode"] = _BYPASSED
-        return True
 
     def finish(self) -> None:
         """Write numbers of connections to both of their ends, wherever they changed."""

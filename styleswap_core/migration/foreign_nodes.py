@@ -278,7 +278,7 @@ FACE_MODEL_BATCH = _reactor(
     "Make Face Model Batch",
     tuple(f"face_model{number}" for number in range(1, 11)),
     (),
-    ("FACE_MODELS",),
+    ("FACE_MODEL",),
 )
 RESTORE = _reactor("RestoreFace", "Restore Face", ("image",), _RESTORE, ("IMAGE",))
 RESTORE_CHOSEN = _reactor(

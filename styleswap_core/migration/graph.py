@@ -48,9 +48,11 @@ class Graph(ABC):
 
     Attributes:
         place: Name of the subgraph, or nothing.
+        can_bypass: Whether nodes can be bypassed.
     """
 
     place: str = ""
+    can_bypass: bool = True
 
     @abstractmethod
     def nodes(self) -> list[NodeId]:
@@ -122,8 +124,8 @@ class Graph(ABC):
         """Remove a node and its connections."""
 
     @abstractmethod
-    def bypass(self, node: NodeId) -> bool:
-        """Let a node pass its input on; False if this form of graph cannot say so."""
+    def bypass(self, node: NodeId) -> None:
+        """Let a node pass its input on; only if `can_bypass`."""
 
 
 def table_of(value: object) -> dict[str, Any]:

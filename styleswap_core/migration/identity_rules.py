@@ -108,6 +108,8 @@ def _become_mean(mover: Mover, node: NodeId, models: list[Output]) -> None:
 def _plan_weight(mover: Mover, node: NodeId) -> Reading:
     reading = mover.read(node)
     mover.fixed(reading, "faceswap_weight")
+    if "input_image" not in reading.links and mover.graph.uses(Output(node, 0)):
+        raise Stays("its output INPUT_IMAGE is in use, and no picture is connected to it")
     try:
         _share(reading.values["faceswap_weight"])
     except ValueError:

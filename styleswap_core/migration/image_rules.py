@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from .foreign_nodes import MTB_SWAP, ROOP, ROOP_IMPROVED, SWAP, SWAP_WITH_OPTIONS
+from . import foreign_nodes as foreign
 from .graph import NodeId, Output, Reading
 from .mover import Mover, Rule, Stays
 from .node_forms import (
@@ -17,7 +17,13 @@ from .node_forms import (
 )
 from .restoring import Restorer, add_restoration
 
-_SWAPS = {node.node_id for node in (SWAP, SWAP_WITH_OPTIONS, MTB_SWAP, ROOP, ROOP_IMPROVED)}
+_SWITCHED = (foreign.SWAP.node_id, foreign.SWAP_WITH_OPTIONS.node_id)
+# Nodes that become ones with a mask as their second output.
+_SWAPS = {
+    *_SWITCHED,
+    *(node.node_id for node in (foreign.MTB_SWAP, foreign.ROOP, foreign.ROOP_IMPROVED)),
+    *(node.node_id for node in (foreign.RESTORE, foreign.RESTORE_CHOSEN)),
+}
 _OWN_SWAPS = {form.node_id for form in (SWAP_FACE, QUICK_SWAP, PASTE_FACES)}
 # Orders of the filter, and whether they are reversed; the last two are left out, since no order of ours is like them.
 _FILTER_ORDERS = {
@@ -74,11 +80,45 @@ def _plan_mask(mover: Mover, node: NodeId) -> Reading:
         raise Stays("its output SWAPPED_FACE is in use, which Blend With Mask does not have")
     if "mask_optional" in reading.links:
         return reading
-    swapped = reading.links.get("swapped_image")
-    kind = "" if swapped is None else mover.graph.kind(mover.graph.through(swapped).node)
-    if kind not in _SWAPS | _OWN_SWAPS:
+    swapped = _swapped_by(mover, reading)
+    if swapped is None or swapped.slot != 0 or mover.graph.kind(swapped.node) not in _SWAPS | _OWN_SWAPS:
         raise Stays("swapped_image does not come from a swap in the same graph, whose mask could be taken")
     return reading
+
+
+def _swapped_by(mover: Mover, reading: Reading) -> Output | None:
+    """The output that the swapped picture of a mask helper comes from, behind nodes that only hand it on."""
+    output = reading.links.get("swapped_image")
+    seen: set[Output] = set()
+    while output is not None:
+        output = mover.graph.through(output)
+        handed = _handed_on(mover, output)
+        if handed is None or output in seen:
+            return output
+        seen.add(output)
+        output = handed
+    return None
+
+
+def _handed_on(mover: Mover, output: Output) -> Output | None:
+    """The picture that an output of a foreign node is, if it is one of its inputs."""
+    kind = mover.graph.kind(output.node)
+    if kind == foreign.SET_WEIGHT.node_id:
+        hands_on = output.slot == 0
+    elif kind in _SWITCHED:
+        # In the editor, a node that is off becomes a bypassed one, which may be switched on again.
+        off = not mover.graph.can_bypass and not mover.read(output.node).values.get("enabled", True)
+        hands_on = output.slot == 2 or (output.slot == 0 and off)
+    else:
+        return None
+    return mover.read(output.node).links.get("input_image") if hands_on else None
+
+
+def _masked_swap(mover: Mover, node: NodeId) -> list[tuple[str, NodeId]]:
+    """The swap whose mask is taken."""
+    reading = mover.read(node)
+    swapped = None if "mask_optional" in reading.links else _swapped_by(mover, reading)
+    return [] if swapped is None else [("swapped_image", swapped.node)]
 
 
 def _move_mask(mover: Mover, node: NodeId, reading: Reading) -> None:
@@ -86,8 +126,7 @@ def _move_mask(mover: Mover, node: NodeId, reading: Reading) -> None:
     previews = graph.uses(Output(node, 2))
     swapped = reading.links.get("swapped_image")
     mask = reading.links.get("mask_optional")
-    if mask is None and swapped is not None:
-        origin = graph.through(swapped)
+    if mask is None and (origin := _swapped_by(mover, reading)) is not None:
         mask = mover.masks.get(origin, Output(origin.node, 1))
     values = reading.values
     distance = values["morphology_distance"]
@@ -135,7 +174,7 @@ def _move_analysis(mover: Mover, node: NodeId, reading: Reading) -> None:
 
 RESTORE = Rule(_plan_restore, _move_restore)
 # After the swaps, whose masks it takes.
-MASK = Rule(_plan_mask, _move_mask, last=True)
+MASK = Rule(_plan_mask, _move_mask, _masked_swap, last=True)
 RGB = Rule(_plan_rgb, _move_rgb)
 MODEL = Rule(_plan_loader, _move_model)
 ANALYSIS = Rule(_plan_loader, _move_analysis)

@@ -46,6 +46,18 @@ def move_graph(graph: Graph, report: MoveReport) -> Mover:
         report: Receives what was done.
     """
     mover = Mover(graph, report)
+    # A node that is moved may free one that stayed because of it.
+    while True:
+        moved, left = _move_once(mover)
+        report.moved += moved
+        if not moved:
+            report.left += left
+            return mover
+
+
+def _move_once(mover: Mover) -> tuple[list[MovedNode], list[LeftNode]]:
+    """Move the nodes that can be moved now; also returns those that cannot."""
+    graph = mover.graph
     found = [node for node in graph.nodes() if graph.kind(node) in foreign.FOREIGN_NODES]
     kinds = {node: graph.kind(node) for node in found}
     reasons = _reasons_to_stay(mover, found)
@@ -56,11 +68,8 @@ def move_graph(graph: Graph, report: MoveReport) -> Mover:
     for node in found:
         if kinds[node] in ABSORBED:
             _absorb(mover, node, reasons)
-        if node in reasons:
-            report.left.append(LeftNode(node, graph.place, kinds[node], reasons[node]))
-        else:
-            report.moved.append(MovedNode(node, graph.place, kinds[node], mover.added_for(node)))
-    return mover
+    moved = [MovedNode(node, graph.place, kinds[node], mover.added_for(node)) for node in found if node not in reasons]
+    return moved, [LeftNode(node, graph.place, kinds[node], reasons[node]) for node in found if node in reasons]
 
 
 def _reasons_to_stay(mover: Mover, found: list[NodeId]) -> dict[NodeId, str]:
@@ -81,20 +90,20 @@ def _reasons_to_stay(mover: Mover, found: list[NodeId]) -> dict[NodeId, str]:
         added = {
             node: reason
             for node in found
-            if node not in reasons and graph.kind(node) in RULES and (reason := _held_back(graph, node, reasons))
+            if node not in reasons and graph.kind(node) in RULES and (reason := _held_back(mover, node, reasons))
         }
         if not added:
             return reasons
         reasons |= added
 
 
-def _held_back(graph: Graph, node: NodeId, reasons: dict[NodeId, str]) -> str:
+def _held_back(mover: Mover, node: NodeId, reasons: dict[NodeId, str]) -> str:
     """Why a node cannot be moved because of others that stay, or nothing."""
+    graph = mover.graph
     kind = graph.kind(node)
-    for name in RULES[kind].requires:
-        output = graph.source(node, name)
-        origin = None if output is None else graph.through(output).node
-        if origin is not None and not _changes(graph, origin, reasons):
+    requires = RULES[kind].requires
+    for name, origin in requires(mover, node) if requires else ():
+        if not _changes(graph, origin, reasons):
             return f"its {name} comes from {label(graph, origin)}, which stays"
     for slot, output_kind in enumerate(foreign.FOREIGN_NODES[kind].outputs):
         if output_kind not in _OWN_TYPES:

@@ -83,13 +83,13 @@ class Rule(NamedTuple):
     Attributes:
         plan: Reads a node and checks that it can be moved; raises `Stays`.
         move: Moves it, given the plan.
-        requires: Inputs whose nodes must be moved, too.
+        requires: Nodes that must be moved, too, as the label of an input and its node.
         last: Moved after all others.
     """
 
     plan: Callable[["Mover", NodeId], Any]
     move: Callable[["Mover", NodeId, Any], None]
-    requires: tuple[str, ...] = ()
+    requires: Callable[["Mover", NodeId], list[tuple[str, NodeId]]] | None = None
     last: bool = False
 
 

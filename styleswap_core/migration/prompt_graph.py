@@ -16,6 +16,8 @@ def is_prompt(value: object) -> bool:
 class PromptGraph(Graph):
     """An API prompt, which is changed in place."""
 
+    can_bypass = False
+
     def __init__(self, prompt: dict[str, Any]) -> None:
         """Index a prompt; entries that are no nodes are left alone."""
         self._prompt = prompt
@@ -127,9 +129,9 @@ class PromptGraph(Graph):
                 self._uses[output].remove(Use(node, name))
         del self._prompt[str(node)]
 
-    def bypass(self, node: NodeId) -> bool:
+    def bypass(self, node: NodeId) -> None:
         """Prompts cannot say so."""
-        return False
+        raise NotImplementedError
 
     def _inputs(self, node: NodeId) -> dict[str, Any]:
         inputs = self._prompt[str(node)].get("inputs")

@@ -82,12 +82,14 @@ class SwapRequest:
         """Name of the face analysis if it is not connected."""
         return PACK
 
-    def check(self) -> "SwapRequest":
+    def check(self, mover: Mover, node: NodeId) -> "SwapRequest":
         """The request itself.
 
         Raises:
-            Stays: Several sources for faces whose number is not known.
+            Stays: Several sources for faces whose number is not known, or a picture that is used and not connected.
         """
+        if self.target is None and mover.graph.uses(Output(node, 2)):
+            raise Stays("its output ORIGINAL_IMAGE is in use, and no picture is connected to it")
         if isinstance(self.indices, Output) and len(self.sources) > 1:
             raise Stays("the numbers of the faces are connected, so several sources cannot be dealt out to them")
         return self
@@ -130,7 +132,7 @@ def reactor_request(mover: Mover, node: NodeId) -> SwapRequest:
         enabled=reading.values["enabled"],
         skips_missing=True,
         notes=(*notes, *source_notes, *_ignored(reading)),
-    ).check()
+    ).check(mover, node)
 
 
 def mtb_request(mover: Mover, node: NodeId) -> SwapRequest:
@@ -155,7 +157,7 @@ def mtb_request(mover: Mover, node: NodeId) -> SwapRequest:
         order="left-right",
         source_order="left-right",
         notes=(*notes, *_ignored(reading)),
-    ).check()
+    ).check(mover, node)
 
 
 def roop_request(mover: Mover, node: NodeId) -> SwapRequest:
@@ -181,7 +183,7 @@ def roop_request(mover: Mover, node: NodeId) -> SwapRequest:
         sources=sources,
         source_order=_ROOP_ORDERS[values.get("reference_order", left), values.get("reverse_reference_order", False)],
         notes=(*notes, *source_notes, *_ignored(reading)),
-    ).check()
+    ).check(mover, node)
 
 
 def _connected(mover: Mover, reading: Reading, name: str, kind: str) -> Reading:

@@ -1,6 +1,6 @@
 """Swap nodes of other packs as Quick Face Swap, or as Swap Face with its loaders."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .graph import NodeId, Output
@@ -139,8 +139,9 @@ def _rename_index(mover: Mover, node: NodeId) -> None:
 
 def _switched_off(mover: Mover, node: NodeId, nodes: list[NodeId], request: SwapRequest, image: Output) -> Output:
     """What takes the place of the result of a node that was off."""
-    bypassed = [mover.graph.bypass(each) for each in nodes]
-    if all(bypassed):
+    if mover.graph.can_bypass:
+        for each in nodes:
+            mover.graph.bypass(each)
         mover.note(node, "enabled was off: its nodes are bypassed")
         return image
     mover.note(node, "enabled was off: its nodes are in the prompt, but what follows takes the picture before them")
@@ -165,10 +166,12 @@ def _note_differences(mover: Mover, node: NodeId, request: SwapRequest) -> None:
         mover.note(node, "faces are ordered by the center of their boxes, not by the edge")
 
 
-def _swap_rule(request: Callable[[Mover, NodeId], SwapRequest], *requires: str) -> Rule:
-    return Rule(request, _move, requires)
+def _loaders(mover: Mover, node: NodeId) -> list[tuple[str, NodeId]]:
+    """Loaders of a node, whose types only nodes of its pack take."""
+    links = mover.read(node).links
+    return [(name, mover.graph.through(links[name]).node) for name in ("faceanalysis_model", "faceswap_model")]
 
 
-REACTOR_SWAP = _swap_rule(reactor_request)
-MTB_SWAP = _swap_rule(mtb_request, "faceanalysis_model", "faceswap_model")
-ROOP_SWAP = _swap_rule(roop_request)
+REACTOR_SWAP = Rule(reactor_request, _move)
+MTB_SWAP = Rule(mtb_request, _move, _loaders)
+ROOP_SWAP = Rule(roop_request, _move)
