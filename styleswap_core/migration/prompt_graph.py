@@ -130,8 +130,7 @@ class PromptGraph(Graph):
         del self._prompt[str(node)]
 
     def bypass(self, node: NodeId) -> None:
-        """Prompts cannot say so."""
-        raise NotImplementedError
+        """Nothing, since prompts cannot say so."""
 
     def _inputs(self, node: NodeId) -> dict[str, Any]:
         inputs = self._prompt[str(node)].get("inputs")
