@@ -5,14 +5,18 @@ Three passes: pictures are assigned to existing or new people one after another;
 merged, those with most pictures first; finally, each picture is assigned to the most similar person.
 """
 
+import shutil
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from ..io.files import reserve
+
 _ROWS = 1024
 _BLOCK = 8192
+_SCRATCH = "people-"
 _MERGE_ROUNDS = 4
 
 
@@ -27,7 +31,10 @@ def cluster(embeddings: np.ndarray, likeness: float, scratch: Path) -> np.ndarra
     Returns:
         (N,) int32: people, numbered from 0 in the order of their first pictures.
     """
-    with tempfile.TemporaryDirectory(dir=scratch, prefix="people-") as folder:
+    for left_behind in scratch.glob(f"{_SCRATCH}*"):
+        # By a process that was killed; this one alone uses the folder.
+        shutil.rmtree(left_behind, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=scratch, prefix=_SCRATCH) as folder:
         people = _People(Path(folder) / "sums-0", len(embeddings), embeddings.shape[1])
         owner = people.assign(embeddings, np.arange(len(embeddings)), likeness, "people")
         for turn in range(1, _MERGE_ROUNDS + 1):
@@ -53,7 +60,8 @@ class _People:
     """Sums of the embeddings of people, on disk."""
 
     def __init__(self, path: Path, capacity: int, width: int) -> None:
-        self.sums = np.memmap(path, np.float32, "w+", shape=(max(1, capacity), width))  # sparse until written
+        self.sums = np.memmap(path, np.float32, "w+", shape=(max(1, capacity), width))
+        reserve(path)
         self.count = 0
 
     def assign(self, vectors: np.ndarray, order: np.ndarray, likeness: float, description: str) -> np.ndarray:

@@ -24,7 +24,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import StyleSwapError, decoding
-from ..io.files import atomic_write
+from ..io.files import atomic_write, reserve
+from ..io.folder_lock import lock_folder
 from ..io.json_text import read_json, require_table
 from .kernels import EAGER, Kernels, fused
 from .parameters import ATTRIBUTE_SEEDS, EXPRESSION_NAMES, IDENTITY_SEEDS, Attributes, Identities
@@ -195,6 +196,11 @@ def build_columns(
     plan.check()
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    with lock_folder(folder, folder):
+        return _build(folder, plan, align, workers, fuse)
+
+
+def _build(folder: Path, plan: ColumnPlan, align: Align | None, workers: int, fuse: bool) -> ColumnSet:
     _prepare(folder, plan)
     done = np.load(folder / "done.npy", mmap_mode="r")
     blocks = [b for b in range(0, plan.columns, _BLOCK) if not done[b : b + _BLOCK].all()]
@@ -220,8 +226,15 @@ def _prepare(folder: Path, plan: ColumnPlan) -> None:
         if _read_plan(path) != plan:
             raise StyleSwapError(f"{folder} holds columns of another plan; choose another folder or delete it")
         return
-    for name, (shape, dtype) in _arrays(plan).items():
-        np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", shape=shape, dtype=dtype).flush()
+    try:
+        for name, (shape, dtype) in _arrays(plan).items():
+            np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", shape=shape, dtype=dtype).flush()
+            reserve(folder / f"{name}.npy")
+    except StyleSwapError:
+        # They hold nothing yet.
+        for name in _arrays(plan):
+            (folder / f"{name}.npy").unlink(missing_ok=True)
+        raise
     with atomic_write(path) as temporary:
         temporary.write_text(wanted, encoding="utf-8")
 

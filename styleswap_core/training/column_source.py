@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ..errors import StyleSwapError
 from ..faces.alignment import RECOGNIZER_SIZE, recognizer_crop
-from ..io.files import atomic_write
+from ..io.files import atomic_write, reserve
 from ..synthetic.columns import ColumnSet
 from .batches import Batch, Rows, step_rng
 
@@ -196,6 +196,7 @@ def column_embeddings(
     with atomic_write(path) as temporary:
         length = recognizer(torch.zeros(1, 3, RECOGNIZER_SIZE, RECOGNIZER_SIZE, device=device)).shape[1]
         embeddings = open_memmap(temporary, mode="w+", dtype=np.float32, shape=(count, members, length))
+        reserve(temporary)
         flat = embeddings.reshape(count * members, length)
         for first in tqdm(range(0, len(flat), chunk), desc="identity embeddings", unit="chunk", leave=False):
             part = slice(first, first + chunk)

@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Mapping, Sized
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import torch
@@ -13,6 +13,7 @@ from tqdm import tqdm
 from ..checkpoints.native import save_generator
 from ..errors import StyleSwapError
 from ..faces.arcface import TorchRecognizer
+from ..io.folder_lock import lock_folder
 from ..io.read_ahead import map_ahead
 from .batches import READ_AHEAD, DataSource
 from .bottlenecks import StepWatch, advise
@@ -71,7 +72,7 @@ def train(config: TrainingConfig, folder: RunFolder, context: RunContext) -> Tra
 
     Raises:
         StyleSwapError: A loss is no longer finite (the last checkpoint is kept), a checkpoint does not fit the
-            configuration, or the recognizer is missing.
+            configuration, the recognizer is missing, or another process is training in the folder.
     """
     if uses_recognizer(config) and context.recognizer is None:
         raise StyleSwapError(
@@ -79,14 +80,18 @@ def train(config: TrainingConfig, folder: RunFolder, context: RunContext) -> Tra
         )
     check_terms(config, generator_config(config).mask_branch)
     check_division(config, context.process_group.world_size)
-    if context.process_group.is_main:
-        folder.create()
-        save_config(config, folder.config)
-    state = _initial_state(config, folder, context)
-    if state.step >= config.steps:
-        return state
-    with Recorder(folder, state.step, context.echo) if context.process_group.is_main else nullcontext() as recorder:
-        _TrainingLoop(config, folder, context, state, recorder).run()
+    with ExitStack() as stack:
+        recorder: Recorder | None = None
+        if context.process_group.is_main:
+            folder.root.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(lock_folder(folder.root, folder.root))
+            folder.create()
+            save_config(config, folder.config)
+        state = _initial_state(config, folder, context)
+        if state.step < config.steps:
+            if context.process_group.is_main:
+                recorder = stack.enter_context(Recorder(folder, state.step, context.echo))
+            _TrainingLoop(config, folder, context, state, recorder).run()
     return state
 
 

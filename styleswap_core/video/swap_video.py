@@ -8,6 +8,7 @@ from ..credentials.manifests import check_signable
 from ..credentials.signing import ContentSigner
 from ..errors import StyleSwapError
 from ..identities.identity import Identity
+from ..io.folder_lock import lock_folder
 from ..media.animations import decodable
 from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.swapper import Faces, Swapper
@@ -16,7 +17,6 @@ from .clip_plan import ClipOptions, ClipPlan, plan_clip
 from .clip_report import ClipReport
 from .clip_request import ClipRequest
 from .clip_swapper import NothingSwappedError, swap_clip
-from .folder_lock import lock_folder
 from .kept_masks import KeptMasks, Masks
 from .work_folder import fingerprint, has_work, open_work_folder, remove_work_folder, work_folder
 

@@ -13,10 +13,10 @@ from .. import __version__
 from ..errors import StyleSwapError
 from ..faces.choice import FaceChoice
 from ..io.files import atomic_write
+from ..io.folder_lock import LOCK
 from ..io.json_text import read_record
 from .clip_plan import ClipPlan
 from .clip_request import ClipRequest
-from .folder_lock import LOCK
 
 _PLAN = "plan.json"
 

@@ -11,12 +11,12 @@ from toy_swapper import IDENTITY, Finder, Painter
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.choice import FaceChoice
+from styleswap_core.io.folder_lock import LOCK
 from styleswap_core.media.encoders import EncodingOptions
 from styleswap_core.pipeline.swapper import Swapper
 from styleswap_core.swappers.network import SwappedCrops
 from styleswap_core.tracking.tracking_options import TrackingOptions
 from styleswap_core.video.clip_plan import ClipOptions
-from styleswap_core.video.folder_lock import LOCK
 from styleswap_core.video.replayed_analysis import replayed
 from styleswap_core.video.segment_swapper import SegmentSwapper
 from styleswap_core.video.swap_video import swap_video
