@@ -230,11 +230,14 @@ def _prepare(folder: Path, plan: ColumnPlan) -> None:
         for name, (shape, dtype) in _arrays(plan).items():
             np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", shape=shape, dtype=dtype).flush()
             reserve(folder / f"{name}.npy")
-    except StyleSwapError:
+    except (StyleSwapError, OSError) as error:
         # They hold nothing yet.
         for name in _arrays(plan):
             (folder / f"{name}.npy").unlink(missing_ok=True)
-        raise
+        if isinstance(error, StyleSwapError):
+            raise
+        reason = f"{error.strerror or error}; make room on the disk, or choose another folder"
+        raise StyleSwapError(f"cannot write into {folder}: {reason}") from error
     with atomic_write(path) as temporary:
         temporary.write_text(wanted, encoding="utf-8")
 
