@@ -16,7 +16,7 @@ from comfy_api.latest import Input, InputImpl
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.media.animations import decodable
 from ..styleswap_core.media.video_source import Source
-from ..styleswap_core.video.kept_masks import KeptMasks
+from ..styleswap_core.video.clip_masks import ClipMasks
 from .host import check_interrupted
 from .lossless_clip import SUFFIX, write_lossless_clip
 from .values import image_arrays
@@ -80,7 +80,7 @@ def open_clip(video: Input.Video) -> Iterator[ClipSource]:
 
 
 @contextmanager
-def open_masks(keep: torch.Tensor | Input.Video | None, start: float) -> Iterator[KeptMasks]:
+def open_masks(keep: torch.Tensor | Input.Video | None, start: float) -> Iterator[ClipMasks]:
     """Context manager for what stays as it is.
 
     Args:
@@ -88,14 +88,14 @@ def open_masks(keep: torch.Tensor | Input.Video | None, start: float) -> Iterato
         start: Seconds of the video that are left out, and of a VIDEO of masks with it.
     """
     if keep is None or isinstance(keep, torch.Tensor):
-        yield KeptMasks(keep)
+        yield ClipMasks(keep)
         return
     with open_clip(keep) as source, TemporaryDirectory(prefix="styleswap-", dir=temp_folder()) as folder:
         file = source.original
         if isinstance(file, BytesIO):
             data, file = file, Path(folder) / f"masks{SUFFIX}"
             file.write_bytes(data.getbuffer())
-        yield KeptMasks(file, source.part(start, 0.0)[0])
+        yield ClipMasks(file, source.part(start, 0.0)[0])
 
 
 def temp_folder() -> Path:

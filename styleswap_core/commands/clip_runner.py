@@ -15,10 +15,10 @@ from ..media.animations import decodable
 from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.swapper import Faces, Swapper
 from ..video.clip_callbacks import ClipCallbacks
+from ..video.clip_masks import ClipMasks
 from ..video.clip_pictures import doubtful_sheet, preview_sheet
 from ..video.clip_plan import plan_clip
 from ..video.clip_request import ClipRequest
-from ..video.kept_masks import KeptMasks
 from ..video.swap_video import swap_planned
 from ..video.work_folder import work_folder
 from .clip_arguments import clip_options
@@ -66,7 +66,7 @@ def swap_clips(
             print_note(f"{files.out} is complete and is left as it is")
             continue
         try:
-            request = ClipRequest(tool, identity, faces, keep=KeptMasks(args.keep, args.start))
+            request = ClipRequest(tool, identity, faces, keep=ClipMasks(args.keep, args.start))
             results.reports.append(_swap_clip(files, request, args, signer))
         except (StyleSwapError, OSError) as error:
             text = str(error) if str(files.target) in str(error) else f"{files.target}: {error}"
@@ -96,7 +96,7 @@ def preview_clip(
     tool = Swapper(swapper.network, swapper.analyzer, options, masks=swapper.masks)
     with decodable(files.target) as readable:
         plan = plan_clip(readable, files.out, clip_options(args), files.target)
-        request = ClipRequest(tool, identity, faces, keep=KeptMasks(args.keep, args.start))
+        request = ClipRequest(tool, identity, faces, keep=ClipMasks(args.keep, args.start))
         save_image(args.preview, preview_sheet(plan, request))
     for note in plan.notes:
         print_note(f"{files.target}: {note}")

@@ -1,4 +1,4 @@
-"""Masks to keep from a file: a gray picture for all frames, or a gray video with one for each frame."""
+"""Masks from a file: a gray picture for all frames, or a gray video with one for each frame."""
 
 from collections.abc import Iterator
 from fractions import Fraction

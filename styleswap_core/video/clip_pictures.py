@@ -47,6 +47,7 @@ def preview_sheet(plan: ClipPlan, request: ClipRequest, count: int = PREVIEW_FRA
             options=request.options,
             strict=False,
             keep=None if blending is not None else keep,
+            only_in=request.only_in.at(time),
         )
         if not isinstance(result.image, VideoPicture):
             continue

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ..compositing.frame_masks import CHOSEN
 from ..faces.choice import FaceChoice
 from ..identities.identity import Identity
 from ..identities.provenance import SwapFacts
 from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.swapper import Faces, Swapper
 from ..swappers.swap_marks import swap_facts
-from .kept_masks import KeptMasks
+from .clip_masks import ClipMasks
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,13 +23,15 @@ class ClipRequest:
         faces: Faces to swap.
         options: Options; None for those of the swapper.
         keep: What stays as it is.
+        only_in: Where the faces that are swapped lie.
     """
 
     swapper: Swapper
     identity: Identity | Sequence[Identity]
     faces: Faces = "largest"
     options: SwapOptions | None = None
-    keep: KeptMasks = field(default_factory=lambda: KeptMasks(None))
+    keep: ClipMasks = field(default_factory=lambda: ClipMasks(None))
+    only_in: ClipMasks = field(default_factory=lambda: ClipMasks(None, purpose=CHOSEN))
 
     @property
     def identities(self) -> list[Identity]:

@@ -51,6 +51,7 @@ def track_clip(
             tracking=plan.options.tracking,
             options=request.options,
             on_frame=on_frame,
+            only_in=request.only_in.from_frame(0),
         )
     index.save(folder)
     tracked.save(folder / _TRACKS)

@@ -250,6 +250,7 @@ class SegmentSwapper:
                 on_frame=on_frame,
                 measured=measured,
                 keep=keep,
+                only_in=request.only_in.from_frame(first),
             )
         return request.swapper.swap_tracked(
             pictures,

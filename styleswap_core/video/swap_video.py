@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
+from ..compositing.frame_masks import CHOSEN
 from ..credentials.manifests import check_signable
 from ..credentials.signing import ContentSigner
 from ..errors import StyleSwapError
@@ -13,11 +14,11 @@ from ..media.animations import decodable
 from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.swapper import Faces, Swapper
 from .clip_callbacks import NO_CALLBACKS, ClipCallbacks, RunningFrame
+from .clip_masks import ClipMasks, Masks
 from .clip_plan import ClipOptions, ClipPlan, plan_clip
 from .clip_report import ClipReport
 from .clip_request import ClipRequest
 from .clip_swapper import NothingSwappedError, swap_clip
-from .kept_masks import KeptMasks, Masks
 from .work_folder import fingerprint, has_work, open_work_folder, remove_work_folder, work_folder
 
 
@@ -31,6 +32,7 @@ def swap_video(
     options: SwapOptions | None = None,
     clip: ClipOptions | None = None,
     keep: Masks | None = None,
+    only_in: Masks | None = None,
     resume: bool = False,
     resumable: bool = True,
     require_faces: bool = True,
@@ -54,7 +56,9 @@ def swap_video(
         faces: As for `Swapper.swap`, for each frame.
         options: Override those of the swapper.
         clip: Encoder, and the part of the video.
-        keep: What stays as it is: a mask (h, w), 0..1, for all frames, or one for each; see `kept_masks.Masks`.
+        keep: What stays as it is: a mask (h, w), 0..1, for all frames, or one for each; see `clip_masks.Masks`.
+        only_in: Masks of the faces that are swapped, likewise; see `Swapper.swap_frames` and, with tracking,
+            `Swapper.track`.
         resume: Go on after the finished parts of an interrupted run with the same arguments.
         resumable: Whether finished parts are kept after an error, so that `resume` can go on. If not, nothing is left.
         require_faces: Whether a video in which no face is swapped is an error.
@@ -71,7 +75,8 @@ def swap_video(
     """
     source, out = _checked_paths(source, out)
     start = 0.0 if clip is None else clip.start
-    wanted = ClipRequest(swapper, identity, faces, options, KeptMasks(keep, start))
+    chosen = ClipMasks(only_in, start, CHOSEN)
+    wanted = ClipRequest(swapper, identity, faces, options, ClipMasks(keep, start), chosen)
     calls = ClipCallbacks(on_frame, on_followed, on_result)
     with decodable(source) as readable:
         plan = plan_clip(readable, out, clip, source)

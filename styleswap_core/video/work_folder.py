@@ -97,6 +97,7 @@ def fingerprint(plan: ClipPlan, request: ClipRequest) -> dict[str, str]:
         "choice of faces": _text(request.choice),
         "swap options": str(request.swap_options),
         "masks to keep": request.keep.fingerprint,
+        "masks of faces": request.only_in.fingerprint,
     }
 
 

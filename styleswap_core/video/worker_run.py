@@ -29,13 +29,14 @@ class WorkerRun:
         """Prepare; nothing is started yet.
 
         Raises:
-            StyleSwapError: The masks to keep can be read once only.
+            StyleSwapError: Masks that can be read once only.
         """
-        if not swapper.request.keep.repeatable:
-            raise StyleSwapError(
-                "expected masks to keep as a file, an array or a tensor, since several workers read them, got an"
-                " iterable; use one worker"
-            )
+        for masks in (swapper.request.keep, swapper.request.only_in):
+            if not masks.repeatable:
+                raise StyleSwapError(
+                    f"expected masks {masks.purpose} as a file, an array or a tensor, since several workers read them,"
+                    " got an iterable; use one worker"
+                )
         self._swapper, self._callbacks = swapper, callbacks
         self.segments: list[Segment] = []
         self.interrupted = False
@@ -56,6 +57,7 @@ class WorkerRun:
         ]
         if tasks:
             self._swapper.request.keep.prepare()
+            self._swapper.request.only_in.prepare()
             done = len(index.times) - sum(task.frames for task in tasks)
             workers = start_workers(self._swapper, len(tasks))
             run_tasks(workers, tasks, plan.info.name, done, self._callbacks.on_frame)

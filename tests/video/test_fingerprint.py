@@ -17,9 +17,9 @@ from styleswap_core.media.encoders import EncodingOptions
 from styleswap_core.pipeline.face_jobs import SwapOptions
 from styleswap_core.pipeline.swapper import Swapper
 from styleswap_core.tracking.tracking_options import TrackingOptions
+from styleswap_core.video.clip_masks import ClipMasks
 from styleswap_core.video.clip_plan import ClipOptions, plan_clip
 from styleswap_core.video.clip_request import ClipRequest
-from styleswap_core.video.kept_masks import KeptMasks
 from styleswap_core.video.work_folder import fingerprint
 
 
@@ -37,7 +37,8 @@ CHANGED = {
         "identity": OTHER,
         "faces": "all",
         "options": SwapOptions(strength=0.5),
-        "keep": KeptMasks(np.ones((4, 4), np.float32)),
+        "keep": ClipMasks(np.ones((4, 4), np.float32)),
+        "only_in": ClipMasks(np.ones((4, 4), np.float32)),
     },
     ClipOptions: {
         "encoding": EncodingOptions("hevc"),

@@ -250,3 +250,26 @@ def test_cancellation_can_leave_nothing(tmp_path, source, callback):
         )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source.mp4"]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("styleswap")]
+
+
+@pytest.mark.parametrize("tracked", [False, True])
+def test_masks_choose_faces_over_segments_and_interruptions(tmp_path, source, tracked):
+    """The only face lies in the mask in every third frame; with tracks, in most frames or in few."""
+    rare = np.stack([np.full((6, 8), number % 3 == 0, np.float32) for number in range(23)])
+    clip = ClipOptions(EncodingOptions(lossless=True), segment_frames=5) if tracked else LOSSLESS
+
+    def run(only_in, **more):
+        swap_video(toy_swapper(), source, tmp_path / "out.mkv", IDENTITY, clip=clip, only_in=only_in, **more)
+
+    def swapped():
+        return [any(halves) for halves in changed_halves(source, tmp_path / "out.mkv")]
+
+    masks = 1 - rare if tracked else rare
+    with pytest.raises(Stop):
+        run(masks, on_frame=stop_at(13, Stop()))
+    run(masks, resume=True)
+    assert swapped() == ([True] * 23 if tracked else [number % 3 == 0 for number in range(23)])
+    with pytest.raises(StyleSwapError, match="shows a face that was asked for; choose other faces"):
+        run(np.zeros((2, 2), np.float32))
+    with pytest.raises(StyleSwapError, match="mask of faces.* pass as many masks as"):
+        run(masks[:9])

@@ -1,4 +1,4 @@
-"""Masks of what stays as it is in the frames of a video."""
+"""Masks of the frames of a video: of what stays as it is, or of the faces that are swapped."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -9,29 +9,35 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..compositing.frame_masks import FrameMasks
+from ..compositing.frame_masks import KEPT, FrameMasks
 from ..errors import StyleSwapError
 from .clip_mask_files import MaskVideo, read_mask_file
 
 Masks = torch.Tensor | np.ndarray | str | Path | Iterable[torch.Tensor | np.ndarray]
 """One mask (h, w) for all frames, or one for each frame: (N, h, w), or an iterable of (h, w), which is consumed in
-order while the frames are swapped. Values are 0..1, 1 where a frame stays as it is; masks are scaled to the frames.
-Or a file, white where frames stay: a picture for all frames, or a video with one mask for each frame of the source."""
+order while the frames are swapped. Values are 0..1; masks are scaled to the frames. Or a file, in which white is 1: a
+picture for all frames, or a video with one mask for each frame of the source."""
 
 
-class KeptMasks:
-    """Masks of the frames of a video, which can be read from any frame on."""
+class ClipMasks:
+    """Masks of the frames of a video, which can be read from any frame on.
 
-    def __init__(self, masks: Masks | None, start: float = 0.0) -> None:
-        """Take the masks; None keeps nothing.
+    Attributes:
+        purpose: What they are for, see `frame_masks`.
+    """
+
+    def __init__(self, masks: Masks | None, start: float = 0.0, purpose: str = KEPT) -> None:
+        """Take the masks; None masks nothing.
 
         Args:
             masks: The masks.
             start: Seconds of a file with one mask for each frame that are skipped.
+            purpose: KEPT or CHOSEN, for messages.
 
         Raises:
             StyleSwapError: A tensor or an array of another shape, or a file that cannot be read.
         """
+        self.purpose = purpose
         self._masks: torch.Tensor | None = None
         self._video: MaskVideo | None = None
         self._following: Iterator[torch.Tensor] | None = None
@@ -41,7 +47,7 @@ class KeptMasks:
             self._masks, self._video = (found, None) if isinstance(found, torch.Tensor) else (None, found)
         elif isinstance(masks, torch.Tensor | np.ndarray):
             self._masks = torch.as_tensor(masks)
-            FrameMasks(self._masks)
+            FrameMasks(self._masks, purpose=purpose)
         elif masks is not None:
             self._following = map(torch.as_tensor, masks)
 
@@ -79,13 +85,13 @@ class KeptMasks:
             return self._masks
         if first >= len(self._masks):
             raise StyleSwapError(
-                f"expected one mask to keep, or one for each frame, but frame {first} has none; pass as many masks as"
-                " frames"
+                f"expected one mask {self.purpose}, or one for each frame, but frame {first} has none; pass as many"
+                " masks as frames"
             )
         return self._masks[first:]
 
     def at(self, time: Fraction) -> torch.Tensor | None:
-        """The mask (h, w) of the frame at a time in seconds, for masks from a file; None if nothing is kept."""
+        """The mask (h, w) of the frame at a time in seconds, for masks from a file; None if there are none."""
         return self._masks if self._video is None else self._video.at(time)
 
     @property
