@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from comfy_api.latest import Input, InputImpl
 
+from ..styleswap_core.compositing.frame_masks import KEPT
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.media.animations import decodable
 from ..styleswap_core.media.video_source import Source
@@ -80,22 +81,23 @@ def open_clip(video: Input.Video) -> Iterator[ClipSource]:
 
 
 @contextmanager
-def open_masks(keep: torch.Tensor | Input.Video | None, start: float) -> Iterator[ClipMasks]:
-    """Context manager for what stays as it is.
+def open_masks(masks: torch.Tensor | Input.Video | None, start: float, purpose: str = KEPT) -> Iterator[ClipMasks]:
+    """Context manager for masks of the frames of a video.
 
     Args:
-        keep: MASK, or a gray VIDEO whose frames are masks, which is read as a stream.
+        masks: MASK, or a gray VIDEO whose frames are masks, which is read as a stream.
         start: Seconds of the video that are left out, and of a VIDEO of masks with it.
+        purpose: What they are for, see `frame_masks`.
     """
-    if keep is None or isinstance(keep, torch.Tensor):
-        yield ClipMasks(keep)
+    if masks is None or isinstance(masks, torch.Tensor):
+        yield ClipMasks(masks, purpose=purpose)
         return
-    with open_clip(keep) as source, TemporaryDirectory(prefix="styleswap-", dir=temp_folder()) as folder:
+    with open_clip(masks) as source, TemporaryDirectory(prefix="styleswap-", dir=temp_folder()) as folder:
         file = source.original
         if isinstance(file, BytesIO):
             data, file = file, Path(folder) / f"masks{SUFFIX}"
             file.write_bytes(data.getbuffer())
-        yield ClipMasks(file, source.part(start, 0.0)[0])
+        yield ClipMasks(file, source.part(start, 0.0)[0], purpose)
 
 
 def temp_folder() -> Path:

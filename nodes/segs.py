@@ -10,6 +10,7 @@ import torch
 from ..styleswap_core.compositing.mask_shaping import resize_mask
 from ..styleswap_core.compositing.pixel_access import Box
 from ..styleswap_core.errors import StyleSwapError
+from ..styleswap_core.io.images import repair
 from ..styleswap_core.pipeline.masked_faces import FaceMask
 from .values import resolve_mask
 
@@ -101,7 +102,7 @@ def chosen_mask(only_in: torch.Tensor | None, segs: object, size: tuple[int, int
         only_in: Socket value (B, h, w). The placeholder that Load Image returns for an image without transparency
             counts as none.
         segs: Socket value; with a mask, a face has to lie in both.
-        size: Height and width of the images.
+        size: Height and width of the images; 0 if they are not known.
 
     Raises:
         StyleSwapError: Something else than SEGS.
@@ -111,11 +112,13 @@ def chosen_mask(only_in: torch.Tensor | None, segs: object, size: tuple[int, int
     if segs is None:
         return only_in
     mask = segs_mask(segs)
-    if only_in is None or only_in.ndim != 3 or 0 in only_in.shape:
-        # A mask of another shape is refused where it is used.
-        return mask if only_in is None else only_in
-    both = (resize_mask(one.cpu().float(), size) for one in (mask[None, None], only_in[:, None]))
-    return torch.minimum(*both)[:, 0]
+    if only_in is None:
+        return mask
+    if only_in.ndim != 3 or 0 in only_in.shape:
+        # Refused where it is used.
+        return only_in
+    own = resize_mask(repair(only_in[:, None])[0].float().cpu(), tuple(mask.shape))
+    return torch.minimum(own[:, 0], mask)
 
 
 def _region(box: Box, size: tuple[int, int], factor: float) -> Box:

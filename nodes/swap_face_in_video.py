@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from comfy_api.latest import Input, InputImpl, io
 
+from ..styleswap_core.compositing.frame_masks import CHOSEN
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.identities.provenance import MARK
 from ..styleswap_core.media.encoders import CODECS, EncodingOptions
@@ -28,8 +29,17 @@ from .clip_texts import describe_clip, summarize_clip
 from .face_masks import LoadedMasks
 from .host import result_device, show_text
 from .loaded_guest import LoadedModel, core_network
+from .segs import chosen_mask
 from .sockets import Model, advanced, face_analysis_input, identity_input, make_schema, unknown_choice
-from .swap_inputs import batch_input, choice_inputs, later_inputs, strength_inputs, tracking_inputs
+from .swap_inputs import (
+    batch_input,
+    choice_inputs,
+    later_inputs,
+    only_in_inputs,
+    only_in_tooltip,
+    strength_inputs,
+    tracking_inputs,
+)
 from .swap_values import ERROR, PASS, SwapValues, index_problem
 from .values import as_identities
 
@@ -127,6 +137,14 @@ class SwapVideo(io.ComfyNode):
                 ),
                 *_part_inputs(),
                 *map(advanced, _encoder_inputs()),
+                *only_in_inputs(
+                    io.MultiType.Input(
+                        "only_in",
+                        [io.Mask, io.Video],
+                        optional=True,
+                        tooltip=only_in_tooltip("one mask, one per frame, or a gray video with one per frame"),
+                    )
+                ),
             ],
             outputs=[
                 io.Video.Output(
@@ -179,6 +197,8 @@ class SwapVideo(io.ComfyNode):
         reference: object = None,
         masks: LoadedMasks | None = None,
         keep: torch.Tensor | Input.Video | None = None,
+        only_in: torch.Tensor | Input.Video | None = None,
+        segs: object = None,
         container: str = _AUTOMATIC,
         codec: str = _AUTOMATIC,
         quality: float = 0.0,
@@ -206,10 +226,11 @@ class SwapVideo(io.ComfyNode):
             masks.open() if masks else nullcontext() as opened,
             open_clip(video) as source,
             open_masks(keep, start) as kept,
+            open_masks(_chosen(only_in, segs), start, CHOSEN) as chosen,
         ):
             plan, out = encoding.plan(source, temp_folder(), values)
             swapper = Swapper(model, analyzer, values.options, masks=opened)
-            request = ClipRequest(swapper, identities, values.choice(analyzer, reference), keep=kept)
+            request = ClipRequest(swapper, identities, values.choice(analyzer, reference), keep=kept, only_in=chosen)
             report = swap_planned(
                 plan,
                 out,
@@ -224,6 +245,15 @@ class SwapVideo(io.ComfyNode):
         show_text("\n".join([summarize_clip(report), *notices]))
         text = describe_clip(report, len(identities), notices)
         return io.NodeOutput(InputImpl.VideoFromFile(str(out)), text, sheet, mark)
+
+
+def _chosen(only_in: torch.Tensor | Input.Video | None, segs: object) -> torch.Tensor | Input.Video | None:
+    """Masks of the faces that are swapped, from both sockets."""
+    if only_in is None or isinstance(only_in, torch.Tensor):
+        return chosen_mask(only_in, segs, (0, 0))
+    if segs is not None:
+        raise StyleSwapError("expected a mask in only_in beside segs, got a video; connect one of the two")
+    return only_in
 
 
 def _sheet(plan: ClipPlan, out: Path, report: ClipReport) -> torch.Tensor:

@@ -36,6 +36,9 @@ COMMANDS = {
     "demo": Command(".commands.demo_command", "render two faces, swap them, and show the result; requires no files"),
     "swap": Command(".commands.swap_command", "swap the face of one person into pictures and videos"),
     "detect": Command(".commands.detect_command", "list the faces in pictures, and draw their numbers"),
+    "face-mask": Command(
+        ".commands.face_mask_command", "write masks of the faces in pictures, or of regions such as eyes or hair"
+    ),
     "invert": Command(
         ".commands.invert_command",
         "optimize the identity of one person for a model, for a closer likeness in swaps",

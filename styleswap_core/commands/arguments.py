@@ -119,8 +119,8 @@ def add_reference_argument(options: Options) -> None:
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="a person, as pictures or one saved identity: `swap` swaps the face like this person instead, `detect` "
-        "states the likeness of each face",
+        help="a person, as pictures or one saved identity: `swap` and `face-mask` choose the face like this person "
+        "instead, `detect` states the likeness of each face",
     )
 
 

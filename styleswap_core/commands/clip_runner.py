@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..compositing.frame_masks import CHOSEN
 from ..errors import StyleSwapError
 from ..identities.identity import Identity
 from ..io.images import save_image
@@ -66,7 +67,7 @@ def swap_clips(
             print_note(f"{files.out} is complete and is left as it is")
             continue
         try:
-            request = ClipRequest(tool, identity, faces, keep=ClipMasks(args.keep, args.start))
+            request = _request(tool, identity, faces, args)
             results.reports.append(_swap_clip(files, request, args, signer))
         except (StyleSwapError, OSError) as error:
             text = str(error) if str(files.target) in str(error) else f"{files.target}: {error}"
@@ -78,6 +79,11 @@ def swap_clips(
             results.interrupted = True
             break
     return results
+
+
+def _request(tool: Swapper, identity: Identity, faces: Faces, args: argparse.Namespace) -> ClipRequest:
+    chosen = ClipMasks(args.only_in, args.start, CHOSEN)
+    return ClipRequest(tool, identity, faces, keep=ClipMasks(args.keep, args.start), only_in=chosen)
 
 
 def preview_clip(
@@ -96,7 +102,7 @@ def preview_clip(
     tool = Swapper(swapper.network, swapper.analyzer, options, masks=swapper.masks)
     with decodable(files.target) as readable:
         plan = plan_clip(readable, files.out, clip_options(args), files.target)
-        request = ClipRequest(tool, identity, faces, keep=ClipMasks(args.keep, args.start))
+        request = _request(tool, identity, faces, args)
         save_image(args.preview, preview_sheet(plan, request))
     for note in plan.notes:
         print_note(f"{files.target}: {note}")

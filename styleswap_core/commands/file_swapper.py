@@ -102,8 +102,7 @@ class Blending:
         """
         keep = None
         if self.keep is not None:
-            gray = torch.from_numpy(load_image(self.keep)).float().mean(2)[None, None] / 255
-            keep = resize_mask(gray, target.shape[:2])
+            keep = resize_mask(_gray(self.keep)[None, None], target.shape[:2])
         swapped = np.asarray(result.image)
         blended, mask = blend_with_mask(
             from_uint8(target), from_uint8(swapped), result.mask[None, None], self.options, keep
@@ -120,12 +119,14 @@ class FileSwapper:
         path: Its file.
         analyzer: The face analysis.
         masks: Masks beside that of the network, or None.
+        only_in: Gray picture, white where the faces that are swapped lie; scaled to each target. None for all.
     """
 
     network: StyleSwapNetwork | GuestNetwork
     path: Path
     analyzer: FaceAnalyzer
     masks: FaceMasks | None = None
+    only_in: Path | None = None
 
     @classmethod
     def from_arguments(cls, args: argparse.Namespace) -> "FileSwapper":
@@ -213,7 +214,9 @@ class FileSwapper:
         file = read_picture(files.target)
         picture = file.seen
         rendered = rendered_source and is_rendered(files.target)
-        result = Swapper(self.network, self.analyzer, options, masks=self.masks).swap(picture, identity, faces)
+        only_in = None if self.only_in is None else _gray(self.only_in)
+        swapper = Swapper(self.network, self.analyzer, options, masks=self.masks)
+        result = swapper.swap(picture, identity, faces, only_in=only_in)
         image, mask = np.asarray(result.image), result.mask.numpy()
         if blending is not None:
             image, mask = blending.apply(picture, result)
@@ -238,6 +241,11 @@ class FileSwapper:
             "frames": file.frames,
             "signed_by": None if signer is None else signer.key.name,
         }
+
+
+def _gray(path: Path) -> torch.Tensor:
+    """A gray picture as a mask (h, w), 0..1."""
+    return torch.from_numpy(load_image(path)).float().mean(2) / 255
 
 
 def _metadata(facts: SwapFacts, rendered: bool) -> dict[str, str]:

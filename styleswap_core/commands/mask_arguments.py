@@ -2,6 +2,7 @@
 
 import argparse
 from argparse import ArgumentTypeError
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 MAX_SHARE = 0.3
 
 
-def regions(text: str) -> str:
-    """Argument type for regions of a face, by name or by number of their class."""
+def regions(text: str, areas: Sequence[str] = ()) -> str:
+    """Argument type for regions of a face, by name, one of further `areas`, or number of their class."""
     try:
-        parse_regions(text)
+        parse_regions(text, areas)
     except StyleSwapError as error:
         raise ArgumentTypeError(str(error)) from error
     return text
@@ -37,13 +38,7 @@ def add_mask_arguments(group: Options) -> None:
         help=f"for --parsing: the regions to swap, out of {', '.join(REGIONS)}; for networks with other than 19 "
         "classes numbers of classes, such as 1,2 (default: %(default)s)",
     )
-    group.add_argument(
-        "--occlusion",
-        type=Path,
-        metavar="FILE.onnx",
-        help="occlusion network, such as xseg_1.onnx, as a file or by its name in one of ComfyUI's folders: keep what "
-        "covers the face, such as hands, hair or glasses",
-    )
+    add_occlusion_argument(group)
     group.add_argument(
         "--outline",
         choices=OUTLINES,
@@ -69,17 +64,42 @@ def add_mask_arguments(group: Options) -> None:
     )
 
 
+def add_occlusion_argument(group: Options) -> None:
+    """Declare --occlusion."""
+    group.add_argument(
+        "--occlusion",
+        type=Path,
+        metavar="FILE.onnx",
+        help="occlusion network, such as xseg_1.onnx, as a file or by its name in one of ComfyUI's folders: keep what "
+        "covers the face, such as hands, hair or glasses",
+    )
+
+
 def load_masks(args: argparse.Namespace) -> "FaceMasks | None":
-    """The masks that the options choose; None if they choose none.
+    """The masks that the options of `add_mask_arguments` choose; None if they choose none.
 
     Raises:
         StyleSwapError: A file is missing, damaged or no such network, or does not have the regions.
     """
-    if args.parsing is None and args.occlusion is None and args.outline == OUTLINES[0]:
+    return named_masks(args, args.regions, args.outline)
+
+
+def named_masks(args: argparse.Namespace, swapped: str, outline: str) -> "FaceMasks | None":
+    """Masks with the networks that --parsing and --occlusion name; None if they limit nothing.
+
+    Args:
+        args: Arguments with these options and --device.
+        swapped: Regions for the parsing network.
+        outline: One of OUTLINES.
+
+    Raises:
+        StyleSwapError: As for `load_masks`.
+    """
+    if args.parsing is None and args.occlusion is None and outline == OUTLINES[0]:
         return None
     from ..devices import choose_device
     from ..masking.face_masks import load_face_masks
     from .found_models import find_mask_network
 
     parsing, occlusion = (None if name is None else find_mask_network(name) for name in (args.parsing, args.occlusion))
-    return load_face_masks(parsing, args.regions, occlusion, args.outline, choose_device(args.device))
+    return load_face_masks(parsing, swapped, occlusion, outline, choose_device(args.device))

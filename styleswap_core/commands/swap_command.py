@@ -15,15 +15,13 @@ from .arguments import (
     MAX_STRENGTH,
     Options,
     add_json_argument,
-    add_person_arguments,
-    add_reference_argument,
     add_swapper_arguments,
-    face_choice,
     number,
     resolution,
     whole_number,
 )
 from .blend_arguments import add_blend_arguments, blending_of
+from .choice_arguments import add_choice_arguments, choice_of
 from .clip_arguments import add_clip_arguments, add_sharing_arguments, add_tracking_arguments
 from .clip_files import ClipFiles, plan_clips, split_targets
 from .console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, print_lines, print_note
@@ -93,7 +91,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also write the mask of the swapped region: of pictures a gray picture, of a video a gray video (without "
         "loss in .mkv) or, without a suffix, a folder of pictures; for several targets a folder",
     )
-    _add_choice_arguments(parser.add_argument_group("choice of faces, like the node Swap Face"))
+    choice = parser.add_argument_group("choice of faces, like the node Swap Face")
+    add_choice_arguments(choice, "largest")
+    choice.add_argument(
+        "--only-in",
+        type=Path,
+        metavar="MASK",
+        help="gray picture: only faces that lie in its white are swapped, with the middle or at least half of their "
+        "box; scaled to each target; for a video also a gray video with one frame for each of the target",
+    )
     _add_swap_arguments(parser.add_argument_group("swap, like the node Swap Face"))
     add_mask_arguments(parser.add_argument_group("masks, like the nodes Load Face Masks and Swap Face"))
     add_blend_arguments(parser.add_argument_group("blending, like the node Blend With Mask; applied if any is given"))
@@ -103,41 +109,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_credential_arguments(parser.add_argument_group("Content Credentials, like the node Save Swapped Image"))
     add_swapper_arguments(parser)
     add_json_argument(parser)
-
-
-def _add_choice_arguments(group: Options) -> None:
-    from ..faces.detected import FACE_ORDERS
-
-    group.add_argument(
-        "--faces",
-        type=face_choice,
-        default="largest",
-        metavar="WHICH",
-        help="faces to swap: largest, all, or numbers such as 0,2 in the order of --order (default: %(default)s)",
-    )
-    group.add_argument(
-        "--order",
-        choices=FACE_ORDERS,
-        default="largest",
-        help="order in which faces are numbered (default: %(default)s)",
-    )
-    people = group.add_mutually_exclusive_group()
-    add_reference_argument(people)
-    people.add_argument(
-        "--everyone-but",
-        type=Path,
-        nargs="+",
-        metavar="FILE",
-        help="a person who stays, as pictures or one saved identity: all other faces are swapped",
-    )
-    group.add_argument(
-        "--likeness",
-        type=number(-1.0, 1.0),
-        default=0.3,
-        metavar="COSINE",
-        help="minimum cosine similarity between a face and that person (default: %(default)s)",
-    )
-    add_person_arguments(group)
 
 
 def _add_swap_arguments(group: Options) -> None:
@@ -205,8 +176,8 @@ def run(args: argparse.Namespace) -> int:
             )
     # A saved identity does not record whether it was made from rendered pictures.
     rendered = args.identity is None and all(is_rendered(path) for path in args.source)
-    swapper = replace(swapper, masks=load_masks(args))
-    choice, options = _choice(args, swapper), _swap_options(args)
+    swapper = replace(swapper, masks=load_masks(args), only_in=args.only_in)
+    choice, options = choice_of(args, swapper.analyzer), _swap_options(args)
     results, failed = _swap_all(swapper, identity, rendered, plan, choice, options, blending_of(args), signer)
     videos, failed_videos, interrupted = _swap_videos(swapper, identity, clip_plan, args, choice, options, signer)
     failed += failed_videos
@@ -238,7 +209,7 @@ def _plan(args: argparse.Namespace) -> tuple[list[SwapFiles], list[ClipFiles]]:
     inputs = [
         *(args.source or ()),
         *(args.reference or args.everyone_but or ()),
-        *(path for path in (args.identity, args.keep) if path),
+        *(path for path in (args.identity, args.keep, args.only_in) if path),
     ]
     excluded = [folder for folder in (args.out, args.mask_out) if folder is not None] if args.recursive else []
     pictures, clips = split_targets(args.target, args.recursive, excluded)
@@ -295,19 +266,6 @@ def _source(args: argparse.Namespace, swapper: "FileSwapper") -> "tuple[Identity
     if args.identity is not None:
         return load_identity(args.identity), []
     return swapper.identify(args.source, args.source_face)
-
-
-def _choice(args: argparse.Namespace, swapper: "FileSwapper") -> "FaceChoice":
-    from ..faces.choice import FaceChoice
-    from .face_files import load_reference
-
-    filters = {"gender": args.gender, "ages": args.age}
-    people = args.reference or args.everyone_but
-    if people is None:
-        return replace(FaceChoice.parse(args.faces, args.order), **filters)
-    rule = "by likeness" if args.reference else "everyone but"
-    references = load_reference(people, swapper.analyzer)
-    return FaceChoice(rule, args.order, references=references, likeness=args.likeness, **filters)
 
 
 def _swap_all(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -67,6 +67,10 @@ class MaskedFaces:
     def of_frame(self, number: int) -> list[FaceMask]:
         """The masks of a frame."""
         return [face for face in self.faces if face.frame == number]
+
+    def only(self, number: int) -> "MaskedFaces":
+        """The same frames with only one of the faces."""
+        return replace(self, faces=(self.faces[number],))
 
     def together(self, device: torch.device | str | None = None) -> torch.Tensor:
         """One mask for each frame with all of its faces, (B, H, W) float32, 0..1."""

@@ -99,6 +99,7 @@ def test_a_face_has_to_lie_in_the_mask_and_in_the_segments(segs):
     both = segs.chosen_mask(given, foreign((0, 0, 30, 60), (50, 0, 80, 60)), (60, 80))
     assert both.shape == (2, 60, 80) and both[0].max() == 0
     assert both[1, :, :30].min() == 1 and both[1, :, 45:].max() == 0
+    assert segs.chosen_mask(given, foreign((0, 0, 30, 60)), (0, 0)).shape == (2, 60, 80), "of a video of unknown size"
     assert segs.chosen_mask(given, None, (60, 80)) is given
     assert segs.chosen_mask(None, foreign((0, 0, 9, 9)), (60, 80)).sum() == 81
     assert segs.chosen_mask(None, None, (60, 80)) is None
