@@ -91,15 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also write the mask of the swapped region: of pictures a gray picture, of a video a gray video (without "
         "loss in .mkv) or, without a suffix, a folder of pictures; for several targets a folder",
     )
-    choice = parser.add_argument_group("choice of faces, like the node Swap Face")
-    add_choice_arguments(choice, "largest")
-    choice.add_argument(
-        "--only-in",
-        type=Path,
-        metavar="MASK",
-        help="gray picture: only faces that lie in its white are swapped, with the middle or at least half of their "
-        "box; scaled to each target; for a video also a gray video with one frame for each of the target",
-    )
+    _add_choice_arguments(parser.add_argument_group("choice of faces, like the node Swap Face"))
     _add_swap_arguments(parser.add_argument_group("swap, like the node Swap Face"))
     add_mask_arguments(parser.add_argument_group("masks, like the nodes Load Face Masks and Swap Face"))
     add_blend_arguments(parser.add_argument_group("blending, like the node Blend With Mask; applied if any is given"))
@@ -109,6 +101,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_credential_arguments(parser.add_argument_group("Content Credentials, like the node Save Swapped Image"))
     add_swapper_arguments(parser)
     add_json_argument(parser)
+
+
+def _add_choice_arguments(group: Options) -> None:
+    add_choice_arguments(group, "largest")
+    group.add_argument(
+        "--only-in",
+        type=Path,
+        metavar="MASK",
+        help="gray picture: only faces that lie in its white are swapped, with the middle or at least half of their "
+        "box; scaled to each target; for a video also a gray video with one frame for each of the target",
+    )
 
 
 def _add_swap_arguments(group: Options) -> None:

@@ -57,13 +57,11 @@ def swap_video(
         options: Override those of the swapper.
         clip: Encoder, and the part of the video.
         keep: What stays as it is: a mask (h, w), 0..1, for all frames, or one for each; see `clip_masks.Masks`.
-        only_in: Masks of the faces that are swapped, likewise; see `Swapper.swap_frames` and, with tracking,
-            `Swapper.track`.
+        only_in: Masks of the faces that are swapped, likewise; see `Swapper.swap` and `Swapper.track`.
         resume: Go on after the finished parts of an interrupted run with the same arguments.
         resumable: Whether finished parts are kept after an error, so that `resume` can go on. If not, nothing is left.
         require_faces: Whether a video in which no face is swapped is an error.
-        on_frame: Called with the number of each frame before it is swapped. After a KeyboardInterrupt, the result holds
-            the frames up to there, and the report says so.
+        on_frame: Called with the number of each frame before it is swapped; a KeyboardInterrupt ends the result there.
         on_followed: Called with the number of each frame while faces are followed, before any is swapped.
         on_result: Called with a `RunningFrame` for each frame after it is swapped, such as for a preview.
         metadata: Metadata to add to the result.
@@ -75,8 +73,8 @@ def swap_video(
     """
     source, out = _checked_paths(source, out)
     start = 0.0 if clip is None else clip.start
-    chosen = ClipMasks(only_in, start, CHOSEN)
-    wanted = ClipRequest(swapper, identity, faces, options, ClipMasks(keep, start), chosen)
+    masks = ClipMasks(keep, start), ClipMasks(only_in, start, CHOSEN)
+    wanted = ClipRequest(swapper, identity, faces, options, *masks)
     calls = ClipCallbacks(on_frame, on_followed, on_result)
     with decodable(source) as readable:
         plan = plan_clip(readable, out, clip, source)
