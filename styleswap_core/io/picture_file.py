@@ -15,6 +15,7 @@ from .color_profiles import from_srgb, to_srgb
 from .deep_pictures import DESCRIPTIVE_TAGS, EXIF_DIRECTORIES, WHITE, is_tiff, narrowed, read_deep
 from .exif import read_orientation, upright_exif
 from .files import require_file
+from .iptc import read_iptc
 from .picture_formats import open_picture
 from .png_chunks import bit_depth, pillow_source
 
@@ -41,6 +42,7 @@ class PictureFile:
         profile: ICC profile of `samples`; None for sRGB.
         exif: EXIF data, true for the upright picture and without thumbnail; empty if there is none.
         xmp: XMP data likewise.
+        iptc: IPTC data of a JPEG file.
         texts: Text chunks of a PNG, without XMP data.
         dots_per_inch: Resolution for printing, or None.
         lossless: Whether a WebP file is lossless.
@@ -53,6 +55,7 @@ class PictureFile:
     profile: bytes | None = None
     exif: bytes = b""
     xmp: bytes = b""
+    iptc: bytes = b""
     texts: Mapping[str, str] = field(default_factory=dict)
     dots_per_inch: tuple[float, float] | None = None
     lossless: bool = False
@@ -239,6 +242,7 @@ def _details(opened: Image.Image, start: bytes) -> dict[str, object]:
     return {
         "exif": _tiff_exif(opened) if opened.format == "TIFF" else upright_exif(exif),
         "xmp": _XMP_ORIENTATION.sub(rb"\g<1>1", _xmp(opened)),
+        "iptc": read_iptc(opened.info) if opened.format in ("JPEG", "MPO") else b"",
         # After the pixels, which texts may follow.
         "texts": {key: str(value) for key, value in getattr(opened, "text", {}).items() if key != XMP_KEY},
         "dots_per_inch": _dots_per_inch(opened.info.get("dpi")),

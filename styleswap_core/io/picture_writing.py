@@ -9,6 +9,7 @@ from PIL import Image, PngImagePlugin
 from ..errors import StyleSwapError
 from .deep_pictures import WHITE, write_deep_png, write_deep_tiff
 from .files import Finish, atomic_write
+from .iptc import iptc_segment
 from .picture_file import XMP_KEY, PictureFile
 from .picture_formats import require_avif
 
@@ -142,6 +143,8 @@ def _extras(
         extra["exif"] = picture.exif
     if picture.xmp and format_name in _WITH_XMP:
         extra["xmp"] = picture.xmp
+    if picture.iptc and format_name == "JPEG":
+        extra["extra"] = iptc_segment(picture.iptc)
     if picture.dots_per_inch and format_name in ("PNG", "JPEG", "TIFF", "BMP"):
         extra["dpi"] = picture.dots_per_inch
     if format_name == "PNG":

@@ -1,5 +1,6 @@
 """What a changed picture keeps of its file: samples, depth, color profile, alpha and metadata."""
 
+import struct
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -21,7 +22,6 @@ FACE = np.s_[10:30, 20:44]
 
 def wide_gamut() -> bytes:
     """A profile with a larger gamut than sRGB and a gamma of 1.8, like ProPhoto."""
-    import struct
 
     def tag(kind: bytes, data: bytes) -> bytes:
         return kind + bytes(4) + data + bytes(-len(data) % 4)
@@ -228,3 +228,21 @@ def test_arrays_with_alpha_are_saved(tmp_path):
     assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")), picture)
     save_image(tmp_path / "a.jpg", picture)
     assert Image.open(tmp_path / "a.jpg").mode == "RGB"
+
+
+def test_iptc_data_are_kept_without_the_thumbnail_of_photoshop(tmp_path):
+    def resource(code: int, content: bytes) -> bytes:
+        return b"8BIM" + struct.pack(">HHI", code, 0, len(content)) + content + bytes(len(content) % 2)
+
+    iptc = b"\x1c\x02\x78\x00\x09a caption" + b"\x1c\x02\x74\x00\x05owner"
+    block = b"Photoshop 3.0\0" + resource(0x040C, b"thumbnail of the old face") + resource(0x0404, iptc)
+    segment = b"\xff\xed" + struct.pack(">H", len(block) + 2) + block
+    xmp = b"<x:xmpmeta/>"
+    Image.fromarray(colors(48, 64)).save(tmp_path / "a.jpg", extra=segment, xmp=xmp, exif=camera_exif())
+    changed(tmp_path / "a.jpg", tmp_path / "b.jpg")
+    with Image.open(tmp_path / "b.jpg") as opened:
+        assert opened.info["photoshop"] == {0x0404: iptc} and opened.info["xmp"] == xmp and opened.info["exif"]
+    assert b"old face" not in (tmp_path / "b.jpg").read_bytes()
+    # More than a segment holds is left out instead of damaging the file.
+    write_picture(tmp_path / "c.jpg", replace(read_picture(tmp_path / "a.jpg"), iptc=bytes(70_000)))
+    assert read_picture(tmp_path / "c.jpg").iptc == b""
