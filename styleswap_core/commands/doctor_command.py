@@ -22,7 +22,7 @@ from .comfyui_folder import comfyui_folder
 from .console import print_lines
 
 REQUIRED = tuple(one.package for one in NEEDED)
-OPTIONAL = ("onnxruntime-gpu", "accelerate", "tensorboard")
+OPTIONAL = ("onnxruntime-gpu", "accelerate", "c2pa-python", "tensorboard")
 PACK_FOLDERS = tuple(dict.fromkeys(root / "models" for root in (*DEFAULT_ROOTS, ZOO_ROOTS[0])))
 ZOO = ZOO_NAMES[0]
 

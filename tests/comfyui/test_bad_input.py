@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from comfy_server import PACK, Run, error_message
-from workflow_files import SWAP, default_inputs, only, small_prompt, target_link, with_probe
+from workflow_files import SWAP, default_inputs, load_prompt, only, small_prompt, target_link, with_probe
 
 from styleswap_core.checkpoints import DEMO_MODEL, load_generator
 
@@ -232,3 +232,18 @@ def test_faces_of_a_gender_need_a_pack_that_estimates_it(entry_of):
     message = error_message(entry_of(DETECT, "image", "twice", gender="female"))
     assert "a choice by gender or age needs a face analysis pack with genderage.onnx" in message
     assert entry_of(DETECT, "image", "twice", gender="any", min_age=0)["status"]["status_str"] == "success"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"credentials": "on"}, "no certificate to sign with; start ComfyUI with STYLESWAP_CERTIFICATE"),
+        ({"target_file": "../server.log"}, "expected target_file to be a file in ComfyUI's input folder"),
+    ],
+)
+def test_images_that_cannot_be_signed_as_asked_are_not_saved(server, values, words):
+    prompt = load_prompt("01_first_swap")
+    key = only(prompt, SAVE_IMAGE)
+    prompt[key]["inputs"] |= {"filename_prefix": "unsigned/a", **values}
+    assert words in _error_line(server.await_end(server.queue(prompt)), SAVE_IMAGE)
+    assert not (server.base / "output" / "unsigned" / "a_00001_.png").exists()
