@@ -15,5 +15,8 @@ async def comfy_entrypoint() -> object:
         ImportError: Called outside ComfyUI, where there is no `comfy_api`.
     """
     from .nodes import create_extension
+    from .nodes.node_replacements import register_replacements
 
+    # Not in the extension's `on_load`, which ComfyUI 0.3.64 does not call.
+    await register_replacements()
     return create_extension()

@@ -137,7 +137,7 @@ def order_faces(faces: Sequence[DetectedFace], order: str = "largest") -> list[D
 
     Args:
         faces: The faces of one picture.
-        order: One of FACE_ORDERS; "largest" and "confidence" are descending.
+        order: One of FACE_ORDERS; "largest" and "confidence" are descending, "smallest" is ascending.
 
     Raises:
         StyleSwapError: An unknown order.
