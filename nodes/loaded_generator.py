@@ -98,7 +98,7 @@ class LoadedGenerator:
     ) -> SwappedCrops:
         """Swap aligned crops on ComfyUI's device; the batch is halved when memory runs out.
 
-        Arguments and result as for `SwappingNetwork.swap_crops`.
+        Arguments as for `SwappingNetwork.swap_crops`; the result is on the device of the crops.
 
         Raises:
             StyleSwapError: There is not enough memory for a single face.
@@ -110,7 +110,8 @@ class LoadedGenerator:
             memory.load_models_gpu([self.patcher], memory_required=needed, force_full_load=True)
             network = StyleSwapNetwork(self.patcher.model, sha256=self.sha256, cache=self.baked)
             own = None if own_embeddings is None else own_embeddings[rows]
-            return network.swap_crops(crops[rows], identities[rows], own, strength)
+            output = network.swap_crops(crops[rows], identities[rows], own, strength)
+            return SwappedCrops(*(values.to(crops.device, torch.float32) for values in output))
 
         return run_halved(
             run,
