@@ -36,6 +36,7 @@ BECOMES = {
     "14_restore_faces": [SOURCE],
     "15_retouch_by_hand": [SOURCE],
     "16_quick_swap": [SOURCE],
+    "17_face_mask": [None, SOURCE],
 }
 VIDEOS = ("12_video_stream", "13_video_two_people")
 MIX = "08_mix_identities"
