@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .editor_layout import box_of, free_place, point
+from .editor_layout import arrange, box_of, point
 from .editor_wires import Wire, Wires
 from .foreign_nodes import FOREIGN_NODES, ForeignNode
 from .graph import Graph, NodeId, Output, Reading, Use, list_of, table_of
@@ -63,6 +63,8 @@ class EditorGraph(Graph):
         numbers.see(state.get("lastNodeId"), state.get("lastLinkId"))
         numbers.see(link=self._wires.last())
         self._touched: set[NodeId] = set()
+        # For each node, those that were added for it.
+        self._added: dict[NodeId, list[NodeId]] = {}
 
     def nodes(self) -> list[NodeId]:
         """Ids of all nodes, in the order of the file."""
@@ -164,7 +166,7 @@ class EditorGraph(Graph):
             entry.pop("title", None)
         width, _ = point(entry.get("size"))
         entry["type"] = form.node_id
-        entry["size"] = [max(width, form.size[0]), form.size[1]]
+        entry["size"] = [width or form.size[0], form.size[1]]
         properties = table_of(entry.get("properties"))
         kept = {key: value for key, value in properties.items() if key not in _PACK_PROPERTIES}
         entry["properties"] = {**_properties(form), **kept}
@@ -175,11 +177,10 @@ class EditorGraph(Graph):
         self._numbers.node += 1
         node = self._numbers.node
         neighbor = self._nodes[near]
-        taken = [box_of(other) for other in self._nodes.values()]
         self._nodes[node] = {
             "id": node,
             "type": form.node_id,
-            "pos": free_place(box_of(neighbor), form.size, taken),
+            "pos": [0.0, 0.0],
             "size": list(form.size),
             "flags": {},
             "order": neighbor.get("order", 0),
@@ -190,6 +191,7 @@ class EditorGraph(Graph):
             "widgets_values": [],
         }
         self._graph["nodes"].append(self._nodes[node])
+        self._added.setdefault(near, []).append(node)
         self._fill(node, form, inputs)
         return node
 
@@ -221,7 +223,13 @@ class EditorGraph(Graph):
         self._nodes[node]["mode"] = _BYPASSED
 
     def finish(self) -> None:
-        """Write numbers of connections to both of their ends, wherever they changed."""
+        """Place the new nodes, and write numbers of connections to both of their ends, wherever they changed."""
+        unplaced = {node for nodes in self._added.values() for node in nodes}
+        for near, nodes in self._added.items():
+            taken = [box_of(entry) for node, entry in self._nodes.items() if node not in unplaced]
+            arrange(box_of(self._nodes[near]), [self._nodes[node] for node in nodes], taken)
+            unplaced -= set(nodes)
+        self._added.clear()
         for node in self._touched & self._nodes.keys():
             for slot in self._slots(node):
                 if slot.get("link") is not None and self._wires.find(slot["link"]) is None:

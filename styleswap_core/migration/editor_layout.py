@@ -3,12 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
-# Height of a node's title, above its position, and the gap to its neighbors.
+from . import node_forms as forms
+
+# Height of a node's title, above its position.
 _TITLE = 30
-_GAP = 40
-_STEP = 60
-_ROWS = 60
-_COLUMNS = (0, -1, 1, -2, 2)
+# Between columns, and between the nodes of a column, which are taller where the page draws them as its elements.
+_COLUMN_GAP = 60
+_ROW_GAP = 70
+
+_STAGES = (
+    (forms.LOAD_MODEL, forms.LOAD_ANALYSIS),
+    (forms.FIRST_OF_BATCH, forms.EXTRACT, forms.IDENTITY_LIST, forms.BLEND_IDENTITIES),
+    (forms.ALIGN_FACES, forms.LOAD_UPSCALER, forms.UPSCALE, forms.BLEND_IMAGES),
+    (forms.PASTE_FACES, forms.SAVE_IDENTITY, forms.MASK_TO_IMAGE),
+)
+_STAGE_OF = {form.node_id: stage for stage, members in enumerate(_STAGES) for form in members}
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
@@ -30,27 +39,39 @@ def point(value: Any) -> tuple[float, float]:
     return 0.0, 0.0
 
 
-def free_place(near: Box, size: tuple[int, int], taken: Sequence[Box]) -> list[float]:
-    """Position of a new node of `size`: below, left or right of another one, as close as there is room.
+def arrange(near: Box, added: Sequence[dict[str, Any]], taken: Sequence[Box]) -> None:
+    """Place nodes that were added for another one: in columns from loaders to results, below it where there is room.
 
     Args:
         near: The other node.
-        size: Width and height of the new one.
-        taken: All nodes.
+        added: The new nodes, whose position is set.
+        taken: All other nodes.
     """
-    width, height = size
-    places = []
-    for column in _COLUMNS:
-        left = near[0] + column * (width + _GAP)
-        start = near[3] if column == 0 else near[1]
-        # Only the nodes of this column are in the way.
-        rivals = [box for box in taken if box[0] < left + width + _GAP and box[2] > left - _GAP]
-        for row in range(_ROWS):
-            top = start + _TITLE + _GAP * (column == 0) + row * _STEP
-            if not any(box[1] < top + height + _GAP and box[3] > top - _TITLE - _GAP for box in rivals):
-                places.append((abs(top - near[1]) + abs(left - near[0]), left, top))
-                break
-    if not places:
-        return [near[0], max(box[3] for box in taken) + _TITLE + _GAP]
-    _, left, top = min(places)
-    return [left, top]
+    columns: dict[int, list[dict[str, Any]]] = {}
+    for node in added:
+        columns.setdefault(_STAGE_OF.get(node["type"], 1), []).append(node)
+    places: list[tuple[dict[str, Any], float, float]] = []
+    left = bottom = 0.0
+    for _, column in sorted(columns.items()):
+        top = 0.0
+        for node in column:
+            places.append((node, left, top + _TITLE))
+            top += _TITLE + node["size"][1] + _ROW_GAP
+        left += max(node["size"][0] for node in column) + _COLUMN_GAP
+        bottom = max(bottom, top)
+    origin = near[0], _free_height(near, left, bottom, taken)
+    for node, x, y in places:
+        node["pos"] = [origin[0] + x, origin[1] + y]
+
+
+def _free_height(near: Box, width: float, height: float, taken: Sequence[Box]) -> float:
+    """The first height below a node at which a block has room."""
+    right = near[0] + width
+    in_the_way = sorted(
+        (box[1], box[3]) for box in taken if box[0] < right and box[2] > near[0] - _COLUMN_GAP and box[3] > near[3]
+    )
+    top = near[3] + _ROW_GAP
+    for start, end in in_the_way:
+        if start < top + height and end + _ROW_GAP > top:
+            top = end + _ROW_GAP
+    return top
