@@ -6,6 +6,8 @@ from typing import Any
 from ..errors import StyleSwapError, decoding, one_line
 
 INSTALL = "pip install c2pa-python"
+# Larger files are copied through the system's temporary folder instead of the memory while they are signed.
+_MAX_MEMORY_MB = 64
 
 
 def c2pa_library() -> ModuleType:
@@ -46,7 +48,7 @@ def offline_settings(trusted: str = "") -> dict[str, Any]:
     settings: dict[str, Any] = {
         "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_after_sign": True},
         # An empty list refuses every host.
-        "core": {"allowed_network_hosts": []},
+        "core": {"allowed_network_hosts": [], "backing_store_memory_threshold_in_mb": _MAX_MEMORY_MB},
         "builder": {"thumbnail": {"enabled": False}},
     }
     if trusted:
