@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import StyleSwapError, one_line
+from ..errors import StyleSwapError, decoding
 from ..io.files import require_file
 
 if TYPE_CHECKING:
@@ -82,20 +82,25 @@ def load_signing_key(certificate: str | Path, key: str | Path, timestamp_url: st
         StyleSwapError: A file is missing or is none of the above, the two do not belong together, the certificate is
             not valid today, or the package cryptography is missing.
     """
+    _require_cryptography()
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
     chain = _read_certificates(Path(certificate))
     private_key = _read_key(Path(key))
-    _check_dates(chain[0], Path(certificate))
-    _check_pair(chain, private_key, Path(certificate), Path(key))
+    # Parts of a certificate are decoded when they are used.
+    with decoding(f"{certificate} holds no readable certificate", "check the file"):
+        _check_dates(chain[0], Path(certificate))
+        _check_pair(chain, private_key, Path(certificate), Path(key))
+        name = subject_name(chain[0])
+        certificates = "".join(one.public_bytes(Encoding.PEM).decode("ascii") for one in chain)
     url = os.environ.get(TIMESTAMP_VARIABLE, "") if timestamp_url is None else timestamp_url
     if url and not url.startswith(("http://", "https://")):
         raise StyleSwapError(f"expected the address of a timestamp authority, such as http://..., got {url!r}")
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
     return SigningKey(
-        "".join(one.public_bytes(Encoding.PEM).decode("ascii") for one in chain),
+        certificates,
         private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
         _algorithm(private_key, Path(key)),
-        subject_name(chain[0]),
+        name,
         url,
     )
 
@@ -129,19 +134,22 @@ def read_pem(path: Path, what: str) -> bytes:
     return content
 
 
-def _read_certificates(path: Path) -> "list[Certificate]":
+def _require_cryptography() -> None:
     try:
-        from cryptography.x509 import load_pem_x509_certificates
+        import cryptography.x509  # noqa: F401
     except ImportError as error:
         raise StyleSwapError(
             "signing needs the package cryptography, which c2pa-python brings; install both with: pip install"
             " c2pa-python"
         ) from error
+
+
+def _read_certificates(path: Path) -> "list[Certificate]":
+    from cryptography.x509 import load_pem_x509_certificates
+
     content = read_pem(path, "a certificate")
-    try:
+    with decoding(f"{path} holds no readable certificate", "check the file"):
         return load_pem_x509_certificates(content)
-    except ValueError as error:
-        raise StyleSwapError(f"{path} holds no readable certificate ({one_line(error)}); check the file") from error
 
 
 def _read_key(path: Path) -> "PrivateKeyTypes":

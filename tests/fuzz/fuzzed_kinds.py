@@ -12,6 +12,7 @@ from random import Random
 
 import mutations as bend
 import numpy as np
+from fuzzed_credentials import credential_files
 from PIL import Image
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -408,6 +409,12 @@ KINDS: dict[str, Kind] = {
         _animation(".gif", bend.of_bytes),
         _animation(".webp", bend.of_bytes),
         _animation(".png", bend.of_png),
+        *(
+            Kind(
+                name, file, write, read, (bend.of_bytes, bend.of_head, bend.of_lines if "pem" in file else bend.of_exif)
+            )
+            for name, file, write, read in credential_files()
+        ),
     )
 }
 """All kinds by name."""
