@@ -38,6 +38,8 @@ class ExtractArcFaceID(io.ComfyNode):
             category="StyleSwap/identity",
             description="Extracts an identity from the faces in one or more images. Averaging several images of a"
             " person is more robust than using one; alternatively, each face gives an identity of its own.",
+            # Its preview is shown again if the result comes from the cache.
+            has_intermediate_output=True,
             search_aliases=["face embedding", "source face", "arcface"],
             inputs=[
                 face_analysis_input(),

@@ -43,6 +43,8 @@ class InvertIdentity(io.ComfyNode):
             description="Optimizes a person's identity for one model: half a minute, once, for a better likeness in"
             " every later swap. Steps alternate between reconstructing the source images and swapping onto other"
             " faces. The result is used like any identity, but only with this model.",
+            # Its preview is shown again if the result comes from the cache.
+            has_intermediate_output=True,
             search_aliases=["inversion", "optimize identity", "better likeness", "w+"],
             inputs=[
                 Model.Input("model", tooltip="From Load StyleSwap Model; the result works with this model only."),

@@ -49,6 +49,8 @@ class QuickSwap(io.ComfyNode):
             description="Gives faces in the target the identity of the source, in one node: it loads a model and a face"
             " analysis, extracts the identity and swaps, exactly as the four nodes for these steps do.",
             essentials_category="Image Tools",
+            # The slider shows its images if the result comes from the cache, too.
+            has_intermediate_output=True,
             search_aliases=["face swap", "swap", "deepfake", "reactor", "roop", "one click", "simple"],
             inputs=[
                 io.Image.Input("target", tooltip="The image in which faces are swapped, or the frames of a video."),

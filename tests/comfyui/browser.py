@@ -59,6 +59,8 @@ FIT = """() => {
     view.offset[1] = head / scale - top;
     app.canvas.setDirty(true, true);
 }"""
+EMPTY = {"last_node_id": 0, "last_link_id": 0, "nodes": [], "links": [], "groups": [], "config": {}, "version": 0.4}
+"""A workflow without nodes."""
 SETTLED = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 

@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from browser import open_browser, open_page
+from browser import EMPTY, open_browser, open_page
 from comfy_server import PACK, PACK_NAME, ComfyServer, Run, link_pack
 from newcomer import first_swap
 from photograph_files import with_files, write_files
@@ -43,7 +43,7 @@ HELP_IMAGES = PACK / "web" / "docs" / "images"
 # Heights in pixels of what is around the thumbnails in the template browser, and of a row of them.
 BROWSER_HEAD, BROWSER_ROW = 560, 410
 README_IMAGES = PACK / "docs" / "images"
-CLICKS_VIEW = {"width": 1280, "height": 800}
+CLICKS_VIEW = {"width": 1600, "height": 1000}
 # Radius in pixels.
 RING = 34
 
@@ -160,7 +160,7 @@ def draw_help(server: ComfyServer, only_name: str) -> None:
             done |= set(new)
         for node_type in sorted(server.get("/object_info")):
             if node_type.startswith("StyleSwap_") and only_name in node_type and node_type not in done:
-                page.load({"nodes": [], "links": [], "groups": [], "version": 0.4})
+                page.page.evaluate("workflow => app.loadGraphData(workflow)", EMPTY)
                 _save(HELP_IMAGES / f"{node_type}.jpg", page.screenshot_of(page.add(node_type)))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from browser import ComfyPage
+from browser import EMPTY, ComfyPage
 from comfy_server import PACK_NAME
 
 TEMPLATE = "16_quick_swap"
@@ -23,7 +23,7 @@ def first_swap(
     Returns:
         The number of clicks, and the history entry of the run.
     """
-    page.load({"nodes": [], "links": [], "groups": [], "version": 0.4})
+    page.page.evaluate("workflow => app.loadGraphData(workflow)", EMPTY)
     clicks = 0
     with page.queued() as answer:
         for button in _buttons(page.page):
@@ -31,7 +31,8 @@ def first_swap(
             button.scroll_into_view_if_needed()
             page.page.wait_for_timeout(SETTLE_MS)
             box = button.bounding_box()
-            place = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+            # On the text, which a wide button has at its left.
+            place = box["x"] + min(box["width"] / 2, 40), box["y"] + box["height"] / 2
             on_click(place)
             page.page.mouse.click(*place)
             clicks += 1
