@@ -280,14 +280,14 @@ class Swapper:
         # must not be an inference tensor.
         with torch.inference_mode(False):
             images = torch.empty(frames.shape, dtype=torch.float32, device=result_device or frames.device)
-        count, masks = len(frames), torch.empty(images.shape[:3], dtype=torch.float32, device=images.device)
-        measured = set(np.linspace(0, count - 1, min(count, MEASURED_FRAMES)).round().astype(int).tolist())
+        masks = torch.empty(images.shape[:3], dtype=torch.float32, device=images.device)
+        measured = _measured_frames(len(frames))
         crops: list[torch.Tensor] = []
         reports: list[FrameReport] = []
         repaired: list[int] = []
 
         def pictures() -> Iterator[NodeFrame]:
-            for row in range(count):
+            for row in range(len(frames)):
                 part, broken = repair(frames[row : row + 1])
                 repaired.extend(row for _ in broken)
                 images[row] = part[0]
@@ -385,6 +385,11 @@ class Swapper:
 
 def _landmark_model(analysis: FaceAnalyzer) -> "LandmarkModel | None":
     return analysis.landmark_model()
+
+
+def _measured_frames(count: int) -> set[int]:
+    """Numbers of the frames of a batch whose faces are measured: evenly spaced."""
+    return set(np.linspace(0, count - 1, min(count, MEASURED_FRAMES)).round().astype(int).tolist())
 
 
 def _node_frame(frame: torch.Tensor) -> NodeFrame:

@@ -173,6 +173,24 @@ def test_masks_keep_what_they_cover(server, clip, faces, kind):
     assert not changed[RATE // 2 :, middle + margin :].any()
 
 
+def test_masks_and_segments_choose_faces(server, clip):
+    prompt = _prompt(clip[0], on_missing="pass through")
+    swap = only(prompt, SWAP_VIDEO)
+    prompt["nothing"] = {"class_type": "SolidMask", "inputs": {"value": 0.0, "width": 32, "height": 32}}
+    prompt["picture"] = {
+        "class_type": "EmptyImage",
+        "inputs": {"width": SIDE, "height": SIDE, "batch_size": 1, "color": 0},
+    }
+    prompt["whole"] = {"class_type": "Probe_Segs", "inputs": {"value": ["picture", 0], "kind": "whole"}}
+    prompt["report"] = {"class_type": "PreviewAny", "inputs": {"source": [swap, 1]}}
+    for name, value, swapped in (("only_in", ["nothing", 0], 0), ("segs", ["whole", 0], RATE)):
+        changed = {**prompt, swap: {**prompt[swap], "inputs": prompt[swap]["inputs"] | {name: value}}}
+        assert f"in {swapped} of {RATE} frames" in server.run(changed).texts("report")[0], name
+    prompt[swap]["inputs"] |= {"segs": ["whole", 0], "only_in": ["kind", 0]}
+    message = error_message(server.await_end(server.queue(prompt)))
+    assert "expected a mask in only_in beside segs, got a video" in message
+
+
 def test_a_video_without_faces_is_an_error_unless_it_may_pass(server, tmp_path):
     name = "gray.mp4"
     _write(server.base / "input" / name, np.full((1, 64, 64, 3), 128, np.uint8), 4)

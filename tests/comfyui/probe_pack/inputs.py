@@ -50,7 +50,8 @@ Seg = namedtuple(
 )
 SEGS = {
     "nothing": lambda image: [],
-    "right half": lambda image: (image.shape[1:3], [_right_half(*image.shape[1:3])]),
+    "right half": lambda image: (image.shape[1:3], [_segment(*image.shape[1:3], image.shape[2] // 2)]),
+    "whole": lambda image: (image.shape[1:3], [_segment(*image.shape[1:3], 0)]),
 }
 DIGESTS = {"sha256": lambda values: hashlib.sha256(values.cpu().contiguous().numpy().tobytes()).hexdigest()}
 
@@ -91,9 +92,9 @@ VIDEOS = {
 }
 
 
-def _right_half(height, width):
-    box = (width // 2, 0, width, height)
-    return Seg(None, np.ones((height, width - width // 2), np.float32), 0.9, list(box), box, "face")
+def _segment(height, width, left):
+    box = (left, 0, width, height)
+    return Seg(None, np.ones((height, width - left), np.float32), 0.9, list(box), box, "face")
 
 
 def _with_corner(image, value):
