@@ -263,12 +263,12 @@ class EditorGraph(Graph):
         for table in (table_of(extra), self._graph):
             for reroute in list_of(table.get("reroutes")):
                 if isinstance(reroute, dict) and isinstance(reroute.get("linkIds"), list):
-                    reroute["linkIds"] = [link for link in reroute["linkIds"] if link not in self._wires.removed]
+                    reroute["linkIds"] = [link for link in reroute["linkIds"] if not self._wires.was_removed(link)]
         if isinstance(extra, dict) and isinstance(extra.get("linkExtensions"), list):
             extra["linkExtensions"] = [
                 entry
                 for entry in extra["linkExtensions"]
-                if not (isinstance(entry, dict) and entry.get("id") in self._wires.removed)
+                if not (isinstance(entry, dict) and self._wires.was_removed(entry.get("id")))
             ]
 
     def _write_numbers(self) -> None:
@@ -355,7 +355,7 @@ def _slot(name: str, kind: str, optional: bool, widget: bool = False) -> dict[st
 
 def _set_links(slot: dict[str, Any], key: str, wires: list[Wire]) -> None:
     """Set the numbers of a slot's connections; those that stay keep their order."""
-    current = {wire.id for wire in wires}
+    current = [wire.id for wire in wires]
     old = slot.get(key)
     kept = [link for link in old if link in current] if isinstance(old, list) else []
     links = kept + [wire.id for wire in wires if wire.id not in kept]

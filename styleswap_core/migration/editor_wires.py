@@ -65,9 +65,9 @@ class Wires:
         self._by_id: dict[int, Wire] = {}
         self._by_origin: dict[Output, dict[int, Wire]] = {}
         self._by_target: dict[NodeId, dict[int, Wire]] = {}
-        self.removed: set[int] = set()
+        self._removed: set[int] = set()
         for entry in entries:
-            if _is_wire(entry):
+            if _is_wire(entry) and Wire(entry).id not in self._by_id:
                 self._index(Wire(entry))
 
     def find(self, link: object) -> Wire | None:
@@ -112,11 +112,15 @@ class Wires:
         del self._by_id[wire.id]
         del self._by_origin[wire.origin][wire.id]
         del self._by_target[wire.target[0]][wire.id]
-        self.removed.add(wire.id)
+        self._removed.add(wire.id)
+
+    def was_removed(self, link: object) -> bool:
+        """Whether the connection of a number was removed."""
+        return isinstance(link, int) and link in self._removed
 
     def finish(self) -> None:
         """Remove the entries of removed connections."""
-        if self.removed:
+        if self._removed:
             self._entries[:] = [
                 entry for entry in self._entries if not (_is_wire(entry) and Wire(entry).id not in self._by_id)
             ]

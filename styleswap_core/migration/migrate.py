@@ -118,5 +118,5 @@ def _report_group_nodes(workflow: dict[str, Any], report: MoveReport) -> None:
     reason = "it is inside a group node; convert that back to nodes, save, and move the workflow again"
     for name, group in groups.items():
         for number, node in enumerate(list_of(table_of(group).get("nodes"))):
-            if table_of(node).get("type") in FOREIGN_NODES:
+            if str(table_of(node).get("type")) in FOREIGN_NODES:
                 report.left.append(LeftNode(number, str(name), str(node["type"]), reason))

@@ -16,7 +16,7 @@ from fuzzed_credentials import credential_files
 from PIL import Image
 
 TESTS = Path(__file__).resolve().parents[1]
-for _helpers in ("checkpoints", "io", "masking", "swappers", "training", "identities"):
+for _helpers in ("checkpoints", "io", "masking", "swappers", "training", "identities", "migration"):
     if str(TESTS / _helpers) not in sys.path:
         sys.path.insert(0, str(TESTS / _helpers))
 
@@ -206,6 +206,33 @@ def _read_pairs(path: Path) -> object:
     return read_pairs(path)
 
 
+def _read_workflow(path: Path) -> object:
+    from styleswap_core.migration.migrate import migrate_workflow
+    from styleswap_core.migration.saved_graphs import read_workflow, write_workflow
+
+    moved = migrate_workflow(read_workflow(path)).workflow
+    write_workflow(path.with_name("out.json"), moved)
+    if migrate_workflow(moved).workflow != moved:
+        raise AssertionError("the second move changed the workflow")
+    return moved
+
+
+def _workflow_json() -> str:
+    from foreign_graphs import swap_canvas
+
+    canvas = swap_canvas("ReActorFaceSwapOpt", face_restore_model="GFPGANv1.4.pth")
+    for kind, name in (("ReActorOptions", "options"), ("ReActorFaceBoost", "face_boost")):
+        canvas.link(canvas.add(kind), 0, 3, name)
+    canvas.link(3, 0, canvas.add("ReActorMaskHelper"), "swapped_image")
+    return json.dumps(canvas.graph)
+
+
+def _prompt_json() -> str:
+    from foreign_graphs import swap_prompt
+
+    return json.dumps(swap_prompt(face_restore_model="GFPGANv1.4.pth", source_faces_index="0,1"))
+
+
 def _read_config(path: Path) -> object:
     from styleswap_core.training.config_values import read_values
     from styleswap_core.training.training_config import config_from_dict
@@ -393,6 +420,8 @@ KINDS: dict[str, Kind] = {
         ),
         _text("configuration, JSON", "a.json", json.dumps(_CONFIG), _read_config, bend.of_json, bend.of_json),
         _text("configuration, TOML", "a.toml", 'model = "tiny"\nsteps = 10\nbatch = 2\n', _read_config, bend.of_lines),
+        _text("workflow", "a.json", _workflow_json(), _read_workflow, bend.of_json, bend.of_json),
+        _text("API prompt", "a.json", _prompt_json(), _read_workflow, bend.of_json, bend.of_json),
         Kind("run folder", "step_000000000.pt", _write_run, _read_run, (bend.of_zip, _of_run, _of_run, _of_run)),
         Kind(
             "prepared set",
