@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import StyleSwapError, decoding, one_line
 from ..io.files import require_file
 from .c2pa_library import c2pa_library, offline_settings
-from .signing_key import read_pem
+from .signing_key import read_certificates
 
 VALID, TRUSTED, INVALID = "valid", "trusted", "invalid"
 _UNTRUSTED = "signingCredential.untrusted"
@@ -104,13 +104,20 @@ def read_credentials(path: str | Path, trusted: str | Path | None = None) -> Con
     """
     path = Path(path)
     require_file(path, "a file")
-    anchors = "" if trusted is None else read_pem(Path(trusted), "certificates").decode("utf-8", "replace")
-    text = _read_store(path, anchors)
+    text = _read_store(path, "" if trusted is None else _pem_text(Path(trusted)))
     if text is None:
         return None
     with decoding(f"the Content Credentials of {path} are damaged", "use the original file"):
         store = json.loads(text)
         return _credentials(store)
+
+
+def _pem_text(path: Path) -> str:
+    """Certificates as PEM text, of which c2pa-python ignores those that it cannot read."""
+    certificates = read_certificates(path)
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return "".join(one.public_bytes(Encoding.PEM).decode("ascii") for one in certificates)
 
 
 def _read_store(path: Path, anchors: str) -> str | None:

@@ -82,10 +82,9 @@ def load_signing_key(certificate: str | Path, key: str | Path, timestamp_url: st
         StyleSwapError: A file is missing or is none of the above, the two do not belong together, the certificate is
             not valid today, or the package cryptography is missing.
     """
-    _require_cryptography()
+    chain = read_certificates(Path(certificate))
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    chain = _read_certificates(Path(certificate))
     private_key = _read_key(Path(key))
     # Parts of a certificate are decoded when they are used.
     with decoding(f"{certificate} holds no readable certificate", "check the file"):
@@ -113,7 +112,7 @@ def subject_name(certificate: "Certificate") -> str:
     return str(names[0].value) if names else certificate.subject.rfc4514_string()
 
 
-def read_pem(path: Path, what: str) -> bytes:
+def _read_pem(path: Path, what: str) -> bytes:
     """Contents of a PEM file.
 
     Args:
@@ -139,15 +138,21 @@ def _require_cryptography() -> None:
         import cryptography.x509  # noqa: F401
     except ImportError as error:
         raise StyleSwapError(
-            "signing needs the package cryptography, which c2pa-python brings; install both with: pip install"
+            "certificates need the package cryptography, which c2pa-python brings; install both with: pip install"
             " c2pa-python"
         ) from error
 
 
-def _read_certificates(path: Path) -> "list[Certificate]":
+def read_certificates(path: Path) -> "list[Certificate]":
+    """Certificates of a PEM file, at least one.
+
+    Raises:
+        StyleSwapError: The file is missing or holds no readable certificate, or the package cryptography is missing.
+    """
+    _require_cryptography()
     from cryptography.x509 import load_pem_x509_certificates
 
-    content = read_pem(path, "a certificate")
+    content = _read_pem(path, "a certificate")
     with decoding(f"{path} holds no readable certificate", "check the file"):
         return load_pem_x509_certificates(content)
 
@@ -156,7 +161,7 @@ def _read_key(path: Path) -> "PrivateKeyTypes":
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    content = read_pem(path, "a private key")
+    content = _read_pem(path, "a private key")
     passphrase = os.environ.get(PASSPHRASE_VARIABLE) or None
     try:
         # A passphrase for a key without one is an error of this function.

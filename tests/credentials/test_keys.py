@@ -8,6 +8,7 @@ import pytest
 
 from styleswap_core.credentials import own_chain
 from styleswap_core.credentials.own_chain import create_chain
+from styleswap_core.credentials.reading import read_credentials
 from styleswap_core.credentials.signing import ContentSigner
 from styleswap_core.credentials.signing_key import find_signing_key, load_signing_key
 from styleswap_core.errors import StyleSwapError
@@ -115,8 +116,6 @@ def test_other_files_are_refused(chain, tmp_path, swapped):
     ],
 )
 def test_other_kinds_of_keys_sign(chain, facts, picture, tmp_path, make, algorithm):
-    from styleswap_core.credentials.reading import read_credentials
-
     certificate, key = reissued(chain, tmp_path, make())
     loaded = load_signing_key(certificate, key)
     assert loaded.algorithm == algorithm
@@ -163,5 +162,11 @@ def test_a_missing_package_is_one_sentence(chain, monkeypatch):
     with pytest.raises(StyleSwapError, match=r"need the package c2pa-python.*pip install c2pa-python"):
         ContentSigner(key)
     monkeypatch.setitem(sys.modules, "cryptography.x509", None)
-    with pytest.raises(StyleSwapError, match="needs the package cryptography"):
+    with pytest.raises(StyleSwapError, match="need the package cryptography"):
         load_signing_key(chain.certificate, chain.key)
+
+
+def test_issuers_to_trust_are_certificates(picture, tmp_path):
+    (tmp_path / "bad.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    with pytest.raises(StyleSwapError, match=r"bad\.pem holds no readable certificate"):
+        read_credentials(picture, tmp_path / "bad.pem")
