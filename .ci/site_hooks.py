@@ -74,21 +74,33 @@ def _relink(text: str) -> str:
 
 
 def _describe(command: str) -> str:
-    """Section about a command: its description, then a table for each group of arguments."""
-    parser = cli.build_parser(command)
-    (subparsers,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    chosen = subparsers.choices[command]
-    lines = [f"## styleswap {command}", "", _sentence(chosen.description or ""), ""]
-    for group in chosen._action_groups:
-        actions = [action for action in group._group_actions if not isinstance(action, argparse._HelpAction)]
+    """Section about a command: its description, then a table for each group of arguments, and its forms likewise."""
+    chosen = _forms(cli.build_parser(command))[command]
+    lines = [f"## styleswap {command}", "", _sentence(chosen.description or ""), "", *_tables(chosen)]
+    for name, form in _forms(chosen).items():
+        lines += [f"### styleswap {command} {name}", "", _sentence(form.description or ""), "", *_tables(form)]
+    return "\n".join(lines)
+
+
+def _forms(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    found = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return {name: form for choices in found for name, form in choices.items()}
+
+
+def _tables(parser: argparse.ArgumentParser) -> list[str]:
+    """A table for each group of arguments."""
+    lines: list[str] = []
+    hidden = argparse._HelpAction, argparse._SubParsersAction
+    for group in parser._action_groups:
+        actions = [action for action in group._group_actions if not isinstance(action, hidden)]
         if not actions:
             continue
         if group.title not in ("options", "positional arguments"):
             lines += [_sentence(group.title or ""), ""]
         lines += ["| argument | meaning |", "| --- | --- |"]
-        lines += [f"| {_form(chosen, action)} | {_cell(chosen, action)} |" for action in actions]
+        lines += [f"| {_form(parser, action)} | {_cell(parser, action)} |" for action in actions]
         lines.append("")
-    return "\n".join(lines)
+    return lines
 
 
 def _form(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
