@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -39,12 +40,12 @@ def test_all_parts_run_and_compare_their_figures_with_bars(gpu_run, tmp_path):
     assert all(math.isfinite(figure) for figure in figures(record["parts"]))
     # The CPU agrees with itself.
     assert len(right["bars"]) >= 12 and all(bar["kept"] for bar in right["bars"])
-    # A CPU with tiny settings reaches none of a GPU's rates, whereas the reference is the slowest form.
-    assert {bar["limit"]: bar["kept"] for bar in fast["bars"]} == {3000.0: False, 1000.0: False}
+    assert [bar["limit"] for bar in fast["bars"]] == [3000.0, 1000.0]
+    assert all(bar["kept"] == (bar["value"] >= bar["limit"]) for bar in fast["bars"])
     forms = {row["form"]: row for row in fast["generator"]}
     assert forms["grouped"]["times_reference"] == 1.0
     assert {"unbaked", "baked-float32, channels-last", "baked-float32, graph"} < set(forms)
-    assert all(row["difference"] < 1e-4 and 0 < row["share_of_floor"] < 1 for row in forms.values())
+    assert all(row["difference"] < 1e-4 and row["share_of_floor"] > 0 for row in forms.values())
     assert fast["frames"][0]["faces_found"] == 1 and fast["training"][0]["rendered"] > 0
     # Trained for two steps, the model is worse than the present one, and therefore does not replace it.
     assert [stage["size"] for stage in trained["stages"]] == [16, 32]
@@ -104,6 +105,29 @@ def test_shares_of_the_time(gpu_run, monkeypatch):
     now[0] += 30
     assert second.allows([1.0, 5.0]) and not second.allows([7.0])
     assert whole.part(weights, "c").seconds == pytest.approx(66)
+
+
+def test_a_call_that_takes_too_long_is_ended(gpu_run):
+    from time_share import time_limit
+
+    with pytest.raises(TimeoutError, match="more than 0 s"), time_limit(0.05):
+        time.sleep(60)
+    with time_limit(60):
+        pass
+
+
+def test_only_forms_that_win_everywhere_are_worth_it(gpu_run):
+    from fast import worth
+
+    def row(form, batch, rate):
+        return {"preset": "released-256", "batch": batch, "form": form, "frames_per_second": rate}
+
+    plain = [row("baked-float16", 1, 100.0), row("baked-float16", 16, 1000.0)]
+    graph = [row("baked-float16, graph", 1, 300.0), row("baked-float16, graph", 16, 1250.0)]
+    assert worth(plain + graph) == ["baked-float16, graph"]
+    assert worth([*plain, graph[0], row("baked-float16, graph", 16, 1150.0)]) == []
+    failed = {**row("baked-float16, compiled", 1, 0.0), "failed": "no compiler"}
+    assert worth([*plain, failed]) == []
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=30.0,
         metavar="SECONDS",
-        help="only measure steps, for 30 s or the given time, and estimate time and memory of the run; writes no run "
-        "folder",
+        help="only measure steps, for 30 s or the given time, estimate time and memory of the run, and say what limits "
+        "its speed; writes no run folder",
     )
     parser.add_argument("--json", action="store_true", help="print metrics as JSON lines on stdout")
     add_threads_argument(parser)

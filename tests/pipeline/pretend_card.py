@@ -87,7 +87,7 @@ class PretendCard(TorchDispatchMode):
             self._record(on_card, stays, args[0])
         if func._schema.is_mutable and not crossing:
             # In place, or into `out`: the same object again.
-            return kwargs.get("out", args[0]) if not isinstance(result, tuple) else result
+            return result if result is None or isinstance(result, tuple) else kwargs.get("out", args[0])
         return tree_map_only(torch.Tensor, OnCard, result) if stays else result
 
     def _record(self, source_on_card: bool, target_on_card: bool, values: torch.Tensor) -> None:

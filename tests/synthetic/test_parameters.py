@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from pretend_card import CARD, PretendCard
 
 from styleswap_core.synthetic.parameters import (
     ATTRIBUTE_SEEDS,
@@ -67,3 +68,12 @@ def test_picked_seeds_are_distinct_and_reproducible():
 
 EXPECTED_IDENTITY = [0.0236432, 0.9009274, -0.7116808]
 EXPECTED_ATTRIBUTES = [3.2139075, 0.2898136, 0.0007562]
+
+
+def test_attributes_on_a_card_are_indexed_there():
+    """The seeds of the noise stay on the CPU, where it is drawn; an index on the card chooses from them, too."""
+    attributes, index = Attributes.from_seeds([3, 4, 5]), torch.tensor([2, 0])
+    with PretendCard():
+        picked = attributes.to(CARD)[index.to(CARD)]
+    assert picked.noise_seeds.tolist() == [5, 3]
+    assert torch.equal(picked.yaw.held, attributes.yaw[index])
