@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -147,6 +148,8 @@ class PackAnalyzer:
         self._landmarks: LandmarkModel | None = None
         self._load_gender_age = load_gender_age
         self._gender_age: GenderAgeModel | None = None
+        # An analysis may be used by several threads at once.
+        self._loading = Lock()
         self.license_note = license_note
         self.settings = ""
         self.reload: Callable[[], FaceAnalyzer] | None = None
@@ -227,8 +230,9 @@ class PackAnalyzer:
         Raises:
             StyleSwapError: The pack cannot and `required` is set, or its file is damaged.
         """
-        if self._gender_age is None and self._load_gender_age is not None:
-            self._gender_age, self._load_gender_age = self._load_gender_age(), None
+        with self._loading:
+            if self._gender_age is None and self._load_gender_age is not None:
+                self._gender_age, self._load_gender_age = self._load_gender_age(), None
         if self._gender_age is not None:
             return self._gender_age.describe(picture, faces)
         if required:
@@ -251,6 +255,7 @@ class PackAnalyzer:
         Raises:
             StyleSwapError: The model is damaged.
         """
-        if self._load_landmarks is not None:
-            self._landmarks, self._load_landmarks = self._load_landmarks(), None
+        with self._loading:
+            if self._load_landmarks is not None:
+                self._landmarks, self._load_landmarks = self._load_landmarks(), None
         return self._landmarks
