@@ -80,12 +80,15 @@ class Journal:
     """The journal of one folder, open in one process.
 
     Raises:
-        StyleSwapError: Another process has it open, or the file is damaged.
+        StyleSwapError: Another process has it open, the file is damaged, or the disk is full.
     """
 
     def __init__(self, path: Path) -> None:
         try:
             self._db = sqlite3.connect(path, timeout=0.2, isolation_level=None)
+        except sqlite3.Error as error:
+            raise StyleSwapError(f"cannot write {path} ({error}); make room, or choose another folder") from error
+        try:
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute("BEGIN EXCLUSIVE")  # the lock stays until `close`
@@ -93,10 +96,16 @@ class Journal:
                 self._db.execute(statement)
             self._db.execute("COMMIT")
         except sqlite3.OperationalError as error:
+            self._db.close()
+            if "locked" not in str(error):
+                raise StyleSwapError(
+                    f"cannot write {path} ({error}); make room on the disk, or choose another folder"
+                ) from error
             raise StyleSwapError(
                 f"{path.parent} is in use by another `styleswap prepare` ({error}); wait until it ends"
             ) from error
         except sqlite3.DatabaseError as error:
+            self._db.close()
             raise StyleSwapError(f"{path} is damaged ({error}); delete the folder and prepare it again") from error
         self._examples = dict(
             self._db.execute("SELECT reason, COUNT(*) FROM drops WHERE thumbnail IS NOT NULL GROUP BY reason")
@@ -119,7 +128,7 @@ class Journal:
             self._db.execute("COMMIT")
         except sqlite3.OperationalError as error:
             raise StyleSwapError(
-                f"cannot write the journal ({error}); free disk space and run the same command again"
+                f"cannot write the journal ({error}); make room on the disk and run the same command again"
             ) from error
         finally:
             if self._db.in_transaction:

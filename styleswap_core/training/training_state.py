@@ -136,7 +136,11 @@ def save_checkpoint(folder: Path, state: TrainingState, config: TrainingConfig, 
     }
     path = folder / f"step_{state.step:09d}.pt"
     with atomic_write(path) as temporary:
-        torch.save(content, temporary)
+        try:
+            torch.save(content, temporary)
+        except RuntimeError as error:
+            # What PyTorch makes of a full disk.
+            raise OSError(one_line(error)) from error
     for old in checkpoint_paths(folder)[KEPT_CHECKPOINTS:]:
         old.unlink(missing_ok=True)
     return path

@@ -6,15 +6,13 @@ Training, preparation and videos have tests of their own for the first two.
 import json
 import os
 import random
-import resource
 import shutil
-import subprocess
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from full_disk import small_disk
 from PIL import Image
 from safetensors.numpy import load_file
 from zygote import names_in
@@ -125,30 +123,12 @@ def test_a_second_process_in_a_folder_of_columns_is_refused(tmp_path, monkeypatc
     assert len(build_columns(tmp_path / "columns", plan, None).images) == 1
 
 
-@contextmanager
-def disk_with(free, folder):
-    """A disk of 5 MB in a folder with so many free bytes; without permission to mount one, a limit for each file."""
-    size = 5 << 20
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "styleswap-test", str(folder)]
-    if shutil.which("mount") and subprocess.run(mount, stderr=subprocess.DEVNULL, check=False).returncode == 0:
-        try:
-            yield lambda: (folder / "filler").write_bytes(bytes(os.statvfs(folder).f_bavail * 4096 - free))
-        finally:
-            subprocess.run(["umount", str(folder)], check=True)
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    try:
-        yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (free, hard))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.parametrize("command", TRIED)
 def test_a_full_disk(command, inputs, capfd):
     """One sentence for each result, and what was there is still there."""
     out = inputs / "out"
     out.mkdir()
-    with disk_with(4096, out) as fill:
+    with small_disk(out, 4096) as fill:
         words = words_of(command, out)
         (out / "mine.txt").write_text("kept")
         for name in ("id.safetensors", "0.png", "00000.png", "figures.json"):

@@ -11,6 +11,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from full_disk import disk_of
 from killed_worker import SETTINGS as KILLED_SETTINGS
 from picture_files import encoded, write_picture
 from PIL import Image
@@ -304,6 +305,16 @@ def test_after_random_kills_every_picture_is_in_the_set_once(pictures, tmp_path,
     assert members(out) == members(whole)
     for name in ("index.bin", "embeddings.bin", "people.npy", "dropped.tsv"):
         assert (out / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_full_disk_keeps_what_is_prepared_and_the_run_goes_on(people_folder, tmp_path):
+    out, whole = tmp_path / "set", tmp_path / "whole"
+    prepare(people_folder, whole, QUICK)
+    with disk_of(20_000), pytest.raises((StyleSwapError, OSError), match="make room on the disk|No space|too large"):
+        prepare(people_folder, out, QUICK)
+    assert not (out / "prepared.json").exists()
+    prepare(people_folder, out, QUICK)
+    assert members(out) == members(whole)
 
 
 def _bytes_written(out):

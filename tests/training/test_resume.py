@@ -7,6 +7,7 @@ import time
 
 import pytest
 import torch
+from full_disk import disk_of
 from training_toys import ToySource, losses_by_step, tiny_config, write_recognizer
 
 from styleswap_core.checkpoints.native import load_generator
@@ -132,3 +133,32 @@ def _assert_intact(folder: RunFolder, seen: int) -> int:
     newest = _newest_step(folder)
     assert newest > seen
     return newest
+
+
+def test_a_second_process_in_a_run_folder_is_refused(tmp_path, recognizer):
+    folder, config, texts = RunFolder(tmp_path / "run"), tiny_config(steps=4, checkpoint_every=2), []
+
+    class Impatient(ToySource):
+        def batch(self, step, source_crop=False):
+            if step == 2:
+                with pytest.raises(StyleSwapError) as refused:
+                    train(config, folder, RunContext(ToySource(), CPU, recognizer))
+                texts.append(str(refused.value))
+            return super().batch(step, source_crop)
+
+    assert train(config, folder, RunContext(Impatient(), CPU, recognizer)).step == 4
+    assert texts == [f"another run is writing {folder.root}; wait until it is finished, or choose another name"]
+    assert train(config, folder, RunContext(ToySource(), CPU, recognizer)).step == 4
+
+
+def test_a_full_disk_keeps_the_checkpoints_and_the_run_goes_on(tmp_path, recognizer):
+    folder = RunFolder(tmp_path / "run")
+    train(tiny_config(steps=2, checkpoint_every=2), folder, RunContext(ToySource(), CPU, recognizer))
+    before = {path.name: path.read_bytes() for path in checkpoint_paths(folder.checkpoints)}
+    generator = folder.generator.read_bytes()
+    config = tiny_config(steps=4, checkpoint_every=2)
+    with disk_of(20_000), pytest.raises(StyleSwapError, match=r"cannot write .*make room on the disk"):
+        train(config, folder, RunContext(ToySource(), CPU, recognizer))
+    assert {path.name: path.read_bytes() for path in checkpoint_paths(folder.checkpoints)} == before
+    assert folder.generator.read_bytes() == generator
+    assert train(config, folder, RunContext(ToySource(), CPU, recognizer)).step == 4

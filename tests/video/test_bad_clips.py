@@ -1,10 +1,9 @@
 """Videos and results that cannot be used: one sentence each, and nothing is left half done."""
 
-from contextlib import contextmanager
-
 import av
 import pytest
 from clips import packets_of, planes_of, write_clip
+from full_disk import disk_of
 from toy_swapper import IDENTITY, toy_swapper
 
 from styleswap_core.errors import StyleSwapError
@@ -14,7 +13,7 @@ from styleswap_core.video.clip_plan import ClipOptions
 from styleswap_core.video.swap_video import swap_video
 from styleswap_core.video.work_folder import work_folder
 
-resource = pytest.importorskip("resource", reason="limits of file sizes stand in for a full disk")
+pytest.importorskip("resource", reason="limits of file sizes stand in for a full disk")
 SHORT = ClipOptions(EncodingOptions(quality=1), segment_frames=5)
 
 
@@ -87,17 +86,6 @@ def test_damage_is_told_also_after_an_interruption(tmp_path):
         swap_video(toy_swapper(), damaged, tmp_path / "again.mkv", IDENTITY, clip=clip, on_frame=stop)
     again = swap_video(toy_swapper(), damaged, tmp_path / "again.mkv", IDENTITY, clip=clip, resume=True)
     assert again.notes == whole.notes and again.counts == whole.counts
-
-
-@contextmanager
-def disk_of(size):
-    """No file gets larger than this."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 # The detections, the segments, and the joined file.
