@@ -27,6 +27,8 @@ from .frame_requests import check_batch
 # Side of the crops in which masks are made; parsing networks are trained on crops of this size and template.
 _SIDE = 512
 _LEAST_SIDE = 128
+# Standard deviation in pixels up to which edges are feathered at full size.
+_MAX_SIGMA = 8.0
 # Maximum number of pixels of the masks of single faces: 4 GiB.
 _MAX_PIXELS = 2**30
 
@@ -210,8 +212,11 @@ class _MaskMaker:
         return [self._mask(frame, face, score) for face, score in zip(faces, scores, strict=True)]
 
     def _mask(self, frame: torch.Tensor, face: PlacedFace, score: float) -> FaceMask:
-        # Small faces need no more than two pixels of the mask for each of the frame.
-        side = min(_SIDE, max(_LEAST_SIDE, math.ceil(2 * _SIDE / float(matrix_scale(face.matrix[None])))))
+        # Small faces need no more than two pixels of the mask for each of the frame, and soft edges no fine ones.
+        enough = 2 * _SIDE / float(matrix_scale(face.matrix[None]))
+        if self._options.feather > 0:
+            enough = min(enough, 2 * _MAX_SIGMA / self._options.feather)
+        side = min(_SIDE, max(_LEAST_SIDE, math.ceil(enough)))
         seen = _SIDE if self._regions.masks.networks() else side
         crop = to_uint8(cut_crops(frame, [face], seen))[0]
         shown = self._regions.mask(crop, crop_points(face).numpy() * (seen / _SIDE))
