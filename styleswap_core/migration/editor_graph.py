@@ -7,7 +7,7 @@ from .editor_layout import arrange, box_of, point
 from .editor_wires import Wire, Wires
 from .foreign_nodes import FOREIGN_NODES, ForeignNode
 from .graph import Graph, NodeId, Output, Reading, Use, list_of, table_of
-from .node_forms import NodeForm
+from .node_forms import REROUTE, NodeForm
 
 _MUTED, _BYPASSED = 2, 4
 # Node ids of a subgraph's borders.
@@ -204,9 +204,13 @@ class EditorGraph(Graph):
             if output is None:
                 self._wires.remove(wire)
                 continue
-            self._wires.move(wire, output)
-            self._touched.add(output.node)
-            if kind := self._output_kind(output):
+            origin = output
+            if (output.node, wire.target[0]) == (_SUBGRAPH_INPUTS, _SUBGRAPH_OUTPUTS):
+                # The editor cannot run a subgraph whose input is connected to its output directly.
+                origin = Output(self.add(REROUTE, {"": output}, wire.origin.node), 0)
+            self._wires.move(wire, origin)
+            self._touched.add(origin.node)
+            if kind := self._output_kind(origin):
                 wire.set_kind(kind)
 
     def drop(self, node: NodeId) -> None:

@@ -337,6 +337,9 @@ MASK_TO_IMAGE = NodeForm(
     "MaskToImage", "Convert Mask to Image", (_link("mask", "MASK"),), (("IMAGE", "IMAGE"),), (280, 26)
 )
 
+REROUTE = NodeForm("Reroute", "Reroute", (_link("", "*"),), (("", "IMAGE"),), (75, 26))
+"""A bend of a connection, which exists in the editor only."""
+
 FORMS = {
     form.node_id: form
     for form in (
@@ -361,4 +364,4 @@ FORMS = {
         MASK_TO_IMAGE,
     )
 }
-"""The forms by class."""
+"""The forms of nodes that run, by class."""

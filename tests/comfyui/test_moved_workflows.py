@@ -7,9 +7,9 @@ import pytest
 import torch
 from browser import HOW_TO_GET_A_BROWSER, find_chromium, open_browser, open_page
 from comfy_server import ComfyServer, link_pack
-from foreign_graphs import Canvas, swap_prompt
+from foreign_graphs import Canvas, in_subgraph, swap_prompt
 from photograph_files import write_files
-from workflow_files import nodes_of, to_prompt, widget_values, with_probe
+from workflow_files import to_prompt, widget_values, with_probe
 
 from styleswap_core.io.images import load_image, save_image
 from styleswap_core.migration.migrate import migrate_workflow
@@ -172,23 +172,42 @@ def test_masked_swap_that_is_off(moving_server, base):
     assert np.abs(after[~outside].astype(int) - before[~outside]).mean() > 3
 
 
-@pytest.mark.skipif(find_chromium() is None, reason=HOW_TO_GET_A_BROWSER)
-def test_editor_graph_opens_and_runs_in_the_page(moving_server, screenshots):
+@pytest.fixture(scope="module")
+def page(moving_server):
+    pytest.importorskip("playwright.sync_api", reason=HOW_TO_GET_A_BROWSER)
+    if find_chromium() is None:
+        pytest.skip(HOW_TO_GET_A_BROWSER)
+    with open_browser() as browser, open_page(browser, moving_server) as opened:
+        yield opened
+
+
+def test_editor_graph_opens_and_runs_in_the_page(page, moving_server, screenshots):
     canvas, swap = _canvas("ReActorFaceSwap", face_restore_model=RESTORER)
     shown = _shown(canvas, swap, 0)
     canvas.node(swap)["title"] = "Anna on Berta"
     moved = _moved(canvas.graph)
-    pytest.importorskip("playwright.sync_api", reason=HOW_TO_GET_A_BROWSER)
-    with open_browser() as browser, open_page(browser, moving_server) as page:
-        page.load(moved)
-        assert page.missing_types() == [] and page.dialogs() == []
-        prompt = page.prompt()
-        assert prompt == _as_page(to_prompt(moved, _infos(moving_server, moved)), prompt)
-        entry = page.run()
-        page.screenshot().save(screenshots / "moved.png")
-        assert entry["status"]["status_str"] == "success" and entry["outputs"][shown]["images"]
-        assert page.dialogs() == [] and page.errors == []
-    assert len(nodes_of(prompt, "StyleSwap_PasteFaces")) == 1
+    page.load(moved)
+    assert page.missing_types() == [] and page.dialogs() == []
+    prompt = page.prompt()
+    assert prompt == _as_page(to_prompt(moved, _infos(moving_server, moved)), prompt)
+    entry = page.run()
+    page.screenshot().save(screenshots / "moved.png")
+    assert entry["status"]["status_str"] == "success" and entry["outputs"][shown]["images"]
+    assert page.dialogs() == [] and page.errors == []
+
+
+def test_subgraph_opens_and_runs_in_the_page(page, screenshots):
+    canvas = in_subgraph(swap_model=MODEL, input_faces_index="0")
+    for name, picture in (("picture", TARGET), ("person", SOURCE)):
+        canvas.link(canvas.add("LoadImage", picture, "image"), 0, 20, name)
+    shown, original = _shown(canvas, 20, 0), _shown(canvas, 20, 1)
+    page.load(_moved(canvas.graph))
+    assert page.missing_types() == [] and page.dialogs() == []
+    entry = page.run()
+    page.screenshot().save(screenshots / "moved_subgraph.png")
+    assert entry["status"]["status_str"] == "success"
+    assert entry["outputs"][shown]["images"] and entry["outputs"][original]["images"]
+    assert page.dialogs() == [] and page.errors == []
 
 
 def _as_page(prompt, page):

@@ -2,6 +2,7 @@
 
 from styleswap_core.migration.foreign_nodes import FOREIGN_NODES
 
+SUBGRAPH = "5f0c1d6e-0000-4000-8000-000000000001"
 KINDS = {
     "input_image": "IMAGE",
     "source_image": "IMAGE",
@@ -184,3 +185,64 @@ def swap_prompt(kind="ReActorFaceSwap", **inputs):
         "3": {"class_type": kind, "inputs": {first: ["1", 0], second: ["2", 0], **inputs}},
         "4": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "swapped"}},
     }
+
+
+def in_subgraph(shown=(), **widgets):
+    """A swap inside a subgraph, whose pictures and result cross its border."""
+    inner = swap_canvas("ReActorFaceSwap", **{"input_faces_index": "1", **widgets})
+    swap = inner.node(3)
+    swap["outputs"][2]["links"] = [13]
+    inside = {
+        "id": SUBGRAPH,
+        "name": "Swap inside",
+        "version": 1,
+        "revision": 0,
+        "config": {},
+        "state": {"lastNodeId": 3, "lastLinkId": 13, "lastGroupId": 0, "lastRerouteId": 0},
+        "inputNode": {"id": -10, "bounding": [0, 0, 120, 60]},
+        "outputNode": {"id": -20, "bounding": [900, 0, 120, 60]},
+        "inputs": [
+            {"id": "00000000-0000-4000-8000-00000000000a", "name": "picture", "type": "IMAGE", "linkIds": [10]},
+            {"id": "00000000-0000-4000-8000-00000000000b", "name": "person", "type": "IMAGE", "linkIds": [11]},
+        ],
+        "outputs": [
+            {"id": "00000000-0000-4000-8000-00000000000c", "name": "swapped", "type": "IMAGE", "linkIds": [12]},
+            {"id": "00000000-0000-4000-8000-00000000000d", "name": "original", "type": "IMAGE", "linkIds": [13]},
+        ],
+        "nodes": [swap],
+        "groups": [],
+        "links": [
+            table_link(10, -10, 0, 3, 0),
+            table_link(11, -10, 1, 3, 1),
+            table_link(12, 3, 0, -20, 0),
+            table_link(13, 3, 2, -20, 1),
+        ],
+    }
+    for slot, link in zip(swap["inputs"], (10, 11), strict=False):
+        slot["link"] = link
+    swap["outputs"][0]["links"] = [12]
+    outer = Canvas()
+    outer.graph["last_node_id"] = 20
+    outer.graph["nodes"].append(
+        {
+            "id": 20,
+            "type": SUBGRAPH,
+            "pos": [0, 0],
+            "size": [200, 100],
+            "flags": {},
+            "order": 0,
+            "mode": 0,
+            "inputs": [{"name": name, "type": "IMAGE", "link": None} for name in ("picture", "person")],
+            "outputs": [{"name": name, "type": "IMAGE", "links": None} for name in ("swapped", "original")],
+            "properties": {"proxyWidgets": [list(entry) for entry in shown]},
+            "widgets_values": [],
+        }
+    )
+    outer.graph["definitions"] = {"subgraphs": [inside]}
+    return outer
+
+
+def table_link(*values):
+    """A connection as subgraphs store it."""
+    keys = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
+    return dict(zip(keys, (*values, "IMAGE"), strict=True))

@@ -4,21 +4,20 @@ import copy
 
 import pytest
 from foreign_graphs import (
-    Canvas,
     assert_consistent,
+    in_subgraph,
     kinds,
     node_of,
     of_kind,
     origin,
     swap_canvas,
+    table_link,
     widgets,
 )
 
 from styleswap_core.migration import node_forms as forms
 from styleswap_core.migration.editor_layout import box_of
 from styleswap_core.migration.migrate import migrate_workflow
-
-SUBGRAPH = "5f0c1d6e-0000-4000-8000-000000000001"
 
 
 def move(graph):
@@ -202,81 +201,26 @@ def test_source_that_is_not_connected_in_the_file():
     assert "no source is connected" in moved.notes[0].text
 
 
-def in_subgraph(shown=()):
-    """A swap inside a subgraph, whose pictures and result cross its border."""
-    inner = swap_canvas("ReActorFaceSwap", input_faces_index="1")
-    swap = inner.node(3)
-    swap["outputs"][2]["links"] = [13]
-    inside = {
-        "id": SUBGRAPH,
-        "name": "Swap inside",
-        "version": 1,
-        "state": {"lastNodeId": 3, "lastLinkId": 13, "lastGroupId": 0, "lastRerouteId": 0},
-        "inputNode": {"id": -10, "bounding": [0, 0, 120, 60]},
-        "outputNode": {"id": -20, "bounding": [900, 0, 120, 60]},
-        "inputs": [
-            {"id": "a", "name": "picture", "type": "IMAGE", "linkIds": [10]},
-            {"id": "b", "name": "person", "type": "IMAGE", "linkIds": [11]},
-        ],
-        "outputs": [
-            {"id": "c", "name": "swapped", "type": "IMAGE", "linkIds": [12]},
-            {"id": "d", "name": "original", "type": "IMAGE", "linkIds": [13]},
-        ],
-        "nodes": [swap],
-        "groups": [],
-        "links": [
-            _table(10, -10, 0, 3, 0),
-            _table(11, -10, 1, 3, 1),
-            _table(12, 3, 0, -20, 0),
-            _table(13, 3, 2, -20, 1),
-        ],
-    }
-    for slot, link in zip(swap["inputs"], (10, 11), strict=False):
-        slot["link"] = link
-    swap["outputs"][0]["links"] = [12]
-    outer = Canvas()
-    outer.graph["last_node_id"] = 20
-    outer.graph["nodes"].append(
-        {
-            "id": 20,
-            "type": SUBGRAPH,
-            "pos": [0, 0],
-            "size": [200, 100],
-            "flags": {},
-            "order": 0,
-            "mode": 0,
-            "inputs": [],
-            "outputs": [],
-            "properties": {"proxyWidgets": [list(entry) for entry in shown]},
-            "widgets_values": [],
-        }
-    )
-    outer.graph["definitions"] = {"subgraphs": [inside]}
-    return outer.graph
-
-
-def _table(*values):
-    keys = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
-    return dict(zip(keys, (*values, "IMAGE"), strict=True))
-
-
 def test_subgraph():
-    moved = move(in_subgraph()).workflow
+    moved = move(in_subgraph().graph).workflow
     (inside,) = moved["definitions"]["subgraphs"]
     assert node_of(inside, 3)["type"] == "StyleSwap_QuickSwap"
     assert origin(inside, 3, "target") == (-10, 0) and origin(inside, 3, "source") is not None
     assert inside["outputs"][0]["linkIds"] == [12] and inside["outputs"][1]["linkIds"] == [13]
-    # The original picture now crosses the subgraph without a node in between.
-    assert _table(13, -10, 0, -20, 1) in inside["links"] and inside["inputs"][0]["linkIds"] == [10, 13]
+    # The original picture crosses the subgraph with a bend, since the editor cannot connect its borders directly.
+    bend = of_kind(inside, "Reroute")
+    assert origin(inside, bend["id"], "") == (-10, 0)
+    assert table_link(13, bend["id"], 0, -20, 1) in inside["links"]
+    assert inside["inputs"][0]["linkIds"] == [10, bend["inputs"][0]["link"]]
     assert all(isinstance(link, dict) for link in inside["links"])
     # The source may be a batch.
     first = of_kind(inside, "ImageFromBatch")
-    assert first["id"] > 20 and inside["state"]["lastNodeId"] == first["id"]
+    assert first["id"] > 20 and inside["state"]["lastNodeId"] == max(first["id"], bend["id"])
 
 
 def test_widgets_shown_on_a_subgraph():
     shown = [("3", "input_faces_index"), ("3", "codeformer_weight"), ("7", "seed")]
-    moved = move(in_subgraph(shown))
+    moved = move(in_subgraph(shown).graph)
     outside = node_of(moved.workflow, 20)["properties"]["proxyWidgets"]
     assert outside == [["3", "index"], ["7", "seed"]]
     assert any("codeformer_weight is no longer shown" in note.text for note in moved.notes)
