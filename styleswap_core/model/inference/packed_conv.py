@@ -1,7 +1,8 @@
 """Convolution for inference with all constant factors folded into weight and bias.
 
 On CPUs with oneDNN a `FoldedConv` can be packed: its weight is reordered for the processor once instead of in every
-call, and bias and leaky ReLU are fused into the convolution. Elsewhere it is an ordinary PyTorch convolution.
+call, and bias and leaky ReLU are fused into the convolution. Wide 3x3 convolutions use Winograd's algorithm instead.
+Elsewhere it is an ordinary PyTorch convolution.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers import SLOPE
+from .winograd_conv import WinogradConv, suits_winograd
 
 _PACKED_OPERATORS = (
     "_convolution_pointwise",
@@ -65,6 +67,7 @@ class FoldedConv(nn.Module):
         self.transposed, self.activate = transposed, activate
         self._adds_map = self.map is not None
         self._packed: Tensor | None = None
+        self._winograd: WinogradConv | None = None
         # The packed operator's arguments after its input, and the operator with these arguments. Created once, since
         # creating them takes as long as a call on a small map.
         self._arguments: tuple = ()
@@ -113,6 +116,8 @@ class FoldedConv(nn.Module):
             x = onto.add_(
                 F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups)
             )
+        elif self._winograd is not None:
+            return self._winograd(x, onto)
         else:
             convolve = torch.ops.mkldnn._convolution_pointwise_.binary
             # The operator cannot fuse the leaky ReLU after the addition.
@@ -125,6 +130,11 @@ class FoldedConv(nn.Module):
         The plain weight is freed: the module can no longer move or change its type.
         """
         if self._packed is not None:
+            return
+        if not self.transposed and suits_winograd(self.weight, input_size, self.stride, self.padding):
+            self._winograd = WinogradConv(self.weight, self.bias, self.activate and not self._adds_map)
+            self._packed, self._run_packed = self._winograd.weight, self._winograd
+            self.weight = self.weight.to("meta")
             return
         operators = torch.ops.mkldnn
         stride, padding, dilation = (self.stride,) * 2, (self.padding,) * 2, (1, 1)
