@@ -114,13 +114,6 @@ class EditorGraph(Graph):
             reading.values |= {name: value for name, value in matched.items() if name not in reading.links}
         return reading
 
-    def source(self, node: NodeId, name: str) -> Output | None:
-        """The output that an input is connected to."""
-        for slot in self._slots(node):
-            if slot.get("name") == name and (wire := self._wires.find(slot.get("link"))) is not None:
-                return wire.origin
-        return None
-
     def through(self, output: Output) -> Output:
         """Where an output comes from, behind reroutes and pairs of Set and Get nodes."""
         seen = {output}

@@ -79,10 +79,6 @@ class Graph(ABC):
         """Connections and values of a node."""
 
     @abstractmethod
-    def source(self, node: NodeId, name: str) -> Output | None:
-        """The output that an input is connected to."""
-
-    @abstractmethod
     def through(self, output: Output) -> Output:
         """Where an output comes from, behind reroutes and pairs of Set and Get nodes."""
 

@@ -69,10 +69,6 @@ class PromptGraph(Graph):
             reading.problem = str(error)
         return reading
 
-    def source(self, node: NodeId, name: str) -> Output | None:
-        """The output that an input is connected to."""
-        return _link(self._inputs(node).get(name))
-
     def through(self, output: Output) -> Output:
         """Prompts have no reroutes."""
         return output
