@@ -114,7 +114,7 @@ $(STAMPS)/core: $(STAMPS)/torch pyproject.toml
 	touch "$@"
 
 $(STAMPS)/test: $(STAMPS)/core
-	$(PIP) install -e ".[c2pa,train,test]"
+	$(PIP) install -e ".[c2pa,heic,train,test]"
 	touch "$@"
 
 # mypy reads the types of the packages that the core imports.

@@ -80,6 +80,16 @@ def test_further_formats_are_read(tmp_path, suffix):
     assert np.abs(load_image(tmp_path / f"a{suffix}").astype(int) - colors()).mean() < 8
 
 
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_pictures_of_iphones_are_read_upright(tmp_path, orientation):
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    path, turns = tmp_path / "a.heic", {1: 0, 3: 2, 6: 3, 8: 1}[orientation]
+    Image.fromarray(colors()).save(path, exif=camera_exif(orientation), quality=95)
+    upright = np.rot90(colors(), turns)
+    assert load_image(path).shape == upright.shape
+    assert np.abs(load_image(path).astype(int) - upright).mean() < 8
+
+
 def test_heic_and_avif_name_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
