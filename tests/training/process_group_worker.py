@@ -1,6 +1,6 @@
 """One process of a training run on toy batches: python process_group_worker.py RUN RECOGNIZER [FIELD=VALUE ...]
 
-Started by torchrun, directly with torchrun's variables set, or alone. Writes pid_RANK and weights_RANK.pt beside RUN.
+Started by torchrun, forked with torchrun's variables set, or alone. Writes pid_RANK and weights_RANK.pt beside RUN.
 With UNEQUAL=1 in the environment, all but the main process round differently; drift_RANK then holds the largest
 difference to the main process's weights before synchronization.
 """
@@ -93,10 +93,17 @@ def main(run: Path, recognizer: str, settings: list[str]) -> None:
     process_group.leave()
 
 
-if __name__ == "__main__":
+def run(words: list[str]) -> int:
+    """Train; returns the exit code."""
     torch.set_num_threads(1)
+    folder, recognizer, *settings = words
     try:
-        main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])
+        main(Path(folder), recognizer, settings)
     except StyleSwapError as error:
         print(f"worker: {error}", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
+        return EXIT_BAD_INPUT
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from training_toys import losses_by_step, tiny_config, write_recognizer
+from zygote import Forked
 
 import styleswap_core
 from styleswap_core.errors import StyleSwapError
@@ -18,9 +19,8 @@ from styleswap_core.training.process_group import ProcessGroup, check_gpu_count
 from styleswap_core.training.run_folder import RunFolder
 from styleswap_core.training.training_state import checkpoint_paths, read_checkpoint
 
-WORKER = Path(__file__).resolve().with_name("process_group_worker.py")
+WORKER = "process_group_worker:run"
 TIMEOUT = 240  # s
-TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 
 
 @pytest.fixture(scope="module")
@@ -28,25 +28,42 @@ def recognizer(tmp_path_factory) -> Path:
     return write_recognizer(tmp_path_factory.mktemp("recognizer") / "toy.onnx")
 
 
-def start(run: RunFolder, recognizer: Path, *settings: str, processes: int = 1, **environment: str) -> subprocess.Popen:
-    """Start several workers by torchrun, or one without it."""
+def variables(processes: int) -> list[dict[str, str]]:
+    """Variables that torchrun sets for each process; none for a process that is alone."""
+    if processes == 1:
+        return [{}]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    count = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return [{"RANK": str(rank), "LOCAL_RANK": str(rank), **count, **address} for rank in range(processes)]
+
+
+def start(zygote, run: RunFolder, recognizer: Path, *settings: str, processes: int = 1, **more: str) -> list[Forked]:
+    """Start the processes of a run."""
     run.root.parent.mkdir(parents=True, exist_ok=True)
-    launcher = [*TORCHRUN, str(processes)] if processes > 1 else []
-    root = str(Path(styleswap_core.__file__).resolve().parents[1])
+    words = (run.root, recognizer, *settings)
+    return [zygote.start(*words, target=WORKER, **one, **more) for one in variables(processes)]
+
+
+def start_torchrun(*words: object) -> subprocess.Popen:
+    """Start a script or module in two processes by torchrun."""
+    root = os.pathsep.join([str(Path(styleswap_core.__file__).resolve().parents[1]), str(Path(__file__).parent)])
     return subprocess.Popen(
-        [sys.executable, *launcher, str(WORKER), str(run.root), str(recognizer), *settings],
-        env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", **environment},
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *map(str, words)],
+        env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def finish(process: subprocess.Popen) -> None:
-    _, errors = process.communicate(timeout=TIMEOUT)
-    assert process.returncode == 0, errors[-2000:]
+def finish(processes: list[Forked]) -> None:
+    for process in processes:
+        assert process.wait(TIMEOUT) == 0, process.stderr[-2000:]
 
 
-def wait_for_checkpoint(run: RunFolder, processes: list[subprocess.Popen]) -> None:
+def wait_for_checkpoint(run: RunFolder, processes: list[Forked] | list[subprocess.Popen]) -> None:
     deadline = time.monotonic() + TIMEOUT
     while not checkpoint_paths(run.checkpoints):
         assert time.monotonic() < deadline and all(process.poll() is None for process in processes), "no progress"
@@ -54,17 +71,19 @@ def wait_for_checkpoint(run: RunFolder, processes: list[subprocess.Popen]) -> No
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory, recognizer) -> RunFolder:
+def alone(tmp_path_factory, recognizer, zygote) -> RunFolder:
     """Run of one process without gradient accumulation."""
     run = RunFolder(tmp_path_factory.mktemp("alone") / "run")
-    finish(start(run, recognizer))
+    finish(start(zygote, run, recognizer))
     return run
 
 
 @pytest.mark.parametrize(("processes", "micro_batches"), [(2, 1), (1, 2)], ids=["two processes", "two micro-batches"])
-def test_losses_do_not_depend_on_processes_and_micro_batches(tmp_path, recognizer, alone, processes, micro_batches):
+def test_losses_do_not_depend_on_processes_and_micro_batches(
+    tmp_path, recognizer, alone, zygote, processes, micro_batches
+):
     run = RunFolder(tmp_path / "run")
-    finish(start(run, recognizer, f"gradient_accumulation={micro_batches}", processes=processes))
+    finish(start(zygote, run, recognizer, f"gradient_accumulation={micro_batches}", processes=processes))
     expected, got = losses_by_step(alone), losses_by_step(run)
     assert sorted(got) == list(range(1, 7))
     for name in ("discriminator/r1", "augment/probability", "loss/adversarial", "loss/perceptual"):
@@ -80,86 +99,70 @@ def test_losses_do_not_depend_on_processes_and_micro_batches(tmp_path, recognize
     assert max(float((a - b).abs().mean()) for a, b in zip(weights, others, strict=True)) < limit
 
 
-def test_processes_that_round_differently_end_with_the_same_weights(tmp_path, recognizer):
+def test_processes_that_round_differently_end_with_the_same_weights(tmp_path, recognizer, zygote):
     run = RunFolder(tmp_path / "run")
-    finish(start(run, recognizer, processes=2, UNEQUAL="1"))
+    finish(start(zygote, run, recognizer, processes=2, UNEQUAL="1"))
     assert float((tmp_path / "drift_1").read_text()) > 1e-6 and float((tmp_path / "drift_0").read_text()) == 0
     one, two = (torch.load(tmp_path / f"weights_{rank}.pt") for rank in (0, 1))
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 
-def test_a_lost_process_ends_the_others_and_one_alone_resumes(tmp_path, recognizer, alone):
+def test_a_lost_process_ends_the_others_and_one_alone_resumes(tmp_path, recognizer, alone, zygote):
     """Started without torchrun, which would stop the others: they must notice themselves."""
     run = RunFolder(tmp_path / "run")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    group = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    main, other = (start(run, recognizer, "steps=100000", RANK=rank, LOCAL_RANK=rank, **group) for rank in "01")
+    main, other = start(zygote, run, recognizer, "steps=100000", processes=2)
     wait_for_checkpoint(run, [main, other])
-    other.send_signal(signal.SIGKILL)
-    _, errors = main.communicate(timeout=TIMEOUT)
-    other.communicate(timeout=TIMEOUT)
-    assert main.returncode == 2
+    other.kill()
+    assert main.wait(TIMEOUT) == 2 and other.wait(TIMEOUT) == -signal.SIGKILL
+    errors = main.stderr
     reports = [line for line in errors.splitlines() if line.startswith("worker: ")]
     assert (
         len(reports) == 1 and "another process of this training run was lost" in reports[0] and "--resume" in reports[0]
     )
     assert "Traceback" not in errors
     step = read_checkpoint(checkpoint_paths(run.checkpoints)[0])["step"]
-    finish(start(run, recognizer, f"steps={step + 3}"))
+    finish(start(zygote, run, recognizer, f"steps={step + 3}"))
     resumed, uninterrupted = losses_by_step(run), losses_by_step(alone)
     assert sorted(resumed) == list(range(1, step + 4))
     for number in set(uninterrupted) & set(resumed):
         assert resumed[number] == pytest.approx(uninterrupted[number], rel=1e-4, abs=1e-5)
 
 
-def test_torchrun_ends_when_the_main_process_is_lost_and_two_others_resume(tmp_path, recognizer):
+def test_torchrun_ends_when_the_main_process_is_lost_and_two_others_resume(tmp_path, recognizer, zygote):
     run = RunFolder(tmp_path / "run")
-    launched = start(run, recognizer, "steps=100000", processes=2)
+    worker = Path(__file__).with_name("process_group_worker.py")
+    launched = start_torchrun(worker, run.root, recognizer, "steps=100000")
     wait_for_checkpoint(run, [launched])
     os.kill(int((tmp_path / "pid_0").read_text()), signal.SIGKILL)
     launched.communicate(timeout=TIMEOUT)
     assert launched.returncode != 0
     step = read_checkpoint(checkpoint_paths(run.checkpoints)[0])["step"]
-    finish(start(run, recognizer, f"steps={step + 3}", processes=2))
+    finish(start(zygote, run, recognizer, f"steps={step + 3}", processes=2))
     assert sorted(losses_by_step(run)) == list(range(1, step + 4))
 
 
-def test_a_failure_of_the_main_process_is_reported_once(tmp_path, recognizer):
-    run = RunFolder(tmp_path / "run")
-    launched = start(run, recognizer, f"init_from={tmp_path / 'nothing.safetensors'}", processes=2)
-    _, errors = launched.communicate(timeout=TIMEOUT)
-    assert launched.returncode != 0
+def test_a_failure_of_the_main_process_is_reported_once(tmp_path, recognizer, zygote):
+    setting = f"init_from={tmp_path / 'nothing.safetensors'}"
+    processes = start(zygote, RunFolder(tmp_path / "run"), recognizer, setting, processes=2)
+    assert all(process.wait(TIMEOUT) for process in processes)
+    errors = "".join(process.stderr for process in processes)
     assert len([line for line in errors.splitlines() if line.startswith("worker: ")]) == 1
     assert "nothing.safetensors" in errors
 
 
-@pytest.mark.parametrize("settings", [["data=nowhere"], ["data=nowhere", "batch=7"]])
-def test_the_command_reports_invalid_settings_once(tmp_path, settings):
-    root = str(Path(styleswap_core.__file__).resolve().parents[1])
-    words = [word for setting in settings for word in ("--set", setting)]
-    done = subprocess.run(
-        [
-            sys.executable,
-            *TORCHRUN,
-            "2",
-            "-m",
-            "styleswap_core.cli",
-            "train",
-            "--device",
-            "cpu",
-            "--out",
-            str(tmp_path / "run"),
-            *words,
-        ],
-        env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-    )
-    assert done.returncode != 0 and done.stderr.count("styleswap: error: ") == 1
-    assert ("divisible by 2 processes" if len(settings) > 1 else "nowhere") in done.stderr
+def test_the_command_reports_invalid_settings_once(tmp_path):
+    words = ["-m", "styleswap_core.cli", "train", "--device", "cpu", "--out", tmp_path / "run"]
+    launched = start_torchrun(*words, "--set", "data=nowhere")
+    _, errors = launched.communicate(timeout=TIMEOUT)
+    assert launched.returncode != 0 and errors.count("styleswap: error: ") == 1 and "nowhere" in errors
+
+
+def test_a_batch_that_the_processes_cannot_share_is_reported_once(tmp_path, zygote):
+    words = ["train", "--device", "cpu", "--out", tmp_path / "run", "--set", "data=nowhere", "--set", "batch=7"]
+    processes = [zygote.start(*words, **one) for one in variables(2)]
+    assert all(process.wait(TIMEOUT) for process in processes)
+    errors = "".join(process.stderr for process in processes)
+    assert errors.count("styleswap: error: ") == 1 and "divisible by 2 processes" in errors
 
 
 def test_rows_of_the_processes():
