@@ -1,11 +1,8 @@
 """README and documentation: links, commands and Python examples work as written."""
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -61,44 +58,40 @@ def test_commands_parse(page, words):
     assert args.command == words[0], _name(page)
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
+@pytest.fixture
+def examples(demo, tmp_path):
     """Folder that contains `demo-output`."""
-    folder = tmp_path_factory.mktemp("docs")
-    assert cli.main(["demo", "--out", str(folder / "demo-output")]) == 0
-    return folder
+    shutil.copytree(demo.folder, tmp_path / "demo-output")
+    return tmp_path
 
 
-def _run(code: str, folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
+@pytest.fixture
+def run_code(zygote):
+    """Runs code in a folder, in a process of its own."""
+
+    def run(code: str, folder: Path) -> None:
+        done = zygote.start(code, target="python_code:run", folder=folder)
+        assert done.wait() == 0, done.stderr
+
+    return run
 
 
-def test_examples_of_the_python_page_run(demo, tmp_path):
-    folder = shutil.copytree(demo, tmp_path / "python")
-    _run("\n".join(_code_blocks(ROOT / "docs" / "python.md", "python")), folder)
+def test_examples_of_the_python_page_run(examples, run_code):
+    run_code("\n".join(_code_blocks(ROOT / "docs" / "python.md", "python")), examples)
     assert {"swapped.png", "blended.png", "alice.safetensors", "frame00003.png"} <= {
-        path.name for path in folder.iterdir()
+        path.name for path in examples.iterdir()
     }
 
 
-def test_example_of_the_quick_start_runs(demo, tmp_path):
-    folder = shutil.copytree(demo, tmp_path / "quick")
+def test_example_of_the_quick_start_runs(examples, run_code):
     (code,) = _code_blocks(ROOT / "docs" / "quick-start.md", "python")
-    _run(code, folder)
-    assert (folder / "swapped.png").is_file()
+    run_code(code, examples)
+    assert (examples / "swapped.png").is_file()
 
 
-def test_example_of_the_readme_runs(demo, tmp_path):
-    shutil.copy(demo / "demo-output" / "source.png", tmp_path / "alice.png")
-    shutil.copy(demo / "demo-output" / "target.png", tmp_path / "party.png")
+def test_example_of_the_readme_runs(examples, run_code):
+    shutil.copy(examples / "demo-output" / "source.png", examples / "alice.png")
+    shutil.copy(examples / "demo-output" / "target.png", examples / "party.png")
     (code,) = _code_blocks(ROOT / "README.md", "python")
-    _run(code, tmp_path)
-    assert (tmp_path / "swapped.png").is_file()
+    run_code(code, examples)
+    assert (examples / "swapped.png").is_file()

@@ -48,7 +48,7 @@ def start(zygote, run: RunFolder, recognizer: Path, *settings: str, processes: i
 
 
 def start_torchrun(*words: object) -> subprocess.Popen:
-    """Start a script or module in two processes by torchrun."""
+    """Start a script in two processes by torchrun."""
     root = os.pathsep.join([str(Path(styleswap_core.__file__).resolve().parents[1]), str(Path(__file__).parent)])
     return subprocess.Popen(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *map(str, words)],
@@ -150,19 +150,16 @@ def test_a_failure_of_the_main_process_is_reported_once(tmp_path, recognizer, zy
     assert "nothing.safetensors" in errors
 
 
-def test_the_command_reports_invalid_settings_once(tmp_path):
-    words = ["-m", "styleswap_core.cli", "train", "--device", "cpu", "--out", tmp_path / "run"]
-    launched = start_torchrun(*words, "--set", "data=nowhere")
-    _, errors = launched.communicate(timeout=TIMEOUT)
-    assert launched.returncode != 0 and errors.count("styleswap: error: ") == 1 and "nowhere" in errors
-
-
-def test_a_batch_that_the_processes_cannot_share_is_reported_once(tmp_path, zygote):
-    words = ["train", "--device", "cpu", "--out", tmp_path / "run", "--set", "data=nowhere", "--set", "batch=7"]
+@pytest.mark.parametrize(
+    ("settings", "expected"), [(["data=nowhere"], "nowhere"), (["data=nowhere", "batch=7"], "divisible by 2 processes")]
+)
+def test_the_command_reports_invalid_settings_once(tmp_path, zygote, settings, expected):
+    words = ["train", "--device", "cpu", "--out", tmp_path / "run"]
+    words += [word for setting in settings for word in ("--set", setting)]
     processes = [zygote.start(*words, **one) for one in variables(2)]
     assert all(process.wait(TIMEOUT) for process in processes)
     errors = "".join(process.stderr for process in processes)
-    assert errors.count("styleswap: error: ") == 1 and "divisible by 2 processes" in errors
+    assert errors.count("styleswap: error: ") == 1 and expected in errors
 
 
 def test_rows_of_the_processes():
