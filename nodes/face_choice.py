@@ -5,7 +5,7 @@ from comfy_api.latest import io
 from ..styleswap_core.faces.choice import REFERENCE_RULES, RULES, FaceChoice
 from ..styleswap_core.faces.detected import FaceAnalyzer
 from ..styleswap_core.pipeline.swapper import references_for
-from .sockets import order_input
+from .sockets import index_input, order_input
 from .values import as_identities
 
 
@@ -24,11 +24,7 @@ def found_inputs(verb: str, order: str) -> list[io.Input]:
             tooltip=f"Which faces to {verb}: all, the largest, by index (see index), by likeness to the reference, or"
             " everyone but the reference.",
         ),
-        io.String.Input(
-            "index",
-            default="0",
-            tooltip="For by index: face numbers such as 0 or 0,2, as shown by Detect Faces.",
-        ),
+        index_input(),
         order_input(f"How the faces in each frame are numbered, and the order of {order}."),
         io.Float.Input(
             "likeness",

@@ -21,7 +21,7 @@ from .loader_inputs import detection_inputs, download_input, model_name_input, p
 from .loading import model_state, open_model, open_pack, pack_state
 from .segs import chosen_mask
 from .sockets import Identity as IdentitySocket
-from .sockets import advanced, identity_input, make_schema, order_input, unknown_choice
+from .sockets import advanced, identity_input, index_input, make_schema, order_input, unknown_choice
 from .swap_face import swap_images
 from .swap_inputs import on_missing_input, only_in_mask, resolution_input, strength_inputs
 from .swap_values import SwapValues, index_problem
@@ -72,11 +72,7 @@ class QuickSwap(io.ComfyNode):
                     default=_FACES[0],
                     tooltip="Which faces of the target to swap: the largest, all, or by index (see index).",
                 ),
-                io.String.Input(
-                    "index",
-                    default="0",
-                    tooltip="For by index: face numbers such as 0 or 0,2, as shown by Detect Faces.",
-                ),
+                index_input(),
                 strength,
                 download_input(),
                 advanced(

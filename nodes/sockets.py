@@ -61,6 +61,15 @@ def identity_input(name: str, tooltip: str, optional: bool = False) -> io.Input:
     return io.MultiType.Input(name, [Identity, *_FOREIGN_IDENTITIES], tooltip=tooltip, optional=optional)
 
 
+def index_input() -> io.Input:
+    """Input for the numbers of the faces that are chosen by index."""
+    return io.String.Input(
+        "index",
+        default="0",
+        tooltip="For by index: face numbers such as 0 or 0,2, as shown by Detect Faces.",
+    )
+
+
 def order_input(tooltip: str) -> io.Input:
     """Input for the order in which the faces of an image are numbered."""
     return io.Combo.Input("order", options=_FACE_ORDERS, default="largest", tooltip=tooltip)

@@ -6,7 +6,7 @@ from ..styleswap_core.faces.choice import GENDER_CHOICES, RULES, FaceChoice
 from ..styleswap_core.pipeline.face_jobs import MAX_SHARE, SwapOptions
 from ..styleswap_core.swappers.network import MAX_STRENGTH
 from ..styleswap_core.tracking.tracking_options import MAX_INTERVAL, MAX_SMOOTHING, TrackingOptions
-from .sockets import Masks, Segs, advanced, identity_input, order_input
+from .sockets import Masks, Segs, advanced, identity_input, index_input, order_input
 from .swap_values import ERROR, MAX_AGE, PASS, RESOLUTIONS, SKIP, SWAP
 
 # Maximum of the widget only.
@@ -23,11 +23,7 @@ def choice_inputs() -> list[io.Input]:
             tooltip="Which faces to swap: all, the largest, by index (see index), by likeness to the"
             " reference, which follows a person through a video, or everyone but the reference.",
         ),
-        io.String.Input(
-            "index",
-            default="0",
-            tooltip="For by index: face numbers such as 0 or 0,2, as shown by Detect Faces.",
-        ),
+        index_input(),
         order_input(
             "How the faces in each frame are numbered, and so which face gets which identity of a list."
             " largest: face 0 is the largest."
