@@ -120,3 +120,21 @@ def test_detail_of_a_blurred_face_is_lower():
     pictures = [np.ascontiguousarray(one[0].permute(1, 2, 0).byte().numpy()) for one in (sharp, blurred)]
     found = [detail(picture, torch.ones(64, 64)) for picture in pictures]
     assert found[1] < 0.5 * found[0]
+
+
+@pytest.mark.parametrize("template", ["01_first_swap", "16_quick_swap"])
+def test_first_preview_is_timed_without_rendering(template):
+    from comfyui_first_preview import graph
+
+    prompt = graph(FOLDER.parent, template, "target_1.png")
+    assert not any(node["class_type"] == "StyleSwap_SyntheticFace" for node in prompt.values())
+    links = [value for node in prompt.values() for value in node["inputs"].values() if isinstance(value, list)]
+    assert {"source.png", "target_1.png"} <= {origin for origin, _ in links} <= set(prompt)
+    assert [key for key in prompt if key not in {origin for origin, _ in links}] == ["shown"]
+
+
+def test_revisions_are_compared_round_by_round():
+    from comfyui_first_preview import STEPS, table
+
+    before, after = (dict.fromkeys(STEPS, times) for times in ([1.0, 2.0, 4.0], [0.5, 2.0, 1.0]))
+    assert "| 2000 ms | 1000 ms | 0.50 (0.25 to 1.00) |" in table(before, after)

@@ -95,3 +95,22 @@ def test_example_of_the_readme_runs(examples, run_code):
     (code,) = _code_blocks(ROOT / "README.md", "python")
     run_code(code, examples)
     assert (examples / "swapped.png").is_file()
+
+
+def test_a_run_in_one_version_of_comfyui_keeps_the_rows_of_the_others(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "comfyui"))
+    from versions import rows_of, with_rows
+
+    page = (ROOT / "docs" / "installation.md").read_text(encoding="utf-8")
+    rows = {("0.25.0", "1.58.1", "Nodes 2.0"): "26 of 26", ("0.3.64", "1.27.10", "canvas"): "124 of 124"}
+    page = with_rows(page, rows)
+    assert rows_of(page) == rows
+    rows = rows_of(page) | {("0.25.0", "1.58.1", "canvas"): "25 of 26", ("0.25.0", "1.45.19", "Nodes 2.0"): "26 of 26"}
+    cells = list(rows_of(with_rows(page, rows)).items())
+    assert dict(cells) == rows
+    assert [frontend + nodes for (_, frontend, nodes), _ in cells] == [
+        "1.27.10canvas",
+        "1.45.19Nodes 2.0",
+        "1.58.1canvas",
+        "1.58.1Nodes 2.0",
+    ]

@@ -25,6 +25,7 @@ from PIL import Image
 PACK = Path(__file__).resolve().parents[2]
 PACK_NAME = "StyleSwap"
 START_SECONDS = 240
+CLIENT = "tests"
 HOW_TO_GET_COMFYUI = (
     "no ComfyUI found: clone github.com/Comfy-Org/ComfyUI, install its requirements.txt and this pack's into a virtual"
     " environment in the clone, and set COMFYUI_PATH to the clone (and COMFYUI_PYTHON if the environment is elsewhere)"
@@ -79,15 +80,15 @@ def can_mount() -> bool:
     return subprocess.run([*_OWN_MOUNTS, "true"], capture_output=True).returncode == 0
 
 
-def link_pack(base: Path, name: str = PACK_NAME) -> Path:
-    """Link the pack into `custom_nodes` of a base folder under a name."""
+def link_pack(base: Path, name: str = PACK_NAME, pack: Path = PACK) -> Path:
+    """Link the pack, or another revision of it, into `custom_nodes` of a base folder under a name."""
     place = base / "custom_nodes" / name
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
-        place.symlink_to(PACK, target_is_directory=True)
+        place.symlink_to(pack, target_is_directory=True)
     except OSError:
         # On Windows, symbolic links require a privilege.
-        shutil.copytree(PACK, place, ignore=shutil.ignore_patterns(".*", "runs", "data"))
+        shutil.copytree(pack, place, ignore=shutil.ignore_patterns(".*", "runs", "data"))
     return place
 
 
@@ -215,7 +216,8 @@ class ComfyServer:
             workflow: UI-format workflow to be saved in images.
         """
         extra = {"extra_data": {"extra_pnginfo": {"workflow": workflow}}} if workflow else {}
-        status, answer = self.post("/prompt", {"prompt": prompt, **extra})
+        # Newer cores leave what cached nodes show out of the history of a prompt that no client has sent.
+        status, answer = self.post("/prompt", {"prompt": prompt, "client_id": CLIENT, **extra})
         if status != 200:
             raise ComfyError(f"the prompt was refused: {json.dumps(answer)}")
         if answer.get("node_errors"):

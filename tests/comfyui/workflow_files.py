@@ -22,7 +22,7 @@ QUICK, PASTE = "StyleSwap_QuickSwap", "StyleSwap_PasteFaces"
 # Templates that need files, which tests replace (`photograph_files`).
 PHOTOGRAPHS = ("10_photographs", "11_photographs_free")
 # Outputs of Synthetic Face.
-SOURCE, SOURCE_2 = 0, 4
+SOURCE, TARGET, SOURCE_2 = 0, 1, 4
 
 
 def template_names() -> list[str]:
@@ -162,7 +162,7 @@ def small_prompt(frames: int = 1, repeat: int = 1, **swap: object) -> dict:
     if repeat > 1:
         prompt["clip"] = {"class_type": "RepeatImageBatch", "inputs": {"image": inputs["image"], "amount": repeat}}
         inputs["image"] = ["clip", 0]
-    needed = _ancestors(prompt, key)
+    needed = ancestors(prompt, key)
     return with_probe({name: node for name, node in prompt.items() if name in needed}, "shown", [key, 0])
 
 
@@ -172,11 +172,12 @@ def target_link() -> list:
     return prompt[only(prompt, SWAP)]["inputs"]["image"]
 
 
-def _ancestors(prompt: Mapping, key: str) -> set[str]:
+def ancestors(prompt: Mapping, key: str) -> set[str]:
+    """Ids of a node and of all nodes that it depends on."""
     found = {key}
     for value in prompt[key]["inputs"].values():
         if isinstance(value, list):
-            found |= _ancestors(prompt, value[0])
+            found |= ancestors(prompt, value[0])
     return found
 
 
