@@ -179,6 +179,16 @@ class ComfyPage:
             "() => app.graph.nodes.filter(n => !LiteGraph.registered_node_types[n.type]).map(n => n.type)"
         )
 
+    def replace_missing_nodes(self) -> None:
+        """Replace all missing nodes that have a stand-in, through the page's list of errors (newer pages)."""
+        # Not with the mouse: both buttons slide in.
+        for button in (
+            self.page.get_by_test_id("error-overlay-see-errors"),
+            self.page.get_by_role("button", name="Replace All"),
+        ):
+            button.dispatch_event("click")
+        button.wait_for(state="detached")
+
     def dialogs(self) -> list[str]:
         """Text of every open dialog and error message."""
         found = self.page.locator(".p-dialog, .p-toast-message-error, .p-toast-message-warn")

@@ -1,7 +1,5 @@
 """Workflows of ReActor, written here in its form, moved over, opened and run in ComfyUI."""
 
-import urllib.error
-
 import numpy as np
 import pytest
 import torch
@@ -14,7 +12,6 @@ from workflow_files import to_prompt, widget_values, with_probe
 from styleswap_core.io.images import load_image, save_image
 from styleswap_core.migration.migrate import migrate_workflow
 from styleswap_core.migration.node_forms import FORMS
-from styleswap_core.migration.replacements import REPLACEMENTS
 
 MODEL = "hyperswap_1a_256.onnx"
 RESTORER = "GFPGANv1.4.pth"
@@ -217,17 +214,3 @@ def _as_page(prompt, page):
         key: {**page[key], "inputs": {**page[key]["inputs"], **node["inputs"]}, "class_type": node["class_type"]}
         for key, node in prompt.items()
     }
-
-
-def test_newer_versions_replace_missing_nodes(moving_server):
-    try:
-        offered = moving_server.get("/node_replacements")
-    except urllib.error.HTTPError:
-        pytest.skip("this version of ComfyUI does not replace nodes")
-    for each in REPLACEMENTS:
-        (entry,) = offered[each.old.node_id]
-        assert entry["new_node_id"] == each.new.node_id and entry["old_widget_ids"] == each.widget_names
-    prompt = {"1": {"class_type": "LoadImage", "inputs": {"image": TARGET}, "_meta": {"title": "Target"}}}
-    prompt["2"] = {"class_type": "ImageRGBA2RGB", "inputs": {"image": ["1", 0]}, "_meta": {"title": "RGB"}}
-    prompt["3"] = {"class_type": "PreviewImage", "inputs": {"images": ["2", 0]}, "_meta": {"title": "Shown"}}
-    assert len(moving_server.run(prompt).pixels("3")) == 1

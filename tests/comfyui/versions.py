@@ -1,4 +1,4 @@
-"""Run the tests of the templates in several versions of ComfyUI, and write the table of results into the docs.
+"""Run the tests in ComfyUI's page in several versions, and write the table of results into the docs.
 
     python tests/comfyui/versions.py [--write] [--only TEXT] [PYTEST_ARGUMENT ...]
 
@@ -26,7 +26,8 @@ from browser import open_browser, open_page, vue_nodes
 from comfy_server import PACK, ComfyServer, link_pack
 
 HERE = Path(__file__).resolve().parent
-BROWSER_TESTS, RESULT_TESTS = HERE / "test_browser.py", HERE / "test_templates.py"
+PAGE_TESTS = [HERE / "test_browser.py", HERE / "test_replaced_nodes.py"]
+RESULT_TESTS = [HERE / "test_templates.py"]
 PAGE = PACK / "docs" / "installation.md"
 START, END = "<!-- versions -->", "<!-- /versions -->"
 HEAD = "| ComfyUI | frontend | nodes | tests passed |\n| --- | --- | --- | --- |"
@@ -151,8 +152,9 @@ def _try(setting: Setting, arguments: Sequence[str]) -> tuple[Key, int, int]:
     core, frontend = asked.stdout.split("\t")
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.xml"
-        tests = [str(BROWSER_TESTS), *([str(RESULT_TESTS)] if setting.results else [])]
-        command = [sys.executable, "-m", "pytest", "-p", "no:randomly", f"--junit-xml={results}", *arguments, *tests]
+        tests = PAGE_TESTS + (RESULT_TESTS if setting.results else [])
+        command = [sys.executable, "-m", "pytest", "-p", "no:randomly", f"--junit-xml={results}", *arguments]
+        command += map(str, tests)
         subprocess.run(command, cwd=PACK, env=environment)
         suite = ElementTree.parse(results).getroot().find("testsuite")
     assert suite is not None
