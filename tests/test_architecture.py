@@ -4,6 +4,8 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -23,6 +25,14 @@ MAX_SCHEMA_LINES = 120
 HOST_PROGRAM = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "nodes", "server"}
 
 ROOM_TABLE = ROOT / "docs" / "architecture.md"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget() -> Iterator[None]:
+    """Release what was read, which the garbage collector would visit in all tests that follow."""
+    yield
+    for read in (_text, _tree, _syntax, _modules_imported, _names_bound):
+        read.cache_clear()
 
 
 def _read_rooms() -> dict[str, set[str]]:
@@ -46,8 +56,22 @@ def _name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+# Several tests look at each file.
+@cache
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@cache
 def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    return ast.parse(_text(path), filename=str(path))
+
+
+@cache
+def _syntax(path: Path) -> list[ast.AST]:
+    """Nodes that tests look for, wherever they stand in a file."""
+    wanted = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ExceptHandler)
+    return [node for node in ast.walk(_tree(path)) if isinstance(node, wanted)]
 
 
 def _room(path: Path) -> str:
@@ -56,10 +80,11 @@ def _room(path: Path) -> str:
     return relative.parts[0] if len(relative.parts) > 1 else relative.stem
 
 
+@cache
 def _modules_imported(path: Path) -> set[Path]:
     """Core files that a core file imports, inside functions too."""
     imported = set()
-    for node in ast.walk(_tree(path)):
+    for node in _syntax(path):
         if not isinstance(node, ast.ImportFrom) or node.level == 0:
             continue
         package = path.parents[node.level - 1]
@@ -84,7 +109,7 @@ def test_imports_point_down(path):
 @pytest.mark.parametrize("path", [*CORE_FILES, *PACK_FILES], ids=_name)
 def test_relative_imports_exist(path):
     """Nodes are imported in ComfyUI only, so no other test without ComfyUI sees a misspelled name."""
-    for node in ast.walk(_tree(path)):
+    for node in _syntax(path):
         if not isinstance(node, ast.ImportFrom) or node.level == 0:
             continue
         package = path.parents[node.level - 1]
@@ -96,6 +121,7 @@ def test_relative_imports_exist(path):
         assert not missing, f"{_name(path)}:{node.lineno} imports {sorted(missing)}, which {_name(source)} lacks"
 
 
+@cache
 def _names_bound(path: Path) -> set[str]:
     """Names at the top level of a module."""
     bound = set()
@@ -136,7 +162,7 @@ def test_public_names_exist():
 
 @pytest.mark.parametrize("path", CORE_FILES, ids=_name)
 def test_core_imports_itself_relatively_and_never_comfyui(path):
-    for node in ast.walk(_tree(path)):
+    for node in _syntax(path):
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -210,9 +236,9 @@ def test_nodes_load_without_the_packages_of_requirements_txt():
 
 @pytest.mark.parametrize("path", CORE_FILES + PACK_FILES, ids=_name)
 def test_files_and_functions_are_short(path):
-    lines = path.read_text(encoding="utf-8").count("\n")
+    lines = _text(path).count("\n")
     assert lines <= MAX_FILE_LINES, f"{_name(path)} has {lines} lines"
-    for node in ast.walk(_tree(path)):
+    for node in _syntax(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = node.end_lineno - node.lineno + 1
             limit = MAX_SCHEMA_LINES if node.name == "define_schema" else MAX_FUNCTION_LINES
@@ -221,7 +247,7 @@ def test_files_and_functions_are_short(path):
 
 @pytest.mark.parametrize("path", CORE_FILES + PACK_FILES, ids=_name)
 def test_no_broad_except(path):
-    for node in ast.walk(_tree(path)):
+    for node in _syntax(path):
         if not isinstance(node, ast.ExceptHandler):
             continue
         assert node.type is not None, f"{_name(path)}:{node.lineno} bare except"
@@ -236,7 +262,7 @@ def test_no_broad_except(path):
 
 @pytest.mark.parametrize("path", CORE_FILES + PACK_FILES, ids=_name)
 def test_no_unfinished_code_no_sleep_and_no_utils(path):
-    text = path.read_text(encoding="utf-8")
+    text = _text(path)
     marks = re.findall(r"\bTODO\b|\bFIXME\b|\bXXX\b|NotImplementedError|\bsleep\(", text)
     assert not marks, f"{_name(path)}: {marks}"
     assert path.name not in ("utils.py", "helpers.py", "misc.py"), f"{_name(path)}: name the subject"

@@ -61,6 +61,6 @@ class UprightDetector:
 
 def _spots(picture, color):
     """Centers of the spots of a color."""
-    mask = (np.abs(picture.astype(int) - color).max(2) < 100).astype(np.uint8)
-    count, _, stats, centers = cv2.connectedComponentsWithStats(mask)
+    low, high = np.maximum(np.subtract(color, 99), 0), np.minimum(np.add(color, 99), 255)
+    count, _, stats, centers = cv2.connectedComponentsWithStats(cv2.inRange(picture, low, high))
     return [centers[row] + 0.5 for row in range(1, count) if stats[row, cv2.CC_STAT_AREA] >= 2]
