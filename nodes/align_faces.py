@@ -1,19 +1,18 @@
 """Align Faces."""
 
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from comfy_api.latest import io
 
 from ..styleswap_core.compositing.placed_faces import PlacedFaces
-from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.alignment import TEMPLATES
 from ..styleswap_core.pipeline.face_aligner import FFHQ, MAX_SIZE, MIN_SIZE, align_faces, align_placed
-from .analysis import open_analysis
-from .face_choice import found_choice, found_inputs
+from .face_choice import FaceOrigin, found_inputs, origin_inputs
 from .face_masks import LoadedMasks
 from .host import frame_progress, result_device, show_text
-from .sockets import Faces, Masks, face_analysis_input, identity_input, make_schema, unknown_choice
+from .sockets import Faces, make_schema, unknown_choice
 from .swap_reports import describe_aligned
 from .swap_values import index_problem
 
@@ -49,18 +48,9 @@ class AlignFaces(io.ComfyNode):
                     " such as GFPGAN and CodeFormer. The arcface templates are closer.",
                 ),
                 *found_inputs("cut out", "their crops"),
-                face_analysis_input(optional=True),
-                Faces.Input(
-                    "known_faces",
-                    optional=True,
-                    tooltip="Instead of a face analysis: the faces of Swap Face or another Align Faces, which are cut"
-                    " out of this image as they are. The choice of faces has no effect then.",
-                ),
-                identity_input("reference", "For by likeness and everyone but: the person.", optional=True),
-                Masks.Input(
-                    "masks",
-                    optional=True,
-                    tooltip="From Load Face Masks: what the output mask shows. By default the outline of the face.",
+                *origin_inputs(
+                    "Swap Face or another Align Faces, which are cut out of this image as they are.",
+                    "what the output mask shows. By default the outline of the face.",
                 ),
             ],
             outputs=[
@@ -90,16 +80,13 @@ class AlignFaces(io.ComfyNode):
         image: torch.Tensor,
         size: int,
         template: str,
-        faces: str,
-        index: str,
-        order: str,
-        likeness: float,
         face_analysis: object = None,
         known_faces: PlacedFaces | None = None,
         reference: object = None,
         masks: LoadedMasks | None = None,
+        **choice: Any,
     ) -> io.NodeOutput:
-        """Cut faces out of a batch of images (B, H, W, 3 or 4).
+        """Cut faces out of a batch of images (B, H, W, 3 or 4); `choice` are the widgets of `found_inputs`.
 
         Returns:
             The crops (N, S, S, 3; a single black one if there are none), where they belong, masks of the faces in them
@@ -108,29 +95,15 @@ class AlignFaces(io.ComfyNode):
         Raises:
             StyleSwapError: Neither a face analysis nor known faces, or known faces of other images.
         """
-        on_frame, device = frame_progress(len(image)), result_device()
+        origin, device = FaceOrigin(known_faces, face_analysis, reference, **choice), result_device()
         with masks.open() if masks else nullcontext() as opened:
-            if known_faces is not None:
-                aligned = align_placed(
-                    image, known_faces, size=size, template=template, masks=opened, on_frame=on_frame, device=device
-                )
-            elif face_analysis is not None:
-                with open_analysis(face_analysis) as analyzer:
-                    aligned = align_faces(
-                        image,
-                        analyzer,
-                        found_choice(analyzer, faces, index, order, likeness, reference),
-                        size=size,
-                        template=template,
-                        masks=opened,
-                        on_frame=on_frame,
-                        device=device,
-                    )
-            else:
-                raise StyleSwapError(
-                    "no faces to cut out: connect Load Face Analysis to face_analysis, or faces of another node to"
-                    " known_faces"
-                )
+            how: Any = {"size": size, "template": template, "masks": opened, "device": device}
+            how["on_frame"] = frame_progress(len(image))
+            aligned = origin.take(
+                "cut out",
+                lambda known: align_placed(image, known, **how),
+                lambda analyzer, chosen: align_faces(image, analyzer, chosen, **how),
+            )
         report = describe_aligned(aligned)
         show_text(report.splitlines()[0])
         crops, shown = aligned.crops, aligned.masks

@@ -1,6 +1,7 @@
 """Face Mask."""
 
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from comfy_api.latest import io
@@ -11,12 +12,11 @@ from ..styleswap_core.masking.region_masks import FACE_AREA
 from ..styleswap_core.masking.regions import AREAS, REGIONS, SHAPED, parse_regions
 from ..styleswap_core.pipeline.face_jobs import MAX_SHARE
 from ..styleswap_core.pipeline.masked_faces import MaskedFaces, MaskOptions, mask_faces, mask_placed
-from .analysis import open_analysis
-from .face_choice import found_choice, found_inputs
+from .face_choice import FaceOrigin, found_inputs, origin_inputs
 from .face_masks import LoadedMasks
 from .host import frame_progress, result_device, show_text
 from .segs import segs_of
-from .sockets import Faces, Masks, Segs, advanced, face_analysis_input, identity_input, make_schema, unknown_choice
+from .sockets import Segs, advanced, make_schema, unknown_choice
 from .swap_reports import describe_masked
 from .swap_values import index_problem
 
@@ -82,19 +82,10 @@ class FaceMask(io.ComfyNode):
                         " multiples of the mask's.",
                     )
                 ),
-                face_analysis_input(optional=True),
-                Faces.Input(
-                    "known_faces",
-                    optional=True,
-                    tooltip="Instead of a face analysis: the faces of Swap Face or Align Faces, which are masked where"
-                    " they are. The choice of faces has no effect then.",
-                ),
-                identity_input("reference", "For by likeness and everyone but: the person.", optional=True),
-                Masks.Input(
-                    "masks",
-                    optional=True,
-                    tooltip="From Load Face Masks: a face parsing network for regions, and an occlusion network, which"
-                    " leaves out what covers the face. The regions are those of this node.",
+                *origin_inputs(
+                    "Swap Face or Align Faces, which are masked where they are.",
+                    "a face parsing network for regions, and an occlusion network, which leaves out what covers the"
+                    " face. The regions are those of this node.",
                 ),
             ],
             outputs=[
@@ -131,17 +122,14 @@ class FaceMask(io.ComfyNode):
         grow: float,
         feather: float,
         one_mask_per: str,
-        faces: str,
-        index: str,
-        order: str,
-        likeness: float,
         crop_factor: float,
         face_analysis: object = None,
         known_faces: PlacedFaces | None = None,
         reference: object = None,
         masks: LoadedMasks | None = None,
+        **choice: Any,
     ) -> io.NodeOutput:
-        """Mask faces in a batch of images (B, H, W, 3 or 4).
+        """Mask faces in a batch of images (B, H, W, 3 or 4); `choice` are the widgets of `found_inputs`.
 
         Returns:
             Masks (B, H, W), or one for each face (N, H, W; a single black one if there are none), the segments of each
@@ -151,19 +139,17 @@ class FaceMask(io.ComfyNode):
             StyleSwapError: Neither a face analysis nor known faces, known faces of other images, or a region that needs
                 a parsing network.
         """
-        on_frame, options = frame_progress(len(image)), MaskOptions(regions, grow, feather)
+        origin, options = (
+            FaceOrigin(known_faces, face_analysis, reference, **choice),
+            MaskOptions(regions, grow, feather),
+        )
         with masks.open() if masks else nullcontext() as opened:
-            if known_faces is not None:
-                found = mask_placed(image, known_faces, options, masks=opened, on_frame=on_frame)
-            elif face_analysis is not None:
-                with open_analysis(face_analysis) as analyzer:
-                    choice = found_choice(analyzer, faces, index, order, likeness, reference)
-                    found = mask_faces(image, analyzer, choice, options, masks=opened, on_frame=on_frame)
-            else:
-                raise StyleSwapError(
-                    "no faces to mask: connect Load Face Analysis to face_analysis, or faces of another node to"
-                    " known_faces"
-                )
+            how: Any = {"masks": opened, "on_frame": frame_progress(len(image))}
+            found = origin.take(
+                "mask",
+                lambda known: mask_placed(image, known, options, **how),
+                lambda analyzer, chosen: mask_faces(image, analyzer, chosen, options, **how),
+            )
         report = describe_masked(found)
         show_text(report.splitlines()[0])
         segs = [segs_of(picture, found.of_frame(number), crop_factor) for number, picture in enumerate(image)]

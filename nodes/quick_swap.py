@@ -24,6 +24,7 @@ from .sockets import Identity as IdentitySocket
 from .sockets import advanced, identity_input, index_input, make_schema, order_input, unknown_choice
 from .swap_face import swap_images
 from .swap_inputs import on_missing_input, only_in_mask, resolution_input, strength_inputs
+from .swap_outputs import image_outputs, text_outputs
 from .swap_values import SwapValues, index_problem
 from .values import as_identities
 
@@ -93,19 +94,13 @@ class QuickSwap(io.ComfyNode):
                 *compare_inputs(),
             ],
             outputs=[
-                io.Image.Output("swapped_image", display_name="image", tooltip="The swapped frames."),
-                io.Mask.Output("mask", display_name="mask", tooltip="The share of each pixel that was replaced."),
+                *image_outputs(),
                 IdentitySocket.Output(
                     "used_identity",
                     display_name="identity",
                     tooltip="The identity of the source, for Save Identity and other nodes.",
                 ),
-                io.String.Output("report", display_name="report", tooltip="What was swapped in each frame."),
-                io.String.Output(
-                    "swap_info",
-                    display_name="swap_info",
-                    tooltip="For Save Swapped Image: states that a face was swapped, and by which model.",
-                ),
+                *text_outputs(),
             ],
         )
 

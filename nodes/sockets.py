@@ -4,6 +4,8 @@ from dataclasses import fields
 
 from comfy_api.latest import io
 
+from ..styleswap_core.faces.choice import RULES, FaceChoice
+
 Model = io.Custom("STYLESWAP_MODEL")
 """A `loaded_generator.LoadedGenerator` or a `loaded_guest.LoadedGuest`."""
 
@@ -61,6 +63,11 @@ def identity_input(name: str, tooltip: str, optional: bool = False) -> io.Input:
     return io.MultiType.Input(name, [Identity, *_FOREIGN_IDENTITIES], tooltip=tooltip, optional=optional)
 
 
+def faces_input(default: str, tooltip: str) -> io.Input:
+    """Input for the rule by which faces are chosen."""
+    return io.Combo.Input("faces", options=list(RULES), default=default, tooltip=tooltip)
+
+
 def index_input() -> io.Input:
     """Input for the numbers of the faces that are chosen by index."""
     return io.String.Input(
@@ -73,6 +80,11 @@ def index_input() -> io.Input:
 def order_input(tooltip: str) -> io.Input:
     """Input for the order in which the faces of an image are numbered."""
     return io.Combo.Input("order", options=_FACE_ORDERS, default="largest", tooltip=tooltip)
+
+
+def likeness_input(tooltip: str) -> io.Input:
+    """Input for the minimum cosine similarity between a face and the reference."""
+    return io.Float.Input("likeness", default=FaceChoice.likeness, min=0.0, max=1.0, step=0.01, tooltip=tooltip)
 
 
 def advanced(widget: io.Input) -> io.Input:

@@ -31,6 +31,7 @@ from .swap_inputs import (
     strength_inputs,
     tracking_inputs,
 )
+from .swap_outputs import image_outputs, text_outputs
 from .swap_reports import describe_swap, summarize_swap
 from .swap_values import ERROR, SwapValues, index_problem
 from .values import as_identities
@@ -79,17 +80,11 @@ class SwapFace(io.ComfyNode):
                 *only_in_inputs(only_in_mask("one mask, or one per frame")),
             ],
             outputs=[
-                io.Image.Output("swapped_image", display_name="image", tooltip="The swapped frames."),
-                io.Mask.Output("mask", display_name="mask", tooltip="The share of each pixel that was replaced."),
+                *image_outputs(),
                 io.Image.Output(
                     "crops", display_name="crops", tooltip="The swapped aligned crops as rendered by the model."
                 ),
-                io.String.Output("report", display_name="report", tooltip="What was swapped in each frame."),
-                io.String.Output(
-                    "swap_info",
-                    display_name="swap_info",
-                    tooltip="For Save Swapped Image: states that a face was swapped, and by which model.",
-                ),
+                *text_outputs(),
                 Faces.Output(
                     "swapped_faces",
                     display_name="faces",

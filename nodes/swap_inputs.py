@@ -2,11 +2,11 @@
 
 from comfy_api.latest import io
 
-from ..styleswap_core.faces.choice import GENDER_CHOICES, RULES, FaceChoice
+from ..styleswap_core.faces.choice import GENDER_CHOICES
 from ..styleswap_core.pipeline.face_jobs import MAX_SHARE, SwapOptions
 from ..styleswap_core.swappers.network import MAX_STRENGTH
 from ..styleswap_core.tracking.tracking_options import MAX_INTERVAL, MAX_SMOOTHING, TrackingOptions
-from .sockets import Masks, Segs, advanced, identity_input, index_input, order_input
+from .sockets import Masks, Segs, advanced, faces_input, identity_input, index_input, likeness_input, order_input
 from .swap_values import ERROR, MAX_AGE, PASS, RESOLUTIONS, SKIP, SWAP
 
 # Maximum of the widget only.
@@ -16,26 +16,19 @@ _MAX_BRIDGE = 240
 def choice_inputs() -> list[io.Input]:
     """Which faces are swapped."""
     return [
-        io.Combo.Input(
-            "faces",
-            options=list(RULES),
-            default="largest",
-            tooltip="Which faces to swap: all, the largest, by index (see index), by likeness to the"
-            " reference, which follows a person through a video, or everyone but the reference.",
+        faces_input(
+            "largest",
+            "Which faces to swap: all, the largest, by index (see index), by likeness to the reference, which follows"
+            " a person through a video, or everyone but the reference.",
         ),
         index_input(),
         order_input(
             "How the faces in each frame are numbered, and so which face gets which identity of a list."
             " largest: face 0 is the largest."
         ),
-        io.Float.Input(
-            "likeness",
-            default=FaceChoice.likeness,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            tooltip="For by likeness and everyone but: minimum cosine similarity between a face and the"
-            " reference. Detect Faces reports it for each face.",
+        likeness_input(
+            "For by likeness and everyone but: minimum cosine similarity between a face and the reference. Detect"
+            " Faces reports it for each face."
         ),
     ]
 

@@ -98,9 +98,11 @@ def add_json_argument(options: Options) -> None:
 
 def add_person_arguments(options: Options) -> None:
     """Declare --gender and --age."""
+    from ..faces.choice import GENDER_CHOICES
+
     options.add_argument(
         "--gender",
-        choices=("any", "female", "male"),
+        choices=GENDER_CHOICES,
         default="any",
         help="consider only faces of this gender, as estimated by the face analysis (default: %(default)s)",
     )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def add_choice_arguments(group: Options, default: str) -> None:
     """Declare the options for the choice of faces; `default` is that of --faces."""
+    from ..faces.choice import FaceChoice
     from ..faces.detected import FACE_ORDERS
 
     group.add_argument(
@@ -41,7 +42,7 @@ def add_choice_arguments(group: Options, default: str) -> None:
     group.add_argument(
         "--likeness",
         type=number(-1.0, 1.0),
-        default=0.3,
+        default=FaceChoice.likeness,
         metavar="COSINE",
         help="minimum cosine similarity between a face and that person (default: %(default)s)",
     )
