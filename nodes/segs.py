@@ -67,7 +67,9 @@ def segs_of(image: torch.Tensor, faces: Sequence[FaceMask], crop_factor: float) 
 
 
 def segs_mask(segs: Any) -> torch.Tensor:
-    """One mask (H, W), 0..1, with all segments of SEGS.
+    """One mask (H, W), 0..1, with all segments of SEGS; (1, 1) and black for none of an image without a size.
+
+    Impact Pack has these for nothing found, such as *SEGS Concat* of nothing.
 
     Raises:
         StyleSwapError: Something else than SEGS.
@@ -78,6 +80,8 @@ def segs_mask(segs: Any) -> torch.Tensor:
     )
     try:
         (height, width), items = segs
+        if not (items or height or width):
+            return torch.zeros(1, 1)
         mask = np.zeros((int(height), int(width)), np.float32)
         for item in items:
             x0, y0, x1, y1 = (int(value) for value in item.crop_region)

@@ -71,6 +71,7 @@ def test_foreign_segments_become_one_mask(segs):
     frames = segs.segs_mask(foreign((5, 5, 15, 15), kind=lambda mask: np.stack([0 * mask, mask])))
     assert torch.equal(tensors, frames) and tensors.sum() == 100
     assert segs.segs_mask(foreign()).max() == 0
+    assert segs.segs_mask(((0, 0), [])).max() == 0, "Impact Pack's empty segments have no size"
 
 
 @pytest.mark.parametrize(
@@ -102,6 +103,7 @@ def test_a_face_has_to_lie_in_the_mask_and_in_the_segments(segs):
     assert segs.chosen_mask(given, foreign((0, 0, 30, 60)), (0, 0)).shape == (2, 60, 80), "of a video of unknown size"
     assert segs.chosen_mask(given, None, (60, 80)) is given
     assert segs.chosen_mask(None, foreign((0, 0, 9, 9)), (60, 80)).sum() == 81
+    assert segs.chosen_mask(given, ((0, 0), []), (60, 80)).max() == 0
     assert segs.chosen_mask(None, None, (60, 80)) is None
     assert segs.chosen_mask(torch.zeros(1, 64, 64), None, (60, 80)) is None, "Load Image without transparency"
     assert segs.chosen_mask(torch.zeros(1, 60, 80), None, (60, 80)).max() == 0
