@@ -9,6 +9,8 @@ subcommand is imported, so that `styleswap --help` is quick.
 """
 
 import argparse
+import atexit
+import gc
 import io
 import os
 import sys
@@ -110,6 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     _print_everything()
+    # When Python ends, it searches all objects for cycles to collect; with torch, that takes longer than a swap.
+    atexit.register(gc.freeze)
     try:
         code = _run(words)
         # Flushed here, so that a closed pipe is noticed inside this block.

@@ -11,7 +11,6 @@ it replaces.
 """
 
 import torch
-from kornia.color import lab_to_rgb, rgb_to_lab
 
 from ..errors import StyleSwapError
 
@@ -66,6 +65,8 @@ def match_colors(
 
 def _match_mean_std(picture: torch.Tensor, reference: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """(3, H, W) 0..1, weight (1, H, W) -> (3, H, W)."""
+    from kornia.color import lab_to_rgb, rgb_to_lab
+
     own, other = rgb_to_lab(picture.clamp(0, 1)), rgb_to_lab(reference.clamp(0, 1))
     mean, spread = _moments(own, weight)
     wanted_mean, wanted_spread = _moments(other, weight)

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from kornia.filters import gaussian_blur2d
 
 from ..errors import StyleSwapError
 from ..io.images import bchw_to_bhwc, bhwc_to_bchw, repair
@@ -316,6 +315,8 @@ def harmonic_fill(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
 
 def _half(x: torch.Tensor) -> torch.Tensor:
     """Blurred and halved; an output pixel lies between its two input pixels, as `_resized` assumes."""
+    from kornia.filters import gaussian_blur2d
+
     return F.avg_pool2d(gaussian_blur2d(x, (5, 5), (1.0, 1.0)), 2, ceil_mode=True, count_include_pad=False)
 
 

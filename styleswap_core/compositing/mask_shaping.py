@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from kornia.filters import gaussian_blur2d
 
 from ..errors import StyleSwapError
 
@@ -55,6 +54,9 @@ def feather_mask(mask: torch.Tensor, radius: float) -> torch.Tensor:
         raise StyleSwapError(f"expected a feather radius of 0 px or more, got {radius}")
     if radius == 0:
         return mask
+    # Here and below, kornia is imported where it is needed: its import takes a fifth of the time of torch's.
+    from kornia.filters import gaussian_blur2d
+
     sigma = radius / 2.0
     # Reflection padding must be smaller than the picture.
     reach = min(math.ceil(3.0 * sigma), mask.shape[2] - 1, mask.shape[3] - 1)
@@ -78,6 +80,8 @@ def soften_inward(mask: torch.Tensor, edge: float) -> torch.Tensor:
         raise StyleSwapError(f"expected an edge of 0 or more, as a fraction of the crop's side; got {edge}")
     if edge == 0:
         return mask
+    from kornia.filters import gaussian_blur2d
+
     side = mask.shape[-1]
     small = resize_mask(mask, min(side, round(2 * _MAX_SIGMA / edge)))
     sigma = edge * small.shape[-1] / 2.0

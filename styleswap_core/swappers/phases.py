@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 from ..errors import StyleSwapError
@@ -83,6 +82,9 @@ def join_swapped(swapped: Tensor, crops: Tensor, factor: int) -> Tensor:
     Returns:
         (B, 3, k S, k S).
     """
+    # Imported here: a swap at the network's own resolution does not wait for kornia.
+    from kornia.filters import gaussian_blur2d
+
     joined = join_phases(swapped, factor)
     change = joined - crops.to(joined)
     smooth = F.interpolate(F.avg_pool2d(change, factor), scale_factor=float(factor), mode="bicubic")
