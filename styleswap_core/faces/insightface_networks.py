@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from ..errors import StyleSwapError
+from .anchor_network import InsightFaceDetectorNetwork, can_run, run_anchors
 from .arcface import TorchRecognizer
 from .face_networks import Detection
 from .insightface_types import DetectorNetwork, RecognizerNetwork
@@ -29,6 +30,10 @@ class InsightFaceDetector:
 
     def __init__(self, network: DetectorNetwork) -> None:
         self._network = network
+        self._anchors: InsightFaceDetectorNetwork | None = None
+        # Only insightface knows its sessions for each shape.
+        if can_run(network) and not getattr(network, "static_shape_sessions", False):
+            self._anchors = network
         height, width = network.session.get_inputs()[0].shape[2:4]
         self.fixed = (width, height) if isinstance(width, int) and isinstance(height, int) else None
         self.square = not _takes_any_shape(network)
@@ -41,14 +46,21 @@ class InsightFaceDetector:
         """
         # Not within `stdout_to_stderr`, which affects all threads: detection may run in parallel with others.
         canvas = self.fixed or ((size, size) if self.square else canvas_for(size, *picture.shape[1::-1]))
-        bgr, factor = _bgr_for(picture, canvas)
-        boxes, points = self._network.detect(bgr, input_size=canvas)
+        shown, factors = _fitted(picture, canvas)
+        boxes, points = self._run(shown, canvas)
         if points is None:
             raise StyleSwapError("this pack's detector has no five points; use a pack with one such as det_10g")
         return [
-            Detection(row[:4] * factor + 0.5, float(row[4]), five * factor + 0.5)
+            Detection(row[:4] * np.tile(factors, 2) + 0.5, float(row[4]), five * factors + 0.5)
             for row, five in zip(boxes, points, strict=True)
         ]
+
+    def _run(self, shown: np.ndarray, canvas: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:
+        """Boxes with scores (N, 5) and points (N, 5, 2) of a picture that fits its canvas."""
+        if self._anchors is not None:
+            return run_anchors(self._anchors, shown, canvas)
+        # It leaves the size of a picture that fits unchanged.
+        return self._network.detect(cv2.cvtColor(shown, cv2.COLOR_RGB2BGR), input_size=canvas)
 
 
 class InsightFaceRecognizer:
@@ -90,25 +102,23 @@ def canvas_for(size: int, width: int, height: int) -> tuple[int, int]:
     return across, down
 
 
-def _bgr_for(picture: np.ndarray, canvas: tuple[int, int]) -> tuple[np.ndarray, float]:
-    """A picture as BGR, and the factor from its pixels to those of the original.
+def _fitted(picture: np.ndarray, canvas: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A picture scaled to its canvas, and the factors (x, y) from its pixels to those of the original.
 
-    Reordering the channels of a large frame takes as long as running a small detector. A picture that the detector
-    would reduce is therefore reduced first, exactly as the detector does it, which then leaves it unchanged.
+    Scaled before its channels are reordered, which takes as long as running a small detector on a large frame.
     """
     height, width = picture.shape[:2]
     size = _size_on(canvas, width, height)
-    if min(size) < 1 or size[0] >= width or size[1] >= height or _size_on(canvas, *size) != size:
-        return cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), 1.0
-    return cv2.cvtColor(cv2.resize(picture, size), cv2.COLOR_RGB2BGR), height / size[1]
+    shown = picture if size == (width, height) else cv2.resize(picture, size)
+    return shown, np.array([width / size[0], height / size[1]])
 
 
 def _size_on(canvas: tuple[int, int], width: int, height: int) -> tuple[int, int]:
-    # Exactly insightface's rule for fitting a picture into its input; a size that is off by one is resampled again.
+    """Size of a picture in its canvas, by insightface's rule."""
     ratio = height / width
     if ratio > canvas[1] / canvas[0]:
-        return int(canvas[1] / ratio), canvas[1]
-    return canvas[0], int(canvas[0] * ratio)
+        return max(1, int(canvas[1] / ratio)), canvas[1]
+    return canvas[0], max(1, int(canvas[0] * ratio))
 
 
 def _takes_any_shape(detector: DetectorNetwork) -> bool:

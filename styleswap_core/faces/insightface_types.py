@@ -10,6 +10,7 @@ class SessionInput(Protocol):
     """Input of an ONNX Runtime session; free dimensions are names or None."""
 
     shape: Sequence[int | str | None]
+    type: str
 
 
 class Session(Protocol):
@@ -17,6 +18,10 @@ class Session(Protocol):
 
     def get_inputs(self) -> Sequence[SessionInput]:
         """The inputs of the graph."""
+        ...
+
+    def run(self, output_names: Sequence[str] | None, input_feed: Mapping[str, np.ndarray]) -> Sequence[Any]:
+        """The named outputs of a run."""
         ...
 
     def get_providers(self) -> list[str]:

@@ -12,7 +12,7 @@ from styleswap_core.faces import face_search
 from styleswap_core.faces.alignment import recognizer_crop
 from styleswap_core.faces.analysis import adopt_face_analysis, load_face_analysis
 from styleswap_core.faces.face_networks import Detection
-from styleswap_core.faces.insightface_networks import _bgr_for, canvas_for
+from styleswap_core.faces.insightface_networks import canvas_for
 from styleswap_core.faces.packs import find_pack, list_packs
 from styleswap_core.faces.turned_faces import SettledFace
 from styleswap_core.io.images import from_uint8, to_uint8
@@ -106,11 +106,9 @@ def canvases(monkeypatch):
     """Function that records the (width, height) of an analyzer's detector inputs."""
 
     def watch(analyzer):
-        network = analyzer._search.detector._network
-        seen, detect = [], network.detect
-        monkeypatch.setattr(
-            network, "detect", lambda bgr, input_size: (seen.append(input_size), detect(bgr, input_size))[1]
-        )
+        detector = analyzer._search.detector
+        seen, run = [], detector._run
+        monkeypatch.setattr(detector, "_run", lambda shown, canvas: (seen.append(canvas), run(shown, canvas))[1])
         return seen
 
     return watch
@@ -130,10 +128,8 @@ def test_the_detector_input_has_the_shape_of_the_picture(analyzer, canvases, wid
     seen = canvases(analyzer)
     analyzer._search._passes(np.zeros((height, width, 3), np.uint8))
     assert seen == [expected]
-    # One session serves all shapes.
-    network = analyzer._search.detector._network
-    # insightface 0.7.3 knows no other.
-    assert set(getattr(network, "resolution_sessions", {"": network.session}).values()) == {network.session}
+    # One session serves all shapes; insightface 0.7.3 knows no other.
+    assert not getattr(analyzer._search.detector._network, "resolution_sessions", {})
 
 
 @pytest.mark.parametrize(("height", "width"), [(360, 640), (640, 352), (160, 640)])
@@ -146,22 +142,39 @@ def test_positions_in_pictures_of_any_shape(analyzer, box_and_points, height, wi
 
 
 @pytest.mark.parametrize(
-    ("width", "height"), [(1920, 1080), (1080, 1920), (1307, 731), (999, 1003), (2000, 330), (700, 400)]
+    ("width", "height"), [(1920, 1080), (1080, 1920), (1307, 731), (999, 1003), (2000, 330), (700, 400), (1280, 720)]
 )
-def test_reducing_a_picture_first_does_not_change_the_detections(width, height):
+def test_detections_are_those_of_insightface(width, height):
+    """Which decodes all anchors, and scales x by the factor of y, although whole pixels make them differ."""
     analyzer = load_face_analysis(det_size=640)
     picture = np.random.default_rng(width).integers(90, 150, (height, width, 3), dtype=np.uint8)
-    picture[20:320, 30:330] = to_uint8(render(Identities.from_seeds([1]), Attributes.from_seeds([1]), size=300).image)[
-        0
-    ]
-    canvas = canvas_for(640, width, height)
-    expected, points = analyzer._search.detector._network.detect(
-        np.ascontiguousarray(picture[..., ::-1]), input_size=canvas
-    )
-    assert _bgr_for(picture, canvas)[1] > 1 and len(expected)
-    for (box, score, five), row, other in zip(analyzer._search._passes(picture), expected, points, strict=True):
-        np.testing.assert_allclose([*(box - 0.5), score], row, atol=2e-3)
-        np.testing.assert_allclose(five - 0.5, other, atol=2e-3)
+    heads = to_uint8(render(Identities.from_seeds([1, 2]), Attributes.from_seeds([1, 2]), size=300).image)
+    for left, head in zip((30, 350), heads, strict=True):
+        picture[20:320, left : left + 300] = head
+    detector, canvas = analyzer._search.detector, canvas_for(640, width, height)
+    network = detector._network
+    expected, points = network.detect(np.ascontiguousarray(picture[..., ::-1]), input_size=canvas)
+    scale = min(canvas[0] / width, canvas[1] / height)
+    stretch = np.array([width / int(width * scale + 1e-9), height / int(height * scale + 1e-9)])
+    stretch = stretch / stretch[1]
+    assert len(expected) == 2
+    for (box, score, five), row, other in zip(detector.detect(picture, 640), expected, points, strict=True):
+        np.testing.assert_allclose(box - 0.5, row[:4] * np.tile(stretch, 2), atol=2e-3)
+        np.testing.assert_allclose(five - 0.5, other * stretch, atol=2e-3)
+        assert score == pytest.approx(float(row[4]), abs=1e-6)
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.5, 0.999999])
+def test_overlapping_and_missing_detections_are_those_of_insightface(threshold):
+    analyzer = load_face_analysis(det_size=320, det_thresh=threshold)
+    head = to_uint8(render(Identities.from_seeds([3]), Attributes.from_seeds([3]), size=320).image)[0]
+    detector = analyzer._search.detector
+    expected, points = detector._network.detect(np.ascontiguousarray(head[..., ::-1]), input_size=(320, 320))
+    found = detector.detect(head, 320)
+    assert len(found) == len(expected) and (len(found) > 0) == (threshold < 0.9)
+    for (box, score, five), row, other in zip(found, expected, points, strict=True):
+        np.testing.assert_allclose([*(box - 0.5), score], row, atol=1e-3)
+        np.testing.assert_allclose(five - 0.5, other, atol=1e-3)
 
 
 def test_a_detector_with_a_fixed_input_runs_at_that_size(tiny_pack, tmp_path, canvases, box_and_points):
