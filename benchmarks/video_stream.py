@@ -76,7 +76,7 @@ def as_files(swapper: Swapper, clip: Clip, identity: Identity, out: Path) -> Non
     """What `styleswap swap` does with a folder of frames."""
     tool = FileSwapper(swapper.model, Path(), swapper.analysis)
     for file in clip.files:
-        tool.swap_file(identity, SwapFiles(file, out / file.name, None))
+        tool.swap_file([identity], SwapFiles(file, out / file.name, None))
 
 
 def follow(swapper: Swapper, clip: Clip, identity: Identity) -> None:

@@ -15,8 +15,10 @@ from .analysis import open_analysis
 from .detect_faces import MAX_PREVIEWS
 from .host import frame_progress, result_device
 from .sockets import Identity as IdentitySocket
-from .sockets import face_analysis_input, identity_input, make_schema, order_input, unknown_choice
+from .sockets import advanced, face_analysis_input, identity_input, make_schema, order_input, unknown_choice
+from .swap_inputs import gender_input
 from .swap_reports import describe_separate, describe_sources
+from .swap_values import index_problem
 from .values import as_identities, as_identity, count_images, image_arrays
 
 _AVERAGE, _KEEP = "average", "keep"
@@ -75,6 +77,14 @@ class ExtractArcFaceID(io.ComfyNode):
                     io.Image.Input(name, optional=True, tooltip="More images of the person, of any size.")
                     for name in _MORE_IMAGES
                 ),
+                io.String.Input(
+                    "indices",
+                    default="",
+                    optional=True,
+                    tooltip="For by index: several face numbers such as 0,2, in place of index. Those that an image"
+                    " lacks are left out.",
+                ),
+                advanced(gender_input()),
             ],
             outputs=[
                 IdentitySocket.Output("identity", display_name="identity", tooltip="For Swap Face."),
@@ -88,9 +98,18 @@ class ExtractArcFaceID(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, faces: str, order: str, combine: str, outliers: str) -> bool | str:
-        """True, or a message about the first unknown choice."""
-        return unknown_choice(cls, faces=faces, order=order, combine=combine, outliers=outliers) or True
+    def validate_inputs(
+        cls,
+        faces: str,
+        order: str,
+        combine: str,
+        outliers: str,
+        indices: str | None = None,
+        gender: str | None = None,
+    ) -> bool | str:
+        """True, or a message about the first unknown choice or invalid indices."""
+        chosen = {"faces": faces, "order": order, "combine": combine, "outliers": outliers, "gender": gender}
+        return unknown_choice(cls, **chosen) or (indices and indices.strip() and index_problem(faces, indices)) or True
 
     @classmethod
     def execute(
@@ -102,6 +121,8 @@ class ExtractArcFaceID(io.ComfyNode):
         order: str,
         combine: str,
         outliers: str,
+        indices: str = "",
+        gender: str = "any",
         **more: torch.Tensor,
     ) -> io.NodeOutput:
         """Extract identities from `image` and `more`, each (B, H, W, 3 or 4).
@@ -110,11 +131,14 @@ class ExtractArcFaceID(io.ComfyNode):
             One identity or a list of them, the aligned faces (N, S, S, 3), and a report.
 
         Raises:
-            StyleSwapError: No image shows a face that was asked for, or the pack has no recognizer.
+            StyleSwapError: No image shows a face that was asked for, invalid indices, or a pack without a recognizer or
+                an estimate of the gender.
         """
+        numbers = FaceChoice.by_index(indices).indices if indices.strip() and faces == "by index" else (index,)
+        choice = FaceChoice(faces, order, numbers, gender=gender)
         batches = [image, *(more.get(name) for name in _MORE_IMAGES)]
         with open_analysis(face_analysis) as analyzer:
-            extracted = extract(analyzer, batches, FaceChoice(faces, order, (index,)), combine, outliers)
+            extracted = extract(analyzer, batches, choice, combine, outliers)
         identity, crops, report = extracted
         return io.NodeOutput(identity, crops, report, ui=ui.PreviewImage(crops[:MAX_PREVIEWS], cls=cls))
 

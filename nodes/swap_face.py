@@ -24,6 +24,7 @@ from .sockets import Faces, Model, advanced, face_analysis_input, identity_input
 from .swap_inputs import (
     batch_input,
     choice_inputs,
+    in_turn_input,
     later_inputs,
     on_missing_input,
     only_in_inputs,
@@ -78,6 +79,7 @@ class SwapFace(io.ComfyNode):
                     " each person keeps one identity. Off: every frame is swapped independently.",
                 ),
                 *only_in_inputs(only_in_mask("one mask, or one per frame")),
+                in_turn_input(),
             ],
             outputs=[
                 *image_outputs(),

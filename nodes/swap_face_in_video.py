@@ -34,6 +34,7 @@ from .sockets import Model, advanced, face_analysis_input, identity_input, make_
 from .swap_inputs import (
     batch_input,
     choice_inputs,
+    in_turn_input,
     later_inputs,
     only_in_inputs,
     only_in_tooltip,
@@ -145,6 +146,7 @@ class SwapVideo(io.ComfyNode):
                         tooltip=only_in_tooltip("one mask, one per frame, or a gray video with one per frame"),
                     )
                 ),
+                in_turn_input(),
             ],
             outputs=[
                 io.Video.Output(

@@ -209,6 +209,20 @@ def only_in_tooltip(frames: str) -> str:
     )
 
 
+def in_turn_input() -> io.Input:
+    """How the identities of a list are dealt out; optional, and after all others."""
+    return advanced(
+        io.Boolean.Input(
+            "in_turn",
+            default=False,
+            optional=True,
+            tooltip="For a list of identities. On: they go in turn to the chosen faces that are there, and start again"
+            " after the last one. Off: the first identity belongs to the first chosen face, even if that face is"
+            " missing. By likeness, each identity belongs to its reference either way.",
+        )
+    )
+
+
 def _mask_inputs(keep: io.Input) -> list[io.Input]:
     return [
         Masks.Input(
@@ -248,14 +262,7 @@ def _edge_inputs() -> list[io.Input]:
 def person_inputs() -> list[io.Input]:
     """Gender and age of the faces that count; optional, so that prompts saved without them still run."""
     return [
-        io.Combo.Input(
-            "gender",
-            options=list(GENDER_CHOICES),
-            default="any",
-            optional=True,
-            tooltip="Considers only faces of this gender, as estimated by the face analysis; needs a pack with"
-            " genderage.onnx, such as buffalo_l.",
-        ),
+        gender_input(),
         io.Int.Input(
             "min_age",
             default=0,
@@ -273,3 +280,15 @@ def person_inputs() -> list[io.Input]:
             tooltip="Considers only faces of at most this age in years, as estimated by the face analysis.",
         ),
     ]
+
+
+def gender_input() -> io.Input:
+    """Gender of the faces that count; optional, so that prompts saved without it still run."""
+    return io.Combo.Input(
+        "gender",
+        options=list(GENDER_CHOICES),
+        default="any",
+        optional=True,
+        tooltip="Considers only faces of this gender, as estimated by the face analysis; needs a pack with"
+        " genderage.onnx, such as buffalo_l.",
+    )

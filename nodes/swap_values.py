@@ -48,6 +48,7 @@ class SwapValues:
     detection_interval: int = TrackingOptions.detection_interval
     smoothing: float = TrackingOptions.smoothing
     bridge: int = TrackingOptions.bridge
+    in_turn: bool = False
 
     def choice(self, analyzer: FaceAnalyzer, reference: object = None) -> FaceChoice:
         """The faces that are chosen.
@@ -59,18 +60,16 @@ class SwapValues:
         Raises:
             StyleSwapError: An invalid index or range of ages, or references that are missing or of another recognizer.
         """
-        ages = age_range(self.min_age, self.max_age)
-        if self.faces == "by index":
-            indices = FaceChoice.by_index(self.index).indices
-            return FaceChoice(self.faces, self.order, indices, gender=self.gender, ages=ages)
         people = as_identities(reference) if self.faces in REFERENCE_RULES and reference is not None else []
         return FaceChoice(
             self.faces,
             self.order,
+            indices=FaceChoice.by_index(self.index).indices if self.faces == "by index" else (),
             references=references_for(people, analyzer),
             likeness=self.likeness,
             gender=self.gender,
-            ages=ages,
+            ages=age_range(self.min_age, self.max_age),
+            in_turn=self.in_turn,
         )
 
     @property

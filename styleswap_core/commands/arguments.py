@@ -77,10 +77,22 @@ def face_choice(word: str) -> str | list[int]:
     """Argument type for "largest", "all", or face numbers from 0 on, separated by commas."""
     if word in ("largest", "all"):
         return word
+    if numbers := _face_numbers(word):
+        return numbers
+    raise ArgumentTypeError(f"expected largest, all, or face numbers such as 0,2; got {word!r}")
+
+
+def face_numbers(word: str) -> list[int]:
+    """Argument type for face numbers from 0 on, separated by commas."""
+    if numbers := _face_numbers(word):
+        return numbers
+    raise ArgumentTypeError(f"expected face numbers such as 0 or 0,2; got {word!r}")
+
+
+def _face_numbers(word: str) -> list[int]:
+    """Face numbers separated by commas; none if the word is anything else."""
     parts = [part.strip() for part in word.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise ArgumentTypeError(f"expected largest, all, or face numbers such as 0,2; got {word!r}")
-    return [int(part) for part in parts]
+    return [int(part) for part in parts] if all(part.isdecimal() for part in parts) else []
 
 
 def age_range(word: str) -> tuple[int, int]:

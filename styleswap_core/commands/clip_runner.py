@@ -52,7 +52,7 @@ class ClipResults:
 
 def swap_clips(
     swapper: "FileSwapper",
-    identity: Identity,
+    identities: Sequence[Identity],
     clips: Sequence[ClipFiles],
     args: argparse.Namespace,
     faces: Faces,
@@ -67,7 +67,7 @@ def swap_clips(
             print_note(f"{files.out} is complete and is left as it is")
             continue
         try:
-            request = _request(tool, identity, faces, args)
+            request = _request(tool, identities, faces, args)
             results.reports.append(_swap_clip(files, request, args, signer))
         except (StyleSwapError, OSError) as error:
             text = str(error) if str(files.target) in str(error) else f"{files.target}: {error}"
@@ -81,14 +81,14 @@ def swap_clips(
     return results
 
 
-def _request(tool: Swapper, identity: Identity, faces: Faces, args: argparse.Namespace) -> ClipRequest:
+def _request(tool: Swapper, identities: Sequence[Identity], faces: Faces, args: argparse.Namespace) -> ClipRequest:
     chosen = ClipMasks(args.only_in, args.start, CHOSEN)
-    return ClipRequest(tool, identity, faces, keep=ClipMasks(args.keep, args.start), only_in=chosen)
+    return ClipRequest(tool, identities, faces, keep=ClipMasks(args.keep, args.start), only_in=chosen)
 
 
 def preview_clip(
     swapper: "FileSwapper",
-    identity: Identity,
+    identities: Sequence[Identity],
     files: ClipFiles,
     args: argparse.Namespace,
     faces: Faces,
@@ -102,7 +102,7 @@ def preview_clip(
     tool = Swapper(swapper.network, swapper.analyzer, options, masks=swapper.masks)
     with decodable(files.target) as readable:
         plan = plan_clip(readable, files.out, clip_options(args), files.target)
-        request = _request(tool, identity, faces, args)
+        request = _request(tool, identities, faces, args)
         save_image(args.preview, preview_sheet(plan, request))
     for note in plan.notes:
         print_note(f"{files.target}: {note}")

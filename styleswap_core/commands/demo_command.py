@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     exact, points = _render(args.seed, paths)
     identity, _ = swapper.identify([paths["source"]])
     files = SwapFiles(paths["target"], paths["result"], paths["mask"])
-    swap = swapper.swap_file(identity, files, rendered_source=True)
+    swap = swapper.swap_file([identity], files, rendered_source=True)
     pictures = [load_image(paths[name]) for name in ("source", "target", "result", "mask")]
     save_image(paths["sheet"], labeled_sheet([[*pictures, exact]], COLUMNS, cell=320), {MARK: "face swapped"})
     if swap["notice"]:

@@ -184,7 +184,7 @@ class FileSwapper:
 
     def swap_file(
         self,
-        identity: Identity,
+        identities: Sequence[Identity],
         files: SwapFiles,
         *,
         faces: Faces = "largest",
@@ -198,7 +198,7 @@ class FileSwapper:
         Nothing is written unless the swap succeeds. The mask is written first, so that no result lacks its mask.
 
         Args:
-            identity: Source identity.
+            identities: Source identities, as for `Swapper.swap`.
             files: Target, result and mask.
             faces: Which faces to swap.
             options: How to swap them.
@@ -216,7 +216,7 @@ class FileSwapper:
         rendered = rendered_source and is_rendered(files.target)
         only_in = None if self.only_in is None else _gray(self.only_in)
         swapper = Swapper(self.network, self.analyzer, options, masks=self.masks)
-        result = swapper.swap(picture, identity, faces, only_in=only_in)
+        result = swapper.swap(picture, identities, faces, only_in=only_in)
         image, mask = np.asarray(result.image), result.mask.numpy()
         if blending is not None:
             image, mask = blending.apply(picture, result)
@@ -227,7 +227,7 @@ class FileSwapper:
         files.out.parent.mkdir(parents=True, exist_ok=True)
         kept = {key: text for key, text in file.texts.items() if key not in (MARK, PROVENANCE_KEY)}
         changed = replace(file.with_pixels(image, mask), texts=kept)
-        facts = swap_facts(self.network, [identity], options.strength)
+        facts = swap_facts(self.network, identities, options.strength)
         finish = None if signer is None else signer.finish(facts, files.target)
         write_picture(files.out, changed, _metadata(facts, rendered), finish)
         return {

@@ -16,6 +16,7 @@ from .arguments import (
     Options,
     add_json_argument,
     add_swapper_arguments,
+    face_numbers,
     number,
     resolution,
     whole_number,
@@ -53,16 +54,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--source-face",
-        type=whole_number(0),
+        type=face_numbers,
         metavar="N",
         help="number of the source person's face in pictures that show several, counted from the largest, as "
-        "`styleswap detect` lists them (default: the largest)",
+        "`styleswap detect` lists them; several numbers such as 0,2 are several people, the first for the first chosen "
+        "face (default: the largest)",
     )
     source.add_argument(
         "--identity",
         type=Path,
+        nargs="+",
         metavar="FILE.safetensors",
-        help="saved identity of the source person, such as from `styleswap invert`",
+        help="saved identity of the source person, such as from `styleswap invert`; several files are several people, "
+        "the first for the first chosen face",
     )
     parser.add_argument(
         "--target",
@@ -105,6 +109,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_choice_arguments(group: Options) -> None:
     add_choice_arguments(group, "largest")
+    group.add_argument(
+        "--in-turn",
+        action="store_true",
+        help="with several source people: they go in turn to the chosen faces that are there, and start again after "
+        "the last one; otherwise the first one belongs to the first chosen face, even if that face is missing",
+    )
     group.add_argument(
         "--only-in",
         type=Path,
@@ -161,7 +171,7 @@ def run(args: argparse.Namespace) -> int:
     from .file_swapper import FileSwapper, is_rendered
 
     swapper = FileSwapper.from_arguments(args)
-    identity, sources = _source(args, swapper)
+    identities, sources = _sources(args, swapper)
     for source in sources:
         if source.faces_found > 1 and args.source_face is None:
             print_note(
@@ -180,9 +190,9 @@ def run(args: argparse.Namespace) -> int:
     # A saved identity does not record whether it was made from rendered pictures.
     rendered = args.identity is None and all(is_rendered(path) for path in args.source)
     swapper = replace(swapper, masks=load_masks(args), only_in=args.only_in)
-    choice, options = choice_of(args, swapper.analyzer), _swap_options(args)
-    results, failed = _swap_all(swapper, identity, rendered, plan, choice, options, blending_of(args), signer)
-    videos, failed_videos, interrupted = _swap_videos(swapper, identity, clip_plan, args, choice, options, signer)
+    choice, options = replace(choice_of(args, swapper.analyzer), in_turn=args.in_turn), _swap_options(args)
+    results, failed = _swap_all(swapper, identities, rendered, plan, choice, options, blending_of(args), signer)
+    videos, failed_videos, interrupted = _swap_videos(swapper, identities, clip_plan, args, choice, options, signer)
     failed += failed_videos
     if len(plan) + len(clip_plan) == 1 and failed:
         raise StyleSwapError(failed[0]["error"])
@@ -212,7 +222,8 @@ def _plan(args: argparse.Namespace) -> tuple[list[SwapFiles], list[ClipFiles]]:
     inputs = [
         *(args.source or ()),
         *(args.reference or args.everyone_but or ()),
-        *(path for path in (args.identity, args.keep, args.only_in) if path),
+        *(args.identity or ()),
+        *(path for path in (args.keep, args.only_in) if path),
     ]
     excluded = [folder for folder in (args.out, args.mask_out) if folder is not None] if args.recursive else []
     pictures, clips = split_targets(args.target, args.recursive, excluded)
@@ -244,7 +255,7 @@ def _swap_options(args: argparse.Namespace) -> "SwapOptions":
 
 def _swap_videos(
     swapper: "FileSwapper",
-    identity: "Identity",
+    identities: "Sequence[Identity]",
     plan: Sequence[ClipFiles],
     args: argparse.Namespace,
     choice: "FaceChoice",
@@ -257,23 +268,25 @@ def _swap_videos(
     from .clip_runner import preview_clip, swap_clips
 
     if args.preview is not None:
-        preview_clip(swapper, identity, plan[0], args, choice, options)
+        preview_clip(swapper, identities, plan[0], args, choice, options)
         return [], [], False
-    done = swap_clips(swapper, identity, plan, args, choice, options, signer)
+    done = swap_clips(swapper, identities, plan, args, choice, options, signer)
     return done.reports, done.failed, done.interrupted
 
 
-def _source(args: argparse.Namespace, swapper: "FileSwapper") -> "tuple[Identity, list[SourceReport]]":
+def _sources(args: argparse.Namespace, swapper: "FileSwapper") -> "tuple[list[Identity], list[SourceReport]]":
+    """Identity of each source person, and a report on each picture of each of them."""
     from ..identities.identity_format import load_identity
 
     if args.identity is not None:
-        return load_identity(args.identity), []
-    return swapper.identify(args.source, args.source_face)
+        return [load_identity(path) for path in args.identity], []
+    found = [swapper.identify(args.source, face) for face in args.source_face or [None]]
+    return [identity for identity, _ in found], [report for _, reports in found for report in reports]
 
 
 def _swap_all(
     swapper: "FileSwapper",
-    identity: "Identity",
+    identities: "Sequence[Identity]",
     rendered: bool,
     plan: Sequence[SwapFiles],
     choice: "FaceChoice",
@@ -292,7 +305,7 @@ def _swap_all(
             try:
                 results.append(
                     swapper.swap_file(
-                        identity,
+                        identities,
                         files,
                         faces=choice,
                         options=options,

@@ -1,6 +1,7 @@
 """Choice of faces: which faces of a picture are swapped, and which of several identities each one gets.
 
 Every rule assigns faces to *places*: place k stands for the k-th source identity. Places without a face are reported.
+In turn, the places are those of the faces that are there, and the identities start again after the last one.
 """
 
 import math
@@ -34,6 +35,9 @@ class FaceChoice:
         likeness: For these two rules: minimum cosine similarity between a face and a reference, -1..1.
         gender: Only faces of this gender are considered, one of GENDER_CHOICES.
         ages: Only faces of this age in years are considered, from the first to the second; None for any age.
+        in_turn: Whether several identities go to the chosen faces that are there one after the other, and start again
+            after the last one. Otherwise the k-th identity belongs to the k-th chosen face, even if that is missing.
+            No effect on "by likeness", where each identity belongs to a reference.
 
     Raises:
         StyleSwapError: An unknown rule, order or gender, an empty range of ages, or a rule without what it needs.
@@ -46,6 +50,7 @@ class FaceChoice:
     likeness: float = 0.3
     gender: str = "any"
     ages: tuple[int, int] | None = None
+    in_turn: bool = False
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
@@ -92,6 +97,11 @@ class FaceChoice:
         return self.rule in ("all", "everyone but")
 
     @property
+    def deals_in_turn(self) -> bool:
+        """Whether the identities go to the faces that are there in turn."""
+        return self.in_turn and self.rule != "by likeness"
+
+    @property
     def needs_gender_age(self) -> bool:
         """Whether the faces must come with `gender` and `age`."""
         return self.gender != "any" or self.ages is not None
@@ -105,6 +115,13 @@ class FaceChoice:
             faces: The faces of one picture, numbered in `order`.
             only_in: Mask (H, W), 0..1, of the picture: only faces in it are considered, see `lies_in`.
         """
+        picked, problems = self._pick(faces, only_in)
+        return self._placed(picked), problems
+
+    def _pick(
+        self, faces: Sequence[DetectedFace], only_in: np.ndarray | None
+    ) -> tuple[list[tuple[int, DetectedFace]], list[str]]:
+        """`pick`, with the places that the faces have if none is missing."""
         if not faces:
             return [], ["no face found"]
         where = ""
@@ -141,8 +158,12 @@ class FaceChoice:
             return picked, problems, []
         certain = [face for face in faces if not face.doubtful]
         if self.rule == "by index" or not certain:
-            return [pair for pair in picked if not pair[1].doubtful], problems + doubts, []
+            return self._placed([pair for pair in picked if not pair[1].doubtful]), problems + doubts, []
         return *self.pick(certain, only_in), doubts
+
+    def _placed(self, picked: list[tuple[int, DetectedFace]]) -> list[tuple[int, DetectedFace]]:
+        """The faces with their places; in turn, a missing face has none."""
+        return list(enumerate(face for _, face in picked)) if self.deals_in_turn else picked
 
     def _is_wanted(self, face: DetectedFace) -> bool:
         """Whether gender and age of a face are the wanted ones."""
@@ -161,8 +182,9 @@ class FaceChoice:
     ) -> tuple[list[tuple[int, DetectedFace]], list[str]]:
         by_index = {face.index: face for face in faces}
         picked = [(place, by_index[index]) for place, index in enumerate(self.indices) if index in by_index]
-        found = f"{_counted(len(faces))}{where} {f'that are {self._wanted()} ' if self.needs_gender_age else ''}found"
-        return picked, [f"no face {index}, {found}" for index in self.indices if index not in by_index]
+        wanted = f" that is {self._wanted()}" if self.needs_gender_age else ""
+        found = f"{_counted(len(faces), 'such ' if wanted else '')}{where} found"
+        return picked, [f"no face {index}{wanted}, {found}" for index in self.indices if index not in by_index]
 
     def _pick_by_likeness(self, faces: Sequence[DetectedFace]) -> tuple[list[tuple[int, DetectedFace]], list[str]]:
         cosines = likeness_table(faces, self.references)
@@ -253,8 +275,8 @@ def match_by_likeness(cosines: np.ndarray, minimum: float) -> dict[int, int]:
     return pairs
 
 
-def _counted(faces: int) -> str:
-    return "1 face" if faces == 1 else f"{faces} faces"
+def _counted(faces: int, kind: str = "") -> str:
+    return f"1 {kind}face" if faces == 1 else f"{faces} {kind}faces"
 
 
 def _parse_indices(faces: str | Sequence[SupportsIndex]) -> tuple[int, ...]:

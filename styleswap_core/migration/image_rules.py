@@ -45,8 +45,8 @@ class _Restoration(NamedTuple):
 
 def _plan_restore(mover: Mover, node: NodeId) -> _Restoration:
     reading = mover.read(node)
-    mover.fixed(reading, *(name for name in reading.links if name != "image"))
-    restorer = Restorer.of(reading.values, "model", "visibility")
+    mover.fixed(reading, *(reading.links.keys() - {"image", "facedetection", "visibility", "codeformer_weight"}))
+    restorer = Restorer.of(reading, "model", "visibility")
     if restorer is None:
         raise Stays("its model is none, so it does nothing")
     return _Restoration(reading.links.get("image"), restorer, _chosen(reading.values))

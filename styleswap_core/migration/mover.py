@@ -156,18 +156,44 @@ class Mover:
         """A restorer, loaded once per graph."""
         return self._loader(form, near, model_name=name)
 
-    def extract(self, near: NodeId, picture: Output | None, analysis: Output, index: int, order: str) -> Output:
-        """Identity of one face of a picture, the first of a batch."""
-        largest = index == 0 and order == "largest"
-        chosen: dict[str, Any] = {} if largest else {"faces": "by index", "index": index, "order": order}
+    def extract(
+        self,
+        near: NodeId,
+        picture: Output | None,
+        analysis: Output,
+        index: int | str | Output,
+        order: str,
+        gender: str = "any",
+    ) -> Output:
+        """Identity of one face of a picture, the first of a batch; or several, in a list without those it lacks.
+
+        Args:
+            near: The node whose work this is.
+            picture: The picture.
+            analysis: The face analysis.
+            index: Number of the face; or several such as "0,2", or the output that names them.
+            order: How faces are numbered.
+            gender: Only faces of this gender.
+        """
+        chosen: dict[str, Any] = {} if order == "largest" else {"order": order}
+        if gender != "any":
+            chosen["gender"] = gender
+        if not isinstance(index, int):
+            chosen |= {"faces": "by index", "indices": index, "combine": "one per face"}
+        elif index or chosen:
+            chosen |= {"faces": "by index", "index": index}
         node = self.add(EXTRACT, near, face_analysis=analysis, image=self.first_of(near, picture), **chosen)
         return Output(node, 0)
 
     def first_of(self, near: NodeId, picture: Output | None) -> Output | None:
         """The first picture of what may be a batch."""
-        if picture is None or self.graph.kind(self.graph.through(picture).node) in _SINGLE_PICTURES:
+        if picture is None or self.is_single(picture):
             return picture
         return Output(self.add(FIRST_OF_BATCH, near, image=picture), 0)
+
+    def is_single(self, picture: Output) -> bool:
+        """Whether an output is known to be a single picture."""
+        return self.graph.kind(self.graph.through(picture).node) in _SINGLE_PICTURES
 
     def note(self, node: NodeId, text: str) -> None:
         """Report a difference, once per node."""

@@ -138,9 +138,11 @@ EXTRACT = NodeForm(
         _widget("combine", "COMBO", "average"),
         _widget("outliers", "COMBO", "keep"),
         *(_link(f"image_{number}", "IMAGE", True) for number in range(2, 6)),
+        _widget("indices", "STRING", "", True),
+        _widget("gender", "COMBO", "any", True),
     ),
     (("identity", "STYLESWAP_IDENTITY"), ("crops", "IMAGE"), ("report", "STRING")),
-    (320, 500),
+    (320, 548),
 )
 
 IDENTITY_LIST = NodeForm(
@@ -219,6 +221,16 @@ SWAP_FACE = NodeForm(
         _widget("mask_padding", "FLOAT", 0.0, True),
         _widget("mask_edge", "FLOAT", 0.0, True),
         _widget("gender", "COMBO", "any", True),
+        _widget("min_age", "INT", 0, True),
+        _widget("max_age", "INT", 120, True),
+        _widget("doubtful", "COMBO", "skip", True),
+        _widget("tracking", "BOOLEAN", False, True),
+        _widget("detection_interval", "INT", 4, True),
+        _widget("smoothing", "FLOAT", 4.0, True),
+        _widget("bridge", "INT", 12, True),
+        _link("only_in", "MASK", True),
+        _link("segs", "SEGS", True),
+        _widget("in_turn", "BOOLEAN", False, True),
     ),
     (
         ("image", "IMAGE"),
@@ -228,7 +240,7 @@ SWAP_FACE = NodeForm(
         ("swap_info", "STRING"),
         ("faces", _FACES),
     ),
-    (340, 774),
+    (340, 838),
 )
 
 ALIGN_FACES = NodeForm(

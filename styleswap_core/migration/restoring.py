@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .graph import NodeId, Output
+from .graph import NodeId, Output, Reading
 from .mover import Mover
 from .node_forms import ALIGN_FACES, BLEND_IMAGES, LOAD_UPSCALER, PASTE_FACES, UPSCALE
 
@@ -21,20 +21,28 @@ class Restorer:
 
     Attributes:
         model: Its file.
-        visibility: Share of the restored face in the result, 0..1.
-        weight: Fidelity of CodeFormer, 0..1.
+        visibility: Share of the restored face in the result, 0..1, or the output that tells it.
+        weight: Fidelity of CodeFormer, 0..1; None if it is connected.
     """
 
     model: str
-    visibility: float
-    weight: float
+    visibility: float | Output
+    weight: float | None
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], model: str, visibility: str) -> "Restorer | None":
-        """The restorer that widgets name, or None."""
+    def of(cls, reading: Reading, model: str, visibility: str) -> "Restorer | None":
+        """The restorer that the widgets of a node name, or None.
+
+        Args:
+            reading: The node, with a value for `model`.
+            model: Name of the widget with the file.
+            visibility: Name of the widget with the share.
+        """
+        values = reading.values
         if values[model] == _NONE:
             return None
-        return cls(values[model], values[visibility], values.get("codeformer_weight", _USUAL_WEIGHT))
+        share = reading.links[visibility] if visibility in reading.links else values[visibility]
+        return cls(values[model], share, values.get("codeformer_weight"))
 
     @property
     def size(self) -> int:
@@ -85,7 +93,7 @@ def add_restoration(
         upscale = mover.add(UPSCALE, near, upscale_model=loader, image=crops)
         added.append(upscale)
         restored = Output(upscale, 0)
-        if restorer.visibility < 1.0:
+        if restorer.visibility != 1.0:
             blend = mover.add(BLEND_IMAGES, near, image1=crops, image2=restored, blend_factor=restorer.visibility)
             added.append(blend)
             restored = Output(blend, 0)
@@ -112,4 +120,5 @@ def _note_differences(mover: Mover, node: NodeId, restorer: Restorer) -> None:
         f"{restorer.model} must be in models/upscale_models (it was in models/facerestore_models)",
     )
     if "codeformer" in restorer.model.lower() and restorer.weight != _USUAL_WEIGHT:
-        mover.note(node, f"CodeFormer runs with the weight {_USUAL_WEIGHT:g} instead of {restorer.weight:g}")
+        wanted = "the connected one" if restorer.weight is None else f"{restorer.weight:g}"
+        mover.note(node, f"CodeFormer runs with the weight {_USUAL_WEIGHT:g} instead of {wanted}")

@@ -1,6 +1,7 @@
 """What the swap nodes of other packs ask for, in one form."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .foreign_nodes import FACE_BOOST, OPTIONS, SWAP_WITH_OPTIONS
 from .graph import NodeId, Output, Reading
@@ -23,14 +24,9 @@ _ROOP_ORDERS = {
     ("largest to smallest", False): "largest",
     ("largest to smallest", True): "smallest",
 }
-_OPTION_NAMES = (
-    "input_faces_order",
-    "input_faces_index",
-    "detect_gender_input",
-    "source_faces_order",
-    "source_faces_index",
-    "detect_gender_source",
-)
+_GENDERS = {"no": "any", "female": "female", "male": "male"}
+_USUAL_INTERPOLATION = "Bicubic"
+_FIXED_OPTIONS = ("input_faces_order", "detect_gender_input", "source_faces_order", "detect_gender_source")
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class SwapRequest:
         face_model: Face model of the source if there is no picture.
         indices: Numbers of the faces to swap, or the output that names them.
         order: How they are numbered.
-        sources: Numbers of the source faces, dealt out to the faces.
+        sources: Numbers of the source faces, dealt out to the faces, or the output that names them.
         source_order: How they are numbered.
         gender: Only faces of this gender.
         source_gender: Only sources of this gender.
@@ -54,7 +50,7 @@ class SwapRequest:
         enabled: Whether anything is done.
         analysis: The face analysis, or None for buffalo_l.
         model_is_loaded: Whether `model` is a network.
-        skips_missing: Whether a face that is missing leaves its source to the next one.
+        in_turn: Whether a face that is missing leaves its source to the next one, and a missing source is passed over.
         notes: What is read differently.
     """
 
@@ -64,17 +60,17 @@ class SwapRequest:
     face_model: Output | None
     indices: tuple[int, ...] | Output
     order: str = "largest"
-    sources: tuple[int, ...] = (0,)
+    sources: tuple[int, ...] | Output = (0,)
     source_order: str = "largest"
-    gender: str = "no"
-    source_gender: str = "no"
+    gender: str = "any"
+    source_gender: str = "any"
     boost: Restorer | None = None
     restorer: Restorer | None = None
     restores_all: bool = False
     enabled: bool = True
     analysis: Output | None = None
     model_is_loaded: bool = False
-    skips_missing: bool = False
+    in_turn: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -86,13 +82,21 @@ class SwapRequest:
         """The request itself.
 
         Raises:
-            Stays: Several sources for faces whose number is not known, or a picture that is used and not connected.
+            Stays: Several sources are paired with faces that are not known, a source is needed that is not known, or a
+                picture is in use that is not connected.
         """
         if self.target is None and mover.graph.uses(Output(node, 2)):
             raise Stays("its output ORIGINAL_IMAGE is in use, and no picture is connected to it")
-        if isinstance(self.indices, Output) and len(self.sources) > 1:
+        if isinstance(self.indices, Output) and not self.in_turn and self.several:
             raise Stays("the numbers of the faces are connected, so several sources cannot be dealt out to them")
+        if isinstance(self.sources, Output) and mover.graph.uses(Output(node, 1)):
+            raise Stays("its output FACE_MODEL is in use, and the number of the source is connected")
         return self
+
+    @property
+    def several(self) -> bool:
+        """Whether there may be several sources."""
+        return isinstance(self.sources, Output) or len(self.sources) > 1
 
 
 def reactor_request(mover: Mover, node: NodeId) -> SwapRequest:
@@ -102,36 +106,38 @@ def reactor_request(mover: Mover, node: NodeId) -> SwapRequest:
         Stays: A value that must be known is connected, or the options are not those of a node in this graph.
     """
     reading = mover.read(node)
-    mover.fixed(reading, "enabled", "face_restore_model", "face_restore_visibility")
+    mover.fixed(reading, "enabled", "face_restore_model")
     options = reading
     if mover.graph.kind(node) == SWAP_WITH_OPTIONS.node_id:
         options = _connected(mover, reading, "options", OPTIONS.node_id)
-    mover.fixed(options, *(name for name in _OPTION_NAMES if name != "input_faces_index"))
+    mover.fixed(options, *_FIXED_OPTIONS)
     values = options.values
     linked_index = options.links.get("input_faces_index")
     indices, notes = _numbers(str(values.get("input_faces_index", "0")))
-    sources, source_notes = _numbers(str(values["source_faces_index"]))
+    sources, source_notes = _numbers(str(values.get("source_faces_index", "0")))
+    linked_sources = options.links.get("source_faces_index")
     picture = reading.links.get("source_image")
     face_model = reading.links.get("face_model") if picture is None else None
-    boost, after = _boost(mover, reading)
-    restorer = Restorer.of(reading.values, "face_restore_model", "face_restore_visibility")
+    model = reading.links.get("swap_model", reading.values.get("swap_model", ""))
+    boost = _boost(mover, reading, model)
+    restorer = Restorer.of(reading, "face_restore_model", "face_restore_visibility")
     return SwapRequest(
-        model=reading.links.get("swap_model", reading.values.get("swap_model", "")),
+        model=model,
         target=reading.links.get("input_image"),
         picture=picture,
         face_model=face_model,
         indices=linked_index or indices,
         order=_ORDERS[values.get("input_faces_order", "large-small")],
-        sources=(0,) if face_model is not None else sources,
+        sources=(0,) if picture is None else linked_sources or _dealt(indices, sources),
         source_order=_ORDERS[values.get("source_faces_order", "large-small")],
-        gender=values["detect_gender_input"],
-        source_gender=values["detect_gender_source"],
-        boost=boost,
-        restorer=restorer if after or boost is None else None,
+        gender=_GENDERS[values["detect_gender_input"]],
+        source_gender=_GENDERS[values["detect_gender_source"]] if picture is not None else "any",
+        boost=boost.restorer,
+        restorer=restorer if boost.is_followed else None,
         restores_all=not values.get("restore_swapped_only", True),
         enabled=reading.values["enabled"],
-        skips_missing=True,
-        notes=(*notes, *source_notes, *_ignored(reading)),
+        in_turn=True,
+        notes=(*notes, *source_notes, *boost.notes, *_ignored(reading)),
     ).check(mover, node)
 
 
@@ -180,7 +186,7 @@ def roop_request(mover: Mover, node: NodeId) -> SwapRequest:
         face_model=None,
         indices=reading.links.get("faces_index", indices),
         order=_ROOP_ORDERS[values.get("face_order", left), values.get("reverse_order", False)],
-        sources=sources,
+        sources=sources if "faces_index" in reading.links else _paired(indices, sources),
         source_order=_ROOP_ORDERS[values.get("reference_order", left), values.get("reverse_reference_order", False)],
         notes=(*notes, *source_notes, *_ignored(reading)),
     ).check(mover, node)
@@ -200,15 +206,32 @@ def _connected(mover: Mover, reading: Reading, name: str, kind: str) -> Reading:
     return mover.take_over(origin)
 
 
-def _boost(mover: Mover, reading: Reading) -> tuple[Restorer | None, bool]:
-    """Restorer of the connected face boost, and whether the other one follows."""
+class _Boost(NamedTuple):
+    """A face boost: its restorer, whether the other restorer follows, and what is read differently."""
+
+    restorer: Restorer | None = None
+    is_followed: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def _boost(mover: Mover, reading: Reading, model: str | Output) -> _Boost:
+    """The connected face boost."""
     if "face_boost" not in reading.links:
-        return None, True
+        return _Boost()
     boost = _connected(mover, reading, "face_boost", FACE_BOOST.node_id)
-    mover.fixed(boost, "enabled", "boost_model", "visibility", "restore_with_main_after")
+    mover.fixed(boost, "enabled", "boost_model", "restore_with_main_after")
     if not boost.values["enabled"]:
-        return None, True
-    return Restorer.of(boost.values, "boost_model", "visibility"), boost.values["restore_with_main_after"]
+        return _Boost()
+    is_followed = boost.values["restore_with_main_after"]
+    restorer = Restorer.of(boost, "boost_model", "visibility")
+    if isinstance(model, str) and "hyperswap" in model:
+        return _Boost(None, is_followed, ("the face boost had no effect with this network, and has none now",))
+    if restorer is None:
+        return _Boost()
+    interpolation = boost.values.get("interpolation", _USUAL_INTERPOLATION)
+    if interpolation != _USUAL_INTERPOLATION:
+        return _Boost(restorer, is_followed, (f"the interpolation {interpolation} of the face boost does not count",))
+    return _Boost(restorer, is_followed)
 
 
 def _numbers(text: str) -> tuple[tuple[int, ...], list[str]]:
@@ -218,6 +241,24 @@ def _numbers(text: str) -> tuple[tuple[int, ...], list[str]]:
     if ",".join(map(str, numbers)) == text:
         return numbers, []
     return numbers, [f"of the face numbers {text!r} only {','.join(map(str, numbers))} counted, and counts now"]
+
+
+def _paired(indices: tuple[int, ...], sources: tuple[int, ...]) -> tuple[int, ...]:
+    """The source of each face; of a face that is named twice, the second swap is what shows."""
+    paired = {face: sources[place % len(sources)] for place, face in enumerate(indices)}
+    return _once(tuple(paired.values()))
+
+
+def _dealt(indices: tuple[int, ...], sources: tuple[int, ...]) -> tuple[int, ...]:
+    """The sources in the order in which faces get them."""
+    return _once(sources) if len(set(indices)) == len(indices) else _paired(indices, sources)
+
+
+def _once(sources: tuple[int, ...]) -> tuple[int, ...]:
+    """Sources that start again after the last one, without their repetitions."""
+    lengths = (length for length in range(1, len(sources)) if len(sources) % length == 0)
+    parts = ((sources[:length], len(sources) // length) for length in lengths)
+    return next((part for part, times in parts if part * times == sources), sources)
 
 
 def _ignored(reading: Reading) -> list[str]:

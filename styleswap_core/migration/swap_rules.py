@@ -29,9 +29,9 @@ def _move(mover: Mover, node: NodeId, request: SwapRequest) -> None:
 def _is_quick(request: SwapRequest) -> bool:
     """Whether Quick Face Swap can do what is asked: one source, and no crops to restore."""
     return (
-        len(request.sources) == 1
+        not request.several
         and request.source_order == "largest"
-        and request.gender == "no"
+        and request.gender == request.source_gender == "any"
         and request.boost is None
         and request.restorer is None
         and not request.model_is_loaded
@@ -60,17 +60,18 @@ def _composed(mover: Mover, node: NodeId, request: SwapRequest) -> tuple[Output,
     analysis = request.analysis or mover.analysis(node, request.pack)
     loaded = request.model if isinstance(request.model, Output) and request.model_is_loaded else None
     model = loaded or mover.model(request.model, node)
-    places = _places(request)
-    identities = _identities(mover, node, request, analysis, places)
-    swap: dict[str, Any] = _choice(tuple(places) if places else request.indices, request.order)
-    if request.gender != "no":
+    identity = _identity(mover, node, request, analysis)
+    swap: dict[str, Any] = _choice(request.indices, request.order)
+    if request.gender != "any":
         swap["gender"] = request.gender
+    if request.in_turn and request.several:
+        swap["in_turn"] = True
     mover.become(
         node,
         SWAP_FACE,
         model=model,
         face_analysis=analysis,
-        identity=_listed(mover, node, identities),
+        identity=identity,
         image=request.target,
         **swap,
     )
@@ -85,29 +86,37 @@ def _composed(mover: Mover, node: NodeId, request: SwapRequest) -> tuple[Output,
             image, added = add_restoration(mover, node, image, restorer, faces=faces, analysis=analysis)
             nodes += added
     mover.masks[image] = Output(node, 1)
-    return image, identities[0], nodes
+    return image, _first_identity(mover, node, request, analysis, identity), nodes
 
 
-def _places(request: SwapRequest) -> dict[int, int]:
-    """Source of each face to swap; the last one where a face is named twice. Empty if the faces are not known."""
-    if isinstance(request.indices, Output):
-        return {}
-    sources = request.sources
-    return {face: sources[place % len(sources)] for place, face in enumerate(request.indices)}
-
-
-def _identities(
-    mover: Mover, node: NodeId, request: SwapRequest, analysis: Output, places: dict[int, int]
-) -> list[Output]:
-    """Identity of each face to swap, or a single one for all."""
+def _identity(mover: Mover, node: NodeId, request: SwapRequest, analysis: Output) -> Output:
+    """The identity of the source, or a list of the identities that are dealt out."""
     if request.face_model is not None:
-        return [request.face_model]
-    wanted = list(places.values()) or list(request.sources)
-    extracted = {
-        source: mover.extract(node, request.picture, analysis, source, request.source_order)
-        for source in dict.fromkeys(wanted)
-    }
-    return [extracted[source] for source in (wanted if len(extracted) > 1 else wanted[:1])]
+        return request.face_model
+
+    def extract(index: int | str | Output) -> Output:
+        return mover.extract(node, request.picture, analysis, index, request.source_order, request.source_gender)
+
+    sources = request.sources
+    if not isinstance(sources, Output) and len(sources) == 1:
+        return extract(sources[0])
+    if isinstance(sources, Output) or (request.in_turn and len(set(sources)) == len(sources)):
+        numbers = sources if isinstance(sources, Output) else ",".join(map(str, sources))
+        identities = extract(numbers)
+        mover.renamed[node, "source_faces_index"] = (identities.node, "indices")
+        return identities
+    extracted = {source: extract(source) for source in dict.fromkeys(sources)}
+    if request.in_turn:
+        mover.note(node, "a source that the picture lacks stops the run, since the sources repeat")
+    return _listed(mover, node, [extracted[source] for source in sources])
+
+
+def _first_identity(mover: Mover, node: NodeId, request: SwapRequest, analysis: Output, identity: Output) -> Output:
+    """The identity of the first source, for what takes a single one."""
+    if isinstance(request.sources, Output) or len(request.sources) == 1 or not mover.graph.uses(Output(node, 1)):
+        return identity
+    first, order = request.sources[0], request.source_order
+    return mover.extract(node, request.picture, analysis, first, order, request.source_gender)
 
 
 def _listed(mover: Mover, node: NodeId, identities: Sequence[Output]) -> Output:
@@ -153,17 +162,25 @@ def _note_differences(mover: Mover, node: NodeId, request: SwapRequest) -> None:
         mover.note(node, text)
     if request.picture is None and request.face_model is None:
         mover.note(node, "no source is connected in the file; connect a picture or an identity")
-    if len(request.sources) > 1 and request.skips_missing:
+    if request.in_turn and request.several and _may_be_batch(mover, request) and _may_skip(request):
         mover.note(
             node,
-            "several sources are dealt out to faces by place: if a face is missing from a frame or has another gender,"
-            " its source is not given to the next face",
+            "the sources are dealt out in each frame of a batch by itself: a face that only some frames lack leaves"
+            " its source to the next one there",
         )
-    if request.source_gender != "no":
-        mover.note(node, f"the gender of the source is not checked (it had to be {request.source_gender})")
     orders = {request.order} | ({request.source_order} if request.picture else set())
     if orders - {"largest", "smallest"}:
         mover.note(node, "faces are ordered by the center of their boxes, not by the edge")
+
+
+def _may_be_batch(mover: Mover, request: SwapRequest) -> bool:
+    return request.target is not None and not mover.is_single(request.target)
+
+
+def _may_skip(request: SwapRequest) -> bool:
+    """Whether a frame may lack a face and have one that comes after it: by gender, or if the numbers do not rise."""
+    indices = request.indices
+    return request.gender != "any" or isinstance(indices, Output) or list(indices) != sorted(indices)
 
 
 def _loaders(mover: Mover, node: NodeId) -> list[tuple[str, NodeId]]:

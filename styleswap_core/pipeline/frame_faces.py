@@ -65,7 +65,7 @@ def assign_identities(
     Args:
         found: All faces of the frame, numbered in the order of the choice.
         choice: Which ones to swap.
-        identities: One for all of them, or the k-th for place k of the choice.
+        identities: One for all of them, or the k-th for place k of the choice; see `identity_of_place`.
         swap_doubtful: Whether faces with implausible points count, too.
         only_in: Mask (H, W), 0..1, of the frame: only faces in it count.
     """
@@ -74,16 +74,28 @@ def assign_identities(
         picked, problems = choice.pick(found, only_in)
     else:
         picked, problems, left_out = choice.pick_certain(found, only_in)
-    if len(identities) == 1:
-        return FrameFaces([(face, identities[0]) for _, face in picked], len(found), problems, left_out)
+    given = [(face, identity_of_place(identities, place, choice.deals_in_turn)) for place, face in picked]
+    pairs = [(face, identity) for face, identity in given if identity is not None]
     people = len(identities)
-    pairs = [(face, identities[place]) for place, face in picked if place < people]
     problems = problems + [
         f"face {face.index} is not swapped: there are only {people} identities"
-        for place, face in picked
-        if place >= people
+        for face, identity in given
+        if identity is None
     ]
-    if found and (choice.takes_every_face or choice.rule == "largest"):
+    if people > 1 and found and not choice.deals_in_turn and (choice.takes_every_face or choice.rule == "largest"):
         places = {place for place, _ in picked}
         problems += [f"no face for identity {place}" for place in range(people) if place not in places]
     return FrameFaces(pairs, len(found), problems, left_out)
+
+
+def identity_of_place(identities: Sequence[Identity], place: int, in_turn: bool) -> Identity | None:
+    """The identity of a place of the choice; None if there are too few.
+
+    Args:
+        identities: One for all places, or the k-th for place k.
+        place: The place, from 0 on.
+        in_turn: Whether they start again after the last one.
+    """
+    if len(identities) == 1 or in_turn:
+        return identities[place % len(identities)]
+    return identities[place] if place < len(identities) else None

@@ -22,7 +22,7 @@ class FrameRequest:
     """Arguments of a swap, checked against the model and the face analysis.
 
     Attributes:
-        identities: One for all chosen faces, or several: the k-th for place k of the choice.
+        identities: One for all chosen faces, or several: the k-th for place k of the choice, or in turn.
         choice: Faces to swap.
         options: Options for swapping them.
         strict: Whether a requested face that cannot be swapped is an error instead of a problem in the report.
@@ -109,10 +109,3 @@ def references_for(identities: Sequence[Identity], analysis: FaceAnalyzer) -> tu
                 f" {analysis.recognizer}; extract the reference with this face analysis"
             )
     return tuple(identity.id_embedding.numpy() for identity in identities)
-
-
-def identity_of_place(identities: Sequence[Identity], place: int) -> Identity | None:
-    """The identity of a place of the choice; None if there are too few."""
-    if len(identities) == 1:
-        return identities[0]
-    return identities[place] if place < len(identities) else None

@@ -115,7 +115,8 @@ class Swapper:
 
         Args:
             picture: (H, W, 3) uint8 RGB, or (3, H, W) float, -1..1; not modified.
-            identity: Source identity for all chosen faces, or several: the k-th for place k of the choice.
+            identity: Source identity for all chosen faces, or several: the k-th for place k of the choice, or in turn,
+                see `FaceChoice.in_turn`.
             faces: Faces to swap, see `Faces`.
             options: Override those of the swapper.
             strict: Whether a requested face that is missing is an error instead of a problem in the report.

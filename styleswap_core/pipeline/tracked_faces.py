@@ -17,8 +17,8 @@ from ..tracking.track import SteadyTrack
 from ..tracking.track_files import load_tracks, save_tracks
 from ..tracking.tracking_options import TrackingOptions
 from .empty_frames import EmptyFrames
-from .frame_faces import FrameFaces
-from .frame_requests import FrameRequest, find_faces, identity_of_place
+from .frame_faces import FrameFaces, identity_of_place
+from .frame_requests import FrameRequest, find_faces
 
 # Frames that are looked up together.
 _BLOCK = 256
@@ -102,7 +102,7 @@ class TrackedFaces:
     def any_chosen(self) -> bool:
         """Whether any face is swapped in any frame."""
         places = [place for place in self.places.values() if place is not None]
-        return any(identity_of_place(self._identities, place) is not None for place in places)
+        return any(self._identity(place) is not None for place in places)
 
     def of_frame(self, number: int) -> FrameFaces:
         """The faces of a frame by its number."""
@@ -123,7 +123,7 @@ class TrackedFaces:
                 best[place] = track, row
         pairs = []
         for track, row in [*chosen, *best.values()]:
-            identity = identity_of_place(self._identities, self.places[track.number] or 0)
+            identity = self._identity(self.places[track.number] or 0)
             if identity is not None:
                 pairs.append((_face(track, row), identity))
         pairs.sort(key=lambda pair: pair[0].index)
@@ -131,6 +131,9 @@ class TrackedFaces:
             f"face {number} is behind another one" for number in sorted(behind) if self.places[number] is not None
         ]
         return FrameFaces(pairs, len(seen), [] if pairs else [f"none of {len(seen)} faces is chosen"], hidden)
+
+    def _identity(self, place: int) -> Identity | None:
+        return identity_of_place(self._identities, place, self._choice.deals_in_turn)
 
     def report(self) -> list[TrackReport]:
         """Report on all tracks."""

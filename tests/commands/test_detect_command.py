@@ -79,6 +79,23 @@ def test_source_face_of_a_group(group, demo, capsys):
     assert similarity[1] > similarity[0] + 0.3, "the second face is the target itself"
 
 
+def test_several_source_people(group, demo, capsys):
+    words = ["swap", "--source", str(group), "--faces", "all", "--out", "swapped.png", "--json"]
+
+    def likeness(numbers, target, *options):
+        """Likeness of each face of the target to its source before the swap."""
+        assert main([*words, "--source-face", numbers, "--target", str(target), *options]) == 0
+        (result,) = json.loads(capsys.readouterr().out)["results"]
+        return [face["similarity_before"] for face in result["faces"]]
+
+    same, other = likeness("0,1", group), likeness("1,0", group)
+    assert min(same) > max(other) + 0.3
+    alone = demo.folder / "source.png"
+    assert main([*words, "--source-face", "0,1", "--target", str(alone)]) == 2
+    assert "no face for identity 1" in capsys.readouterr().err
+    assert len(likeness("0,1", alone, "--in-turn")) == 1
+
+
 def test_only_faces_of_a_gender_and_age(group, folder, tmp_path, capsys):
     """The network takes faces with much red for male."""
     pack = tmp_path / "pack"

@@ -42,7 +42,7 @@ def test_memory_does_not_grow_with_the_number_of_frames(folder, monkeypatch):
     swapper = FileSwapper(Painter(), Path("painter"), Fixed())
     monkeypatch.setattr(FileSwapper, "baked", lambda self: replace(self))
     results, failed = swap_command._swap_all(
-        swapper, IDENTITY, False, plan, FaceChoice("largest"), SwapOptions(), None, None
+        swapper, [IDENTITY], False, plan, FaceChoice("largest"), SwapOptions(), None, None
     )
     assert len(results) == FRAMES and not failed, failed
     assert max(rows) - max(rows[:AFTER]) < GROWTH

@@ -35,6 +35,17 @@ def test_choice_by_index_keeps_the_given_order():
     assert problems == ["no face 7, 3 faces found"]
 
 
+def test_places_in_turn_are_those_of_the_faces_that_are_there():
+    choice = replace(FaceChoice.by_index("7,2,0"), in_turn=True)
+    assert picked(choice) == ([(0, 200), (1, 0)], ["no face 7, 3 faces found"])
+    doubtful = [FACES[0], FACES[1], replace(FACES[2], doubtful="points in the wrong order")]
+    certain, problems, _ = choice.pick_certain(doubtful)
+    assert [(place, one.index) for place, one in certain] == [(0, 0)] and "face 2 is doubtful" in problems[1]
+    references = tuple(np.eye(512, dtype=np.float32)[i] for i in (9, 1))
+    likeness = FaceChoice("by likeness", references=references, in_turn=True)
+    assert picked(likeness)[0] == [(1, 0)], "each identity belongs to a reference"
+
+
 def test_choice_by_likeness_pairs_references_with_faces():
     references = tuple(np.eye(512, dtype=np.float32)[i] for i in (3, 9, 1))
     places, problems = picked(FaceChoice("by likeness", references=references, likeness=0.5))

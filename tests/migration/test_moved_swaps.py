@@ -43,34 +43,51 @@ def test_one_source_on_many_faces():
 
 
 @pytest.mark.parametrize(
-    ("faces", "sources", "index", "dealt"),
-    [
-        ("0,1", "0,1", "0,1", [0, 1]),
-        ("0,1,2", "1,0", "0,1,2", [1, 0, 1]),
-        ("3,1", "0,2", "3,1", [0, 2]),
-        # The second swap of a face is what shows.
-        ("0,0,1", "0,1", "0,1", [1, 0]),
-    ],
+    ("faces", "sources", "index", "indices"),
+    [("0,1", "0,1", "0,1", "0,1"), ("0,1,2", "1,0", "0,1,2", "1,0"), ("3,1", "0,2,0,2", "3,1", "0,2")],
 )
-def test_sources_are_dealt_out_to_faces(faces, sources, index, dealt):
+def test_sources_are_dealt_out_to_faces(faces, sources, index, indices):
+    moved = move(swap_prompt(input_faces_index=faces, source_faces_index=sources))
+    swap = inputs(moved.workflow, "StyleSwap_SwapFace")
+    assert (swap["faces"], swap["index"], swap["in_turn"]) == ("by index", index, True)
+    source = inputs(moved.workflow, "StyleSwap_ExtractArcFaceID")
+    assert (source["faces"], source["indices"], source["combine"]) == ("by index", indices, "one per face")
+    assert source["image"] == ["2", 0] and not moved.notes
+
+
+def test_repeated_sources_become_a_list():
+    faces, sources = ",".join(map(str, range(11))), "0,1,1,0,0,0,1,1,1,1,0"
     moved = move(swap_prompt(input_faces_index=faces, source_faces_index=sources))
     prompt = moved.workflow
-    assert inputs(prompt, "StyleSwap_SwapFace")["index"] == index
-    listed = inputs(prompt, "StyleSwap_IdentityList")
-    extracted = [prompt[listed[f"identity_{number}"][0]]["inputs"] for number in range(1, len(dealt) + 1)]
-    assert [each["index"] for each in extracted] == dealt
-    assert all(each["image"] == ["2", 0] for each in extracted)
-    assert kinds(prompt).count("StyleSwap_ExtractArcFaceID") == len(set(dealt))
-    assert "dealt out" in notes(moved)
-
-
-def test_more_faces_than_a_list_has_inputs():
-    faces = ",".join(map(str, range(11)))
-    prompt = move(swap_prompt(input_faces_index=faces, source_faces_index="0,1")).workflow
     first = prompt[inputs(prompt, "StyleSwap_SwapFace")["identity"][0]]["inputs"]
     nested = prompt[first["identity_1"][0]]
     assert nested["class_type"] == "StyleSwap_IdentityList" and len(nested["inputs"]) == 8
     assert len(first) == 1 + 11 - 8
+    assert kinds(prompt).count("StyleSwap_ExtractArcFaceID") == 2
+    assert "lacks stops the run" in notes(moved)
+
+
+def test_first_source_is_the_face_model_of_several():
+    prompt = swap_prompt(input_faces_index="0,1", source_faces_index="2,1")
+    prompt["6"] = {"class_type": "ReActorSaveFaceModel", "inputs": {"face_model": ["3", 1], "face_model_name": "anna"}}
+    moved = move(prompt).workflow
+    saved = moved[inputs(moved, "StyleSwap_SaveIdentity")["identity"][0]]["inputs"]
+    assert (saved["faces"], saved["index"], "indices" in saved) == ("by index", 2, False)
+
+
+@pytest.mark.parametrize(
+    ("target", "given", "noted"),
+    [
+        ("LoadImage", {"detect_gender_input": "female"}, False),
+        ("VAEDecode", {"detect_gender_input": "female"}, True),
+        ("VAEDecode", {"input_faces_index": "1,0"}, True),
+        ("VAEDecode", {}, False),
+    ],
+)
+def test_frames_of_a_batch_that_lack_a_face_are_told(target, given, noted):
+    prompt = swap_prompt(**{"input_faces_index": "0,1", "source_faces_index": "0,1", **given})
+    prompt["1"]["class_type"] = target
+    assert ("each frame of a batch" in notes(move(prompt))) == noted
 
 
 @pytest.mark.parametrize(
@@ -100,8 +117,9 @@ def test_gender_and_order_need_swap_face():
     assert (swap["order"], swap["index"], swap["gender"]) == ("smallest", "1", "female")
     source = inputs(moved.workflow, "StyleSwap_ExtractArcFaceID")
     assert (source["faces"], source["index"], source["order"]) == ("by index", 0, "left-right")
+    assert source["gender"] == "male"
     assert "ReActorOptions" not in kinds(moved.workflow)
-    assert "gender of the source" in notes(moved) and "center of their boxes" in notes(moved)
+    assert "center of their boxes" in notes(moved)
 
 
 def test_face_model_is_the_source_unless_there_is_a_picture():
@@ -142,6 +160,16 @@ def test_restorer_restores_the_swapped_faces_of_the_result():
     assert "models/upscale_models" in notes(moved)
 
 
+def test_connected_visibility_stays_connected():
+    prompt = swap_prompt(
+        face_restore_model="codeformer.pth", face_restore_visibility=["5", 0], codeformer_weight=["5", 0]
+    )
+    prompt["5"] = {"class_type": "PrimitiveFloat", "inputs": {"value": 0.5}}
+    moved = move(prompt)
+    assert inputs(moved.workflow, "ImageBlend")["blend_factor"] == ["5", 0]
+    assert "weight 0.5 instead of the connected one" in notes(moved)
+
+
 def test_all_faces_are_restored_if_the_options_say_so():
     prompt = swap_prompt(
         "ReActorFaceSwapOpt", face_restore_model="codeformer.pth", codeformer_weight=1, options=["5", 0]
@@ -176,6 +204,17 @@ def test_face_boost_comes_first(after, restorations):
     assert found == restorations and node == "3"
 
 
+@pytest.mark.parametrize("after", [False, True])
+def test_face_boost_does_nothing_with_hyperswap(after):
+    prompt = swap_prompt(swap_model="hyperswap_1a_256.onnx", face_restore_model="main.pth", face_boost=["5", 0])
+    boost = {"enabled": True, "boost_model": "boost.pth", "restore_with_main_after": after}
+    prompt["5"] = {"class_type": "ReActorFaceBoost", "inputs": boost}
+    moved = move(prompt)
+    loaded = [node["inputs"] for node in moved.workflow.values() if node["class_type"] == "UpscaleModelLoader"]
+    assert loaded == ([{"model_name": "main.pth"}] if after else [])
+    assert "boost had no effect" in notes(moved)
+
+
 def test_switched_off_swap_hands_the_picture_on():
     moved = move(swap_prompt(enabled=False, face_restore_model="main.pth"))
     assert moved.workflow["4"]["inputs"]["images"] == ["1", 0]
@@ -199,12 +238,31 @@ def test_connected_numbers_stay_connected():
     assert swap["index"] == ["5", 0] and swap["model_name"] == ["6", 0]
 
 
+def test_connected_numbers_of_sources_stay_connected():
+    prompt = swap_prompt(input_faces_index=["5", 0], source_faces_index=["6", 0])
+    for key in "56":
+        prompt[key] = {"class_type": "PrimitiveString", "inputs": {"value": "0,1"}}
+    moved = move(copy.deepcopy(prompt)).workflow
+    assert inputs(moved, "StyleSwap_SwapFace")["index"] == ["5", 0]
+    source = inputs(moved, "StyleSwap_ExtractArcFaceID")
+    assert (source["faces"], source["indices"], source["combine"]) == ("by index", ["6", 0], "one per face")
+    prompt["7"] = {"class_type": "ReActorSaveFaceModel", "inputs": {"face_model": ["3", 1]}}
+    assert "FACE_MODEL is in use" in " ".join(left.reason for left in move(prompt).left)
+
+
+def test_several_sources_of_roop_need_the_numbers_of_the_faces():
+    moved = move(swap_prompt("roop", faces_index=["2", 1], reference_faces_index="0,1"))
+    assert "cannot be dealt out" in moved.left[0].reason
+    prompt = move(swap_prompt("roop", faces_index="0,1,2", reference_faces_index="0,1")).workflow
+    assert "in_turn" not in inputs(prompt, "StyleSwap_SwapFace")
+    assert len(inputs(prompt, "StyleSwap_IdentityList")) == 3
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
         ({"enabled": ["2", 1]}, "enabled is connected"),
-        ({"source_faces_index": ["2", 1]}, "source_faces_index is connected"),
-        ({"input_faces_index": ["2", 1], "source_faces_index": "0,1"}, "cannot be dealt out"),
+        ({"detect_gender_source": ["2", 1]}, "detect_gender_source is connected"),
         ({"detect_gender_input": "maybe"}, "'maybe' is no value of detect_gender_input"),
         ({"face_restore_visibility": "much"}, "'much' is no value of face_restore_visibility"),
         ({"face_boost": ["2", 0]}, "face_boost does not come from a ReActorFaceBoost"),

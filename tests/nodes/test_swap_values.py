@@ -56,6 +56,7 @@ def test_choice_by_index_keeps_order_gender_and_ages(values):
     widgets = REQUIRED | {"faces": "by index", "gender": "female", "min_age": 20, "max_age": 60}
     choice = values.SwapValues(**widgets).choice(_Analyzer(None))
     assert (choice.indices, choice.order, choice.gender, choice.ages) == ((0, 2), "left-right", "female", (20, 60))
+    assert not choice.in_turn and values.SwapValues(**widgets, in_turn=True).choice(_Analyzer(None)).in_turn
 
 
 @pytest.mark.parametrize("rule", ["by likeness", "everyone but"])

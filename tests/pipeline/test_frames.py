@@ -149,6 +149,14 @@ def test_different_numbers_of_identities_and_faces_are_reported():
     assert torch.equal(result.images[0, :, 115:], batch[0, :, 115:])
 
 
+def test_identities_in_turn_start_again_and_are_not_missed():
+    batch = torch.stack([frame((30, 1), (80, 2), (130, 3)), frame((30, 1))])
+    result = swapper().swap_batch(batch, [who(8), who(9)], replace(ALL, in_turn=True), strict=True)
+    grays = [gray_at(result.images, 0, x) for x in (30, 80, 130)]
+    assert grays == pytest.approx([float(vector(seed)[0]) for seed in (8, 9, 8)], abs=0.01)
+    assert [len(report.swapped) for report in result.reports] == [3, 1]
+
+
 def test_choice_by_likeness_follows_people_who_change_places():
     batch = torch.stack([frame((40, 1), (120, 2)), frame((40, 2), (120, 1)), frame((40, 3))])
     choice = FaceChoice("by likeness", references=references_for([who(1), who(2)], MarkDetector()), likeness=0.5)
