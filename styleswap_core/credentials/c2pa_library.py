@@ -1,4 +1,4 @@
-"""The package c2pa-python, with settings under which it opens no connection to anywhere."""
+"""The packages c2pa-python, with settings under which it opens no connection, and cryptography, which it brings."""
 
 from types import ModuleType
 from typing import Any
@@ -34,6 +34,23 @@ def has_c2pa_library() -> bool:
     except StyleSwapError:
         return False
     return True
+
+
+def require_cryptography(purpose: str) -> None:
+    """Check that the package cryptography is installed.
+
+    Args:
+        purpose: Start of the message, such as "certificates need".
+
+    Raises:
+        StyleSwapError: It is not.
+    """
+    try:
+        import cryptography.x509  # noqa: F401
+    except ImportError as error:
+        raise StyleSwapError(
+            f"{purpose} the package cryptography, which c2pa-python brings; install both with: {INSTALL}"
+        ) from error
 
 
 def offline_settings(trusted: str = "") -> dict[str, Any]:

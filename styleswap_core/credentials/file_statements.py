@@ -56,7 +56,10 @@ def read_statements(path: str | Path, trusted: str | Path | None = None) -> File
 
 
 def _mark(path: Path) -> str:
-    """Text entry of a PNG file, or metadata of a video, whose comment it is in containers with few kinds of them."""
+    """Text entry of a swap in a picture, or in the metadata of a video.
+
+    Containers that only know fixed keys hold it at the end of the comment.
+    """
     try:
         texts = _video_texts(path) if path.suffix.lower() in VIDEO_SUFFIXES else read_texts(path)
     except StyleSwapError:

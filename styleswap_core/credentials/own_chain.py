@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import StyleSwapError
 from ..io.files import atomic_write
+from .c2pa_library import require_cryptography
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -61,7 +62,7 @@ def create_chain(folder: str | Path, name: str, days: int = 365) -> OwnChain:
         raise StyleSwapError(f"cannot create {folder}: {error.strerror}; choose another folder") from error
     chain, key, expires = _issue(name, days)
     with atomic_write(key_path) as temporary:
-        # Before it is written; Windows keeps the rights of the folder.
+        # Before the key is in it; on Windows, the rights of the folder apply.
         temporary.chmod(0o600)
         temporary.write_bytes(key)
     with atomic_write(certificate_path) as temporary:
@@ -71,13 +72,8 @@ def create_chain(folder: str | Path, name: str, days: int = 365) -> OwnChain:
 
 def _issue(name: str, days: int) -> tuple[bytes, bytes, datetime]:
     """PEM files of the chain and of the key, and when the certificate expires."""
-    try:
-        from cryptography import x509
-    except ImportError as error:
-        raise StyleSwapError(
-            "a certificate needs the package cryptography, which c2pa-python brings; install both with: pip install"
-            " c2pa-python"
-        ) from error
+    require_cryptography("a certificate needs")
+    from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError, decoding
 from ..io.files import require_file
+from .c2pa_library import require_cryptography
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -133,23 +134,13 @@ def _read_pem(path: Path, what: str) -> bytes:
     return content
 
 
-def _require_cryptography() -> None:
-    try:
-        import cryptography.x509  # noqa: F401
-    except ImportError as error:
-        raise StyleSwapError(
-            "certificates need the package cryptography, which c2pa-python brings; install both with: pip install"
-            " c2pa-python"
-        ) from error
-
-
 def read_certificates(path: Path) -> "list[Certificate]":
     """Certificates of a PEM file, at least one.
 
     Raises:
         StyleSwapError: The file is missing or holds no readable certificate, or the package cryptography is missing.
     """
-    _require_cryptography()
+    require_cryptography("certificates need")
     from cryptography.x509 import load_pem_x509_certificates
 
     content = _read_pem(path, "a certificate")

@@ -1,4 +1,4 @@
-"""Statements in pictures and videos that forbid to train on them.
+"""Statements in pictures and videos that forbid training on them.
 
 There are two kinds: assertions in Content Credentials, `c2pa.training-mining` and its successor `cawg.training-mining`,
 and the property Data Mining of PLUS and IPTC in XMP data. Sources: C2PA 1.4, section 18.10; CAWG Training and Data
@@ -27,7 +27,7 @@ _FRAMES = b"mdat"
 
 
 def training_ban(path: Path) -> str:
-    """What in a picture or video forbids to train on it, as the end of a sentence; empty if nothing does.
+    """What in a picture or video forbids training on it, as the end of a sentence; empty if nothing does.
 
     Whether its signature is valid does not matter. A use that is "constrained" counts as forbidden, since nobody can
     tell here whether the constraints are met.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .needed_packages import NEEDED, builds_of, is_portable_build, pip, version_of
-from .remedies import clean_install
+from .remedies import clean_install, set_home
 
 # Packages of which an old version is pinned by other node packs, and what the pin looks like.
 _PINS = re.compile(r"^\s*(numpy|insightface|onnxruntime(?:-gpu)?|protobuf)\s*(==|<=?|~=)\s*([\w.*]+)", re.IGNORECASE)
@@ -52,11 +52,7 @@ def site_folders() -> list[str]:
 
 def _no_home() -> Iterator[str]:
     if not Path(os.path.expanduser("~")).is_absolute():
-        variable = "USERPROFILE" if os.name == "nt" else "HOME"
-        yield (
-            f"this account has no home folder, which other packages may need; set {variable} to a folder that can be"
-            " written to"
-        )
+        yield f"this account has no home folder, which other packages may need; {set_home()}"
 
 
 def _portable_build() -> Iterator[str]:

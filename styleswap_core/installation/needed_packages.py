@@ -89,6 +89,11 @@ def builds_of(one: Needed) -> dict[str, str]:
     return {name: version for name, version in versions if version}
 
 
+def build_of(one: Needed) -> str:
+    """Name for pip of the build of a package that is installed; the usual one if none is."""
+    return next(iter(builds_of(one)), one.package)
+
+
 def is_portable_build() -> bool:
     """Whether this Python is that of ComfyUI's portable build for Windows."""
     return "python_embeded" in Path(sys.executable).parts

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .import_failures import ImportFailure
-from .needed_packages import NEEDED, Needed, builds_of, pip, reinstall
+from .needed_packages import NEEDED, Needed, build_of, pip, reinstall
 
 # Seconds; the first import after an installation compiles thousands of files, on slow disks with a virus scanner.
 _PATIENCE = 300.0
@@ -86,7 +86,7 @@ def try_package(one: Needed) -> Trial:
 
 def _ending(one: Needed, ended: Ended) -> tuple[str, str]:
     """Cause and remedy where the process told nothing."""
-    build = next(iter(builds_of(one)), one.package)
+    build = build_of(one)
     if ended.code is None:
         return f"it took longer than {_PATIENCE:.0f} s", f"restart the machine; then run: {reinstall([build])}"
     if ended.code == -getattr(signal, "SIGILL", 0):

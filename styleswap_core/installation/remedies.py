@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .needed_packages import Needed, builds_of, needed, package_of, pip, reinstall, version_of
+from .needed_packages import Needed, build_of, builds_of, needed, package_of, pip, reinstall, version_of
 
 LEFTOVERS = "only leftovers of"
 """Start of the cause where the modules of a removed package are still there."""
@@ -36,7 +36,7 @@ def remedy(one: Needed, cause: str, absent: str = "", log: str = "") -> str:
             return advice(failed)
     if absent and needed(absent) is None:
         return f"run: {pip(f'install {package_of(absent)}')}"
-    return f"run: {reinstall([_build(one)])}"
+    return f"run: {reinstall([build_of(one)])}"
 
 
 def clean_install(one: Needed) -> str:
@@ -51,8 +51,10 @@ def _replace(builds: list[str], build: str) -> str:
     return f"run: {pip(removed)}, then: {pip(installed)}"
 
 
-def _build(one: Needed) -> str:
-    return next(iter(builds_of(one)), one.package)
+def set_home() -> str:
+    """What to do about an account without a home folder."""
+    variable = "USERPROFILE" if os.name == "nt" else "HOME"
+    return f"set {variable} to a folder that can be written to"
 
 
 def _graphics(failed: _Failed) -> str:
@@ -64,7 +66,7 @@ def _graphics(failed: _Failed) -> str:
 def _older_than_numpy(failed: _Failed) -> str:
     if failed.one.package == "numpy":
         return f"run: {reinstall(['numpy'])}"
-    newer, older = pip(f"install --upgrade {_build(failed.one)}"), pip('install "numpy<2"')
+    newer, older = pip(f"install --upgrade {build_of(failed.one)}"), pip('install "numpy<2"')
     numpy = version_of("numpy") or "2"
     return f"it was built for NumPy 1 and meets NumPy {numpy}; run: {newer}, or, if there is no newer one: {older}"
 
@@ -82,23 +84,22 @@ def _leftovers(failed: _Failed) -> str:
 
 
 def _home(failed: _Failed) -> str:
-    variable = "USERPROFILE" if os.name == "nt" else "HOME"
-    return f"this account has no home folder; set {variable} to a folder that can be written to"
+    return f"this account has no home folder; {set_home()}"
 
 
 def _windows_library(failed: _Failed) -> str:
     return (
         f"install Microsoft's Visual C++ Redistributable ({VISUAL_C}) and restart; if that does not help, run:"
-        f" {reinstall([_build(failed.one)])}"
+        f" {reinstall([build_of(failed.one)])}"
     )
 
 
 def _old_system(failed: _Failed) -> str:
-    return f"this system is older than this build of it needs; install an older version of {_build(failed.one)}"
+    return f"this system is older than this build of it needs; install an older version of {build_of(failed.one)}"
 
 
 def _cuda(failed: _Failed) -> str:
-    return f"it needs another version of CUDA than this machine has; install the {_build(failed.one)} that fits it"
+    return f"it needs another version of CUDA than this machine has; install the {build_of(failed.one)} that fits it"
 
 
 _Advice = Callable[[_Failed], str]

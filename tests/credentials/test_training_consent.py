@@ -1,4 +1,4 @@
-"""Statements that forbid to train on a file."""
+"""Statements that forbid training on a file."""
 
 import struct
 import sys
