@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ..styleswap_core.errors import counted
 from ..styleswap_core.video.clip_report import ClipReport, ClipTrack, DoubtfulFrame
 
 
@@ -17,12 +18,12 @@ def describe_clip(report: ClipReport, identities: int, notices: Sequence[str] = 
     lines = [summarize_clip(report)]
     if report.similarities is not None:
         before, after = report.similarities
-        faces = _count(counts.measured_faces, "measured face")
+        faces = counted(counts.measured_faces, "measured face")
         lines.append(f"likeness {before:.2f} -> {after:.2f}, mean of {faces}")
     if counts.frames_without_faces:
-        lines.append(f"no face found in {_count(counts.frames_without_faces, 'frame')}, passed through")
+        lines.append(f"no face found in {counted(counts.frames_without_faces, 'frame')}, passed through")
     if counts.frames_with_problems:
-        lines.append(f"a chosen face is missing from {_count(counts.frames_with_problems, 'frame')} with other faces")
+        lines.append(f"a chosen face is missing from {counted(counts.frames_with_problems, 'frame')} with other faces")
     lines += [_track_line(track, identities) for track in report.tracks]
     lines += [_uncertain_line(frame) for frame in report.doubtful]
     lines.append(f"encoded by {report.encoder} as {report.pixel_format}")
@@ -32,7 +33,7 @@ def describe_clip(report: ClipReport, identities: int, notices: Sequence[str] = 
 def summarize_clip(report: ClipReport) -> str:
     """First line of `describe_clip`."""
     counts = report.counts
-    faces, frames = _count(counts.swapped_faces, "face"), _count(counts.frames, "frame")
+    faces, frames = counted(counts.swapped_faces, "face"), counted(counts.frames, "frame")
     return f"swapped {faces} in {counts.swapped_frames} of {frames}"
 
 
@@ -82,7 +83,3 @@ def _track_line(track: ClipTrack, identities: int) -> str:
 
 def _uncertain_line(frame: DoubtfulFrame) -> str:
     return f"least certain: frame {frame.frame} ({clock(frame.time)}), {frame.reason}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

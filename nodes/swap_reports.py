@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ..styleswap_core.compositing.placed_faces import PlacedFaces
+from ..styleswap_core.errors import counted
 from ..styleswap_core.faces.face_rows import FaceRow, describe_row
 from ..styleswap_core.identities.extraction import SourceFace
 from ..styleswap_core.pipeline.face_aligner import AlignedFaces
@@ -16,7 +17,7 @@ _MAX_LISTED = 8
 def describe_faces(images: Sequence[Sequence[FaceRow]], order: str) -> str:
     """Report of Detect Faces: one line per face of each image."""
     lines = [
-        f"{_count(sum(len(faces) for faces in images), 'face')} in {_count(len(images), 'image')} (order: {order})"
+        f"{counted(sum(len(faces) for faces in images), 'face')} in {counted(len(images), 'image')} (order: {order})"
     ]
     for number, faces in enumerate(images):
         if not faces:
@@ -42,7 +43,7 @@ def describe_sources(
         problems: One sentence per face that was not found.
     """
     used = len(faces) - (sum(outliers) if left_out else 0)
-    lines = [f"1 identity from {_count(used, 'face')}"]
+    lines = [f"1 identity from {counted(used, 'face')}"]
     for source, similarity, outlier in zip(faces, similarities, outliers, strict=True):
         line = f"image {source.picture}: face {source.face.index}"
         if source.faces_found > 1:
@@ -78,7 +79,7 @@ def describe_swap(result: BatchResult, notices: Sequence[str]) -> str:
     measured = sum(any(face.similarity is not None for face in report.swapped) for report in result.reports)
     swapped = sum(bool(report.swapped) for report in result.reports)
     if 0 < measured < swapped:
-        lines.append(f"note: likeness was measured in {measured} of {_count(swapped, 'swapped frame')}")
+        lines.append(f"note: likeness was measured in {measured} of {counted(swapped, 'swapped frame')}")
     if result.repaired:
         shown = ", ".join(map(str, result.repaired[:_MAX_LISTED]))
         more = ", ..." if len(result.repaired) > _MAX_LISTED else ""
@@ -90,17 +91,17 @@ def summarize_swap(result: BatchResult) -> str:
     """First line of `describe_swap`."""
     faces = sum(len(report.swapped) for report in result.reports)
     frames = sum(bool(report.swapped) for report in result.reports)
-    return f"swapped {_count(faces, 'face')} in {frames} of {_count(len(result.reports), 'frame')}"
+    return f"swapped {counted(faces, 'face')} in {frames} of {counted(len(result.reports), 'frame')}"
 
 
 def describe_masked(found: MaskedFaces) -> str:
     """Report of Face Mask: a summary, and the problems of each frame."""
     frames = len({face.frame for face in found.faces})
-    lines = [f"masked {_count(len(found.faces), 'face')} in {frames} of {_count(found.frames, 'frame')}"]
+    lines = [f"masked {counted(len(found.faces), 'face')} in {frames} of {counted(found.frames, 'frame')}"]
     for number, problems in enumerate(found.problems):
         outside = sum(face.box is None for face in found.of_frame(number))
         lines += [f"frame {number}: {problem}" for problem in problems]
-        lines += [f"frame {number}: nothing to mask of {_count(outside, 'face')}"] if outside else []
+        lines += [f"frame {number}: nothing to mask of {counted(outside, 'face')}"] if outside else []
     return "\n".join(lines)
 
 
@@ -122,7 +123,7 @@ def summarize_pasted(placed: PlacedFaces) -> str:
 
 def _summary(done: str, placed: PlacedFaces) -> str:
     frames = len({face.frame for face in placed.faces})
-    return f"{done} {_count(len(placed.faces), 'face')} in {frames} of {_count(len(placed.marks), 'frame')}"
+    return f"{done} {counted(len(placed.faces), 'face')} in {frames} of {counted(len(placed.marks), 'frame')}"
 
 
 def _swapped_lines(report: FrameReport) -> list[str]:
@@ -135,7 +136,3 @@ def _swapped_lines(report: FrameReport) -> list[str]:
             line += f", to the target 1.00 -> {face.similarity_to_target:.2f}"
         lines.append(f"{line}, resolution {face.resolution}x")
     return lines
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

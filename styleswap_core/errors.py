@@ -1,4 +1,4 @@
-"""The exception for problems that a user can fix, and the wording of what comes from elsewhere in its message."""
+"""The exception for problems that a user can fix, and the wording of names, foreign text and numbers in messages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,3 +69,8 @@ def decoding(problem: str, remedy: str) -> Iterator[None]:
         if type(error).__name__ != "PanicException":
             raise
         raise StyleSwapError(f"{problem} ({one_line(error)}); {remedy}") from error
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, such as "1 face" or "3 faces"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

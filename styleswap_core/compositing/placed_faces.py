@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, counted
 from ..faces.alignment import estimate_similarity, template_points, transform_points
 from ..io.images import over_white, repair
 
@@ -79,7 +79,7 @@ class PlacedFaces:
             )
         if len(frames) != len(self.marks):
             raise StyleSwapError(
-                f"expected {_count(len(self.marks), 'frame')}, in which the faces were found, got {len(frames)}; pass"
+                f"expected {counted(len(self.marks), 'frame')}, in which the faces were found, got {len(frames)}; pass"
                 " the same batch"
             )
 
@@ -146,7 +146,3 @@ def _around(size: tuple[int, int], faces: Sequence[np.ndarray]) -> np.ndarray:
         )
         outside &= np.hypot(centers[0][:, None] - y, centers[1][None, :] - x) > reach
     return outside
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -11,7 +11,7 @@ from typing import SupportsIndex
 
 import numpy as np
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, counted
 from .detected import FACE_ORDERS, DetectedFace
 
 RULES = ("all", "largest", "by index", "by likeness", "everyone but")
@@ -128,11 +128,11 @@ class FaceChoice:
         if only_in is not None:
             found, where, faces = len(faces), " in the mask", [face for face in faces if lies_in(face, only_in)]
             if not faces:
-                return [], [f"no face is in the mask, {_counted(found)} found"]
+                return [], [f"no face is in the mask, {counted(found, 'face')} found"]
         if self.needs_gender_age:
             found, faces = len(faces), [face for face in faces if self._is_wanted(face)]
             if not faces:
-                return [], [f"no face{where} is {self._wanted()}, {_counted(found)} found"]
+                return [], [f"no face{where} is {self._wanted()}, {counted(found, 'face')} found"]
         if self.rule == "all":
             return list(enumerate(faces)), []
         if self.rule == "largest":
@@ -183,7 +183,7 @@ class FaceChoice:
         by_index = {face.index: face for face in faces}
         picked = [(place, by_index[index]) for place, index in enumerate(self.indices) if index in by_index]
         wanted = f" that is {self._wanted()}" if self.needs_gender_age else ""
-        found = f"{_counted(len(faces), 'such ' if wanted else '')}{where} found"
+        found = f"{counted(len(faces), 'such face' if wanted else 'face')}{where} found"
         return picked, [f"no face {index}{wanted}, {found}" for index in self.indices if index not in by_index]
 
     def _pick_by_likeness(self, faces: Sequence[DetectedFace]) -> tuple[list[tuple[int, DetectedFace]], list[str]]:
@@ -200,7 +200,7 @@ class FaceChoice:
         closest = likeness_table(faces, self.references).max(axis=0)
         others = [face for face, cosine in zip(faces, closest, strict=True) if cosine < self.likeness]
         return list(enumerate(others)), [] if others else [
-            f"no other face than those of the references, {_counted(len(faces))} found"
+            f"no other face than those of the references, {counted(len(faces), 'face')} found"
         ]
 
 
@@ -273,10 +273,6 @@ def match_by_likeness(cosines: np.ndarray, minimum: float) -> dict[int, int]:
         if reference not in pairs and face not in pairs.values():
             pairs[reference] = face
     return pairs
-
-
-def _counted(faces: int, kind: str = "") -> str:
-    return f"1 {kind}face" if faces == 1 else f"{faces} {kind}faces"
 
 
 def _parse_indices(faces: str | Sequence[SupportsIndex]) -> tuple[int, ...]:

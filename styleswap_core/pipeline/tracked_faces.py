@@ -41,7 +41,8 @@ class TrackReport:
         missing: Number of frames between the first and the last in which the face is not known, and not swapped.
         bridged: First and last frame of each time in which the detector did not find the face, such as behind a hand,
             and it was followed all the same.
-        place: Place of the choice that decides its identity; None if it is not swapped.
+        place: Place of the choice that decides its identity, in turn its number among the identities; None if it is not
+            swapped.
         score: Mean score of the detector.
     """
 
@@ -145,12 +146,16 @@ class TrackedFaces:
                 frames=len(track.frames),
                 detected=int(track.detected.sum()),
                 missing=int(track.frames[-1] - track.frames[0]) + 1 - len(track.frames),
-                place=self.places[track.number],
+                place=self._reported_place(track),
                 score=round(float(track.scores.mean()), 4),
                 bridged=track.bridged,
             )
             for track in self.tracks
         ]
+
+    def _reported_place(self, track: SteadyTrack) -> int | None:
+        place = self.places[track.number]
+        return place if place is None or not self._choice.deals_in_turn else place % len(self._identities)
 
     def save(self, path: Path) -> None:
         """Write the tracks to a .npz file.

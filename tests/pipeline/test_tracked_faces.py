@@ -92,6 +92,8 @@ def test_each_person_keeps_an_identity():
         assert [identities.index(who) for _, who in sorted(faces.chosen, key=lambda pair: pair[0].box[0])] == [0, 1]
     tracked = swapper.track(frames_of(scene), identities, FaceChoice("by index", "left-right", (7, 1), in_turn=True))
     assert {identities.index(who) for number in range(COUNT) for _, who in tracked.of_frame(number).chosen} == {0}
+    tracked = swapper.track(frames_of(scene), person(7), FaceChoice("all", "left-right", in_turn=True))
+    assert [one.place for one in tracked.report()] == [0, 0], "numbers of identities"
     likeness = FaceChoice("by likeness", references=(scene.actors[1].face(0, 0, True).id_embedding,))
     tracked = swapper.track(frames_of(scene), person(7), likeness)
     assert [tracked.of_frame(number).chosen[0][0].box[0] > 160 for number in range(COUNT)] == [True] * COUNT
