@@ -79,7 +79,7 @@ class SwapRequest:
         return PACK
 
     def check(self, mover: Mover, node: NodeId) -> "SwapRequest":
-        """The request itself.
+        """The request itself, if it can be moved.
 
         Raises:
             Stays: Several sources are paired with faces that are not known, a source is needed that is not known, or a
@@ -121,6 +121,9 @@ def reactor_request(mover: Mover, node: NodeId) -> SwapRequest:
     model = reading.links.get("swap_model", reading.values.get("swap_model", ""))
     boost = _boost(mover, reading, model)
     restorer = Restorer.of(reading, "face_restore_model", "face_restore_visibility")
+    source_gender = _GENDERS[values["detect_gender_source"]]
+    if face_model is not None and source_gender != "any":
+        notes = [*notes, f"the gender of the face model is not checked (it had to be {source_gender})"]
     return SwapRequest(
         model=model,
         target=reading.links.get("input_image"),
@@ -131,7 +134,7 @@ def reactor_request(mover: Mover, node: NodeId) -> SwapRequest:
         sources=(0,) if picture is None else linked_sources or _dealt(indices, sources),
         source_order=_ORDERS[values.get("source_faces_order", "large-small")],
         gender=_GENDERS[values["detect_gender_input"]],
-        source_gender=_GENDERS[values["detect_gender_source"]] if picture is not None else "any",
+        source_gender=source_gender if picture is not None else "any",
         boost=boost.restorer,
         restorer=restorer if boost.is_followed else None,
         restores_all=not values.get("restore_swapped_only", True),

@@ -132,6 +132,8 @@ def test_face_model_is_the_source_unless_there_is_a_picture():
     moved = move(prompt).workflow
     swap = inputs(moved, "StyleSwap_QuickSwap")
     assert (swap["identity"], swap["source_face"]) == (["5", 0], 0) and "source" not in swap
+    prompt["3"]["inputs"]["detect_gender_source"] = "male"
+    assert "gender of the face model is not checked" in notes(move(prompt))
     assert inputs(moved, "StyleSwap_LoadIdentity") == {"identity_file": "anna.safetensors"}
 
 
