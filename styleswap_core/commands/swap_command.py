@@ -44,30 +44,7 @@ _MIN_PICTURES_TO_BAKE = 4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `styleswap swap`."""
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--source",
-        type=Path,
-        nargs="+",
-        metavar="FILE",
-        help="pictures of the source person; several pictures are averaged",
-    )
-    parser.add_argument(
-        "--source-face",
-        type=face_numbers,
-        metavar="N",
-        help="number of the source person's face in pictures that show several, counted from the largest, as "
-        "`styleswap detect` lists them; several numbers such as 0,2 are several people, the first for the first chosen "
-        "face (default: the largest)",
-    )
-    source.add_argument(
-        "--identity",
-        type=Path,
-        nargs="+",
-        metavar="FILE.safetensors",
-        help="saved identity of the source person, such as from `styleswap invert`; several files are several people, "
-        "the first for the first chosen face",
-    )
+    _add_source_arguments(parser)
     parser.add_argument(
         "--target",
         type=Path,
@@ -105,6 +82,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_credential_arguments(parser.add_argument_group("Content Credentials, like the node Save Swapped Image"))
     add_swapper_arguments(parser)
     add_json_argument(parser)
+
+
+def _add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--source",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="pictures of the source person; several pictures are averaged",
+    )
+    parser.add_argument(
+        "--source-face",
+        type=face_numbers,
+        metavar="N",
+        help="number of the source person's face in pictures that show several, counted from the largest, as "
+        "`styleswap detect` lists them; several numbers such as 0,2 are several people, the first for the first chosen "
+        "face (default: the largest)",
+    )
+    source.add_argument(
+        "--identity",
+        type=Path,
+        nargs="+",
+        metavar="FILE.safetensors",
+        help="saved identity of the source person, such as from `styleswap invert`; several files are several people, "
+        "the first for the first chosen face",
+    )
 
 
 def _add_choice_arguments(group: Options) -> None:
@@ -172,21 +176,7 @@ def run(args: argparse.Namespace) -> int:
 
     swapper = FileSwapper.from_arguments(args)
     identities, sources = _sources(args, swapper)
-    for source in sources:
-        if source.faces_found > 1 and args.source_face is None:
-            print_note(
-                f"{source.path} shows {source.faces_found} faces; the largest is the source, choose another one with"
-                " --source-face"
-            )
-        if source.frames > 1:
-            print_note(f"{source.path} is an animation of {source.frames} frames; only the first is used")
-        if source.doubtful:
-            print_note(f"the face in {source.path} is doubtful ({source.doubtful}); use a picture of it from the front")
-        if source.outlier:
-            print_note(
-                f"{source.path} looks like another person than the other sources (cosine similarity "
-                f"{source.similarity:.2f})"
-            )
+    _print_source_notes(sources, args.source_face is not None)
     # A saved identity does not record whether it was made from rendered pictures.
     rendered = args.identity is None and all(is_rendered(path) for path in args.source)
     swapper = replace(swapper, masks=load_masks(args), only_in=args.only_in)
@@ -215,6 +205,25 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print_lines(results, videos, failed)
     return EXIT_INTERRUPTED if interrupted else EXIT_BAD_INPUT if failed else 0
+
+
+def _print_source_notes(sources: "Sequence[SourceReport]", chosen: bool) -> None:
+    """Say what users may not have meant; `chosen`: whether they said which faces are the sources."""
+    for source in sources:
+        if source.faces_found > 1 and not chosen:
+            print_note(
+                f"{source.path} shows {source.faces_found} faces; the largest is the source, choose another one with"
+                " --source-face"
+            )
+        if source.frames > 1:
+            print_note(f"{source.path} is an animation of {source.frames} frames; only the first is used")
+        if source.doubtful:
+            print_note(f"the face in {source.path} is doubtful ({source.doubtful}); use a picture of it from the front")
+        if source.outlier:
+            print_note(
+                f"{source.path} looks like another person than the other sources (cosine similarity "
+                f"{source.similarity:.2f})"
+            )
 
 
 def _plan(args: argparse.Namespace) -> tuple[list[SwapFiles], list[ClipFiles]]:
