@@ -209,21 +209,27 @@ def run(args: argparse.Namespace) -> int:
 
 def _print_source_notes(sources: "Sequence[SourceReport]", chosen: bool) -> None:
     """Say what users may not have meant; `chosen`: whether they said which faces are the sources."""
+    notes: list[str] = []
     for source in sources:
         if source.faces_found > 1 and not chosen:
-            print_note(
+            notes.append(
                 f"{source.path} shows {source.faces_found} faces; the largest is the source, choose another one with"
                 " --source-face"
             )
         if source.frames > 1:
-            print_note(f"{source.path} is an animation of {source.frames} frames; only the first is used")
+            notes.append(f"{source.path} is an animation of {source.frames} frames; only the first is used")
         if source.doubtful:
-            print_note(f"the face in {source.path} is doubtful ({source.doubtful}); use a picture of it from the front")
+            notes.append(
+                f"the face in {source.path} is doubtful ({source.doubtful}); use a picture of it from the front"
+            )
         if source.outlier:
-            print_note(
+            notes.append(
                 f"{source.path} looks like another person than the other sources (cosine similarity "
                 f"{source.similarity:.2f})"
             )
+    # A picture of several people has a report for each of them.
+    for note in dict.fromkeys(notes):
+        print_note(note)
 
 
 def _plan(args: argparse.Namespace) -> tuple[list[SwapFiles], list[ClipFiles]]:
