@@ -1,6 +1,6 @@
 # make demo   set up .venv and swap a face: source, target, result and mask on one sheet
 # make test   set up .venv and run all tests that do not need ComfyUI
-# make fuzz   bend files of every kind that is read for MINUTES (1), and write the counts into docs/reliability.md
+# make fuzz   corrupt files of every kind that is read for MINUTES (1), and write the counts into docs/reliability.md
 # make lint   ruff, mypy and the check of the ComfyUI registry
 # make docs   build the documentation into site/; a broken link is an error
 # make test-comfyui  test the pack in a real ComfyUI and a real browser (COMFYUI_PATH; screenshots go to SCREENSHOTS);

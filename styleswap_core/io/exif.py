@@ -82,6 +82,6 @@ def _remove_thumbnail(data: bytearray) -> None:
     }
     start, length = values.get(_THUMBNAIL_OFFSET, 0), values.get(_THUMBNAIL_LENGTH, 0)
     end = min(start + length, len(data))
-    # Only what looks like a JPEG: bent offsets could point to anything.
+    # Only what looks like a JPEG: corrupted offsets could point to anything.
     if data[start : start + 2] == b"\xff\xd8":
         data[start:end] = bytes(end - start)

@@ -1,4 +1,4 @@
-"""Try bent files of every kind for some minutes, and write the table of `docs/reliability.md`.
+"""Try corrupted files of every kind for some minutes, and write the table of `docs/reliability.md`.
 
     python tests/fuzz/fuzz.py --minutes 30 [--write]
 

@@ -1,4 +1,4 @@
-"""One trial: a bent file is read, and what happened is judged."""
+"""One trial: a corrupted file is read, and what happened is judged."""
 
 import contextlib
 import faulthandler

@@ -1,4 +1,4 @@
-"""Bent files of every kind that the product reads; `make fuzz MINUTES=30` tries more of them."""
+"""Corrupted files of every kind that the product reads; `make fuzz MINUTES=30` tries more of them."""
 
 import json
 import os
