@@ -85,7 +85,7 @@ def check_packages(purpose: str = "face detection needs", without: Collection[st
         without: Modules that are not needed.
 
     Raises:
-        StyleSwapError: One cannot be imported; the message says why, and how to mend it.
+        StyleSwapError: One cannot be imported; the message says why, and how to fix it.
     """
     modules = [module for module in _REQUIRED if module not in without]
     require(*modules, purpose=purpose, install=f'-r "{_REQUIREMENTS}"', then="and restart ComfyUI")

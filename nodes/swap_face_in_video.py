@@ -254,7 +254,7 @@ def _chosen(only_in: torch.Tensor | Input.Video | None, segs: object) -> torch.T
     if only_in is None or isinstance(only_in, torch.Tensor):
         return chosen_mask(only_in, segs, (0, 0))
     if segs is not None:
-        raise StyleSwapError("expected a mask in only_in beside segs, got a video; connect one of the two")
+        raise StyleSwapError("expected a mask in only_in together with segs, got a video; connect only one of the two")
     return only_in
 
 

@@ -161,7 +161,7 @@ def _following_inputs() -> list[io.Input]:
             step=0.5,
             optional=True,
             tooltip="For tracking: averages the points and colors of a face over about so many frames before and"
-            " after, along its motion, so that the result does not shiver; 0 takes them as they are found.",
+            " after, along its motion, so that the result does not jitter; 0 takes them as they are found.",
         ),
         io.Int.Input(
             "bridge",

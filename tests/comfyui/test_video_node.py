@@ -188,7 +188,7 @@ def test_masks_and_segments_choose_faces(server, clip):
         assert f"in {swapped} of {RATE} frames" in server.run(changed).texts("report")[0], name
     prompt[swap]["inputs"] |= {"segs": ["whole", 0], "only_in": ["kind", 0]}
     message = error_message(server.await_end(server.queue(prompt)))
-    assert "expected a mask in only_in beside segs, got a video" in message
+    assert "expected a mask in only_in together with segs, got a video" in message
 
 
 def test_a_video_without_faces_is_an_error_unless_it_may_pass(server, tmp_path):

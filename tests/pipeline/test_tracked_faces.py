@@ -187,13 +187,13 @@ def test_colors_are_steady_whatever_the_batches():
         tracked = swapper.track(noisy(), person(0), tracking=TrackingOptions(smoothing=smoothing))
         return list(swapper.swap_tracked(islice(noisy(), count), tracked, options=options))
 
-    def shiver(results):
+    def jitter(results):
         crops = torch.stack([result.crops[0].mean() for result in results])
         return float(crops.diff().abs().mean())
 
     rough, steady = swapped(0.0, 8), swapped(4.0, 8)
     assert [result.report.frame for result in steady] == list(range(COUNT))
-    assert shiver(steady) < 0.5 * shiver(rough)
+    assert jitter(steady) < 0.5 * jitter(rough)
     for batch_size in (1, 3):
         for one, other in zip(steady, swapped(4.0, batch_size), strict=True):
             assert np.array_equal(one.image, other.image) and torch.equal(one.mask, other.mask)

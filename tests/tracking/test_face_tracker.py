@@ -40,14 +40,14 @@ def test_motion_is_that_of_the_face():
     assert face_motion(scene.gray(5), scene.gray(6), np.float32([300, 200, 305, 205])) is None
 
 
-def test_a_still_head_does_not_shiver():
+def test_a_still_head_does_not_jitter():
     """The points move a twentieth as much as those of the detector."""
     actor = Actor(1, lambda frame: (160, 120, 110, 5))
     scene = Scene([actor], noise=0.8)
     (steady,), tracker = track(scene, 40)
     assert len(steady.frames) == 40 and tracker.detections == 10
-    shiver = np.diff(errors(steady, actor), axis=0)
-    assert np.sqrt((shiver**2).sum(-1).mean()) < 0.05 * 0.8 * 2
+    jitter = np.diff(errors(steady, actor), axis=0)
+    assert np.sqrt((jitter**2).sum(-1).mean()) < 0.05 * 0.8 * 2
     assert np.abs(errors(steady, actor)).mean() < 0.8
 
 
