@@ -178,7 +178,7 @@ def _may_be_batch(mover: Mover, request: SwapRequest) -> bool:
 
 
 def _may_skip(request: SwapRequest) -> bool:
-    """Whether a frame may lack a face and have one that comes after it: by gender, or if the numbers are not ascending."""
+    """Whether a frame may lack a face and have one that comes after it: by gender, or if numbers are not ascending."""
     indices = request.indices
     return request.gender != "any" or isinstance(indices, Output) or list(indices) != sorted(indices)
 
