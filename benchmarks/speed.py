@@ -18,7 +18,7 @@ from subprocess import CalledProcessError
 import torch
 from commands import measured
 from contenders import CONTENDERS, REFERENCE, count_flops
-from machine import machine_name
+from machine import instruction_sets, limits, machine_name
 from speed_report import write_report
 from tqdm import tqdm
 
@@ -148,6 +148,8 @@ def main() -> None:
     record = {
         "device": args.device,
         "machine": machine_name(args.device),
+        "instructions": instruction_sets() if args.device == "cpu" else {},
+        "limits": limits(),
         "torch": torch.__version__,
         "threads": args.threads,
         "rounds": 0,

@@ -26,6 +26,7 @@ def write_report(folder: Path, record: dict) -> str:
             " which the contenders alternate, each in a separate process; the slowest take part in fewer rounds. Each"
             " timing is the mean over at least eight frames. Measured by `make bench`."
         ),
+        instructions_in_use(record),
         f"![time per frame]({stem}.svg)",
         generator_tables(rows, record),
         targets(rows, record),
@@ -36,6 +37,19 @@ def write_report(folder: Path, record: dict) -> str:
     page = "\n\n".join(section for section in sections if section) + "\n"
     (folder / f"{stem}.md").write_text(page, encoding="utf-8")
     return page
+
+
+def instructions_in_use(record: dict) -> str:
+    """Sentence about the instruction sets of a record; empty if it states none, as older ones do."""
+    used = dict(record.get("instructions", {}))
+    own = used.pop("processor", "")
+    if not used:
+        return ""
+    text = f"Instruction sets in use: {', '.join(f'{library} {name}' for library, name in used.items())}"
+    if record.get("limits"):
+        variables = " ".join(f"{name}={value}" for name, value in record["limits"].items())
+        text += f", limited by `{variables}`; ONNX Runtime, which nothing limits, uses what the processor has ({own})"
+    return f"{text}."
 
 
 def summarize(record: dict) -> dict[tuple[str, int], dict[str, dict]]:

@@ -1,9 +1,14 @@
 """Report and progress of Swap Face in Video as plain text. Does not import ComfyUI."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..styleswap_core.errors import counted
-from ..styleswap_core.video.clip_report import ClipReport, ClipTrack, DoubtfulFrame
+
+if TYPE_CHECKING:
+    from ..styleswap_core.video.clip_report import ClipReport, ClipTrack, DoubtfulFrame
 
 
 def describe_clip(report: ClipReport, identities: int, notices: Sequence[str] = ()) -> str:

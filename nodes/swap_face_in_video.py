@@ -1,35 +1,19 @@
 """Swap Face in Video."""
 
 from contextlib import nullcontext
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import numpy as np
 import torch
 from comfy_api.latest import Input, InputImpl, io
 
-from ..styleswap_core.compositing.frame_masks import CHOSEN
-from ..styleswap_core.errors import StyleSwapError
-from ..styleswap_core.identities.provenance import MARK
-from ..styleswap_core.media.encoders import CODECS, EncodingOptions
-from ..styleswap_core.media.video_source import UnreadableVideo
+from ..styleswap_core.media.encoders import CODECS
 from ..styleswap_core.pipeline.swapper import Swapper
 from ..styleswap_core.swappers.swap_marks import mark_of
-from ..styleswap_core.video.clip_pictures import doubtful_sheet
-from ..styleswap_core.video.clip_plan import ClipOptions, ClipPlan, plan_clip
-from ..styleswap_core.video.clip_report import ClipReport
-from ..styleswap_core.video.clip_request import ClipRequest
-from ..styleswap_core.video.swap_video import swap_planned
 from .analysis import open_analysis
-from .clip_progress import ClipProgress
-from .clip_sources import ClipSource, open_clip, open_masks, temp_folder
 from .clip_texts import describe_clip, summarize_clip
 from .face_masks import LoadedMasks
-from .host import result_device, show_text
+from .host import show_text
 from .loaded_guest import LoadedModel, core_network
-from .segs import chosen_mask
 from .sockets import Model, advanced, face_analysis_input, identity_input, make_schema, unknown_choice
 from .swap_inputs import (
     batch_input,
@@ -52,41 +36,6 @@ _HARDWARE = [
     *(f"{codec}_videotoolbox" for codec in ("h264", "hevc")),
 ]
 _MAX_SECONDS = 1_000_000.0
-
-
-@dataclass(frozen=True)
-class _Encoding:
-    """Values of the widgets that choose a part of the video and its encoder."""
-
-    container: str = _AUTOMATIC
-    codec: str = _AUTOMATIC
-    quality: float = 0.0
-    lossless: bool = False
-    start: float = 0.0
-    duration: float = 0.0
-
-    def plan(self, source: ClipSource, folder: Path, values: SwapValues) -> tuple[ClipPlan, Path]:
-        """Plan of the result, and its file in a folder.
-
-        Raises:
-            StyleSwapError: The video cannot be read, or none of the containers can hold the result.
-        """
-        codec = "" if self.codec == _AUTOMATIC else self.codec
-        encoding = EncodingOptions(codec, self.quality or None, self.lossless)
-        options = ClipOptions(encoding, *source.part(self.start, self.duration), values.tracking_options)
-        out = folder / f"styleswap_{uuid4().hex}"
-        if self.container != _AUTOMATIC:
-            out = out.with_suffix(f".{self.container}")
-            return plan_clip(source.readable, out, options, source.original), out
-        try:
-            # The only container that ComfyUI's Save Video writes.
-            out = out.with_suffix(".mp4")
-            return plan_clip(source.readable, out, options, source.original), out
-        except UnreadableVideo:
-            raise
-        except StyleSwapError:
-            out = out.with_suffix(".mkv")
-            return plan_clip(source.readable, out, options, source.original), out
 
 
 class SwapVideo(io.ComfyNode):
@@ -219,49 +168,28 @@ class SwapVideo(io.ComfyNode):
             StyleSwapError: Identities of another recognizer or model, a video that cannot be read, a result that cannot
                 be written, or no face that was swapped if `on_missing` is "error".
         """
-        values = SwapValues(**widgets)
-        encoding = _Encoding(container, codec, quality, lossless, start, duration)
-        identities = as_identities(identity)
+        # Imported here, so that the pack loads without waiting for the modules that read and write video.
+        from .clip_run import ClipEncoding, ClipInputs, swap_clip
+
+        values, identities = SwapValues(**widgets), as_identities(identity)
+        named = ("" if name == _AUTOMATIC else name for name in (container, codec))
+        encoding = ClipEncoding(*named, quality, lossless, start, duration)
         mark = mark_of(core_network(model), identities, values.strength)
-        with (
-            open_analysis(face_analysis) as analyzer,
-            masks.open() if masks else nullcontext() as opened,
-            open_clip(video) as source,
-            open_masks(keep, start) as kept,
-            open_masks(_chosen(only_in, segs), start, CHOSEN) as chosen,
-        ):
-            plan, out = encoding.plan(source, temp_folder(), values)
-            swapper = Swapper(model, analyzer, values.options, masks=opened)
-            request = ClipRequest(swapper, identities, values.choice(analyzer, reference), keep=kept, only_in=chosen)
-            report = swap_planned(
-                plan,
-                out,
-                request,
-                ClipProgress(plan.frames, values.tracking).callbacks,
-                resumable=False,
+        with open_analysis(face_analysis) as analyzer, masks.open() if masks else nullcontext() as opened:
+            swapped = swap_clip(
+                Swapper(model, analyzer, values.options, masks=opened),
+                identities,
+                values.choice(analyzer, reference),
+                ClipInputs(video, keep, only_in, segs),
+                encoding,
+                tracking=values.tracking_options,
                 require_faces=on_missing == ERROR,
-                metadata={MARK: mark},
+                mark=mark,
             )
-            sheet = _sheet(plan, out, report)
         notices = [notice for notice in (model.notice(),) if notice]
-        show_text("\n".join([summarize_clip(report), *notices]))
-        text = describe_clip(report, len(identities), notices)
-        return io.NodeOutput(InputImpl.VideoFromFile(str(out)), text, sheet, mark)
-
-
-def _chosen(only_in: torch.Tensor | Input.Video | None, segs: object) -> torch.Tensor | Input.Video | None:
-    """Masks of the faces that are swapped, from both sockets."""
-    if only_in is None or isinstance(only_in, torch.Tensor):
-        return chosen_mask(only_in, segs, (0, 0))
-    if segs is not None:
-        raise StyleSwapError("expected a mask in only_in together with segs, got a video; connect only one of the two")
-    return only_in
-
-
-def _sheet(plan: ClipPlan, out: Path, report: ClipReport) -> torch.Tensor:
-    """Contact sheet (1, H, W, 3) of the doubtful frames."""
-    picture = doubtful_sheet(plan, out, report.doubtful) if report.doubtful else np.zeros((64, 64, 3), np.uint8)
-    return (torch.from_numpy(picture)[None].float() / 255).to(result_device())
+        show_text("\n".join([summarize_clip(swapped.report), *notices]))
+        text = describe_clip(swapped.report, len(identities), notices)
+        return io.NodeOutput(InputImpl.VideoFromFile(str(swapped.file)), text, swapped.sheet, mark)
 
 
 def _part_inputs() -> list[io.Input]:

@@ -138,3 +138,78 @@ def test_revisions_are_compared_round_by_round():
 
     before, after = (dict.fromkeys(STEPS, times) for times in ([1.0, 2.0, 4.0], [0.5, 2.0, 1.0]))
     assert "| 2000 ms | 1000 ms | 0.50 (0.25 to 1.00) |" in table(before, after)
+
+
+def speed_record(scale, **facts):
+    """A record of `speed.py` with round numbers: the reference takes 80 ms, baked 20 ms, ONNX Runtime 40 ms."""
+    seconds = {"grouped": 0.08, "baked-float32": 0.02, "onnx-runtime": 0.04}
+    results = [{"what": "peak", "dtype": "float32", "round": 0, "flops_per_second": 100e9 / scale}]
+    for contender, spent in seconds.items():
+        row = {"what": "generator", "preset": "demo-64", "batch": 1, "contender": contender, "round": 0, "calls": 3}
+        results.append(row | {"seconds": [spent * scale] * 3, "peak_bytes": 2**20, "difference": 0.0})
+    guest = {"what": "guest", "preset": "demo-64", "faces": 1, "round": 0}
+    results.append(guest | {"loop": 50.0 * scale, "stream": 20.0 * scale, "network": 10.0 * scale})
+    flops = {"demo-64": {"baked": 1e9, "grouped": 1e9}}
+    return {"device": "cpu", "threads": 2, "torch": "2", "rounds": 1, "flops": flops, "results": results, **facts}
+
+
+def test_machines_stand_side_by_side(tmp_path):
+    import speed_beside
+
+    old = speed_record(1, machine="One, AVX2")
+    used = {"PyTorch": "AVX-512", "oneDNN": "AMX", "processor": "AMX"}
+    new = speed_record(2, machine="Two, AVX512", instructions=used, limits={"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"})
+    paths = [tmp_path / "one" / "speed-cpu.json", tmp_path / "speed-cpu.json"]
+    for path, record in zip(paths, (old, new), strict=True):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(record), encoding="utf-8")
+    lines = speed_beside.page(speed_beside.read_machines(paths), tmp_path).splitlines()
+    assert any(line.startswith("- **AVX2**: [One, AVX2](one/speed-cpu.md)") for line in lines)
+    limited = next(line for line in lines if line.startswith("- **AMX**: [Two, AVX512](speed-cpu.md)"))
+    assert "limited by `ONEDNN_MAX_CPU_ISA=AVX512_CORE`" in limited and "what the processor has (AMX)" in limited
+    # 80 / 20 ms, 40 / 20 ms, and 1 GFLOP in 20 ms of a peak of 100 GFLOP/s; the second machine is half as fast.
+    baked = next(line for line in lines if "| baked, float32 |" in line)
+    assert baked.endswith("| 20.0 | 4.00 | 2.00 | 50% | 40.0 | 4.00 | 2.00 | 50% |")
+    plain_loop = [line for line in lines if line.startswith("| demo-64 | 1 | 50.0")]
+    assert plain_loop == ["| demo-64 | 1 | 50.0 | 20.0 | 10.0 | 2.50 | 4.00 | 100.0 | 40.0 | 20.0 | 2.50 | 4.00 |"]
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("Intel AVX10.1 and Intel AMX with bfloat16 and 8-bit integer support", "AMX"),
+        ("Intel AVX-512 with AVX512BW, AVX512VL, and AVX512DQ extensions", "AVX-512"),
+        ("Intel(R) Advanced Vector Extensions 2 (Intel(R) AVX2) enabled processors", "AVX2"),
+        ("fpu avx avx2 avx512f amx_tile", "AMX"),
+        ("AVX512", "AVX-512"),
+        ("DEFAULT", "DEFAULT"),
+        ("ZVECTOR", "ZVECTOR"),
+    ],
+)
+def test_instruction_sets_of_all_libraries_have_one_name(said, name):
+    from machine import largest_set
+
+    assert largest_set(said) == name
+
+
+def test_time_belongs_to_the_innermost_step(monkeypatch):
+    import startup_clock
+
+    now = [0.0]
+    monkeypatch.setattr(startup_clock.time, "perf_counter", lambda: now[0])
+    clock = startup_clock.Clock()
+
+    class Work:
+        def inner(self):
+            now[0] += 1.0
+
+        def outer(self):
+            now[0] += 2.0
+            self.inner()
+            now[0] += 4.0
+
+    clock.watch(Work, "inner", "inner", within="outer")
+    clock.watch(Work, "outer", "outer")
+    Work().inner()
+    Work().outer()
+    assert clock.stop() == {startup_clock.OTHER: 1.0, "outer": 6.0, "inner": 1.0}

@@ -1,5 +1,7 @@
 """Which encoder writes a swapped video, with which settings."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,13 +9,14 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
-from .color_tags import ColorTags
-from .hdr_metadata import HdrMetadata
 from .pixel_formats import closest_format, describe_format, keeps
-from .video_source import VideoInfo
 
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
+
+    from .color_tags import ColorTags
+    from .hdr_metadata import HdrMetadata
+    from .video_source import VideoInfo
 
 # Encoders of each codec, the preferred one first. Hardware encoders are used where a user names them, or where a build
 # of FFmpeg has no other.
@@ -138,7 +141,7 @@ class EncoderPlan:
     interlaced: bool = False
     notes: tuple[str, ...] = field(default=())
 
-    def configure(self, codec: "VideoCodecContext") -> None:
+    def configure(self, codec: VideoCodecContext) -> None:
         """Apply the settings to an encoder that is not open yet."""
         from av.codec.context import Flags
 
@@ -271,6 +274,8 @@ def _tags(info: VideoInfo, pixel_format: str) -> ColorTags:
     """Tags of the source, or those that follow from the conversion of RGB."""
     layout, form = info.layout, describe_format(pixel_format)
     if layout.color.model == "rgb" and form is not None and form.model == "yuv":
+        from .color_tags import ColorTags
+
         return replace(layout.tags, matrix=ColorTags().matrix_or_usual(layout.width, layout.height), range=1)
     return layout.tags
 

@@ -12,7 +12,6 @@ import torch
 
 from ..errors import StyleSwapError
 from .parameters import ATTRIBUTE_SEEDS, EXPRESSION_NAMES, IDENTITY_SEEDS, Attributes, Identities
-from .world import render, sensor_noise
 
 PEOPLE = len(IDENTITY_SEEDS["test"]) // 2
 """Number of people to choose from; each has a companion for scenes of two people."""
@@ -153,6 +152,9 @@ def _render(
 
     Tiles bound the memory at any size, and a user who cancels does not wait for a whole picture.
     """
+    # Imported here: the numbers of a scene are asked for where nothing is rendered, such as when ComfyUI starts.
+    from .world import render, sensor_noise
+
     tile = min(size, _TILE)
     starts = sorted({min(start, size - tile) for start in range(0, size, tile)})
     quiet = replace(setting, fields={**setting.fields, "sensor_noise": torch.zeros_like(setting.sensor_noise)})
