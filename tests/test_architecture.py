@@ -146,13 +146,26 @@ def test_no_import_cycles():
         pytest.fail(" -> ".join(_name(path) for path in error.args[1]))
 
 
-def test_importing_the_package_is_cheap():
-    code = (
-        "import sys, styleswap_core; heavy = {'torch', 'numpy', 'cv2', 'onnxruntime', 'insightface', 'kornia'};"
-        " print(sorted(heavy & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.stdout.strip() == "[]", done.stderr or "names of the public API must be imported on first use"
+_CHEAP_START = """
+import sys
+started_with = {name.split(".")[0] for name in sys.modules}
+import styleswap_core
+from styleswap_core import cli
+try:
+    cli.main(["--help"])
+except SystemExit:
+    pass
+usual = {"styleswap_core", *sys.stdlib_module_names, *started_with}
+slow = {"importlib.metadata", "email", "http", "multiprocessing", "unittest"} & set(sys.modules)
+print(sorted({name.split(".")[0] for name in sys.modules} - usual | slow), file=sys.stderr)
+"""
+
+
+def test_importing_the_package_and_help_are_cheap():
+    """They import no other package, and none of Python's slow ones."""
+    done = subprocess.run([sys.executable, "-c", _CHEAP_START], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stderr.strip() == "[]", f"{done.stderr.strip()} must be imported where they are used"
+    assert "styleswap" in done.stdout
 
 
 def test_public_names_exist():
@@ -189,13 +202,16 @@ NOT_BROUGHT = {"cv2", "insightface", "onnx", "onnxruntime"}
 
 
 def _imports_at_the_top(path: Path) -> list[tuple[int, int, str]]:
-    """(line, level, module) of each import statement at module level."""
+    """(line, level, module) of each import statement at module level; several for `from . import a, b`."""
     found = []
     for node in _tree(path).body:
         if isinstance(node, ast.Import):
             found += [(node.lineno, 0, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             found.append((node.lineno, node.level, node.module or ""))
+            if node.level:
+                above = f"{node.module}." if node.module else ""
+                found += [(node.lineno, node.level, f"{above}{alias.name}") for alias in node.names]
     return found
 
 
@@ -217,21 +233,60 @@ def test_pack_imports(path):
                 assert f"styleswap_core.{room}" not in module, f"{_name(path)}:{line}: nodes must not import {room}"
 
 
-def test_nodes_load_without_the_packages_of_requirements_txt():
-    """Module-level imports of the nodes, followed through the core, need none of the packages in requirements.txt."""
-    seen: set[Path] = set()
-    waiting = [path for path in PACK_FILES if path.parent.name == "nodes"]
+def _loaded_with(*paths: Path) -> tuple[set[Path], dict[str, str]]:
+    """What is loaded when files are imported.
+
+    Returns:
+        Files of the core and the pack, and the modules of other packages with the place of the import.
+    """
+    files: set[Path] = set()
+    others: dict[str, str] = {}
+    waiting = list(paths)
     while waiting:
         path = waiting.pop()
-        if path in seen:
+        if path in files:
             continue
-        seen.add(path)
+        files.add(path)
+        # Importing a module runs the `__init__.py` of the packages that it lies in.
+        waiting += [folder / "__init__.py" for folder in path.parents if folder.is_relative_to(CORE)]
         for line, level, module in _imports_at_the_top(path):
-            assert level or module.split(".")[0] not in NOT_BROUGHT, f"{_name(path)}:{line} imports {module}"
-            if level:
-                base = path.parents[level - 1].joinpath(*module.split(".")) if module else path.parents[level - 1]
-                waiting += [file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()]
-    assert CORE / "pipeline" / "swapper.py" in seen
+            if level == 0:
+                others.setdefault(module, f"{_name(path)}:{line}")
+                continue
+            base = path.parents[level - 1].joinpath(*module.split(".")) if module else path.parents[level - 1]
+            waiting += [file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()]
+    return files, others
+
+
+def test_nodes_load_without_the_packages_of_requirements_txt():
+    """Module-level imports of the nodes, followed through the core, need none of the packages in requirements.txt."""
+    files, others = _loaded_with(*(path for path in PACK_FILES if path.parent.name == "nodes"))
+    assert {module: place for module, place in others.items() if module.split(".")[0] in NOT_BROUGHT} == {}
+    assert CORE / "pipeline" / "swapper.py" in files
+
+
+# What some runs need and most do not, by what must not wait for it.
+SELDOM = {
+    "pack": {"video", "inversion", "metrics", "synthetic/world.py", "media/video_source.py", "kornia", "av"},
+    "swap": {"video", "media", "inversion", "metrics", "training", "synthetic", "kornia", "av", "scipy", "onnx"},
+}
+# Imported when Swap Face in Video runs.
+LATE_NODES = {"clip_run.py", "clip_progress.py", "clip_sources.py", "lossless_clip.py"}
+STARTS = {
+    "pack": [path for path in PACK_FILES if path.name not in LATE_NODES],
+    "swap": [CORE / "commands" / "swap_command.py", CORE / "commands" / "file_swapper.py"],
+}
+
+
+@pytest.mark.parametrize("start", SELDOM)
+def test_what_is_seldom_needed_is_imported_when_it_is(start):
+    files, others = _loaded_with(*STARTS[start])
+    core = [path.relative_to(CORE).as_posix() for path in files if path.is_relative_to(CORE)]
+    loaded = {*core, *(path.split("/")[0] for path in core), *(module.split(".")[0] for module in others)}
+    assert "pipeline/swapper.py" in loaded
+    assert loaded & SELDOM[start] == set(), (
+        "import it in the functions that use it, or docs/benchmarks/startup.md gets worse"
+    )
 
 
 @pytest.mark.parametrize("path", CORE_FILES + PACK_FILES, ids=_name)
