@@ -32,27 +32,26 @@ from .clip_sources import ClipSource, open_clip, open_masks, temp_folder
 from .host import result_device
 from .segs import chosen_mask
 
-AnyMasks = torch.Tensor | Input.Video | None
-"""A MASK, a gray VIDEO with one frame per frame of the target, or nothing."""
-
 
 @dataclass(frozen=True)
 class ClipInputs:
     """The video and the masks of its frames, as they come from the sockets.
 
+    Masks are a MASK or a gray VIDEO, with one frame for all frames or one for each.
+
     Attributes:
         video: The target.
-        keep: Masks of what stays.
-        only_in: Masks of the faces that are swapped.
+        keep: Masks of what stays, or None.
+        only_in: Masks of the faces that are swapped, or None.
         segs: The same as SEGS, or None.
     """
 
     video: Input.Video
-    keep: AnyMasks = None
-    only_in: AnyMasks = None
+    keep: torch.Tensor | Input.Video | None = None
+    only_in: torch.Tensor | Input.Video | None = None
     segs: object = None
 
-    def chosen(self) -> AnyMasks:
+    def chosen(self) -> torch.Tensor | Input.Video | None:
         """Masks of the faces that are swapped, from both sockets.
 
         Raises:
@@ -61,7 +60,9 @@ class ClipInputs:
         if self.only_in is None or isinstance(self.only_in, torch.Tensor):
             return chosen_mask(self.only_in, self.segs, (0, 0))
         if self.segs is not None:
-            raise StyleSwapError("expected a mask in only_in together with segs, got a video; connect only one of the two")
+            raise StyleSwapError(
+                "expected a mask in only_in together with segs, got a video; connect only one of the two"
+            )
         return self.only_in
 
 

@@ -172,8 +172,8 @@ class SwapVideo(io.ComfyNode):
         from .clip_run import ClipEncoding, ClipInputs, swap_clip
 
         values, identities = SwapValues(**widgets), as_identities(identity)
-        named = ("" if name == _AUTOMATIC else name for name in (container, codec))
-        encoding = ClipEncoding(*named, quality, lossless, start, duration)
+        container, codec = ("" if name == _AUTOMATIC else name for name in (container, codec))
+        encoding = ClipEncoding(container, codec, quality, lossless, start, duration)
         mark = mark_of(core_network(model), identities, values.strength)
         with open_analysis(face_analysis) as analyzer, masks.open() if masks else nullcontext() as opened:
             swapped = swap_clip(
