@@ -2,8 +2,6 @@
 
 import logging
 
-from ..styleswap_core.migration.replacements import REPLACEMENTS
-
 
 async def register_replacements() -> None:
     """Register the stand-ins with ComfyUI, if its version has them.
@@ -15,6 +13,9 @@ async def register_replacements() -> None:
     api = ComfyAPI()
     if not hasattr(io, "NodeReplace") or not hasattr(api, "node_replacement"):
         return
+    # Imported here, since older versions do not wait for it.
+    from ..styleswap_core.migration.replacements import REPLACEMENTS
+
     try:
         for each in REPLACEMENTS:
             await api.node_replacement.register(

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from comfy_api.latest import Input, InputImpl, io
 
-from ..styleswap_core.media.encoders import CODECS
+from ..styleswap_core.media.codecs import CODECS
 from ..styleswap_core.pipeline.swapper import Swapper
 from ..styleswap_core.swappers.swap_marks import mark_of
 from .analysis import open_analysis

@@ -1,7 +1,5 @@
 """Which encoder writes a swapped video, with which settings."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,26 +7,15 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
+from .codecs import CODECS, ENCODERS
+from .color_tags import ColorTags
+from .hdr_metadata import HdrMetadata
 from .pixel_formats import closest_format, describe_format, keeps
+from .video_source import VideoInfo
 
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
-    from .color_tags import ColorTags
-    from .hdr_metadata import HdrMetadata
-    from .video_source import VideoInfo
-
-# Encoders of each codec, the preferred one first. Hardware encoders are used where a user names them, or where a build
-# of FFmpeg has no other.
-_ENCODERS = {
-    "h264": ("libx264", "h264_videotoolbox", "h264_mf", "libopenh264"),
-    "hevc": ("libx265", "hevc_videotoolbox", "hevc_mf"),
-    "vp9": ("libvpx-vp9",),
-    "av1": ("libsvtav1", "libaom-av1"),
-    "prores": ("prores_ks",),
-    "ffv1": ("ffv1",),
-}
-CODECS = tuple(_ENCODERS)
 # Codecs that players expect in a container; the first is the usual one.
 _CONTAINERS = {
     ".mp4": ("h264", "hevc", "av1", "vp9"),
@@ -141,7 +128,7 @@ class EncoderPlan:
     interlaced: bool = False
     notes: tuple[str, ...] = field(default=())
 
-    def configure(self, codec: VideoCodecContext) -> None:
+    def configure(self, codec: "VideoCodecContext") -> None:
         """Apply the settings to an encoder that is not open yet."""
         from av.codec.context import Flags
 
@@ -211,7 +198,7 @@ def _choose_encoder(info: VideoInfo, suffix: str, options: EncodingOptions) -> s
             " holds every kind of video"
         )
     held = _CONTAINERS[suffix]
-    if options.codec and options.codec not in _ENCODERS:
+    if options.codec and options.codec not in ENCODERS:
         if not _is_video_encoder(options.codec):
             raise StyleSwapError(
                 f"expected a codec out of {', '.join(CODECS)}, or a video encoder that this build of FFmpeg has, got"
@@ -228,9 +215,9 @@ def _choose_encoder(info: VideoInfo, suffix: str, options: EncodingOptions) -> s
         wanted = ["ffv1"]
     else:
         wanted = sorted(held, key=lambda codec: codec != info.codec)
-    found = [name for codec in wanted for name in _ENCODERS[codec] if _is_video_encoder(name)]
+    found = [name for codec in wanted for name in ENCODERS[codec] if _is_video_encoder(name)]
     if not found:
-        names = ", ".join(name for codec in wanted for name in _ENCODERS[codec])
+        names = ", ".join(name for codec in wanted for name in ENCODERS[codec])
         raise StyleSwapError(f"this build of PyAV has none of the encoders {names}; choose another codec")
     # Such as 10 bits, which not every encoder of a container stores.
     return next((name for name in found if _keeps_depth(name, info.layout.pixel_format)), found[0])
@@ -274,8 +261,6 @@ def _tags(info: VideoInfo, pixel_format: str) -> ColorTags:
     """Tags of the source, or those that follow from the conversion of RGB."""
     layout, form = info.layout, describe_format(pixel_format)
     if layout.color.model == "rgb" and form is not None and form.model == "yuv":
-        from .color_tags import ColorTags
-
         return replace(layout.tags, matrix=ColorTags().matrix_or_usual(layout.width, layout.height), range=1)
     return layout.tags
 

@@ -8,7 +8,8 @@ import pytest
 from clips import write_clip
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.media.encoders import CODECS, EncodingOptions, plan_encoder
+from styleswap_core.media.codecs import CODECS
+from styleswap_core.media.encoders import EncodingOptions, plan_encoder
 from styleswap_core.media.hdr_metadata import HdrMetadata
 from styleswap_core.media.pixel_formats import closest_format, describe_format, keeps
 from styleswap_core.media.video_source import read_info
