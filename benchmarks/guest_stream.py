@@ -22,7 +22,7 @@ from styleswap_core.faces.analysis import load_face_analysis
 from styleswap_core.faces.choice import FaceChoice
 from styleswap_core.faces.packs import build_analysis, find_pack, session_options, stdout_to_stderr
 from styleswap_core.identities.identity import Identity
-from styleswap_core.pipeline.face_jobs import SwapOptions
+from styleswap_core.pipeline.swap_options import SwapOptions
 from styleswap_core.pipeline.swapper import Swapper
 from styleswap_core.swappers.guest_files import read_guest
 from styleswap_core.swappers.guest_network import GuestNetwork

@@ -6,9 +6,8 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..styleswap_core.compositing.placed_faces import PlacedFaces
+from ..styleswap_core.compositing.placed_faces import FFHQ, MAX_SIZE, MIN_SIZE, PlacedFaces
 from ..styleswap_core.faces.alignment import TEMPLATES
-from ..styleswap_core.pipeline.face_aligner import FFHQ, MAX_SIZE, MIN_SIZE, align_faces, align_placed
 from .face_choice import FaceOrigin, found_inputs, origin_inputs
 from .face_masks import LoadedMasks
 from .host import frame_progress, result_device, show_text
@@ -95,6 +94,8 @@ class AlignFaces(io.ComfyNode):
         Raises:
             StyleSwapError: Neither a face analysis nor known faces, or known faces of other images.
         """
+        from ..styleswap_core.pipeline.face_aligner import align_faces, align_placed
+
         origin, device = FaceOrigin(known_faces, face_analysis, reference, **choice), result_device()
         with masks.open() if masks else nullcontext() as opened:
             how: Any = {"size": size, "template": template, "masks": opened, "device": device}

@@ -7,9 +7,7 @@ from comfy_api.latest import io, ui
 
 from ..styleswap_core.faces.choice import FaceChoice, likeness_table
 from ..styleswap_core.faces.face_rows import FaceRow, face_row
-from ..styleswap_core.faces.overlay import draw_faces
 from ..styleswap_core.io.images import bchw_to_bhwc, from_uint8
-from ..styleswap_core.pipeline.swapper import references_for
 from .analysis import open_analysis
 from .host import frame_progress, result_device
 from .sockets import face_analysis_input, identity_input, make_schema, order_input, unknown_choice
@@ -88,6 +86,9 @@ class DetectFaces(io.ComfyNode):
             StyleSwapError: `reference` is not a single identity, or comes from another recognizer; or the face analysis
                 does not estimate gender and age, and they are chosen.
         """
+        from ..styleswap_core.faces.overlay import draw_faces
+        from ..styleswap_core.pipeline.swapper import references_for
+
         choice = FaceChoice("all", order, gender=gender, ages=age_range(min_age, max_age))
         on_image = frame_progress(count_images(image))
         drawn = torch.empty(*image.shape[:3], 3, dtype=torch.float32, device=result_device())

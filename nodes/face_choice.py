@@ -1,16 +1,15 @@
 """Faces that nodes find in images, or take from the node that found them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from comfy_api.latest import io
 
-from ..styleswap_core.compositing.placed_faces import PlacedFaces
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.choice import REFERENCE_RULES, FaceChoice
-from ..styleswap_core.faces.detected import FaceAnalyzer
-from ..styleswap_core.pipeline.swapper import references_for
 from .analysis import open_analysis
 from .sockets import (
     Faces,
@@ -23,6 +22,10 @@ from .sockets import (
     order_input,
 )
 from .values import as_identities
+
+if TYPE_CHECKING:
+    from ..styleswap_core.compositing.placed_faces import PlacedFaces
+    from ..styleswap_core.faces.detected import FaceAnalyzer
 
 Taken = TypeVar("Taken")
 
@@ -115,6 +118,8 @@ class FaceOrigin:
             return found(analyzer, self._choice(analyzer))
 
     def _choice(self, analyzer: FaceAnalyzer) -> FaceChoice:
+        from ..styleswap_core.pipeline.swapper import references_for
+
         if self.faces == "by index":
             return FaceChoice.by_index(self.index, self.order)
         people = self.reference if self.faces in REFERENCE_RULES else None

@@ -1,17 +1,17 @@
 """Face Mask."""
 
+from __future__ import annotations
+
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from comfy_api.latest import io
 
-from ..styleswap_core.compositing.placed_faces import PlacedFaces
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.masking.region_masks import FACE_AREA
 from ..styleswap_core.masking.regions import AREAS, REGIONS, SHAPED, parse_regions
-from ..styleswap_core.pipeline.face_jobs import MAX_SHARE
-from ..styleswap_core.pipeline.masked_faces import MaskedFaces, MaskOptions, mask_faces, mask_placed
+from ..styleswap_core.pipeline.swap_options import MAX_SHARE
 from .face_choice import FaceOrigin, found_inputs, origin_inputs
 from .face_masks import LoadedMasks
 from .host import frame_progress, result_device, show_text
@@ -19,6 +19,10 @@ from .segs import segs_of
 from .sockets import Segs, advanced, make_schema, unknown_choice
 from .swap_reports import describe_masked
 from .swap_values import index_problem
+
+if TYPE_CHECKING:
+    from ..styleswap_core.compositing.placed_faces import PlacedFaces
+    from ..styleswap_core.pipeline.masked_faces import MaskedFaces
 
 FRAME, FACE = "frame", "face"
 """Choices of *one_mask_per*."""
@@ -139,6 +143,8 @@ class FaceMask(io.ComfyNode):
             StyleSwapError: Neither a face analysis nor known faces, known faces of other images, or a region that needs
                 a parsing network.
         """
+        from ..styleswap_core.pipeline.masked_faces import MaskOptions, mask_faces, mask_placed
+
         origin, options = (
             FaceOrigin(known_faces, face_analysis, reference, **choice),
             MaskOptions(regions, grow, feather),

@@ -10,7 +10,7 @@ from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.choice import FaceChoice
 from ..styleswap_core.faces.detected import FaceAnalyzer
 from ..styleswap_core.identities.identity import Identity
-from ..styleswap_core.pipeline.face_jobs import SwapOptions
+from ..styleswap_core.pipeline.swap_options import SwapOptions
 from .analysis import LoadedAnalysis, open_analysis
 from .comparison import compare_inputs, compared
 from .folders import generator_path, pack_folder

@@ -1,8 +1,10 @@
 """Segments in the form of Impact Pack's SEGS, without importing it. Does not import ComfyUI."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,8 +13,10 @@ from ..styleswap_core.compositing.mask_shaping import resize_mask
 from ..styleswap_core.compositing.pixel_access import Box
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.io.images import repair
-from ..styleswap_core.pipeline.masked_faces import FaceMask
 from .values import resolve_mask
+
+if TYPE_CHECKING:
+    from ..styleswap_core.pipeline.masked_faces import FaceMask
 
 LABEL = "face"
 """Label of the segments of faces."""

@@ -1,19 +1,15 @@
 """Swap Face."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from comfy_api.latest import io
 
-from ..styleswap_core.compositing.placed_faces import PlacedFaces
-from ..styleswap_core.faces.detected import FaceAnalyzer
-from ..styleswap_core.identities.identity import Identity
-from ..styleswap_core.masking.face_masks import FaceMasks
-from ..styleswap_core.pipeline.face_aligner import places_of_swap
-from ..styleswap_core.pipeline.swapper import Swapper
 from ..styleswap_core.swappers.swap_marks import mark_of
 from .analysis import open_analysis
 from .face_masks import LoadedMasks
@@ -36,6 +32,12 @@ from .swap_outputs import image_outputs, text_outputs
 from .swap_reports import describe_swap, summarize_swap
 from .swap_values import ERROR, SwapValues, index_problem
 from .values import as_identities
+
+if TYPE_CHECKING:
+    from ..styleswap_core.compositing.placed_faces import PlacedFaces
+    from ..styleswap_core.faces.detected import FaceAnalyzer
+    from ..styleswap_core.identities.identity import Identity
+    from ..styleswap_core.masking.face_masks import FaceMasks
 
 _TRACKED = "the number of a face is that of its track through the frames"
 
@@ -211,6 +213,9 @@ def swap_images(
     Raises:
         StyleSwapError: Identities of another recognizer or model, or a missing face if `on_missing` is ERROR.
     """
+    from ..styleswap_core.pipeline.face_aligner import places_of_swap
+    from ..styleswap_core.pipeline.swapper import Swapper
+
     result = Swapper(model, analyzer, values.options, masks=masks).swap_batch(
         image,
         identities,

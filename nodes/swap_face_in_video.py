@@ -7,7 +7,6 @@ import torch
 from comfy_api.latest import Input, InputImpl, io
 
 from ..styleswap_core.media.codecs import CODECS
-from ..styleswap_core.pipeline.swapper import Swapper
 from ..styleswap_core.swappers.swap_marks import mark_of
 from .analysis import open_analysis
 from .clip_texts import describe_clip, summarize_clip
@@ -169,6 +168,7 @@ class SwapVideo(io.ComfyNode):
                 be written, or no face that was swapped if `on_missing` is "error".
         """
         # Imported here, so that the pack loads without waiting for the modules that read and write video.
+        from ..styleswap_core.pipeline.swapper import Swapper
         from .clip_run import ClipEncoding, ClipInputs, swap_clip
 
         values, identities = SwapValues(**widgets), as_identities(identity)

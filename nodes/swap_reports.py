@@ -1,14 +1,19 @@
 """Reports of the nodes as plain text. Does not import ComfyUI."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from ..styleswap_core.compositing.placed_faces import PlacedFaces
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from ..styleswap_core.errors import counted
 from ..styleswap_core.faces.face_rows import FaceRow, describe_row
-from ..styleswap_core.identities.extraction import SourceFace
-from ..styleswap_core.pipeline.face_aligner import AlignedFaces
-from ..styleswap_core.pipeline.masked_faces import MaskedFaces
-from ..styleswap_core.pipeline.results import BatchResult, FrameReport
+
+if TYPE_CHECKING:
+    from ..styleswap_core.compositing.placed_faces import PlacedFaces
+    from ..styleswap_core.identities.extraction import SourceFace
+    from ..styleswap_core.pipeline.face_aligner import AlignedFaces
+    from ..styleswap_core.pipeline.masked_faces import MaskedFaces
+    from ..styleswap_core.pipeline.results import BatchResult, FrameReport
 
 # Maximum number of frames that a note lists.
 _MAX_LISTED = 8

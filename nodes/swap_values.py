@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.choice import REFERENCE_RULES, FaceChoice
 from ..styleswap_core.faces.detected import FaceAnalyzer
-from ..styleswap_core.pipeline.face_jobs import SwapOptions
-from ..styleswap_core.pipeline.swapper import references_for
+from ..styleswap_core.pipeline.swap_options import SwapOptions
 from ..styleswap_core.swappers.phases import AUTOMATIC, MAX_FACTOR
 from ..styleswap_core.tracking.tracking_options import TrackingOptions
 from .values import as_identities
@@ -60,6 +59,9 @@ class SwapValues:
         Raises:
             StyleSwapError: An invalid index or range of ages, or references that are missing or of another recognizer.
         """
+        # Imported here, as in all nodes: the pack loads without waiting for the modules that swap.
+        from ..styleswap_core.pipeline.swapper import references_for
+
         people = as_identities(reference) if self.faces in REFERENCE_RULES and reference is not None else []
         return FaceChoice(
             self.faces,

@@ -33,7 +33,7 @@ _PUBLIC = {
     "StyleSwapError": ".errors",
     "StyleSwapNetwork": ".swappers.styleswap_network",
     "SwapFacts": ".identities.provenance",
-    "SwapOptions": ".pipeline.face_jobs",
+    "SwapOptions": ".pipeline.swap_options",
     "SwapResult": ".pipeline.results",
     "Swapper": ".pipeline.swapper",
     "SwappingNetwork": ".swappers.network",
@@ -89,12 +89,12 @@ if TYPE_CHECKING:
     from .pipeline.face_aligner import AlignedFaces as AlignedFaces
     from .pipeline.face_aligner import align_faces as align_faces
     from .pipeline.face_aligner import align_placed as align_placed
-    from .pipeline.face_jobs import SwapOptions as SwapOptions
     from .pipeline.masked_faces import MaskedFaces as MaskedFaces
     from .pipeline.masked_faces import MaskOptions as MaskOptions
     from .pipeline.masked_faces import mask_faces as mask_faces
     from .pipeline.masked_faces import mask_placed as mask_placed
     from .pipeline.results import SwapResult as SwapResult
+    from .pipeline.swap_options import SwapOptions as SwapOptions
     from .pipeline.swapper import Swapper as Swapper
     from .swappers.guest_files import GuestFile as GuestFile
     from .swappers.guest_files import guest_folders as guest_folders

@@ -262,12 +262,22 @@ def test_nodes_load_without_the_packages_of_requirements_txt():
     """Module-level imports of the nodes, followed through the core, need none of the packages in requirements.txt."""
     files, others = _loaded_with(*(path for path in PACK_FILES if path.parent.name == "nodes"))
     assert {module: place for module, place in others.items() if module.split(".")[0] in NOT_BROUGHT} == {}
-    assert CORE / "pipeline" / "swapper.py" in files
+    assert CORE / "swappers" / "styleswap_network.py" in files
 
 
 # What some runs need and most do not, by what must not wait for it.
 SELDOM = {
-    "pack": {"video", "inversion", "metrics", "synthetic/world.py", "media/video_source.py", "kornia", "av"},
+    "pack": {
+        "pipeline/swapper.py",
+        "tracking/track.py",
+        "video",
+        "inversion",
+        "metrics",
+        "synthetic/world.py",
+        "media/video_source.py",
+        "kornia",
+        "av",
+    },
     "swap": {"video", "media", "inversion", "metrics", "training", "synthetic", "kornia", "av", "scipy", "onnx"},
 }
 # Imported when Swap Face in Video runs.
@@ -283,7 +293,7 @@ def test_what_is_seldom_needed_is_imported_when_it_is(start):
     files, others = _loaded_with(*STARTS[start])
     core = [path.relative_to(CORE).as_posix() for path in files if path.is_relative_to(CORE)]
     loaded = {*core, *(path.split("/")[0] for path in core), *(module.split(".")[0] for module in others)}
-    assert "pipeline/swapper.py" in loaded
+    assert "swappers/styleswap_network.py" in loaded
     assert loaded & SELDOM[start] == set(), (
         "import it in the functions that use it, or docs/benchmarks/startup.md gets worse"
     )

@@ -13,7 +13,7 @@ from ..errors import StyleSwapError
 from ..identities.identity import Identity
 from ..io.images import save_image
 from ..media.animations import decodable
-from ..pipeline.face_jobs import SwapOptions
+from ..pipeline.swap_options import SwapOptions
 from ..pipeline.swapper import Faces, Swapper
 from ..video.clip_callbacks import ClipCallbacks
 from ..video.clip_masks import ClipMasks

@@ -31,8 +31,8 @@ from ..io.picture_file import read_picture
 from ..io.picture_writing import write_picture
 from ..io.sheets import mask_picture
 from ..masking.face_masks import FaceMasks
-from ..pipeline.face_jobs import SwapOptions
 from ..pipeline.results import SwapResult
+from ..pipeline.swap_options import SwapOptions
 from ..pipeline.swapper import Faces, Swapper
 from ..swappers.guest_network import GuestNetwork
 from ..swappers.styleswap_network import StyleSwapNetwork

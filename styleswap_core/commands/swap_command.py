@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ..faces.choice import FaceChoice
     from ..identities.extraction import SourceReport
     from ..identities.identity import Identity
-    from ..pipeline.face_jobs import SwapOptions
+    from ..pipeline.swap_options import SwapOptions
     from .file_swapper import Blending, FaceReport, FileSwapper, SwapReport
 
 # Baking an identity takes about as long as it saves on one or two pictures.
@@ -255,7 +255,7 @@ def _plan(args: argparse.Namespace) -> tuple[list[SwapFiles], list[ClipFiles]]:
 
 
 def _swap_options(args: argparse.Namespace) -> "SwapOptions":
-    from ..pipeline.face_jobs import SwapOptions
+    from ..pipeline.swap_options import SwapOptions
 
     return SwapOptions(
         args.strength,

@@ -14,6 +14,12 @@ from ..errors import StyleSwapError, counted
 from ..faces.alignment import estimate_similarity, template_points, transform_points
 from ..io.images import over_white, repair
 
+MIN_SIZE, MAX_SIZE = 16, 2048
+"""Least and largest side in pixels of a crop for other programs."""
+
+FFHQ = "ffhq"
+"""Crop template that restorers such as GFPGAN and CodeFormer take."""
+
 # A frame is told by the mean colors of a grid of cells of every n-th pixel.
 _GRID, _SAMPLES = 24, 192
 # Mean difference of the cells (of 255) from which a frame counts as another one: three times that of a strong JPEG.

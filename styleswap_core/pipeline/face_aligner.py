@@ -8,7 +8,16 @@ import torch
 
 from ..compositing.face_crops import cut_crops
 from ..compositing.pixels import NodeFrame, pixels_of
-from ..compositing.placed_faces import PlacedFace, PlacedFaces, crop_points, frame_mark, place_points
+from ..compositing.placed_faces import (
+    FFHQ,
+    MAX_SIZE,
+    MIN_SIZE,
+    PlacedFace,
+    PlacedFaces,
+    crop_points,
+    frame_mark,
+    place_points,
+)
 from ..errors import StyleSwapError
 from ..faces.alignment import template_points
 from ..faces.choice import FaceChoice
@@ -17,12 +26,6 @@ from ..io.images import bchw_to_bhwc, over_white, repair
 from ..masking.face_masks import FaceMasks
 from .frame_requests import check_batch, find_faces
 from .results import FrameReport
-
-MIN_SIZE, MAX_SIZE = 16, 2048
-"""Least and largest side of an aligned crop in pixels."""
-
-FFHQ = "ffhq"
-"""Crop template that restorers such as GFPGAN and CodeFormer take."""
 
 
 @dataclass(frozen=True, eq=False)

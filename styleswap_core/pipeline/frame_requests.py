@@ -13,8 +13,8 @@ from ..faces.choice import FaceChoice
 from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..identities.identity import Identity
 from .empty_frames import EmptyFrames
-from .face_jobs import SwapOptions
 from .frame_faces import AnalyzedFrame, assign_identities
+from .swap_options import SwapOptions
 
 
 @dataclass(frozen=True, eq=False)

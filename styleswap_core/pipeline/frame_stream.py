@@ -15,10 +15,11 @@ from ..faces.detected import FaceAnalyzer
 from ..io.read_ahead import read_ahead
 from ..masking.face_masks import FaceMasks
 from ..swappers.network import SwappingNetwork
-from .face_jobs import FaceJob, RenderedPart, SwapOptions, paste_part, render_jobs, report_face, stack_crops
+from .face_jobs import FaceJob, RenderedPart, paste_part, render_jobs, report_face, stack_crops
 from .frame_faces import AnalyzedFrame
 from .frame_requests import FrameRequest
 from .results import FrameReport, SwapResult
+from .swap_options import SwapOptions
 
 # Maximum number of pixels buffered before a batch is flushed: four frames of 1920 x 1080, whose results and masks take
 # up to 130 MB.

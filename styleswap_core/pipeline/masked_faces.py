@@ -12,7 +12,7 @@ from ..compositing.canvas import border_fade
 from ..compositing.face_crops import cut_crops
 from ..compositing.mask_shaping import feather_mask, grow_mask, resize_mask
 from ..compositing.pixel_access import Box
-from ..compositing.placed_faces import PlacedFace, PlacedFaces, crop_points, place_points
+from ..compositing.placed_faces import FFHQ, PlacedFace, PlacedFaces, crop_points, place_points
 from ..errors import StyleSwapError
 from ..faces.alignment import crop_box, invert_affine, matrix_scale, shift_origin, warp
 from ..faces.choice import FaceChoice
@@ -20,9 +20,9 @@ from ..faces.detected import FaceAnalyzer
 from ..io.images import over_white, repair, to_uint8
 from ..masking.face_masks import FaceMasks
 from ..masking.region_masks import FACE_AREA, RegionMasks
-from .face_aligner import FFHQ, picked_faces
-from .face_jobs import MAX_SHARE
+from .face_aligner import picked_faces
 from .frame_requests import check_batch
+from .swap_options import MAX_SHARE
 
 # Side of the crops in which masks are made; parsing networks are trained on crops of this size and template.
 _SIDE = 512

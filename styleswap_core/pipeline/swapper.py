@@ -24,12 +24,13 @@ from ..masking.face_masks import FaceMasks
 from ..swappers.network import SwappingNetwork, check_identity
 from ..tracking.tracking_options import TrackingOptions
 from .empty_frames import EmptyFrames
-from .face_jobs import SwapOptions, check_options, stack_crops
+from .face_jobs import check_options, stack_crops
 from .frame_faces import AnalyzedFrame, FrameFaces
 from .frame_requests import FrameRequest, analyze_frame, check_batch
 from .frame_requests import references_for as references_for
 from .frame_stream import FrameStream
 from .results import BatchResult, FrameReport, SwapResult
+from .swap_options import SwapOptions
 from .tracked_faces import FaceFollower, TrackedFaces
 
 if TYPE_CHECKING:

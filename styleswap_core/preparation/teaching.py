@@ -22,7 +22,8 @@ from ..faces.detected import DetectedFace
 from ..identities.identity import Identity
 from ..io.read_ahead import map_ahead
 from ..masking.face_masks import FaceMasks
-from ..pipeline.face_jobs import FaceJob, SwapOptions, swap_jobs
+from ..pipeline.face_jobs import FaceJob, swap_jobs
+from ..pipeline.swap_options import SwapOptions
 from .examine import encode_crop, encode_mask
 from .journal import Journal
 from .prepared_set import INDEX, PreparedSet, ShardReader

@@ -7,7 +7,7 @@ from ..compositing.frame_masks import CHOSEN
 from ..faces.choice import FaceChoice
 from ..identities.identity import Identity
 from ..identities.provenance import SwapFacts
-from ..pipeline.face_jobs import SwapOptions
+from ..pipeline.swap_options import SwapOptions
 from ..pipeline.swapper import Faces, Swapper
 from ..swappers.swap_marks import swap_facts
 from .clip_masks import ClipMasks

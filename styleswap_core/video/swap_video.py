@@ -11,7 +11,7 @@ from ..errors import StyleSwapError
 from ..identities.identity import Identity
 from ..io.folder_lock import lock_folder
 from ..media.animations import decodable
-from ..pipeline.face_jobs import SwapOptions
+from ..pipeline.swap_options import SwapOptions
 from ..pipeline.swapper import Faces, Swapper
 from .clip_callbacks import NO_CALLBACKS, ClipCallbacks, RunningFrame
 from .clip_masks import ClipMasks, Masks

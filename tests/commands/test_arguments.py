@@ -15,7 +15,7 @@ from styleswap_core.commands.arguments import (
     resolution,
     whole_number,
 )
-from styleswap_core.pipeline import face_jobs
+from styleswap_core.pipeline import swap_options
 from styleswap_core.swappers import network, phases
 
 
@@ -31,7 +31,7 @@ def test_argument_types_convert_words():
 
 def test_limits_are_those_of_the_pipeline():
     assert (MAX_STRENGTH, MAX_RESOLUTION) == (network.MAX_STRENGTH, phases.MAX_FACTOR)
-    assert mask_arguments.MAX_SHARE == face_jobs.MAX_SHARE
+    assert mask_arguments.MAX_SHARE == swap_options.MAX_SHARE
 
 
 @pytest.mark.parametrize(

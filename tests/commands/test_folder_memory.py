@@ -13,7 +13,7 @@ from styleswap_core.commands.file_swapper import FileSwapper
 from styleswap_core.commands.picture_files import SwapFiles
 from styleswap_core.faces.choice import FaceChoice
 from styleswap_core.io.images import save_image
-from styleswap_core.pipeline.face_jobs import SwapOptions
+from styleswap_core.pipeline.swap_options import SwapOptions
 
 FRAMES, AFTER, SIZE = 50, 10, (480, 640)
 GROWTH = 30.0  # MB; all frames after the first ones together take more

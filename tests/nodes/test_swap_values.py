@@ -30,7 +30,7 @@ class _Analyzer:
 
 def test_a_prompt_of_the_first_release_means_the_defaults_of_the_core(values, pack):
     found = values.SwapValues(**REQUIRED)
-    core = pack("styleswap_core.pipeline.face_jobs").SwapOptions
+    core = pack("styleswap_core.pipeline.swap_options").SwapOptions
     assert found.options == core(strength=0.9, mask_grow=2, mask_feather=1.5, batch_size=3)
     assert found.tracking_options is None
     choice = found.choice(_Analyzer(None))

@@ -9,7 +9,7 @@ from styleswap_core.export.guest_onnx import export_guest
 from styleswap_core.faces.analysis import load_face_analysis
 from styleswap_core.identities.identity import Identity
 from styleswap_core.model.generator_output import composite
-from styleswap_core.pipeline.face_jobs import SwapOptions
+from styleswap_core.pipeline.swap_options import SwapOptions
 from styleswap_core.pipeline.swapper import Swapper
 from styleswap_core.swappers.model_files import load_model
 from styleswap_core.swappers.network import SwappedCrops

@@ -11,7 +11,7 @@ from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.identity import Identity
 from styleswap_core.model import Generator, preset
 from styleswap_core.pipeline.face_aligner import align_faces, align_placed, places_of_swap
-from styleswap_core.pipeline.face_jobs import SwapOptions
+from styleswap_core.pipeline.swap_options import SwapOptions
 from styleswap_core.pipeline.swapper import Swapper
 from styleswap_core.swappers.styleswap_network import StyleSwapNetwork
 

@@ -13,7 +13,7 @@ from styleswap_core.identities.identity import Identity
 from styleswap_core.io.images import from_uint8, to_uint8
 from styleswap_core.model import Generator, GeneratorOutput
 from styleswap_core.model.generator_config import preset
-from styleswap_core.pipeline.face_jobs import SwapOptions
+from styleswap_core.pipeline.swap_options import SwapOptions
 from styleswap_core.pipeline.swapper import Swapper
 from styleswap_core.swappers.styleswap_network import StyleSwapNetwork, domain_notice, run_generator
 

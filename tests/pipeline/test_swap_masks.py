@@ -17,7 +17,7 @@ from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.identity import Identity
 from styleswap_core.io.images import load_image
 from styleswap_core.masking.face_masks import FaceMasks, load_face_masks
-from styleswap_core.pipeline.face_jobs import SwapOptions
+from styleswap_core.pipeline.swap_options import SwapOptions
 from styleswap_core.pipeline.swapper import Swapper
 from styleswap_core.swappers.network import SwappedCrops
 

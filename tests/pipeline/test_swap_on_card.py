@@ -16,7 +16,7 @@ from styleswap_core.faces.detected import DetectedFace
 from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.identity import Identity
 from styleswap_core.io.images import from_uint8
-from styleswap_core.pipeline.face_jobs import SwapOptions
+from styleswap_core.pipeline.swap_options import SwapOptions
 from styleswap_core.pipeline.swapper import Swapper
 from styleswap_core.swappers.network import SwappedCrops
 

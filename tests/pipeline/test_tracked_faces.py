@@ -14,7 +14,7 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.choice import FaceChoice
 from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.identity import Identity
-from styleswap_core.pipeline.face_jobs import SwapOptions
+from styleswap_core.pipeline.swap_options import SwapOptions
 from styleswap_core.pipeline.swapper import Swapper
 from styleswap_core.pipeline.tracked_faces import TrackedFaces
 from styleswap_core.swappers.network import SwappedCrops

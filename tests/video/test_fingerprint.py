@@ -14,7 +14,7 @@ from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.identity import Identity
 from styleswap_core.masking.face_masks import FaceMasks
 from styleswap_core.media.encoders import EncodingOptions
-from styleswap_core.pipeline.face_jobs import SwapOptions
+from styleswap_core.pipeline.swap_options import SwapOptions
 from styleswap_core.pipeline.swapper import Swapper
 from styleswap_core.tracking.tracking_options import TrackingOptions
 from styleswap_core.video.clip_masks import ClipMasks

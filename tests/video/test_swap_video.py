@@ -11,7 +11,7 @@ from toy_swapper import IDENTITY, face_at, toy_swapper
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.media.encoders import EncodingOptions
-from styleswap_core.pipeline.face_jobs import SwapOptions
+from styleswap_core.pipeline.swap_options import SwapOptions
 from styleswap_core.video.clip_plan import ClipOptions
 from styleswap_core.video.swap_video import swap_video
 from styleswap_core.video.work_folder import work_folder
