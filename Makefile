@@ -82,6 +82,8 @@ thumbnails golden: $(STAMPS)/browser
 help-pictures readme-pictures clicks-pictures: $(STAMPS)/browser
 	"$(VENV_PYTHON)" tests/comfyui/draw.py $(@:-pictures=)
 
+# Environment variables limit the instruction sets that are used, see benchmarks/machine.py; benchmarks/speed_beside.py
+# writes one page from the results of several machines, and benchmarks/startup.py measures how long everything takes to start.
 # BENCH_ARGS: --threads N, --device cuda, --presets NAME ..., --rounds N, --minutes N; --quick only checks that it runs.
 BENCH_OUT ?= docs/benchmarks
 BENCH_ARGS ?=

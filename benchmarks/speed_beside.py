@@ -50,9 +50,9 @@ def page(machines: Sequence[Machine], folder: Path) -> str:
     sections = [
         "# Speed on several machines",
         (
-            "Each column is one machine, measured by `make bench` in one run, with all contenders on the same weights,"
-            " inputs and threads. Within a column the contenders compare; between columns their ratios do."
-            " `python benchmarks/speed_beside.py` writes this page from the records."
+            "Each group of columns is one machine, or one whose instruction sets are limited, measured by `make bench`"
+            " in one run, with all contenders on the same weights, inputs and threads. Times compare within a machine,"
+            " ratios between machines, too. `python benchmarks/speed_beside.py` writes this page from the records."
         ),
         "\n".join(_introduction(machine, folder) for machine in machines),
         _generator_table(machines),

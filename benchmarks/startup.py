@@ -124,7 +124,7 @@ def measure(start: Start, folder: Path, threads: int) -> tuple[float, dict[str, 
     found = json.loads(record.read_text(encoding="utf-8"))
     if "modules" in found:
         return found["seconds"], {}
-    return ended - began, found["seconds"] | {"exit": ended - found["ended"]}
+    return ended - began, found["seconds"] | {"Python: end": ended - found["ended"]}
 
 
 def page(

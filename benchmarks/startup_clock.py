@@ -125,7 +125,7 @@ def main() -> int:
     if words[0] == "swap":
         watch_swap(clock)
     code = run(words)
-    seconds = {"interpreter": STARTED - float(began), **clock.stop()}
+    seconds = {"Python: start": STARTED - float(began), **clock.stop()}
     Path(record).write_text(json.dumps({"seconds": seconds, "ended": time.time()}), encoding="utf-8")
     return code
 
