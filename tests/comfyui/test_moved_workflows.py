@@ -105,7 +105,8 @@ def test_two_people_trade_faces(moving_server, base, analyzer):
         "ReActorFaceSwapOpt", swap_model=MODEL, face_restore_model=RESTORER, face_restore_visibility=1, options=["5", 0]
     )
     order = {"input_faces_order": "left-right", "source_faces_order": "left-right"}
-    numbers = {"input_faces_index": "0,1", "source_faces_index": "1,0"}
+    # Faces and sources that do not exist are passed over.
+    numbers = {"input_faces_index": "7,0,1", "source_faces_index": "1,5,0"}
     prompt["5"] = {"class_type": "ReActorOptions", "inputs": {**order, **numbers}}
     prompt["1"]["inputs"]["image"] = prompt["2"]["inputs"]["image"] = PAIR
     moved = with_probe(_moved(prompt), "shown", _moved(prompt)["4"]["inputs"]["images"])
