@@ -109,17 +109,9 @@ class SwapFace(io.ComfyNode):
         doubtful: str | None = None,
     ) -> bool | str:
         """True, or a message about the first unknown choice or an invalid index."""
-        if problem := unknown_choice(
-            cls,
-            faces=faces,
-            order=order,
-            on_missing=on_missing,
-            resolution=resolution,
-            gender=gender,
-            doubtful=doubtful,
-        ):
-            return problem
-        return index_problem(faces, index) or True
+        chosen = {"faces": faces, "order": order, "on_missing": on_missing, "resolution": resolution}
+        chosen |= {"gender": gender, "doubtful": doubtful}
+        return unknown_choice(cls, **chosen) or index_problem(faces, index) or True
 
     @classmethod
     def execute(

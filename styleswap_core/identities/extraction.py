@@ -136,9 +136,11 @@ def find_source_faces(
     """
     faces: list[SourceFace] = []
     problems: list[str] = []
+    seen = False
     for number, picture in enumerate(pictures):
         on_picture(number)
         found = analyzer.detect(picture, choice.order)
+        seen |= bool(found)
         if choice.needs_gender_age:
             found = analyzer.with_gender_age(picture, found, required=True)
         # A doubtful face is better than none.
@@ -152,10 +154,8 @@ def find_source_faces(
             faces.append(SourceFace(number, face, digest, crop, cut_portrait(picture, face.points), len(found)))
     if not faces:
         reason = problems[0] if problems else "there are no pictures"
-        raise StyleSwapError(
-            f"expected a face in at least one picture, but {reason}; use a picture with a visible face, or lower the"
-            " detection threshold"
-        )
+        remedy = "choose other faces" if seen else "use a picture with a visible face, or lower the detection threshold"
+        raise StyleSwapError(f"expected a face in at least one picture, but {reason}; {remedy}")
     return faces, problems
 
 

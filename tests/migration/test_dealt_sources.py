@@ -145,6 +145,6 @@ def test_sources_are_dealt_out_by_gender(wanted, source, expected):
 
 
 def test_a_source_of_the_other_gender_is_not_used():
-    with pytest.raises(StyleSwapError, match="no face 0 that is female"):
+    with pytest.raises(StyleSwapError, match="no face 0 that is female, 1 such face found; choose other faces"):
         swap(people(MAN), people(MAN, WOMAN), detect_gender_source="female")
     assert swap(people(MAN), people(MAN, WOMAN), detect_gender_source="female", source_faces_index="1") == [1]
