@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -35,6 +36,9 @@ from workflow_files import (
     template_names,
     with_probes,
 )
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 SIDE = 512
 BORDER = 4
@@ -175,9 +179,15 @@ def draw_readme(server: ComfyServer, only_name: str) -> None:
             # High enough for all templates, in rows of four.
             height = BROWSER_HEAD + BROWSER_ROW * -(-len(template_names()) // 4)
             page.page.set_viewport_size({"width": 1920, "height": height})
+            page.page.route("**/workflow_templates", _sort_names)
             page.browse_templates(PACK_NAME)
             dialog = page.page.locator(".p-dialog").bounding_box()
             _save_screenshot("templates", page.screenshot(dialog), (1400, 2100))
+
+
+def _sort_names(route: "Route") -> None:
+    """Answer with the templates of each pack in order; ComfyUI lists them as the file system does."""
+    route.fulfill(json={pack: sorted(names) for pack, names in route.fetch().json().items()})
 
 
 def draw_clicks(server: ComfyServer, only_name: str) -> None:
