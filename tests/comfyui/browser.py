@@ -59,6 +59,11 @@ FIT = """() => {
     view.offset[1] = head / scale - top;
     app.canvas.setDirty(true, true);
 }"""
+# Dialogs, and messages about errors, of older and newer pages.
+MESSAGES = (
+    ".p-dialog, [role=dialog], .p-toast-message-error, .p-toast-message-warn,"
+    " [data-sonner-toast]:is([data-type=error], [data-type=warning]), [data-testid=error-overlay]"
+)
 EMPTY = {"last_node_id": 0, "last_link_id": 0, "nodes": [], "links": [], "groups": [], "config": {}, "version": 0.4}
 """A workflow without nodes."""
 SETTLED = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
@@ -191,7 +196,7 @@ class ComfyPage:
 
     def dialogs(self) -> list[str]:
         """Text of every open dialog and error message."""
-        found = self.page.locator(".p-dialog, .p-toast-message-error, .p-toast-message-warn")
+        found = self.page.locator(MESSAGES)
         return [text for text in found.all_inner_texts() if text.strip()]
 
     def error_texts(self) -> list[str]:
@@ -235,14 +240,15 @@ class ComfyPage:
     def browse_templates(self, pack: str) -> None:
         """Open the template browser at a pack's page and wait for the thumbnails."""
         self.page.evaluate("() => app.extensionManager.command.execute('Comfy.BrowseTemplates')")
-        self.page.locator(".p-dialog").get_by_text(pack, exact=True).click()
+        self.page.get_by_role("dialog").get_by_text(pack, exact=True).first.click()
         self.page.wait_for_load_state("networkidle")
         self.page.wait_for_timeout(500)
 
     def thumbnail_width(self, template: str) -> int:
         """Width in pixels of a template's thumbnail in the template browser; 0 if it failed to load."""
-        picture = self.page.locator(f".p-dialog img[alt='{template}']")
-        self.page.locator(".p-dialog").get_by_text(template, exact=True).scroll_into_view_if_needed()
+        dialog = self.page.get_by_role("dialog")
+        picture = dialog.locator(f"img[alt='{template}']")
+        dialog.get_by_text(template, exact=True).scroll_into_view_if_needed()
         picture.wait_for()
         return picture.evaluate("async image => { await image.decode(); return image.naturalWidth }")
 

@@ -181,7 +181,7 @@ def draw_readme(server: ComfyServer, only_name: str) -> None:
             page.page.set_viewport_size({"width": 1920, "height": height})
             page.page.route("**/workflow_templates", _sort_names)
             page.browse_templates(PACK_NAME)
-            dialog = page.page.locator(".p-dialog").bounding_box()
+            dialog = page.page.get_by_role("dialog").bounding_box()
             _save_screenshot("templates", page.screenshot(dialog), (1400, 2100))
 
 
