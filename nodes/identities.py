@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from comfy_api.latest import io, ui
 
-from ..styleswap_core.faces.choice import FaceChoice
+from ..styleswap_core.faces.choice import FaceChoice, parse_numbers
 from ..styleswap_core.faces.detected import FaceAnalyzer
 from ..styleswap_core.identities.averaging import blend_identities, cosine_similarity
 from ..styleswap_core.identities.extraction import average_sources, find_source_faces, separate_sources
@@ -134,7 +134,7 @@ class ExtractArcFaceID(io.ComfyNode):
             StyleSwapError: No image shows a face that was asked for, invalid indices, or a pack without a recognizer or
                 an estimate of the gender.
         """
-        numbers = FaceChoice.by_index(indices).indices if indices.strip() and faces == "by index" else (index,)
+        numbers = parse_numbers(indices) if indices.strip() and faces == "by index" else (index,)
         choice = FaceChoice(faces, order, numbers, gender=gender)
         batches = [image, *(more.get(name) for name in _MORE_IMAGES)]
         with open_analysis(face_analysis) as analyzer:

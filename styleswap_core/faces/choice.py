@@ -29,7 +29,7 @@ class FaceChoice:
     Attributes:
         rule: One of RULES.
         order: How the faces of a picture are numbered, one of `FACE_ORDERS`.
-        indices: For "by index": face numbers in that order; the k-th is place k.
+        indices: For "by index": face numbers in that order; the k-th is place k. For sources, one may occur several times.
         references: For "by likeness": embeddings (D,), L2-normalized; the k-th is place k. For "everyone but": those of
             the people who stay as they are.
         likeness: For these two rules: minimum cosine similarity between a face and a reference, -1..1.
@@ -73,7 +73,7 @@ class FaceChoice:
         Raises:
             StyleSwapError: Anything else.
         """
-        return cls("by index", order, _parse_indices(faces))
+        return cls("by index", order, tuple(dict.fromkeys(parse_numbers(faces))))
 
     @classmethod
     def parse(cls, faces: str | Sequence[SupportsIndex], order: str = "largest") -> "FaceChoice":
@@ -184,7 +184,9 @@ class FaceChoice:
         picked = [(place, by_index[index]) for place, index in enumerate(self.indices) if index in by_index]
         wanted = f" that is {self._wanted()}" if self.needs_gender_age else ""
         found = f"{counted(len(faces), 'such face' if wanted else 'face')}{where} found"
-        return picked, [f"no face {index}{wanted}, {found}" for index in self.indices if index not in by_index]
+        return picked, [
+            f"no face {index}{wanted}, {found}" for index in dict.fromkeys(self.indices) if index not in by_index
+        ]
 
     def _pick_by_likeness(self, faces: Sequence[DetectedFace]) -> tuple[list[tuple[int, DetectedFace]], list[str]]:
         cosines = likeness_table(faces, self.references)
@@ -275,7 +277,12 @@ def match_by_likeness(cosines: np.ndarray, minimum: float) -> dict[int, int]:
     return pairs
 
 
-def _parse_indices(faces: str | Sequence[SupportsIndex]) -> tuple[int, ...]:
+def parse_numbers(faces: str | Sequence[SupportsIndex]) -> tuple[int, ...]:
+    """Face numbers, of which one may occur several times, from "0", "0,2,0" or [0, 2, 0].
+
+    Raises:
+        StyleSwapError: Anything else.
+    """
     error = StyleSwapError(f"expected faces as largest, all, or indices such as 0,2; got {faces!r}")
     if isinstance(faces, str):
         parts = [part.strip() for part in faces.split(",") if part.strip()]
@@ -288,4 +295,4 @@ def _parse_indices(faces: str | Sequence[SupportsIndex]) -> tuple[int, ...]:
         indices = [int(index) for index in faces]
     if not indices:
         raise error
-    return tuple(dict.fromkeys(indices))
+    return tuple(indices)

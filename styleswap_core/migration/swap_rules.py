@@ -100,14 +100,11 @@ def _identity(mover: Mover, node: NodeId, request: SwapRequest, analysis: Output
     sources = request.sources
     if not isinstance(sources, Output) and len(sources) == 1:
         return extract(sources[0])
-    if isinstance(sources, Output) or (request.in_turn and len(set(sources)) == len(sources)):
-        numbers = sources if isinstance(sources, Output) else ",".join(map(str, sources))
-        identities = extract(numbers)
+    if isinstance(sources, Output) or request.in_turn:
+        identities = extract(sources if isinstance(sources, Output) else ",".join(map(str, sources)))
         mover.renamed[node, "source_faces_index"] = (identities.node, "indices")
         return identities
     extracted = {source: extract(source) for source in dict.fromkeys(sources)}
-    if request.in_turn:
-        mover.note(node, "a source that the picture lacks stops the run, since the sources repeat")
     return _listed(mover, node, [extracted[source] for source in sources])
 
 

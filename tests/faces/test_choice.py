@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.faces.choice import FaceChoice, lies_in, match_by_likeness, select_faces
+from styleswap_core.faces.choice import FaceChoice, lies_in, match_by_likeness, parse_numbers, select_faces
 from styleswap_core.faces.detected import DetectedFace, order_faces
 
 
@@ -33,6 +33,10 @@ def test_choice_by_index_keeps_the_given_order():
     places, problems = picked(FaceChoice.by_index("2, 0, 2, 7"))
     assert places == [(0, 200), (1, 0)]
     assert problems == ["no face 7, 3 faces found"]
+    assert picked(FaceChoice("by index", "left-right", parse_numbers("0,2,0,7,7"))) == (
+        [(0, 0), (1, 200), (2, 0)],
+        ["no face 7, 3 faces found"],
+    ), "sources may occur several times"
 
 
 def test_places_in_turn_are_those_of_the_faces_that_are_there():

@@ -9,7 +9,7 @@ from foreign_graphs import of_kind, swap_prompt
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import template_points
-from styleswap_core.faces.choice import FaceChoice
+from styleswap_core.faces.choice import FaceChoice, parse_numbers
 from styleswap_core.faces.detected import DetectedFace, order_faces
 from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.extraction import find_source_faces, separate_sources
@@ -80,12 +80,10 @@ def extracted(prompt, link, sources):
     """Identities that a node of a moved prompt gives."""
     node = prompt[link[0]]
     inputs = node["inputs"]
-    if node["class_type"] == "StyleSwap_IdentityList":
-        return [one for name in inputs for one in extracted(prompt, inputs[name], sources)]
     assert node["class_type"] == "StyleSwap_ExtractArcFaceID"
     indices = inputs.get("indices") or inputs["index"]
-    numbers = FaceChoice.by_index(str(indices)).indices
-    choice = FaceChoice(inputs["faces"], inputs["order"], numbers, gender=inputs.get("gender", "any"))
+    gender = inputs.get("gender", "any")
+    choice = FaceChoice(inputs["faces"], inputs["order"], parse_numbers(str(indices)), gender=gender)
     pictures = [(sources[0].numpy() * 255).astype(np.uint8)]
     return separate_sources(find_source_faces(pictures, Crowd(), choice)[0], Crowd())
 
@@ -120,6 +118,7 @@ def swap(targets, sources, **widgets):
         ("7,0,1", "0,1", [0, 1, None]),
         ("0,1,2", "5,0,1", [0, 1, 0]),
         ("0", "4,1", [1, None, None]),
+        ("0,1,2", "0,0,7,1", [0, 0, 1]),
     ],
 )
 def test_sources_are_dealt_out(faces, sources, expected):
