@@ -29,7 +29,8 @@ class FaceChoice:
     Attributes:
         rule: One of RULES.
         order: How the faces of a picture are numbered, one of `FACE_ORDERS`.
-        indices: For "by index": face numbers in that order; the k-th is place k. For sources, one may occur several times.
+        indices: For "by index": face numbers in that order; the k-th is place k. Of sources, one may
+            occur several times.
         references: For "by likeness": embeddings (D,), L2-normalized; the k-th is place k. For "everyone but": those of
             the people who stay as they are.
         likeness: For these two rules: minimum cosine similarity between a face and a reference, -1..1.
