@@ -44,8 +44,9 @@ STAMPS = $(VENV)/stamps
 demo: $(STAMPS)/core
 	OMP_WAIT_POLICY=PASSIVE "$(VENV)/bin/styleswap" demo --out "$(DEMO_OUT)"
 
+# Compiled modules are kept, whatever the environment says: tests start many processes that import them.
 test: $(STAMPS)/test
-	OMP_NUM_THREADS=$(TEST_THREADS) "$(VENV_PYTHON)" -m pytest -m "not comfyui" -n $(TEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=$(TEST_THREADS) "$(VENV_PYTHON)" -m pytest -m "not comfyui" -n $(TEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 fuzz: $(STAMPS)/test
 	OMP_NUM_THREADS=$(TEST_THREADS) "$(VENV_PYTHON)" tests/fuzz/fuzz.py --minutes $(MINUTES) --write

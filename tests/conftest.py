@@ -1,15 +1,20 @@
 """Fixtures and hooks of all tests."""
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from filelock import FileLock
 from zygote import Zygote
+
+if TYPE_CHECKING:
+    from styleswap_core.synthetic.world import Rendered
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,6 +35,55 @@ def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
     started = Zygote(tmp_path_factory.mktemp("zygote"))
     yield started
     started.close()
+
+
+@pytest.fixture
+def forked_workers(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Worker processes of the product start within milliseconds too."""
+    if not hasattr(os, "fork"):
+        return
+    context_of, forked = multiprocessing.get_context, request.getfixturevalue("zygote").context
+    monkeypatch.setattr(
+        multiprocessing, "get_context", lambda method=None: forked if method == "spawn" else context_of(method)
+    )
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Function (name, make): a folder that `make` has filled, once for all processes of the tests."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        folder, done = base / name, base / f"{name}.done"
+        with FileLock(base / f"{name}.lock"):
+            if not done.exists():
+                folder.mkdir(exist_ok=True)
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def rendered(made_once: Callable[..., Path]) -> "Rendered":
+    """Four people of the face world in three pictures of 128 px each, ordered by person."""
+    import torch
+
+    from styleswap_core.devices import one_thread
+    from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
+    from styleswap_core.synthetic.world import Rendered, render
+
+    def make(folder: Path) -> None:
+        people = [seed for seed in list(IDENTITY_SEEDS["test"])[:4] for _ in range(3)]
+        attributes = list(ATTRIBUTE_SEEDS["test"])[: len(people)]
+        with one_thread():
+            pictures = render(Identities.from_seeds(people), Attributes.from_seeds(attributes), size=128)
+        torch.save(vars(pictures), folder / "pictures.pt")
+
+    return Rendered(**torch.load(made_once("rendered", make) / "pictures.pt"))
 
 
 class Demo(NamedTuple):
@@ -60,17 +114,23 @@ def process() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory, process: Callable[..., Any], request: pytest.FixtureRequest) -> Demo:
+def demo(made_once: Callable[..., Path], process: Callable[..., Any], request: pytest.FixtureRequest) -> Demo:
     """The demo, whose output folder did not exist before."""
-    folder = tmp_path_factory.mktemp("demo") / "new folder"
-    words = ("demo", "--out", folder, "--json", "--device", "cpu")
-    if hasattr(os, "fork"):
-        done = request.getfixturevalue("zygote").start(*words)
-        done.wait()
-    else:
-        done = process(*words)
-    assert done.returncode == 0, done.stderr
-    return Demo(folder, json.loads(done.stdout), done.stderr)
+
+    def make(folder: Path) -> None:
+        words = ("demo", "--out", folder / "new folder", "--json", "--device", "cpu")
+        if hasattr(os, "fork"):
+            done = request.getfixturevalue("zygote").start(*words)
+            done.wait()
+        else:
+            done = process(*words)
+        assert done.returncode == 0, done.stderr
+        (folder / "report.json").write_text(done.stdout, encoding="utf-8")
+        (folder / "stderr.txt").write_text(done.stderr, encoding="utf-8")
+
+    folder = made_once("demo", make)
+    report, stderr = ((folder / name).read_text(encoding="utf-8") for name in ("report.json", "stderr.txt"))
+    return Demo(folder / "new folder", json.loads(report), stderr)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

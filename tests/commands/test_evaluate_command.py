@@ -1,6 +1,8 @@
 """`styleswap evaluate` with tiny untrained networks."""
 
 import json
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 
 import pytest
 from tiny_networks import write_networks
@@ -28,13 +30,26 @@ def words(options, *more):
     return ["evaluate", *(str(word) for pair in options.items() for word in pair), *(str(word) for word in more)]
 
 
-def test_figures_contact_sheet_table_and_bounds(options, tmp_path, capsys):
-    out = tmp_path / "figures.json"
-    assert main(words(options, "--out", out, "--check")) == 1
-    printed = capsys.readouterr()
-    assert "| `face_psnr` |" in printed.out
-    assert "face_psnr" in printed.err.partition("missed: ")[2]
-    figures = json.loads(out.read_text())
+@pytest.fixture(scope="module")
+def evaluated(options, tmp_path_factory):
+    """Folder with the files of an evaluation, and what it printed on stdout and stderr."""
+    folder, out, err = tmp_path_factory.mktemp("evaluated"), StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        assert main(words(options, "--out", folder / "figures.json", "--check")) == 1
+    return folder, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def own(evaluated):
+    """Its figures."""
+    return json.loads((evaluated[0] / "figures.json").read_text())
+
+
+def test_figures_contact_sheet_table_and_bounds(options, evaluated, own):
+    folder, out, err = evaluated
+    assert "| `face_psnr` |" in out
+    assert "face_psnr" in err.partition("missed: ")[2]
+    figures = own
     facts = {"suite": "synthetic", "count": 2, "identities": 2, "seed": 3}
     facts |= {"model_sha256": model_sha256(options["--model"]), "judge_sha256": file_sha256(options["--judge"])}
     assert {key: figures[key] for key in facts} == facts
@@ -55,8 +70,8 @@ def test_figures_contact_sheet_table_and_bounds(options, tmp_path, capsys):
     assert {f"{key}_floor" for key in with_floor | with_floor_and_ceiling} <= figures.keys()
     assert {f"{key}_ceiling" for key in with_floor_and_ceiling} <= figures.keys()
     assert "detector_recall" not in figures
-    assert load_image(tmp_path / "figures.png").shape[2] == 3
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["figures.json", "figures.png"]
+    assert load_image(folder / "figures.png").shape[2] == 3
+    assert sorted(path.name for path in folder.iterdir()) == ["figures.json", "figures.png"]
 
 
 def test_pipeline_protocol_prints_json(options, capsys):
@@ -65,16 +80,15 @@ def test_pipeline_protocol_prints_json(options, capsys):
     assert figures["protocol"] == "pipeline" and 0 <= figures["detector_recall"] <= 1
 
 
-def test_guest_networks(options, tmp_path, capsys):
+def test_guest_networks(options, own, tmp_path, capsys):
     generator, _ = load_generator(options["--model"])
     figures = {}
-    for form in (None, "hyperswap", "inswapper"):
-        model = options["--model"] if form is None else tmp_path / f"{form}.onnx"
-        if form is not None:
-            export_guest(model, generator.eval(), form, template_ok=True)
+    for form in ("hyperswap", "inswapper"):
+        model = tmp_path / f"{form}.onnx"
+        export_guest(model, generator.eval(), form, template_ok=True)
         assert main(words({**options, "--model": model}, "--json")) == 0
         figures[form] = json.loads(capsys.readouterr().out)
-    own, hyperswap, inswapper = figures.values()
+    hyperswap, inswapper = figures.values()
     assert hyperswap["model"] == "hyperswap (hyperswap)" and hyperswap["model_sha256"] != own["model_sha256"]
     for key in ("face_psnr", "ssim", "id_cos_source_photo", "mask_iou"):
         assert hyperswap[key] == pytest.approx(own[key], abs=2e-3), key

@@ -56,7 +56,7 @@ def run(folder, monkeypatch, capsys):
 
 
 @pytest.fixture(scope="module")
-def inverted(folder, process):
+def inverted(folder, zygote):
     """Report and stderr of a process that wrote id.safetensors."""
     words = [
         "--source",
@@ -71,8 +71,8 @@ def inverted(folder, process):
         "0.2",
     ]
     pictures = ["--curve", "curve.png", "--preview", "preview.png"]
-    done = process("invert", *words, *pictures, "--json", *MODEL, cwd=folder)
-    assert done.returncode == 0, done.stderr
+    done = zygote.start("invert", *words, *pictures, "--json", *MODEL, folder=folder)
+    assert done.wait() == 0, done.stderr
     return json.loads(done.stdout), done.stderr
 
 
@@ -91,10 +91,10 @@ def test_report_and_files(folder, inverted):
     assert "face swapped" in Image.open(folder / "preview.png").text["styleswap"]
 
 
-def test_a_saved_identity_gives_the_same_pixels_in_another_process(folder, inverted, run, process):
+def test_a_saved_identity_gives_the_same_pixels_in_another_process(folder, inverted, run, zygote):
     words = ["swap", "--identity", "id.safetensors", "--target", "target.png"]
     assert run(*words, "--out", "here.png")[0] == 0
-    assert process(*words, "--out", "there.png", *MODEL, cwd=folder).returncode == 0
+    assert zygote.start(*words, "--out", "there.png", *MODEL, folder=folder).wait() == 0
     here, there = (load_image(folder / name) for name in ("here.png", "there.png"))
     assert np.array_equal(here, there) and not np.array_equal(here, load_image(folder / "target.png"))
 

@@ -1,6 +1,6 @@
 """Commands that are killed at random moments, run in two processes at once, or meet a full disk.
 
-Training, preparation and videos have tests of their own for the first two.
+Training and videos have tests of their own for the first two, as does a preparation that is killed while it writes.
 """
 
 import json
@@ -31,10 +31,11 @@ COMMANDS = {
     "columns": "render columns --columns 9 --members 2 --identities 4 --size 32 --out OUT",
     "invert": "invert --source source.png --guides in --steps 2 --device cpu --preview OUT/preview.png"
     " --out OUT/id.safetensors",
+    "prepare": "prepare in OUT/set --size 64 --min-side 30 --workers 1 --duplicates -1 --max-outside 0.5",
     "evaluate": "evaluate --identities 2 --settings 1 --workers 0 --device cpu --out OUT/figures.json",
 }
-# An evaluation takes seconds, and writes its files at its end, as an inversion does.
-TRIED = [name for name in COMMANDS if name != "evaluate" or KILLS > 1]
+# An evaluation takes seconds, and writes its files at its end, as an inversion does. Preparation has tests of its own.
+TRIED = [name for name in COMMANDS if name not in ("evaluate", "prepare") or KILLS > 1]
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ def test_a_second_process_in_a_folder_of_columns_is_refused(tmp_path, monkeypatc
     assert len(build_columns(tmp_path / "columns", plan, None).images) == 1
 
 
-@pytest.mark.parametrize("command", TRIED)
+@pytest.mark.parametrize("command", [name for name in TRIED if name != "prepare"])
 def test_a_full_disk(command, inputs, capfd):
     """One sentence for each result, and what was there is still there."""
     out = inputs / "out"

@@ -1,6 +1,8 @@
 """The inversion suite as a whole, with few people and steps."""
 
 import json
+from contextlib import redirect_stdout
+from io import StringIO
 
 import pytest
 from tiny_networks import write_networks
@@ -28,11 +30,23 @@ def words(tmp_path_factory):
     return ["evaluate", "--suite", "inversion", *(str(word) for pair in options.items() for word in pair)]
 
 
-def test_every_method_is_measured(words, tmp_path, capsys):
-    out = tmp_path / "inversion.json"
-    assert main([*words, "--out", str(out), "--check"]) in (0, 1)
-    printed = capsys.readouterr().out
-    figures = json.loads(out.read_text())
+@pytest.fixture(scope="module")
+def evaluated(words, tmp_path_factory):
+    """Folder with the files of an evaluation, and what it printed."""
+    folder, printed = tmp_path_factory.mktemp("evaluated"), StringIO()
+    with redirect_stdout(printed):
+        assert main([*words, "--out", str(folder / "inversion.json"), "--check"]) in (0, 1)
+    return folder, printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def own(evaluated):
+    """Its figures."""
+    return json.loads((evaluated[0] / "inversion.json").read_text())
+
+
+def test_every_method_is_measured(evaluated, own):
+    (folder, printed), figures = evaluated, own
     assert (figures["suite"], figures["count"], figures["steps"], figures["trust"]) == ("inversion", 2, 2, 0.5)
     for method, label in METHODS.items():
         assert f"| {label} |" in printed
@@ -42,32 +56,29 @@ def test_every_method_is_measured(words, tmp_path, capsys):
     assert figures["w_id_cos_other_photo_ceiling"] == figures["guided_id_cos_other_photo_ceiling"]
     assert figures["id_gain"] == pytest.approx(figures["guided_id_cos_other_photo"] - figures["w_id_cos_other_photo"])
     assert figures["guided_steps"] == 2 and "w_steps" not in figures
-    sheet = load_image(tmp_path / "inversion.png")
+    sheet = load_image(folder / "inversion.png")
     assert sheet.shape[1] > 4 * sheet.shape[0] / 2
 
 
-def test_networks_of_other_programs(words, tmp_path, capsys):
+def test_networks_of_other_programs(words, own, tmp_path, capsys):
     generator, _ = load_generator(words[words.index("--model") + 1])
     export_guest(tmp_path / "guest.onnx", generator.eval(), "hyperswap", template_ok=True)
-    figures = []
-    for model in ([], ["--model", str(tmp_path / "guest.onnx")]):
-        assert main([*words, *model, "--json"]) == 0
-        figures.append(json.loads(capsys.readouterr().out))
-    own, guest = figures
+    assert main([*words, "--model", str(tmp_path / "guest.onnx"), "--json"]) == 0
+    guest = json.loads(capsys.readouterr().out)
     assert guest["model"] == "guest (hyperswap)" and guest["guided_steps"] == 2
     # The same network: plain swaps are equal, inversions search among other numbers.
     assert guest["w_face_psnr"] == pytest.approx(own["w_face_psnr"], abs=2e-3)
     assert guest["guided_face_psnr"] != pytest.approx(guest["w_face_psnr"], abs=1e-9)
 
 
-def test_figures_do_not_depend_on_the_number_of_processes(words, capsys):
-    figures = []
-    for workers in ("0", "2"):
-        assert main([*words, "--workers", workers, "--json"]) == 0
-        figures.append(
-            {key: value for key, value in json.loads(capsys.readouterr().out).items() if "seconds" not in key}
-        )
-    assert figures[0] == pytest.approx(figures[1], abs=1e-6)
+@pytest.mark.usefixtures("forked_workers")
+def test_figures_do_not_depend_on_the_number_of_processes(words, own, capsys):
+    assert main([*words, "--workers", "2", "--json"]) == 0
+    one, two = (
+        {key: value for key, value in figures.items() if "seconds" not in key}
+        for figures in (own, json.loads(capsys.readouterr().out))
+    )
+    assert one == pytest.approx(two, abs=1e-6)
 
 
 def test_invalid_options_are_one_line(words, capsys):

@@ -14,7 +14,13 @@ from styleswap_core.faces.arcface import TorchRecognizer
 from styleswap_core.metrics.attribute_regressors import AttributeRegressor, RegressorConfig
 from styleswap_core.metrics.evaluated_swappers import aligned_swapper
 from styleswap_core.metrics.evaluation_sheet import SWAP_COLUMNS
-from styleswap_core.metrics.suite_synthetic import SyntheticEvaluators, SyntheticSuite, evaluate_synthetic
+from styleswap_core.metrics.render_workers import RenderWorkers
+from styleswap_core.metrics.suite_synthetic import (
+    SyntheticEvaluators,
+    SyntheticSuite,
+    build_gallery,
+    evaluate_synthetic,
+)
 from styleswap_core.metrics.synthetic_cases import crop_pose, draw_cases, render_cases
 from styleswap_core.model.generator import Generator
 from styleswap_core.model.generator_config import GeneratorConfig
@@ -62,6 +68,12 @@ def evaluators(tmp_path_factory):
         regressor=regressor,
         device=torch.device("cpu"),
     )
+
+
+@pytest.fixture(scope="module")
+def gallery(evaluators):
+    """The people of TINY."""
+    return build_gallery(evaluators, draw_cases(2, 2, seed=7), 3, RenderWorkers())
 
 
 def copy_target(batch, identities):
@@ -114,8 +126,8 @@ def test_roll_relative_to_the_crop():
     torch.testing.assert_close(transform_points(window, five_points(people, tilted, 100)), template, atol=0.5, rtol=0)
 
 
-def test_copies_of_the_target_score_the_floor(evaluators):
-    figures = evaluate_synthetic(evaluators, replace(TINY, sheet_rows=0)).figures
+def test_copies_of_the_target_score_the_floor(evaluators, gallery):
+    figures = evaluate_synthetic(evaluators, replace(TINY, sheet_rows=0), gallery=gallery).figures
     for key in ("face_psnr", "psnr", "ssim", "sharpness_ratio"):
         assert figures[key] == pytest.approx(figures[f"{key}_floor"], abs=1e-6), key
     assert figures["outside_l1"] == figures["pose_error_deg"] == figures["gaze_error_deg"] == 0
@@ -125,8 +137,8 @@ def test_copies_of_the_target_score_the_floor(evaluators):
     assert 0.8 < figures["id_cos_target"] < 1 and figures["id_cos_target_floor"] == pytest.approx(1, abs=1e-5)
 
 
-def test_exact_swaps_score_the_ceiling(evaluators):
-    evaluation = evaluate_synthetic(replace(evaluators, swapper=exact_swap), TINY)
+def test_exact_swaps_score_the_ceiling(evaluators, gallery):
+    evaluation = evaluate_synthetic(replace(evaluators, swapper=exact_swap), TINY, gallery=gallery)
     figures = evaluation.figures
     for key in [key for key in figures if key.endswith("_ceiling")]:
         assert figures[key.removesuffix("_ceiling")] == pytest.approx(figures[key], abs=1e-6), key
@@ -138,15 +150,16 @@ def test_exact_swaps_score_the_ceiling(evaluators):
     assert [len(row.pictures()) for row in evaluation.rows] == [len(SWAP_COLUMNS)] * 3
 
 
-def test_figures_are_reproducible(evaluators):
+@pytest.mark.usefixtures("forked_workers")
+def test_figures_are_reproducible(evaluators, gallery):
     torch.manual_seed(1)
     channels = {4: 8, 8: 8, 16: 8, 32: 8}
     generator = Generator(GeneratorConfig(size=32, w_dim=16, mapping_layers=1, channels=channels)).eval()
     swapping = replace(evaluators, swapper=aligned_swapper(StyleSwapNetwork(generator, baked=False)))
     # Rendered in this process, and then in two others.
     first, again = (
-        evaluate_synthetic(replace(swapping, workers=workers), replace(TINY, sheet_rows=0)).figures
-        for workers in (0, 2)
+        evaluate_synthetic(replace(swapping, workers=workers), replace(TINY, sheet_rows=0), gallery=people).figures
+        for workers, people in ((0, gallery), (2, None))
     )
     assert first == pytest.approx(again, rel=1e-4, abs=1e-4)
     assert all(np.isfinite(value) for value in first.values())

@@ -6,23 +6,11 @@ import pytest
 from killed_worker import SETTINGS as KILLED_SETTINGS
 from picture_files import write_picture
 
-from styleswap_core.devices import one_thread
 from styleswap_core.io.images import to_uint8
 from styleswap_core.preparation.prepare import prepare
-from styleswap_core.synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities
-from styleswap_core.synthetic.world import render
 
-PEOPLE, PICTURES, SIDE = 4, 3, 128
+PICTURES = 3
 SETTINGS = dataclasses.replace(KILLED_SETTINGS, duplicate_distance=8)
-
-
-@pytest.fixture(scope="session")
-def rendered():
-    """PEOPLE * PICTURES pictures of the face world, ordered by person."""
-    people = [seed for seed in list(IDENTITY_SEEDS["test"])[:PEOPLE] for _ in range(PICTURES)]
-    attributes = list(ATTRIBUTE_SEEDS["test"])[: len(people)]
-    with one_thread():
-        return render(Identities.from_seeds(people), Attributes.from_seeds(attributes), size=SIDE)
 
 
 @pytest.fixture(scope="session")

@@ -151,6 +151,7 @@ def test_a_teacher_can_be_added_to_a_finished_set(taught_folder, prepared_folder
 # --- continued runs
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_interruptions_and_processes_do_not_change_the_swaps(untaught, people_folder, taught_folder, monkeypatch):
     commit, write = teaching._Run._commit, teaching._Run._write
     written = []

@@ -1,28 +1,41 @@
 """Processes for tests, forked from one that has imported everything: they start in milliseconds instead of seconds."""
 
-import json
+import importlib
+import multiprocessing
 import os
-import signal
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-SERVER = Path(__file__).resolve().with_name("zygote_server.py")
-ROOT = SERVER.parents[2]
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "styleswap_core.cli:main"
 TIMEOUT = 300.0
 
 
 class Zygote:
-    """The process that forks; started when it is first needed."""
+    """The process that forks.
+
+    Attributes:
+        context: Starts functions in processes that are forked from it.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._server, self._count = folder, None, 0
-        self._lock = threading.Lock()
+        self.context: BaseContext = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["everything"])
+        self._folder, self._started = folder, []
+        paths = [str(ROOT), *(path for path in sys.path if Path(path).is_relative_to(ROOT / "tests"))]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", os.pathsep.join(paths))
+            for name in ("OMP", "OPENBLAS", "MKL"):
+                patch.setenv(f"{name}_NUM_THREADS", "1")
+            forkserver.ensure_running()
 
     def start(self, *words: object, target: str = COMMAND, folder: Path | None = None, **variables: str) -> "Forked":
         """Start a command in a process of its own.
@@ -33,72 +46,60 @@ class Zygote:
             folder: Its working directory; by default that of the test.
             variables: Environment variables.
         """
-        self._count += 1
-        out, err = (self._folder / f"{self._count}.{name}" for name in ("out", "err"))
+        out, err = (self._folder / f"{len(self._started)}.{name}" for name in ("out", "err"))
         for file in (out, err):
             file.touch()
-        request = {"target": target, "words": list(map(str, words)), "folder": str(folder or Path.cwd())}
-        request |= {"variables": variables, "stdout": str(out), "stderr": str(err)}
-        return Forked(self.ask(request), self.ask, out, err)
-
-    def ask(self, request: dict) -> int | None:
-        """Answer of the process to a request."""
-        with self._lock:
-            if self._server is None:
-                self._server = self._start_server()
-            self._server.stdin.write(json.dumps(request) + "\n")
-            self._server.stdin.flush()
-            return json.loads(self._server.stdout.readline())
+        command = (target, list(map(str, words)), folder or Path.cwd(), variables, out, err)
+        process = self.context.Process(target=_run, args=command)
+        process.start()
+        self._started.append(process)
+        return Forked(process, out, err)
 
     def close(self) -> None:
-        """End the process."""
-        if self._server is not None:
-            self._server.stdin.close()
-            self._server.wait(TIMEOUT)
-            self._server.stdout.close()
+        """End what still runs."""
+        for process in self._started:
+            process.kill()
 
-    def _start_server(self) -> subprocess.Popen:
-        threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
-        server = subprocess.Popen(
-            [sys.executable, str(SERVER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, **threads},
-            text=True,
-        )
-        paths = [str(ROOT), *(path for path in sys.path if Path(path).is_relative_to(ROOT / "tests"))]
-        server.stdin.write(json.dumps(paths) + "\n")
-        return server
+
+def _run(target: str, words: list[str], folder: Path, variables: dict[str, str], out: Path, err: Path) -> None:
+    for number, name in ((0, os.devnull), (1, out), (2, err)):
+        file = os.open(name, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_TRUNC)
+        os.dup2(file, number)
+        os.close(file)
+    sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
+    os.chdir(folder)
+    os.environ.update(variables)
+    sys.argv = [target, *words]
+    module, _, function = target.partition(":")
+    sys.exit(getattr(importlib.import_module(module), function)(words))
 
 
 @dataclass
 class Forked:
     """A process that was forked, with the interface of `subprocess.Popen` as far as tests need it."""
 
-    pid: int
-    ask: Callable[[dict], int | None]
+    process: BaseProcess
     out: Path
     err: Path
-    returncode: int | None = field(default=None, init=False)
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code, negative for signals; None while it runs."""
+        return self.process.exitcode
 
     def poll(self) -> int | None:
         """Exit code, negative for signals; None while it runs."""
-        if self.returncode is None:
-            self.returncode = self.ask({"poll": self.pid})
-        return self.returncode
+        return self.process.exitcode
 
     def kill(self) -> None:
         """Kill it, unless it has ended."""
-        if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
+        self.process.kill()
 
     def wait(self, timeout: float = TIMEOUT) -> int:
         """Exit code, once it has ended."""
-        deadline = time.monotonic() + timeout
-        while (code := self.poll()) is None:
-            assert time.monotonic() < deadline, f"process {self.pid} does not end"
-            time.sleep(0.005)
-        return code
+        self.process.join(timeout)
+        assert self.returncode is not None, f"process {self.process.pid} does not end"
+        return self.returncode
 
     def until(self, reached: Callable[[], bool], timeout: float = TIMEOUT) -> bool:
         """Wait until something is reached, or until the process has ended; whether it still runs."""

@@ -3,8 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -47,15 +45,11 @@ def start(zygote, run: RunFolder, recognizer: Path, *settings: str, processes: i
     return [zygote.start(*words, target=WORKER, **one, **more) for one in variables(processes)]
 
 
-def start_torchrun(*words: object) -> subprocess.Popen:
+def start_torchrun(zygote, *words: object) -> Forked:
     """Start a script in two processes by torchrun."""
     root = os.pathsep.join([str(Path(styleswap_core.__file__).resolve().parents[1]), str(Path(__file__).parent)])
-    return subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *map(str, words)],
-        env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    two = ("--standalone", "--nproc-per-node", "2")
+    return zygote.start(*two, *words, target="torch.distributed.run:main", PYTHONPATH=root)
 
 
 def finish(processes: list[Forked]) -> None:
@@ -63,7 +57,7 @@ def finish(processes: list[Forked]) -> None:
         assert process.wait(TIMEOUT) == 0, process.stderr[-2000:]
 
 
-def wait_for_checkpoint(run: RunFolder, processes: list[Forked] | list[subprocess.Popen]) -> None:
+def wait_for_checkpoint(run: RunFolder, processes: list[Forked]) -> None:
     deadline = time.monotonic() + TIMEOUT
     while not checkpoint_paths(run.checkpoints):
         assert time.monotonic() < deadline and all(process.poll() is None for process in processes), "no progress"
@@ -131,11 +125,10 @@ def test_a_lost_process_ends_the_others_and_one_alone_resumes(tmp_path, recogniz
 def test_torchrun_ends_when_the_main_process_is_lost_and_two_others_resume(tmp_path, recognizer, zygote):
     run = RunFolder(tmp_path / "run")
     worker = Path(__file__).with_name("process_group_worker.py")
-    launched = start_torchrun(worker, run.root, recognizer, "steps=100000")
+    launched = start_torchrun(zygote, worker, run.root, recognizer, "steps=100000")
     wait_for_checkpoint(run, [launched])
     os.kill(int((tmp_path / "pid_0").read_text()), signal.SIGKILL)
-    launched.communicate(timeout=TIMEOUT)
-    assert launched.returncode != 0
+    assert launched.wait(TIMEOUT) != 0
     step = read_checkpoint(checkpoint_paths(run.checkpoints)[0])["step"]
     finish(start(zygote, run, recognizer, f"steps={step + 3}", processes=2))
     assert sorted(losses_by_step(run)) == list(range(1, step + 4))

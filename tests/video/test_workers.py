@@ -158,6 +158,7 @@ def test_ctrl_c_keeps_the_segments_without_a_gap(tmp_path, source, monkeypatch):
 
 
 @POSIX
+@pytest.mark.usefixtures("forked_workers")
 def test_two_processes_make_what_one_makes(tmp_path, source):
     """With tracks, masks to keep, masks of what was replaced, and one of the processes killed."""
     mask = np.zeros((48, 64), np.float32)
@@ -180,6 +181,7 @@ def test_two_processes_make_what_one_makes(tmp_path, source):
     assert not list(tmp_path.glob(".*.parts")) and not multiprocessing.active_children()
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_interrupted_work_goes_on_with_another_number_of_workers(tmp_path, source):
     swap(source, tmp_path / "whole.mp4", clip={"tracking": None})
     out = tmp_path / "out.mp4"
@@ -197,6 +199,7 @@ def test_interrupted_work_goes_on_with_another_number_of_workers(tmp_path, sourc
     assert out.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_errors_of_workers(tmp_path, source):
     with pytest.raises(StyleSwapError, match="^expected another network, got this one; use the other$"):
         swap(source, tmp_path / "out.mp4", Failing(), 2)
