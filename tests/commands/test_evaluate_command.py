@@ -5,6 +5,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 
 import pytest
+from rendered_once import rendered_once
 from tiny_networks import write_networks
 
 from styleswap_core.checkpoints.native import load_generator, model_sha256
@@ -12,6 +13,12 @@ from styleswap_core.cli import main
 from styleswap_core.export.guest_onnx import export_guest
 from styleswap_core.io.files import file_sha256
 from styleswap_core.io.images import load_image
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rendered_once():
+    with rendered_once():
+        yield
 
 
 @pytest.fixture(scope="module")

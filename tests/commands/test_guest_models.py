@@ -128,6 +128,7 @@ def test_a_family_can_be_named(models, swap):
 
 def test_an_inverted_identity_belongs_to_the_network_that_it_was_inverted_for(models, swap, demo, error_of, capsys):
     words = ["--source", str(demo.folder / "source.png"), "--out", "identity.safetensors", "--device", "cpu"]
+    words += ["--guides", str(demo.folder / "source.png"), str(demo.folder / "target.png")]
     network = ["--any-recognizer", "--model"]
     assert main(["invert", *words, "--steps", "1", *network, "inswapper_128"]) == 0
     source = swap.index("--source")
