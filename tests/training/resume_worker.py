@@ -11,7 +11,7 @@ from styleswap_core.training.run_folder import RunFolder
 from styleswap_core.training.training_loop import RunContext, train
 
 # Independent of the number of steps, since the killed runs do not reach theirs.
-CONFIG = tiny_config(steps=5000, schedule="constant", checkpoint_every=4, sample_every=40, log_every=2, sample_images=2)
+CONFIG = tiny_config(steps=5000, schedule="constant", checkpoint_every=4, sample_every=12, log_every=2, sample_images=2)
 
 
 def run(words):

@@ -101,7 +101,7 @@ def test_sigkill_at_ten_random_moments(tmp_path, zygote):
         worker = zygote.start(folder.root, recognizer, target=WORKER)
         assert worker.until(lambda: _has_progress(folder, seen)), worker.stderr  # noqa: B023 - called at once
         # Within this time there are steps, checkpoints and exports.
-        time.sleep(rng.uniform(0.0, 0.6))
+        time.sleep(rng.uniform(0.0, 0.3))
         worker.kill()
         assert worker.wait() == -signal.SIGKILL, "the run ended before it was killed; increase its steps"
         seen = _assert_intact(folder, seen)
