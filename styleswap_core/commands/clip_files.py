@@ -32,7 +32,7 @@ def is_clip(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix not in _MAYBE:
         return suffix in CLIP_SUFFIXES
-    from ..media.animations import is_animation
+    from ..media.animated_files import is_animation
 
     return path.is_file() and is_animation(path)
 

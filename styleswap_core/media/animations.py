@@ -3,12 +3,10 @@
 They have neither sound nor orientation, count in other units of time, and say how often they are repeated.
 """
 
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, cast
@@ -18,6 +16,7 @@ from PIL import Image
 
 from ..errors import StyleSwapError, decoding, one_line
 from ..io.files import Finish, atomic_write
+from .animated_files import opened_animation
 from .frame_planes import FrameLayout, planar
 from .segment_file import Segment, decode_segment
 from .video_source import Source, UnreadableVideo, describe_error, source_name
@@ -51,20 +50,11 @@ _GIF = _Form("gif", "gif", Fraction(1, 100), "pal8", "pal8", "loop")
 _WEBP = _Form("webp", "libwebp_anim", _MILLISECOND, "bgra", "bgra", "loop")
 _APNG = _Form("apng", "apng", _MILLISECOND, "rgb24", "rgba", "plays")
 _FORMS = {".gif": _GIF, ".webp": _WEBP, ".apng": _APNG, ".png": _APNG}
-# Pillow's names.
-_KINDS = ("GIF", "WEBP", "PNG")
-
-
-def is_animation(source: Source) -> bool:
-    """Whether a file is a GIF, WebP or PNG with several frames; a GIF may also have one."""
-    with suppress(StyleSwapError), decoding("its frames are damaged", "save it again"), _pillow(source) as picture:
-        return picture is not None and (picture.format == "GIF" or getattr(picture, "n_frames", 1) > 1)
-    return False
 
 
 def repetitions(source: Source) -> int:
     """How often an animation is shown, 0 for without end; 0 for other videos."""
-    with _pillow(source) as picture:
+    with opened_animation(source) as picture:
         if picture is None:
             return _FOREVER
         return int(picture.info.get("loop", _FOREVER if picture.format != "GIF" else 1))
@@ -78,7 +68,7 @@ def decodable(source: Source) -> Iterator[Source]:
         UnreadableVideo: A damaged animation.
     """
     with ExitStack() as stack:
-        picture = stack.enter_context(_pillow(source))
+        picture = stack.enter_context(opened_animation(source))
         if picture is None or picture.format != "WEBP":
             yield source
             return
@@ -118,23 +108,6 @@ def _pillow_frames(picture: Image.Image) -> "Iterator[VideoFrame]":
         frame.pts, frame.time_base = start, _MILLISECOND
         start += max(1, round(float(picture.info.get("duration") or 100)))
         yield frame
-
-
-@contextmanager
-def _pillow(source: Source) -> Iterator[Image.Image | None]:
-    """The open file, or None for other than GIF, WebP and PNG."""
-    if isinstance(source, BytesIO):
-        source.seek(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            with decoding(f"{source_name(source)} is damaged", "save it again"):
-                picture = Image.open(source, formats=_KINDS)
-        except StyleSwapError:
-            yield None
-            return
-        with picture:
-            yield picture
 
 
 def write_animation(

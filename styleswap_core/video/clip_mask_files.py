@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from ..io.images import load_image
-from ..media.animations import decodable, is_animation
+from ..media.animated_files import is_animation
+from ..media.animations import decodable
 from ..media.frame_reader import TimedFrame, VideoReader, frame_at, open_video
 from ..media.video_source import VideoInfo, read_info
 

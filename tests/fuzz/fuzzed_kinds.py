@@ -372,7 +372,8 @@ def _animation(suffix: str, mutation: bend.Mutation) -> Kind:
         frames[0].save(folder / f"a{suffix}", save_all=True, append_images=frames[1:])
 
     def read(path: Path) -> object:
-        from styleswap_core.media.animations import decodable, is_animation
+        from styleswap_core.media.animated_files import is_animation
+        from styleswap_core.media.animations import decodable
         from styleswap_core.preparation.video_frames import frames
 
         if not is_animation(path):

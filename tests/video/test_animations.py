@@ -8,7 +8,8 @@ from PIL import Image
 from toy_swapper import IDENTITY, toy_swapper
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.media.animations import is_animation, repetitions
+from styleswap_core.media.animated_files import is_animation
+from styleswap_core.media.animations import repetitions
 from styleswap_core.media.encoders import EncodingOptions
 from styleswap_core.video.clip_plan import ClipOptions
 from styleswap_core.video.swap_video import swap_video
