@@ -163,7 +163,7 @@ def _note_differences(mover: Mover, node: NodeId, request: SwapRequest) -> None:
         mover.note(
             node,
             "the sources are dealt out in each frame of a batch by itself: a face that only some frames lack leaves"
-            " its source to the next one there",
+            " its source to the next one there, unless tracking is on",
         )
     orders = {request.order} | ({request.source_order} if request.picture else set())
     if orders - {"largest", "smallest"}:
