@@ -4,7 +4,7 @@ from comfy_api.latest import io
 
 from ..styleswap_core.faces.choice import GENDER_CHOICES
 from ..styleswap_core.pipeline.swap_options import MAX_SHARE, SwapOptions
-from ..styleswap_core.swappers.network import MAX_STRENGTH
+from ..styleswap_core.swappers.swap_ranges import MAX_STRENGTH
 from ..styleswap_core.tracking.tracking_options import MAX_INTERVAL, MAX_SMOOTHING, TrackingOptions
 from .sockets import Masks, Segs, advanced, faces_input, identity_input, index_input, likeness_input, order_input
 from .swap_values import ERROR, MAX_AGE, PASS, RESOLUTIONS, SKIP, SWAP

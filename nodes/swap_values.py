@@ -6,7 +6,7 @@ from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.choice import REFERENCE_RULES, FaceChoice
 from ..styleswap_core.faces.detected import FaceAnalyzer
 from ..styleswap_core.pipeline.swap_options import SwapOptions
-from ..styleswap_core.swappers.phases import AUTOMATIC, MAX_FACTOR
+from ..styleswap_core.swappers.swap_ranges import AUTOMATIC, MAX_FACTOR
 from ..styleswap_core.tracking.tracking_options import TrackingOptions
 from .values import as_identities
 

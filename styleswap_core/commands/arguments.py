@@ -7,13 +7,13 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
 
+from ..swappers.swap_ranges import AUTOMATIC, MAX_FACTOR
+
 # argparse has no public name for the base class of parsers and argument groups.
 Options = argparse._ActionsContainer
 # Seeds of the nodes have the same limit, the largest integer that JavaScript represents exactly.
 MAX_SEED = 2**53 - 1
-# Written out, since the modules that define them import torch, and --help should be quick; a test compares them.
-MAX_STRENGTH = 1.5
-MAX_RESOLUTION = 8
+# Written out, since the module that defines them imports torch, and --help should be quick; a test compares them.
 FAMILIES = (
     "inswapper",
     "reswapper",
@@ -66,11 +66,9 @@ fraction = number(0.0, 1.0)
 def resolution(word: str) -> int:
     """Argument type for "automatic", which is 0, or a factor from 1 to 8."""
     try:
-        return 0 if word == "automatic" else whole_number(1, MAX_RESOLUTION)(word.removesuffix("x"))
+        return AUTOMATIC if word == "automatic" else whole_number(1, MAX_FACTOR)(word.removesuffix("x"))
     except ArgumentTypeError:
-        raise ArgumentTypeError(
-            f"expected automatic or a whole number from 1 to {MAX_RESOLUTION}, got {word!r}"
-        ) from None
+        raise ArgumentTypeError(f"expected automatic or a whole number from 1 to {MAX_FACTOR}, got {word!r}") from None
 
 
 def face_choice(word: str) -> str | list[int]:

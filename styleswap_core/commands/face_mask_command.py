@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StyleSwapError
 from ..masking.regions import AREAS, OUTLINES, REGIONS, SHAPED, SWAPPED
+from ..pipeline.swap_options import MAX_SHARE
 from .arguments import (
     add_detection_arguments,
     add_device_argument,
@@ -18,7 +19,7 @@ from .arguments import (
 )
 from .choice_arguments import add_choice_arguments, choice_of
 from .console import EXIT_BAD_INPUT, print_lines, print_note
-from .mask_arguments import MAX_SHARE, add_occlusion_argument, named_masks, regions
+from .mask_arguments import add_occlusion_argument, named_masks, regions
 from .picture_files import SwapFiles, check_results, plan_files
 
 if TYPE_CHECKING:

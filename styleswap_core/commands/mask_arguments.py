@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
 from ..masking.regions import OUTLINES, REGIONS, SWAPPED, parse_regions
+from ..pipeline.swap_options import MAX_SHARE
 from .arguments import Options, add_parsing_argument, number
 
 if TYPE_CHECKING:
     from ..masking.face_masks import FaceMasks
-
-# Written out, since the module that defines it imports torch, and --help should be quick; a test compares them.
-MAX_SHARE = 0.3
 
 
 def regions(text: str, areas: Sequence[str] = ()) -> str:

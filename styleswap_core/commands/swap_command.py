@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StyleSwapError, printable
 from ..io.files import require_file
+from ..swappers.swap_ranges import MAX_FACTOR, MAX_STRENGTH
 from .arguments import (
-    MAX_RESOLUTION,
-    MAX_STRENGTH,
     Options,
     add_json_argument,
     add_swapper_arguments,
@@ -156,7 +155,7 @@ def _add_swap_arguments(group: Options) -> None:
         type=resolution,
         default="automatic",
         metavar="FACTOR",
-        help=f"size at which a face is swapped, in multiples of the model's size, 1 to {MAX_RESOLUTION}, for more "
+        help=f"size at which a face is swapped, in multiples of the model's size, 1 to {MAX_FACTOR}, for more "
         "detail than the model has: 2 takes four times as long as 1, 4 sixteen times; automatic: as fine as the "
         "picture, and always 1 for StyleSwap models (default: %(default)s)",
     )

@@ -17,8 +17,9 @@ from ..faces.alignment import estimate_similarity, matrix_scale, template_points
 from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..identities.identity import Identity
 from ..masking.face_masks import FaceMasks
-from ..swappers.network import MAX_STRENGTH, SwappingNetwork
+from ..swappers.network import SwappingNetwork
 from ..swappers.phases import check_resolution, resolution_factor, swap_at
+from ..swappers.swap_ranges import MAX_STRENGTH
 from .results import SwappedFace
 from .swap_options import MAX_SHARE, SwapOptions
 

@@ -1,8 +1,8 @@
-"""Options for swapping a face."""
+"""Options for swapping a face. Does not import torch, so that the parsers of commands may import it."""
 
 from dataclasses import dataclass
 
-from ..swappers.phases import AUTOMATIC
+from ..swappers.swap_ranges import AUTOMATIC
 
 MAX_SHARE = 0.3
 """Largest `mask_padding` and `mask_edge`."""

@@ -14,9 +14,6 @@ from ..errors import StyleSwapError
 from ..faces.recognizer_id import RecognizerId, check_recognizer
 from ..identities.identity import Identity
 
-MAX_STRENGTH = 1.5
-"""Largest strength of a swap."""
-
 
 class SwappedCrops(NamedTuple):
     """Output of a swapping network, on its own device."""
@@ -82,7 +79,7 @@ class SwappingNetwork(Protocol):
             identities: B source identities, one per crop.
             own_embeddings: (B, D), embeddings of the target faces; required if `strength` is not 1.
             strength: 0 keeps the identity of the target, 1 applies that of the source; values between interpolate, and
-                values above, up to MAX_STRENGTH, exaggerate the source's difference from the target.
+                values above, up to `swap_ranges.MAX_STRENGTH`, exaggerate the source's difference from the target.
         """
         ...
 

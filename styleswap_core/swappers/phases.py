@@ -17,10 +17,8 @@ from torch import Tensor
 from ..errors import StyleSwapError
 from ..identities.identity import Identity
 from .network import SwappedCrops, SwappingNetwork
+from .swap_ranges import AUTOMATIC, MAX_FACTOR
 
-AUTOMATIC = 0
-"""Resolution that is chosen from the size of the face in the picture."""
-MAX_FACTOR = 8
 # The automatic crop has at least this fraction of the picture's resolution. Measured (benchmarks/resolution.py), the
 # face is then as sharp as at full resolution to a few percent, at half the cost.
 _SHARE = 0.75
