@@ -21,7 +21,7 @@ from .opencv_networks import load_opencv_networks
 from .opencv_zoo import zoo_files
 from .pack_licenses import UNKNOWN, license_note
 from .packs import Roots, build_analysis, find_pack, stdout_to_stderr
-from .recognition import PictureEmbedder, check_picture
+from .recognition import PictureEmbedder, check_picture, reduced
 from .recognizer_id import RecognizerId
 
 
@@ -187,9 +187,10 @@ class PackAnalyzer:
             StyleSwapError: Not a picture, or a detector without five points.
         """
         check_picture(picture)
-        embedder = PictureEmbedder(self._recognizer, picture) if embed and self._recognizer is not None else None
+        small = reduced(picture)
+        embedder = PictureEmbedder(self._recognizer, picture, small) if embed and self._recognizer is not None else None
         faces = []
-        for (box, score, points), angle, doubtful in self._search.find(picture, quick):
+        for (box, score, points), angle, doubtful in self._search.find(picture, quick, small):
             id_embedding, norm = embedder.embed(points) if embedder is not None else (None, 0.0)
             faces.append(
                 DetectedFace(0, score, np.float32(box), np.float32(points), id_embedding, norm, angle, doubtful)

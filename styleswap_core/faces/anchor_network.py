@@ -85,8 +85,8 @@ def _input(network: InsightFaceDetectorNetwork, picture: np.ndarray, canvas: tup
     blob[..., height:, :] = normalized[0]
     blob[..., :height, width:] = normalized[0]
     for plane, channel in zip(blob[0], cv2.split(picture), strict=True):
-        # A table is twice as fast as arithmetic, and six times as fast as cv2.dnn.blobFromImage.
-        plane[:height, :width] = cv2.LUT(channel, normalized)
+        # By a table, written in place: half the time of cv2.dnn.blobFromImage, and no copies.
+        cv2.LUT(channel, normalized, dst=plane[:height, :width])
     return blob
 
 

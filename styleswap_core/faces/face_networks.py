@@ -24,7 +24,14 @@ class Detection(NamedTuple):
 
 
 class FaceDetector(Protocol):
-    """A detector of faces with five points."""
+    """A detector of faces with five points.
+
+    Attributes:
+        any_shape: Whether a part of a picture takes less time than the whole, in proportion to its area, whatever its
+            shape. Some networks have inputs of a fixed size, and some execution providers prepare for each shape.
+    """
+
+    any_shape: bool
 
     def detect(self, picture: np.ndarray, size: int) -> list[Detection]:
         """The faces of a picture (H, W, 3) uint8 RGB whose longer side is scaled to `size` pixels.

@@ -11,10 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from .close_looks import Place, look_closely
+from .detailed_parts import search_details
 from .face_networks import Detection, FaceDetector
 from .insightface_networks import MIN_SIDE, STRIDE
 from .plausibility import doubt_about
-from .recognition import MAX_ANALYZED_SIDE, reduced
+from .recognition import MAX_ANALYZED_SIDE, Reduced, reduced
 from .tiles import search_finely, without_doubles
 from .turned_faces import SettledFace, settle_turns
 
@@ -57,14 +58,15 @@ class FaceSearch:
         self.detector = detector
         self.size = size
 
-    def find(self, picture: np.ndarray, quick: bool = False) -> list[FoundFace]:
+    def find(self, picture: np.ndarray, quick: bool = False, known: Reduced | None = None) -> list[FoundFace]:
         """All faces of a picture, in no particular order.
 
         Args:
             picture: (H, W, 3) uint8 RGB.
             quick: End if the passes over the whole picture find nothing, or doubtful faces only.
+            known: What `reduced` makes of it, if that is known.
         """
-        small, factors = reduced(picture)
+        small, factors = known or reduced(picture)
         found, turned = [_scaled(face, factors) for face in self._passes(small)], list[Detection]()
         if quick:
             seen = _all_judged(picture, settle_turns(self.detector, picture, _visible(found, picture)))
@@ -82,7 +84,10 @@ class FaceSearch:
     def _passes(self, picture: np.ndarray) -> list[Detection]:
         """The faces that passes over the whole picture find; those at larger sizes take precedence."""
         found: list[Detection] = []
-        sizes = (self.size,) if self.size else _fitting(DETECTION_SIZES, max(picture.shape[:2]))
+        sizes = [self.size] if self.size else _fitting(DETECTION_SIZES, max(picture.shape[:2]))
+        # The other pass sees what has no detail.
+        if len(sizes) > 1 and self.detector.any_shape:
+            found += search_details(self.detector, picture, sizes.pop(0))
         for size in sizes:
             found += self.detector.detect(picture, size)
         return without_doubles(face for face in found if _is_face(face.points))

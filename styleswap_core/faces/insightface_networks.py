@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import StyleSwapError
 from .anchor_network import InsightFaceDetectorNetwork, can_run, run_anchors
 from .arcface import TorchRecognizer
+from .execution_providers import CPU_PROVIDER
 from .face_networks import Detection
 from .insightface_types import DetectorNetwork, RecognizerNetwork
 
@@ -26,6 +27,7 @@ class InsightFaceDetector:
     Attributes:
         square: Run on squares, as insightface does, and not on inputs of the picture's shape.
         fixed: (width, height) of the network's input where its file fixes it.
+        any_shape: See `FaceDetector`.
     """
 
     def __init__(self, network: DetectorNetwork) -> None:
@@ -37,6 +39,7 @@ class InsightFaceDetector:
         height, width = network.session.get_inputs()[0].shape[2:4]
         self.fixed = (width, height) if isinstance(width, int) and isinstance(height, int) else None
         self.square = not _takes_any_shape(network)
+        self.any_shape = not self.square and network.session.get_providers()[0] == CPU_PROVIDER
 
     def detect(self, picture: np.ndarray, size: int) -> list[Detection]:
         """See `FaceDetector.detect`.

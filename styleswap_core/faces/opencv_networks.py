@@ -29,7 +29,13 @@ _MAX_PLACEHOLDER_BYTES = 1000
 
 
 class YuNetDetector:
-    """A FaceDetector over `cv2.FaceDetectorYN`."""
+    """A FaceDetector over `cv2.FaceDetectorYN`.
+
+    Attributes:
+        any_shape: See `FaceDetector`.
+    """
+
+    any_shape = True
 
     def __init__(self, path: Path, threshold: float) -> None:
         """Load a file.

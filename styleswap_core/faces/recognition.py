@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -63,6 +64,18 @@ class OnnxRecognizer:
         return PictureEmbedder(self._model, picture).embed(points)[0]
 
 
+class Reduced(NamedTuple):
+    """A picture with sides of MAX_ANALYZED_SIDE at most.
+
+    Attributes:
+        picture: (h, w, 3) uint8 RGB.
+        factors: (2,) factors (x, y) to the pixels of the original.
+    """
+
+    picture: np.ndarray
+    factors: np.ndarray
+
+
 class PictureEmbedder:
     """Embeds the faces of a picture: large faces of a large picture from a reduced one, small ones from the original.
 
@@ -70,10 +83,17 @@ class PictureEmbedder:
     reduced picture shows smaller than its crop would lose detail.
     """
 
-    def __init__(self, recognizer: CropRecognizer, picture: np.ndarray) -> None:
-        """Prepare a picture (H, W, 3) uint8 RGB."""
+    def __init__(self, recognizer: CropRecognizer, picture: np.ndarray, small: Reduced | None = None) -> None:
+        """Prepare a picture.
+
+        Args:
+            recognizer: The recognizer.
+            picture: (H, W, 3) uint8 RGB.
+            small: What `reduced` makes of it, if that is known.
+        """
         self._recognizer = recognizer
         self._picture = picture
+        self._known = small
 
     def embed(self, points: np.ndarray) -> tuple[np.ndarray, float]:
         """Embedding (D,) float32, L2-normalized, and its norm before, of a face with five points (5, 2)."""
@@ -81,7 +101,7 @@ class PictureEmbedder:
         picture, scale = self._picture, np.ones(2)
         # Checked first, since reducing a frame takes longer than embedding a face.
         if max(picture.shape[:2]) > MAX_ANALYZED_SIDE and not self._is_small(points):
-            picture, scale = self._reduced
+            picture, scale = self._small
         return unit_and_norm(raw_embedding(self._recognizer, picture, points / scale))
 
     def _is_small(self, points: np.ndarray) -> bool:
@@ -89,8 +109,8 @@ class PictureEmbedder:
         return float(matrix_scale(matrix)[0]) * max(self._picture.shape[:2]) > MAX_ANALYZED_SIDE
 
     @cached_property
-    def _reduced(self) -> tuple[np.ndarray, np.ndarray]:
-        return reduced(self._picture)
+    def _small(self) -> Reduced:
+        return self._known or reduced(self._picture)
 
 
 def raw_embedding(recognizer: CropRecognizer, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -159,12 +179,12 @@ def check_picture(picture: np.ndarray) -> None:
         raise StyleSwapError(f"expected a picture (H, W, 3) uint8 RGB, got {picture.dtype} {picture.shape}")
 
 
-def reduced(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A picture reduced to sides of MAX_ANALYZED_SIDE at most, and the factors (x, y) to the original pixels."""
+def reduced(picture: np.ndarray) -> Reduced:
+    """A picture, reduced if it is larger than MAX_ANALYZED_SIDE."""
     height, width = picture.shape[:2]
     factor = MAX_ANALYZED_SIDE / max(height, width)
     if factor >= 1.0:
-        return picture, np.ones(2)
+        return Reduced(picture, np.ones(2))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    return small, np.array([width / size[0], height / size[1]])
+    return Reduced(small, np.array([width / size[0], height / size[1]]))

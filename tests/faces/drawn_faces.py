@@ -35,8 +35,8 @@ class UprightDetector:
         smallest: Faces whose crop is smaller at the scale of a run are not found.
     """
 
-    def __init__(self, smallest=8.0):
-        self.runs, self.smallest = [], smallest
+    def __init__(self, smallest=8.0, any_shape=False):
+        self.runs, self.smallest, self.any_shape = [], smallest, any_shape
 
     def detect(self, picture, size):
         self.runs.append((picture.shape[:2], size))

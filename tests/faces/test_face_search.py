@@ -21,6 +21,8 @@ def detection(x, y, side, score=0.9):
 class Scripted:
     """Detector that finds given faces, by the size at which it runs, in pictures of one shape only."""
 
+    any_shape = False
+
     def __init__(self, shape, by_size):
         self.shape, self.by_size, self.runs = shape, by_size, []
 

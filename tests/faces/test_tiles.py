@@ -43,6 +43,20 @@ def test_small_faces_are_found_once_each_across_tiles():
     assert np.abs(np.array(centers) - sorted(points.mean(1).round().tolist())).max() <= 2
 
 
+def test_finer_levels_leave_out_what_has_no_detail():
+    picture, _ = crowd(3840, 2160, 40, 10, 6)
+    # A quarter of the crowd, in a picture that is dark elsewhere.
+    picture[:1080, 1920:] = picture[1080:] = 0
+    whole, parts = UprightDetector(smallest=12), UprightDetector(smallest=12, any_shape=True)
+    found, expected = (search_finely(detector, picture, [], 640, always=False) for detector in (parts, whole))
+    assert len(found) == len(expected) == 15
+    pixels = [
+        sum(height * width * (size / max(height, width)) ** 2 for (height, width), size in detector.runs)
+        for detector in (parts, whole)
+    ]
+    assert pixels[0] < 0.4 * pixels[1]
+
+
 def test_faces_on_the_seam_of_tiles_are_whole():
     detector, picture = UprightDetector(smallest=12), np.zeros((1440, 2560, 3), np.uint8)
     # Two tiles of 1344 px, from 0 and from 1216.
