@@ -38,7 +38,7 @@ def strength_inputs() -> list[io.Input]:
     return [
         io.Float.Input(
             "strength",
-            default=1.0,
+            default=SwapOptions.strength,
             min=0.0,
             max=MAX_STRENGTH,
             step=0.05,
@@ -47,14 +47,14 @@ def strength_inputs() -> list[io.Input]:
         ),
         io.Int.Input(
             "mask_grow",
-            default=0,
+            default=SwapOptions.mask_grow,
             min=-64,
             max=64,
             tooltip="Grows the swapped region by this many pixels of the aligned crop; negative shrinks it.",
         ),
         io.Float.Input(
             "mask_feather",
-            default=0.0,
+            default=SwapOptions.mask_feather,
             min=0.0,
             max=64.0,
             step=0.5,
@@ -239,7 +239,7 @@ def _edge_inputs() -> list[io.Input]:
     return [
         io.Float.Input(
             "mask_padding",
-            default=0.0,
+            default=SwapOptions.mask_padding,
             min=0.0,
             max=MAX_SHARE,
             step=0.01,
@@ -248,7 +248,7 @@ def _edge_inputs() -> list[io.Input]:
         ),
         io.Float.Input(
             "mask_edge",
-            default=0.0,
+            default=SwapOptions.mask_edge,
             min=0.0,
             max=MAX_SHARE,
             step=0.01,

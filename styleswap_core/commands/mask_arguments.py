@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
 from ..masking.regions import OUTLINES, REGIONS, SWAPPED, parse_regions
-from ..pipeline.swap_options import MAX_SHARE
+from ..pipeline.swap_options import MAX_SHARE, SwapOptions
 from .arguments import Options, add_parsing_argument, number
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def add_mask_arguments(group: Options) -> None:
     group.add_argument(
         "--mask-padding",
         type=number(0.0, MAX_SHARE),
-        default=0.0,
+        default=SwapOptions.mask_padding,
         metavar=f"0..{MAX_SHARE}",
         help="keep the swapped region away from the border of the aligned crop, by this share of its side (default: "
         "%(default)s)",
@@ -55,7 +55,7 @@ def add_mask_arguments(group: Options) -> None:
     group.add_argument(
         "--mask-edge",
         type=number(0.0, MAX_SHARE),
-        default=0.0,
+        default=SwapOptions.mask_edge,
         metavar=f"0..{MAX_SHARE}",
         help="width over which the swapped region fades out within its edge, as a share of the aligned crop's side "
         "(default: %(default)s)",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StyleSwapError, printable
 from ..io.files import require_file
+from ..pipeline.swap_options import SwapOptions
 from ..swappers.swap_ranges import MAX_FACTOR, MAX_STRENGTH
 from .arguments import (
     Options,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from ..faces.choice import FaceChoice
     from ..identities.extraction import SourceReport
     from ..identities.identity import Identity
-    from ..pipeline.swap_options import SwapOptions
     from .file_swapper import Blending, FaceReport, FileSwapper, SwapReport
 
 # Baking an identity takes about as long as it saves on one or two pictures.
@@ -131,7 +131,7 @@ def _add_swap_arguments(group: Options) -> None:
     group.add_argument(
         "--strength",
         type=number(0.0, MAX_STRENGTH),
-        default=1.0,
+        default=SwapOptions.strength,
         metavar=f"0..{MAX_STRENGTH}",
         help="1 gives the identity of the source, 0 keeps that of the target; values above 1 exaggerate what sets the "
         "source apart from the target (default: %(default)s)",
@@ -139,14 +139,14 @@ def _add_swap_arguments(group: Options) -> None:
     group.add_argument(
         "--mask-grow",
         type=whole_number(-64, 64),
-        default=0,
+        default=SwapOptions.mask_grow,
         metavar="PX",
         help="grow the swapped region, or shrink it if negative, in pixels of the aligned crop (default: %(default)s)",
     )
     group.add_argument(
         "--mask-feather",
         type=number(0.0, 64.0),
-        default=0.0,
+        default=SwapOptions.mask_feather,
         metavar="PX",
         help="soften its outline, in pixels of the aligned crop (default: %(default)s)",
     )
@@ -253,9 +253,7 @@ def _plan(args: argparse.Namespace) -> tuple[list[SwapFiles], list[ClipFiles]]:
     return plan, clip_plan
 
 
-def _swap_options(args: argparse.Namespace) -> "SwapOptions":
-    from ..pipeline.swap_options import SwapOptions
-
+def _swap_options(args: argparse.Namespace) -> SwapOptions:
     return SwapOptions(
         args.strength,
         args.mask_grow,
@@ -273,7 +271,7 @@ def _swap_videos(
     plan: Sequence[ClipFiles],
     args: argparse.Namespace,
     choice: "FaceChoice",
-    options: "SwapOptions",
+    options: SwapOptions,
     signer: "ContentSigner | None",
 ) -> "tuple[list[dict[str, Any]], list[dict[str, str]], bool]":
     """Reports on the videos, target and error of those that failed, and whether Ctrl-C ended the work."""
@@ -304,7 +302,7 @@ def _swap_all(
     rendered: bool,
     plan: Sequence[SwapFiles],
     choice: "FaceChoice",
-    options: "SwapOptions",
+    options: SwapOptions,
     blending: "Blending | None",
     signer: "ContentSigner | None",
 ) -> "tuple[list[SwapReport], list[dict[str, str]]]":
