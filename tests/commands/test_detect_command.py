@@ -14,16 +14,22 @@ from styleswap_core.faces.packs import DEMO_PACK
 from styleswap_core.io.images import load_image, save_image
 
 
-@pytest.fixture
-def group(demo, folder):
+@pytest.fixture(scope="module")
+def group_file(demo, tmp_path_factory):
     """Picture with the two faces of the demo side by side, the second at half its size."""
     source, target = (load_image(demo.folder / f"{name}.png") for name in ("source", "target"))
     small = target[::2, ::2]
     picture = np.full((source.shape[0], source.shape[1] + small.shape[1], 3), 128, np.uint8)
     picture[:, : source.shape[1]] = source
     picture[: small.shape[0], source.shape[1] :] = small
-    save_image(folder / "group.png", picture)
-    return folder / "group.png"
+    save_image(path := tmp_path_factory.mktemp("group") / "group.png", picture)
+    return path
+
+
+@pytest.fixture
+def group(group_file, folder):
+    """That picture in the working directory."""
+    return Path(shutil.copy(group_file, folder))
 
 
 def test_json_lists_each_face(group, demo, capsys):

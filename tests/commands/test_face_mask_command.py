@@ -1,6 +1,7 @@
 """`styleswap face-mask`, and `styleswap swap --only-in`, with the demo pack."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,18 @@ from styleswap_core.cli import main
 from styleswap_core.io.images import load_image, save_image
 
 
-@pytest.fixture
-def group(demo, folder):
+@pytest.fixture(scope="module")
+def group_file(demo, tmp_path_factory):
     """Picture with the two faces of the demo side by side."""
     pictures = [load_image(demo.folder / f"{name}.png") for name in ("source", "target")]
-    save_image(folder / "group.png", np.concatenate(pictures, 1))
-    return folder / "group.png"
+    save_image(path := tmp_path_factory.mktemp("group") / "group.png", np.concatenate(pictures, 1))
+    return path
+
+
+@pytest.fixture
+def group(group_file, folder):
+    """That picture in the working directory."""
+    return Path(shutil.copy(group_file, folder))
 
 
 def halves(path):

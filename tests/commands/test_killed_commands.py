@@ -28,7 +28,7 @@ COUNT = 3
 COMMANDS = {
     "swap": "swap --source source.png --target in --device cpu --mask-out OUT/masks --out OUT",
     "pictures": "render pictures --count 3 --size 64 --out OUT",
-    "columns": "render columns --columns 9 --members 2 --identities 4 --size 32 --out OUT",
+    "columns": "render columns --columns 9 --members 1 --identities 4 --size 32 --out OUT",
     "invert": "invert --source source.png --guides in --steps 2 --device cpu --preview OUT/preview.png"
     " --out OUT/id.safetensors",
     "prepare": "prepare in OUT/set --size 64 --min-side 30 --workers 1 --duplicates -1 --max-outside 0.5",

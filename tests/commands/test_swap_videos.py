@@ -89,6 +89,7 @@ def test_an_interrupted_run_is_resumed(swap, capsys, monkeypatch):
     assert "out.mp4 is complete and is left as it is" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_two_processes_write_the_same_bytes(swap, capsys, monkeypatch):
     """With the demo's networks, which are opened again in each process."""
     from styleswap_core.commands import clip_runner

@@ -1,6 +1,7 @@
 """Face analysis through insightface: positions, detection sizes, second attempts, packs and their errors."""
 
 import shutil
+from functools import cache
 
 import numpy as np
 import onnx
@@ -30,6 +31,12 @@ def no_close_looks(monkeypatch):
 @pytest.fixture(scope="module")
 def analyzer(tiny_pack):
     return load_face_analysis(tiny_pack, det_size=640)
+
+
+@cache
+def drawn_heads(seeds, size):
+    """Heads of people of the face world, (N, size, size, 3) uint8."""
+    return to_uint8(render(Identities.from_seeds(seeds), Attributes.from_seeds(seeds), size=size).image)
 
 
 def blocks(height, width, *corners, side=32):
@@ -148,8 +155,7 @@ def test_detections_are_those_of_insightface(width, height):
     """Which decodes all anchors, and scales x by the factor of y, although whole pixels make them differ."""
     analyzer = load_face_analysis(det_size=640)
     picture = np.random.default_rng(width).integers(90, 150, (height, width, 3), dtype=np.uint8)
-    heads = to_uint8(render(Identities.from_seeds([1, 2]), Attributes.from_seeds([1, 2]), size=300).image)
-    for left, head in zip((30, 350), heads, strict=True):
+    for left, head in zip((30, 350), drawn_heads(range(1, 3), 300), strict=True):
         picture[20:320, left : left + 300] = head
     detector, canvas = analyzer._search.detector, canvas_for(640, width, height)
     network = detector._network
@@ -167,7 +173,7 @@ def test_detections_are_those_of_insightface(width, height):
 @pytest.mark.parametrize("threshold", [0.05, 0.5, 0.999999])
 def test_overlapping_and_missing_detections_are_those_of_insightface(threshold):
     analyzer = load_face_analysis(det_size=320, det_thresh=threshold)
-    head = to_uint8(render(Identities.from_seeds([3]), Attributes.from_seeds([3]), size=320).image)[0]
+    (head,) = drawn_heads(range(3, 4), 320)
     detector = analyzer._search.detector
     expected, points = detector._network.detect(np.ascontiguousarray(head[..., ::-1]), input_size=(320, 320))
     found = detector.detect(head, 320)

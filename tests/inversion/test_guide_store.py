@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rendered_once import render_once
 
 from styleswap_core.inversion import guide_store, guides, render_guides
 from styleswap_core.inversion.guide_store import MAX_SETS, GuideStore
@@ -25,8 +26,8 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def renders(monkeypatch):
     """List that grows with every rendered face."""
-    calls, real = [], guides.render
-    monkeypatch.setattr(guides, "render", lambda *given, **more: calls.append(1) or real(*given, **more))
+    calls = []
+    monkeypatch.setattr(guides, "render", lambda *given, **more: calls.append(1) or render_once(*given, **more))
     return calls
 
 

@@ -20,11 +20,12 @@ def rendered_once() -> Iterator[None]:
     """Within this context, suites and inversions render no picture twice in this process."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (guides, moving_cases, synthetic_cases):
-            patch.setattr(module, "render", _render)
+            patch.setattr(module, "render", render_once)
         yield
 
 
-def _render(*arguments: object, **options: object) -> Rendered:
+def render_once(*arguments: object, **options: object) -> Rendered:
+    """What `render` returns, which is computed at the first call with these arguments."""
     key = tuple(map(_key, (*arguments, *sorted(options.items()))))
     if key not in _KEPT:
         _KEPT[key] = render(*arguments, **options)
