@@ -50,7 +50,9 @@ def create_chain(folder: str | Path, name: str, days: int = 365) -> OwnChain:
     """
     name = name.strip()
     if not name or len(name) > MAX_NAME or not name.isprintable():
-        raise StyleSwapError(f"expected a name of 1 to {MAX_NAME} characters on one line, got {name[:80]!r}")
+        raise StyleSwapError(
+            f"expected a name of 1 to {MAX_NAME} characters on one line, got {name[:80]!r}; choose another one"
+        )
     folder = Path(folder)
     certificate_path, key_path = folder / CERTIFICATE_NAME, folder / KEY_NAME
     for path in (certificate_path, key_path):

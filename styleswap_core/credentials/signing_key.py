@@ -95,7 +95,10 @@ def load_signing_key(certificate: str | Path, key: str | Path, timestamp_url: st
         certificates = "".join(one.public_bytes(Encoding.PEM).decode("ascii") for one in chain)
     url = os.environ.get(TIMESTAMP_VARIABLE, "") if timestamp_url is None else timestamp_url
     if url and not url.startswith(("http://", "https://")):
-        raise StyleSwapError(f"expected the address of a timestamp authority, such as http://..., got {url!r}")
+        raise StyleSwapError(
+            f"expected the address of a timestamp authority, such as http://..., got {url!r}; correct it, or leave it"
+            " out"
+        )
     return SigningKey(
         certificates,
         private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
