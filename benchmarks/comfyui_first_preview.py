@@ -1,10 +1,11 @@
 """Time from Run to the first preview in ComfyUI: this revision of the pack against an earlier one.
 
-    git worktree add ../before 4555cd8
+    git worktree add ../before b2aa634
     python benchmarks/comfyui_first_preview.py --pack . --against ../before --rounds 5
 
 Prints a table. The graph is template 01 of the earlier revision, from two Load Image nodes to the preview of the
 swapped picture, so that both run the same nodes and values; with --quick, --pack runs its Quick Face Swap instead.
+On a busy machine, --processor-time tells more: what all cores spend on the server until the preview is there.
 Each round starts a ComfyUI for each revision in turn, on the CPU; how ComfyUI is found is described in
 tests/comfyui/comfy_server.py. A first start of each, which compiles Python's files, does not count.
 """
@@ -25,6 +26,7 @@ from tqdm import tqdm
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "comfyui"))
 
 from comfy_server import ComfyServer, link_pack
+from comfyui_video import processor_seconds
 from commands import ROOT
 from machine import machine_name
 from workflow_files import QUICK, SOURCE, SWAP, SYNTHETIC, TARGET, ancestors, nodes_of, only, with_probe
@@ -66,35 +68,37 @@ def graph(pack: Path, template: str, target: str) -> dict:
     return with_probe({key: node for key, node in prompt.items() if key in needed}, "shown", [swap, 0])
 
 
-def measure(pack: Path, graphs: Sequence[Mapping], pictures: Path) -> dict[str, float]:
+def measure(pack: Path, graphs: Sequence[Mapping], pictures: Path, processor: bool) -> dict[str, float]:
     """Seconds of each step in a new ComfyUI; the median where a step is repeated.
 
     Args:
         pack: Folder of the pack.
         graphs: The same graph with each of the targets.
         pictures: Folder of `write_pictures`.
+        processor: Whether processor time is measured.
     """
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         link_pack(base, pack=pack)
         shutil.copytree(pictures, base / "input")
         with ComfyServer(base) as server:
-            first = _seconds(server, graphs[0])
-            others = [_seconds(server, each) for each in graphs[1:]]
-            same = [_seconds(server, graphs[-1]) for _ in range(REPEATS)]
+            first = _seconds(server, graphs[0], processor)
+            others = [_seconds(server, each, processor) for each in graphs[1:]]
+            same = [_seconds(server, graphs[-1], processor) for _ in range(REPEATS)]
     return {FIRST: first, OTHER: statistics.median(others), SAME: statistics.median(same)}
 
 
-def _seconds(server: ComfyServer, prompt: Mapping) -> float:
+def _seconds(server: ComfyServer, prompt: Mapping, processor: bool) -> float:
     """From the request to the preview, which is the last node of the graph."""
-    start = time.time()
+    start, spent = time.time(), processor_seconds(server)
     run = server.run(prompt)
+    spent = processor_seconds(server) - spent
     end = dict(run.entry["status"]["messages"])["execution_success"]["timestamp"] / 1000
     (target,) = (node for node in prompt if node.startswith("target"))
     before = load_image(server.base / "input" / target)
     if np.abs(run.pixels("shown")[0].astype(int) - before).max() < LEAST_CHANGE:
         raise SystemExit(f"the face in {target} was not swapped")
-    return end - start
+    return spent if processor else end - start
 
 
 def table(before: Mapping[str, list[float]], after: Mapping[str, list[float]]) -> str:
@@ -114,6 +118,7 @@ def main() -> None:
     parser.add_argument("--pack", type=Path, default=ROOT, metavar="DIR", help="the pack; default: this repository")
     parser.add_argument("--against", type=Path, required=True, metavar="DIR", help="an earlier revision of it")
     parser.add_argument("--quick", action="store_true", help="Quick Face Swap in --pack, four nodes in --against")
+    parser.add_argument("--processor-time", action="store_true", help="of all cores, instead of the time that passes")
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     pack, against = args.pack.resolve(), args.against.resolve()
@@ -126,10 +131,11 @@ def main() -> None:
         write_pictures(Path(pictures))
         for number in tqdm(range(args.rounds + 1), unit="round"):
             for name in list(plan)[:: 1 if number % 2 else -1]:
-                found = measure(*plan[name], Path(pictures))
+                found = measure(*plan[name], Path(pictures), args.processor_time)
                 for step in STEPS if number else ():
                     times[name][step].append(found[step])
-    print(f"{SIDE} x {SIDE}, {machine_name('cpu')}, median of {args.rounds} rounds\n")
+    kind = "processor time, " if args.processor_time else ""
+    print(f"{SIDE} x {SIDE}, {machine_name('cpu')}, {kind}median of {args.rounds} rounds\n")
     print(table(times["before"], times["now"]))
 
 

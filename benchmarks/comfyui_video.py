@@ -108,11 +108,11 @@ def measure(
         write_clip(base / "input" / "clip.mp4", frames, size)
         with ComfyServer(base) as server:
             server.run(prompt_of("short.mp4", tracking))
-            before, spent = server.rss(), _processor_seconds(server)
+            before, spent = server.rss(), processor_seconds(server)
             with PeakMemory(server) as memory:
                 run = server.run(prompt_of("clip.mp4", tracking), seconds=36_000)
             _check(run, frames)
-            return _seconds(run), _processor_seconds(server) - spent, memory.peak - before
+            return _seconds(run), processor_seconds(server) - spent, memory.peak - before
 
 
 def _check(run: Run, frames: int) -> None:
@@ -127,7 +127,7 @@ def _seconds(run: Run) -> float:
     return (times["execution_success"] - times["execution_start"]) / 1000
 
 
-def _processor_seconds(server: ComfyServer) -> float:
+def processor_seconds(server: ComfyServer) -> float:
     """Time that all cores together have spent on a server (Linux)."""
     fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
