@@ -156,9 +156,13 @@ def test_a_streamed_video_keeps_every_frame_and_the_background(template_runs, na
     path.write_bytes(run.server.view(saved))
     with av.open(str(path)) as container:
         assert container.metadata["styleswap"].startswith("face swapped; model ")
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    # Save Video does not encode again.
-    assert np.array_equal(np.stack(frames), run.pixels("swapped"))
+        frames = list(container.decode(video=0))
+    # Save Video does not encode again. Newer cores decode to floating point, and Preview Image rounds down.
+    decoded = [
+        np.stack([frame.to_ndarray(format="rgb24") for frame in frames]),
+        np.stack([(frame.to_ndarray(format="gbrpf32le") * 255).clip(0, 255).astype(np.uint8) for frame in frames]),
+    ]
+    assert any(np.array_equal(pictures, run.pixels("swapped")) for pictures in decoded)
     (report,) = run.texts(only(prompt, "PreviewAny"))
     assert report.count("track ") == len(BECOMES[name])
 
