@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from contenders import CONTENDERS, REFERENCE
+from machine import largest_set
 from speed_report import frame_rows, guest_rows, instructions_in_use, summarize
 
 ONNX_RUNTIME = "onnx-runtime"
@@ -66,7 +67,7 @@ def _label(record: dict) -> str:
     used = record.get("instructions", {})
     named = next((used[library] for library in _NAMING_LIBRARIES if library in used), "")
     # Records without instruction sets have PyTorch's behind the name of the processor.
-    return named or record["machine"].rpartition(", ")[2]
+    return named or largest_set(record["machine"].rpartition(", ")[2])
 
 
 def _introduction(machine: Machine, folder: Path) -> str:
