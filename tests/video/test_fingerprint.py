@@ -74,6 +74,7 @@ CHANGED = {
         "indices": (1,),
         "references": (vector(3),),
         "likeness": 0.7,
+        "in_turn": True,
         "gender": "female",
         "ages": (20, 40),
     },
