@@ -11,8 +11,9 @@ import numpy as np
 
 from .face_networks import Detection, FaceDetector
 
-# Side of a cell in the detector's pixels. Parts extend one cell beyond those with detail.
-_CELL = 16
+# Side of a cell in the detector's pixels, and cells by which parts extend beyond those with detail. Detectors also
+# judge faces by their surroundings.
+_CELL, _MARGIN = 16, 2
 # Side in pixels of the means that are compared with the limit, which small faces fill.
 _SPOT = 8
 # What a picture shows at half its size, and not at a fifth, is detail: features of faces, and little noise.
@@ -20,7 +21,7 @@ _FINE, _COARSE = 2, 5
 # Mean difference, 0..255, from which a spot has detail. Of 1,200 faces that two detectors found at 640 px and not at
 # 256, blurred and down to an eighth of their contrast, the least detailed has a spot of 1.9.
 _DETAIL = 1.5
-# Sides of parts are multiples, since the detector's inputs are.
+# Edges of parts are at multiples, as in the detector's inputs: its grid is the same as in the whole picture.
 _STRIDE = 32
 # Share of the cells that a cut between two parts must save, and that parts must save together. A run of the detector
 # has costs of its own.
@@ -36,27 +37,54 @@ class Part(NamedTuple):
     bottom: int
 
 
-def search_details(detector: FaceDetector, picture: np.ndarray, size: int) -> list[Detection]:
-    """What the detector finds in the detailed parts of a picture.
+class Searched(NamedTuple):
+    """What a search found.
+
+    Attributes:
+        faces: The faces, in pixels of the picture.
+        whole: Whether the detector saw the whole picture.
+    """
+
+    faces: list[Detection]
+    whole: bool
+
+
+def search_details(detector: FaceDetector, picture: np.ndarray, size: int) -> Searched:
+    """Search the detailed parts of a picture; all of it if the detector does not take any shape.
 
     Args:
-        detector: The detector, which takes any shape.
+        detector: The detector.
         picture: (H, W, 3) uint8 RGB.
         size: Side in pixels to which the picture's longer side is scaled.
     """
+    if not detector.any_shape:
+        return Searched(detector.detect(picture, size), True)
     height, width = picture.shape[:2]
-    longer = max(height, width)
-    shape = max(1, width * size // longer), max(1, height * size // longer)
-    shown = picture if shape == (width, height) else cv2.resize(picture, shape)
+    shown = _shown(picture, size)
+    shape = shown.shape[1::-1]
     factors, found = np.array([width / shape[0], height / shape[1]]), []
-    for part in detailed_parts(shown):
+    parts = detailed_parts(shown)
+    for part in parts:
         corner = np.array([part.left, part.top])
         pixels = shown[part.top : part.bottom, part.left : part.right]
         for face in detector.detect(pixels, max(pixels.shape[:2])):
             # As detectors scale pictures: the centers of the first pixels stay in place.
             box = (face.box - 0.5 + np.tile(corner, 2)) * np.tile(factors, 2) + 0.5
             found.append(Detection(box, face.score, (face.points - 0.5 + corner) * factors + 0.5))
-    return found
+    return Searched(found, parts == [Part(0, 0, *shape)])
+
+
+def has_detail(picture: np.ndarray, size: int) -> bool:
+    """Whether there is any detail in a picture (H, W, 3) uint8 RGB whose longer side is scaled to `size` pixels."""
+    return bool(_detailed_cells(_shown(picture, size)).any())
+
+
+def _shown(picture: np.ndarray, size: int) -> np.ndarray:
+    """The picture at the scale of a pass, as detectors scale it."""
+    height, width = picture.shape[:2]
+    longer = max(height, width)
+    shape = max(1, width * size // longer), max(1, height * size // longer)
+    return picture if shape == (width, height) else cv2.resize(picture, shape)
 
 
 def detailed_parts(picture: np.ndarray) -> list[Part]:
@@ -67,7 +95,7 @@ def detailed_parts(picture: np.ndarray) -> list[Part]:
     """
     height, width = picture.shape[:2]
     cells = _detailed_cells(picture)
-    grown = _Cells(cv2.dilate(cells.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0, 0, 0)
+    grown = _Cells(cv2.dilate(cells.astype(np.uint8), np.ones((2 * _MARGIN + 1,) * 2, np.uint8)) > 0, 0, 0)
     parts = [_part_of(cells, width, height) for cells in _separate(grown, _WORTHWHILE * cells.size)]
     if sum((part.right - part.left) * (part.bottom - part.top) for part in parts) > (1 - _WORTHWHILE) * width * height:
         return [Part(0, 0, width, height)]
@@ -131,7 +159,7 @@ def _separate(cells: _Cells, worthwhile: float) -> list[_Cells]:
 
 
 def _part_of(cells: _Cells, width: int, height: int) -> Part:
-    """A rectangle of cells in pixels, widened to multiples of the stride where the picture has room."""
+    """A rectangle of cells in pixels, widened to multiples of the stride and limited to the picture."""
     rows, columns = cells.set.shape
     left, right = _widened(cells.left, cells.left + columns, width)
     top, bottom = _widened(cells.top, cells.top + rows, height)
@@ -139,7 +167,5 @@ def _part_of(cells: _Cells, width: int, height: int) -> Part:
 
 
 def _widened(first: int, last: int, side: int) -> tuple[int, int]:
-    start, end = first * _CELL, min(last * _CELL, side)
-    length = -(-(end - start) // _STRIDE) * _STRIDE
-    start = max(0, min(start, side - length))
-    return start, min(start + length, side)
+    start = first * _CELL // _STRIDE * _STRIDE
+    return start, min(-(-last * _CELL // _STRIDE) * _STRIDE, side)

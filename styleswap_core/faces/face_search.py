@@ -5,7 +5,7 @@ looks with a border and at the whole picture turned where nothing was found. Eac
 turned_faces.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +16,16 @@ from .face_networks import Detection, FaceDetector
 from .insightface_networks import MIN_SIDE, STRIDE
 from .plausibility import doubt_about
 from .recognition import MAX_ANALYZED_SIDE, Reduced, reduced
-from .tiles import search_finely, without_doubles
+from .tiles import search_finely, smallest_side, without_doubles
 from .turned_faces import SettledFace, settle_turns
 
 # The smaller size finds large faces; detectors are trained on photographs with few faces that fill the frame.
 DETECTION_SIZES = (640, 256)
+# Side in pixels of faces that are found as surely in parts of a picture as in the whole.
+_SMALL_IN_PARTS = 48
+# Side in pixels of the largest faces that a pass finds as surely as smaller ones. Two detectors find faces of all sizes
+# in frames of 16:9 at 640 px, up to 1.6 times as high as the frame.
+_LARGEST_SEEN = 400
 # Border, as a fraction of the sides, that is added to a picture without detections for another attempt.
 PADDING = 0.5
 # Side in pixels of the looks at a picture without detections: one with a border, and three turns.
@@ -83,14 +88,22 @@ class FaceSearch:
 
     def _passes(self, picture: np.ndarray) -> list[Detection]:
         """The faces that passes over the whole picture find; those at larger sizes take precedence."""
-        found: list[Detection] = []
-        sizes = [self.size] if self.size else _fitting(DETECTION_SIZES, max(picture.shape[:2]))
-        # The other pass sees what has no detail.
-        if len(sizes) > 1 and self.detector.any_shape:
-            found += search_details(self.detector, picture, sizes.pop(0))
-        for size in sizes:
-            found += self.detector.detect(picture, size)
-        return without_doubles(face for face in found if _is_face(face.points))
+        if self.size:
+            return without_doubles(_faces(self.detector.detect(picture, self.size)))
+        longer, shorter = max(picture.shape[:2]), min(picture.shape[:2])
+        fine, *coarse = _fitting(DETECTION_SIZES, longer)
+        if not coarse:
+            return without_doubles(_faces(self.detector.detect(picture, fine)))
+        found, whole = search_details(self.detector, picture, fine)
+        found = _faces(found)
+        # Others may be as small, and clearer with all of their surroundings.
+        if not whole and found and smallest_side(found) * fine < _SMALL_IN_PARTS * longer:
+            found, whole = _faces(self.detector.detect(picture, fine)), True
+        # No face is too large for the fine pass if the picture is not.
+        sure = whole and shorter * fine <= _LARGEST_SEEN * longer and any(not doubt_about(face) for face in found)
+        if not sure:
+            found += _faces(self.detector.detect(picture, coarse[0]))
+        return without_doubles(found)
 
     def _looks(self, picture: np.ndarray) -> tuple[list[Detection], list[Detection]]:
         """Faces that fill the picture, found with a border around it, and those that are found once it is turned."""
@@ -102,14 +115,15 @@ class FaceSearch:
         bordered, *turned = look_closely(self.detector, picture, places, self.size or _LOOK_SIZE)
         ranked = sorted((face for look in turned for face in look), key=lambda face: -face.score)
         return (
-            without_doubles(face for face in bordered if _is_face(face.points)),
+            without_doubles(_faces(bordered)),
             without_doubles(_visible(ranked, picture)),
         )
 
     def _finely(self, picture: np.ndarray, found: Sequence[Detection]) -> list[Detection]:
         longer = max(picture.shape[:2])
-        fine = search_finely(self.detector, picture, found, DETECTION_SIZES[0], always=longer > MAX_ANALYZED_SIDE)
-        return [face for face in fine if _is_face(face.points)]
+        return _faces(
+            search_finely(self.detector, picture, found, DETECTION_SIZES[0], always=longer > MAX_ANALYZED_SIDE)
+        )
 
 
 def _fitting(sizes: Sequence[int], side: int) -> list[int]:
@@ -138,6 +152,10 @@ def _judged(settled: SettledFace) -> FoundFace:
     if not doubt and not settled.seen:
         doubt = "a closer look finds no face here"
     return FoundFace(settled.face, settled.angle, doubt)
+
+
+def _faces(detections: Iterable[Detection]) -> list[Detection]:
+    return [face for face in detections if _is_face(face.points)]
 
 
 def _is_face(points: np.ndarray) -> bool:

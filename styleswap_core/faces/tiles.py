@@ -1,12 +1,11 @@
 """Fine search of large pictures: overlapping tiles, one level of detail after the other, merged without doubles."""
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from .detailed_parts import search_details
+from .detailed_parts import has_detail
 from .face_networks import Detection, FaceDetector
 
 # Longer side of the whole picture at each level, and of a tile, in the detector's pixels.
@@ -117,15 +116,17 @@ def smallest_side(faces: Sequence[Detection]) -> float:
 def _search_level(detector: FaceDetector, picture: np.ndarray, size: int) -> list[Detection]:
     height, width = picture.shape[:2]
     scale = size / max(height, width)
-    # The level before has seen what has no detail.
-    search = partial(search_details, detector) if detector.any_shape else detector.detect
     tile, overlap = round(_TILE / scale), round(_OVERLAP / scale)
     faces = []
     for top, bottom in tile_starts(height, tile, overlap):
         for left, right in tile_starts(width, tile, overlap):
             corner, edge = np.array([left, top]), _EDGE / scale
             part = picture[top:bottom, left:right]
-            for face in search(part, round(max(part.shape[:2]) * scale)):
+            part_size = round(max(part.shape[:2]) * scale)
+            # The level before has seen what has no detail.
+            if detector.any_shape and not has_detail(part, part_size):
+                continue
+            for face in detector.detect(part, part_size):
                 box = face.box + np.tile(corner, 2)
                 cut_low = (box[:2] < corner + edge) & (corner > 0)
                 cut_high = (box[2:] > [right - edge, bottom - edge]) & (np.array([right, bottom]) < [width, height])

@@ -211,7 +211,7 @@ def test_an_adopted_analysis_with_one_session_per_shape_runs_on_squares(tiny_pac
     if not hasattr(analyzer._search.detector._network, "static_shape_sessions"):
         pytest.skip("insightface 0.7.3 has one session for all shapes")
     seen = canvases(analyzer)
-    assert len(analyzer.detect(blocks(360, 640, (256, 96)))) == 1
+    assert len(analyzer.detect(blocks(480, 640, (256, 96)))) == 1
     assert set(seen) == {(640, 640), (256, 256)}
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from styleswap_core.faces import face_search
 from styleswap_core.faces.alignment import TEMPLATES
+from styleswap_core.faces.detailed_parts import Searched
 from styleswap_core.faces.face_networks import Detection
 from styleswap_core.faces.face_search import FaceSearch
 from styleswap_core.faces.turned_faces import SettledFace
@@ -95,7 +96,30 @@ def test_a_quick_search_ends_after_the_passes_over_the_whole_picture(as_found):
     # A small face, which may not be alone.
     some = Scripted((1080, 1920), {640: [detection(300, 300, 40)]})
     assert len(FaceSearch(some).find(np.zeros((1080, 1920, 3), np.uint8), quick=True)) == 1
-    assert some.runs[2:] == [((1080, 1920), 1280)]
+    assert some.runs[1:] == [((1080, 1920), 1280)]
+
+
+@pytest.mark.parametrize(("side", "sizes"), [(60, [256]), (40, [640])])
+def test_small_faces_in_parts_of_a_picture_have_the_whole_searched(as_found, monkeypatch, side, sizes):
+    near, far = detection(100, 100, side), detection(500, 250, side)
+    monkeypatch.setattr(face_search, "search_details", lambda detector, picture, size: Searched([near], False))
+    detector = Scripted((360, 640), {640: [near, far]})
+    found = FaceSearch(detector)._passes(np.zeros((360, 640, 3), np.uint8))
+    assert [size for _, size in detector.runs] == sizes and len(found) == 1 + (side < 48)
+
+
+def test_a_second_pass_over_a_frame_is_for_doubtful_faces_and_shapes_that_hold_larger_ones(as_found):
+    good, mirrored = detection(300, 240, 90), detection(300, 240, 90)
+    mirrored = mirrored._replace(points=mirrored.points[[1, 0, 2, 4, 3]])
+    for shape, face, sizes in [
+        ((360, 640), good, [640]),
+        ((640, 360), good, [640]),
+        ((360, 640), mirrored, [640, 256]),
+        ((480, 640), good, [640, 256]),
+    ]:
+        detector = Scripted(shape, {640: [face]})
+        FaceSearch(detector).find(np.zeros((*shape, 3), np.uint8))
+        assert [size for _, size in detector.runs] == sizes
 
 
 def test_a_quick_search_ends_if_all_faces_are_doubtful(monkeypatch):
@@ -103,13 +127,13 @@ def test_a_quick_search_ends_if_all_faces_are_doubtful(monkeypatch):
     monkeypatch.setattr(face_search, "settle_turns", unseen)
     detector = Scripted((1080, 1920), {640: [detection(300, 300, 40)]})
     (face,) = FaceSearch(detector).find(np.zeros((1080, 1920, 3), np.uint8), quick=True)
-    assert face.doubtful and len(detector.runs) == 2
+    assert face.doubtful and [size for _, size in detector.runs] == [640]
 
 
 def test_large_pictures_are_always_looked_at_finely(as_found):
     detector = Scripted((1152, 2048), {640: [detection(900, 500, 400)]})
     assert scores(detector, 2160, 3840) == [0.9]
-    assert detector.runs == [((1152, 2048), 640), ((1152, 2048), 256), ((2160, 3840), 1280)]
+    assert detector.runs == [((1152, 2048), 640), ((2160, 3840), 1280)]
 
 
 def test_doubts_are_stated(monkeypatch):
