@@ -44,8 +44,9 @@ SIDE = 512
 BORDER = 4
 QUALITY = 85
 HELP_IMAGES = PACK / "web" / "docs" / "images"
-# Heights in pixels of what is around the thumbnails in the template browser, and of a row of them.
-BROWSER_HEAD, BROWSER_ROW = 560, 410
+# Heights in pixels of a page whose template browser, which is lower than the page, shows all thumbnails: of what is
+# around them, and of a row of them.
+BROWSER_HEAD, BROWSER_ROW = 420, 470
 README_IMAGES = PACK / "docs" / "images"
 CLICKS_VIEW = {"width": 1600, "height": 1000}
 # Radius in pixels.
