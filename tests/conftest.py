@@ -19,11 +19,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(scope="session")
+def common_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder that all processes of pytest-xdist share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _cache_folder(common_folder: Path) -> Iterator[None]:
     """Point the cache at a temporary folder, so that tests neither read nor write the user's."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STYLESWAP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("STYLESWAP_CACHE", str(common_folder / "cache"))
         yield
 
 
@@ -49,15 +56,12 @@ def forked_workers(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReque
 
 
 @pytest.fixture(scope="session")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+def made_once(common_folder: Path) -> Callable[[str, Callable[[Path], None]], Path]:
     """Function (name, make): a folder that `make` has filled, once for all processes of the tests."""
-    base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent
 
     def made(name: str, make: Callable[[Path], None]) -> Path:
-        folder, done = base / name, base / f"{name}.done"
-        with FileLock(base / f"{name}.lock"):
+        folder, done = common_folder / name, common_folder / f"{name}.done"
+        with FileLock(common_folder / f"{name}.lock"):
             if not done.exists():
                 folder.mkdir(exist_ok=True)
                 make(folder)

@@ -18,8 +18,7 @@ FRAMES = 12
 
 def run_until(zygote, words, updates):
     """Run the command in a process and kill it after so many updates of its progress; returns its exit code."""
-    # Progress is shown for each frame.
-    process = zygote.start(*words, target="short_segments:run", TQDM_MININTERVAL="0")
+    process = zygote.start(*words, target="short_segments:run")
     process.until(lambda: process.err.read_bytes().count(b"\r") >= updates)
     process.kill()
     return process.wait()
@@ -41,13 +40,15 @@ def test_killed_work_that_is_resumed_equals_undisturbed_work(demo, folder, kills
     assert main([*words, "whole_masks.mkv", "--out", "whole.mp4"]) == 0
     moments = random.Random(kills)
     killed = 0
-    for _ in range(kills):
+    while killed < kills:
         # Two updates for each frame, and two for the start of each bar: nearly all moments lie before the end.
         code = run_until(zygote, [*words, "masks.mkv", "--out", "out.mp4", "--resume"], moments.randint(1, 2 * FRAMES))
         assert code in (0, -9)
         killed += code == -9
-        assert code == -9 or Path("out.mp4").exists()
-    assert killed >= 1
+        if code == 0:
+            # What was left to do took fewer updates: from the start.
+            for name in ("out.mp4", "masks.mkv"):
+                Path(name).unlink()
     assert main([*words, "masks.mkv", "--out", "out.mp4", "--resume"]) == 0
     assert len(planes_of("out.mp4")[0]) == FRAMES
     for one, other in (("out.mp4", "whole.mp4"), ("masks.mkv", "whole_masks.mkv")):

@@ -217,8 +217,12 @@ def test_what_workers_cannot_do(tmp_path, source):
 
 
 @POSIX
-def test_a_ray_cluster_of_two_workers_one_of_which_is_killed(tmp_path, source):
+def test_a_ray_cluster_of_two_workers_one_of_which_is_killed(tmp_path, source, monkeypatch):
     pytest.importorskip("ray")
+    # Ray starts a process for each core before any is needed, and reports its use to its makers.
+    monkeypatch.setenv("RAY_prestart_worker_first_driver", "0")
+    monkeypatch.setenv("RAY_enable_worker_prestart", "0")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     lives = tmp_path / "lives"
     lives.mkdir()
     (lives / "first").touch()
