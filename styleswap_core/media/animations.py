@@ -32,6 +32,8 @@ ANIMATION_SUFFIXES = (".gif", ".webp", ".apng", ".png")
 _MILLISECOND = Fraction(1, 1000)
 _FOREVER = 0
 _WEBP_QUALITY = 90
+# Of the frames of an animated WebP, which are decoded whole, several times at once; 8K video has 33 million.
+_MAX_PIXELS = 40_000_000
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,12 @@ def decodable(source: Source) -> Iterator[Source]:
         if picture is None or picture.format != "WEBP":
             yield source
             return
+        if picture.width * picture.height > _MAX_PIXELS:
+            size = f"{picture.width} x {picture.height}"
+            limit = f"at most {_MAX_PIXELS // 1_000_000} million pixels"
+            raise UnreadableVideo(
+                source_name(source), f"has frames of {size} pixels", f"use one with {limit} per frame"
+            )
         path = Path(stack.enter_context(TemporaryDirectory(prefix="styleswap-"))) / "webp.nut"
         try:
             with decoding("it is damaged", "save it again"):

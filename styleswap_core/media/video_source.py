@@ -31,6 +31,8 @@ _BUFFER_BYTES = 1 << 18
 _USUAL_RATE = Fraction(25)
 # Rates of streams that announce their clock instead.
 _MAX_RATE = 1000
+# Codecs whose frames name their color profile in side data. PyAV (18.1) frees that name twice, which ends the process.
+_NAMED_PROFILES = ("apng", "png")
 
 
 class UnreadableVideo(StyleSwapError):
@@ -154,20 +156,22 @@ def read_info(source: Source, name: str = "") -> VideoInfo:
         frame = _first_frame(container, stream)
         if frame is None:
             raise UnreadableVideo(name, "contains no readable frame")
-        matrix = display_matrix(frame)
+        codec = codec_name(stream)
+        side_data = codec not in _NAMED_PROFILES
+        matrix = display_matrix(frame) if side_data else None
         layout = FrameLayout.of(
             planar(frame),
             ColorTags.of(frame, stream),
             Orientation() if matrix is None else Orientation.of_matrix(matrix),
             Fraction(stream.sample_aspect_ratio or 1),
-            codec_name(stream),
+            codec,
         )
         rate = _rate(stream)
         first = frame.pts if frame.pts is not None else frame.dts
         return VideoInfo(
             name=name,
             container=container.format.name,
-            codec=codec_name(stream),
+            codec=codec,
             layout=layout,
             matrix=matrix,
             time_base=Fraction(stream.time_base or 1 / rate),
@@ -175,7 +179,7 @@ def read_info(source: Source, name: str = "") -> VideoInfo:
             first_pts=first or 0,
             frames=stream.frames or round(_seconds(container, stream) * rate),
             interlaced=bool(frame.interlaced_frame),
-            hdr=HdrMetadata.of(frame),
+            hdr=HdrMetadata.of(frame) if side_data else HdrMetadata(),
         )
 
 

@@ -1,16 +1,19 @@
 """Animated GIF, WebP and PNG: every frame, its time, transparency and repetitions."""
 
+import gc
+
 import av
 import numpy as np
 import pytest
 from clips import moving_picture, planes_of, write_clip
-from PIL import Image
+from PIL import Image, ImageCms
 from toy_swapper import IDENTITY, toy_swapper
 
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.media.animated_files import is_animation
 from styleswap_core.media.animations import repetitions
 from styleswap_core.media.encoders import EncodingOptions
+from styleswap_core.media.video_source import read_info
 from styleswap_core.video.clip_plan import ClipOptions
 from styleswap_core.video.swap_video import swap_video
 
@@ -112,3 +115,23 @@ def test_refusals(tmp_path):
     with pytest.raises(StyleSwapError, match="source.webp (is damaged|contains no readable frame)"):
         swap_video(toy_swapper(), source, tmp_path / "out.webp", IDENTITY)
     assert [path.name for path in tmp_path.iterdir()] == ["source.webp"]
+
+
+def test_a_color_profile_of_an_animated_png_does_not_end_the_process(tmp_path):
+    """PyAV frees the name of the profile twice if the side data of a frame is read."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    first, second = (Image.fromarray(moving_picture(number)) for number in (0, 1))
+    first.save(tmp_path / "a.png", save_all=True, append_images=[second], icc_profile=profile)
+    assert read_info(tmp_path / "a.png").codec == "apng"
+    gc.collect()
+
+
+def test_a_webp_that_claims_huge_frames_is_refused_before_they_are_decoded(tmp_path):
+    small = (Image.new("RGB", (8, 8), shade) for shade in ("red", "blue"))
+    next(small).save(tmp_path / "a.webp", save_all=True, append_images=small, lossless=True)
+    data = bytearray((tmp_path / "a.webp").read_bytes())
+    canvas = data.index(b"VP8X") + 12
+    data[canvas : canvas + 6] = (9999).to_bytes(3, "little") * 2
+    (tmp_path / "a.webp").write_bytes(data)
+    with pytest.raises(StyleSwapError, match=r"a\.webp has frames of 10000 x 10000 pixels; use one with at most 40"):
+        swap_video(toy_swapper(), tmp_path / "a.webp", tmp_path / "out.webp", IDENTITY, clip=EXACT)
