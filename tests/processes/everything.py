@@ -10,8 +10,9 @@ import onnx
 import onnxruntime
 import torch
 
-# Optimizers import it when they are made.
+# Optimizers import it when they are made, and runs of training when they write their curves.
 import torch._dynamo
+import torch.utils.tensorboard
 
 torch.set_num_threads(1)
 assert all((av, cv2, insightface, kornia, onnx, onnxruntime))
