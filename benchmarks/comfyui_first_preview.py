@@ -105,8 +105,11 @@ def table(before: Mapping[str, list[float]], after: Mapping[str, list[float]]) -
     """Medians of both revisions for each step, and the median, lowest and highest ratio of a round."""
     rows = ["| run | before | now | ratio |", "| --- | --- | --- | --- |"]
     for step in STEPS:
-        ratios = [new / old for old, new in zip(before[step], after[step], strict=True)]
-        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        # Processor time of almost nothing is none.
+        ratios = [new / old if old else 1.0 for old, new in zip(before[step], after[step], strict=True)]
+        spread = (
+            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})" if any(before[step]) else "-"
+        )
         times = [f"{statistics.median(times[step]) * 1e3:.0f} ms" for times in (before, after)]
         rows.append(f"| {step} | {' | '.join(times)} | {spread} |")
     return "\n".join(rows)
