@@ -88,12 +88,12 @@ class FaceSearch:
 
     def _passes(self, picture: np.ndarray) -> list[Detection]:
         """The faces that passes over the whole picture find; those at larger sizes take precedence."""
-        if self.size:
-            return without_doubles(_faces(self.detector.detect(picture, self.size)))
         longer, shorter = max(picture.shape[:2]), min(picture.shape[:2])
-        fine, *coarse = _fitting(DETECTION_SIZES, longer)
-        if not coarse:
-            return without_doubles(_faces(self.detector.detect(picture, fine)))
+        sizes = [self.size] if self.size else _fitting(DETECTION_SIZES, longer)
+        if self.size or longer < DETECTION_SIZES[0]:
+            # Nothing to save in small pictures.
+            return without_doubles(_faces(face for size in sizes for face in self.detector.detect(picture, size)))
+        fine, coarse = sizes
         found, whole = search_details(self.detector, picture, fine)
         found = _faces(found)
         # Others may be as small, and clearer with all of their surroundings.
@@ -102,7 +102,7 @@ class FaceSearch:
         # No face is too large for the fine pass if the picture is not.
         sure = whole and shorter * fine <= _LARGEST_SEEN * longer and any(not doubt_about(face) for face in found)
         if not sure:
-            found += _faces(self.detector.detect(picture, coarse[0]))
+            found += _faces(self.detector.detect(picture, coarse))
         return without_doubles(found)
 
     def _looks(self, picture: np.ndarray) -> tuple[list[Detection], list[Detection]]:
