@@ -186,7 +186,7 @@ def test_identity_regression_loss_of_the_mean_is_one():
     torch.nn.init.zeros_(regression.read.weight)
     torch.nn.init.zeros_(regression.read.bias)
     values = torch.rand(20000, 6) * 2 - 1
-    assert float(regression.loss(torch.zeros(20000, 512), values)) == pytest.approx(1.0, abs=0.03)
+    assert regression.loss(torch.zeros(20000, 512), values).item() == pytest.approx(1.0, abs=0.03)
 
 
 def test_verification_of_perfect_and_random_embeddings():
