@@ -20,6 +20,8 @@ ATTRIBUTE_MASKINGS = ("none", "block", "mean")
 MASK_ACCUMULATIONS = ("logits", "sigmoid")
 RGB_BOUNDS = ("none", "tanh")
 MAX_SIZE = 1024
+# Far above every sensible factor and norm; Python's larger integers do not fit into tensors.
+MAX_FACTOR = 10**6
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
@@ -111,8 +113,8 @@ class GeneratorConfig:
             raise StyleSwapError(f"encoder_blocks must be a non-negative integer; got {self.encoder_blocks!r}")
         for name in ("mapping_lr_mul", "channel_multiplier", "narrow", "embedding_norm"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-                raise StyleSwapError(f"{name} must be a positive number; got {value!r}")
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= MAX_FACTOR:
+                raise StyleSwapError(f"{name} must be a positive number up to {MAX_FACTOR}; got {value!r}")
 
     def _checked_channels(self, channels: Mapping[int, int]) -> dict[int, int]:
         """The explicit table, sorted, with integer keys instead of the strings of JSON."""

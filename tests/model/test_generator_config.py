@@ -77,6 +77,7 @@ def test_channels_are_copied_and_sorted():
         ({"narrow": 0}, "narrow must be a positive number"),
         ({"mapping_lr_mul": float("nan")}, "mapping_lr_mul must be a positive number"),
         ({"embedding_norm": 0}, "embedding_norm must be a positive number"),
+        ({"mapping_lr_mul": 2**70}, "mapping_lr_mul must be a positive number up to 1000000"),
         ({"template": 3}, "template must be a name"),
         ({"channels": {4: 8, 8: 8}}, "channels must name the resolutions"),
         ({"channels": {4: 8, 8: 8, 16: 8, 32: 0}}, "channels must be positive integers"),
