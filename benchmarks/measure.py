@@ -32,7 +32,13 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def time_runs(run: Callable[[], object], seconds: float, device: str, calls: int = 1) -> list[float]:
+def time_runs(
+    run: Callable[[], object],
+    seconds: float,
+    device: str,
+    calls: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[float]:
     """Timings of a function after one warm-up call.
 
     Args:
@@ -40,21 +46,22 @@ def time_runs(run: Callable[[], object], seconds: float, device: str, calls: int
         seconds: Approximate total time; at least MIN_TIMINGS are taken, or MIN_SLOW_TIMINGS of slow functions.
         device: "cpu" or "cuda".
         calls: Calls per timing.
+        clock: Seconds that count, such as those on the clock or of the processor.
 
     Returns:
         Seconds per call of each timing.
     """
-    start = time.perf_counter()
+    start = clock()
     run()
     synchronize(device)
-    least = MIN_TIMINGS if (time.perf_counter() - start) * calls < seconds else MIN_SLOW_TIMINGS
+    least = MIN_TIMINGS if (clock() - start) * calls < seconds else MIN_SLOW_TIMINGS
     times: list[float] = []
     while len(times) < least or sum(times) * calls < seconds:
-        start = time.perf_counter()
+        start = clock()
         for _ in range(calls):
             run()
         synchronize(device)
-        times.append((time.perf_counter() - start) / calls)
+        times.append((clock() - start) / calls)
     return times
 
 

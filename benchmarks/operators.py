@@ -13,12 +13,12 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from contenders import make_crops, make_generator
 from machine import machine_name
 from matrix_peak import measure_peak
+from measure import time_runs
 from torch import Tensor
 
 from styleswap_core.model.inference.baked_generator import bake
@@ -77,17 +77,6 @@ class Stopwatch:
         return timed
 
 
-def timings(clock: Clock, run: Callable[[], object], seconds: float) -> list[float]:
-    """Timings of a function for about so many seconds."""
-    run()
-    taken: list[float] = []
-    while sum(taken) < seconds:
-        began = clock()
-        run()
-        taken.append(clock() - began)
-    return taken
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -116,7 +105,7 @@ def main() -> None:
             began = clock()
             network(crops)
             calls.append((clock() - began, dict(stopwatch.seconds)))
-    peak = measure_peak(dtype, "cpu", args.threads, 3, partial(timings, clock))
+    peak = measure_peak(dtype, "cpu", args.threads, 3, lambda run, seconds: time_runs(run, seconds, "cpu", clock=clock))
     print_table(args, calls, stopwatch.operations, peak["flops_per_second"])
 
 
