@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 from comfy_api.latest import io
 
 from ..styleswap_core.errors import StyleSwapError
-from ..styleswap_core.faces.choice import REFERENCE_RULES, FaceChoice
 from .analysis import open_analysis
 from .sockets import (
     Faces,
@@ -21,10 +20,11 @@ from .sockets import (
     likeness_input,
     order_input,
 )
-from .values import as_identities
+from .swap_values import faces_choice
 
 if TYPE_CHECKING:
     from ..styleswap_core.compositing.placed_faces import PlacedFaces
+    from ..styleswap_core.faces.choice import FaceChoice
     from ..styleswap_core.faces.detected import FaceAnalyzer
 
 Taken = TypeVar("Taken")
@@ -115,13 +115,5 @@ class FaceOrigin:
                 " known_faces"
             )
         with open_analysis(self.face_analysis) as analyzer:
-            return found(analyzer, self._choice(analyzer))
-
-    def _choice(self, analyzer: FaceAnalyzer) -> FaceChoice:
-        from ..styleswap_core.pipeline.swapper import references_for
-
-        if self.faces == "by index":
-            return FaceChoice.by_index(self.index, self.order)
-        people = self.reference if self.faces in REFERENCE_RULES else None
-        references = references_for([] if people is None else as_identities(people), analyzer)
-        return FaceChoice(self.faces, self.order, references=references, likeness=self.likeness)
+            chosen = faces_choice(analyzer, self.faces, self.index, self.order, self.likeness, self.reference)
+            return found(analyzer, chosen)

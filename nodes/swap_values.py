@@ -1,6 +1,7 @@
 """What the widgets of Swap Face and Swap Face in Video mean to the core. Does not import ComfyUI."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.faces.choice import REFERENCE_RULES, FaceChoice
@@ -59,16 +60,13 @@ class SwapValues:
         Raises:
             StyleSwapError: An invalid index or range of ages, or references that are missing or of another recognizer.
         """
-        # Imported here, as in all nodes: the pack loads without waiting for the modules that swap.
-        from ..styleswap_core.pipeline.swapper import references_for
-
-        people = as_identities(reference) if self.faces in REFERENCE_RULES and reference is not None else []
-        return FaceChoice(
+        return faces_choice(
+            analyzer,
             self.faces,
+            self.index,
             self.order,
-            indices=FaceChoice.by_index(self.index).indices if self.faces == "by index" else (),
-            references=references_for(people, analyzer),
-            likeness=self.likeness,
+            self.likeness,
+            reference,
             gender=self.gender,
             ages=age_range(self.min_age, self.max_age),
             in_turn=self.in_turn,
@@ -92,6 +90,31 @@ class SwapValues:
     def tracking_options(self) -> TrackingOptions | None:
         """How faces are followed; None if each frame is swapped independently."""
         return TrackingOptions(self.detection_interval, self.smoothing, self.bridge) if self.tracking else None
+
+
+def faces_choice(
+    analyzer: FaceAnalyzer, faces: str, index: str, order: str, likeness: float, reference: object, **more: Any
+) -> FaceChoice:
+    """The faces that the widgets of a node choose.
+
+    Args:
+        analyzer: The face analysis.
+        faces: Rule of the choice.
+        index: Face numbers, for "by index".
+        order: Order in which faces are numbered.
+        likeness: Minimum cosine similarity to a reference.
+        reference: Socket value with the reference identities; unused unless the rule needs them.
+        more: Further fields of the choice.
+
+    Raises:
+        StyleSwapError: An invalid index, or references that are missing or of another recognizer.
+    """
+    # Imported here, as in all nodes: the pack loads without waiting for the modules that swap.
+    from ..styleswap_core.pipeline.swapper import references_for
+
+    people = as_identities(reference) if faces in REFERENCE_RULES and reference is not None else []
+    indices = FaceChoice.by_index(index).indices if faces == "by index" else ()
+    return FaceChoice(faces, order, indices, references_for(people, analyzer), likeness, **more)
 
 
 def age_range(min_age: int, max_age: int) -> tuple[int, int] | None:
