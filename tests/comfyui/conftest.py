@@ -9,6 +9,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
+from browser import HOW_TO_GET_A_BROWSER, find_chromium, open_browser
 from comfy_server import HOW_TO_GET_COMFYUI, ComfyServer, can_mount, find_comfyui, link_pack
 from workflow_files import load_prompt, load_workflow, nodes_of, with_probes
 
@@ -83,3 +84,13 @@ def screenshots(tmp_path_factory):
     folder = Path(named).resolve() if named else tmp_path_factory.mktemp("screenshots")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, where it and playwright are installed."""
+    pytest.importorskip("playwright.sync_api", reason=HOW_TO_GET_A_BROWSER)
+    if find_chromium() is None:
+        pytest.skip(HOW_TO_GET_A_BROWSER)
+    with open_browser() as opened:
+        yield opened

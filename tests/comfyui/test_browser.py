@@ -4,7 +4,7 @@ import contextlib
 import json
 
 import pytest
-from browser import HOW_TO_GET_A_BROWSER, find_chromium, open_browser, open_page, vue_nodes
+from browser import HOW_TO_GET_A_BROWSER, find_chromium, open_page, vue_nodes
 from comfy_server import PACK_NAME
 from newcomer import first_swap
 from template_layout import half_in_groups, overlaps
@@ -20,12 +20,6 @@ from workflow_files import (
 
 pytest.importorskip("playwright.sync_api", reason=HOW_TO_GET_A_BROWSER)
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason=HOW_TO_GET_A_BROWSER)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from browser import HOW_TO_GET_A_BROWSER, find_chromium, open_browser, open_page
+from browser import open_page
 from comfy_server import ComfyServer, link_pack
 from foreign_graphs import Canvas, in_subgraph, swap_prompt
 from photograph_files import write_files
@@ -171,11 +171,8 @@ def test_masked_swap_that_is_off(moving_server, base):
 
 
 @pytest.fixture(scope="module")
-def page(moving_server):
-    pytest.importorskip("playwright.sync_api", reason=HOW_TO_GET_A_BROWSER)
-    if find_chromium() is None:
-        pytest.skip(HOW_TO_GET_A_BROWSER)
-    with open_browser() as browser, open_page(browser, moving_server) as opened:
+def page(browser, moving_server):
+    with open_page(browser, moving_server) as opened:
         yield opened
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from browser import HOW_TO_GET_A_BROWSER, find_chromium, open_browser, open_page
+from browser import open_page
 from comfy_server import ComfyServer, link_pack
 from photograph_files import with_files, write_files
 from workflow_files import PHOTOGRAPHS, load_prompt, load_workflow, only, template_names, with_probes
@@ -80,10 +80,8 @@ def test_models_are_named_with_address_and_folder(without_files):
     assert chosen["widgets_values"][0] in [model["name"] for model in chosen["properties"]["models"]]
 
 
-@pytest.mark.skipif(find_chromium() is None, reason=HOW_TO_GET_A_BROWSER)
-def test_the_page_names_what_is_missing_and_where_to_get_it(without_files, screenshots):
-    pytest.importorskip("playwright.sync_api", reason=HOW_TO_GET_A_BROWSER)
-    with open_browser() as browser, open_page(browser, without_files) as page:
+def test_the_page_names_what_is_missing_and_where_to_get_it(browser, without_files, screenshots):
+    with open_page(browser, without_files) as page:
         page.load(load_workflow(GUEST))
         page.page.locator(".p-dialog").get_by_text("hyperswap_1a_256.onnx").first.wait_for()
         page.screenshot().save(screenshots / "missing-models.png")

@@ -3,7 +3,7 @@
 import urllib.error
 
 import pytest
-from browser import HOW_TO_GET_A_BROWSER, find_chromium, open_browser, open_page
+from browser import open_page
 from comfy_server import ComfyServer, Run, link_pack
 from foreign_graphs import Canvas
 from photograph_files import write_files
@@ -46,11 +46,8 @@ def test_nodes_of_a_prompt_are_replaced(replacing_server):
 
 
 @pytest.fixture
-def page(replacing_server):
-    pytest.importorskip("playwright.sync_api", reason=HOW_TO_GET_A_BROWSER)
-    if find_chromium() is None:
-        pytest.skip(HOW_TO_GET_A_BROWSER)
-    with open_browser() as browser, open_page(browser, replacing_server) as opened:
+def page(browser, replacing_server):
+    with open_page(browser, replacing_server) as opened:
         yield opened
 
 
