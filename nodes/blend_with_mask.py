@@ -86,7 +86,7 @@ def blend_inputs() -> list[io.Input]:
             default=0,
             min=-256,
             max=256,
-            tooltip="Grows the mask by this many pixels; negative shrinks it.",
+            tooltip="Grows the mask by this many pixels; negative values shrink it.",
         ),
         io.Float.Input(
             "feather",
@@ -94,7 +94,7 @@ def blend_inputs() -> list[io.Input]:
             min=0.0,
             max=256.0,
             step=0.5,
-            tooltip="Width in pixels over which the edge of the mask fades.",
+            tooltip="Width in pixels over which the edge of the mask fades out.",
         ),
         io.Combo.Input(
             "color_match",

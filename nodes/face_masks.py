@@ -83,21 +83,22 @@ class LoadFaceMasks(io.ComfyNode):
                 io.String.Input(
                     "regions",
                     default=SWAPPED,
-                    tooltip=f"For parsing: the regions to swap, out of {', '.join(REGIONS)}. For networks with other"
-                    " than 19 classes: numbers of classes, such as 1,2.",
+                    tooltip=f"For parsing: the regions to swap, chosen from {', '.join(REGIONS)}. For networks that do"
+                    " not have 19 classes: class numbers, such as 1,2.",
                 ),
                 io.Combo.Input(
                     "occlusion",
                     options=[NO_FILE, *mask_names(OCCLUSION)],
                     default=NO_FILE,
-                    tooltip="Occlusion network such as xseg_1.onnx, from the same folders: what covers the face stays.",
+                    tooltip="Occlusion network such as xseg_1.onnx, from the same folders: keeps whatever covers the "
+                    "face.",
                 ),
                 io.Combo.Input(
                     "outline",
                     options=list(OUTLINES),
                     default=OUTLINES[0],
-                    tooltip="automatic: the outline of the face is the mask if neither the model nor face parsing has"
-                    " one. whole, upper, lower and mouth swap only this part of the face with every model.",
+                    tooltip="automatic: the outline of the face is the mask if neither the model nor face parsing "
+                    "has one. whole, upper, lower and mouth swap only that part of the face, with any model.",
                 ),
             ],
             outputs=[

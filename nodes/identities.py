@@ -70,8 +70,8 @@ class ExtractArcFaceID(io.ComfyNode):
                     "outliers",
                     options=[_KEEP, "leave out"],
                     default=_KEEP,
-                    tooltip="Faces that look like a different person than the others: keep them in the average or leave"
-                    " them out. They are reported either way.",
+                    tooltip="What to do with faces that look like a different person than the others: keep them in "
+                    "the average or leave them out. They are reported either way.",
                 ),
                 *(
                     io.Image.Input(name, optional=True, tooltip="More images of the person, of any size.")
@@ -81,8 +81,8 @@ class ExtractArcFaceID(io.ComfyNode):
                     "indices",
                     default="",
                     optional=True,
-                    tooltip="For by index: several face numbers such as 0,2, in place of index. Those that an image"
-                    " lacks are left out.",
+                    tooltip="For by index: several face numbers such as 0,2, instead of index. Numbers that an image "
+                    "does not have are skipped.",
                 ),
                 advanced(gender_input()),
             ],

@@ -44,9 +44,9 @@ def detection_inputs() -> list[io.Input]:
             "detection_size",
             options=[AUTOMATIC, *_SIZES],
             default=AUTOMATIC,
-            tooltip="Input size of the detector in pixels. automatic runs it at 640 and 256, and finer in"
-            " images over 2048 px and where faces are small; it never enlarges the image. Other sizes apply to"
-            " every image.",
+            tooltip="Input size of the detector in pixels. automatic runs it at 640 and 256, and at finer scales for "
+            "images over 2048 px or with small faces; it never enlarges the image. Other sizes apply to every "
+            "image.",
         ),
         io.Float.Input(
             "detection_threshold",

@@ -38,15 +38,15 @@ class LoadModel(io.ComfyNode):
                     options=[AUTOMATIC, *FAMILY_NAMES],
                     default=AUTOMATIC,
                     optional=True,
-                    tooltip="For networks of other programs. automatic: told by the file and its name. Choose the"
-                    " family of a renamed file that could belong to several.",
+                    tooltip="For networks of other programs. automatic: determined from the file and its name. For a "
+                    "renamed file that could belong to several families, choose the right one.",
                 ),
                 io.Boolean.Input(
                     "any_recognizer",
                     default=False,
                     optional=True,
-                    tooltip="For networks of other programs: also take identities of another recognizer than the one"
-                    " the network was trained with. The likeness is usually lost.",
+                    tooltip="For networks of other programs: also accept identities from a different recognizer than "
+                    "the one the network was trained with. The likeness is usually lost.",
                 ),
             ],
             outputs=[

@@ -56,8 +56,8 @@ class FaceMask(io.ComfyNode):
                     min=-MAX_SHARE,
                     max=MAX_SHARE,
                     step=0.01,
-                    tooltip="Grows the mask by this share of the face's aligned crop, which is about one and a half"
-                    " times as high as the face; negative shrinks it.",
+                    tooltip="Grows the mask by this fraction of the face's aligned crop, which is about one and a "
+                    "half times as tall as the face; negative values shrink it.",
                 ),
                 io.Float.Input(
                     "feather",
@@ -65,7 +65,7 @@ class FaceMask(io.ComfyNode):
                     min=0.0,
                     max=MAX_SHARE,
                     step=0.01,
-                    tooltip="Width over which the edge of the mask fades, as such a share.",
+                    tooltip="Width over which the edge of the mask fades, as a fraction of the same crop.",
                 ),
                 io.Combo.Input(
                     "one_mask_per",
@@ -82,8 +82,8 @@ class FaceMask(io.ComfyNode):
                         min=1.0,
                         max=10.0,
                         step=0.1,
-                        tooltip="For segs: side of the part of the image that a detailer sees around a face, in"
-                        " multiples of the mask's.",
+                        tooltip="For segs: size of the region around a face that a detailer sees, as a multiple of "
+                        "the size of its mask.",
                     )
                 ),
                 *origin_inputs(

@@ -29,18 +29,21 @@ class PasteFaces(io.ComfyNode):
             search_aliases=["paste face", "uncrop", "stitch", "face restore", "detailer", "composite"],
             inputs=[
                 io.Image.Input(
-                    "target", tooltip="The images in which the faces were found, or their swap; as many as then."
+                    "target",
+                    tooltip="The images in which the faces were found, or their swapped versions; the same "
+                    "number of images.",
                 ),
                 io.Image.Input(
-                    "crops", tooltip="The changed crops: square, of any size, as many as faces and in the same order."
+                    "crops", tooltip="The changed crops: square, of any size, in the same number and order as faces."
                 ),
                 Faces.Input("faces", tooltip="Where the crops belong: from the node that cut them."),
                 *blend_inputs(),
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="What of each crop is pasted: the mask of Align Faces or your own, one per crop or one for"
-                    " all, of any size. Without it the whole crop is pasted, fading out toward its border.",
+                    tooltip="Which part of each crop is pasted: the mask of Align Faces or your own, one per crop or "
+                    "one for all, of any size. Without it, the whole crop is pasted, fading out toward its "
+                    "border.",
                 ),
                 io.Mask.Input(
                     "keep",

@@ -54,15 +54,15 @@ class QuickSwap(io.ComfyNode):
             has_intermediate_output=True,
             search_aliases=["face swap", "swap", "deepfake", "reactor", "roop", "one click", "simple"],
             inputs=[
-                io.Image.Input("target", tooltip="The image in which faces are swapped, or the frames of a video."),
+                io.Image.Input("target", tooltip="The image whose faces are swapped, or the frames of a video."),
                 io.Image.Input(
                     "source",
                     optional=True,
-                    tooltip="Image of the person that the faces become; several images of one person are averaged.",
+                    tooltip="Image of the person whose face is used; several images of one person are averaged.",
                 ),
                 identity_input(
                     "identity",
-                    "Takes the place of source: an identity from Load Identity or another node.",
+                    "Used instead of source: an identity from Load Identity or another node.",
                     optional=True,
                 ),
                 model_name_input(),

@@ -46,7 +46,7 @@ class SaveImage(io.ComfyNode):
                     "swap_info",
                     optional=True,
                     force_input=True,
-                    tooltip="From Swap Face. Without it, the images carry no such entry.",
+                    tooltip="From Swap Face. Without it, the images get no entry that discloses the swap.",
                 ),
                 io.Combo.Input(
                     "credentials",
@@ -61,8 +61,8 @@ class SaveImage(io.ComfyNode):
                         "target_file",
                         default="",
                         optional=True,
-                        tooltip="File of the target in ComfyUI's input folder, such as photo.jpg. Its own credentials"
-                        " become part of those of the images.",
+                        tooltip="File of the target in ComfyUI's input folder, such as photo.jpg. Its own "
+                        "credentials are kept in those of the saved images.",
                     )
                 ),
                 advanced(
@@ -70,7 +70,8 @@ class SaveImage(io.ComfyNode):
                         "identity_name",
                         default="",
                         optional=True,
-                        tooltip="What the credentials call the source person; empty for only a hash of the identity.",
+                        tooltip="Name of the source person in the credentials; if empty, they only contain a hash of "
+                        "the identity.",
                     )
                 ),
             ],

@@ -71,8 +71,8 @@ class SwapFace(io.ComfyNode):
                     io.Mask.Input(
                         "keep",
                         optional=True,
-                        tooltip="White where the image stays as it is, such as hands or hair; one mask, or one per"
-                        " frame.",
+                        tooltip="White where the image must stay as it is, such as hands or hair; one mask, or one "
+                        "per frame.",
                     )
                 ),
                 *tracking_inputs(

@@ -57,7 +57,7 @@ class SwapVideo(io.ComfyNode):
                 identity_input(
                     "identity", "The source: one identity for all chosen faces, or a list with one identity per face."
                 ),
-                io.Video.Input("video", tooltip="The target, such as from Load Video; it is read frame by frame."),
+                io.Video.Input("video", tooltip="The target, for example from Load Video; it is read frame by frame."),
                 *choice_inputs(),
                 *strength_inputs(),
                 advanced(
@@ -75,8 +75,8 @@ class SwapVideo(io.ComfyNode):
                         "keep",
                         [io.Mask, io.Video],
                         optional=True,
-                        tooltip="White where the frames stay as they are, such as hands or hair: one mask, one per"
-                        " frame, or a gray video with one per frame, which is read as a stream.",
+                        tooltip="White where the frames must stay as they are, such as hands or hair: one mask, one "
+                        "per frame, or a gray video with one per frame, which is read as a stream.",
                     )
                 ),
                 *tracking_inputs(
@@ -112,8 +112,8 @@ class SwapVideo(io.ComfyNode):
                 io.String.Output(
                     "swap_info",
                     display_name="swap_info",
-                    tooltip="For Save Swapped Image: states that a face was swapped, and by which model. The metadata"
-                    " of the video state it, too.",
+                    tooltip="For Save Swapped Image: states that a face was swapped, and by which model. The video's "
+                    "metadata state it too.",
                 ),
             ],
         )
@@ -201,7 +201,7 @@ def _part_inputs() -> list[io.Input]:
             max=_MAX_SECONDS,
             step=0.1,
             optional=True,
-            tooltip="Leaves out everything before this time in seconds.",
+            tooltip="Skips everything before this time, in seconds.",
         ),
         io.Float.Input(
             "duration",
@@ -210,7 +210,7 @@ def _part_inputs() -> list[io.Input]:
             max=_MAX_SECONDS,
             step=0.1,
             optional=True,
-            tooltip="Length of the part that is swapped, in seconds; 0 for all that follows.",
+            tooltip="Length of the part that is swapped, in seconds; 0 for everything that follows.",
         ),
     ]
 
@@ -222,16 +222,16 @@ def _encoder_inputs() -> list[io.Input]:
             options=[_AUTOMATIC, *_CONTAINERS],
             default=_AUTOMATIC,
             optional=True,
-            tooltip="File format of the result. automatic: mp4, or mkv if mp4 cannot hold the sound or the codec. Save"
-            " Video writes mp4, without encoding again.",
+            tooltip="File format of the result. automatic: mp4, or mkv if mp4 cannot hold the sound or the codec. "
+            "Save Video writes mp4, without encoding again.",
         ),
         io.Combo.Input(
             "codec",
             options=[_AUTOMATIC, *CODECS, *_HARDWARE],
             default=_AUTOMATIC,
             optional=True,
-            tooltip="automatic: the codec of the target if the container usually holds it, otherwise its usual one,"
-            " such as h264. Names with nvenc, qsv, amf or videotoolbox are encoders of graphics processors.",
+            tooltip="automatic: the codec of the target if the container usually holds it, otherwise its usual one, "
+            "such as h264. Names with nvenc, qsv, amf or videotoolbox are hardware encoders.",
         ),
         io.Float.Input(
             "quality",
@@ -240,8 +240,8 @@ def _encoder_inputs() -> list[io.Input]:
             max=100.0,
             step=0.5,
             optional=True,
-            tooltip="Constant quality on the encoder's own scale (CRF, CQ): lower is better, and 18 to 28 is usual. 0:"
-            " hard to tell from the target.",
+            tooltip="Constant quality on the encoder's own scale (CRF, CQ): lower is better, and 18 to 28 is usual. "
+            "0: visually close to the target.",
         ),
         io.Boolean.Input(
             "lossless",

@@ -23,8 +23,8 @@ def choice_inputs() -> list[io.Input]:
         ),
         index_input(),
         order_input(
-            "How the faces in each frame are numbered, and so which face gets which identity of a list."
-            " largest: face 0 is the largest."
+            "How the faces in each frame are numbered, which also decides which face gets which identity of a list. "
+            "largest: face 0 is the largest."
         ),
         likeness_input(
             "For by likeness and everyone but: minimum cosine similarity between a face and the reference. Detect"
@@ -42,15 +42,15 @@ def strength_inputs() -> list[io.Input]:
             min=0.0,
             max=MAX_STRENGTH,
             step=0.05,
-            tooltip="1: the identity of the source. 0: the target's own, as rendered by the model. Values"
-            " between interpolate; values above 1 exaggerate what sets the source apart from the target.",
+            tooltip="1: the identity of the source. 0: the target's own, as rendered by the model. Values in between "
+            "interpolate; values above 1 exaggerate what sets the source apart from the target.",
         ),
         io.Int.Input(
             "mask_grow",
             default=SwapOptions.mask_grow,
             min=-64,
             max=64,
-            tooltip="Grows the swapped region by this many pixels of the aligned crop; negative shrinks it.",
+            tooltip="Grows the swapped region by this many pixels of the aligned crop; negative values shrink it.",
         ),
         io.Float.Input(
             "mask_feather",
@@ -58,7 +58,7 @@ def strength_inputs() -> list[io.Input]:
             min=0.0,
             max=64.0,
             step=0.5,
-            tooltip="Width over which the edge of the swapped region fades, in pixels of the aligned crop.",
+            tooltip="Width over which the edge of the swapped region fades out, in pixels of the aligned crop.",
         ),
     ]
 
@@ -124,8 +124,8 @@ def _doubtful_input() -> io.Input:
         options=[SKIP, SWAP],
         default=SKIP,
         optional=True,
-        tooltip="Detections that can hardly be a face, such as points in the wrong order: skip leaves them"
-        " as they are and reports why, swap treats them as any other.",
+        tooltip="Detections that can hardly be a face, for example with points in the wrong order: skip leaves them "
+        "as they are and reports why, swap treats them like any other face.",
     )
 
 
@@ -150,8 +150,8 @@ def _following_inputs() -> list[io.Input]:
             min=1,
             max=MAX_INTERVAL,
             optional=True,
-            tooltip="For tracking: faces are detected every so many frames and followed in between; more often"
-            " where they move fast.",
+            tooltip="For tracking: detects faces in every nth frame and follows them in between; more often where "
+            "they move fast.",
         ),
         io.Float.Input(
             "smoothing",
@@ -160,8 +160,8 @@ def _following_inputs() -> list[io.Input]:
             max=MAX_SMOOTHING,
             step=0.5,
             optional=True,
-            tooltip="For tracking: averages the points and colors of a face over about so many frames before and"
-            " after, along its motion, so that the result does not jitter; 0 takes them as they are found.",
+            tooltip="For tracking: averages the points and colors of a face over about this many frames before and "
+            "after, along its motion, so that the result does not jitter; 0 turns this off.",
         ),
         io.Int.Input(
             "bridge",
@@ -169,8 +169,8 @@ def _following_inputs() -> list[io.Input]:
             min=0,
             max=_MAX_BRIDGE,
             optional=True,
-            tooltip="For tracking: a face that is not detected is followed for up to so many frames, until it is"
-            " found again.",
+            tooltip="For tracking: follows a face that is not detected for up to this many frames, until it is found "
+            "again.",
         ),
     ]
 
@@ -204,7 +204,7 @@ def only_in_mask(frames: str) -> io.Input:
 def only_in_tooltip(frames: str) -> str:
     """Tooltip of a mask of the faces that are swapped; `frames` as for `only_in_mask`."""
     return (
-        "Swaps only faces that lie in the white of this mask, with the middle or at least half of their box:"
+        "Swaps only faces inside the white part of this mask, with the center or at least half of their box:"
         f" {frames}. The choice of faces applies to these."
     )
 
@@ -216,9 +216,9 @@ def in_turn_input() -> io.Input:
             "in_turn",
             default=False,
             optional=True,
-            tooltip="For a list of identities. On: they go in turn to the chosen faces that are there, and start again"
-            " after the last one. Off: the first identity belongs to the first chosen face, even if that face is"
-            " missing. By likeness, each identity belongs to its reference either way.",
+            tooltip="For a list of identities. On: the identities go in turn to the chosen faces that are present, "
+            "starting over after the last one. Off: the first identity belongs to the first chosen face, even "
+            "if that face is missing. With by likeness, each identity belongs to its reference either way.",
         )
     )
 
@@ -244,7 +244,7 @@ def _edge_inputs() -> list[io.Input]:
             max=MAX_SHARE,
             step=0.01,
             optional=True,
-            tooltip="Keeps the swapped region away from the border of the aligned crop, by this share of its side.",
+            tooltip="Keeps the swapped region away from the border of the aligned crop, by this fraction of its side.",
         ),
         io.Float.Input(
             "mask_edge",
@@ -253,8 +253,8 @@ def _edge_inputs() -> list[io.Input]:
             max=MAX_SHARE,
             step=0.01,
             optional=True,
-            tooltip="Width over which the swapped region fades out within its edge, as a share of the aligned"
-            " crop's side: the same in the image for models of all sizes.",
+            tooltip="Width over which the swapped region fades out inside its edge, as a fraction of the aligned "
+            "crop's side, so that it looks the same with models of all sizes.",
         ),
     ]
 

@@ -104,15 +104,15 @@ def add_tracking_arguments(group: Options) -> None:
         type=whole_number(1, MAX_INTERVAL),
         default=4,
         metavar="FRAMES",
-        help="detect faces every so many frames, and follow them in between; more often where they move fast "
-        "(default: %(default)s)",
+        help="detect faces in every nth frame, and follow them in between; more often where they move fast (default: "
+        "%(default)s)",
     )
     group.add_argument(
         "--smoothing",
         type=number(0.0, MAX_SMOOTHING),
         default=4.0,
         metavar="FRAMES",
-        help="average the points and colors of a face over about so many frames before and after, along its motion "
+        help="average the points and colors of a face over about this many frames before and after, along its motion "
         "(default: %(default)s)",
     )
     group.add_argument(
@@ -120,7 +120,7 @@ def add_tracking_arguments(group: Options) -> None:
         type=whole_number(0),
         default=12,
         metavar="FRAMES",
-        help="follow a face that the detector does not find for up to so many frames, until it is found again "
+        help="follow a face that the detector does not find for up to this many frames, until it is found again "
         "(default: %(default)s)",
     )
 

@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=number(0.0, MAX_SHARE),
         default=0.0,
         metavar=f"0..{MAX_SHARE}",
-        help="width over which the edge of the mask fades, as such a share (default: %(default)s)",
+        help="width over which the edge of the mask fades, as a fraction of the same crop (default: %(default)s)",
     )
     mask.add_argument(
         "--one-mask-per",

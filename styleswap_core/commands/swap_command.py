@@ -115,7 +115,7 @@ def _add_choice_arguments(group: Options) -> None:
     group.add_argument(
         "--in-turn",
         action="store_true",
-        help="with several source people: they go in turn to the chosen faces that are there, and start again after "
+        help="with several source people: they go in turn to the chosen faces that are present, starting over after "
         "the last one; otherwise the first one belongs to the first chosen face, even if that face is missing",
     )
     group.add_argument(
