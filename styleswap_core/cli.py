@@ -53,9 +53,7 @@ COMMANDS = {
     ),
     "prepare": Command(".commands.prepare_command", "make a training set from your own pictures and videos"),
     "train": Command(".commands.train_command", "train a model on rendered faces or on a prepared training set"),
-    "export": Command(
-        ".commands.export_command", "write the model of a training run to one file, or as ONNX for one identity"
-    ),
+    "export": Command(".commands.export_command", "write the model of a training run to one file, or as ONNX"),
     "convert": Command(".commands.convert_command", "convert a checkpoint of another program to a model file"),
     "migrate": Command(
         ".commands.migrate_command", "move ComfyUI workflows of ReActor and other face swap packs over to these nodes"
@@ -73,7 +71,7 @@ COMMANDS = {
     ),
     "doctor": Command(
         ".commands.doctor_command",
-        "import every package that is needed, and say which one is broken or missing, with all that a bug report needs",
+        "check which required packages are broken or missing, and print everything that a bug report needs",
     ),
 }
 

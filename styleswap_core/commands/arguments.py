@@ -131,8 +131,8 @@ def add_reference_argument(options: Options) -> None:
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="a person, as pictures or one saved identity: `swap` and `face-mask` choose the face like this person "
-        "instead, `detect` states the likeness of each face",
+        help="a person, as pictures or one saved identity: `swap` and `face-mask` choose the face most like this "
+        "person instead, `detect` states the likeness of each face",
     )
 
 
@@ -191,13 +191,13 @@ def add_model_argument(options: Options) -> None:
         "--family",
         choices=("automatic", *FAMILIES),
         default="automatic",
-        help="family of a network of another program, if its file and name do not tell (default: %(default)s)",
+        help="family of another program's network, if it cannot be told from its file and name (default: %(default)s)",
     )
     options.add_argument(
         "--any-recognizer",
         action="store_true",
-        help="also take identities of another recognizer than the one a network of another program was trained with; "
-        "the likeness is usually lost",
+        help="for networks of other programs: also accept identities from a different recognizer than the one the "
+        "network was trained with; the likeness is usually lost",
     )
 
 
@@ -223,8 +223,8 @@ def add_detection_size_argument(options: Options) -> None:
         "--detection-size",
         type=whole_number(64),
         metavar="PX",
-        help="side to which pictures are scaled for the detector, a multiple of 32; a larger one finds smaller faces, "
-        "but takes longer (default: 640 and 256, and finer in pictures over 2048 px and where faces are small)",
+        help="side to which pictures are scaled for the detector, a multiple of 32; a larger one finds smaller "
+        "faces, but takes longer (default: 640 and 256, and finer in pictures over 2048 px or with small faces)",
     )
 
 
@@ -236,8 +236,8 @@ def add_detection_arguments(options: Options) -> None:
         type=number(0.05, 0.95),
         default=0.5,
         metavar="0..1",
-        help="minimum confidence of the detector; a lower one finds more faces and more false ones (default: "
-        "%(default)s)",
+        help="minimum confidence of the detector; a lower one finds more faces, but also more false positives "
+        "(default: %(default)s)",
     )
 
 

@@ -54,8 +54,8 @@ def add_blend_arguments(group: Options) -> None:
         "--keep",
         type=Path,
         metavar="MASK",
-        help="gray picture, white where the target is kept, such as hands, hair or glasses; scaled to each target; for "
-        "a video also a gray video with one frame for each of the target",
+        help="gray picture, white where the target is kept, such as hands, hair or glasses; scaled to each target; "
+        "for a video also a gray video with one frame for each frame of the target",
     )
 
 

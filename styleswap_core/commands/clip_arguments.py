@@ -39,7 +39,7 @@ def add_clip_arguments(group: Options) -> None:
         type=number(0.0, 100.0),
         metavar="N",
         help="constant quality on the encoder's own scale (CRF, CQ; lower is better; 0 to 100 with higher better for "
-        "WebP) (default: hard to tell from the target)",
+        "WebP) (default: visually close to the target)",
     )
     group.add_argument(
         "--lossless",
@@ -51,7 +51,7 @@ def add_clip_arguments(group: Options) -> None:
         type=seconds,
         default=0.0,
         metavar="TIME",
-        help="leave out everything before this time, in seconds or as 1:30 (default: 0)",
+        help="skip everything before this time, in seconds or as 1:30 (default: 0)",
     )
     group.add_argument("--duration", type=seconds, metavar="TIME", help="length of the part to swap (default: all)")
     group.add_argument(
@@ -63,7 +63,7 @@ def add_clip_arguments(group: Options) -> None:
     group.add_argument(
         "--resume",
         action="store_true",
-        help="go on after an interrupted run with the same options",
+        help="continue an interrupted run that had the same options",
     )
     group.add_argument(
         "--doubtful",
@@ -80,15 +80,15 @@ def add_sharing_arguments(group: Options) -> None:
         type=whole_number(1),
         default=0,
         metavar="N",
-        help="share the segments of a video among so many processes, and the GPUs of this machine among them (default: "
-        "1; with --ray one for each GPU of the cluster, or for each machine with --device cpu)",
+        help="distribute the segments of a video among this many processes, and the GPUs of this machine among them "
+        "(default: 1; with --ray one for each GPU of the cluster, or for each machine with --device cpu)",
     )
     group.add_argument(
         "--ray",
         default="",
         metavar="ADDRESS",
-        help="let the machines of a Ray cluster share the segments, such as auto or ray://head:10001; local tries this "
-        "on one machine",
+        help="distribute the segments among the machines of a Ray cluster, such as auto or ray://head:10001; local "
+        "tries this on one machine",
     )
 
 

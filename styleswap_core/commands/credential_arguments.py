@@ -38,7 +38,7 @@ def add_credential_arguments(group: Options) -> None:
         "--identity-name",
         default="",
         metavar="TEXT",
-        help="what the credentials call the source person (default: only a hash of the identity)",
+        help="name of the source person in the credentials (default: only a hash of the identity)",
     )
     group.add_argument(
         "--drop-target-credentials",

@@ -46,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--template-ok",
         action="store_true",
-        help="with the forms inswapper and hyperswap: write a model of another crop template than arcface_128, too, "
-        "although other programs cut no other crops",
+        help="with the forms inswapper and hyperswap: also write models with a crop template other than arcface_128, "
+        "although other programs only cut crops of that template",
     )
     add_pack_arguments(parser)
     add_detection_arguments(parser)

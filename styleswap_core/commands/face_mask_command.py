@@ -57,8 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=number(-MAX_SHARE, MAX_SHARE),
         default=0.0,
         metavar=f"-{MAX_SHARE}..{MAX_SHARE}",
-        help="grow the mask by this share of the face's aligned crop, which is about one and a half times as high as "
-        "the face; negative shrinks it (default: %(default)s)",
+        help="grow the mask by this fraction of the face's aligned crop, which is about one and a half times as tall "
+        "as the face; negative values shrink it (default: %(default)s)",
     )
     mask.add_argument(
         "--feather",

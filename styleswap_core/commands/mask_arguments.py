@@ -33,32 +33,32 @@ def add_mask_arguments(group: Options) -> None:
         type=regions,
         default=SWAPPED,
         metavar="NAMES",
-        help=f"for --parsing: the regions to swap, out of {', '.join(REGIONS)}; for networks with other than 19 "
-        "classes numbers of classes, such as 1,2 (default: %(default)s)",
+        help=f"for --parsing: the regions to swap, chosen from {', '.join(REGIONS)}; for networks that do not have 19 "
+        "classes, class numbers such as 1,2 (default: %(default)s)",
     )
     add_occlusion_argument(group)
     group.add_argument(
         "--outline",
         choices=OUTLINES,
         default=OUTLINES[0],
-        help="automatic: the outline of the face is the mask if neither the model nor face parsing has one; the others "
-        "swap only this part of the face with every model (default: %(default)s)",
+        help="automatic: the outline of the face is the mask if neither the model nor face parsing has one; the "
+        "others swap only that part of the face, with any model (default: %(default)s)",
     )
     group.add_argument(
         "--mask-padding",
         type=number(0.0, MAX_SHARE),
         default=SwapOptions.mask_padding,
         metavar=f"0..{MAX_SHARE}",
-        help="keep the swapped region away from the border of the aligned crop, by this share of its side (default: "
-        "%(default)s)",
+        help="keep the swapped region away from the border of the aligned crop, by this fraction of its side "
+        "(default: %(default)s)",
     )
     group.add_argument(
         "--mask-edge",
         type=number(0.0, MAX_SHARE),
         default=SwapOptions.mask_edge,
         metavar=f"0..{MAX_SHARE}",
-        help="width over which the swapped region fades out within its edge, as a share of the aligned crop's side "
-        "(default: %(default)s)",
+        help="width over which the swapped region fades out inside its edge, as a fraction of the aligned crop's "
+        "side (default: %(default)s)",
     )
 
 

@@ -194,7 +194,8 @@ def _add_teacher_arguments(group: Options) -> None:
     add(
         "--teacher-any-recognizer",
         action="store_true",
-        help="let a teacher of another program take embeddings of another recognizer than the one it was trained with",
+        help="let another program's network as a teacher accept embeddings from a different recognizer than the one "
+        "it was trained with",
     )
     add_device_argument(group)
 

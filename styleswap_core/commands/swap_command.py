@@ -76,8 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_mask_arguments(parser.add_argument_group("masks, like the nodes Load Face Masks and Swap Face"))
     add_blend_arguments(parser.add_argument_group("blending, like the node Blend With Mask; applied if any is given"))
     add_clip_arguments(parser.add_argument_group("videos and animated pictures"))
-    add_tracking_arguments(parser.add_argument_group("faces followed through videos"))
-    add_sharing_arguments(parser.add_argument_group("videos shared among processes or machines"))
+    add_tracking_arguments(parser.add_argument_group("tracking of faces through videos"))
+    add_sharing_arguments(parser.add_argument_group("videos on several processes or machines"))
     add_credential_arguments(parser.add_argument_group("Content Credentials, like the node Save Swapped Image"))
     add_swapper_arguments(parser)
     add_json_argument(parser)
@@ -122,8 +122,8 @@ def _add_choice_arguments(group: Options) -> None:
         "--only-in",
         type=Path,
         metavar="MASK",
-        help="gray picture: only faces that lie in its white are swapped, with the middle or at least half of their "
-        "box; scaled to each target; for a video also a gray video with one frame for each of the target",
+        help="gray picture: only faces inside its white part are swapped, with the center or at least half of their "
+        "box; scaled to each target; for a video also a gray video with one frame for each frame of the target",
     )
 
 
@@ -162,8 +162,8 @@ def _add_swap_arguments(group: Options) -> None:
     group.add_argument(
         "--swap-doubtful",
         action="store_true",
-        help="also swap detections that can hardly be a face, such as points in the wrong order, instead of leaving "
-        "them as they are",
+        help="also swap detections that can hardly be a face, for example with points in the wrong order, instead of "
+        "leaving them as they are",
     )
 
 
