@@ -1,6 +1,6 @@
 """ComfyUI side of the pack: the list of nodes. `comfy_api` is imported only when ComfyUI asks for the nodes."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from comfy_api.latest import ComfyExtension
@@ -25,13 +25,14 @@ def node_classes() -> list[type]:
         mask_faces,
         paste_faces,
         quick_swap,
+        received_values,
         save_image,
         swap_face,
         swap_face_in_video,
         synthetic_face,
     )
 
-    nodes = [
+    nodes: list[Any] = [
         quick_swap.QuickSwap,
         loaders.LoadModel,
         loaders.LoadFaceAnalysis,
@@ -53,7 +54,12 @@ def node_classes() -> list[type]:
         synthetic_face.SyntheticFace,
         save_image.SaveImage,
     ]
-    return [broken_packages.explain_broken_packages(node) for node in nodes]
+    for node in nodes:
+        # ComfyUI may ask for the list again.
+        if not hasattr(node.execute, "__wrapped__"):
+            received_values.check_received(node)
+            broken_packages.explain_broken_packages(node)
+    return nodes
 
 
 def create_extension() -> "ComfyExtension":

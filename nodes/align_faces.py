@@ -66,12 +66,11 @@ class AlignFaces(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, template: str | None, faces: str | None, index: str | None, order: str | None
+        cls, template: str | None = None, faces: str | None = None, index: str | None = None, order: str | None = None
     ) -> bool | str:
         """True, or a message about the first unknown choice or an invalid index."""
-        if problem := unknown_choice(cls, template=template, faces=faces, order=order):
-            return problem
-        return (faces is not None and index_problem(faces, index)) or True
+        problem = unknown_choice(cls, template=template, faces=faces, order=order)
+        return problem or index_problem(faces, index) or True
 
     @classmethod
     def execute(

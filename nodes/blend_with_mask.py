@@ -44,7 +44,7 @@ class BlendWithMask(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, color_match: str, method: str) -> bool | str:
+    def validate_inputs(cls, color_match: str | None = None, method: str | None = None) -> bool | str:
         """True, or a message about the first unknown choice."""
         return unknown_choice(cls, color_match=color_match, method=method) or True
 

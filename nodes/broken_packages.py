@@ -10,8 +10,6 @@ from ..styleswap_core.installation.import_failures import explain
 def explain_broken_packages(node: type) -> type:
     """Let a node's `execute` raise a StyleSwapError, with cause and remedy, where a package cannot be imported."""
     execute = node.execute.__func__  # type: ignore[attr-defined]
-    if hasattr(execute, "__wrapped__"):
-        return node
 
     @wraps(execute)
     def explained(cls: type, *values: Any, **named: Any) -> Any:

@@ -61,7 +61,7 @@ class DetectFaces(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, order: str, gender: str | None = None) -> bool | str:
+    def validate_inputs(cls, order: str | None = None, gender: str | None = None) -> bool | str:
         """True, or a message about the first unknown choice."""
         return unknown_choice(cls, order=order, gender=gender) or True
 

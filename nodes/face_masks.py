@@ -109,7 +109,11 @@ class LoadFaceMasks(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, parsing: str | None, regions: str | None, occlusion: str | None, outline: str | None
+        cls,
+        parsing: str | None = None,
+        regions: str | None = None,
+        occlusion: str | None = None,
+        outline: str | None = None,
     ) -> bool | str:
         """True, or a message about an unknown choice, a missing file or an unknown region."""
         if problem := unknown_choice(cls, outline=outline):

@@ -100,10 +100,10 @@ class ExtractArcFaceID(io.ComfyNode):
     @classmethod
     def validate_inputs(
         cls,
-        faces: str,
-        order: str,
-        combine: str,
-        outliers: str,
+        faces: str | None = None,
+        order: str | None = None,
+        combine: str | None = None,
+        outliers: str | None = None,
         indices: str | None = None,
         gender: str | None = None,
     ) -> bool | str:

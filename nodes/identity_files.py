@@ -60,7 +60,9 @@ class SaveIdentity(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, filename: str | None, file_format: str, if_exists: str) -> bool | str:
+    def validate_inputs(
+        cls, filename: str | None = None, file_format: str | None = None, if_exists: str | None = None
+    ) -> bool | str:
         """True, or a message about the first unknown choice or an invalid file name."""
         if problem := unknown_choice(cls, file_format=file_format, if_exists=if_exists):
             return problem
@@ -123,7 +125,7 @@ class LoadIdentity(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, identity_file: str | None, file: str | None = NO_IDENTITY) -> bool | str:
+    def validate_inputs(cls, identity_file: str | None = None, file: str | None = NO_IDENTITY) -> bool | str:
         """True, or a message about a missing file."""
         # The value of a connected input is not known yet (None); its file is looked up when the node runs.
         if file is None or identity_file is None:

@@ -111,7 +111,7 @@ class InvertIdentity(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, filename: str | None) -> bool | str:
+    def validate_inputs(cls, filename: str | None = None) -> bool | str:
         """True, or a message about an invalid file name."""
         return check_filename(filename)
 

@@ -56,7 +56,7 @@ class LoadModel(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, model_name: str | None, family: str | None = None) -> bool | str:
+    def validate_inputs(cls, model_name: str | None = None, family: str | None = None) -> bool | str:
         """True, or a message about a missing model or an unknown family."""
         if problem := unknown_choice(cls, family=family):
             return problem
@@ -125,7 +125,13 @@ class LoadFaceAnalysis(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, pack: str | None, detection_size: str, run_on: str, download: bool | None) -> bool | str:
+    def validate_inputs(
+        cls,
+        pack: str | None = None,
+        detection_size: str | None = None,
+        run_on: str | None = None,
+        download: bool | None = None,
+    ) -> bool | str:
         """True, or a message about the first unknown choice or a missing pack that may not be downloaded."""
         if problem := unknown_choice(cls, detection_size=detection_size, run_on=run_on):
             return problem

@@ -106,7 +106,12 @@ class FaceMask(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, regions: str | None, one_mask_per: str | None, faces: str | None, index: str | None, order: str | None
+        cls,
+        regions: str | None = None,
+        one_mask_per: str | None = None,
+        faces: str | None = None,
+        index: str | None = None,
+        order: str | None = None,
     ) -> bool | str:
         """True, or a message about the first unknown choice, region or invalid index."""
         if problem := unknown_choice(cls, one_mask_per=one_mask_per, faces=faces, order=order):
@@ -116,7 +121,7 @@ class FaceMask(io.ComfyNode):
                 parse_regions(regions, AREAS)
         except StyleSwapError as error:
             return str(error)
-        return (faces is not None and index_problem(faces, index)) or True
+        return index_problem(faces, index) or True
 
     @classmethod
     def execute(

@@ -62,7 +62,7 @@ class PasteFaces(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, color_match: str, method: str) -> bool | str:
+    def validate_inputs(cls, color_match: str | None = None, method: str | None = None) -> bool | str:
         """True, or a message about the first unknown choice."""
         return unknown_choice(cls, color_match=color_match, method=method) or True
 

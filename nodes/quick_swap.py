@@ -107,16 +107,16 @@ class QuickSwap(io.ComfyNode):
     @classmethod
     def validate_inputs(
         cls,
-        model_name: str | None,
-        pack: str | None,
-        faces: str | None,
-        index: str | None,
-        download: bool | None,
-        order: str | None,
-        resolution: str | None,
-        detection_size: str | None,
-        run_on: str | None,
-        on_missing: str | None,
+        model_name: str | None = None,
+        pack: str | None = None,
+        faces: str | None = None,
+        index: str | None = None,
+        download: bool | None = None,
+        order: str | None = None,
+        resolution: str | None = None,
+        detection_size: str | None = None,
+        run_on: str | None = None,
+        on_missing: str | None = None,
     ) -> bool | str:
         """True, or a message about the first unknown choice, invalid index or missing file."""
         if problem := unknown_choice(
@@ -129,7 +129,7 @@ class QuickSwap(io.ComfyNode):
             on_missing=on_missing,
         ):
             return problem
-        if faces is not None and (problem := index_problem(faces, index)):
+        if problem := index_problem(faces, index):
             return problem
         try:
             if model_name is not None:

@@ -5,6 +5,7 @@ from dataclasses import fields
 from comfy_api.latest import io
 
 from ..styleswap_core.faces.choice import RULES, FaceChoice
+from .received_values import choice_problem
 
 Model = io.Custom("STYLESWAP_MODEL")
 """A `loaded_generator.LoadedGenerator` or a `loaded_guest.LoadedGuest`."""
@@ -44,7 +45,7 @@ def unknown_choice(node: type[io.ComfyNode], **chosen: str | None) -> str | None
     options = {combo.id: combo.options for combo in node.define_schema().inputs if isinstance(combo, io.Combo.Input)}
     for name, value in chosen.items():
         if value is not None and value not in options[name]:
-            return f"expected {name} to be one of {', '.join(map(str, options[name]))}; got {value!r}"
+            return choice_problem(name, options[name], value)
     return None
 
 

@@ -121,10 +121,10 @@ class SwapVideo(io.ComfyNode):
     @classmethod
     def validate_inputs(
         cls,
-        faces: str,
-        index: str | None,
-        order: str,
-        on_missing: str,
+        faces: str | None = None,
+        index: str | None = None,
+        order: str | None = None,
+        on_missing: str | None = None,
         resolution: str | None = None,
         gender: str | None = None,
         doubtful: str | None = None,

@@ -122,8 +122,8 @@ def age_range(min_age: int, max_age: int) -> tuple[int, int] | None:
     return None if (min_age, max_age) == (0, MAX_AGE) else (min_age, max_age)
 
 
-def index_problem(faces: str, index: str | None) -> str | None:
-    """Message about an invalid index, or None; one from another node (None) is not known yet."""
+def index_problem(faces: str | None, index: str | None) -> str | None:
+    """Message about an invalid index, or None; a value from another node (None) is not known yet."""
     try:
         if faces == "by index" and index is not None:
             FaceChoice.by_index(index)

@@ -1,7 +1,7 @@
 """Conversion of socket values to the core's types. Does not import ComfyUI."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -24,6 +24,12 @@ def as_identities(value: object) -> list[Identity]:
     values = list(value) if isinstance(value, list | tuple) else [value]
     if not values:
         raise StyleSwapError("expected an identity, got an empty list; connect Extract ArcFace ID or Load Identity")
+    for one in values:
+        if not isinstance(one, Identity | Mapping):
+            raise StyleSwapError(
+                f"expected an identity, got a value of type {type(one).__name__}; connect Extract ArcFace ID, Load"
+                " Identity, or a face model of ReActor"
+            )
     return [one if isinstance(one, Identity) else identity_of_face(one) for one in values]
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from .editor_layout import arrange, box_of, point
 from .editor_wires import Wire, Wires
-from .foreign_nodes import FOREIGN_NODES, ForeignNode
+from .foreign_form import ForeignNode
+from .foreign_nodes import FOREIGN_NODES
 from .graph import Graph, NodeId, Output, Reading, Use, list_of, table_of
 from .node_forms import REROUTE, NodeForm
 

@@ -1,141 +1,10 @@
 """Public nodes of other face swap packs: inputs, widgets in the order of `widgets_values`, and their defaults.
 
-Source: the public node definitions of ComfyUI-ReActor, comfy_mtb and ComfyUI_roop, as of autumn 2026.
+Source: the public node definitions of ComfyUI-ReActor, comfy_mtb and ComfyUI_roop, as of autumn 2026, and for values
+that older graphs hold, the history of comfyui-reactor-node since 0.2.0.
 """
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
-# What the editor stores after a seed, beside the widgets of the node.
-_EDITOR_VALUES = ("fixed", "increment", "decrement", "randomize")
-_DETECTORS = ("retinaface", "yolo")
-# Widgets that no rule reads.
-_WITHOUT_EFFECT = ("console_log_level", "console_logging_level", "facedetection", "preserve_alpha")
-
-
-@dataclass(frozen=True)
-class Widget:
-    """A widget of a foreign node.
-
-    Attributes:
-        name: Its id.
-        default: Its default, whose type is that of its values.
-        later: It was added between others after the first release, so older graphs have no value for it.
-        choices: What a value may be; empty for anything of its type.
-    """
-
-    name: str
-    default: Any
-    later: bool = False
-    choices: tuple[Any, ...] = ()
-
-    def parse(self, value: Any) -> Any:
-        """A value as the node takes it, such as 1.0 for 1.
-
-        Raises:
-            ValueError: No value of this widget.
-        """
-        if isinstance(self.default, bool):
-            return _boolean(value)
-        if isinstance(self.default, int | float):
-            number = float(value) if isinstance(value, str) else value
-            if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-                raise ValueError(value)
-            parsed: Any = type(self.default)(number)
-            if parsed != number:
-                raise ValueError(value)
-        else:
-            if isinstance(value, bool | list | dict):
-                raise ValueError(value)
-            parsed = str(value)
-        if self.choices and parsed not in self.choices:
-            raise ValueError(value)
-        if self.name == "facedetection" and not parsed.lower().startswith(_DETECTORS):
-            raise ValueError(value)
-        return parsed
-
-    def fits(self, value: Any) -> bool:
-        """Whether a positional value may be that of this widget."""
-        if isinstance(self.default, str) != isinstance(value, str):
-            return False
-        try:
-            self.parse(value)
-        except ValueError:
-            return False
-        return True
-
-
-@dataclass(frozen=True)
-class ForeignNode:
-    """A node of another pack.
-
-    Attributes:
-        node_id: Its class.
-        pack: The pack it belongs to.
-        titles: Names under which menus have shown it.
-        links: Its inputs for links.
-        widgets: Its widgets.
-        outputs: Types of its outputs.
-    """
-
-    node_id: str
-    pack: str
-    titles: tuple[str, ...]
-    links: tuple[str, ...]
-    widgets: tuple[Widget, ...]
-    outputs: tuple[str, ...]
-
-    def match_positions(self, values: list[Any]) -> dict[str, Any]:
-        """Values of the widgets by name from those that a graph stores by position.
-
-        Older graphs lack widgets that were added later, in the middle or at the end, and the editor may have stored
-        values of its own in between.
-
-        Raises:
-            ValueError: Values that no release of this node has stored.
-        """
-        matched: dict[str, Any] = {}
-        widgets = list(self.widgets)
-        for value in values:
-            rest = widgets
-            while rest and rest[0].later and value is not None and not rest[0].fits(value):
-                rest = rest[1:]
-            if rest and (value is None or rest[0].fits(value)):
-                widgets = rest[1:]
-                if value is not None:
-                    matched[rest[0].name] = rest[0].parse(value)
-            elif value is not None and value not in _EDITOR_VALUES:
-                raise ValueError(f"{value!r} is no value of {rest[0].name if rest else 'any widget'}")
-        return matched
-
-    def match_names(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of the widgets by name from those that a graph stores by name; others are left out.
-
-        Raises:
-            ValueError: A value that the node does not take.
-        """
-        matched = {}
-        for widget in self.widgets:
-            value = values.get(widget.name)
-            if value is None:
-                continue
-            try:
-                matched[widget.name] = widget.parse(value)
-            except (TypeError, ValueError):
-                if widget.name not in _WITHOUT_EFFECT:
-                    raise ValueError(f"{value!r} is no value of {widget.name}") from None
-        return matched
-
-
-def _boolean(value: Any) -> bool:
-    if value in (True, False):
-        return bool(value)
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    raise ValueError(value)
-
+from .foreign_form import ForeignNode, Widget
 
 _REACTOR = "ReActor"
 _MTB = "comfy_mtb"
@@ -146,9 +15,10 @@ _ROOP_ORDERS = ("left to right", "up to down", "largest to smallest")
 
 _LOG_LEVEL = Widget("console_log_level", 1, True, (0, 1, 2))
 _DETECTION = Widget("facedetection", "retinaface_resnet50", True)
+_MODEL = Widget("swap_model", "inswapper_128.onnx")
 _SWAP = (
     Widget("enabled", True),
-    Widget("swap_model", "inswapper_128.onnx"),
+    _MODEL,
     _DETECTION,
     Widget("face_restore_model", "none"),
     Widget("face_restore_visibility", 1.0),
@@ -162,12 +32,26 @@ _RESTORE = (
 )
 
 
+# Widgets of the swap at the end of its first releases, from 0.2.0 to 0.4.0: the source came first.
+_SOURCE_FIRST = (
+    Widget("detect_gender_source", "no", choices=_GENDERS),
+    Widget("detect_gender_input", "no", choices=_GENDERS),
+    Widget("source_faces_index", "0"),
+    Widget("input_faces_index", "0"),
+    _LOG_LEVEL,
+)
+
+
 def _reactor(
-    name: str, title: str, links: tuple[str, ...], widgets: tuple[Widget, ...], outputs: tuple[str, ...]
+    name: str,
+    title: str,
+    links: tuple[str, ...],
+    widgets: tuple[Widget, ...],
+    outputs: tuple[str, ...],
+    earlier: tuple[tuple[Widget, ...], ...] = (),
 ) -> ForeignNode:
-    return ForeignNode(
-        f"ReActor{name}", _REACTOR, (f"{title} 🌌 ReActor", f"ReActor 🌌 {title}"), links, widgets, outputs
-    )
+    titles = (f"{title} 🌌 ReActor", f"ReActor 🌌 {title}")
+    return ForeignNode(f"ReActor{name}", _REACTOR, titles, links, widgets, outputs, earlier)
 
 
 SWAP = _reactor(
@@ -183,6 +67,10 @@ SWAP = _reactor(
         _LOG_LEVEL,
     ),
     ("IMAGE", "FACE_MODEL", "IMAGE"),
+    (
+        (Widget("enabled", True, True), _MODEL, _DETECTION, Widget("face_restore_model", "none"), *_SOURCE_FIRST),
+        (_MODEL, *_SOURCE_FIRST),
+    ),
 )
 SWAP_WITH_OPTIONS = _reactor(
     "FaceSwapOpt",
@@ -316,7 +204,7 @@ MTB_SWAP = ForeignNode(
 )
 
 _ROOP_SWAP = (
-    Widget("swap_model", "inswapper_128.onnx"),
+    _MODEL,
     Widget("faces_index", "0"),
     Widget("reference_faces_index", "0"),
 )

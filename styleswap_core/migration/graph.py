@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from .foreign_nodes import ForeignNode
+from .foreign_form import ForeignNode
 from .node_forms import NodeForm
 
 NodeId = int | str

@@ -111,7 +111,7 @@ def _plan_weight(mover: Mover, node: NodeId) -> Reading:
     if "input_image" not in reading.links and mover.graph.uses(Output(node, 0)):
         raise Stays("its output INPUT_IMAGE is in use, and no picture is connected to it")
     try:
-        _share(reading.values["faceswap_weight"])
+        _share(reading.values["faceswap_weight"], "face_model" in reading.links)
     except ValueError:
         raise Stays(f"{reading.values['faceswap_weight']!r} is no weight") from None
     return reading
@@ -125,7 +125,7 @@ def _move_weight(mover: Mover, node: NodeId, reading: Reading) -> None:
     source = reading.links.get("face_model")
     if source is None:
         source = mover.extract(node, reading.links.get("source_image"), analysis, 0, _DETECTED)
-    share = _share(reading.values["faceswap_weight"])
+    share = _share(reading.values["faceswap_weight"], "face_model" in reading.links)
     mover.become(
         node,
         BLEND_IDENTITIES,
@@ -138,10 +138,15 @@ def _move_weight(mover: Mover, node: NodeId, reading: Reading) -> None:
     graph.redirect(mixed, Output(node, 0))
 
 
-def _share(weight: str) -> float:
+def _share(weight: str, of_model: bool) -> float:
     """Share of the source in the mixture.
 
-    The node averages copies of one identity and one of the other, so that 62.5% is in fact 2 of 3.
+    The node averages copies of one identity and one of the other, so that 62.5% is in fact 2 of 3 for a picture, and
+    3 of 4 for a face model, of which it takes one copy more.
+
+    Args:
+        weight: The widget, such as "62.5%".
+        of_model: Whether the source is a face model.
 
     Raises:
         ValueError: No percentage.
@@ -152,7 +157,7 @@ def _share(weight: str) -> float:
     if percent in (0.0, 100.0):
         return percent / 100.0
     if percent > 50.0:
-        return round(1.0 - 1.0 / round(100.0 / (100.0 - percent)), 4)
+        return round(1.0 - 1.0 / (round(100.0 / (100.0 - percent)) + of_model), 4)
     return round(1.0 / round(100.0 / percent), 4)
 
 

@@ -1,11 +1,13 @@
 """Workflows of other face swap packs, moved over to this pack's nodes."""
 
 import copy
-from collections.abc import Iterator
+import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import StyleSwapError
+from ..io.json_text import parse_json
 from .editor_graph import EditorGraph, Numbers, is_editor_graph
 from .foreign_nodes import FOREIGN_NODES
 from .graph import list_of, table_of
@@ -41,7 +43,8 @@ def migrate_workflow(workflow: Any) -> Migration:
     moved before does not change.
 
     Args:
-        workflow: JSON value that is or contains a graph of the editor or an API prompt; it is not changed.
+        workflow: JSON value that is or contains a graph of the editor or an API prompt, as a table or written out as
+            JSON text; it is not changed.
 
     Returns:
         The new workflow, and what was done.
@@ -51,26 +54,40 @@ def migrate_workflow(workflow: Any) -> Migration:
     """
     moved = copy.deepcopy(workflow)
     report = MoveReport()
-    graphs = list(_find_graphs(moved))
-    if not graphs:
+    if not _move_value(moved, report):
         raise StyleSwapError(
             "expected a workflow with nodes, or an API prompt; save it in ComfyUI with Save or Export (API)"
         )
-    for graph in graphs:
-        if is_editor_graph(graph):
-            _move_editor_graph(graph, report)
-        else:
-            move_graph(PromptGraph(graph), report)
     return Migration(moved, report.moved, report.left, report.notes)
 
 
-def _find_graphs(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
-    """Graphs and prompts in a JSON value, the outermost ones."""
-    if is_editor_graph(value) or is_prompt(value):
-        yield value
-    elif depth < _MAX_DEPTH and isinstance(value, dict | list):
-        for entry in value.values() if isinstance(value, dict) else value:
-            yield from _find_graphs(entry, depth + 1)
+def _move_value(value: Any, report: MoveReport, depth: int = 0) -> bool:
+    """Move the graphs and prompts in a JSON value, the outermost ones; returns whether there are any."""
+    if is_editor_graph(value):
+        _move_editor_graph(value, report)
+        return True
+    if is_prompt(value):
+        move_graph(PromptGraph(value), report)
+        return True
+    if depth == _MAX_DEPTH or not isinstance(value, dict | list):
+        return False
+    found = False
+    for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
+        inner = _json_in(entry) if isinstance(entry, str) else entry
+        count = len(report.moved)
+        found |= _move_value(inner, report, depth + 1)
+        if inner is not entry and len(report.moved) > count:
+            # A text in which nothing is moved keeps its layout.
+            value[key] = json.dumps(inner, ensure_ascii=False)
+    return found
+
+
+def _json_in(text: str) -> Any:
+    """The table in a text, as services take graphs that are written out as JSON; None if it holds no such thing."""
+    if text.lstrip().startswith("{"):
+        with suppress(StyleSwapError):
+            return parse_json(text, "text", "")
+    return None
 
 
 def _move_editor_graph(workflow: dict[str, Any], report: MoveReport) -> None:

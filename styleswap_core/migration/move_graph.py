@@ -63,8 +63,9 @@ def _move_once(mover: Mover) -> tuple[list[MovedNode], list[LeftNode]]:
     reasons = _reasons_to_stay(mover, found)
     movable = [node for node in found if kinds[node] in RULES and node not in reasons]
     for node in sorted(movable, key=lambda each: RULES[kinds[each]].last):
-        rule = RULES[kinds[node]]
+        rule, ignored = RULES[kinds[node]], mover.read(node).ignored
         rule.move(mover, node, rule.plan(mover, node))
+        mover.note_ignored(node, ignored)
     for node in found:
         if kinds[node] in ABSORBED:
             _absorb(mover, node, reasons)
@@ -145,5 +146,6 @@ def _absorb(mover: Mover, node: NodeId, reasons: dict[NodeId, str]) -> None:
             return
         ends += behind
         pending += behind
+    mover.note_ignored(node, mover.read(node).ignored)
     for each in dict.fromkeys(ends):
         graph.drop(each)

@@ -1,6 +1,6 @@
 """What the rules of a move share: reading nodes, loaders that several swaps use, and the report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -200,6 +200,11 @@ class Mover:
         note = MoveNote(node, self.graph.place, text)
         if note not in self.report.notes:
             self.report.notes.append(note)
+
+    def note_ignored(self, node: NodeId, names: Iterable[str]) -> None:
+        """Report inputs that the file gives a node and that it does not have."""
+        for name in names:
+            self.note(node, f"{name} is no input of this node and had no effect")
 
     def take_over(self, node: NodeId) -> Reading:
         """`read` of a node whose values the node behind it takes over.

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from .foreign_nodes import FOREIGN_NODES, ForeignNode
+from .foreign_form import ForeignNode
+from .foreign_nodes import FOREIGN_NODES
 from .graph import Graph, NodeId, Output, Reading, Use
 from .node_forms import NodeForm
 

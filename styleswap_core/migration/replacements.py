@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import foreign_nodes as foreign
-from .foreign_nodes import ForeignNode
+from .foreign_form import ForeignNode
 from .mover import PACK
 from .node_forms import (
     BLEND_WITH_MASK,

@@ -140,7 +140,7 @@ def reactor_request(mover: Mover, node: NodeId) -> SwapRequest:
         restores_all=not values.get("restore_swapped_only", True),
         enabled=reading.values["enabled"],
         in_turn=True,
-        notes=(*notes, *source_notes, *boost.notes, *_ignored(reading)),
+        notes=(*notes, *source_notes, *boost.notes),
     ).check(mover, node)
 
 
@@ -165,7 +165,7 @@ def mtb_request(mover: Mover, node: NodeId) -> SwapRequest:
         indices=reading.links.get("faces_index", indices),
         order="left-right",
         source_order="left-right",
-        notes=(*notes, *_ignored(reading)),
+        notes=tuple(notes),
     ).check(mover, node)
 
 
@@ -191,7 +191,7 @@ def roop_request(mover: Mover, node: NodeId) -> SwapRequest:
         order=_ROOP_ORDERS[values.get("face_order", left), values.get("reverse_order", False)],
         sources=sources if "faces_index" in reading.links else _paired(indices, sources),
         source_order=_ROOP_ORDERS[values.get("reference_order", left), values.get("reverse_reference_order", False)],
-        notes=(*notes, *source_notes, *_ignored(reading)),
+        notes=(*notes, *source_notes),
     ).check(mover, node)
 
 
@@ -262,7 +262,3 @@ def _once(sources: tuple[int, ...]) -> tuple[int, ...]:
     lengths = (length for length in range(1, len(sources)) if len(sources) % length == 0)
     parts = ((sources[:length], len(sources) // length) for length in lengths)
     return next((part for part, times in parts if part * times == sources), sources)
-
-
-def _ignored(reading: Reading) -> list[str]:
-    return [f"{name} is no input of this node and had no effect" for name in reading.ignored]

@@ -165,9 +165,7 @@ def test_an_empty_list_is_refused(entry_of, node, spoiled):
     ("node", "spoiled"), [case for case in IDENTITIES if case[1] != "reference" and case[0] != LIST]
 )
 def test_none_on_a_required_input_is_refused(entry_of, node, spoiled):
-    assert "expected a face model with an embedding, got NoneType" in _error_line(
-        entry_of(node, spoiled, "nothing"), node
-    )
+    assert f"the node connected to {spoiled} returned nothing" in _error_line(entry_of(node, spoiled, "nothing"), node)
 
 
 @pytest.mark.parametrize(("node", "spoiled"), [(DETECT, "reference"), (LIST, "identity_2")])

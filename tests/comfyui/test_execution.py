@@ -59,6 +59,16 @@ def test_wrong_choices_are_refused(server, own_nodes):
     assert tried >= 10
 
 
+def test_widgets_that_a_prompt_lacks_are_named(server, own_nodes):
+    for name, info in own_nodes.items():
+        prompt = _alone(name, info, {})
+        prompt["node"]["inputs"] = {}
+        status, answer = server.post("/prompt", {"prompt": prompt})
+        for key in default_inputs(info):
+            kinds = [error["type"] for error in _errors_of(answer, key)]
+            assert status == 400 and kinds == ["required_input_missing"], f"{name}.{key}: {answer}"
+
+
 def test_a_missing_pack_is_refused_and_not_downloaded(server):
     prompt = small_prompt()
     key = only(prompt, ANALYSIS)

@@ -122,6 +122,25 @@ def test_values_of_all_ages(values):
     assert of_kind(moved, "UpscaleModelLoader")["widgets_values"] == ["GFPGANv1.3.pth"]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        # Releases 0.3.0 and 0.4.0, 0.3.0 before it had a switch, and 0.2.0: source before target, and no visibility.
+        (True, "inswapper_128.onnx", "retinaface_resnet50", "none", "no", "female", "1", "2", 1),
+        ("inswapper_128.onnx", "YOLOv5n", "none", "no", "female", "1", "2", 0),
+        ("inswapper_128.onnx", "no", "female", "1", "2", 2),
+    ],
+)
+def test_values_of_the_first_releases(values):
+    canvas = swap_canvas()
+    canvas.node(3)["widgets_values"] = list(values)
+    moved = move(canvas.graph).workflow
+    swap = widgets(forms.SWAP_FACE, node_of(moved, 3))
+    assert (swap["index"], swap["gender"]) == ("2", "female")
+    source = widgets(forms.EXTRACT, of_kind(moved, "StyleSwap_ExtractArcFaceID"))
+    assert (source["index"], source["gender"]) == (1, "any")
+
+
 def test_values_by_name():
     canvas = swap_canvas()
     canvas.node(3)["widgets_values"] = {"input_faces_index": "4", "swap_model": "reswapper_256.onnx"}

@@ -1,5 +1,7 @@
 """Nodes for face models, restoration, masks and images."""
 
+import json
+
 import pytest
 from foreign_graphs import Canvas, assert_consistent, kinds, of_kind, origin, swap_prompt
 from test_moved_swaps import inputs, move, notes
@@ -95,6 +97,28 @@ def test_weight_mixes_source_and_target(weight, share):
     assert blend["weight_1"] + blend["weight_2"] == pytest.approx(1)
     pictures = [moved[blend[name][0]]["inputs"]["image"] for name in ("identity_1", "identity_2")]
     assert pictures == [["2", 0], ["1", 0]]
+
+
+@pytest.mark.parametrize(("weight", "share"), [("37.5%", 1 / 3), ("50%", 1 / 2), ("62.5%", 3 / 4), ("87.5%", 8 / 9)])
+def test_weight_of_a_face_model(weight, share):
+    """From the half on, the node counts a face model once more than a picture."""
+    prompt = swap_prompt(input_image=["5", 0], face_model=["5", 1])
+    prompt["6"] = node("ReActorLoadFaceModel", face_model="anna.safetensors")
+    prompt["5"] = node("ReActorSetWeight", input_image=["1", 0], face_model=["6", 0], faceswap_weight=weight)
+    blend = move(prompt).workflow["5"]["inputs"]
+    assert blend["identity_1"] == ["6", 0] and blend["weight_1"] == pytest.approx(share, abs=1e-3)
+
+
+def test_inputs_that_a_node_does_not_have_are_told():
+    prompt = {
+        "1": LOAD,
+        "2": node("ReActorBuildFaceModel", images=["1", 0], face_index=0, save_mode="overwrite", face_model_name="a"),
+        "3": node("ReActorOptions", input_faces_index="1", restore_all=True),
+        "4": node("ReActorFaceSwapOpt", input_image=["1", 0], face_model=["2", 0], options=["3", 0]),
+    }
+    moved = move(prompt)
+    assert not moved.left and kinds(moved.workflow).count("StyleSwap_SaveIdentity") == 1
+    assert "face_index is no input of this node" in notes(moved) and "restore_all is no input" in notes(moved)
 
 
 def test_similarity():
@@ -210,6 +234,13 @@ def test_prompts_of_services():
     assert moved["prompt"]["3"]["_meta"] == {"title": "Quick Face Swap"}
     assert moved["prompt"]["1"] == prompt["1"] and "is_changed" not in moved["prompt"]["3"]
     assert kinds(moved["extra_data"]["extra_pnginfo"]["workflow"]) == ["StyleSwap_LoadIdentity"]
+
+
+def test_prompts_in_requests_as_text():
+    request = {"input": {"workflow_json": json.dumps(swap_prompt()), "note": "{not JSON", "other": '{"a": 1}'}}
+    moved = move(request).workflow["input"]
+    assert inputs(json.loads(moved["workflow_json"]), "StyleSwap_QuickSwap")["target"] == ["1", 0]
+    assert moved["note"] == "{not JSON" and moved["other"] == '{"a": 1}'
 
 
 def test_ids_of_flattened_subgraphs_are_kept_clear_of():
