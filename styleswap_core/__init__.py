@@ -49,6 +49,7 @@ _PUBLIC = {
     "load_identity": ".identities.identity_format",
     "load_image": ".io.images",
     "load_model": ".swappers.model_files",
+    "load_places": ".compositing.places_file",
     "load_signing_key": ".credentials.signing_key",
     "mask_faces": ".pipeline.masked_faces",
     "mask_placed": ".pipeline.masked_faces",
@@ -58,6 +59,7 @@ _PUBLIC = {
     "read_workflow": ".migration.saved_graphs",
     "save_identity": ".identities.identity_format",
     "save_image": ".io.images",
+    "save_places": ".compositing.places_file",
     "swap_facts": ".swappers.swap_marks",
     "swap_video": ".video.swap_video",
 }
@@ -67,6 +69,8 @@ if TYPE_CHECKING:
     from .compositing.composite import blend_with_mask as blend_with_mask
     from .compositing.crop_pasting import paste_faces as paste_faces
     from .compositing.placed_faces import PlacedFaces as PlacedFaces
+    from .compositing.places_file import load_places as load_places
+    from .compositing.places_file import save_places as save_places
     from .credentials.reading import read_credentials as read_credentials
     from .credentials.signing import ContentSigner as ContentSigner
     from .credentials.signing_key import load_signing_key as load_signing_key

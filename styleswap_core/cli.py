@@ -41,6 +41,13 @@ COMMANDS = {
     "face-mask": Command(
         ".commands.face_mask_command", "write masks of the faces in pictures, or of regions such as eyes or hair"
     ),
+    "align": Command(
+        ".commands.align_command", "cut faces out of pictures as aligned crops, for face restoration and other programs"
+    ),
+    "paste": Command(".commands.paste_command", "put changed crops of faces back into their pictures"),
+    "blend": Command(
+        ".commands.blend_command", "blend swapped pictures over their targets under a mask: edges, colors, seams"
+    ),
     "invert": Command(
         ".commands.invert_command",
         "optimize the identity of one person for a model, for a closer likeness in swaps",

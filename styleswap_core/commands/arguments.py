@@ -106,6 +106,15 @@ def add_json_argument(options: Options) -> None:
     options.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
+def add_recursive_argument(options: Options) -> None:
+    """Declare --recursive."""
+    options.add_argument(
+        "--recursive",
+        action="store_true",
+        help="also enter the subfolders of targets; results keep their places in them",
+    )
+
+
 def add_person_arguments(options: Options) -> None:
     """Declare --gender and --age."""
     from ..faces.choice import GENDER_CHOICES
@@ -131,7 +140,8 @@ def add_reference_argument(options: Options) -> None:
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="a person, as pictures or one saved identity: `swap` and `face-mask` choose the face most like this "
+        help="a person, as pictures or one saved identity: `swap`, `face-mask` and `align` choose the face most like "
+        "this "
         "person instead, `detect` states the likeness of each face",
     )
 

@@ -3,11 +3,12 @@
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .arguments import Options, fraction, number, whole_number
 
 if TYPE_CHECKING:
+    from ..compositing.composite import BlendOptions
     from .file_swapper import Blending
 
 # Written out, since the modules that define them import torch, and --help should be quick; a test compares them.
@@ -15,11 +16,11 @@ COLOR_MATCHES = ("none", "mean-std", "linear", "histogram")
 BLEND_METHODS = ("alpha", "multi-band", "seamless")
 _BLEND_OPTIONS = ("grow", "feather", "color_match", "color_strength", "method")
 _FEATHER = 4.0
-"""Default of the node Blend With Mask; its other defaults are those of `BlendOptions`."""
+"""Default of the nodes Blend With Mask and Paste Faces; its other defaults are those of `BlendOptions`."""
 
 
-def add_blend_arguments(group: Options) -> None:
-    """Declare the options for blending."""
+def add_blend_arguments(group: Options, videos: bool = True) -> None:
+    """Declare the options for blending; `videos`: whether targets may be videos."""
     group.add_argument(
         "--grow",
         type=whole_number(-256, 256),
@@ -35,7 +36,7 @@ def add_blend_arguments(group: Options) -> None:
     group.add_argument(
         "--color-match",
         choices=COLOR_MATCHES,
-        help="match the colors of the swapped face to the target: mean-std (Lab), linear (Monge-Kantorovich) or "
+        help="match the colors of the face to the target: mean-std (Lab), linear (Monge-Kantorovich) or "
         "histogram (default: none)",
     )
     group.add_argument(
@@ -54,17 +55,27 @@ def add_blend_arguments(group: Options) -> None:
         "--keep",
         type=Path,
         metavar="MASK",
-        help="gray picture, white where the target is kept, such as hands, hair or glasses; scaled to each target; "
-        "for a video also a gray video with one frame for each frame of the target",
+        help="gray picture, white where the target is kept, such as hands, hair or glasses; scaled to each target"
+        + ("; for a video also a gray video with one frame for each frame of the target" if videos else ""),
     )
+
+
+def blend_options(args: argparse.Namespace) -> "BlendOptions":
+    """How to blend, by default as the nodes Blend With Mask and Paste Faces."""
+    from ..compositing.composite import BlendOptions
+
+    return replace(BlendOptions(feather=_FEATHER), **_given(args))
 
 
 def blending_of(args: argparse.Namespace) -> "Blending | None":
     """Blending that the options request; None if none of them is given."""
-    from ..compositing.composite import BlendOptions
     from .file_swapper import Blending
 
-    given = {name: getattr(args, name) for name in _BLEND_OPTIONS if getattr(args, name) is not None}
-    if not given and args.keep is None:
+    if not _given(args) and args.keep is None:
         return None
-    return Blending(replace(BlendOptions(feather=_FEATHER), **given), args.keep)
+    return Blending(blend_options(args), args.keep)
+
+
+def _given(args: argparse.Namespace) -> dict[str, Any]:
+    """The options that are given."""
+    return {name: getattr(args, name) for name in _BLEND_OPTIONS if getattr(args, name) is not None}

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from ..credentials.signing import ContentSigner
 
 
-def add_credential_arguments(group: Options) -> None:
-    """Declare the options."""
+def add_credential_arguments(group: Options, swap: bool = True) -> None:
+    """Declare the options; `swap`: whether results have a source person."""
     group.add_argument(
         "--certificate",
         type=Path,
@@ -34,12 +34,13 @@ def add_credential_arguments(group: Options) -> None:
         help="let this timestamp authority state when results are signed: it is sent a hash of each signature "
         "(default: STYLESWAP_TIMESTAMP_URL; without one no server is asked)",
     )
-    group.add_argument(
-        "--identity-name",
-        default="",
-        metavar="TEXT",
-        help="name of the source person in the credentials (default: only a hash of the identity)",
-    )
+    if swap:
+        group.add_argument(
+            "--identity-name",
+            default="",
+            metavar="TEXT",
+            help="name of the source person in the credentials (default: only a hash of the identity)",
+        )
     group.add_argument(
         "--drop-target-credentials",
         action="store_true",
@@ -57,7 +58,7 @@ def signer_of(args: argparse.Namespace, results: Sequence[Path]) -> "ContentSign
     """The signer that the options or environment variables name; None for results without credentials.
 
     Args:
-        args: Arguments of `styleswap swap`.
+        args: Arguments of `styleswap swap` or `styleswap paste`.
         results: The results, whose formats have to carry credentials.
 
     Raises:
@@ -66,7 +67,9 @@ def signer_of(args: argparse.Namespace, results: Sequence[Path]) -> "ContentSign
     """
     from ..credentials.signing_key import CERTIFICATE_VARIABLE, find_signing_key
 
-    given = next((name for name in ("certificate", "key", "timestamp", "identity_name") if getattr(args, name)), None)
+    identity_name = getattr(args, "identity_name", "")
+    given = next((name for name in ("certificate", "key", "timestamp") if getattr(args, name)), None)
+    given = given or ("identity_name" if identity_name else None)
     given = given or ("drop_target_credentials" if args.drop_target_credentials else None)
     option = None if given is None else f"--{given.replace('_', '-')}"
     if args.no_credentials:
@@ -85,6 +88,6 @@ def signer_of(args: argparse.Namespace, results: Sequence[Path]) -> "ContentSign
     from ..credentials.signing import ContentSigner
 
     # A preview is written instead of the results.
-    for path in () if args.preview is not None else results:
+    for path in () if getattr(args, "preview", None) is not None else results:
         check_signable(path)
-    return ContentSigner(key, args.identity_name, keep_target=not args.drop_target_credentials)
+    return ContentSigner(key, identity_name, keep_target=not args.drop_target_credentials)

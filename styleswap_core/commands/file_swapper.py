@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
-import torch
 
 from ..checkpoints import DEMO_MODEL
 from ..compositing.composite import BlendOptions, blend_with_mask
@@ -23,7 +22,7 @@ from ..io.images import (
     PROVENANCE_SYNTHETIC,
     from_uint8,
     image_metadata,
-    load_image,
+    load_mask,
     save_image,
     to_uint8,
 )
@@ -102,7 +101,7 @@ class Blending:
         """
         keep = None
         if self.keep is not None:
-            keep = resize_mask(_gray(self.keep)[None, None], target.shape[:2])
+            keep = resize_mask(load_mask(self.keep)[None, None], target.shape[:2])
         swapped = np.asarray(result.image)
         blended, mask = blend_with_mask(
             from_uint8(target), from_uint8(swapped), result.mask[None, None], self.options, keep
@@ -214,7 +213,7 @@ class FileSwapper:
         file = read_picture(files.target)
         picture = file.seen
         rendered = rendered_source and is_rendered(files.target)
-        only_in = None if self.only_in is None else _gray(self.only_in)
+        only_in = None if self.only_in is None else load_mask(self.only_in)
         swapper = Swapper(self.network, self.analyzer, options, masks=self.masks)
         result = swapper.swap(picture, identities, faces, only_in=only_in)
         image, mask = np.asarray(result.image), result.mask.numpy()
@@ -241,11 +240,6 @@ class FileSwapper:
             "frames": file.frames,
             "signed_by": None if signer is None else signer.key.name,
         }
-
-
-def _gray(path: Path) -> torch.Tensor:
-    """A gray picture as a mask (h, w), 0..1."""
-    return torch.from_numpy(load_image(path)).float().mean(2) / 255
 
 
 def _metadata(facts: SwapFacts, rendered: bool) -> dict[str, str]:

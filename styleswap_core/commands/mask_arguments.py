@@ -25,25 +25,8 @@ def regions(text: str, areas: Sequence[str] = ()) -> str:
 
 
 def add_mask_arguments(group: Options) -> None:
-    """Declare the options for masks."""
-    add_parsing_argument(group)
-    group.add_argument(
-        "--regions",
-        "--parsing-classes",
-        type=regions,
-        default=SWAPPED,
-        metavar="NAMES",
-        help=f"for --parsing: the regions to swap, chosen from {', '.join(REGIONS)}; for networks that do not have 19 "
-        "classes, class numbers such as 1,2 (default: %(default)s)",
-    )
-    add_occlusion_argument(group)
-    group.add_argument(
-        "--outline",
-        choices=OUTLINES,
-        default=OUTLINES[0],
-        help="automatic: the outline of the face is the mask if neither the model nor face parsing has one; the "
-        "others swap only that part of the face, with any model (default: %(default)s)",
-    )
+    """Declare the options for masks of a swap."""
+    add_outline_arguments(group)
     group.add_argument(
         "--mask-padding",
         type=number(0.0, MAX_SHARE),
@@ -62,6 +45,28 @@ def add_mask_arguments(group: Options) -> None:
     )
 
 
+def add_outline_arguments(group: Options) -> None:
+    """Declare the options for masks that the node Load Face Masks has."""
+    add_parsing_argument(group)
+    group.add_argument(
+        "--regions",
+        "--parsing-classes",
+        type=regions,
+        default=SWAPPED,
+        metavar="NAMES",
+        help=f"for --parsing: the regions in the mask, chosen from {', '.join(REGIONS)}; for networks that do not "
+        "have 19 classes, class numbers such as 1,2 (default: %(default)s)",
+    )
+    add_occlusion_argument(group)
+    group.add_argument(
+        "--outline",
+        choices=OUTLINES,
+        default=OUTLINES[0],
+        help="automatic: the outline of the face is the mask if neither the model nor face parsing has one; the "
+        "others limit the mask to that part of the face, with any model (default: %(default)s)",
+    )
+
+
 def add_occlusion_argument(group: Options) -> None:
     """Declare --occlusion."""
     group.add_argument(
@@ -74,7 +79,7 @@ def add_occlusion_argument(group: Options) -> None:
 
 
 def load_masks(args: argparse.Namespace) -> "FaceMasks | None":
-    """The masks that the options of `add_mask_arguments` choose; None if they choose none.
+    """The masks that the options of `add_outline_arguments` choose; None if they choose none.
 
     Raises:
         StyleSwapError: A file is missing, damaged or no such network, or does not have the regions.

@@ -1,4 +1,4 @@
-"""Input and output files of `styleswap swap`."""
+"""Input and output files of commands that take pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,17 +72,22 @@ def place(file: Path, roots: Sequence[Path]) -> Path:
     return file.relative_to(root)
 
 
-def pictures_in(path: Path) -> list[Path]:
+def pictures_in(path: Path, recursive: bool = False, excluded: Sequence[Path] = ()) -> list[Path]:
     """Pictures of a folder, sorted by name; a path that is not a folder is returned as it is.
 
     Of other files in the folder, such as videos, a note is printed.
+
+    Args:
+        path: The folder.
+        recursive: As for `files_in`.
+        excluded: As for `files_in`.
 
     Raises:
         StyleSwapError: The folder contains no pictures, or cannot be read.
     """
     if not path.is_dir():
         return [path]
-    files = files_in(path)
+    files = files_in(path, recursive, excluded)
     pictures = [file for file in files if is_picture_name(file)]
     if not pictures:
         raise nothing_found(path)
@@ -128,7 +133,7 @@ def nothing_found(folder: Path) -> StyleSwapError:
     inner = any(file.is_dir() and not is_hidden(file.name) for file in folder.iterdir())
     return StyleSwapError(
         f"expected pictures ({', '.join(PICTURE_SUFFIXES)}) in {folder}, found none;"
-        f" {'name one of its subfolders, or use swap --recursive' if inner else 'check the folder'}"
+        f" {'name one of its subfolders, or use --recursive (swap, align, paste)' if inner else 'check the folder'}"
     )
 
 
@@ -156,7 +161,7 @@ def check_results(results: Sequence[tuple[Path, Path]], inputs: Sequence[Path]) 
         other = written.setdefault(file_key(path), origin)
         if other != origin:
             raise StyleSwapError(
-                f"{origin} and {other} would both be written to {path}; rename one, or swap them one by one"
+                f"{origin} and {other} would both be written to {path}; rename one, or take them in two runs"
             )
 
 

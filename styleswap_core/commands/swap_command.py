@@ -15,6 +15,7 @@ from ..swappers.swap_ranges import MAX_FACTOR, MAX_STRENGTH
 from .arguments import (
     Options,
     add_json_argument,
+    add_recursive_argument,
     add_swapper_arguments,
     face_numbers,
     number,
@@ -52,11 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="pictures and videos, or folders of them, in which faces are swapped",
     )
-    parser.add_argument(
-        "--recursive",
-        action="store_true",
-        help="also enter the subfolders of targets; results keep their places in them",
-    )
+    add_recursive_argument(parser)
     parser.add_argument(
         "--out",
         type=Path,

@@ -13,21 +13,22 @@ from ..faces.alignment import crop_box, invert_affine, matrix_scale, shift_origi
 from ..io.images import bchw_to_bhwc, bhwc_to_bchw, over_white, repair
 from .canvas import border_fade
 from .composite import BlendOptions, blend_layer, blend_margin, check_method
-from .face_crops import changed_parts, check_order, cut_crops, one_crop
+from .face_crops import Pictures, changed_parts, check_order, cut_crops, one_crop, row_shapes
 from .frame_masks import FrameMasks
 from .mask_shaping import feather_mask, grow_mask, resize_mask
 from .placed_faces import PlacedFace, PlacedFaces
 
-_LEAST_SIDE = 8
+LEAST_SIDE = 8
+"""Least side in pixels of a crop that is pasted."""
 
 
 def paste_faces(
     frames: torch.Tensor,
-    crops: torch.Tensor,
+    crops: Pictures,
     placed: PlacedFaces,
     options: BlendOptions | None = None,
     *,
-    masks: torch.Tensor | None = None,
+    masks: Pictures | None = None,
     keep: torch.Tensor | None = None,
     on_frame: Callable[[int], None] = lambda frame: None,
     device: torch.device | str | None = None,
@@ -40,9 +41,11 @@ def paste_faces(
     Args:
         frames: (B, H, W, 3 or 4) float, 0..1: those in which the faces were found, or their swap. Not modified.
         crops: (N, S, S, 3 or 4) float, 0..1: one for each face, in order, of any size; a single one if there are none.
+            Crops of several sizes are a list of (S, S, 3 or 4).
         placed: The faces.
         options: How to blend, by default `BlendOptions()`; lengths are in pixels of the frames.
-        masks: (N or 1, h, w), 0..1, in the crops: what is pasted; by default all of it.
+        masks: (N or 1, h, w), 0..1, in the crops: what is pasted; by default all of it. Masks of several sizes are a
+            list of (h, w).
         keep: (B or 1, h, w), 0..1, in the frames: where it is 1, they stay as they are.
         on_frame: Called with each frame's number before it is changed; an exception ends the run.
         device: Device of the result; by default that of `frames`.
@@ -139,34 +142,42 @@ class _FrameCanvas:
         return torch.where(same, frame[0, ..., :3], bchw_to_bhwc(self.picture)[0])
 
 
-def _mask_of(masks: torch.Tensor, row: int) -> torch.Tensor:
+def _mask_of(masks: Pictures, row: int) -> torch.Tensor:
     """Mask (1, 1, h, w) of a crop; a single one serves all."""
-    row = min(row, len(masks) - 1)
-    return repair(masks[row : row + 1])[0][None]
+    return repair(masks[min(row, len(masks) - 1)][None])[0][None]
 
 
-def _check_crops(crops: torch.Tensor, masks: torch.Tensor | None, placed: PlacedFaces) -> None:
+def _check_crops(crops: Pictures, masks: Pictures | None, placed: PlacedFaces) -> None:
     faces = len(placed.faces)
-    if crops.ndim != 4 or crops.shape[3] not in (3, 4):
-        raise StyleSwapError(f"expected crops (N, S, S, 3 or 4), got {tuple(crops.shape)}; connect an image")
+    for shape in row_shapes(crops):
+        if len(shape) != 3 or shape[2] not in (3, 4):
+            raise StyleSwapError(f"expected crops (N, S, S, 3 or 4), got {_described(crops, shape)}; connect an image")
     # Nodes stand in for no crops with a single one, since many cannot take an empty batch.
     if len(crops) != faces and (faces or len(crops) > 1):
         raise StyleSwapError(
             f"expected {faces} crops, one for each face, got {len(crops)}; pass the crops of all faces, in the order in"
             " which they were cut"
         )
-    height, width = crops.shape[1:3]
-    if height != width or height < _LEAST_SIDE:
-        raise StyleSwapError(
-            f"expected square crops of at least {_LEAST_SIDE} px, got {width} x {height}; scale crops without cutting"
-            " them"
-        )
+    for height, width, _ in row_shapes(crops):
+        if height != width or height < LEAST_SIDE:
+            raise StyleSwapError(
+                f"expected square crops of at least {LEAST_SIDE} px, got {width} x {height}; scale crops without"
+                " cutting them"
+            )
     if masks is None:
         return
-    if masks.ndim != 3 or 0 in masks.shape:
-        raise StyleSwapError(f"expected masks of the crops (N, h, w), got {tuple(masks.shape)}; connect a mask")
+    for shape in row_shapes(masks):
+        if len(shape) != 2 or 0 in shape:
+            raise StyleSwapError(
+                f"expected masks of the crops (N, h, w), got {_described(masks, shape)}; connect a mask"
+            )
     if len(masks) not in (1, max(faces, 1)):
         raise StyleSwapError(
             f"expected one mask, or one for each of {faces} crops, got {len(masks)}; pass the masks that were cut with"
             " the crops"
         )
+
+
+def _described(pictures: Pictures, row: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of a batch, or of a row of a list, for messages."""
+    return tuple(pictures.shape) if isinstance(pictures, torch.Tensor) else row

@@ -38,6 +38,10 @@ _CENTER = 256
 _THUMBNAIL, _STRANGE, _KNOWN = 12, 0.25, 0.04
 
 
+Pictures = torch.Tensor | Sequence[torch.Tensor]
+"""Crops or masks of crops: a batch, or a list of its rows, which may have several sizes."""
+
+
 def cut_crops(frame: torch.Tensor, faces: Sequence[PlacedFace], size: int | None = None) -> torch.Tensor:
     """Aligned crops of one frame.
 
@@ -107,12 +111,12 @@ def _scaled(cut: torch.Tensor, side: int, method: Resampling | str, window: Box)
     return from_uint8(np.array(picture.resize((x1 - x0, y1 - y0), method, box=box)))
 
 
-def check_order(frames: torch.Tensor, crops: torch.Tensor, placed: PlacedFaces) -> None:
+def check_order(frames: torch.Tensor, crops: Pictures, placed: PlacedFaces) -> None:
     """Check that no crop plainly shows another of the faces than the one at its place.
 
     Args:
         frames: (B, H, W, 3 or 4) float, 0..1.
-        crops: (N, S, S, 3 or 4) float, 0..1, one for each face.
+        crops: (N, S, S, 3 or 4) float, 0..1, one for each face; those of several sizes as a list.
         placed: The faces.
 
     Raises:
@@ -138,9 +142,16 @@ def check_order(frames: torch.Tensor, crops: torch.Tensor, placed: PlacedFaces) 
             )
 
 
-def one_crop(crops: torch.Tensor, row: int) -> torch.Tensor:
-    """A crop of a batch (N, S, S, 3 or 4), 0..1, as (1, 3, S, S) float32, -1..1, on the CPU."""
-    return bhwc_to_bchw(repair(crops[row : row + 1])[0])
+def one_crop(crops: Pictures, row: int) -> torch.Tensor:
+    """A crop out of (N, S, S, 3 or 4), 0..1, as (1, 3, S, S) float32, -1..1, on the CPU."""
+    return bhwc_to_bchw(repair(crops[row][None])[0])
+
+
+def row_shapes(pictures: Pictures) -> list[tuple[int, ...]]:
+    """Shapes of the rows: that of all rows of a batch, or one for each of a list."""
+    if isinstance(pictures, torch.Tensor):
+        return [tuple(pictures.shape[1:])]
+    return [tuple(one.shape) for one in pictures]
 
 
 def _resized(crop: torch.Tensor, side: int) -> torch.Tensor:

@@ -4,7 +4,7 @@ Crops may be changed by any program in between: what belongs where, and that not
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ FFHQ = "ffhq"
 
 # A frame is told by the mean colors of a grid of cells of every n-th pixel.
 _GRID, _SAMPLES = 24, 192
+MARK_SHAPE = (_GRID, _GRID, 3)
+"""Shape of `frame_mark`."""
+
 # Mean difference of the cells (of 255) from which a frame counts as another one: three times that of a strong JPEG.
 _OTHER_FRAME = 12.0
 # Cells within this many distances between eyes or from eyes to mouth may have changed with the face.
@@ -89,27 +92,43 @@ class PlacedFaces:
                 " the same batch"
             )
 
-    def check_frame(self, number: int, frame: torch.Tensor) -> None:
-        """Check that a frame is the one in which its faces were found, or that frame with other faces.
+    def shown_in(self, number: int, frame: torch.Tensor) -> bool:
+        """Whether a frame is the one in which its faces were found, or that frame with other faces.
 
         Args:
             number: Its number.
-            frame: (H, W, 3 or 4) float, 0..1.
+            frame: (H, W, 3 or 4) float, 0..1, of the size of the frames.
+        """
+        mark = self.marks[number]
+        if mark is None:
+            return True
+        around = _around(self.frame_size, [face.points for _, face in self.of_frame(number)])
+        if around.sum() < _LEAST_CELLS:
+            return True
+        difference = np.abs(frame_mark(frame).astype(np.float32) - mark)[around].mean()
+        return bool(difference <= _OTHER_FRAME)
+
+    def check_frame(self, number: int, frame: torch.Tensor) -> None:
+        """Check `shown_in`.
 
         Raises:
             StyleSwapError: Another picture.
         """
-        mark = self.marks[number]
-        if mark is None:
-            return
-        around = _around(self.frame_size, [face.points for _, face in self.of_frame(number)])
-        if around.sum() < _LEAST_CELLS:
-            return
-        difference = np.abs(frame_mark(frame).astype(np.float32) - mark)[around].mean()
-        if difference > _OTHER_FRAME:
+        if not self.shown_in(number, frame):
             raise StyleSwapError(
                 f"frame {number} is not the picture in which the faces were found; pass that picture, or its swap"
             )
+
+    def frame_alone(self, number: int) -> "PlacedFaces":
+        """The faces of one frame, as those of a batch that is this frame alone."""
+        faces = tuple(replace(face, frame=0) for _, face in self.of_frame(number))
+        return PlacedFaces(faces, self.frame_size, (self.marks[number],))
+
+
+def join_frames(frames: Sequence[PlacedFaces]) -> PlacedFaces:
+    """Faces of single frames of one size, as those of a batch of all these frames; inverse of `frame_alone`."""
+    faces = [replace(face, frame=number) for number, one in enumerate(frames) for face in one.faces]
+    return PlacedFaces(tuple(faces), frames[0].frame_size, tuple(one.marks[0] for one in frames))
 
 
 def place_points(frame: int, points: np.ndarray, template: str, size: int) -> PlacedFace:

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from .. import __version__
 from ..errors import StyleSwapError
-from ..identities.provenance import SwapFacts
+from ..identities.provenance import EditFacts, SwapFacts
 
 SIGNED_TYPES = {
     ".png": "image/png",
@@ -77,12 +77,34 @@ def swap_manifest(facts: SwapFacts, identity_name: str = "", bare_target: bool =
         "ingredientIds": [TARGET, *(identity["label"] for identity in identities)],
     }
     action = {"action": EDITED, "softwareAgent": _AGENT, "digitalSourceType": COMPOSITE, "parameters": parameters}
-    target = {**target_ingredient(), "instance_id": f"xmp:iid:{uuid4()}"}
     return {
         "claim_generator_info": [_AGENT],
         "assertions": [{"label": "c2pa.actions", "data": {"actions": [action]}}],
-        "ingredients": [*([target] if bare_target else []), *identities],
+        "ingredients": [*([_bare_target()] if bare_target else []), *identities],
     }
+
+
+def edit_manifest(facts: EditFacts, bare_target: bool = True) -> dict[str, Any]:
+    """Definition of a manifest of a picture with pasted parts that were changed by unknown means.
+
+    No digital source type is stated unless a face is known to be swapped.
+
+    Args:
+        facts: What is known.
+        bare_target: As for `swap_manifest`.
+    """
+    source = {"digitalSourceType": COMPOSITE} if facts.swapped else {}
+    parameters = {"description": facts.text, "ingredientIds": [TARGET]}
+    action = {"action": EDITED, "softwareAgent": _AGENT, **source, "parameters": parameters}
+    return {
+        "claim_generator_info": [_AGENT],
+        "assertions": [{"label": "c2pa.actions", "data": {"actions": [action]}}],
+        "ingredients": [_bare_target()] if bare_target else [],
+    }
+
+
+def _bare_target() -> dict[str, str]:
+    return {**target_ingredient(), "instance_id": f"xmp:iid:{uuid4()}"}
 
 
 def target_ingredient() -> dict[str, str]:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, BinaryIO
 from PIL import Image
 
 from ..errors import decoding
-from ..identities.provenance import SwapFacts
+from ..identities.provenance import EditFacts, SwapFacts
 from ..io.files import Finish, atomic_write
 from .c2pa_library import c2pa_library, offline_settings
-from .manifests import SIGNED_TYPES, check_signable, swap_manifest, target_ingredient
+from .manifests import SIGNED_TYPES, check_signable, edit_manifest, swap_manifest, target_ingredient
 from .signing_key import SigningKey
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ class ContentSigner:
         with decoding("the certificate cannot sign Content Credentials", "use one that is issued for them"):
             self._sign("image/png", picture, BytesIO(), SwapFacts("", (), 1.0), None, "")
 
-    def sign(self, path: str | Path, facts: SwapFacts, target: Target | None = None) -> None:
+    def sign(self, path: str | Path, facts: SwapFacts | EditFacts, target: Target | None = None) -> None:
         """Sign a file, which is replaced as a whole or stays as it is. Pixels and metadata do not change.
 
         Args:
             path: The file; its suffix states its format.
-            facts: What was swapped.
+            facts: What was swapped or edited.
             target: The picture or video in which faces were swapped, as it was; None if it is not known.
 
         Raises:
@@ -80,7 +80,7 @@ class ContentSigner:
             own = self._own_credentials(target) if self.keep_target and target is not None else None
             self._sign(SIGNED_TYPES[path.suffix.lower()], unsigned, result, facts, own, url)
 
-    def finish(self, facts: SwapFacts, target: Target | None = None) -> Finish:
+    def finish(self, facts: SwapFacts | EditFacts, target: Target | None = None) -> Finish:
         """`sign` as a function of the file alone, for writers of files; see `io.files.atomic_write`."""
         return partial(self.sign, facts=facts, target=target)
 
@@ -89,14 +89,17 @@ class ContentSigner:
         kind: str,
         unsigned: BinaryIO,
         result: BinaryIO,
-        facts: SwapFacts,
+        facts: SwapFacts | EditFacts,
         own: tuple[str, Target] | None,
         url: str,
     ) -> None:
         c2pa = c2pa_library()
         key = self.key
         info = c2pa.C2paSignerInfo(key.algorithm, key.certificates.encode("ascii"), key.private_key, url or None)
-        manifest = swap_manifest(facts, self.identity_name, bare_target=own is None)
+        if isinstance(facts, EditFacts):
+            manifest = edit_manifest(facts, bare_target=own is None)
+        else:
+            manifest = swap_manifest(facts, self.identity_name, bare_target=own is None)
         with (
             c2pa.Context.from_dict(offline_settings()) as context,
             c2pa.Signer.from_info(info) as signer,

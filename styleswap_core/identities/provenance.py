@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 MARK = "styleswap"
 """PNG text key that marks a picture as a swap."""
 
+EDITED = "edited; part of another picture pasted in"
+"""Text that marks a picture that was changed by unknown means."""
+
+# Between statements, how a swap is stated, and characters of each statement of a file that anyone may have written.
+_JOINT, _SWAPPED, _MAX_PART = " | ", "face swapped", 1000
 # Digits of a model's hash in the text.
 _SHORT = 16
 _TEXT = re.compile(r"face swapped; model (.*?) ?([0-9a-f]{16}); identity ([0-9a-f, ]*); strength ([0-9.e+-]+)")
@@ -36,7 +41,7 @@ class SwapFacts:
     def text(self) -> str:
         """One line that marks a picture as a swap."""
         model = f"{self.model} {self.model_sha256[:_SHORT]}".strip()
-        return f"face swapped; model {model}; identity {', '.join(self.identities)}; strength {self.strength:g}"
+        return f"{_SWAPPED}; model {model}; identity {', '.join(self.identities)}; strength {self.strength:g}"
 
     @classmethod
     def of(cls, model_sha256: str, identities: "Sequence[Identity]", strength: float, model: str = "") -> "SwapFacts":
@@ -55,3 +60,30 @@ class SwapFacts:
             return cls(sha256, tuple(identities.split(", ")), float(strength), model)
         except ValueError:
             return None
+
+
+@dataclass(frozen=True)
+class EditFacts:
+    """What is stated about a picture with pasted parts, such as crops of faces, that were changed by unknown means.
+
+    Attributes:
+        before: What is known of the picture and the parts, each statement once: their texts as of `SwapFacts`.
+    """
+
+    before: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """One line that marks the picture as edited, and with it all that was stated before."""
+        return _JOINT.join([*self.before, EDITED])
+
+    @property
+    def swapped(self) -> bool:
+        """Whether a face is known to be swapped."""
+        return any(one.startswith(_SWAPPED) for one in self.before)
+
+    @classmethod
+    def of(cls, marks: "Sequence[str]") -> "EditFacts":
+        """Facts about a picture and parts with these marks."""
+        parts = [part.strip()[:_MAX_PART] for mark in marks for part in mark.split(_JOINT)]
+        return cls(tuple(dict.fromkeys(part for part in parts if part not in ("", EDITED))))

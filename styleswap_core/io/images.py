@@ -38,6 +38,15 @@ def load_image(path: str | Path) -> np.ndarray:
     return read_picture(path).seen
 
 
+def load_mask(path: str | Path) -> torch.Tensor:
+    """Picture file as a mask (h, w) float, 0..1, of its brightness.
+
+    Raises:
+        StyleSwapError: As for `picture_file.read_picture`.
+    """
+    return torch.from_numpy(load_image(path)).float().mean(2) / 255
+
+
 def image_metadata(path: str | Path) -> dict[str, str]:
     """Text chunks of a PNG file; empty for all other files."""
     try:

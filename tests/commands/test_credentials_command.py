@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from styleswap_core.cli import main
+from styleswap_core.identities.provenance import EDITED
 from styleswap_core.io.images import load_image, save_image
 
 pytest.importorskip("c2pa", reason="needs c2pa-python: pip install c2pa-python")
@@ -80,6 +81,28 @@ def test_the_environment_signs_unless_it_is_turned_off(swap, certificate, monkey
     assert "leave out --no-credentials" in error_of(*swap, "--out", "a.png", "--no-credentials", "--identity-name", "A")
     assert main([*swap, "--out", "plain.bmp", "--no-credentials"]) == 0
     assert sorted(path.name for path in Path().iterdir()) == ["own", "plain.bmp"]
+
+
+def test_a_pasted_crop_is_signed_as_an_edit_of_the_target(swap, certificate, capsys):
+    assert main([*swap, "--out", "swapped.png", *certificate]) == 0
+    assert main(["align", "--target", "swapped.png", "--out", "crops", "--size", "64"]) == 0
+    paste = ["paste", "--target", "swapped.png", "--crops", "crops", "--out", "pasted.png", *certificate]
+    assert main(paste) == 0
+    capsys.readouterr()
+    assert shown(capsys, "pasted.png")[1][0]["state"] == "none", "nothing was changed"
+    crop = np.array(load_image("crops/swapped_face0.png"))
+    crop[24:40, 24:40] = 255
+    save_image("crops/swapped_face0.png", crop)
+    assert main(paste) == 0
+    assert "signed by Anna Müller" in capsys.readouterr().out
+    code, (row,) = shown(capsys, "pasted.png")
+    assert code == 0 and row["state"] == "valid"
+    (action,) = row["credentials"]["actions"]
+    assert action["action"] == "c2pa.edited" and action["description"] == row["text_entry"]
+    assert row["text_entry"].startswith("face swapped; model") and row["text_entry"].endswith(EDITED)
+    assert action["source_type"].endswith("compositeWithTrainedAlgorithmicMedia")
+    (target,) = row["credentials"]["ingredients"]
+    assert target["title"] == "target" and target["signer"] == "Anna Müller"
 
 
 def test_options_without_a_certificate_are_refused(swap, error_of):

@@ -233,6 +233,28 @@ def _prompt_json() -> str:
     return json.dumps(swap_prompt(face_restore_model="GFPGANv1.4.pth", source_faces_index="0,1"))
 
 
+def _write_places(folder: Path) -> None:
+    import torch
+
+    from styleswap_core.compositing.placed_faces import PlacedFaces, frame_mark, place_points
+    from styleswap_core.compositing.places_file import save_places
+    from styleswap_core.faces.alignment import template_points
+
+    points = template_points("ffhq", 40).numpy()
+    faces = tuple(place_points(0, points + shift, "ffhq", 64) for shift in np.float32([0, 30]))
+    save_places(folder / "a.json", PlacedFaces(faces, (80, 120), (frame_mark(torch.zeros(80, 120, 3)), None)))
+
+
+def _read_places(path: Path) -> object:
+    from styleswap_core.compositing.places_file import read_places, write_places
+
+    rows = read_places(path)
+    write_places(path.with_name("out.json"), rows)
+    if [row.crops for row in read_places(path.with_name("out.json"))] != [row.crops for row in rows]:
+        raise AssertionError("the places changed on the way")
+    return rows
+
+
 def _read_config(path: Path) -> object:
     from styleswap_core.training.config_values import read_values
     from styleswap_core.training.training_config import config_from_dict
@@ -412,6 +434,7 @@ KINDS: dict[str, Kind] = {
         _foreign(".safetensors", bend.of_safetensors),
         _guest("swapping network .onnx", "inswapper_128.onnx", _write_inswapper),
         _guest("swapping network .dfm", "a.dfm", _write_dfm),
+        Kind("places of faces", "a.json", _write_places, _read_places, (bend.of_bytes, bend.of_json, bend.of_json)),
         Kind("mask network", "a.onnx", _write_parsing, _read_parsing, (bend.of_head, bend.of_onnx, bend.of_onnx)),
         Kind("recognizer", "a.onnx", _write_recognizer, _read_recognizer, (bend.of_head, bend.of_onnx, bend.of_onnx)),
         _text("pairs, CSV", "a.csv", _pairs_csv(), _read_pairs, bend.of_lines, bend.of_lines),

@@ -5,7 +5,7 @@ import torch
 
 from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.identities.identity import Identity
-from styleswap_core.identities.provenance import SwapFacts
+from styleswap_core.identities.provenance import EDITED, EditFacts, SwapFacts
 
 
 def test_the_mark_names_model_identities_and_strength():
@@ -32,3 +32,12 @@ def test_the_text_is_read_again(model):
     facts = SwapFacts("0123456789abcdef", ("a" * 16, "b" * 16), 0.25, model)
     assert SwapFacts.parse(facts.text) == facts
     assert SwapFacts.parse(f"{facts.text}\nand more") is None and SwapFacts.parse("face swapped; model x") is None
+
+
+def test_an_edit_keeps_what_was_stated_before():
+    assert EditFacts.of([]).text == EDITED and not EditFacts.of([]).swapped
+    swap = SwapFacts("0123456789abcdef", ("a" * 16,), 1.0).text
+    once = EditFacts.of([swap, "", swap])
+    assert once.text == f"{swap} | {EDITED}" and once.swapped
+    assert EditFacts.of([once.text, "other", once.text]).text == f"{swap} | other | {EDITED}"
+    assert len(EditFacts.of(["x" * 100_000]).text) < 2000
