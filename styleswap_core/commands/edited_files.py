@@ -1,5 +1,6 @@
 """Pictures into which parts of other pictures were pasted, as files that state it."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from ..credentials.signing import ContentSigner
 from ..identities.provenance import MARK, EditFacts
+from ..io.files import atomic_write
 from ..io.images import PROVENANCE_KEY, save_image
 from ..io.picture_file import PictureFile
 from ..io.picture_writing import write_picture
@@ -24,8 +26,8 @@ def write_edited(
 ) -> tuple[bool, str | None]:
     """Write a picture with what its target holds beyond pixels, and its mask if requested.
 
-    The mask is written first, so that no result lacks its mask. A result that equals its target states nothing new, and
-    is not signed.
+    The mask is written first, so that no result lacks its mask. A result that equals its target is a copy of its file,
+    with the credentials that it may have; in another format it is neither marked nor signed.
 
     Args:
         files: Target, result and mask.
@@ -53,5 +55,10 @@ def write_edited(
         files.mask_out.parent.mkdir(parents=True, exist_ok=True)
         save_image(files.mask_out, mask_picture(share))
     files.out.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(files.out, picture, finish=finish)
+    same_format = files.out.suffix.lower() == files.target.suffix.lower()
+    if not changed and same_format and target.frames == 1:
+        with atomic_write(files.out) as temporary:
+            shutil.copyfile(files.target, temporary)
+    else:
+        write_picture(files.out, picture, finish=finish)
     return changed, None if finish is None or signer is None else signer.key.name

@@ -89,7 +89,7 @@ def test_a_pasted_crop_is_signed_as_an_edit_of_the_target(swap, certificate, cap
     paste = ["paste", "--target", "swapped.png", "--crops", "crops", "--out", "pasted.png", *certificate]
     assert main(paste) == 0
     capsys.readouterr()
-    assert shown(capsys, "pasted.png")[1][0]["state"] == "none", "nothing was changed"
+    assert Path("pasted.png").read_bytes() == Path("swapped.png").read_bytes(), "nothing was changed"
     crop = np.array(load_image("crops/swapped_face0.png"))
     crop[24:40, 24:40] = 255
     save_image("crops/swapped_face0.png", crop)
@@ -97,8 +97,8 @@ def test_a_pasted_crop_is_signed_as_an_edit_of_the_target(swap, certificate, cap
     assert "signed by Anna Müller" in capsys.readouterr().out
     code, (row,) = shown(capsys, "pasted.png")
     assert code == 0 and row["state"] == "valid"
-    (action,) = row["credentials"]["actions"]
-    assert action["action"] == "c2pa.edited" and action["description"] == row["text_entry"]
+    (action,) = (one for one in row["credentials"]["actions"] if one["action"] == "c2pa.edited")
+    assert action["description"] == row["text_entry"]
     assert row["text_entry"].startswith("face swapped; model") and row["text_entry"].endswith(EDITED)
     assert action["source_type"].endswith("compositeWithTrainedAlgorithmicMedia")
     (target,) = row["credentials"]["ingredients"]
