@@ -8,8 +8,15 @@ from comfy_api.latest import io, ui
 from ..styleswap_core.faces.choice import FaceChoice, parse_numbers
 from ..styleswap_core.faces.detected import FaceAnalyzer
 from ..styleswap_core.identities.averaging import blend_identities, cosine_similarity
-from ..styleswap_core.identities.extraction import average_sources, find_source_faces, separate_sources
-from ..styleswap_core.identities.identity import Identity
+from ..styleswap_core.identities.extraction import (
+    AVERAGE,
+    COMBINATIONS,
+    KEEP,
+    OUTLIER_CHOICES,
+    Extraction,
+    extract_identities,
+)
+from ..styleswap_core.identities.identity_reports import describe_blend, describe_likeness
 from ..styleswap_core.io.images import bchw_to_bhwc
 from .analysis import open_analysis
 from .detect_faces import MAX_PREVIEWS
@@ -17,11 +24,9 @@ from .host import frame_progress, result_device
 from .sockets import Identity as IdentitySocket
 from .sockets import advanced, face_analysis_input, identity_input, make_schema, order_input, unknown_choice
 from .swap_inputs import gender_input
-from .swap_reports import describe_separate, describe_sources
 from .swap_values import index_problem
 from .values import as_identities, as_identity, count_images, image_arrays
 
-_AVERAGE, _KEEP = "average", "keep"
 _MORE_IMAGES = tuple(f"image_{number}" for number in range(2, 6))
 _LIST_INPUTS = tuple(f"identity_{number}" for number in range(1, 9))
 _BLEND_INPUTS = tuple(f"identity_{number}" for number in range(1, 5))
@@ -62,14 +67,14 @@ class ExtractArcFaceID(io.ComfyNode):
                 order_input("How the faces in each image are numbered. largest: face 0 is the largest."),
                 io.Combo.Input(
                     "combine",
-                    options=[_AVERAGE, "one per face"],
-                    default=_AVERAGE,
+                    options=list(COMBINATIONS),
+                    default=AVERAGE,
                     tooltip="average: one identity from all faces. one per face: a list, for several people.",
                 ),
                 io.Combo.Input(
                     "outliers",
-                    options=[_KEEP, "leave out"],
-                    default=_KEEP,
+                    options=list(OUTLIER_CHOICES),
+                    default=KEEP,
                     tooltip="What to do with faces that look like a different person than the others: keep them in "
                     "the average or leave them out. They are reported either way.",
                 ),
@@ -139,7 +144,9 @@ class ExtractArcFaceID(io.ComfyNode):
         batches = [image, *(more.get(name) for name in _MORE_IMAGES)]
         with open_analysis(face_analysis) as analyzer:
             extracted = extract(analyzer, batches, choice, combine, outliers)
-        identity, crops, report = extracted
+        identity = extracted.identities[0] if extracted.averaged else extracted.identities
+        crops = bchw_to_bhwc(torch.stack([source.crop for source in extracted.faces])).to(result_device())
+        report = "\n".join(extracted.summary())
         return io.NodeOutput(identity, crops, report, ui=ui.PreviewImage(crops[:MAX_PREVIEWS], cls=cls))
 
 
@@ -147,35 +154,12 @@ def extract(
     analyzer: FaceAnalyzer,
     batches: Sequence[torch.Tensor | None],
     choice: FaceChoice,
-    combine: str = _AVERAGE,
-    outliers: str = _KEEP,
-) -> tuple[Identity | list[Identity], torch.Tensor, str]:
-    """Extract identities from batches of images (B, H, W, 3 or 4).
-
-    Args:
-        analyzer: The face analysis.
-        batches: The images.
-        choice: Which faces of each image.
-        combine: One of the choices of *combine*.
-        outliers: One of the choices of *outliers*.
-
-    Returns:
-        One identity or a list of them, the aligned faces (N, S, S, 3), and a report.
-
-    Raises:
-        StyleSwapError: No image shows a face that was asked for, or the pack has no recognizer.
-    """
+    combine: str = AVERAGE,
+    outliers: str = KEEP,
+) -> Extraction:
+    """`extract_identities` from batches of images (B, H, W, 3 or 4), with progress in the interface."""
     on_image = frame_progress(count_images(*batches))
-    found, problems = find_source_faces(image_arrays(*batches), analyzer, choice, on_image)
-    identity: Identity | list[Identity]
-    if combine == _AVERAGE:
-        left_out = outliers != _KEEP
-        identity, similarities, outlying = average_sources(found, analyzer, left_out)
-        report = describe_sources(found, similarities, outlying, left_out, problems)
-    else:
-        identity, report = separate_sources(found, analyzer), describe_separate(found, problems)
-    crops = bchw_to_bhwc(torch.stack([source.crop for source in found])).to(result_device())
-    return identity, crops, report
+    return extract_identities(image_arrays(*batches), analyzer, choice, combine, outliers, on_image)
 
 
 class IdentityList(io.ComfyNode):
@@ -287,14 +271,7 @@ class BlendIdentities(io.ComfyNode):
         ]
         parts = [part for _, part, _ in connected]
         blend = blend_identities(parts, [weight for _, _, weight in connected])
-        lines = [f"blend of {len(parts)} identities, recognizer {blend.recognizer}"]
-        lines += [
-            f"{name}: weight {weight:g}, likeness to the blend {cosine_similarity(blend, part):.2f}"
-            for name, part, weight in connected
-        ]
-        if blend.w_plus is None and any(part.w_plus is not None for part in parts):
-            lines.append("note: w_plus was dropped, because not all identities were inverted for the same model")
-        return io.NodeOutput(blend, "\n".join(lines))
+        return io.NodeOutput(blend, "\n".join(describe_blend(blend, connected)))
 
 
 class CompareIdentity(io.ComfyNode):
@@ -328,9 +305,4 @@ class CompareIdentity(io.ComfyNode):
             StyleSwapError: A value that is not a single identity, or identities of different recognizers.
         """
         first, second = as_identity(identity_a, "identity_a"), as_identity(identity_b, "identity_b")
-        cosine = cosine_similarity(first, second)
-        report = (
-            f"likeness {cosine:.3f} by the recognizer {first.recognizer} (1: identical faces, about 0: strangers;"
-            " photographs of one person are in between)"
-        )
-        return io.NodeOutput(cosine, report)
+        return io.NodeOutput(cosine_similarity(first, second), describe_likeness(first, second))

@@ -3,15 +3,21 @@
 from comfy_api.latest import io
 
 from ..styleswap_core.errors import StyleSwapError
-from ..styleswap_core.identities.identity import Identity as PersonIdentity
-from ..styleswap_core.identities.identity_format import save_identity
-from ..styleswap_core.identities.reactor_files import load_any_identity, save_face_model
+from ..styleswap_core.identities.identity_reports import describe_identity
+from ..styleswap_core.identities.reactor_files import load_any_identity
+from ..styleswap_core.identities.saving import (
+    EXISTING,
+    FILE_FORMATS,
+    NUMBER,
+    REACTOR,
+    STYLESWAP,
+    check_storable,
+    save_identity_as,
+)
 from .folders import NO_IDENTITY, file_state, identity_folder, identity_names, identity_path, reactor_folder
-from .identity_names import NUMBER, OVERWRITE, STOP, check_filename, prepare_file
+from .identity_names import check_filename, prepare_file
 from .sockets import Identity, identity_input, make_schema, unknown_choice
 from .values import as_identity
-
-_OWN, _REACTOR = "StyleSwap identity", "ReActor face model"
 
 
 class SaveIdentity(io.ComfyNode):
@@ -37,14 +43,14 @@ class SaveIdentity(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "file_format",
-                    options=[_OWN, _REACTOR],
-                    default=_OWN,
+                    options=list(FILE_FORMATS),
+                    default=STYLESWAP,
                     tooltip="A ReActor face model requires an identity from the recognizer w600k_r50 (buffalo_l) and is"
                     " saved to models/reactor/faces.",
                 ),
                 io.Combo.Input(
                     "if_exists",
-                    options=[NUMBER, OVERWRITE, STOP],
+                    options=list(EXISTING),
                     default=NUMBER,
                     tooltip="What to do if the file already exists.",
                 ),
@@ -82,15 +88,11 @@ class SaveIdentity(io.ComfyNode):
                 portrait is asked for and the identity or the format has none.
         """
         single = as_identity(identity, "identity")
-        if portrait:
-            _check_portrait(single, file_format)
-        folder = reactor_folder() if file_format == _REACTOR else identity_folder()
+        # Before the file gets its name.
+        check_storable(single, file_format, portrait)
+        folder = reactor_folder() if file_format == REACTOR else identity_folder()
         name = prepare_file(folder, filename, if_exists)
-        if file_format == _REACTOR:
-            save_face_model(folder / name, single)
-        else:
-            # Without the portrait the file contains no picture, as the help of the node promises.
-            save_identity(folder / name, single, portrait=portrait)
+        save_identity_as(folder / name, single, file_format, portrait)
         return io.NodeOutput(name.as_posix())
 
 
@@ -155,21 +157,5 @@ class LoadIdentity(io.ComfyNode):
         """
         path = identity_path(file or identity_file)
         identity = load_any_identity(path)
-        lines = [
-            f"{path.name}: recognizer {identity.recognizer}",
-            f"source images: {len(identity.sources) or 'not recorded'}",
-            f"identity {identity.fingerprint}",
-        ]
-        if identity.w_plus is not None:
-            lines.append(f"inverted for the model {identity.generator_sha256[:16]}")
-        return io.NodeOutput(identity, "\n".join(lines))
-
-
-def _check_portrait(identity: PersonIdentity, file_format: str) -> None:
-    if file_format == _REACTOR:
-        raise StyleSwapError(f"a {_REACTOR} has no portrait; turn portrait off, or choose {_OWN}")
-    if identity.portrait is None:
-        raise StyleSwapError(
-            "this identity has no portrait to save; turn portrait off, or connect Extract ArcFace ID, which cuts one"
-            " from the images"
-        )
+        first, *others = describe_identity(identity)
+        return io.NodeOutput(identity, "\n".join([f"{path.name}: {first}", *others]))

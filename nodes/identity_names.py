@@ -1,12 +1,9 @@
 """Names of identity files, as users write them. Does not import ComfyUI."""
 
-import os
 from pathlib import Path, PurePosixPath
 
 from ..styleswap_core.errors import StyleSwapError
-
-NUMBER, OVERWRITE, STOP = "add a number", "overwrite", "stop"
-"""What to do if a file already exists."""
+from ..styleswap_core.identities.saving import NUMBER, path_to_write
 
 _SUFFIX = ".safetensors"
 # Characters that Windows forbids in file names; refused everywhere, so that a workflow runs on every system.
@@ -59,23 +56,10 @@ def prepare_file(folder: Path, filename: str, if_exists: str = NUMBER) -> Path:
         StyleSwapError: `relative_path` refuses the name, the file exists and `if_exists` is "stop", or the subfolder
             cannot be created.
     """
-    path = _resolve_existing(folder, relative_path(filename), if_exists)
-    parent = (folder / path).parent
+    path = path_to_write(folder / relative_path(filename), if_exists)
+    parent = path.parent
     try:
         parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StyleSwapError(f"cannot create the folder {parent}: {error.strerror}; choose another name") from error
-    return path
-
-
-def _resolve_existing(folder: Path, path: Path, if_exists: str) -> Path:
-    if if_exists == OVERWRITE or not os.path.lexists(folder / path):
-        return path
-    if if_exists == STOP:
-        raise StyleSwapError(
-            f"{folder / path} already exists; choose another name, or set if_exists to add a number or overwrite"
-        )
-    number = 2
-    while os.path.lexists(folder / path.with_stem(f"{path.stem}_{number}")):
-        number += 1
-    return path.with_stem(f"{path.stem}_{number}")
+    return path.relative_to(folder)

@@ -196,7 +196,7 @@ class QuickSwap(io.ComfyNode):
 def _extract(analyzer: FaceAnalyzer, source: torch.Tensor, face: int) -> list[Identity]:
     """The identity of one face of each source image, the mean of several."""
     choice = FaceChoice("by index", indices=(face,)) if face else FaceChoice("largest")
-    return as_identities(extract(analyzer, [source], choice)[0])
+    return extract(analyzer, [source], choice).identities
 
 
 def _content(images: torch.Tensor) -> str:

@@ -10,7 +10,6 @@ from ..styleswap_core.faces.face_rows import FaceRow, describe_row
 
 if TYPE_CHECKING:
     from ..styleswap_core.compositing.placed_faces import PlacedFaces
-    from ..styleswap_core.identities.extraction import SourceFace
     from ..styleswap_core.pipeline.face_aligner import AlignedFaces
     from ..styleswap_core.pipeline.masked_faces import MaskedFaces
     from ..styleswap_core.pipeline.results import BatchResult, FrameReport
@@ -29,48 +28,6 @@ def describe_faces(images: Sequence[Sequence[FaceRow]], order: str) -> str:
             lines.append(f"image {number}: no face found")
         lines += [f"image {number}: {describe_row(face)}" for face in faces]
     return "\n".join(lines)
-
-
-def describe_sources(
-    faces: Sequence[SourceFace],
-    similarities: Sequence[float],
-    outliers: Sequence[bool],
-    left_out: bool,
-    problems: Sequence[str],
-) -> str:
-    """Report of Extract ArcFace ID on an average: how well each face agrees with the others.
-
-    Args:
-        faces: All faces found.
-        similarities: Cosine similarity of each face to the mean of the others.
-        outliers: Whether each face is an outlier.
-        left_out: Whether outliers were left out of the average.
-        problems: One sentence per face that was not found.
-    """
-    used = len(faces) - (sum(outliers) if left_out else 0)
-    lines = [f"1 identity from {counted(used, 'face')}"]
-    for source, similarity, outlier in zip(faces, similarities, outliers, strict=True):
-        line = f"image {source.picture}: face {source.face.index}"
-        if source.faces_found > 1:
-            line += f" of {source.faces_found}"
-        if len(faces) > 1:
-            line += f", likeness to the others {similarity:.2f}"
-        if source.face.doubtful:
-            line += f", doubtful: {source.face.doubtful}"
-        if outlier:
-            line += ", outlier (possibly another person)" + (", left out" if left_out else "")
-        lines.append(line)
-    return "\n".join([*lines, *(f"{problem}, skipped" for problem in problems)])
-
-
-def describe_separate(faces: Sequence[SourceFace], problems: Sequence[str]) -> str:
-    """Report of Extract ArcFace ID with one identity per face."""
-    lines = [f"{len(faces)} identities" if len(faces) != 1 else "1 identity"]
-    for number, source in enumerate(faces):
-        of_several = f" of {source.faces_found}" if source.faces_found > 1 else ""
-        doubt = f", doubtful: {source.face.doubtful}" if source.face.doubtful else ""
-        lines.append(f"identity {number}: image {source.picture}, face {source.face.index}{of_several}{doubt}")
-    return "\n".join([*lines, *(f"{problem}, skipped" for problem in problems)])
 
 
 def describe_swap(result: BatchResult, notices: Sequence[str]) -> str:

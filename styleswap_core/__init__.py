@@ -21,6 +21,7 @@ _PUBLIC = {
     "ClipOptions": ".video.clip_plan",
     "ContentSigner": ".credentials.signing",
     "EncodingOptions": ".media.encoders",
+    "Extraction": ".identities.extraction",
     "FaceChoice": ".faces.choice",
     "FaceMasks": ".masking.face_masks",
     "GuestFile": ".swappers.guest_files",
@@ -40,10 +41,14 @@ _PUBLIC = {
     "TrackingOptions": ".tracking.tracking_options",
     "align_faces": ".pipeline.face_aligner",
     "align_placed": ".pipeline.face_aligner",
+    "blend_identities": ".identities.averaging",
     "blend_with_mask": ".compositing.composite",
+    "cosine_similarity": ".identities.averaging",
+    "extract_identities": ".identities.extraction",
     "extract_identity": ".identities.extraction",
     "guest_folders": ".swappers.guest_files",
     "list_guests": ".swappers.guest_files",
+    "load_any_identity": ".identities.reactor_files",
     "load_face_analysis": ".faces.analysis",
     "load_face_masks": ".masking.face_masks",
     "load_identity": ".identities.identity_format",
@@ -58,6 +63,7 @@ _PUBLIC = {
     "read_credentials": ".credentials.reading",
     "read_workflow": ".migration.saved_graphs",
     "save_identity": ".identities.identity_format",
+    "save_identity_as": ".identities.saving",
     "save_image": ".io.images",
     "save_places": ".compositing.places_file",
     "swap_facts": ".swappers.swap_marks",
@@ -78,11 +84,17 @@ if TYPE_CHECKING:
     from .faces.analysis import load_face_analysis as load_face_analysis
     from .faces.choice import FaceChoice as FaceChoice
     from .faces.recognizer_id import RecognizerId as RecognizerId
+    from .identities.averaging import blend_identities as blend_identities
+    from .identities.averaging import cosine_similarity as cosine_similarity
+    from .identities.extraction import Extraction as Extraction
+    from .identities.extraction import extract_identities as extract_identities
     from .identities.extraction import extract_identity as extract_identity
     from .identities.identity import Identity as Identity
     from .identities.identity_format import load_identity as load_identity
     from .identities.identity_format import save_identity as save_identity
     from .identities.provenance import SwapFacts as SwapFacts
+    from .identities.reactor_files import load_any_identity as load_any_identity
+    from .identities.saving import save_identity_as as save_identity_as
     from .io.images import load_image as load_image
     from .io.images import save_image as save_image
     from .masking.face_masks import FaceMasks as FaceMasks

@@ -48,6 +48,9 @@ COMMANDS = {
     "blend": Command(
         ".commands.blend_command", "blend swapped pictures over their targets under a mask: edges, colors, seams"
     ),
+    "identity": Command(
+        ".commands.identity_command", "make identity files from pictures, and blend, compare, show and convert them"
+    ),
     "invert": Command(
         ".commands.invert_command",
         "optimize the identity of one person for a model, for a closer likeness in swaps",

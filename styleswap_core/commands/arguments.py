@@ -115,8 +115,20 @@ def add_recursive_argument(options: Options) -> None:
     )
 
 
-def add_person_arguments(options: Options) -> None:
-    """Declare --gender and --age."""
+def add_order_argument(options: Options) -> None:
+    """Declare --order."""
+    from ..faces.detected import FACE_ORDERS
+
+    options.add_argument(
+        "--order",
+        choices=FACE_ORDERS,
+        default="largest",
+        help="order in which faces are numbered (default: %(default)s)",
+    )
+
+
+def add_gender_argument(options: Options) -> None:
+    """Declare --gender."""
     from ..faces.choice import GENDER_CHOICES
 
     options.add_argument(
@@ -125,11 +137,38 @@ def add_person_arguments(options: Options) -> None:
         default="any",
         help="consider only faces of this gender, as estimated by the face analysis (default: %(default)s)",
     )
+
+
+def add_person_arguments(options: Options) -> None:
+    """Declare --gender and --age."""
+    add_gender_argument(options)
     options.add_argument(
         "--age",
         type=age_range,
         metavar="FROM-TO",
         help="consider only faces of this age in years, such as 20-40, as estimated by the face analysis",
+    )
+
+
+def add_faces_argument(options: Options, default: str) -> None:
+    """Declare --faces."""
+    options.add_argument(
+        "--faces",
+        type=face_choice,
+        default=default,
+        metavar="WHICH",
+        help="which faces: largest, all, or numbers such as 0,2 in the order of --order (default: %(default)s)",
+    )
+
+
+def add_outliers_argument(options: Options) -> None:
+    """Declare --outliers."""
+    options.add_argument(
+        "--outliers",
+        choices=("keep", "leave-out"),
+        default="keep",
+        help="faces that look like another person than the others, of three or more: keep them in the average, or "
+        "leave them out; they are reported either way (default: %(default)s)",
     )
 
 

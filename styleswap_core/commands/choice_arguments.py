@@ -5,7 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import Options, add_person_arguments, add_reference_argument, face_choice, number
+from .arguments import (
+    Options,
+    add_faces_argument,
+    add_order_argument,
+    add_person_arguments,
+    add_reference_argument,
+    number,
+)
 
 if TYPE_CHECKING:
     from ..faces.choice import FaceChoice
@@ -15,21 +22,9 @@ if TYPE_CHECKING:
 def add_choice_arguments(group: Options, default: str) -> None:
     """Declare the options for the choice of faces; `default` is that of --faces."""
     from ..faces.choice import FaceChoice
-    from ..faces.detected import FACE_ORDERS
 
-    group.add_argument(
-        "--faces",
-        type=face_choice,
-        default=default,
-        metavar="WHICH",
-        help="which faces: largest, all, or numbers such as 0,2 in the order of --order (default: %(default)s)",
-    )
-    group.add_argument(
-        "--order",
-        choices=FACE_ORDERS,
-        default="largest",
-        help="order in which faces are numbered (default: %(default)s)",
-    )
+    add_faces_argument(group, default)
+    add_order_argument(group)
     people = group.add_mutually_exclusive_group()
     add_reference_argument(people)
     people.add_argument(

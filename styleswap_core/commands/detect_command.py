@@ -9,6 +9,7 @@ from ..errors import StyleSwapError
 from .arguments import (
     add_detection_arguments,
     add_json_argument,
+    add_order_argument,
     add_pack_arguments,
     add_person_arguments,
     add_reference_argument,
@@ -26,15 +27,8 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `styleswap detect`."""
-    from ..faces.detected import FACE_ORDERS
-
     parser.add_argument("pictures", type=Path, nargs="+", metavar="FILE", help="pictures, or folders of pictures")
-    parser.add_argument(
-        "--order",
-        choices=FACE_ORDERS,
-        default="largest",
-        help="order in which faces are numbered (default: %(default)s)",
-    )
+    add_order_argument(parser)
     add_reference_argument(parser)
     add_person_arguments(parser)
     parser.add_argument(

@@ -153,10 +153,10 @@ def _export_guest(args: argparse.Namespace, generator: "Generator", source: Path
 
 def _identity(args: argparse.Namespace) -> "Identity":
     from ..identities.extraction import extract_identity
-    from ..identities.identity_format import load_identity
+    from ..identities.reactor_files import load_any_identity
 
     if len(args.baked) == 1 and args.baked[0].suffix == ".safetensors":
-        return load_identity(args.baked[0])
+        return load_any_identity(args.baked[0])
     from .face_files import load_analysis
 
     analyzer = load_analysis(args.pack, args.download, args.detection_size, args.detection_threshold)

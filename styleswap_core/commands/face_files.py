@@ -9,7 +9,7 @@ from ..faces.analysis import load_face_analysis
 from ..faces.detected import FaceAnalyzer
 from ..faces.pack_licenses import license_of_name
 from ..identities.extraction import extract_identity
-from ..identities.identity_format import load_identity
+from ..identities.reactor_files import load_any_identity
 from .console import print_note
 
 
@@ -50,5 +50,5 @@ def load_reference(paths: Sequence[Path], analyzer: FaceAnalyzer) -> tuple[np.nd
     from ..pipeline.swapper import references_for
 
     saved = len(paths) == 1 and paths[0].suffix == ".safetensors"
-    identity = load_identity(paths[0]) if saved else extract_identity(paths, analyzer)[0]
+    identity = load_any_identity(paths[0]) if saved else extract_identity(paths, analyzer)[0]
     return references_for([identity], analyzer)

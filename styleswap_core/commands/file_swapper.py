@@ -159,17 +159,11 @@ class FileSwapper:
         """Author and license of a network of another program; None for models of this project."""
         return self.network.license_note if isinstance(self.network, GuestNetwork) else None
 
-    def identify(self, sources: Sequence[Path], face: int | None = None) -> tuple[Identity, list[SourceReport]]:
-        """Identity averaged over one face of each source picture.
-
-        Args:
-            sources: The pictures.
-            face: Number of the face, counted from the largest; None for the largest.
-
-        Raises:
-            StyleSwapError: A picture cannot be read or shows no such face.
-        """
-        return extract_identity(sources, self.analyzer, "largest" if face is None else [face])
+    def identify(
+        self, sources: Sequence[Path], face: Faces = "largest", drop_outliers: bool = False
+    ) -> tuple[Identity, list[SourceReport]]:
+        """Identity averaged over one face of each source picture; arguments and errors as for `extract_identity`."""
+        return extract_identity(sources, self.analyzer, face, drop_outliers)
 
     def baked(self) -> "FileSwapper":
         """The same with the model baked for each identity, which pays off for many targets of few identities.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ..errors import StyleSwapError
 from .arguments import add_json_argument, add_seed_argument, add_swapper_arguments, fraction, whole_number
 from .console import EXIT_INTERRUPTED, print_lines, print_note
+from .identity_arguments import check_outputs
 from .picture_files import check_results, pictures_in
 
 if TYPE_CHECKING:
@@ -159,24 +160,6 @@ def _invert(
         f"the GPU has too little memory to invert an identity at {network.size} px; close other programs, or use "
         "--device cpu"
     )
-
-
-def check_outputs(out: Path, *pictures: Path | None) -> None:
-    """Check output paths before the long work.
-
-    Raises:
-        StyleSwapError: A suffix is wrong, or a folder does not exist.
-    """
-    from ..io.images import check_image_suffix
-
-    if out.suffix != ".safetensors":
-        raise StyleSwapError(f"expected --out to name a .safetensors file, got {out}")
-    for path in (out, *pictures):
-        if path is not None and not path.parent.is_dir():
-            raise StyleSwapError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
-    for path in pictures:
-        if path is not None:
-            check_image_suffix(path)
 
 
 class _Display:

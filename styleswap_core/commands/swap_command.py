@@ -17,7 +17,6 @@ from .arguments import (
     add_json_argument,
     add_recursive_argument,
     add_swapper_arguments,
-    face_numbers,
     number,
     resolution,
     whole_number,
@@ -30,11 +29,11 @@ from .console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, print_lines, print_note
 from .credential_arguments import add_credential_arguments, signer_of
 from .mask_arguments import add_mask_arguments, load_masks
 from .picture_files import SwapFiles, check_results, plan_files
+from .source_arguments import add_source_arguments, load_sources, print_source_notes
 
 if TYPE_CHECKING:
     from ..credentials.signing import ContentSigner
     from ..faces.choice import FaceChoice
-    from ..identities.extraction import SourceReport
     from ..identities.identity import Identity
     from .file_swapper import Blending, FaceReport, FileSwapper, SwapReport
 
@@ -44,7 +43,7 @@ _MIN_PICTURES_TO_BAKE = 4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `styleswap swap`."""
-    _add_source_arguments(parser)
+    add_source_arguments(parser)
     parser.add_argument(
         "--target",
         type=Path,
@@ -78,33 +77,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_credential_arguments(parser.add_argument_group("Content Credentials, like the node Save Swapped Image"))
     add_swapper_arguments(parser)
     add_json_argument(parser)
-
-
-def _add_source_arguments(parser: argparse.ArgumentParser) -> None:
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--source",
-        type=Path,
-        nargs="+",
-        metavar="FILE",
-        help="pictures of the source person; several pictures are averaged",
-    )
-    parser.add_argument(
-        "--source-face",
-        type=face_numbers,
-        metavar="N",
-        help="number of the source person's face in pictures that show several, counted from the largest, as "
-        "`styleswap detect` lists them; several numbers such as 0,2 are several people, the first for the first chosen "
-        "face (default: the largest)",
-    )
-    source.add_argument(
-        "--identity",
-        type=Path,
-        nargs="+",
-        metavar="FILE.safetensors",
-        help="saved identity of the source person, such as from `styleswap invert`; several files are several people, "
-        "the first for the first chosen face",
-    )
 
 
 def _add_choice_arguments(group: Options) -> None:
@@ -171,8 +143,8 @@ def run(args: argparse.Namespace) -> int:
     from .file_swapper import FileSwapper, is_rendered
 
     swapper = FileSwapper.from_arguments(args)
-    identities, sources = _sources(args, swapper)
-    _print_source_notes(sources, args.source_face is not None)
+    identities, sources = load_sources(args, swapper)
+    print_source_notes(sources, args)
     # A saved identity does not record whether it was made from rendered pictures.
     rendered = args.identity is None and all(is_rendered(path) for path in args.source)
     swapper = replace(swapper, masks=load_masks(args), only_in=args.only_in)
@@ -201,31 +173,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print_lines(results, videos, failed)
     return EXIT_INTERRUPTED if interrupted else EXIT_BAD_INPUT if failed else 0
-
-
-def _print_source_notes(sources: "Sequence[SourceReport]", chosen: bool) -> None:
-    """Say what users may not have meant; `chosen`: whether they said which faces are the sources."""
-    notes: list[str] = []
-    for source in sources:
-        if source.faces_found > 1 and not chosen:
-            notes.append(
-                f"{source.path} shows {source.faces_found} faces; the largest is the source, choose another one with"
-                " --source-face"
-            )
-        if source.frames > 1:
-            notes.append(f"{source.path} is an animation of {source.frames} frames; only the first is used")
-        if source.doubtful:
-            notes.append(
-                f"the face in {source.path} is doubtful ({source.doubtful}); use a picture of it from the front"
-            )
-        if source.outlier:
-            notes.append(
-                f"{source.path} looks like another person than the other sources (cosine similarity "
-                f"{source.similarity:.2f})"
-            )
-    # A picture of several people has a report for each of them.
-    for note in dict.fromkeys(notes):
-        print_note(note)
 
 
 def _plan(args: argparse.Namespace) -> tuple[list[SwapFiles], list[ClipFiles]]:
@@ -281,16 +228,6 @@ def _swap_videos(
         return [], [], False
     done = swap_clips(swapper, identities, plan, args, choice, options, signer)
     return done.reports, done.failed, done.interrupted
-
-
-def _sources(args: argparse.Namespace, swapper: "FileSwapper") -> "tuple[list[Identity], list[SourceReport]]":
-    """Identity of each source person, and a report on each picture of each of them."""
-    from ..identities.identity_format import load_identity
-
-    if args.identity is not None:
-        return [load_identity(path) for path in args.identity], []
-    found = [swapper.identify(args.source, face) for face in args.source_face or [None]]
-    return [identity for identity, _ in found], [report for _, reports in found for report in reports]
 
 
 def _swap_all(

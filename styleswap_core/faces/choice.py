@@ -162,6 +162,12 @@ class FaceChoice:
             return self._placed([pair for pair in picked if not pair[1].doubtful]), problems + doubts, []
         return *self.pick(certain, only_in), doubts
 
+    def pick_sources(self, faces: Sequence[DetectedFace]) -> tuple[list[tuple[int, DetectedFace]], list[str]]:
+        """`pick` of source faces: doubtful ones count only if they are chosen by index, or if there are no others."""
+        # A doubtful face is better than none.
+        certain = [face for face in faces if not face.doubtful]
+        return self.pick(faces if self.rule == "by index" else certain or faces)
+
     def _placed(self, picked: list[tuple[int, DetectedFace]]) -> list[tuple[int, DetectedFace]]:
         """The faces with their places; in turn, a missing face has none."""
         return list(enumerate(face for _, face in picked)) if self.deals_in_turn else picked
@@ -207,6 +213,10 @@ class FaceChoice:
         ]
 
 
+Faces = FaceChoice | str | Sequence[int]
+"""Faces of a picture: a `FaceChoice`, or "largest", "all", "0,2", or [0, 2], numbered from the largest face."""
+
+
 def lies_in(face: DetectedFace, mask: np.ndarray) -> bool:
     """Whether a face lies in a mask: the middle of its box is white, or at least half of the box.
 
@@ -224,27 +234,27 @@ def lies_in(face: DetectedFace, mask: np.ndarray) -> bool:
 
 
 def select_faces(
-    faces: Sequence[DetectedFace], choice: str | Sequence[SupportsIndex] = "largest"
+    faces: Sequence[DetectedFace], choice: str | Sequence[SupportsIndex] | FaceChoice = "largest"
 ) -> list[DetectedFace]:
-    """Faces of a choice in its short form, in its order; all of them must exist.
+    """Faces of a choice, in its order; all of them must exist.
 
     Doubtful faces count only if they are chosen by index, or if there are no others.
 
     Args:
         faces: The faces of one picture, as `FaceAnalyzer.detect` returns them.
-        choice: See `FaceChoice.parse`.
+        choice: The choice, or its short form, see `FaceChoice.parse`.
 
     Raises:
-        StyleSwapError: No faces, an invalid choice, or an index beyond the faces found.
+        StyleSwapError: No faces, an invalid choice, or a face that is not there.
     """
     if not faces:
         raise StyleSwapError("no face found; use a picture with a visible face, or lower the detection threshold")
-    # A doubtful face is better than none.
-    certain = [face for face in faces if not face.doubtful]
-    parsed = FaceChoice.parse(choice)
-    picked, problems = parsed.pick(faces if parsed.rule == "by index" else certain or faces)
+    parsed = choice if isinstance(choice, FaceChoice) else FaceChoice.parse(choice)
+    picked, problems = parsed.pick_sources(faces)
     if problems:
-        raise StyleSwapError(f"{problems[0]}; use indices 0..{len(faces) - 1}")
+        by_number = parsed.rule == "by index" and not parsed.needs_gender_age
+        remedy = f"use indices 0..{len(faces) - 1}" if by_number else "choose another face"
+        raise StyleSwapError(f"{problems[0]}; {remedy}")
     return [face for _, face in picked]
 
 

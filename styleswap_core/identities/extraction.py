@@ -1,16 +1,16 @@
 """Extraction of identities from picture files and from pictures in memory."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..errors import StyleSwapError
+from ..errors import StyleSwapError, counted
 from ..faces.alignment import recognizer_crop
-from ..faces.choice import FaceChoice, select_faces
+from ..faces.choice import FaceChoice, Faces, select_faces
 from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..io.files import file_sha256
 from ..io.images import from_uint8
@@ -21,6 +21,14 @@ from .portraits import Portrait, cut_portrait
 
 CROP_SIZE = 224
 """Side in pixels of the crops that are shown to the user, twice that of the recognizer's."""
+
+AVERAGE, ONE_PER_FACE = "average", "one per face"
+COMBINATIONS = (AVERAGE, ONE_PER_FACE)
+"""What the faces are combined to: one identity, or one for each face."""
+
+KEEP, LEAVE_OUT = "keep", "leave out"
+OUTLIER_CHOICES = (KEEP, LEAVE_OUT)
+"""What happens to faces in an average that look like another person than the others."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class SourceReport:
         faces_found: Number of faces in the picture.
         doubtful: Why its five points are implausible; empty if they are plausible.
         frames: Number of frames of an animation, of which the first was used; 1 for single pictures.
+        left_out: Whether it was left out of the average as an outlier.
     """
 
     path: str
@@ -42,6 +51,39 @@ class SourceReport:
     faces_found: int
     doubtful: str = ""
     frames: int = 1
+    left_out: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class SourcePicture:
+    """A picture that identities are made from.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB.
+        sha256: SHA-256 of its file, or of its pixels if there is none.
+        path: The file; empty for a picture in memory.
+        frames: Number of frames of an animation, of which this is the first; 1 for single pictures.
+    """
+
+    pixels: np.ndarray
+    sha256: str
+    path: str = ""
+    frames: int = 1
+
+    @classmethod
+    def read(cls, path: str | Path) -> "SourcePicture":
+        """The picture in a file.
+
+        Raises:
+            StyleSwapError: It cannot be read.
+        """
+        file = read_picture(path)
+        return cls(file.seen, file_sha256(path), str(path), file.frames)
+
+    @classmethod
+    def of_pixels(cls, pixels: np.ndarray) -> "SourcePicture":
+        """A picture in memory, (H, W, 3) uint8 RGB."""
+        return cls(pixels, hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest())
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +93,11 @@ class SourceFace:
     Attributes:
         picture: Index of its picture.
         face: The detection, with its embedding.
-        sha256: SHA-256 of the picture's pixels.
+        sha256: SHA-256 of the picture's file, or of its pixels if there is none.
         crop: (3, CROP_SIZE, CROP_SIZE), -1..1, the recognizer's crop at a larger size.
         portrait: Portrait for networks whose source is a picture; None if there is none.
         faces_found: Number of faces in the picture.
+        path: File of the picture; empty for a picture in memory.
     """
 
     picture: int
@@ -63,12 +106,83 @@ class SourceFace:
     crop: torch.Tensor
     portrait: Portrait | None = None
     faces_found: int = 1
+    path: str = ""
+
+    @property
+    def picture_name(self) -> str:
+        """What reports call the picture."""
+        return self.path or f"image {self.picture}"
+
+
+@dataclass(frozen=True, eq=False)
+class Extraction:
+    """Identities that were made from the faces of pictures.
+
+    Attributes:
+        identities: The average of the faces, or one identity for each of them, in order.
+        faces: All faces that were found, outliers included.
+        similarities: Of faces that were averaged: cosine similarity of each to the mean of the others.
+        outliers: Of faces that were averaged: whether each looks like another person than the others.
+        outliers_left_out: Whether outliers were left out of the average.
+        problems: One sentence for each face that is missing from a picture.
+    """
+
+    identities: list[Identity]
+    faces: list[SourceFace]
+    similarities: list[float]
+    outliers: list[bool]
+    outliers_left_out: bool
+    problems: list[str]
+
+    @property
+    def averaged(self) -> bool:
+        """Whether the identity is the average of the faces."""
+        return bool(self.similarities)
+
+    def summary(self, names: Sequence[str] = ()) -> list[str]:
+        """Lines that state which faces were used, how well they agree, and which are missing.
+
+        Args:
+            names: Of one identity per face: what the identities are called; by default "identity 0" and so on.
+        """
+        used = len(self.faces) - (sum(self.outliers) if self.outliers_left_out else 0)
+        first = f"1 identity from {counted(used, 'face')}" if self.averaged else _counted_identities(used)
+        faces = self._averaged_lines() if self.averaged else self._separate_lines(names)
+        return [first, *faces, *(f"{problem}, skipped" for problem in self.problems)]
+
+    def _averaged_lines(self) -> Iterator[str]:
+        for source, similarity, outlier in zip(self.faces, self.similarities, self.outliers, strict=True):
+            line = f"{source.picture_name}: face {_numbered(source)}"
+            if len(self.faces) > 1:
+                line += f", likeness to the others {similarity:.2f}"
+            line += _doubt(source)
+            if outlier:
+                line += ", outlier (possibly another person)" + (", left out" if self.outliers_left_out else "")
+            yield line
+
+    def _separate_lines(self, names: Sequence[str]) -> Iterator[str]:
+        for number, source in enumerate(self.faces):
+            name = names[number] if names else f"identity {number}"
+            yield f"{name}: {source.picture_name}, face {_numbered(source)}{_doubt(source)}"
+
+
+def _counted_identities(number: int) -> str:
+    return "1 identity" if number == 1 else f"{number} identities"
+
+
+def _numbered(source: SourceFace) -> str:
+    """Number of a face, and of how many."""
+    return str(source.face.index) + (f" of {source.faces_found}" if source.faces_found > 1 else "")
+
+
+def _doubt(source: SourceFace) -> str:
+    return f", doubtful: {source.face.doubtful}" if source.face.doubtful else ""
 
 
 def extract_identity(
     paths: Sequence[str | Path],
     analyzer: FaceAnalyzer,
-    face: str | Sequence[int] = "largest",
+    face: Faces = "largest",
     drop_outliers: bool = False,
 ) -> tuple[Identity, list[SourceReport]]:
     """Identity from one or more pictures of a person: the normalized mean of their embeddings.
@@ -76,34 +190,35 @@ def extract_identity(
     Args:
         paths: Picture files.
         analyzer: A face analysis with a recognizer.
-        face: Which face of each picture: "largest" or one index, as for `select_faces`.
+        face: Which face of each picture: "largest", one index, or a choice of one face.
         drop_outliers: Leave out pictures that may show another person; by default they are only reported.
 
     Returns:
         The identity, and one report per picture.
 
     Raises:
-        StyleSwapError: No pictures, a picture that cannot be read or shows no face (named), or no recognizer.
+        StyleSwapError: No pictures, a picture that cannot be read or shows no such face (named), no recognizer, or no
+            estimate of the gender or age that is chosen.
     """
     if not paths:
         raise StyleSwapError("expected at least one source picture, got none")
+    choice = _as_choice(face)
     chosen_faces, hashes, counts, frames, portraits = [], [], [], [], []
     for path in paths:
-        file = read_picture(path)
-        picture = file.seen
-        faces = analyzer.detect(picture)
+        picture = SourcePicture.read(path)
+        faces = _detect(picture.pixels, analyzer, choice)
         try:
-            chosen = select_faces(faces, face)
+            chosen = select_faces(faces, choice)
         except StyleSwapError as error:
             raise StyleSwapError(f"{path}: {error}") from error
         if len(chosen) != 1:
             raise StyleSwapError(f"{path}: expected one source face, got {len(chosen)}; choose largest or one index")
         chosen[0].require_embedding()
         chosen_faces.append(chosen[0])
-        hashes.append(file_sha256(path))
+        hashes.append(picture.sha256)
         counts.append(len(faces))
-        frames.append(file.frames)
-        portraits.append(cut_portrait(picture, chosen[0].points))
+        frames.append(picture.frames)
+        portraits.append(cut_portrait(picture.pixels, chosen[0].points))
     identity, similarities, outliers = average_faces(
         [one.require_embedding() for one in chosen_faces],
         hashes,
@@ -113,12 +228,48 @@ def extract_identity(
         portraits=portraits,
     )
     doubts = [one.doubtful for one in chosen_faces]
-    rows = zip(map(str, paths), similarities, outliers, counts, doubts, frames, strict=True)
+    left_out = [outlier and drop_outliers for outlier in outliers]
+    rows = zip(map(str, paths), similarities, outliers, counts, doubts, frames, left_out, strict=True)
     return identity, [SourceReport(*row) for row in rows]
 
 
+def extract_identities(
+    pictures: Iterable[np.ndarray | str | Path | SourcePicture],
+    analyzer: FaceAnalyzer,
+    faces: Faces = "largest",
+    combine: str = AVERAGE,
+    outliers: str = KEEP,
+    on_picture: Callable[[int], None] = lambda picture: None,
+) -> Extraction:
+    """Identities from the chosen faces of pictures: one from all of them, or one for each.
+
+    Pictures without such a face are skipped and reported.
+
+    Args:
+        pictures: Files, or (H, W, 3) uint8 RGB; taken one after the other.
+        analyzer: A face analysis with a recognizer.
+        faces: Which faces of each picture.
+        combine: One of COMBINATIONS.
+        outliers: One of OUTLIER_CHOICES, for an average.
+        on_picture: Called with each picture's number before it is analyzed; an exception ends the search.
+
+    Raises:
+        StyleSwapError: A file cannot be read, no picture shows such a face, an unknown choice, no recognizer, or no
+            estimate of the gender or age that is chosen.
+    """
+    for name, value, choices in (("combine", combine, COMBINATIONS), ("outliers", outliers, OUTLIER_CHOICES)):
+        if value not in choices:
+            raise StyleSwapError(f"expected {name} out of {', '.join(choices)}, got {value!r}")
+    found, problems = find_source_faces(pictures, analyzer, _as_choice(faces), on_picture)
+    if combine == ONE_PER_FACE:
+        return Extraction(separate_sources(found, analyzer), found, [], [], False, problems)
+    left_out = outliers == LEAVE_OUT
+    identity, similarities, outlying = average_sources(found, analyzer, left_out)
+    return Extraction([identity], found, similarities, outlying, left_out, problems)
+
+
 def find_source_faces(
-    pictures: Iterable[np.ndarray],
+    pictures: Iterable[np.ndarray | str | Path | SourcePicture],
     analyzer: FaceAnalyzer,
     choice: FaceChoice,
     on_picture: Callable[[int], None] = lambda picture: None,
@@ -126,32 +277,30 @@ def find_source_faces(
     """The chosen faces of all pictures in order, and one sentence per missing face.
 
     Args:
-        pictures: (H, W, 3) uint8 RGB each.
+        pictures: Files, or (H, W, 3) uint8 RGB; taken one after the other.
         analyzer: A face analysis with a recognizer.
         choice: Which faces of each picture.
         on_picture: Called with each picture's number before it is analyzed; an exception ends the search.
 
     Raises:
-        StyleSwapError: No picture shows a requested face, or there is no recognizer.
+        StyleSwapError: A file cannot be read, no picture shows a requested face, or there is no recognizer.
     """
     faces: list[SourceFace] = []
     problems: list[str] = []
     seen = False
-    for number, picture in enumerate(pictures):
+    for number, given in enumerate(pictures):
         on_picture(number)
-        found = analyzer.detect(picture, choice.order)
+        picture = _as_source(given)
+        pixels = picture.pixels
+        found = _detect(pixels, analyzer, choice)
         seen |= bool(found)
-        if choice.needs_gender_age:
-            found = analyzer.with_gender_age(picture, found, required=True)
-        # A doubtful face is better than none.
-        certain = [face for face in found if not face.doubtful] or found
-        picked, missing = choice.pick(found if choice.rule == "by index" else certain)
-        problems += [f"image {number}: {problem}" for problem in missing]
-        digest = hashlib.sha256(f"{picture.shape}".encode() + picture.tobytes()).hexdigest()
+        picked, missing = choice.pick_sources(found)
+        problems += [f"{picture.path or f'image {number}'}: {problem}" for problem in missing]
         for _, face in picked:
             face.require_embedding()
-            crop = recognizer_crop(from_uint8(picture), torch.from_numpy(face.points)[None], CROP_SIZE)[0]
-            faces.append(SourceFace(number, face, digest, crop, cut_portrait(picture, face.points), len(found)))
+            crop = recognizer_crop(from_uint8(pixels), torch.from_numpy(face.points)[None], CROP_SIZE)[0]
+            portrait = cut_portrait(pixels, face.points)
+            faces.append(SourceFace(number, face, picture.sha256, crop, portrait, len(found), picture.path))
     if not faces:
         reason = problems[0] if problems else "there are no pictures"
         remedy = "choose other faces" if seen else "use a picture with a visible face, or lower the detection threshold"
@@ -177,3 +326,19 @@ def average_sources(
 def separate_sources(faces: Sequence[SourceFace], analyzer: FaceAnalyzer) -> list[Identity]:
     """One identity per face, in order."""
     return [average_sources([source], analyzer)[0] for source in faces]
+
+
+def _as_choice(faces: Faces) -> FaceChoice:
+    return faces if isinstance(faces, FaceChoice) else FaceChoice.parse(faces)
+
+
+def _as_source(picture: np.ndarray | str | Path | SourcePicture) -> SourcePicture:
+    if isinstance(picture, SourcePicture):
+        return picture
+    return SourcePicture.read(picture) if isinstance(picture, str | Path) else SourcePicture.of_pixels(picture)
+
+
+def _detect(pixels: np.ndarray, analyzer: FaceAnalyzer, choice: FaceChoice) -> list[DetectedFace]:
+    """All faces of a picture, with gender and age if the choice needs them."""
+    found = analyzer.detect(pixels, choice.order)
+    return analyzer.with_gender_age(pixels, found, required=True) if choice.needs_gender_age else found

@@ -49,8 +49,21 @@ def load_any_identity(path: str | Path) -> Identity:
     Raises:
         StyleSwapError: Neither of the two, or a damaged file.
     """
-    path = Path(path)
-    embedding: torch.Tensor | None = None
+    embedding = _raw_embedding(path)
+    return load_identity(path) if embedding is None else _identity(embedding, Path(path).name)
+
+
+def is_face_model(path: str | Path) -> bool:
+    """Whether a file is a face model.
+
+    Raises:
+        StyleSwapError: The path is not a file.
+    """
+    return _raw_embedding(path) is not None
+
+
+def _raw_embedding(path: str | Path) -> torch.Tensor | None:
+    """Embedding of a face model, before its normalization; None for other files, damaged ones included."""
     require_file(path, "an identity file")
     # Damaged files are reported by load_identity.
     with (
@@ -61,8 +74,8 @@ def load_any_identity(path: str | Path) -> Identity:
         # Programs that write safetensors files state other formats, such as "pt" for PyTorch.
         ours = (stream.metadata() or {}).get("format", "").startswith("styleswap-")
         if not ours and "embedding" in stream.keys():  # noqa: SIM118 - not iterable
-            embedding = stream.get_tensor("embedding")
-    return load_identity(path) if embedding is None else _identity(embedding, path.name)
+            return torch.as_tensor(stream.get_tensor("embedding"))
+    return None
 
 
 def identity_of_face(face: object) -> Identity:
@@ -89,11 +102,7 @@ def save_face_model(path: str | Path, identity: Identity) -> None:
         StyleSwapError: An identity of another recognizer, another suffix, or a folder that cannot be written to.
     """
     path = check_suffix(path)
-    if not identity.recognizer.matches(RECOGNIZER):
-        raise StyleSwapError(
-            f"a ReActor face model needs an embedding of {RECOGNIZER.name}, from insightface's buffalo_l, and this"
-            f" identity was made with {identity.recognizer}; extract it with buffalo_l, or save a StyleSwap identity"
-        )
+    check_face_model(identity)
     points = template_points("ffhq", _PICTURE_SIZE)
     known = {
         "bbox": torch.tensor([0.2, 0.2, 0.8, 0.95]) * _PICTURE_SIZE,
@@ -109,6 +118,19 @@ def save_face_model(path: str | Path, identity: Identity) -> None:
     }
     with atomic_write(path) as temporary:
         temporary.write_bytes(save(tensors))
+
+
+def check_face_model(identity: Identity) -> None:
+    """Check that an identity can be a face model.
+
+    Raises:
+        StyleSwapError: Its recognizer is not that of face models.
+    """
+    if not identity.recognizer.matches(RECOGNIZER):
+        raise StyleSwapError(
+            f"a ReActor face model needs an embedding of {RECOGNIZER.name}, from insightface's buffalo_l, and this"
+            f" identity was made with {identity.recognizer}; extract it with buffalo_l, or save a StyleSwap identity"
+        )
 
 
 def _identity(embedding: torch.Tensor, name: str) -> Identity:

@@ -16,6 +16,7 @@ from ..compositing.pixels import NodeFrame, Picture, pixels_of
 from ..compositing.steady_colors import SteadyColors
 from ..errors import StyleSwapError
 from ..faces.choice import FaceChoice
+from ..faces.choice import Faces as Faces
 from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..identities.identity import Identity
 from ..io.images import bchw_to_bhwc, over_white, repair
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
 
 # Maximum number of frames of a batch whose faces are measured, which takes two runs of the recognizer per face.
 MEASURED_FRAMES = 16
-
-Faces = FaceChoice | str | Sequence[int]
-"""Faces to swap: a `FaceChoice`, or "largest", "all", "0,2", or [0, 2], numbered from the largest face."""
 
 
 def _ignore(frame: int) -> None:
