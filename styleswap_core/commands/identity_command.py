@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
+from ..io.files import require_file
 from . import identity_extraction
 from .arguments import Options, add_detection_arguments, add_json_argument, add_pack_arguments, number
 from .console import EXIT_BAD_INPUT, print_error, print_lines, print_note
@@ -214,7 +215,10 @@ def _load_people(paths: Sequence[Path], args: argparse.Namespace) -> "list[Ident
     from ..identities.extraction import extract_identity
     from ..identities.reactor_files import load_any_identity
 
-    pictures = {path: pictures_in(path) for path in paths if path.suffix != ".safetensors"}
+    pictures = {path: pictures_in(path) for path in paths if path.suffix.lower() != ".safetensors"}
+    # Before the networks are loaded, which takes seconds.
+    for path in (path for files in pictures.values() for path in files):
+        require_file(path, "a picture file")
     analyzer = None
     if pictures:
         from .face_files import load_analysis

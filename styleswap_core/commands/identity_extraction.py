@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StyleSwapError
+from ..io.files import require_file
 from .arguments import (
     add_detection_arguments,
     add_faces_argument,
@@ -85,6 +86,9 @@ def run(args: argparse.Namespace) -> int:
 def _plan(args: argparse.Namespace) -> list[Path]:
     """The pictures; they and the results are checked before any work is done."""
     pictures = [picture for path in args.pictures for picture in pictures_in(path)]
+    # Before the networks are loaded, which takes seconds; of several, one that is missing is left out.
+    if len(pictures) == 1:
+        require_file(pictures[0], "a picture file")
     results = [] if args.crops is None else [(Path("--crops"), args.crops)]
     if args.combine == AVERAGE:
         check_outputs(args.out, args.crops)

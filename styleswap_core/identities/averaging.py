@@ -131,6 +131,9 @@ def blend_identities(identities: Sequence[Identity], weights: Sequence[float] | 
     recognizer = common_recognizer([identity.recognizer for identity in identities])
     embedding = average_embeddings([identity.id_embedding for identity in identities], weights)
     weights = [1.0] * len(identities) if weights is None else [float(weight) for weight in weights]
+    # Those without weight leave no trace.
+    identities = [identity for identity, weight in zip(identities, weights, strict=True) if weight > 0]
+    weights = [weight for weight in weights if weight > 0]
     rows = [identity.w_plus for identity in identities if identity.w_plus is not None]
     generators = {identity.generator_sha256 for identity in identities}
     w_plus, generator = None, ""

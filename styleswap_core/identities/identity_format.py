@@ -5,7 +5,8 @@ The further tensors are `w_plus`, `portrait` and `portrait_points`; their absenc
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import safe_open
@@ -83,7 +84,9 @@ def load_identity(path: str | Path) -> Identity:
     ):
         metadata = stream.metadata() or {}
         _check_format(path, metadata)
-        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not iterable
+        # Others, of any size, are not loaded.
+        names = {"id_embedding", *_OPTIONAL_TENSORS}.intersection(stream.keys())
+        tensors = {name: stream.get_tensor(name) for name in names}
     if "id_embedding" not in tensors:
         raise StyleSwapError(f"{path} holds no id_embedding; extract the identity again")
     try:
@@ -91,14 +94,24 @@ def load_identity(path: str | Path) -> Identity:
         norm = float(metadata.get("embedding_norm", 0.0))
     except ValueError as error:
         raise StyleSwapError(f"{path} has unreadable metadata; extract the identity again") from error
-    return Identity(
-        tensors["id_embedding"],
-        RecognizerId(metadata.get("recognizer", ""), metadata.get("recognizer_sha256", ""), dimension),
-        _sources(path, metadata),
-        generator_sha256=metadata.get("generator_sha256", ""),
-        embedding_norm=norm,
-        **{name: tensors.get(name) for name in _OPTIONAL_TENSORS},
-    )
+    with naming(path):
+        return Identity(
+            tensors["id_embedding"],
+            RecognizerId(metadata.get("recognizer", ""), metadata.get("recognizer_sha256", ""), dimension),
+            _sources(path, metadata),
+            generator_sha256=metadata.get("generator_sha256", ""),
+            embedding_norm=norm,
+            **{name: tensors.get(name) for name in _OPTIONAL_TENSORS},
+        )
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Context whose StyleSwapErrors name the file that holds an unusable identity."""
+    try:
+        yield
+    except StyleSwapError as error:
+        raise error if str(path) in str(error) else StyleSwapError(f"{path}: {error}") from error
 
 
 def _check_format(path: str | Path, metadata: Mapping[str, str]) -> None:

@@ -18,7 +18,7 @@ from ..faces.alignment import template_points
 from ..faces.recognizer_id import RecognizerId
 from ..io.files import atomic_write, require_file
 from .identity import EMBEDDING_SIZE, Identity
-from .identity_format import check_suffix, load_identity
+from .identity_format import check_suffix, load_identity, naming
 
 RECOGNIZER = RecognizerId("w600k_r50")
 """Recognizer of all face models."""
@@ -50,7 +50,10 @@ def load_any_identity(path: str | Path) -> Identity:
         StyleSwapError: Neither of the two, or a damaged file.
     """
     embedding = _raw_embedding(path)
-    return load_identity(path) if embedding is None else _identity(embedding, Path(path).name)
+    if embedding is None:
+        return load_identity(path)
+    with naming(path):
+        return _identity(embedding, Path(path).name)
 
 
 def is_face_model(path: str | Path) -> bool:
@@ -82,14 +85,16 @@ def identity_of_face(face: object) -> Identity:
     """Identity from a face model in memory: an insightface `Face` or a similar mapping.
 
     Raises:
-        StyleSwapError: It has no embedding (512,).
+        StyleSwapError: It has no embedding (512,) of numbers.
     """
     embedding = face.get("embedding") if isinstance(face, Mapping) else None
     if embedding is None:
         raise StyleSwapError(
             f"expected a face model with an embedding, got {type(face).__name__}; make one with ReActor"
         )
-    return _identity(torch.as_tensor(np.asarray(embedding)), "the face model")
+    with decoding("expected a face model with an embedding of numbers", "make one with ReActor"):
+        numbers = torch.as_tensor(np.asarray(embedding, dtype=np.float32))
+    return _identity(numbers, "the face model")
 
 
 def save_face_model(path: str | Path, identity: Identity) -> None:

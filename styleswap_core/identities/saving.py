@@ -20,9 +20,11 @@ def check_storable(identity: Identity, file_format: str = STYLESWAP, portrait: b
     """Check that a file can hold what is asked for.
 
     Raises:
-        StyleSwapError: A portrait is asked for, and the identity or the format has none; or the format is for another
-            recognizer.
+        StyleSwapError: A portrait is asked for, and the identity or the format has none; or the format is unknown, or
+            for another recognizer.
     """
+    if file_format not in FILE_FORMATS:
+        raise StyleSwapError(f"expected a file format out of {', '.join(FILE_FORMATS)}, got {file_format!r}")
     if file_format == REACTOR:
         check_face_model(identity)
     if portrait and file_format == REACTOR:

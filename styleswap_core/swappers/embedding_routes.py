@@ -72,7 +72,7 @@ class SourceRoute:
         if self.family.source is Source.PORTRAIT and identity.portrait is None:
             raise StyleSwapError(
                 f"{name} takes a portrait of the source face, which this identity lacks; extract it again from a"
-                " picture, and turn portrait on in Save Identity if you save it"
+                " picture, and turn portrait on in Save Identity (--portrait) if you save it"
             )
         if self.family.source.is_vector and len(identity.id_embedding) != self._length:
             raise StyleSwapError(

@@ -55,6 +55,8 @@ def test_blending_keeps_w_plus_only_within_one_generator():
     assert torch.allclose(blended.w_plus, torch.full((6, 32), 2.5)) and blended.generator_sha256 == "c" * 64
     assert blended.sources == ("s", "t", "u")
     assert blend_identities([a, identity(3)]).w_plus is None
+    alone = blend_identities([a, identity(3, sources=("x",))], [1, 0])
+    assert torch.equal(alone.w_plus, ones) and alone.sources == ("s", "t"), "what has no weight leaves no trace"
     assert blend_identities([a, identity(2, w_plus=threes, generator_sha256="d" * 64)]).w_plus is None
 
 

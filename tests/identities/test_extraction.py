@@ -1,5 +1,7 @@
 """Extraction of identities from pictures in memory: one from several faces, or one per face."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,16 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.choice import FaceChoice
 from styleswap_core.faces.detected import DetectedFace, order_faces
 from styleswap_core.faces.recognizer_id import RecognizerId
-from styleswap_core.identities.extraction import CROP_SIZE, average_sources, find_source_faces, separate_sources
+from styleswap_core.identities.extraction import (
+    CROP_SIZE,
+    average_sources,
+    extract_identities,
+    extract_identity,
+    find_source_faces,
+    separate_sources,
+)
+from styleswap_core.io.files import file_sha256
+from styleswap_core.io.images import save_image
 
 
 def vector(*weights):
@@ -32,6 +43,10 @@ class ScriptedAnalysis:
             box = np.float32([10 + 60 * place, 10, 50 + 60 * place, 50 - place])
             faces.append(DetectedFace(0, 0.9, box, np.float32(points), embedding))
         return order_faces(faces, order)
+
+    def with_gender_age(self, picture, faces, required=False):
+        genders = {ANNA.tobytes(): "female", BERT.tobytes(): "male"}
+        return [replace(face, gender=genders[face.id_embedding.tobytes()]) for face in faces]
 
     def embed(self, picture, points):
         raise AssertionError("the faces have embeddings")
@@ -87,3 +102,75 @@ def test_pictures_without_faces_and_packs_without_recognizer_are_refused():
         find_source_faces([], ScriptedAnalysis(), FaceChoice("all"))
     with pytest.raises(StyleSwapError, match="no recognizer"):
         find_source_faces(pictures(1), ScriptedAnalysis([None]), FaceChoice("all"))
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Picture files whose numbers `ScriptedAnalysis` reads."""
+    paths = [tmp_path / f"{number}.png" for number in range(4)]
+    for path, picture in zip(paths, pictures(4), strict=True):
+        save_image(path, picture)
+    return paths
+
+
+def test_files_and_arrays_give_the_same_average(files):
+    analyzer = ScriptedAnalysis([ANNA], [], [ANNA_TOO, BERT], [BERT])
+    of_files, of_arrays = extract_identities(files, analyzer), extract_identities(pictures(4), analyzer)
+    assert torch.equal(of_files.identities[0].id_embedding, of_arrays.identities[0].id_embedding)
+    assert of_files.identities[0].sources == tuple(file_sha256(files[number]) for number in (0, 2, 3))
+    assert of_files.summary()[1].startswith(f"{files[0]}: face 0, likeness to the others 0.")
+    assert of_arrays.summary()[2].startswith("image 2: face 0 of 2, likeness")
+    assert of_files.summary()[-1] == f"{files[1]}: no face found, skipped"
+
+
+def test_summary_of_an_average():
+    analyzer = ScriptedAnalysis([ANNA], [ANNA_TOO], [ANNA], [BERT], [])
+    found = extract_identities(pictures(5), analyzer, outliers="leave out")
+    assert found.averaged and found.summary() == [
+        "1 identity from 3 faces",
+        "image 0: face 0, likeness to the others 0.94",
+        "image 1: face 0, likeness to the others 0.93",
+        "image 2: face 0, likeness to the others 0.94",
+        "image 3: face 0, likeness to the others 0.00, outlier (possibly another person), left out",
+        "image 4: no face found, skipped",
+    ]
+    assert extract_identities(pictures(1), analyzer).summary() == ["1 identity from 1 face", "image 0: face 0"]
+
+
+def test_summary_of_one_identity_per_face():
+    analyzer = ScriptedAnalysis([ANNA, BERT], [BERT])
+    found = extract_identities(pictures(2), analyzer, FaceChoice("all", "right-left"), "one per face")
+    assert not found.averaged and [int(one.id_embedding.argmax()) for one in found.identities] == [2, 0, 2]
+    assert found.summary() == [
+        "3 identities",
+        "identity 0: image 0, face 0 of 2",
+        "identity 1: image 0, face 1 of 2",
+        "identity 2: image 1, face 0",
+    ]
+    assert found.summary(["a", "b", "c"])[1] == "a: image 0, face 0 of 2"
+    for choice in ({"combine": "sum"}, {"outliers": "drop"}):
+        with pytest.raises(StyleSwapError, match="out of"):
+            extract_identities(pictures(2), analyzer, **choice)
+
+
+@pytest.mark.parametrize(
+    ("face", "person"),
+    [
+        (FaceChoice("by index", "right-left", (0,)), BERT),
+        (FaceChoice("by index", "left-right", (0,)), ANNA),
+        (FaceChoice("largest", gender="male"), BERT),
+        (FaceChoice("largest"), ANNA),
+        ("largest", ANNA),
+        ([1], BERT),
+    ],
+)
+def test_one_face_of_each_file_by_order_and_gender(files, face, person):
+    identity, (report,) = extract_identity(files[:1], ScriptedAnalysis([ANNA, BERT]), face)
+    assert np.allclose(identity.id_embedding, person) and report.faces_found == 2
+
+
+def test_a_face_that_is_not_there_is_named(files):
+    with pytest.raises(StyleSwapError, match=r"0\.png: no face is male, 1 face found; choose another face"):
+        extract_identity(files[:1], ScriptedAnalysis([ANNA]), FaceChoice("largest", gender="male"))
+    _, reports = extract_identity(files, ScriptedAnalysis([ANNA], [ANNA], [ANNA], [BERT]), drop_outliers=True)
+    assert [report.left_out for report in reports] == [False, False, False, True]

@@ -81,6 +81,11 @@ def _spoil(change):
         (_spoil(lambda tensors, metadata: metadata.update(format_version="x")), "format 'x'"),
         (_spoil(lambda tensors, metadata: metadata.update(sources="{")), "metadata"),
         (_spoil(lambda tensors, metadata: tensors.update(id_embedding=torch.ones(64))), "embedding"),
+        (
+            _spoil(lambda tensors, metadata: tensors.update(id_embedding=torch.zeros(512))),
+            r"a\.safetensors: .*not zero",
+        ),
+        (_spoil(lambda tensors, metadata: metadata.update(embedding_norm="nan")), r"a\.safetensors: .*norm"),
         (_spoil(lambda tensors, metadata: tensors.update(other=tensors.pop("id_embedding"))), "no id_embedding"),
     ],
 )

@@ -72,6 +72,9 @@ def test_face_models_in_memory():
     for wrong in ({}, {"embedding": None}, "anna", None, torch.zeros(3)):
         with pytest.raises(StyleSwapError, match="face model"):
             identity_of_face(wrong)
+    for numbers in ([[1.0], [1.0, 2.0]], "ab", [None] * 512):
+        with pytest.raises(StyleSwapError, match="of (finite )?numbers"):
+            identity_of_face({"embedding": numbers})
     with pytest.raises(StyleSwapError, match="512 numbers.*has 128"):
         identity_of_face({"embedding": np.ones(128, np.float32)})
 
@@ -85,5 +88,8 @@ def test_unusable_identities_and_files_are_refused(tmp_path):
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
     with pytest.raises(StyleSwapError, match="damaged"):
         load_any_identity(tmp_path / "broken.safetensors")
+    save_file({"embedding": torch.full((512,), torch.nan)}, tmp_path / "nan.safetensors")
+    with pytest.raises(StyleSwapError, match=r"nan\.safetensors: expected an embedding of finite numbers"):
+        load_any_identity(tmp_path / "nan.safetensors")
     with pytest.raises(StyleSwapError, match="does not exist"):
         load_any_identity(tmp_path / "gone.safetensors")

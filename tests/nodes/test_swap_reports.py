@@ -68,23 +68,6 @@ def test_face_report(reports):
     ]
 
 
-def test_source_report(pack, reports):
-    detected, extraction = pack("styleswap_core.faces.detected"), pack("styleswap_core.identities.extraction")
-    faces = [
-        extraction.SourceFace(i, detected.DetectedFace(0, 0.9, np.zeros(4), np.zeros((5, 2))), "", torch.zeros(1))
-        for i in range(3)
-    ]
-    text = reports.describe_sources(faces, [0.8, 0.79, 0.1], [False, False, True], True, ["image 3: no face found"])
-    assert text.splitlines() == [
-        "1 identity from 2 faces",
-        "image 0: face 0, likeness to the others 0.80",
-        "image 1: face 0, likeness to the others 0.79",
-        "image 2: face 0, likeness to the others 0.10, outlier (possibly another person), left out",
-        "image 3: no face found, skipped",
-    ]
-    assert reports.describe_separate(faces[:2], []).splitlines()[0] == "2 identities"
-
-
 def test_report_of_crops(pack, reports):
     placed_faces = pack("styleswap_core.compositing.placed_faces")
     points = pack("styleswap_core.faces.alignment").template_points("ffhq", 64).numpy()
