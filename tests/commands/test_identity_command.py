@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,10 @@ from styleswap_core.io.images import load_image, save_image
 REACTOR_RECOGNIZER = RecognizerId("w600k_r50", "a" * 64)
 
 
-@pytest.fixture
-def people(demo, folder):
-    """Files of two people in the working directory: three pictures of one, one of the other, and one of both."""
+@pytest.fixture(scope="module")
+def pictures(demo, tmp_path_factory):
+    """Folder with three pictures of one person, one of another, one of both, and one of nobody."""
+    made = tmp_path_factory.mktemp("pictures")
     anna, bert = (load_image(demo.folder / f"{name}.png") for name in ("source", "target"))
     for name, picture in {
         "anna1.png": anna,
@@ -36,7 +38,14 @@ def people(demo, folder):
         "both.png": np.concatenate([bert, anna], axis=1),
         "nobody.png": np.full((64, 64, 3), 128, np.uint8),
     }.items():
-        save_image(folder / name, picture)
+        save_image(made / name, picture)
+    return made
+
+
+@pytest.fixture
+def people(pictures, folder):
+    """These pictures in the working directory."""
+    shutil.copytree(pictures, folder, dirs_exist_ok=True)
     return folder
 
 
@@ -58,10 +67,6 @@ def run(capsys, *words):
     return capsys.readouterr().out
 
 
-def files():
-    return sorted(path.name for path in Path().iterdir())
-
-
 def test_words_of_options_stand_for_the_choices_of_the_nodes():
     assert set(FORMATS.values()) == set(saving.FILE_FORMATS) and set(EXISTING.values()) == set(saving.EXISTING)
     assert (AVERAGE, ONE_PER_FACE.replace("-", " ")) == extraction.COMBINATIONS
@@ -72,7 +77,7 @@ def test_an_average_is_that_of_the_node(people, demo, capsys):
     out = run(capsys, "extract", *pictures, "--out", "anna.safetensors", "--outliers", "leave-out", "--crops", "c.png")
     lines = out.splitlines()
     assert lines[0] == "anna.safetensors: 1 identity from 3 faces" and len(lines) == 6
-    assert lines[4].startswith("  bert.png: face 0, likeness to the others 0.") and lines[4].endswith("left out")
+    assert lines[4].startswith("  bert.png: face 0, likeness to the others ") and lines[4].endswith("left out")
     assert lines[5] == "  nobody.png: no face found, skipped"
     made = load_identity("anna.safetensors")
     assert len(made.sources) == 3 and made.portrait is None and made.embedding_norm > 0
@@ -228,7 +233,7 @@ def test_two_pictures_of_one_name_are_refused(people, error_of):
     Path("more").mkdir()
     save_image("more/both.jpg", load_image("both.png"))
     words = ("extract", "both.png", "more/both.jpg", "--combine", "one-per-face", "--out", "faces")
-    assert "both.png and more/both.jpg would both be written to" in error_of("identity", *words)
+    assert "would both be written to faces/both; rename one" in error_of("identity", *words)
 
 
 def test_swap_takes_face_models(saved, people, demo, error_of, capsys):

@@ -128,9 +128,9 @@ def test_summary_of_an_average():
     found = extract_identities(pictures(5), analyzer, outliers="leave out")
     assert found.averaged and found.summary() == [
         "1 identity from 3 faces",
-        "image 0: face 0, likeness to the others 0.94",
-        "image 1: face 0, likeness to the others 0.93",
-        "image 2: face 0, likeness to the others 0.94",
+        "image 0: face 0, likeness to the others 0.89",
+        "image 1: face 0, likeness to the others 0.88",
+        "image 2: face 0, likeness to the others 0.89",
         "image 3: face 0, likeness to the others 0.00, outlier (possibly another person), left out",
         "image 4: no face found, skipped",
     ]
