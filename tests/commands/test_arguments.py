@@ -82,6 +82,7 @@ DIFFERENT_MEANINGS = {
     "--attributes",
     "--batch",
     "--columns",
+    "--crops",
     "--curve",
     "--feather",
     "--format",
