@@ -30,10 +30,12 @@ from ..io.picture_file import read_picture
 from ..io.picture_writing import write_picture
 from ..io.sheets import mask_picture
 from ..masking.face_masks import FaceMasks
+from ..pipeline.face_jobs import check_options
 from ..pipeline.results import SwapResult
 from ..pipeline.swap_options import SwapOptions
 from ..pipeline.swapper import Faces, Swapper
 from ..swappers.guest_network import GuestNetwork
+from ..swappers.network import check_identity
 from ..swappers.styleswap_network import StyleSwapNetwork
 from ..swappers.swap_marks import swap_facts
 from .face_files import load_analysis
@@ -164,6 +166,16 @@ class FileSwapper:
     ) -> tuple[Identity, list[SourceReport]]:
         """Identity averaged over one face of each source picture; arguments and errors as for `extract_identity`."""
         return extract_identity(sources, self.analyzer, face, drop_outliers)
+
+    def check(self, identities: Sequence[Identity], options: SwapOptions) -> None:
+        """Check before any target is read that the model can swap these identities.
+
+        Raises:
+            StyleSwapError: One was made by another recognizer or for another model, or an option is out of range.
+        """
+        for identity in identities:
+            check_identity(self.network, identity, self.analyzer.recognizer)
+            check_options(options, self.analyzer, identity)
 
     def baked(self) -> "FileSwapper":
         """The same with the model baked for each identity, which pays off for many targets of few identities.

@@ -149,6 +149,7 @@ def run(args: argparse.Namespace) -> int:
     rendered = args.identity is None and all(is_rendered(path) for path in args.source)
     swapper = replace(swapper, masks=load_masks(args), only_in=args.only_in)
     choice, options = replace(choice_of(args, swapper.analyzer), in_turn=args.in_turn), _swap_options(args)
+    swapper.check(identities, options)
     results, failed = _swap_all(swapper, identities, rendered, plan, choice, options, blending_of(args), signer)
     videos, failed_videos, interrupted = _swap_videos(swapper, identities, clip_plan, args, choice, options, signer)
     failed += failed_videos

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mask_forms import write_occlusion, write_parsing
 from PIL import Image, ImageCms, PngImagePlugin
 
@@ -12,6 +13,7 @@ import styleswap_core as styleswap
 from styleswap_core.cli import main
 from styleswap_core.commands.blend_arguments import BLEND_METHODS, COLOR_MATCHES
 from styleswap_core.compositing import color_matching, composite
+from styleswap_core.faces.recognizer_id import RecognizerId
 from styleswap_core.io.images import from_uint8, load_image, save_image, to_uint8
 
 
@@ -77,6 +79,16 @@ def test_a_batch_continues_after_errors(demo, folder, capsys):
     assert "rendered faces only" in captured.err
     faces = report["results"][0]["faces"]
     assert len(faces) == 1 and faces[0]["similarity"] > faces[0]["similarity_before"]
+
+
+def test_an_identity_that_does_not_fit_is_one_error_however_many_targets(demo, folder, error_of):
+    embedding = torch.nn.functional.normalize(torch.ones(512), dim=0)
+    identity = styleswap.Identity(embedding, RecognizerId("other", "1" * 64))
+    styleswap.save_identity(folder / "other.safetensors", identity)
+    targets = [demo.folder / "target.png", demo.folder / "source.png"]
+    error = error_of("swap", "--identity", "other.safetensors", "--target", *targets, "--out", "swapped")
+    assert "other (sha256" in error and "target.png" not in error
+    assert not (folder / "swapped").exists()
 
 
 def test_what_was_not_asked_for_stays(demo, swap, folder):
