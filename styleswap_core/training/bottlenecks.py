@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 
 from ..devices import choose_precision
+from ..errors import counted
 from ..preparation.prepared_set import is_prepared
 from .batches import DataSource
 from .column_source import ColumnSource
@@ -156,19 +157,24 @@ def _about_precision(config: TrainingConfig, device: torch.device) -> str:
     return f"convolutions run in {chosen.name}, but {best.reason}: {best.name} is faster (--set precision=auto)"
 
 
+def processes_of(processes: int, threads: int) -> str:
+    """How many processes of how many threads, such as "1 process of 4 threads"."""
+    return f"{processes} {'process' if processes == 1 else 'processes'} of {counted(threads, 'thread')}"
+
+
 def _about_threads(config: TrainingConfig, machine: Machine) -> str:
     busy = machine.processes * machine.threads
     if busy > machine.cores:
         return (
-            f"{machine.processes} processes of {machine.threads} threads share {machine.cores} cores and wait for each "
-            f"other: set --threads {max(1, machine.cores // machine.processes)}"
+            f"{processes_of(machine.processes, machine.threads)} share {counted(machine.cores, 'core')} and wait for "
+            f"each other: set --threads {max(1, machine.cores // machine.processes)}"
         )
     # Threads of a process wait for each other after every operation; processes only once per step.
     fitting = [count for count in range(2, machine.cores + 1) if config.batch % count == 0]
     if machine.processes > 1 or not fitting:
         return ""
     return (
-        f"one process of {machine.threads} threads on {machine.cores} cores: processes of one thread are faster "
+        f"{processes_of(1, machine.threads)} on {machine.cores} cores: several processes of one thread are faster "
         f"(OMP_NUM_THREADS=1 torchrun --nproc-per-node {fitting[-1]} -m styleswap_core train --threads 1 ...)"
     )
 

@@ -12,7 +12,7 @@ import torch
 
 from ..io.read_ahead import map_ahead
 from .batches import READ_AHEAD
-from .bottlenecks import StepTime, advise
+from .bottlenecks import StepTime, advise, processes_of
 from .loss_terms import uses_recognizer
 from .micro_batches import check_division
 from .schedule import is_due
@@ -53,7 +53,7 @@ class Measurement:
         micro_batch = self.batch // (self.processes * self.gradient_accumulation)
         memory = f"{self.peak_bytes / 2**30:.2f} GiB" if self.peak_bytes else "unknown"
         return (
-            f"{self.images_per_second:.2f} pictures per second; {self.processes} processes of {self.threads} threads, "
+            f"{self.images_per_second:.2f} pictures per second; {processes_of(self.processes, self.threads)}, "
             f"micro-batches of {micro_batch}, steps of {self.batch} pictures in {self.seconds_per_step:.3f} s\n"
             f"peak memory of a process: {memory}\n"
             f"{self.hours:.1f} h for {self.steps} steps, {self.steps * self.batch} pictures"

@@ -74,6 +74,11 @@ def test_threads(cores, processes, threads, expected):
     assert (expected in found[0]) if expected else not found
 
 
+def test_single_processes_and_threads_are_not_plural():
+    assert "1 process of 1 thread on 2 cores" in said(Machine(2, 1, 1, 0, None))[1]
+    assert "2 processes of 4 threads share 4 cores" in said(Machine(4, 2, 4, 0, None))[1]
+
+
 def test_a_gpu_with_room_for_the_whole_batch():
     settings = {"batch": 8, "gradient_accumulation": 2, "stddev_group": 4}
     assert "--set gradient_accumulation=1" in said(ONE_GPU, CUDA, **settings)[1]
