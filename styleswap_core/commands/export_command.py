@@ -2,9 +2,9 @@
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import StyleSwapError
 from ..export.guest_forms import GUEST_FORMS
@@ -78,11 +78,22 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(report))
     else:
-        print_lines(
-            f"wrote {report.pop('file')}: "
-            + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in report.items())
-        )
+        print_lines(f"wrote {report['file']}: " + ", ".join(_facts(report)))
     return 0
+
+
+def _facts(report: Mapping[str, Any]) -> list[str]:
+    """The report as phrases."""
+    shapes: dict[str, Callable[[Any], str]] = {
+        "bytes": lambda size: f"{size / 1e6:.1f} MB",
+        "parameters": lambda count: f"{count:,} parameters",
+        "sha256": lambda value: f"SHA-256 {value}",
+        "form": lambda form: f"form {form}",
+        "template": lambda template: f"crop template {template}",
+        "identity": lambda value: f"identity {value}",
+        "largest_difference_in_onnx_runtime": lambda value: f"differs in ONNX Runtime by at most {value:.1e}",
+    }
+    return [shape(report[key]) for key, shape in shapes.items() if key in report]
 
 
 def _check_options(args: argparse.Namespace, form: str | None) -> None:

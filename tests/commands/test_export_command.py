@@ -73,6 +73,9 @@ def test_onnx_in_the_form_of_other_programs(tmp_path, capsys):
     assert "arcface_128" in capsys.readouterr().err and not out.exists()
     assert main(["export", str(folder), str(out), "--form", "inswapper", "--template-ok", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
+    assert main(["export", str(folder), str(out), "--form", "inswapper", "--template-ok"]) == 0
+    words = capsys.readouterr().out
+    assert f"wrote {out}: {report['bytes'] / 1e6:.1f} MB, form inswapper, crop template ffhq, differs in" in words
     assert (report["form"], report["template"]) == ("inswapper", "ffhq")
     assert report["largest_difference_in_onnx_runtime"] < 1e-3
     session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
