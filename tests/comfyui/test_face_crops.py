@@ -1,9 +1,14 @@
 """Align Faces and Paste Faces: crops leave the graph's images, are changed by other nodes, and come back."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from comfy_server import error_message
 from workflow_files import PASTE, SWAP, SYNTHETIC, default_inputs, only, small_prompt, target_link, with_probe
+
+from styleswap_core.cli import main
+from styleswap_core.io.images import load_image, save_image
 
 ANALYSIS, ALIGN = "StyleSwap_LoadFaceAnalysis", "StyleSwap_AlignFaces"
 GRAY = {"class_type": "EmptyImage", "inputs": {"width": 192, "height": 192, "batch_size": 1, "color": 0x808080}}
@@ -68,6 +73,28 @@ def test_changed_crops_arrive_within_their_mask(server, own_nodes):
     assert 0.3 < outside.mean() < 0.99
     assert np.abs(pasted - target)[outside].max() <= 1
     assert np.abs(pasted - (255 - target))[share[..., 0] > 240].mean() < 20
+
+
+def test_the_commands_do_the_same_with_files(server, own_nodes, tmp_path, monkeypatch):
+    options = {"mask": ["align", 2], "feather": 6.0, "grow": 2, "color_match": "linear", "color_strength": 0.5}
+    prompt = _graph(own_nodes, [("ImageInvert", {})], paste=options, frames=1)
+    file = server.base / "input" / "crops.png"
+    save_image(file, server.run(prompt).pixels("target")[0])
+    prompt["file"] = {"class_type": "LoadImage", "inputs": {"image": file.name}}
+    for key, name in (("align", "image"), ("paste", "target"), ("target", "images")):
+        prompt[key]["inputs"][name] = ["file", 0]
+    run = server.run(prompt)
+    monkeypatch.chdir(tmp_path)
+    words = ["--target", str(file), "--size", "128"]
+    assert main(["align", *words, "--out", "crops", "--mask-out", "masks"]) == 0
+    crop = load_image(path := Path("crops", "crops_face0.png"))
+    assert np.abs(crop.astype(int) - run.pixels("crops")[0]).max() <= 1
+    save_image(path, 255 - crop)
+    blend = ["--feather", "6", "--grow", "2", "--color-match", "linear", "--color-strength", "0.5", "--mask", "masks"]
+    assert main(["paste", *words[:2], "--crops", "crops", "--out", "pasted.png", *blend]) == 0
+    pasted = load_image("pasted.png").astype(int)
+    assert np.abs(pasted - run.pixels("pasted")[0]).max() <= 2
+    assert np.abs(pasted - run.pixels("target")[0]).max() > 50
 
 
 def test_frames_without_a_face_stay(server, own_nodes):
