@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="FILE",
-        help="pictures, or folders of pictures such as the frames of a video, out of which faces are cut",
+        help="pictures to cut faces from, or folders of pictures, such as the frames of a video",
     )
     add_recursive_argument(parser)
     parser.add_argument(
@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mask-out",
         type=Path,
         metavar="FOLDER",
-        help="also write a mask of the face in each crop, NAME_face0_mask.png and so on, to a folder of their own",
+        help="also write a mask of the face in each crop: NAME_face0_mask.png and so on, in a folder of their own",
     )
     add_places_argument(parser)
     group = parser.add_argument_group("crops, like the node Align Faces")
@@ -98,11 +98,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--template",
         choices=CROP_TEMPLATES,
         default=CROP_TEMPLATES[0],
-        help="where eyes, nose and mouth lie in the crop; ffhq: with hair and chin, for face restorers such as GFPGAN "
-        "and CodeFormer; the arcface templates are closer (default: %(default)s)",
+        help="where eyes, nose and mouth are in the crop; ffhq: with hair and chin, for face restorers such as GFPGAN "
+        "and CodeFormer; the arcface templates are tighter (default: %(default)s)",
     )
     add_choice_arguments(parser.add_argument_group("choice of faces"), "all")
-    add_outline_arguments(parser.add_argument_group("masks, like the node Load Face Masks; for --mask-out"))
+    add_outline_arguments(parser.add_argument_group("masks for --mask-out, like the node Load Face Masks"))
     group = parser.add_argument_group("face analysis")
     add_pack_arguments(group)
     add_detection_arguments(group)
@@ -139,17 +139,18 @@ def _plan(args: argparse.Namespace, places: Path) -> list[_CropPlan]:
     for folder in folders:
         check_vacant(folder)
     if len({folder.resolve() for folder in folders}) < len(folders):
-        raise StyleSwapError(f"expected another folder for the masks than for the crops, got {args.mask_out} for both")
+        raise StyleSwapError(
+            f"expected different folders for crops and masks, got {args.mask_out} for both; name another one"
+        )
     shaping = ("parsing", "occlusion") if args.mask_out is None else ()
     for name in (name for name in shaping if getattr(args, name) is not None):
-        raise StyleSwapError(f"--{name} shapes the masks of the crops; name a folder for them with --mask-out")
+        raise StyleSwapError(f"--{name} only affects masks; name a folder for them with --mask-out")
     inputs = [*(args.reference or args.everyone_but or ()), *(path for path in (args.parsing, args.occlusion) if path)]
     excluded = folders if args.recursive else []
     found = [picture for target in args.target for picture in pictures_in(target, args.recursive, excluded)]
     if len(found) > _MAX_PICTURES:
         raise StyleSwapError(
-            f"expected at most {_MAX_PICTURES} pictures, got {len(found)}; cut them in several runs, each with a folder"
-            " of its own"
+            f"expected at most {_MAX_PICTURES} pictures, got {len(found)}; use several runs, each with its own folder"
         )
     plan = [_CropPlan(picture, place(picture, args.target)) for picture in found]
     crops = [(one.target, args.out / one.place.with_suffix(".png")) for one in plan]
@@ -170,7 +171,9 @@ def _check_places(places: Path) -> None:
         from ..io.json_text import read_record
 
         if (read_record(places, format=str) or {}).get("format") != FORMAT:
-            raise StyleSwapError(f"{places} is no file with the places of crops; name another one with --places")
+            raise StyleSwapError(
+                f"{places} exists and does not contain places of crops; name another file with --places"
+            )
 
 
 def _cut_all(

@@ -35,16 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="PATH",
-        help="picture after the swap, of the size of the target; for several targets a folder of pictures with their "
-        "names, or one picture for all",
+        help="picture after the swap, of the same size as the target; for several targets a folder of pictures with "
+        "the same names, or one picture for all",
     )
     parser.add_argument(
         "--mask",
         type=Path,
         required=True,
         metavar="PATH",
-        help="gray picture, white where the swapped picture shows; scaled to the target; for several targets a folder "
-        "of pictures with their names, such as that of `swap --mask-out`, or one picture for all",
+        help="gray picture, white where the swapped picture shows, scaled to the target; for several targets a folder "
+        "of pictures with the same names, such as that of `swap --mask-out`, or one picture for all",
     )
     parser.add_argument(
         "--out",
@@ -129,7 +129,7 @@ def _counterpart(given: Path, target: Path, roots: Sequence[Path], endings: Sequ
         if path.is_file():
             return path
     raise StyleSwapError(
-        f"expected {what} named {target.stem}{endings[0]} in {given}, found none; give it the name of its target"
+        f"expected {what} named {target.stem}{endings[0]} in {given}, found none; give it the same name as its target"
     )
 
 

@@ -21,8 +21,8 @@ def add_places_argument(options: Options) -> None:
         "--places",
         type=Path,
         metavar="FILE.json",
-        help="file with the places of the crops, which `align` writes and `paste` reads (default: beside the folder "
-        "of the crops, with its name and .json)",
+        help="file with the positions of the crops, which `align` writes and `paste` reads (default: next to the "
+        "folder of the crops, with the same name and the suffix .json)",
     )
 
 
@@ -40,7 +40,9 @@ def places_file(given: Path | None, folder: Path) -> Path:
         return given
     named = folder if folder.name not in ("", "..") else Path(os.path.abspath(folder))
     if not named.name:
-        raise StyleSwapError(f"{folder} has no name for the file with the places; name one with --places")
+        raise StyleSwapError(
+            f"{folder} has no name that the file with the places could have; name the file with --places"
+        )
     return named.with_name(f"{named.name}.json")
 
 
@@ -51,10 +53,10 @@ def check_vacant(folder: Path) -> None:
         StyleSwapError: It holds files, or is no folder.
     """
     if folder.exists() and not folder.is_dir():
-        raise StyleSwapError(f"expected a folder for the crops, but {folder} is a file; name a new folder")
+        raise StyleSwapError(f"expected a folder, but {folder} is a file; name a new folder")
     if folder.is_dir() and any(not is_hidden(name) for name in os.listdir(folder)):
         raise StyleSwapError(
-            f"expected a new or empty folder for the crops, but {folder} holds files, which may have been edited; name"
+            f"expected a new or empty folder, but {folder} contains files, which may be crops that were edited; name"
             " another folder"
         )
 
@@ -77,7 +79,9 @@ class CropFolder:
             StyleSwapError: Not a folder.
         """
         if not folder.is_dir():
-            raise StyleSwapError(f"expected a folder with {what} for each face, but {folder} is none; check the path")
+            raise StyleSwapError(
+                f"expected a folder with {what} for each face, but {folder} is not a folder; check the path"
+            )
         self._folder, self._what = folder, what
         self._stems = {_stem(name) for name in names}
         self._found: dict[str, dict[str, list[Path]]] = {}
@@ -95,12 +99,12 @@ class CropFolder:
         if not found:
             raise StyleSwapError(
                 f"expected {self._what} named {PurePosixPath(name).stem} in {self._folder / parent}, found none; pass"
-                " those of all faces, under the names that they were cut with"
+                " those of all faces, under their original names"
             )
         if len(found) > 1:
             names = " and ".join(file.name for file in found[:2])
             raise StyleSwapError(
-                f"{self._folder / parent} holds several pictures of one crop, {names}; leave only one of them there"
+                f"{self._folder / parent} contains several pictures for one face, {names}; leave only one of them there"
             )
         return found[0]
 

@@ -84,8 +84,8 @@ class FilePaster:
             if len(same) == 1:
                 return same[0]
         raise StyleSwapError(
-            f"{target} is none of the pictures in {self.places}; name those out of which the crops were cut, or results"
-            " that kept their names"
+            f"{target} is not one of the pictures in {self.places}; name those that the crops were cut from, or swaps"
+            " of them with the same names"
         )
 
     def paste_file(self, files: SwapFiles, row: PicturePlaces) -> PasteReport:
@@ -125,8 +125,8 @@ class FilePaster:
         row.placed.check_batch(frame)
         if not row.placed.shown_in(0, frame[0]):
             raise StyleSwapError(
-                f"{target} is not the picture out of which the crops were cut, or has changed since; name that picture,"
-                " or its swap"
+                f"{target} is not the picture that the crops were cut from, or has changed since; name the original"
+                " picture, or a swap of it"
             )
         images, shares = paste_faces(
             frame,
@@ -148,7 +148,9 @@ def _read_crop(path: Path) -> PictureFile:
     crop = read_picture(path)
     height, width = crop.seen.shape[:2]
     if height != width or height < LEAST_SIDE:
-        raise StyleSwapError(f"{path} has {width} x {height} px, but crops are square; scale them without cutting them")
+        raise StyleSwapError(
+            f"{path} is {width} x {height} px, but crops must be square; scale crops without trimming them"
+        )
     return crop
 
 

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="FILE",
-        help="pictures out of which the crops were cut, or their swaps, or folders of them",
+        help="the pictures that the crops were cut from, or swaps of them, or folders of pictures",
     )
     add_recursive_argument(parser)
     parser.add_argument(
@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FOLDER",
-        help="folder with the changed crops: square pictures of any size and format, under the names that they were "
-        "cut with, to which something may be appended, such as NAME_face0_4x.webp",
+        help="folder with the changed crops: square pictures of any size and format, under their original names, to "
+        "which a program may append something, as in NAME_face0_4x.webp",
     )
     add_places_argument(parser)
     parser.add_argument(
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mask-out",
         type=Path,
         metavar="FILE",
-        help="also write the share of each pixel that was replaced, as a gray picture; for several targets a folder",
+        help="also write how much of each pixel was replaced, as a gray picture; for several targets a folder",
     )
     group = parser.add_argument_group("blending, like the node Paste Faces")
     add_blend_arguments(group, videos=False)
@@ -57,8 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mask",
         type=Path,
         metavar="PATH",
-        help="what of each crop is pasted: a folder with a gray picture for each crop, named like it, such as that of "
-        "`align --mask-out`, or one gray picture for all (default: the whole crop, fading out toward its border)",
+        help="which part of each crop is pasted: a folder with a gray picture for each crop, such as that of `align "
+        "--mask-out`, or one gray picture for all crops (default: the whole crop, fading out toward its border)",
     )
     add_credential_arguments(parser.add_argument_group("Content Credentials"), swap=False)
     add_json_argument(parser)
@@ -101,8 +101,8 @@ def _plan(args: argparse.Namespace, places: Path) -> list[SwapFiles]:
     excluded = [*folders, *written] if args.recursive else []
     if not places.exists():
         raise StyleSwapError(
-            f"expected the places of the crops in {places}, which does not exist; name the file that `styleswap align`"
-            " wrote with --places"
+            f"expected the positions of the crops in {places}, which does not exist; use --places to name the file"
+            " that `styleswap align` wrote"
         )
     pictures = [picture for target in args.target for picture in pictures_in(target, args.recursive, excluded)]
     several = len(args.target) > 1 or args.target[0].is_dir()
@@ -138,10 +138,8 @@ def _print_notes(results: "Sequence[PasteReport]") -> None:
             print_note(f"{result['target']} is an animation of {result['frames']} frames; only the first was used")
     same = sum(result["faces"] > 0 and not result["changed"] for result in results)
     if same:
-        print_note(
-            f"nothing was pasted into {same} of {counted(len(results), 'picture')}, since all of their crops are as"
-            " they were cut"
-        )
+        where = "" if len(results) == 1 else f" into {same} of {len(results)} pictures"
+        print_note(f"nothing was pasted{where}, because the crops are unchanged")
 
 
 def _line(result: "PasteReport") -> str:

@@ -105,7 +105,7 @@ def load_places(path: str | Path, picture: str | None = None) -> PlacedFaces:
         if not rows:
             raise StyleSwapError(f"{path} has no picture named {picture!r}; name one of those that were cut")
     if not rows:
-        raise StyleSwapError(f"{path} has no pictures; {_REMEDY}")
+        raise StyleSwapError(f"{path} lists no pictures; {_REMEDY}")
     if len({row.placed.frame_size for row in rows}) > 1:
         raise StyleSwapError(f"{path} has pictures of several sizes, which are no batch; name one of the pictures")
     return join_frames([row.placed for row in rows])
@@ -145,7 +145,7 @@ def read_places(path: str | Path) -> list[PicturePlaces]:
     problem = f"{path} is damaged"
     value = require_table(read_json(Path(path), problem, _REMEDY), problem, _REMEDY)
     if value.get("format") != FORMAT:
-        raise StyleSwapError(f"{path} is no file with the places of faces; name one that was written with crops")
+        raise StyleSwapError(f"{path} does not contain places of faces; name the file that was written with the crops")
     value = require_table(value, problem, _REMEDY, format_version=int, pictures=list)
     if value["format_version"] > FORMAT_VERSION:
         raise StyleSwapError(

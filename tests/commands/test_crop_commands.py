@@ -85,7 +85,10 @@ def test_crops_without_a_change_give_back_the_picture(cut, scale, capsys):
         path.unlink()
     assert paste("--mask-out", "mask.png") == 0
     printed = capsys.readouterr()
-    assert "out.png: 2 faces, unchanged" in printed.out and "nothing was pasted into 1 of 1 picture" in printed.err
+    assert (
+        "out.png: 2 faces, unchanged" in printed.out
+        and "nothing was pasted, because the crops are unchanged" in printed.err
+    )
     assert Path("out.png").read_bytes() == Path("group.png").read_bytes() and load_image("mask.png").max() == 0
     assert paste(out="out.tif") == 0
     assert np.array_equal(load_image("out.tif"), load_image("group.png"))
@@ -202,8 +205,8 @@ def test_folders_of_pictures(folders, capsys):
 
 def test_only_one_file_is_the_crop_of_a_face(cut, error_of):
     for names, message in (
-        (["group_face0.webp"], "several pictures of one crop, group_face0.png and group_face0.webp"),
-        (["group_face0_4x.png"], "several pictures of one crop, group_face0.png and group_face0_4x.png"),
+        (["group_face0.webp"], "several pictures for one face, group_face0.png and group_face0.webp"),
+        (["group_face0_4x.png"], "several pictures for one face, group_face0.png and group_face0_4x.png"),
         (["group_face01.png", "notes.txt", "group_face.png"], ""),
     ):
         for name in names:
@@ -236,13 +239,13 @@ def test_crops_that_do_not_fit_are_one_line_and_nothing_is_written(cut, error_of
     before = snapshot()
     for changes, message in (
         ({"--target": "small.png"}, "expected a picture of"),
-        ({"--target": "other.png"}, "other.png is not the picture out of which the crops were cut"),
+        ({"--target": "other.png"}, "other.png is not the picture that the crops were cut from"),
         ({"--target": "nowhere.png"}, "nowhere.png"),
         ({"--crops": "fewer"}, "expected a crop named group_face1 in fewer, found none"),
         ({"--crops": "broken"}, "group_face1.png is not a picture"),
-        ({"--crops": "wide"}, "group_face1.png has 64 x 48 px, but crops are square"),
+        ({"--crops": "wide"}, "group_face1.png is 64 x 48 px, but crops must be square"),
         ({"--crops": "mixed"}, "crop 0 shows face 1, not face 0"),
-        ({"--crops": "nowhere"}, "expected a folder with a crop for each face, but nowhere is none"),
+        ({"--crops": "nowhere"}, "expected a folder with a crop for each face, but nowhere is not a folder"),
         ({"--places": "nowhere.json"}, "nowhere.json, which does not exist"),
         ({"--places": "damaged.json"}, "damaged.json is damaged"),
         ({"--places": "group.png"}, "group.png is damaged"),
@@ -264,13 +267,13 @@ def test_a_place_for_crops_that_does_not_fit_is_one_line(cut, error_of):
     Path("notes.json").write_text('{"mine": true}', encoding="utf-8")
     before = snapshot()
     for words, message in (
-        (["--out", "crops"], "expected a new or empty folder for the crops, but crops holds files"),
+        (["--out", "crops"], "expected a new or empty folder, but crops contains files"),
         (["--out", "group.png"], "group.png is a file"),
-        (["--out", "new", "--mask-out", "masks"], "masks holds files"),
-        (["--out", "new", "--mask-out", "new"], "another folder for the masks"),
-        (["--out", "notes"], "notes.json is no file with the places of crops"),
+        (["--out", "new", "--mask-out", "masks"], "masks contains files"),
+        (["--out", "new", "--mask-out", "new"], "expected different folders for crops and masks"),
+        (["--out", "notes"], "notes.json exists and does not contain places of crops"),
         (["--out", "new", "--places", "missing/places.json"], "create it first"),
-        (["--out", "new", "--occlusion", "x.onnx"], "--occlusion shapes the masks"),
+        (["--out", "new", "--occlusion", "x.onnx"], "--occlusion only affects masks"),
         (["--out", "new", "--size", "4000"], "--size"),
         (["--out", "new", "--template", "square"], "--template"),
     ):

@@ -82,7 +82,7 @@ def edits(value):
 
     return [
         ([], "is damaged"),
-        ({**value, "format": "styleswap-identity"}, "is no file with the places of faces"),
+        ({**value, "format": "styleswap-identity"}, "does not contain places of faces"),
         ({**value, "format_version": 2}, "has version 2; update this program"),
         ({**value, "format_version": "1"}, "format_version is of the kind str"),
         ({**value, "pictures": {}}, "pictures is of the kind dict"),
@@ -124,5 +124,5 @@ def test_damaged_files_are_refused_in_one_sentence(placed, tmp_path):
     with pytest.raises(StyleSwapError, match="does not exist"):
         load_places(tmp_path / "missing.json")
     path.write_text(json.dumps({**json.loads(text), "pictures": []}), encoding="utf-8")
-    with pytest.raises(StyleSwapError, match="has no pictures"):
+    with pytest.raises(StyleSwapError, match="lists no pictures"):
         load_places(path)
