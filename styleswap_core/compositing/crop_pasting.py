@@ -13,7 +13,7 @@ from ..faces.alignment import crop_box, invert_affine, matrix_scale, shift_origi
 from ..io.images import bchw_to_bhwc, bhwc_to_bchw, over_white, repair
 from .canvas import border_fade
 from .composite import BlendOptions, blend_layer, blend_margin, check_method
-from .face_crops import Pictures, changed_parts, check_order, cut_crops, one_crop, row_shapes
+from .face_crops import Pictures, changed_parts, check_order, cut_crops, over_cut, row_shapes
 from .frame_masks import FrameMasks
 from .mask_shaping import feather_mask, grow_mask, resize_mask
 from .placed_faces import PlacedFace, PlacedFaces
@@ -42,6 +42,7 @@ def paste_faces(
         frames: (B, H, W, 3 or 4) float, 0..1: those in which the faces were found, or their swap. Not modified.
         crops: (N, S, S, 3 or 4) float, 0..1: one for each face, in order, of any size; a single one if there are none.
             Crops of several sizes are a list of (S, S, 3 or 4).
+            Where they are transparent, frames keep their values.
         placed: The faces.
         options: How to blend, by default `BlendOptions()`; lengths are in pixels of the frames.
         masks: (N or 1, h, w), 0..1, in the crops: what is pasted; by default all of it. Masks of several sizes are a
@@ -74,7 +75,8 @@ def paste_faces(
         placed.check_frame(number, frame[0])
         canvas = _FrameCanvas.of(frame, kept.of_frame(number, placed.frame_size), options)
         for row, face in faces:
-            canvas.paste(face, one_crop(crops, row), None if masks is None else _mask_of(masks, row))
+            crop = repair(crops[row][None])[0]
+            canvas.paste(face, crop, None if masks is None else _mask_of(masks, row))
         images[number, ..., :3] = canvas.colors(frame).to(images.device)
         shares[number] = canvas.share[0, 0].to(images.device)
     return images, shares
@@ -108,9 +110,10 @@ class _FrameCanvas:
         return cls(over_white(frame[0]), target, target.clone(), share, None if kept is None else kept[None], options)
 
     def paste(self, face: PlacedFace, crop: torch.Tensor, mask: torch.Tensor | None) -> None:
-        """Blend a crop (1, 3, S, S), -1..1, over its face, within a mask (1, 1, h, w)."""
-        side = crop.shape[-1]
-        changed = changed_parts(crop, cut_crops(self.seen, [face]))
+        """Blend a crop (1, S, S, 3 or 4), 0..1, over its face, within a mask (1, 1, h, w)."""
+        cut = cut_crops(self.seen, [face])
+        crop, side = over_cut(crop, cut), crop.shape[1]
+        changed = changed_parts(crop, cut)
         limit = border_fade(side) * resize_mask(changed, side)
         if not bool(limit.any()):
             return

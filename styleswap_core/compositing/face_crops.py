@@ -76,6 +76,22 @@ def changed_parts(crop: torch.Tensor, cut: torch.Tensor) -> torch.Tensor:
     return feather_mask(grow_mask(changed, 2 * spread), spread)
 
 
+def over_cut(crop: torch.Tensor, cut: torch.Tensor) -> torch.Tensor:
+    """A crop over what was cut, which shows where the crop is transparent, as after the removal of a background.
+
+    Args:
+        crop: (1, s, s, 3 or 4) float32, 0..1.
+        cut: (1, 3, S, S), -1..1.
+
+    Returns:
+        (1, 3, s, s), -1..1.
+    """
+    color = bhwc_to_bchw(crop[..., :3])
+    if crop.shape[3] == 3:
+        return color
+    return torch.lerp(_as_scaled(color, cut), color, crop[..., 3:].permute(0, 3, 1, 2))
+
+
 def _as_scaled(crop: torch.Tensor, cut: torch.Tensor) -> torch.Tensor:
     """What was cut at the size of a crop, by the method that explains most of the crop's center."""
     side = crop.shape[-1]

@@ -138,6 +138,23 @@ def test_colors_are_matched_to_the_frame(frames, method):
     assert tone[1] < 0.6 * tone[0] and tone[1] < 0.06
 
 
+@pytest.mark.parametrize("factor", [1, 2])
+def test_transparent_parts_of_crops_leave_the_frame(frames, factor):
+    """After the removal of a background, what it hid must not come back in another color."""
+    placed = placed_in(frames, WHERE[:1])
+    crops = scaled(cut(frames, placed), "bicubic", factor)
+    alpha = torch.zeros_like(crops[..., :1])
+    alpha[:, : crops.shape[1] // 2] = 1
+    hidden = torch.cat([crops * alpha, alpha], -1)
+    images, share = paste_faces(frames, hidden, placed, BlendOptions(feather=4.0))
+    assert torch.equal(images, frames) and not share.any(), "nothing was changed but the transparency"
+    images, _ = paste_faces(frames, torch.cat([1 - crops * alpha, alpha], -1), placed)
+    opaque, _ = paste_faces(frames, 1 - crops, placed)
+    inside = (opaque - frames).abs().amax(-1)[0] > 0.2
+    changed = (images - frames).abs().amax(-1)[0] > LEVEL
+    assert 0.3 < (changed & inside).sum() / inside.sum() < 0.7
+
+
 def test_alpha_stays_and_pixels_out_of_range_are_repaired(frames):
     alpha = torch.rand(3, *SIZE, 1)
     rgba = torch.cat([frames, alpha], -1)
