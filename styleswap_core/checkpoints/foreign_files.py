@@ -28,6 +28,8 @@ NAME_TABLE = "StructuredToParameterName@@"
 """Paddle's table of its internal names, which it stores among the tensors."""
 # The first of the consecutive pickles that PyTorch wrote before version 1.6: the number 0x1950a86a20f9469cfc6c.
 _OLD_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
+# Of networks that are used as they are.
+_ONNX_SUFFIXES = (".onnx", ".dfm")
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,11 @@ def read_foreign(path: str | Path, part: str | None = None) -> ForeignFile:
     if not start:
         raise StyleSwapError(f"{path} is empty; download or copy the file again")
     if not is_pickle_or_archive(start):
+        if path.suffix.lower() in _ONNX_SUFFIXES:
+            raise StyleSwapError(
+                f"{path} is a network in ONNX format, which needs no conversion; use it as it is, with --model or in"
+                " Load StyleSwap Model"
+            )
         return _choose(path, "safetensors", _read_safetensors(path), part)
     if start.startswith((b"PK", _OLD_TORCH)):
         content = _read_torch(path)

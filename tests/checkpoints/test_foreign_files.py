@@ -12,6 +12,7 @@ from random import Random
 
 import foreign_networks as foreign
 import numpy as np
+import onnx
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -507,6 +508,12 @@ def test_unsuitable_files_are_refused(tmp_path, refused, weights, spoil, words):
     path = tmp_path / "checkpoint"
     spoil(path, weights)
     assert words in refused(path)
+
+
+def test_networks_in_onnx_format_need_no_conversion(tmp_path, refused):
+    path = tmp_path / "inswapper_128.onnx"
+    onnx.save(onnx.ModelProto(ir_version=9, producer_name="anyone"), path)
+    assert "needs no conversion; use it as it is, with --model" in refused(path)
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path, weights, capsys):
