@@ -3,7 +3,6 @@
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--crops",
         type=Path,
         metavar="FILE",
-        help="also write a picture of the aligned faces as the recognizer sees them, one row for each picture",
+        help="also write a picture with the aligned faces as the recognizer sees them: a bad crop makes a bad identity",
     )
     saving = parser.add_argument_group("file, like the node Save Identity")
     add_saving_arguments(saving, "; with --combine one-per-face a folder")
@@ -159,20 +158,18 @@ class _Pictures:
 
 
 def _write_crops(path: Path, extraction: "Extraction") -> None:
-    """Write a sheet of the aligned faces, with one row for each picture."""
+    """Write a sheet of the aligned faces."""
     import torch
 
     from ..identities.extraction import CROP_SIZE
     from ..io.images import save_image, to_uint8
-    from ..io.sheets import labeled_sheet
+    from ..io.sheets import captioned_sheet
 
-    rows, labels = [], []
-    for _, group in groupby(extraction.faces, key=lambda source: source.picture):
-        faces = list(group)
-        rows.append(list(to_uint8(torch.stack([source.crop for source in faces]))))
-        numbers = ", ".join(str(source.face.index) for source in faces)
-        labels.append(f"{Path(faces[0].path).name}\n{'face' if len(faces) == 1 else 'faces'} {numbers}")
-    save_image(path, labeled_sheet(rows, row_labels=labels, cell=CROP_SIZE))
+    crops = to_uint8(torch.stack([source.crop for source in extraction.faces]))
+    captions = [f"{Path(source.path).name}\nface {source.face.index}" for source in extraction.faces]
+    for number, likeness in enumerate(extraction.similarities if len(crops) > 1 else ()):
+        captions[number] += f", likeness {likeness:.2f}" + (", outlier" if extraction.outliers[number] else "")
+    save_image(path, captioned_sheet(list(crops), captions, width=CROP_SIZE))
 
 
 def _lines(written: Sequence[Path], extraction: "Extraction") -> list[str]:

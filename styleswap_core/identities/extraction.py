@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..errors import StyleSwapError, counted
-from ..faces.alignment import recognizer_crop
+from ..faces.alignment import crop_box, estimate_similarity, recognizer_crop, recognizer_points
 from ..faces.choice import FaceChoice, Faces, select_faces
 from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..io.files import file_sha256
@@ -21,6 +21,9 @@ from .portraits import Portrait, cut_portrait
 
 CROP_SIZE = 224
 """Side in pixels of the crops that are shown to the user, twice that of the recognizer's."""
+
+# Pixels beyond the crop that its interpolation needs.
+_CROP_MARGIN = 2
 
 AVERAGE, ONE_PER_FACE = "average", "one per face"
 COMBINATIONS = (AVERAGE, ONE_PER_FACE)
@@ -298,8 +301,7 @@ def find_source_faces(
         problems += [f"{picture.path or f'image {number}'}: {problem}" for problem in missing]
         for _, face in picked:
             face.require_embedding()
-            crop = recognizer_crop(from_uint8(pixels), torch.from_numpy(face.points)[None], CROP_SIZE)[0]
-            portrait = cut_portrait(pixels, face.points)
+            crop, portrait = _cut_crop(pixels, face.points), cut_portrait(pixels, face.points)
             faces.append(SourceFace(number, face, picture.sha256, crop, portrait, len(found), picture.path))
     if not faces:
         reason = problems[0] if problems else "there are no pictures"
@@ -330,6 +332,14 @@ def separate_sources(faces: Sequence[SourceFace], analyzer: FaceAnalyzer) -> lis
 
 def _as_choice(faces: Faces) -> FaceChoice:
     return faces if isinstance(faces, FaceChoice) else FaceChoice.parse(faces)
+
+
+def _cut_crop(pixels: np.ndarray, points: np.ndarray) -> torch.Tensor:
+    """Recognizer's crop of a face, (3, CROP_SIZE, CROP_SIZE); only its surroundings are converted, not the picture."""
+    five = torch.from_numpy(points)[None]
+    matrix = estimate_similarity(five, recognizer_points(CROP_SIZE) + 0.5)
+    x0, y0, x1, y1 = crop_box(matrix, CROP_SIZE, pixels.shape[:2], _CROP_MARGIN)[0].tolist()
+    return recognizer_crop(from_uint8(pixels[y0:y1, x0:x1]), five - torch.tensor([x0, y0]), CROP_SIZE)[0]
 
 
 def _as_source(picture: np.ndarray | str | Path | SourcePicture) -> SourcePicture:

@@ -77,7 +77,29 @@ def pair_sheet(
     """
     if not pairs:
         raise StyleSwapError("expected at least one pair of pictures for a sheet, got none")
-    tiles = [_pair(one, other, width) for one, other in pairs]
+    return _tiled([_pair(one, other, width) for one, other in pairs], captions, columns, width)
+
+
+def captioned_sheet(
+    pictures: Sequence[np.ndarray], captions: Sequence[str], columns: int = 6, width: int = 224
+) -> np.ndarray:
+    """Square pictures as tiles of a grid, (H, W, 3) uint8.
+
+    Args:
+        pictures: (S, S, 3) uint8, scaled to the width.
+        captions: Text below each picture, possibly of several lines; longer ones are wrapped.
+        columns: Maximum number of tiles in a row.
+        width: Width of a tile in pixels.
+
+    Raises:
+        StyleSwapError: No pictures.
+    """
+    if not pictures:
+        raise StyleSwapError("expected at least one picture for a sheet, got none")
+    return _tiled([_fit(picture, width) for picture in pictures], captions, columns, width)
+
+
+def _tiled(tiles: Sequence[Image.Image], captions: Sequence[str], columns: int, width: int) -> np.ndarray:
     font = ImageFont.load_default(size=max(11, width // 22))
     line = _line_height(font)
     texts = [_wrapped(font, caption, width) for caption in captions]

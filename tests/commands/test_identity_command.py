@@ -87,7 +87,7 @@ def test_an_average_is_that_of_the_node(people, demo, capsys):
     expected = extract_identities(map(load_image, pictures), load_face_analysis(), outliers="leave out")
     assert torch.equal(made.id_embedding, expected.identities[0].id_embedding)
     sheet = load_image("c.png")
-    assert sheet.shape[0] > 4 * extraction.CROP_SIZE > sheet.shape[1]
+    assert 5 * extraction.CROP_SIZE > sheet.shape[1] > 4 * extraction.CROP_SIZE, "one tile for each face"
 
 
 def test_one_file_per_face(people, capsys):

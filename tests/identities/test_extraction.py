@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from styleswap_core.errors import StyleSwapError
+from styleswap_core.faces.alignment import recognizer_crop
 from styleswap_core.faces.choice import FaceChoice
 from styleswap_core.faces.detected import DetectedFace, order_faces
 from styleswap_core.faces.recognizer_id import RecognizerId
+from styleswap_core.identities import extraction
 from styleswap_core.identities.extraction import (
     CROP_SIZE,
     average_sources,
@@ -19,7 +21,7 @@ from styleswap_core.identities.extraction import (
     separate_sources,
 )
 from styleswap_core.io.files import file_sha256
-from styleswap_core.io.images import save_image
+from styleswap_core.io.images import from_uint8, save_image
 
 
 def vector(*weights):
@@ -77,6 +79,17 @@ def test_average_of_several_pictures():
         and outliers == [False, False]
     )
     assert similarities[0] == pytest.approx(float(ANNA @ ANNA_TOO), abs=1e-5)
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (-25, -15), (310, 200)])
+def test_crops_are_cut_from_the_surroundings_of_the_face(monkeypatch, x, y):
+    points = np.float32([[30, 30], [52, 31], [41, 42], [33, 55], [50, 54]]) + np.float32([x, y])
+    picture = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    whole = recognizer_crop(from_uint8(picture), torch.from_numpy(points)[None], CROP_SIZE)[0]
+    sizes = []
+    monkeypatch.setattr(extraction, "from_uint8", lambda part: sizes.append(part.shape) or from_uint8(part))
+    crop = extraction._cut_crop(picture, points)
+    assert torch.allclose(crop, whole, atol=2e-3) and max(sizes[0]) < 120
 
 
 def test_outliers_are_found_and_dropped_on_request():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from styleswap_core.errors import StyleSwapError
-from styleswap_core.io.sheets import BACKGROUND, GAP, labeled_sheet, mask_picture, pair_sheet
+from styleswap_core.io.sheets import BACKGROUND, GAP, captioned_sheet, labeled_sheet, mask_picture, pair_sheet
 
 RED, GREEN, BLUE = (250, 0, 0), (0, 250, 0), (0, 0, 250)
 
@@ -38,6 +38,16 @@ def test_gray_pictures_and_masks():
     assert mask_picture(mask).tolist() == [[0, 128], [255, 255]]
     sheet = labeled_sheet([[np.full((16, 16), 77, dtype=np.uint8)]], cell=16)
     assert (sheet[GAP : GAP + 16, GAP : GAP + 16] == 77).all()
+
+
+def test_tiles_with_captions():
+    sheet = captioned_sheet([_plain(RED), _plain(GREEN), _plain(BLUE)], ["one", "two", "three"], columns=2, width=40)
+    assert sheet.shape[1] == GAP + 2 * (40 + GAP)
+    assert (sheet[GAP : GAP + 40, GAP + 40 + GAP :][:, :40] == GREEN).all()
+    (rows, columns) = np.nonzero((sheet == BLUE).all(axis=2))
+    assert rows.min() > GAP + 40 and (columns.min(), columns.max()) == (GAP, GAP + 39)
+    with pytest.raises(StyleSwapError, match="at least one picture"):
+        captioned_sheet([], [])
 
 
 def test_labels_and_title_are_drawn():
