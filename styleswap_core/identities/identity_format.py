@@ -46,7 +46,8 @@ def save_identity(path: str | Path, identity: Identity, portrait: bool = True) -
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
-        "recognizer": identity.recognizer.name,
+        # Names of files that are not UTF-8 have surrogates, which the format cannot hold.
+        "recognizer": identity.recognizer.name.encode(errors="backslashreplace").decode(),
         "recognizer_sha256": identity.recognizer.sha256,
         "sources": json.dumps(identity.sources),
         "generator_sha256": identity.generator_sha256,

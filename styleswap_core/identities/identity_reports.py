@@ -16,7 +16,7 @@ def describe_identity(identity: Identity) -> list[str]:
         f"identity {identity.fingerprint}",
     ]
     norm = identity.embedding_norm
-    lines.append(f"length of the embedding before normalization: {f'{norm:.2f}' if norm else 'unknown'}")
+    lines.append(f"length of the embedding before normalization: {f'{norm:.4g}' if norm else 'unknown'}")
     lines.append("no portrait" if identity.portrait is None else f"portrait of {identity.portrait.shape[-1]} px")
     if identity.w_plus is not None:
         lines.append(f"inverted for the model {identity.generator_sha256[:_SHOWN_DIGITS]}")

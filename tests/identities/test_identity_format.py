@@ -44,6 +44,13 @@ def test_embeddings_of_another_length_are_saved_with_it(tmp_path):
     assert loaded.id_embedding.shape == (128,) and loaded.recognizer == RecognizerId("sface", "a" * 64, 128)
 
 
+def test_recognizers_whose_file_names_are_not_utf_8(tmp_path):
+    made = identity(recognizer="r\udcff", sha="a" * 64)
+    save_identity(tmp_path / "a.safetensors", made)
+    loaded = load_identity(tmp_path / "a.safetensors")
+    assert loaded.recognizer.name == "r\\udcff" and loaded.recognizer.matches(made.recognizer)
+
+
 @pytest.mark.parametrize("with_w_plus", [False, True])
 def test_round_trips_through_files_are_exact(tmp_path, with_w_plus):
     more = {"w_plus": torch.randn(6, 32), "generator_sha256": "c" * 64} if with_w_plus else {}
