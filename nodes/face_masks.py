@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import comfy.model_management
@@ -14,7 +15,7 @@ from ..styleswap_core.masking.face_masks import FaceMasks, load_face_masks
 from ..styleswap_core.masking.mask_files import OCCLUSION, PARSING
 from ..styleswap_core.masking.regions import OUTLINES, REGIONS, SWAPPED, parse_regions
 from .analysis import check_packages
-from .folders import file_state, mask_names, mask_path
+from .folders import choice_state, mask_names, mask_path
 from .sockets import Masks, make_schema, unknown_choice
 
 NO_FILE = "none"
@@ -128,9 +129,10 @@ class LoadFaceMasks(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, parsing: str, occlusion: str, **_others: object) -> str:
+    def fingerprint_inputs(cls, parsing: str | None, occlusion: str | None, **_others: object) -> str:
         """State of the files, so that the node runs again if one changes."""
-        return " ".join(file_state(path) for path in map(_file, (parsing, occlusion)) if path is not None)
+        chosen = ((PARSING, parsing), (OCCLUSION, occlusion))
+        return " ".join(choice_state(name, mask_path, partial(mask_names, kind)) for kind, name in chosen)
 
     @classmethod
     def execute(cls, parsing: str, regions: str, occlusion: str, outline: str) -> io.NodeOutput:

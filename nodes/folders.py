@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import folder_paths
@@ -187,6 +187,24 @@ def file_state(path: Path) -> str:
     except OSError:
         return f"{path}:missing"
     return f"{path}:{stat.st_size}:{stat.st_mtime_ns}"
+
+
+def choice_state(name: str | None, path: Callable[[str], Path], names: Callable[[], list[str]]) -> str:
+    """State of the file behind a choice, which changes when the file does.
+
+    Args:
+        name: The choice; None if another node makes it, which is not known before that node runs: then the state of all
+            files that it could name.
+        path: File behind a choice; raises `StyleSwapError` if there is none.
+        names: All choices.
+    """
+    states = []
+    for each in names() if name is None else [name]:
+        try:
+            states.append(file_state(path(each)))
+        except StyleSwapError:
+            states.append(f"{each}: missing")
+    return " ".join(states)
 
 
 def _existing(folder: str, name: str, kind: str, others: Sequence[Path] = ()) -> Path:

@@ -14,7 +14,7 @@ from ..styleswap_core.identities.saving import (
     check_storable,
     save_identity_as,
 )
-from .folders import NO_IDENTITY, file_state, identity_folder, identity_names, identity_path, reactor_folder
+from .folders import NO_IDENTITY, choice_state, identity_folder, identity_names, identity_path, reactor_folder
 from .identity_names import check_filename, prepare_file
 from .sockets import Identity, identity_input, make_schema, unknown_choice
 from .values import as_identity
@@ -139,11 +139,9 @@ class LoadIdentity(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, identity_file: str, file: str | None = NO_IDENTITY) -> str:
-        """State of the chosen file, so that the node runs again if it changes; empty if another node names the file."""
-        if file is None or identity_file == NO_IDENTITY:
-            return ""
-        return file_state(identity_path(identity_file))
+    def fingerprint_inputs(cls, identity_file: str | None, file: str | None = NO_IDENTITY) -> str:
+        """State of the file, so that the node runs again if it changes."""
+        return choice_state(None if file is None else identity_file, identity_path, identity_names)
 
     @classmethod
     def execute(cls, identity_file: str, file: str | None = None) -> io.NodeOutput:

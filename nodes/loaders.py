@@ -63,7 +63,7 @@ class LoadModel(io.ComfyNode):
         return True if model_name is None else _validate(lambda: generator_path(model_name))
 
     @classmethod
-    def fingerprint_inputs(cls, model_name: str, **_others: object) -> str:
+    def fingerprint_inputs(cls, model_name: str | None, **_others: object) -> str:
         """State of the file, so that the node runs again if it changes."""
         return model_state(model_name)
 
@@ -139,7 +139,7 @@ class LoadFaceAnalysis(io.ComfyNode):
         return True if pack is None or download is not False else _validate(lambda: pack_folder(pack, False))
 
     @classmethod
-    def fingerprint_inputs(cls, pack: str, download: bool, **_others: object) -> str:
+    def fingerprint_inputs(cls, pack: str | None, **_others: object) -> str:
         """State of the pack's files, so that the node runs again if they change."""
         return pack_state(pack)
 

@@ -8,7 +8,7 @@ from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.swappers.guest_files import SUFFIXES as GUEST_SUFFIXES
 from ..styleswap_core.swappers.guest_files import read_guest
 from .analysis import LoadedAnalysis
-from .folders import file_state, generator_path, guest_folders, pack_folder
+from .folders import choice_state, file_state, generator_names, generator_path, guest_folders, pack_folder, pack_names
 from .host import download_progress
 from .loaded_generator import LoadedGenerator
 from .loaded_guest import LoadedGuest, LoadedModel
@@ -21,9 +21,9 @@ _models: WeakValueDictionary[Hashable, LoadedModel] = WeakValueDictionary()
 _analyses: WeakValueDictionary[Hashable, LoadedAnalysis] = WeakValueDictionary()
 
 
-def model_state(model_name: str) -> str:
-    """State of the file behind a choice of *model_name*, which changes when the file does."""
-    return file_state(generator_path(model_name))
+def model_state(model_name: str | None) -> str:
+    """State of the file behind a choice of *model_name*, see `folders.choice_state`."""
+    return choice_state(model_name, generator_path, generator_names)
 
 
 def open_model(model_name: str, family: str = AUTOMATIC, any_recognizer: bool = False) -> LoadedModel:
@@ -54,8 +54,10 @@ def _open_file(model_name: str, path: Path, named: str, any_recognizer: bool) ->
     return LoadedGenerator(model_name, path)
 
 
-def pack_state(pack: str) -> str:
-    """State of the files behind a choice of *pack*, which changes when one of them does."""
+def pack_state(pack: str | None) -> str:
+    """State of the files behind a choice of *pack*, which changes when one of them does; of all packs for None."""
+    if pack is None:
+        return " ".join(map(pack_state, pack_names()))
     try:
         return _files_state(pack_folder(pack, False))
     except StyleSwapError:

@@ -142,7 +142,7 @@ class QuickSwap(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, model_name: str, pack: str, **_others: object) -> str:
+    def fingerprint_inputs(cls, model_name: str | None, pack: str | None, **_others: object) -> str:
         """State of the files, so that the node runs again if one changes."""
         return f"{model_state(model_name)} {pack_state(pack)}"
 

@@ -11,6 +11,10 @@ from comfy_server import PACK, PeakMemory, error_message
 from safetensors.torch import save_file
 from workflow_files import SWAP, SYNTHETIC, default_inputs, only, small_prompt, target_link, with_probe
 
+from styleswap_core.faces.recognizer_id import RecognizerId
+from styleswap_core.identities.identity import Identity
+from styleswap_core.identities.identity_format import save_identity
+
 MODEL, ANALYSIS, DETECT, EXTRACT, BLEND = (
     f"StyleSwap_{name}"
     for name in ("LoadModel", "LoadFaceAnalysis", "DetectFaces", "ExtractArcFaceID", "BlendWithMask")
@@ -199,6 +203,23 @@ def test_a_changed_model_file_is_loaded_again_and_a_deleted_one_is_refused(serve
     status, answer = server.post("/prompt", {"prompt": prompt})
     assert status == 400
     assert model_file.name in str(answer["node_errors"][loader]["errors"])
+
+
+def test_a_file_that_another_node_names_is_loaded_again_if_it_changes(server):
+    path = server.base / "models" / "styleswap" / "identities" / "named.safetensors"
+    prompt = {
+        "name": {"class_type": "PrimitiveString", "inputs": {"value": path.name}},
+        "load": {"class_type": "StyleSwap_LoadIdentity", "inputs": {"identity_file": path.name, "file": ["name", 0]}},
+        "seen": {"class_type": "PreviewAny", "inputs": {"source": ["load", 1]}},
+    }
+    seen = set()
+    for seed in range(2):
+        embedding = torch.randn(512, generator=torch.Generator().manual_seed(seed))
+        save_identity(path, Identity(embedding, RecognizerId("any")))
+        seen.add(server.run(prompt).texts("seen")[0])
+        assert server.run(prompt).executed() == set()
+    path.unlink()
+    assert len(seen) == 2
 
 
 @pytest.mark.parametrize("name", ["foreign.pth", "foreign.safetensors"])
