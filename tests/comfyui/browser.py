@@ -66,6 +66,12 @@ MESSAGES = (
 )
 EMPTY = {"last_node_id": 0, "last_link_id": 0, "nodes": [], "links": [], "groups": [], "config": {}, "version": 0.4}
 """A workflow without nodes."""
+# The page opens a workflow by itself, whose missing models it would list among those of the next one.
+OPENED = """() => {
+    const tracker = window.app?.graph && app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
+    return !!tracker && !tracker.constructor.isLoadingGraph
+        && !!window.LiteGraph?.registered_node_types['StyleSwap_SwapFace'];
+}"""
 SETTLED = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
@@ -131,9 +137,7 @@ def open_page(
         page.set_default_timeout(PAGE_SECONDS * 1000)
         opened = ComfyPage(page, server)
         page.goto(server.url)
-        page.wait_for_function(
-            "() => window.app?.graph && !!window.LiteGraph?.registered_node_types['StyleSwap_SwapFace']"
-        )
+        page.wait_for_function(OPENED)
         # In 0.3.64 the page raises an error while it opens, with and without this pack.
         opened.errors.clear()
         yield opened
@@ -189,7 +193,7 @@ class ComfyPage:
         # Not with the mouse: both buttons slide in.
         for button in (
             self.page.get_by_test_id("error-overlay-see-errors"),
-            self.page.get_by_role("button", name="Replace All"),
+            self.page.get_by_role("button", name="Replace All", exact=True),
         ):
             button.dispatch_event("click")
         button.wait_for(state="detached")
