@@ -226,6 +226,8 @@ def _swap_videos(
 
     if args.preview is not None:
         preview_clip(swapper, identities, plan[0], args, choice, options)
+        if not args.json:
+            print_lines(f"{args.preview}: preview of {plan[0].target}")
         return [], [], False
     done = swap_clips(swapper, identities, plan, args, choice, options, signer)
     return done.reports, done.failed, done.interrupted

@@ -52,6 +52,7 @@ def test_a_video_is_swapped(swap, capsys):
 def test_a_preview_is_a_sheet_and_no_video(swap, capsys):
     assert main([*swap, "--out", "out.mp4", "--preview", "preview.png"]) == 0
     assert load_image("preview.png").shape[0] > 300
+    assert capsys.readouterr().out.startswith("preview.png: preview of ")
     assert not Path("out.mp4").exists()
 
 
