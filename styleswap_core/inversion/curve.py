@@ -23,17 +23,18 @@ def curve_picture(outcome: Outcome, width: int = 640, height: int = 400) -> np.n
     font = ImageFont.load_default(size=13 * scale)
     left, top, right, bottom = (value * scale for value in (62, 40, width - 20, height - 44))
     finite = [(step, value) for step, value in outcome.curve if math.isfinite(value)] or [(0, 0.0)]
-    low, high = _limits([value for _, value in finite])
+    lines = grid_lines(*_limits([value for _, value in finite]))
+    low, high = lines[0][0], lines[-1][0]
     last = max(finite[-1][0], 1)
 
     def place(step: float, value: float) -> tuple[float, float]:
         return left + (right - left) * step / last, bottom - (bottom - top) * (value - low) / (high - low)
 
-    for index in range(_GRID_INTERVALS + 1):
-        value = low + (high - low) * index / _GRID_INTERVALS
+    for value, label in lines:
         _, y = place(0, value)
         draw.line([(left, y), (right, y)], fill=GRID, width=scale)
-        draw.text((left - 8 * scale, y), f"{value:.2f}", fill=INK, font=font, anchor="rm")
+        draw.text((left - 8 * scale, y), label, fill=INK, font=font, anchor="rm")
+    for index in range(_GRID_INTERVALS + 1):
         step = round(last * index / _GRID_INTERVALS)
         draw.text((place(step, low)[0], bottom + 8 * scale), str(step), fill=INK, font=font, anchor="mt")
     draw.line([place(step, value) for step, value in finite], fill=LINE, width=3 * scale, joint="curve")
@@ -44,6 +45,17 @@ def curve_picture(outcome: Outcome, width: int = 640, height: int = 400) -> np.n
     draw.text((left, 14 * scale), _title(outcome), fill=INK, font=font)
     draw.text(((left + right) / 2, bottom + 26 * scale), "step", fill=INK, font=font, anchor="mt")
     return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def grid_lines(low: float, high: float) -> list[tuple[float, str]]:
+    """Values at round distances from at most `low` to at least `high`, each with its label, which states it exactly."""
+    rough = (high - low) / _GRID_INTERVALS
+    power = math.floor(math.log10(rough))
+    factor = next(factor for factor in (1, 2, 5, 10) if factor * 10.0**power >= rough)
+    decimals = max(0, -power)
+    unit = factor * 10.0**power
+    numbers = range(math.floor(low / unit), math.ceil(high / unit) + 1)
+    return [(number * unit, f"{number * unit:.{decimals}f}") for number in numbers]
 
 
 def _title(outcome: Outcome) -> str:

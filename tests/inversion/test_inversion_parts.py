@@ -10,7 +10,7 @@ from styleswap_core.devices import Precision
 from styleswap_core.errors import StyleSwapError
 from styleswap_core.faces.alignment import recognizer_crop, template_points
 from styleswap_core.inversion import InversionSettings, InvertibleGenerator, inversion_settings, render_guides
-from styleswap_core.inversion.curve import curve_picture
+from styleswap_core.inversion.curve import curve_picture, grid_lines
 from styleswap_core.inversion.guides import shuffled_batches, split_held_out
 from styleswap_core.inversion.objective import VIEW_PARAMETERS, varied_views
 from styleswap_core.inversion.optimization import ENDED, Outcome
@@ -128,3 +128,10 @@ def test_the_chart_is_drawn(curve, held_out):
     outcome = Outcome(torch.zeros(2, 2), ENDED, 20, 10, 0.5, 0.7, curve, 0.1, 0.5, 12, held_out, 1.0, False)
     picture = curve_picture(outcome, 320, 200)
     assert picture.shape == (200, 320, 3) and picture.std() > 1
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.9008, 0.9508), (-0.13, 0.87), (0.0312, 0.0412), (0.2, 137.0)])
+def test_labels_of_the_chart_are_the_values_of_its_lines(low, high):
+    lines = grid_lines(low, high)
+    assert lines[0][0] <= low and lines[-1][0] >= high and 3 <= len(lines) <= 7
+    assert all(float(label) == pytest.approx(value, abs=1e-12) for value, label in lines)
