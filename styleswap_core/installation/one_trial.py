@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType, TracebackType
 
+from ..errors import counted
 from .import_failures import examine_failure, load
 
 
@@ -47,7 +48,7 @@ def _use_torch(torch: ModuleType) -> str:
         return f"cuda: {torch.cuda.get_device_name(0)}, {gib:.0f} GiB"
     if torch.backends.mps.is_available():
         return "mps"
-    return f"cpu, {torch.get_num_threads()} threads"
+    return f"cpu, {counted(torch.get_num_threads(), 'thread')}"
 
 
 def _use_opencv(cv2: ModuleType) -> None:

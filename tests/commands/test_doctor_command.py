@@ -20,7 +20,7 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
-FACTS = {"torch": "cpu, 1 threads", "onnxruntime": ["CPUExecutionProvider"]}
+FACTS = {"torch": "cpu, 1 thread", "onnxruntime": ["CPUExecutionProvider"]}
 
 
 @pytest.fixture(autouse=True)
