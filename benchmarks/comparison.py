@@ -6,7 +6,7 @@ from pathlib import Path
 
 from commands import styleswap
 
-_CONCLUSIONS = "\n## What follows"
+_CONCLUSIONS = "\n## Conclusions"
 
 
 def evaluated(model: Path, report: Path, identities: int, seed: int) -> dict:
@@ -31,6 +31,6 @@ def comparison_table(title: str, reports: dict[str, dict], keys: Sequence[str]) 
 
 
 def write_page(page: Path, text: str) -> None:
-    """Replace the generated part of a page; everything from "What follows" on is kept."""
+    """Replace the generated part of a page; everything from "Conclusions" on is kept."""
     written = page.read_text(encoding="utf-8") if page.exists() else ""
     page.write_text(text + "".join(written.partition(_CONCLUSIONS)[1:]), encoding="utf-8")
