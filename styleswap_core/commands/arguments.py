@@ -167,8 +167,8 @@ def add_outliers_argument(options: Options) -> None:
         "--outliers",
         choices=("keep", "leave-out"),
         default="keep",
-        help="faces that look like another person than the others, of three or more: keep them in the average, or "
-        "leave them out; they are reported either way (default: %(default)s)",
+        help="what to do with faces that look like a different person than the others, if there are three or more: "
+        "keep them in the average, or leave them out; they are reported either way (default: %(default)s)",
     )
 
 

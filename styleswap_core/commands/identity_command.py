@@ -77,7 +77,7 @@ def _add_compare(forms: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def _add_show(forms: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     show = forms.add_parser(
         "show",
-        help="tell what identity files hold",
+        help="show what identity files contain",
         description="Tell what identity files and ReActor face models hold: the recognizer, the number of source "
         "pictures, whether there is a portrait, and the model for which the identity was inverted.",
     )
