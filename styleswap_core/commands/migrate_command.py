@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     failed = False
     for path in args.files:
         try:
-            row, lines = _migrate(path, _out_path(path, args.out, len(args.files)), args.out is not None)
+            row, lines = _migrate(path, args.out, len(args.files))
         except StyleSwapError as error:
             print_error(str(error))
             failed = True
@@ -56,12 +56,19 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_BAD_INPUT if failed else 0
 
 
-def _migrate(path: Path, out: Path, replaces: bool) -> tuple[dict[str, Any], list[str]]:
+def _migrate(path: Path, named: Path | None, count: int) -> tuple[dict[str, Any], list[str]]:
+    """Move a workflow; returns its row for JSON, and lines about it.
+
+    Args:
+        path: Its file.
+        named: The option `--out`.
+        count: Number of files that are moved.
+    """
     from ..io.files import file_key
     from ..migration.migrate import migrate_workflow
     from ..migration.saved_graphs import read_workflow, write_workflow
 
-    workflow = read_workflow(path)
+    workflow, out = read_workflow(path), _out_path(path, named, count)
     try:
         migration = migrate_workflow(workflow)
     except StyleSwapError as error:
@@ -70,7 +77,7 @@ def _migrate(path: Path, out: Path, replaces: bool) -> tuple[dict[str, Any], lis
     if migration.moved:
         if file_key(out) == file_key(path):
             raise StyleSwapError(f"{out} is the workflow itself; name another file with --out")
-        if out.exists() and not replaces:
+        if out.exists() and named is None:
             raise StyleSwapError(f"{out} already exists; name it with --out to replace it")
         write_workflow(out, migration.workflow)
         row["out"] = str(out)
@@ -100,7 +107,7 @@ def _lines(path: Path, out: str | None, migration: "Migration") -> Iterator[str]
     for note in migration.notes:
         yield f"    {_place(note.place, note.node)}: {note.text}"
     if migration.left:
-        yield "  left as it was:"
+        yield "  left as it was, so that it still needs its pack:"
     for left in migration.left:
         yield f"    {_place(left.place, left.node)} {left.kind}: {left.reason}"
 

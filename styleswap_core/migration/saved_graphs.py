@@ -2,6 +2,7 @@
 
 import json
 import math
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,7 @@ def read_workflow(path: str | Path) -> Any:
     elif start[:4] == b"RIFF" and start[8:] == b"WEBP":
         text = _of_picture(path, _webp_texts(path))
     else:
-        with decoding(f"{path} is not a workflow", _REMEDY):
-            if (size := path.stat().st_size) > MAX_JSON_BYTES:
-                raise ValueError(f"{size >> 20} MB; at most {MAX_JSON_BYTES >> 20} are read")
-            text = path.read_text(encoding="utf-8-sig")
+        text = _text_of(path)
     value = parse_json(text, f"{path} is not a workflow", _REMEDY)
     _check_numbers(value, path)
     return value
@@ -56,6 +54,24 @@ def write_workflow(path: str | Path, value: Any) -> None:
         data = json.dumps(value, indent=2, allow_nan=False).encode()
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
+
+
+def _text_of(path: Path) -> str:
+    """Text of a file in UTF-8, or in UTF-16 as Windows PowerShell writes it."""
+    with decoding(f"{path} is not a workflow", _REMEDY):
+        if (size := path.stat().st_size) > MAX_JSON_BYTES:
+            raise ValueError(f"{size >> 20} MB; at most {MAX_JSON_BYTES >> 20} are read")
+        data = path.read_bytes()
+    try:
+        text = data.decode("utf-16" if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise StyleSwapError(
+            f"{path} is not a workflow: neither JSON in UTF-8 nor a PNG or WebP picture; save the workflow in ComfyUI"
+            " with Save or Export (API)"
+        )
+    return text
 
 
 def _of_picture(path: Path, found: dict[str, str]) -> str:

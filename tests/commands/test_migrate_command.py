@@ -26,7 +26,7 @@ def test_report_and_file(saved, capsys):
     assert lines[1].startswith("  3 ReActorFaceSwap -> StyleSwap_SwapFace + ")
     assert "    3: GFPGANv1.4.pth must be in models/upscale_models" in "\n".join(lines)
     assert lines[-2:] == [
-        "  left as it was:",
+        "  left as it was, so that it still needs its pack:",
         "    5 ReActorUnload: ComfyUI frees the memory of this pack's models itself; it can be removed",
     ]
     assert "StyleSwap_SwapFace" in kinds(json.loads(Path("party_styleswap.json").read_text(encoding="utf-8")))
@@ -61,6 +61,7 @@ def test_json(saved, capsys):
         (["party.json", "--out", "nowhere/x.json"], "the folder nowhere does not exist"),
         (["party.json", "party.json", "--out", "x.json"], "expected --out to name an existing folder"),
         (["missing.json"], "missing.json does not exist"),
+        (["."], "expected a workflow file, but . does not exist or is a folder"),
         (["empty.json"], "empty.json holds no workflow: expected a workflow with nodes"),
         (["broken.json"], "broken.json is not a workflow"),
     ],

@@ -21,8 +21,9 @@ def test_json_is_written_as_the_editor_writes_it(tmp_path):
     assert (tmp_path / "b.json").read_text(encoding="utf-8") == '{\n  "title": "Gesicht 😀"\n}'
 
 
-def test_byte_order_mark(tmp_path):
-    (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(swap_prompt()).encode())
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_byte_order_mark(tmp_path, encoding):
+    (tmp_path / "a.json").write_bytes(json.dumps(swap_prompt()).encode(encoding))
     assert read_workflow(tmp_path / "a.json") == swap_prompt()
 
 
@@ -75,7 +76,9 @@ def test_what_comfyui_leaves_in_pictures_is_no_error(tmp_path):
     [
         ("", "is not a workflow"),
         ("{", "is not a workflow"),
-        ("\x00\xff", "is not a workflow"),
+        ("\x00\xff", "is not a workflow: neither JSON in UTF-8 nor a PNG or WebP picture"),
+        ("\xff\xd8\xff\xe0 JFIF", "is not a workflow: neither JSON"),
+        ("\0\0\0 ftypisom", "is not a workflow: neither JSON"),
         ("[" * 70 + "]" * 70, "nested more than 64 deep"),
         (
             '{"3": {"class_type": "X", "inputs": {"strength": NaN}}}',
