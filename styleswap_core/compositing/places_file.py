@@ -40,9 +40,10 @@ FORMAT_VERSION = 1
 # Crops of a swap have up to eight times the side of the network's.
 _MAX_CROP = 8192
 _MAX_SIDE = 1 << 20
-# Coordinates of faces, which may lie outside of their picture, and crop pixels per picture pixel.
+# Coordinates of faces, which may lie outside of their picture.
 _MAX_COORDINATE = 1e7
-_SCALES = (1e-4, 1e4)
+# Pixels of the picture that a crop spans, and how far it may be scaled down: scaling takes memory for the square of it.
+_SPANS, _MAX_REDUCTION = (1.0, 65536.0), 2048.0
 # Difference of a matrix from a rotation with a scale, from rounding alone.
 _SKEW = 1e-3
 _MAX_NAME, _MAX_TEMPLATE = 4096, 64
@@ -204,7 +205,8 @@ class _Reader:
         matrix = self._numbers(table["matrix"], (2, 3), "matrix")
         (a, b, _), (c, d, _) = matrix.tolist()
         scale = math.hypot(a, c)
-        if not _SCALES[0] <= scale <= _SCALES[1] or math.hypot(a - d, b + c) > _SKEW * scale:
+        fits = scale * _MAX_REDUCTION >= 1.0 and _SPANS[0] <= size / scale <= _SPANS[1]
+        if not fits or math.hypot(a - d, b + c) > _SKEW * scale:
             raise self._error("matrix is not of a turned and scaled picture")
         # Names that the product writes are short, and Python converts no text of thousands of digits.
         if len(table["template"]) > _MAX_TEMPLATE:

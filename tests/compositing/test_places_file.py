@@ -106,6 +106,8 @@ def edits(value):
         (with_face(matrix=[[0, 0, 0], [0, 0, 0]]), "turned and scaled"),
         (with_face(matrix=[[1, 0, 0], [1, 0, 0]]), "turned and scaled"),
         (with_face(matrix=[[-1, 0, 0], [0, 1, 0]]), "turned and scaled"),
+        (with_face(matrix=[[100, 0, 0], [0, 100, 0]]), "turned and scaled"),
+        (with_face(matrix=[[1e-4, 0, 0], [0, 1e-4, 0]]), "turned and scaled"),
     ]
 
 
