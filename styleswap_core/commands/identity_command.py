@@ -12,7 +12,7 @@ from . import identity_extraction
 from .arguments import Options, add_detection_arguments, add_json_argument, add_pack_arguments, number
 from .console import EXIT_BAD_INPUT, print_error, print_lines, print_note
 from .identity_arguments import FORMATS, add_saving_arguments, check_existing, check_outputs, save_identities
-from .picture_files import check_results, pictures_in
+from .picture_files import check_results, files_in, pictures_in
 
 if TYPE_CHECKING:
     from ..identities.identity import Identity
@@ -81,7 +81,9 @@ def _add_show(forms: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         description="Tell what identity files and ReActor face models hold: the recognizer, the number of source "
         "pictures, whether there is a portrait, and the model for which the identity was inverted.",
     )
-    show.add_argument("files", type=Path, nargs="+", metavar="FILE", help="identity files or ReActor face models")
+    show.add_argument(
+        "files", type=Path, nargs="+", metavar="FILE", help="identity files or ReActor face models, or folders of them"
+    )
     add_json_argument(show)
     show.set_defaults(run_form=_show)
 
@@ -170,12 +172,13 @@ def _show(args: argparse.Namespace) -> int:
 
     rows: list[dict[str, object]] = []
     failed: list[dict[str, str]] = []
-    for path in args.files:
+    files = [file for path in args.files for file in _identity_files(path)]
+    for path in files:
         try:
             identity = load_any_identity(path)
             form = REACTOR if is_face_model(path) else STYLESWAP
         except StyleSwapError as error:
-            if len(args.files) == 1:
+            if len(files) == 1:
                 raise
             print_error(str(error))
             failed.append({"file": str(path), "error": str(error)})
@@ -186,6 +189,20 @@ def _show(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"files": rows, "failed": failed}, indent=1))
     return EXIT_BAD_INPUT if failed else 0
+
+
+def _identity_files(path: Path) -> list[Path]:
+    """Identity files of a folder, sorted by name; a path that is not a folder is returned as it is.
+
+    Raises:
+        StyleSwapError: The folder contains none, or cannot be read.
+    """
+    if not path.is_dir():
+        return [path]
+    found = [file for file in files_in(path) if file.suffix == ".safetensors"]
+    if not found:
+        raise StyleSwapError(f"expected identity files (.safetensors) in {path}, found none; check the folder")
+    return found
 
 
 def _convert(args: argparse.Namespace) -> int:

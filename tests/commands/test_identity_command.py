@@ -162,6 +162,9 @@ def test_what_files_hold(saved, capsys):
         lines[0] == "a.safetensors: StyleSwap identity" and "  portrait of 512 px" in lines and "  sources: 1" in lines
     )
     assert lines[6] == "model.safetensors: ReActor face model" and lines[-1] == "  no portrait"
+    Path("folder").mkdir()
+    os.replace("model.safetensors", "folder/model.safetensors")
+    assert run(capsys, "show", name, "folder").splitlines()[6] == "folder/model.safetensors: ReActor face model"
     Path("other.safetensors").write_bytes(b"\0" * 100)
     assert main(["identity", "show", name, "other.safetensors", "--json"]) == 2
     report = json.loads(capsys.readouterr().out)
@@ -209,18 +212,29 @@ def test_formats_are_converted(saved, capsys):
         (["convert", "a.safetensors", "--out", "b.safetensors", "--if-exists", "stop"], "b.safetensors already exists"),
     ],
 )
-def test_what_does_not_fit_is_one_line_and_writes_nothing(people, saved, error_of, words, message):
+def test_what_does_not_fit_is_one_line_and_writes_nothing(saved, error_of, words, message):
     saved("a.safetensors", 1), saved("b.safetensors", 2), saved("c.safetensors", 3, RecognizerId("other", "b" * 64))
+    save_image("nobody.png", np.full((64, 64, 3), 128, np.uint8))
     before = {path.name: path.read_bytes() for path in Path().iterdir()}
     out = [] if "--out" in words or len(words) < 2 else ["--out", "x.safetensors"]
     assert message in error_of("identity", *words, *out)
     assert {path.name: path.read_bytes() for path in Path().iterdir()} == before
 
 
-@pytest.mark.parametrize("words", [["compare", "a.safetensors", "c.safetensors"], ["show", "nobody.png"]])
-def test_nothing_to_compare_or_show(people, saved, error_of, words):
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["compare", "a.safetensors", "c.safetensors"], "identities of different recognizers do not mix"),
+        (["compare", "a.safetensors", "missing.png"], "missing.png does not exist"),
+        (["show", "notes.txt"], "notes.txt is not a safetensors file"),
+        (["show", "empty"], "expected identity files (.safetensors) in empty, found none"),
+    ],
+)
+def test_nothing_to_compare_or_show(saved, error_of, words, message):
     saved("a.safetensors", 1), saved("c.safetensors", 3, RecognizerId("other", "b" * 64))
-    assert error_of("identity", *words)
+    Path("notes.txt").write_text("no identity", encoding="utf-8")
+    Path("empty").mkdir()
+    assert message in error_of("identity", *words)
 
 
 def test_one_per_face_writes_nothing_if_a_format_does_not_fit(people, error_of):
