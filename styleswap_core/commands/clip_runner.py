@@ -141,7 +141,7 @@ def _swap_clip(
                 plan,
                 files.out,
                 request,
-                ClipCallbacks(partial(advance, "swap"), partial(advance, "follow faces")),
+                ClipCallbacks(partial(advance, "swap"), partial(advance, "track faces")),
                 resume=args.resume,
                 signer=signer,
             )
