@@ -18,8 +18,8 @@ from .baked_cache import BakedCache
 from .network import SwappedCrops
 
 SYNTHETIC_NOTICE = (
-    "this demo model was trained on rendered faces only: on photographs, results will not resemble the source person;"
-    " for photographs, train on your own pictures (styleswap train) or use a model that was trained on photographs"
+    "this model was trained on rendered faces only: on photographs, results will not resemble the source person; use"
+    " a network for photographs, such as inswapper or HyperSwap, or train one on your own pictures (styleswap train)"
 )
 STARTING_POINT_NOTICE = (
     "this model was converted as a starting point for training (styleswap train) and cannot swap yet"
