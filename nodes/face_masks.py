@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import comfy.model_management
@@ -15,7 +14,8 @@ from ..styleswap_core.masking.face_masks import FaceMasks, load_face_masks
 from ..styleswap_core.masking.mask_files import OCCLUSION, PARSING
 from ..styleswap_core.masking.regions import OUTLINES, REGIONS, SWAPPED, parse_regions
 from .analysis import check_packages
-from .folders import choice_state, mask_names, mask_path
+from .folders import mask_names, mask_path
+from .loaded_files import choice_state, loaded_state
 from .sockets import Masks, make_schema, unknown_choice
 
 NO_FILE = "none"
@@ -131,8 +131,7 @@ class LoadFaceMasks(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, parsing: str | None, occlusion: str | None, **_others: object) -> str:
         """State of the files, so that the node runs again if one changes."""
-        chosen = ((PARSING, parsing), (OCCLUSION, occlusion))
-        return " ".join(choice_state(name, mask_path, partial(mask_names, kind)) for kind, name in chosen)
+        return " ".join(choice_state(name, mask_path) for name in (parsing, occlusion))
 
     @classmethod
     def execute(cls, parsing: str, regions: str, occlusion: str, outline: str) -> io.NodeOutput:
@@ -144,7 +143,10 @@ class LoadFaceMasks(io.ComfyNode):
         Raises:
             StyleSwapError: A file is missing, damaged or no such network, or does not have the regions.
         """
-        loaded = LoadedMasks(_file(parsing), regions, _file(occlusion), outline)
+        files = _file(parsing), _file(occlusion)
+        for path in filter(None, files):
+            loaded_state(path)
+        loaded = LoadedMasks(files[0], regions, files[1], outline)
         lines = []
         with loaded.open() as masks:
             for network in masks.networks():

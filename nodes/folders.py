@@ -1,8 +1,7 @@
 """The pack's model folders in ComfyUI, and the files in them."""
 
-import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import folder_paths
@@ -178,33 +177,6 @@ def identity_folder() -> Path:
 def reactor_folder() -> Path:
     """Folder in which ReActor keeps its face models."""
     return Path(folder_paths.models_dir) / "reactor" / "faces"
-
-
-def file_state(path: Path) -> str:
-    """Path, size and modification time of a file, which change when the file does."""
-    try:
-        stat = os.stat(path)
-    except OSError:
-        return f"{path}:missing"
-    return f"{path}:{stat.st_size}:{stat.st_mtime_ns}"
-
-
-def choice_state(name: str | None, path: Callable[[str], Path], names: Callable[[], list[str]]) -> str:
-    """State of the file behind a choice, which changes when the file does.
-
-    Args:
-        name: The choice; None if another node makes it, which is not known before that node runs: then the state of all
-            files that it could name.
-        path: File behind a choice; raises `StyleSwapError` if there is none.
-        names: All choices.
-    """
-    states = []
-    for each in names() if name is None else [name]:
-        try:
-            states.append(file_state(path(each)))
-        except StyleSwapError:
-            states.append(f"{each}: missing")
-    return " ".join(states)
 
 
 def _existing(folder: str, name: str, kind: str, others: Sequence[Path] = ()) -> Path:

@@ -14,8 +14,9 @@ from ..styleswap_core.identities.saving import (
     check_storable,
     save_identity_as,
 )
-from .folders import NO_IDENTITY, choice_state, identity_folder, identity_names, identity_path, reactor_folder
+from .folders import NO_IDENTITY, identity_folder, identity_names, identity_path, reactor_folder
 from .identity_names import check_filename, prepare_file
+from .loaded_files import choice_state, loaded_state
 from .sockets import Identity, identity_input, make_schema, unknown_choice
 from .values import as_identity
 
@@ -141,7 +142,7 @@ class LoadIdentity(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, identity_file: str | None, file: str | None = NO_IDENTITY) -> str:
         """State of the file, so that the node runs again if it changes."""
-        return choice_state(None if file is None else identity_file, identity_path, identity_names)
+        return choice_state(None if file is None else identity_file, identity_path)
 
     @classmethod
     def execute(cls, identity_file: str, file: str | None = None) -> io.NodeOutput:
@@ -154,6 +155,7 @@ class LoadIdentity(io.ComfyNode):
             StyleSwapError: The file does not exist, or does not hold an identity.
         """
         path = identity_path(file or identity_file)
+        loaded_state(path)
         identity = load_any_identity(path)
         first, *others = describe_identity(identity)
         return io.NodeOutput(identity, "\n".join([f"{path.name}: {first}", *others]))

@@ -1,6 +1,6 @@
 """Networks and face analyses by the choices of a node: one of each file exists, whichever nodes use it."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -8,8 +8,9 @@ from ..styleswap_core.errors import StyleSwapError
 from ..styleswap_core.swappers.guest_files import SUFFIXES as GUEST_SUFFIXES
 from ..styleswap_core.swappers.guest_files import read_guest
 from .analysis import LoadedAnalysis
-from .folders import choice_state, file_state, generator_names, generator_path, guest_folders, pack_folder, pack_names
+from .folders import generator_path, guest_folders, pack_folder
 from .host import download_progress
+from .loaded_files import changes_of_loaded_files, choice_state, file_state, loaded_state
 from .loaded_generator import LoadedGenerator
 from .loaded_guest import LoadedGuest, LoadedModel
 
@@ -22,8 +23,8 @@ _analyses: WeakValueDictionary[Hashable, LoadedAnalysis] = WeakValueDictionary()
 
 
 def model_state(model_name: str | None) -> str:
-    """State of the file behind a choice of *model_name*, see `folders.choice_state`."""
-    return choice_state(model_name, generator_path, generator_names)
+    """State of the file behind a choice of *model_name*, see `loaded_files.choice_state`."""
+    return choice_state(model_name, generator_path)
 
 
 def open_model(model_name: str, family: str = AUTOMATIC, any_recognizer: bool = False) -> LoadedModel:
@@ -39,7 +40,7 @@ def open_model(model_name: str, family: str = AUTOMATIC, any_recognizer: bool = 
             family was chosen for a model of this project.
     """
     path, named = generator_path(model_name), "" if family == AUTOMATIC else family
-    key = (model_name, file_state(path), named, any_recognizer)
+    key = (model_name, loaded_state(path), named, any_recognizer)
     model = _models.get(key)
     if model is None:
         model = _models[key] = _open_file(model_name, path, named, any_recognizer)
@@ -55,11 +56,11 @@ def _open_file(model_name: str, path: Path, named: str, any_recognizer: bool) ->
 
 
 def pack_state(pack: str | None) -> str:
-    """State of the files behind a choice of *pack*, which changes when one of them does; of all packs for None."""
+    """State of the files behind a choice of *pack*, which changes when one of them does; None for an unknown choice."""
     if pack is None:
-        return " ".join(map(pack_state, pack_names()))
+        return changes_of_loaded_files()
     try:
-        return _files_state(pack_folder(pack, False))
+        return _states(pack_folder(pack, False), file_state)
     except StyleSwapError:
         return f"{pack}: missing"
 
@@ -81,12 +82,12 @@ def open_pack(
     """
     folder = pack_folder(pack, download, download_progress())
     size = None if detection_size == AUTOMATIC else int(detection_size)
-    key = (_files_state(folder), size, detection_threshold, run_on)
+    key = (_states(folder, loaded_state), size, detection_threshold, run_on)
     analysis = _analyses.get(key)
     if analysis is None:
         analysis = _analyses[key] = LoadedAnalysis(folder, size, detection_threshold, run_on)
     return analysis
 
 
-def _files_state(folder: Path) -> str:
-    return " ".join(file_state(file) for file in sorted(folder.glob("*.onnx")))
+def _states(folder: Path, state: Callable[[Path], str]) -> str:
+    return " ".join(state(file) for file in sorted(folder.glob("*.onnx")))
