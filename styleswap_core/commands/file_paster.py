@@ -4,6 +4,7 @@ import time
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TypedDict
 
@@ -74,19 +75,22 @@ class FilePaster:
         Raises:
             StyleSwapError: There is no such picture, or more than one.
         """
-        own = PurePosixPath(_composed(place(target, roots).as_posix()))
-        named = [(PurePosixPath(_composed(row.picture)), row) for row in self.rows]
-        for same in (
-            [row for name, row in named if name == own],
-            [row for name, row in named if name.name == own.name],
-            [row for name, row in named if name.stem == own.stem],
-        ):
-            if len(same) == 1:
+        for name in _names(place(target, roots).as_posix()):
+            if len(same := self._named.get(name, [])) == 1:
                 return same[0]
         raise StyleSwapError(
             f"{target} is not one of the pictures in {self.places}; name those that the crops were cut from, or swaps"
             " of them with the same names"
         )
+
+    @cached_property
+    def _named(self) -> dict[tuple[str, ...], list[PicturePlaces]]:
+        """The rows by each of their names."""
+        named: dict[tuple[str, ...], list[PicturePlaces]] = {}
+        for row in self.rows:
+            for name in _names(row.picture):
+                named.setdefault(name, []).append(row)
+        return named
 
     def paste_file(self, files: SwapFiles, row: PicturePlaces) -> PasteReport:
         """Paste the crops of a picture; write the result, and the mask if requested.
@@ -154,6 +158,10 @@ def _read_crop(path: Path) -> PictureFile:
     return crop
 
 
-def _composed(name: str) -> str:
-    """A name in one form of Unicode, since macOS may return another one than was written."""
-    return unicodedata.normalize("NFC", name)
+def _names(picture: str) -> list[tuple[str, ...]]:
+    """Names by which a picture is found, the strictest first: its path, its file name, and that without suffix.
+
+    They are in one form of Unicode, since macOS may return another one than was written.
+    """
+    path = PurePosixPath(unicodedata.normalize("NFC", picture))
+    return [("path", str(path)), ("name", path.name), ("stem", path.stem)]

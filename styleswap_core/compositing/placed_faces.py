@@ -119,14 +119,16 @@ class PlacedFaces:
                 f"frame {number} is not the picture in which the faces were found; pass that picture, or its swap"
             )
 
-    def frame_alone(self, number: int) -> "PlacedFaces":
-        """The faces of one frame, as those of a batch that is this frame alone."""
-        faces = tuple(replace(face, frame=0) for _, face in self.of_frame(number))
-        return PlacedFaces(faces, self.frame_size, (self.marks[number],))
+    def split_frames(self) -> "list[PlacedFaces]":
+        """The faces of each frame, as those of a batch of one frame."""
+        faces: list[list[PlacedFace]] = [[] for _ in self.marks]
+        for face in self.faces:
+            faces[face.frame].append(replace(face, frame=0))
+        return [PlacedFaces(tuple(own), self.frame_size, (mark,)) for own, mark in zip(faces, self.marks, strict=True)]
 
 
 def join_frames(frames: Sequence[PlacedFaces]) -> PlacedFaces:
-    """Faces of single frames of one size, as those of a batch of all these frames; inverse of `frame_alone`."""
+    """Faces of single frames of one size, as those of a batch of all these frames; inverse of `split_frames`."""
     faces = [replace(face, frame=number) for number, one in enumerate(frames) for face in one.faces]
     return PlacedFaces(tuple(faces), frames[0].frame_size, tuple(one.marks[0] for one in frames))
 

@@ -82,11 +82,8 @@ def save_places(path: str | Path, placed: PlacedFaces, pictures: Sequence[str] |
         raise StyleSwapError(f"expected a name for each of {len(placed.marks)} frames, got {len(names)}")
     if outside := next((name for name in names if not _is_inner(name)), None):
         raise StyleSwapError(f"expected names of pictures such as party.jpg or day1/party.jpg, got {outside!r}")
-    rows = []
-    for number, name in enumerate(names):
-        alone = placed.frame_alone(number)
-        rows.append(PicturePlaces(name, crop_names(name, len(alone.faces)), alone))
-    write_places(path, rows)
+    frames = zip(names, placed.split_frames(), strict=True)
+    write_places(path, [PicturePlaces(name, crop_names(name, len(one.faces)), one) for name, one in frames])
 
 
 def load_places(path: str | Path, picture: str | None = None) -> PlacedFaces:

@@ -76,6 +76,17 @@ def test_crops_masks_and_places_are_those_of_the_node(cut):
     assert sorted(path.name for path in Path("crops").iterdir()) == ["group_face0.png", "group_face1.png"]
 
 
+def test_chosen_faces_and_parts_of_them(cut, capsys):
+    words = ["--faces", "1", "--order", "left-right", "--size", str(SIZE), "--outline", "upper", "--json"]
+    assert main(["align", "--target", "group.png", "--out", "one", "--mask-out", "upper", *words]) == 0
+    report = json.loads(capsys.readouterr().out)
+    (result,) = report["results"]
+    assert report["places"] == "one.json" and len(result["crops"]) == len(result["masks"]) == 1
+    assert np.array_equal(load_image(result["crops"][0]), load_image("crops/group_face1.png"))
+    upper, whole = load_mask(result["masks"][0]), load_mask("masks/group_face1_mask.png")
+    assert upper[-SIZE // 3 :].max() == 0 and (upper <= whole + 0.01).all() and 0.2 < upper.mean() / whole.mean() < 0.9
+
+
 @pytest.mark.parametrize("scale", [1, 4])
 def test_crops_without_a_change_give_back_the_picture(cut, scale, capsys):
     for path in [*Path("crops").iterdir()] if scale > 1 else []:

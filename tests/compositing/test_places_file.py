@@ -55,7 +55,7 @@ def test_places_come_back_exactly(placed, tmp_path):
 def test_pictures_have_names_and_sizes_of_their_own(placed, tmp_path):
     save_places(path := tmp_path / "places.json", placed, ["a.jpg", "day 1/b.png", "é.webp"])
     assert read_places(path)[2].crops == ("é_face0.png",)
-    assert same(load_places(path, "a.jpg"), placed.frame_alone(0))
+    assert same(load_places(path, "a.jpg"), placed.split_frames()[0])
     other = PicturePlaces("c.png", ("c_face0.png",), placed_in((50, 70), [(20, 20)]))
     write_places(path, [*read_places(path), other])
     assert same(load_places(path, "c.png"), other.placed)
