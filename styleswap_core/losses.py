@@ -217,9 +217,9 @@ def mask_loss(mask_logits: Tensor, face_mask: Tensor, rows: Tensor | None = None
     return _batch_mean(loss.flatten(1).mean(dim=1), rows)
 
 
-def mask_levels_loss(mask_logits: Sequence[Tensor], face_mask: Tensor, rows: Tensor | None = None) -> Tensor:
+def mask_levels_loss(mask_logits: Sequence[Tensor], face_mask: Tensor) -> Tensor:
     """Mean of `mask_loss` over the mask logits [(B, 1, h, w), ...] of several resolutions."""
-    return torch.stack([mask_loss(logits, face_mask, rows) for logits in mask_logits]).mean()
+    return torch.stack([mask_loss(logits, face_mask) for logits in mask_logits]).mean()
 
 
 def _weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:

@@ -109,10 +109,6 @@ class InversionSettings:
         """Precision of the networks on a device; depends on the machine only, so that seeds reproduce."""
         return choose_precision(device, "inversion", self.precision)
 
-    def runs_bf16(self, device: torch.device) -> bool:
-        """Whether the networks run in bfloat16 on a device."""
-        return self.chosen_precision(device).dtype == torch.bfloat16
-
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:

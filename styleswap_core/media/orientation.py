@@ -49,7 +49,3 @@ class Orientation:
         """Grid of the plane that `upright` returns."""
         x, y = (grid.y, grid.x) if self.transposed else (grid.x, grid.y)
         return PlaneGrid(x.flipped() if self.flip_x else x, y.flipped() if self.flip_y else y)
-
-    def upright_size(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) of a picture as it is shown."""
-        return (height, width) if self.transposed else (width, height)

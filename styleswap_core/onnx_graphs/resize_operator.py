@@ -6,8 +6,6 @@ from torch import Tensor
 
 from ..errors import StyleSwapError
 
-_PYTORCH_MODES = ("half_pixel", "pytorch_half_pixel", "align_corners")
-
 
 def resize(
     x: Tensor,

@@ -18,7 +18,6 @@ SUFFIXES = (".onnx", ".dfm")
 FOLDER_NAMES = ("insightface", "reswapper", "hyperswap", "styleswap")
 """Folders under ComfyUI's `models` in which node packs keep the files."""
 
-DFM_SUFFIX = ".dfm"
 _MORPH = "morph_value"
 _SIDE_IN_NAME = re.compile(r"(?<!\d)(128|160|224|256|320|384|512)(?!\d)")
 

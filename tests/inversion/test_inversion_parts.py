@@ -49,9 +49,9 @@ def test_the_learning_rate_warms_up_and_decays_to_zero():
     assert factors[30] == pytest.approx(0.5) and factors[50] == pytest.approx(0.0)
 
 
-@pytest.mark.parametrize(("precision", "bf16"), [("bf16", True), ("float32", False)])
-def test_a_requested_precision_is_used(precision, bf16):
-    assert InversionSettings(precision=precision).runs_bf16(torch.device("cpu")) is bf16
+@pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("float32", torch.float32)])
+def test_a_requested_precision_is_used(precision, dtype):
+    assert InversionSettings(precision=precision).chosen_precision(torch.device("cpu")).dtype == dtype
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
@@ -63,7 +63,7 @@ def test_automatic_precision_follows_the_device(monkeypatch, dtype):
         return Precision(dtype, "test")
 
     monkeypatch.setattr(inversion_settings, "choose_precision", choose)
-    assert InversionSettings().runs_bf16(torch.device("cpu")) is (dtype == torch.bfloat16)
+    assert InversionSettings().chosen_precision(torch.device("cpu")).dtype == dtype
     assert asked == [("cpu", "inversion", "auto")]
 
 

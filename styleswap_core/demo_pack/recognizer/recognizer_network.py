@@ -13,9 +13,9 @@ CROP_SIZE = 112
 class ConvUnit(nn.Sequential):
     """Convolution, batch normalization, PReLU."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1, groups: int = 1, kernel: int = 3) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> None:
         super().__init__(
-            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
             nn.BatchNorm2d(outputs),
             nn.PReLU(outputs),
         )
