@@ -1,5 +1,6 @@
 """Device, precision and thread selection, and what not every device can do."""
 
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,10 @@ class Precision(NamedTuple):
     def name(self) -> str:
         """Name of the data type, such as `bfloat16`."""
         return str(self.dtype).removeprefix("torch.")
+
+    def autocast(self, device: torch.device) -> torch.autocast:
+        """Context in which float32 networks run in bfloat16, if that is the data type; otherwise it has no effect."""
+        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16)
 
 
 def choose_device(name: str | None = None) -> torch.device:
@@ -116,6 +121,11 @@ def _cpu_has_bfloat16() -> bool:
         return True
     probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return any(probe() for probe in probes if probe is not None)
+
+
+def usable_cores() -> int:
+    """Number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def limit_threads(count: int) -> None:

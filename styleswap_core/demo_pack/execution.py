@@ -21,8 +21,7 @@ def place_batch(pictures: Tensor, device: torch.device) -> Tensor:
 
 def training_autocast(device: torch.device, precision: str) -> torch.autocast:
     """Autocast context of a training step; `precision` as `devices.choose_precision` takes it, such as "auto"."""
-    dtype = choose_precision(device, "training", precision).dtype
-    return torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)
+    return choose_precision(device, "training", precision).autocast(device)
 
 
 def announce_precision(device: torch.device, precision: str) -> None:

@@ -82,7 +82,7 @@ class InvertibleGenerator:
 
     def open(self, precision: Precision, low_memory: bool, check: Callable[[], None]) -> "GeneratorRenderer":
         """See InvertibleNetwork; with `low_memory`, by gradient checkpointing."""
-        return GeneratorRenderer(self.generator, precision.dtype, low_memory, check)
+        return GeneratorRenderer(self.generator, precision, low_memory, check)
 
     def batch_size(self, wanted: int) -> int:
         """Any number of faces runs together."""
@@ -102,15 +102,17 @@ class InvertibleGenerator:
 class GeneratorRenderer:
     """A generator that is open for an inversion; see `invertible.CodeRenderer`."""
 
-    def __init__(self, generator: Generator, dtype: torch.dtype, low_memory: bool, check: Callable[[], None]) -> None:
-        self._generator, self._dtype, self._check = generator, dtype, check
-        self._frozen = FrozenSynthesis(generator.synthesis, dtype, checkpointing=low_memory, before_each=check)
+    def __init__(self, generator: Generator, precision: Precision, low_memory: bool, check: Callable[[], None]) -> None:
+        self._generator, self._precision, self._check = generator, precision, check
+        self._frozen = FrozenSynthesis(
+            generator.synthesis, precision.dtype, checkpointing=low_memory, before_each=check
+        )
 
     @torch.no_grad()
     def prepare(self, crops: Tensor) -> list[Tensor]:
         """The attributes of crops, one map (B, C, R, R) per resolution, in the precision of the network."""
         self._check()
-        with torch.autocast(crops.device.type, dtype=torch.bfloat16, enabled=self._dtype == torch.bfloat16):
+        with self._precision.autocast(crops.device):
             return self._generator.encode(crops)
 
     def render(self, code: Tensor, prepared: Sequence[Tensor], crops: Tensor) -> Rendered:

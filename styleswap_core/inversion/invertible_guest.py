@@ -99,7 +99,7 @@ class InvertibleGuest:
 
     def open(self, precision: Precision, low_memory: bool, check: Callable[[], None]) -> "GuestRenderer":
         """See InvertibleNetwork; `low_memory` changes nothing here, since faces then run one by one."""
-        return GuestRenderer(self.network, self.split(), precision.dtype, check)
+        return GuestRenderer(self.network, self.split(), precision, check)
 
     def batch_size(self, wanted: int) -> int:
         """1 if the graph is fixed to one face."""
@@ -126,8 +126,10 @@ class InvertibleGuest:
 class GuestRenderer:
     """A network that is open for an inversion; see `invertible.CodeRenderer`."""
 
-    def __init__(self, network: GuestNetwork, split: SplitGraph, dtype: torch.dtype, check: Callable[[], None]) -> None:
-        self._network, self._split, self._dtype, self._check = network, split, dtype, check
+    def __init__(
+        self, network: GuestNetwork, split: SplitGraph, precision: Precision, check: Callable[[], None]
+    ) -> None:
+        self._network, self._split, self._precision, self._check = network, split, precision, check
         self._target = network.file.form.target.name
 
     def prepare(self, crops: Tensor) -> list[Tensor]:
@@ -135,17 +137,14 @@ class GuestRenderer:
         rows = []
         for crop in crops.split(1):
             self._check()
-            with self._autocast(crops.device):
+            with self._precision.autocast(crops.device):
                 rows.append(self._split.prepare({self._target: self._network.network_crops(crop)}))
         # A graph that is fixed to one face gets one here, and then values of any shape are left as they are.
         return list(rows[0]) if len(rows) == 1 else [torch.cat(values) for values in zip(*rows, strict=True)]
 
     def render(self, code: Tensor, prepared: Sequence[Tensor], crops: Tensor) -> Rendered:
         """See CodeRenderer; the code is (1, width)."""
-        with self._autocast(crops.device):
+        with self._precision.autocast(crops.device):
             outputs = self._split.run(prepared, code.expand(len(crops), -1), self._check)
         rgb, mask = self._network.swapped([output.float() for output in outputs])
         return Rendered(composite(rgb, mask, crops) if self._network.has_mask else rgb, rgb, mask)
-
-    def _autocast(self, device: torch.device) -> torch.autocast:
-        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self._dtype == torch.bfloat16)

@@ -105,9 +105,8 @@ class Objective:
         self.network, self.recognizer, self.settings = network, recognizer, settings
         # A bound method would create a reference cycle, which keeps everything held here alive.
         self._check = partial(_raise_if, canceled)
-        self.device, precision = network.device, network.precision(settings)
-        self.bf16 = precision.dtype == torch.bfloat16
-        self._renderer = network.open(precision, settings.low_memory, self._check)
+        self.device, self._precision = network.device, network.precision(settings)
+        self._renderer = network.open(self._precision, settings.low_memory, self._check)
         self.target = F.normalize(target.to(self.device)[None].float(), dim=1)  # (1, D)
         self.sources, self.guides = self._prepare(sources), self._prepare(guides)
         self._references = self._make_references(start, train_guides)
@@ -198,13 +197,13 @@ class Objective:
 
     def _similarity(self, crops: Tensor) -> Tensor:
         self._check()
-        with self._autocast():
+        with self._precision.autocast(self.device):
             embedding = self.recognizer(crops)
         return F.cosine_similarity(embedding.float(), self.target, dim=1)
 
     def _features(self, crops: Tensor) -> list[Tensor]:
         self._check()
-        with self._autocast():
+        with self._precision.autocast(self.device):
             return self.recognizer.features(crops)
 
     def _render(self, code: Tensor, faces: PreparedFaces, rows: list[int]) -> tuple[Rendered, Tensor]:
@@ -228,9 +227,6 @@ class Objective:
         # The backward pass takes longer than the forward pass, hence another check between them.
         self._check()
         loss.backward()
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
 
 
 def _raise_if(canceled: Callable[[], bool]) -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 
-from ..devices import choose_precision
+from ..devices import choose_precision, usable_cores
 from ..errors import counted
 from ..preparation.prepared_set import is_prepared
 from .batches import DataSource
@@ -100,14 +100,13 @@ class Machine:
     @classmethod
     def of(cls, device: torch.device) -> "Machine":
         """The machine of this process."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         share = None
         if device.type == "cuda":
             total = torch.cuda.get_device_properties(device).total_memory
             share = torch.cuda.max_memory_allocated(device) / total
         # Set by torchrun and Accelerate.
         processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        return cls(cores, processes, torch.get_num_threads(), torch.cuda.device_count(), share)
+        return cls(usable_cores(), processes, torch.get_num_threads(), torch.cuda.device_count(), share)
 
 
 def advise(

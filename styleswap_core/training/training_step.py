@@ -200,8 +200,7 @@ def _augmentation(
 
 
 def _autocast(config: TrainingConfig, device: torch.device) -> torch.autocast:
-    dtype = choose_precision(device, "training", config.precision).dtype
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
+    return choose_precision(device, "training", config.precision).autocast(device)
 
 
 def _mean(scalars: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -1,9 +1,8 @@
 """Swapping of a video by several workers, on this machine or on a cluster."""
 
-import os
-
 import torch
 
+from ..devices import usable_cores
 from ..errors import StyleSwapError
 from ..media.frame_reader import Damage
 from ..media.segment_file import Segment
@@ -86,9 +85,4 @@ def start_workers(swapper: SegmentSwapper, tasks: int) -> SegmentWorkers:
     count = min(options.workers, tasks)
     # A device with a number was chosen by the user.
     gpus = torch.cuda.device_count() if device.type == "cuda" and not device.index else 0
-    return ProcessWorkers(data, count, max(1, _cores() // count), gpus)
-
-
-def _cores() -> int:
-    """Number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ProcessWorkers(data, count, max(1, usable_cores() // count), gpus)
