@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ..faces.alignment import warp
-from .batches import step_rng
+from .batches import Stream, step_rng
 from .training_config import MAX_AUGMENT_PROBABILITY, TrainingConfig
 
 ADJUST_EVERY = 4  # steps between adjustments of p
@@ -31,9 +31,9 @@ ADJUST_EVERY = 4  # steps between adjustments of p
 class Purpose(IntEnum):
     """What pictures are transformed for; each purpose has its own stream of random numbers."""
 
-    GENERATOR = 1
-    REAL = 2
-    FAKE = 3
+    GENERATOR = 0
+    REAL = 1
+    FAKE = 2
 
 
 class Transforms(NamedTuple):
@@ -93,8 +93,7 @@ class Augmentation:
 
 def draw_transforms(count: int, seed: int, step: int, purpose: int, probability: float) -> Transforms:
     """Random transforms of `count` pictures, each of its components applied with the given probability."""
-    # A separate stream from the numbers that select the pictures of the step.
-    rng = step_rng(seed, step, int(purpose))
+    rng = step_rng(seed, step, Stream.AUGMENTATION + purpose)
 
     def gate(values: np.ndarray, neutral: float, probability: float = probability) -> np.ndarray:
         return np.where(rng.random(count) < probability, values, neutral)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from enum import IntEnum
 from typing import Protocol
 
 import numpy as np
@@ -71,7 +72,16 @@ class DataSource(Protocol):
         ...
 
 
-def step_rng(seed: int, step: int, stream: int = 0) -> np.random.Generator:
+class Stream(IntEnum):
+    """Streams of random numbers of a step, by what they decide."""
+
+    PAIRS = 0
+    AUGMENTATION = 1  # the first of several, one per `augmentation.Purpose`
+    OCCLUSION = 16
+    TEACHER = 200
+
+
+def step_rng(seed: int, step: int, stream: int = Stream.PAIRS) -> np.random.Generator:
     """Random number generator of one step; streams of the same step are independent.
 
     It is counter-based, so that the numbers of any step are available without drawing those of earlier steps.

@@ -15,6 +15,7 @@ from ..faces.alignment import RECOGNIZER_SIZE, recognizer_crop
 from ..io.files import atomic_write, reserve
 from ..synthetic.columns import ColumnSet
 from .batches import Batch, Rows, step_rng
+from .person_index import PersonIndex
 
 _UPLOAD_PICTURES = 4096
 
@@ -88,7 +89,15 @@ class ColumnSource:
         self.masks: np.ndarray | Tensor = masks if device is None else _upload(masks, device)
         self.points = np.asarray(columns.points, dtype=np.float32).reshape(total, 5, 2) / self.reduction
         self.embeddings = embeddings.reshape(total, -1)
-        self._index_identities(np.asarray(columns.identity_seeds))
+        self.identities = np.asarray(columns.identity_seeds).reshape(-1)
+        self._people = PersonIndex(self.identities)
+        photos = self._people.count[self._people.position].reshape(count, self.members)
+        self.columns = np.flatnonzero((photos > 1).all(axis=1))
+        if not len(self.columns):
+            raise StyleSwapError(
+                "expected columns in which every identity has a second picture elsewhere, got none; render more "
+                "columns or use fewer identities"
+            )
 
     def batch(self, step: int, source_crop: bool = False) -> Batch:
         """Batch of `step`, on the device that holds the pictures; see `DataSource.batch`."""
@@ -125,30 +134,8 @@ class ColumnSource:
         return ColumnDraw(target=target, truth=truth, source_photo=source_photo, target_photo=target_photo)
 
     def _another_picture(self, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        # Advance by 1..n-1 in the cycle of the n pictures of the identity.
-        count = self.photo_count[index]
-        offset = 1 + (rng.random(len(index)) * (count - 1)).astype(np.int64)
-        return self.photos[self.photo_start[index] + (self.photo_rank[index] + offset) % count]
-
-    def _index_identities(self, seeds: np.ndarray) -> None:
-        # `photos` lists all pictures sorted by identity. For each picture, start and count give the range of its
-        # identity in that list, and rank its position within the range.
-        self.identities = seeds.reshape(-1)
-        self.photos = np.argsort(self.identities, kind="stable")
-        _, start, inverse, count = np.unique(
-            self.identities[self.photos], return_index=True, return_inverse=True, return_counts=True
-        )
-        group = np.empty(len(self.photos), dtype=np.int64)
-        group[self.photos] = inverse
-        self.photo_start, self.photo_count = start[group], count[group]
-        self.photo_rank = np.empty(len(self.photos), dtype=np.int64)
-        self.photo_rank[self.photos] = np.arange(len(self.photos)) - start[inverse]
-        self.columns = np.flatnonzero((self.photo_count.reshape(seeds.shape) > 1).all(axis=1))
-        if not len(self.columns):
-            raise StyleSwapError(
-                "expected columns in which every identity has a second picture elsewhere, got none; render more "
-                "columns or use fewer identities"
-            )
+        people = self._people
+        return people.pictures[people.another(people.position[index], rng.random(len(index)))]
 
     def _embeddings(self, index: np.ndarray) -> Tensor:
         return torch.from_numpy(np.asarray(self.embeddings[index], dtype=np.float32))

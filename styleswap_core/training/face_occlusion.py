@@ -15,10 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .batches import step_rng
-
-# Stream of random numbers, distinct from those of augmentation.Purpose.
-_STREAM = 16
+from .batches import Stream, step_rng
 
 _SCALE_DEVIATION = 0.1  # standard deviation of the logarithm of the face's width and height
 _WARPS = ((3, 0.03), (6, 0.015))  # side of the grid of displacements, their standard deviation relative to the side
@@ -48,7 +45,7 @@ class Occluders(NamedTuple):
 
 def draw_occluders(count: int, seed: int, step: int, rows: slice = slice(None)) -> Occluders:
     """Random occluders for some rows of a batch of `count`."""
-    rng = step_rng(seed, step, _STREAM)
+    rng = step_rng(seed, step, Stream.OCCLUSION)
 
     def normal(deviation: float, *shape: int) -> Tensor:
         return torch.from_numpy((deviation * rng.standard_normal((count, *shape))).astype(np.float32)[rows])

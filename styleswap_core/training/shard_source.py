@@ -19,10 +19,10 @@ from ..faces.recognizer_id import RecognizerId
 from ..io.read_ahead import map_ahead
 from ..preparation.prepared_set import PreparedSet, ShardReader
 from ..preparation.teacher_set import TeacherSwaps
-from .batches import Batch, Rows, step_rng
+from .batches import Batch, Rows, Stream, step_rng
+from .person_index import PersonIndex
 
 _READERS = 4
-_TEACHER_STREAM = 200
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,12 @@ class ShardSource:
         self.reduction = manifest["size"] // size
         self.batch_size, self.seed, self._rows = batch, seed, rows
         self.same_identity_share = same_identity_share
-        self._index_people(np.asarray(prepared.people))
+        self._people = PersonIndex(np.asarray(prepared.people))
+        if self._people.people < 2:
+            raise StyleSwapError(
+                f"expected pictures of at least 2 people in {prepared.folder}, got one person; add others, or "
+                "prepare one folder per person with --people folders"
+            )
         self._taught = np.zeros(batch, dtype=bool) if taught is None else taught
         self._teacher = TeacherSwaps.open(prepared) if self._taught.any() else None
         self._swaps = np.zeros(0, dtype=np.int64) if self._teacher is None else self._teacher.usable()
@@ -129,36 +134,33 @@ class ShardSource:
     def draw(self, step: int) -> ShardDraw:
         """Random choices of `step`, for the whole batch."""
         rng = step_rng(self.seed, step)
-        size, total = self.batch_size, len(self._by_person)
-        # Positions in _by_person, where the pictures of a person are adjacent.
+        people = self._people
+        size, total = self.batch_size, len(people.pictures)
+        # All of these are positions of the index.
         target = rng.integers(total, size=size)
-        start, count = self._start[target], self._count[target]
+        start, count = people.start[target], people.count[target]
         same = rng.random(size) < self.same_identity_share
         fraction = rng.random(size)
-        # Advance by 1..n-1 in the cycle of the person's n pictures; stay if there is only one.
-        offset = np.where(count > 1, 1 + (fraction * (count - 1)).astype(np.int64), 0)
-        target_photo = start + (target - start + offset) % count
+        target_photo = people.another(target, fraction)
         # Uniform over the pictures of all other people: positions before and after those of the person.
         other = (fraction * (total - count)).astype(np.int64)
         other = np.where(other < start, other, other + count)
         source_photo = np.where(same, target_photo, other)
         draw = ShardDraw(
-            target=self._by_person[target],
-            source_photo=self._by_person[source_photo],
-            target_photo=self._by_person[target_photo],
+            target=people.pictures[target],
+            source_photo=people.pictures[source_photo],
+            target_photo=people.pictures[target_photo],
             swap=np.full(size, -1, dtype=np.int64),
         )
         return draw if self._teacher is None else self._with_taught_rows(draw, step, self._teacher)
 
     def _with_taught_rows(self, draw: ShardDraw, step: int, teacher: TeacherSwaps) -> ShardDraw:
         # From another stream of random numbers, so that the other rows are those of a set without a teacher.
-        rng = step_rng(self.seed, step, _TEACHER_STREAM)
+        rng = step_rng(self.seed, step, Stream.TEACHER)
         swap = self._swaps[rng.integers(len(self._swaps), size=self.batch_size)]
         picture = teacher.pictures(swap)
-        place = self._place[picture]
-        start, count = self._start[place], self._count[place]
-        offset = np.where(count > 1, 1 + (rng.random(self.batch_size) * (count - 1)).astype(np.int64), 0)
-        photo = self._by_person[start + (place - start + offset) % count]
+        people = self._people
+        photo = people.pictures[people.another(people.position[picture], rng.random(self.batch_size))]
         taught = self._taught
         return ShardDraw(
             target=np.where(taught, picture, draw.target),
@@ -180,20 +182,6 @@ class ShardSource:
             replaced = self._read(teacher.mask, numbers).unsqueeze(1).div_(255)
             face_mask = face_mask.index_copy(0, rows, torch.maximum(face_mask[rows], replaced))
         return dataclasses.replace(batch, target=batch.target.index_copy(0, rows, swapped), face_mask=face_mask)
-
-    def _index_people(self, people: np.ndarray) -> None:
-        self._by_person = np.argsort(people, kind="stable")
-        _, start, inverse, count = np.unique(
-            people[self._by_person], return_index=True, return_inverse=True, return_counts=True
-        )
-        if len(start) < 2:
-            raise StyleSwapError(
-                f"expected pictures of at least 2 people in {self.prepared.folder}, got one person; add others, or "
-                "prepare one folder per person with --people folders"
-            )
-        self._start, self._count = start[inverse], count[inverse]
-        self._place = np.empty_like(self._by_person)
-        self._place[self._by_person] = np.arange(len(people))
 
     def _embeddings(self, rows: np.ndarray) -> Tensor:
         return torch.from_numpy(np.array(self.prepared.embeddings[rows], dtype=np.float32))

@@ -12,9 +12,9 @@ from typing import Any
 from ..io.files import atomic_write
 from ..losses import LossWeights
 from .config_values import MAX_NUMBER, assign, build, check
+from .optimizers import GENERATOR_OPTIMIZERS
 
 PRECISIONS = ("auto", "fp32", "bf16")
-OPTIMIZERS = ("muon", "adam")
 SCHEDULES = ("cosine", "linear", "constant")
 AUGMENTATIONS = ("none", "ada", "fixed")
 # At higher probabilities the transforms may leak into the generated pictures (Karras et al. 2020, section 2.2).
@@ -31,7 +31,12 @@ RENAMED_SETTINGS = {
 REMOVED_SETTINGS = frozenset({"recoloured"})
 
 # Constraints that several settings share.
-_CHOICES = {"precision": PRECISIONS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "augment": AUGMENTATIONS}
+_CHOICES = {
+    "precision": PRECISIONS,
+    "optimizer": tuple(GENERATOR_OPTIMIZERS),
+    "schedule": SCHEDULES,
+    "augment": AUGMENTATIONS,
+}
 _AT_LEAST_1 = (
     "steps",
     "batch",

@@ -33,7 +33,7 @@ from .training_config import TrainingConfig
 _COARSE = 24
 
 GeneratorFunction = Callable[[Tensor, Tensor], GeneratorOutput]
-"""Forward function of a generator: aligned crops (B, 3, S, S) and id_embedding (B, 512) -> output."""
+"""Forward function of a generator: aligned crops (B, 3, S, S) and id_embedding (B, D) -> output."""
 SwapFunction = Callable[[Tensor, Tensor], Tensor]
 """The same without gradient, and with the swapped crops (B, 3, S, S) alone as output."""
 

@@ -1,8 +1,10 @@
 """Initialization from trained networks, of the same size or of half the size (progressive growing)."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from ..checkpoints.native import load_generator
 from ..errors import StyleSwapError
@@ -38,12 +40,11 @@ def initialize_generator(generator: Generator, path: str | Path) -> list[str]:
     if trained_size < size:
         generator.load_state_dict(grow(trained, generator.config).state_dict())
         return unmatched(trained, generator)[0]
-    available, needed = trained.state_dict(), generator.state_dict()
-    shared = {name: value for name, value in available.items() if name in needed and needed[name].shape == value.shape}
+    shared = _fitting(trained.state_dict(), generator)
     if not shared:
         raise StyleSwapError(f"{path}: no layer has the shape that {size} px training needs; use the same channels")
     generator.load_state_dict(shared, strict=False)
-    return sorted(set(needed) - set(shared))
+    return sorted(set(generator.state_dict()) - set(shared))
 
 
 def initialize_discriminator(discriminator: Discriminator, path: str | Path) -> list[str]:
@@ -70,8 +71,7 @@ def initialize_discriminator(discriminator: Discriminator, path: str | Path) -> 
     trained = read_checkpoint(path).get("discriminator")
     if trained is None:
         raise StyleSwapError(f"{path}: that run had no discriminator; name a run with weights.adversarial above 0")
-    needed = discriminator.state_dict()
-    shared = {name: value for name, value in trained.items() if name in needed and needed[name].shape == value.shape}
+    shared = _fitting(trained, discriminator)
     if f"blocks.{discriminator.size}.conv0.weight" not in trained:
         # The layer from RGB fits, but it has learned the frequencies of pictures of another size.
         shared = {name: value for name, value in shared.items() if not name.startswith("from_rgb.")}
@@ -81,4 +81,10 @@ def initialize_discriminator(discriminator: Discriminator, path: str | Path) -> 
             "needs; use the same channels"
         )
     discriminator.load_state_dict(shared, strict=False)
-    return sorted(set(needed) - set(shared))
+    return sorted(set(discriminator.state_dict()) - set(shared))
+
+
+def _fitting(trained: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Those of the trained tensors that have the name and the shape of one in the network."""
+    needed = network.state_dict()
+    return {name: value for name, value in trained.items() if name in needed and needed[name].shape == value.shape}
