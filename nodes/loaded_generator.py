@@ -1,6 +1,6 @@
 """A generator under ComfyUI's memory manager: loaded on demand, unloaded when other models need the memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import comfy.model_management as memory
@@ -9,85 +9,62 @@ from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import CallbacksMP
 
 from ..styleswap_core.checkpoints import load_generator, model_sha256
-from ..styleswap_core.faces.recognizer_id import RecognizerId
 from ..styleswap_core.identities.identity import Identity
-from ..styleswap_core.model import GeneratorConfig
 from ..styleswap_core.model.inference.baked_generator import BakedGenerator
 from ..styleswap_core.swappers.baked_cache import BakedCache
 from ..styleswap_core.swappers.halved_batches import run_halved
 from ..styleswap_core.swappers.network import SwappedCrops
-from ..styleswap_core.swappers.styleswap_network import StyleSwapNetwork, domain_notice, required_recognizer
+from ..styleswap_core.swappers.styleswap_network import StyleSwapNetwork
+from ..styleswap_core.swappers.wrapped_network import WrappedNetwork
 from .host import check_interrupted
 
 # Estimated number of feature maps alive at once at full resolution, each with twice the channels of that resolution.
 _MAPS_ALIVE = 6
 
 
-class LoadedGenerator:
+class LoadedGenerator(WrappedNetwork):
     """Model that Load StyleSwap Model has loaded: a `swappers.network.SwappingNetwork` under ComfyUI's memory manager.
 
     Attributes:
-        name: Name of the file, or of the demo model, as shown in the menu.
-        path: Path of the file.
-        metadata: Free-form metadata of the file.
+        network: The network, on the device where ComfyUI keeps it at the moment.
         patcher: ComfyUI's handle on the weights, which moves them between devices.
         baked: Generators baked for the most recent identities; cleared when ComfyUI unloads the generator.
     """
 
     def __init__(self, name: str, path: Path) -> None:
-        generator, self.metadata = load_generator(path)
-        self.name, self.path, self._sha256 = name, path, model_sha256(path)
+        """Load a file.
+
+        Args:
+            name: Name of the file, or of the demo model, as shown in the menu.
+            path: Path of the file.
+
+        Raises:
+            StyleSwapError: As for `load_generator`.
+        """
+        generator, metadata = load_generator(path)
         generator.eval().requires_grad_(False)
         self.patcher = ModelPatcher(generator, memory.get_torch_device(), memory.unet_offload_device())
         self.baked: BakedCache[BakedGenerator] = BakedCache()
+        self.network: StyleSwapNetwork = StyleSwapNetwork(
+            generator, sha256=model_sha256(path), metadata=metadata, cache=self.baked
+        )
+        self._name = name
         self.patcher.add_callback(CallbacksMP.ON_DETACH, lambda *_: self.baked.clear())
 
     @property
-    def config(self) -> GeneratorConfig:
-        """Configuration of the generator."""
-        return self.patcher.model.config
+    def name(self) -> str:
+        """Name of the file, or of the demo model, as shown in the menu."""
+        return self._name
 
     @property
-    def size(self) -> int:
-        """Edge length of its aligned crops in pixels."""
-        return self.config.size
-
-    @property
-    def template(self) -> str:
-        """Name of its crop template."""
-        return self.config.template
-
-    @property
-    def recognizer(self) -> RecognizerId:
-        """Recognizer whose embeddings it takes."""
-        return required_recognizer(self.config)
-
-    @property
-    def has_mask(self) -> bool:
-        """Whether the generator has a mask branch."""
-        return self.config.mask_branch
-
-    @property
-    def phased(self) -> bool:
-        """Whether the automatic resolution may run it in phases."""
-        return False
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of its file."""
-        return self._sha256
+    def metadata(self) -> Mapping[str, object]:
+        """Free-form metadata of the file."""
+        return self.network.metadata
 
     @property
     def device(self) -> torch.device:
         """Device on which ComfyUI runs it."""
         return self.patcher.load_device
-
-    def check(self, identity: Identity) -> None:
-        """See SwappingNetwork; an embedding is all it needs."""
-
-    def notice(self, rendered: bool = False) -> str | None:
-        """Limitation of the model that a user should know, or None."""
-        return domain_notice(self.metadata, rendered)
 
     def swap_crops(
         self,
@@ -108,9 +85,8 @@ class LoadedGenerator:
             check_interrupted()
             needed = self._bytes_for(rows.stop - rows.start)
             memory.load_models_gpu([self.patcher], memory_required=needed, force_full_load=True)
-            network = StyleSwapNetwork(self.patcher.model, sha256=self.sha256, cache=self.baked)
             own = None if own_embeddings is None else own_embeddings[rows]
-            output = network.swap_crops(crops[rows], identities[rows], own, strength)
+            output = self.network.swap_crops(crops[rows], identities[rows], own, strength)
             return SwappedCrops(*(values.to(crops.device, torch.float32) for values in output))
 
         return run_halved(
@@ -131,5 +107,5 @@ class LoadedGenerator:
 
     def _bytes_for(self, faces: int) -> int:
         # A baked generator is about as large as the generator itself.
-        pixels = self.size * self.size
-        return self.patcher.model_size() + faces * _MAPS_ALIVE * 2 * self.config.channels_at(self.size) * pixels * 4
+        channels = self.network.generator.config.channels_at(self.size)
+        return self.patcher.model_size() + faces * _MAPS_ALIVE * 2 * channels * self.size * self.size * 4

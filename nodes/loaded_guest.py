@@ -9,11 +9,11 @@ from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import CallbacksMP
 
 from ..styleswap_core.faces.execution_providers import CPU_PROVIDER
-from ..styleswap_core.faces.recognizer_id import RecognizerId
 from ..styleswap_core.identities.identity import Identity
 from ..styleswap_core.swappers.guest_files import GuestFile
 from ..styleswap_core.swappers.guest_network import GuestNetwork
 from ..styleswap_core.swappers.network import SwappedCrops, SwappingNetwork
+from ..styleswap_core.swappers.wrapped_network import WrappedNetwork
 from .host import check_interrupted
 from .loaded_generator import LoadedGenerator
 
@@ -25,7 +25,7 @@ class GuestPlaceholder(torch.nn.Module):
     """Stands for a session of ONNX Runtime in ComfyUI's memory manager, which handles torch modules only."""
 
 
-class LoadedGuest:
+class LoadedGuest(WrappedNetwork):
     """Network of another program that Load StyleSwap Model has loaded: a `swappers.network.SwappingNetwork`.
 
     ComfyUI's memory manager counts its weights. When it unloads them, the session of ONNX Runtime is closed; the next
@@ -54,7 +54,7 @@ class LoadedGuest:
         )
         # Before the session is opened, so that there is room for it.
         memory.load_models_gpu([self.patcher], force_full_load=True)
-        self.network = GuestNetwork(file, device, folders=folders, any_recognizer=any_recognizer)
+        self.network: GuestNetwork = GuestNetwork(file, device, folders=folders, any_recognizer=any_recognizer)
         # On a CPU, where a batch may take seconds, networks mostly run face by face.
         self.network.cancel_by(check_interrupted)
         if self.network.provider == CPU_PROVIDER and device.type != "cpu":
@@ -63,52 +63,9 @@ class LoadedGuest:
         self.patcher.add_callback(CallbacksMP.ON_DETACH, lambda *_: self.network.close())
 
     @property
-    def name(self) -> str:
-        """Name for reports, such as "inswapper_128 (inswapper)"."""
-        return self.network.name
-
-    @property
-    def size(self) -> int:
-        """Edge length of its aligned crops in pixels."""
-        return self.network.size
-
-    @property
-    def template(self) -> str:
-        """Name of its crop template."""
-        return self.network.template
-
-    @property
-    def recognizer(self) -> RecognizerId:
-        """Recognizer whose embeddings it takes; falsy if it takes those of any."""
-        return self.network.recognizer
-
-    @property
-    def has_mask(self) -> bool:
-        """Whether it predicts a mask."""
-        return self.network.has_mask
-
-    @property
-    def phased(self) -> bool:
-        """Whether the automatic resolution may run it in phases."""
-        return self.network.phased
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of its file."""
-        return self.network.sha256
-
-    @property
     def device(self) -> torch.device:
         """Device on which ComfyUI runs it."""
         return self.patcher.load_device
-
-    def check(self, identity: Identity) -> None:
-        """See SwappingNetwork."""
-        self.network.check(identity)
-
-    def notice(self, rendered: bool = False) -> str | None:
-        """Limitation of the network that a user should know, or None."""
-        return self.network.notice(rendered)
 
     def swap_crops(
         self,

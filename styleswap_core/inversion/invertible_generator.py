@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from ..devices import Precision
-from ..faces.recognizer_id import RecognizerId
 from ..identities.identity import Identity
 from ..model import FrozenSynthesis, Generator, GeneratorConfig
-from ..swappers.styleswap_network import required_recognizer
+from ..swappers.styleswap_network import StyleSwapNetwork
+from ..swappers.wrapped_network import WrappedNetwork
 from .inversion_settings import InversionSettings
 from .invertible import Footprint, Rendered
 
@@ -19,11 +19,12 @@ from .invertible import Footprint, Rendered
 _BACKWARD_MAPS = 3.3
 
 
-class InvertibleGenerator:
+class InvertibleGenerator(WrappedNetwork):
     """A `Generator` behind the interface of `invertible.InvertibleNetwork`.
 
     Attributes:
         generator: The generator; its weights are not changed.
+        network: The same as a swapping network.
     """
 
     def __init__(self, generator: Generator, sha256: str = "") -> None:
@@ -33,37 +34,8 @@ class InvertibleGenerator:
             generator: The generator, in evaluation mode on its device.
             sha256: SHA-256 of its file, which inverted identities are bound to.
         """
-        self.generator, self._sha256 = generator, sha256
-
-    @property
-    def size(self) -> int:
-        """Edge length of its aligned crops in pixels."""
-        return self.generator.config.size
-
-    @property
-    def template(self) -> str:
-        """Name of its crop template."""
-        return self.generator.config.template
-
-    @property
-    def recognizer(self) -> RecognizerId:
-        """Recognizer whose embeddings it takes."""
-        return required_recognizer(self.generator.config)
-
-    @property
-    def has_mask(self) -> bool:
-        """Whether it has a mask branch."""
-        return self.generator.config.mask_branch
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of its file."""
-        return self._sha256
-
-    @property
-    def device(self) -> torch.device:
-        """Device of its weights."""
-        return next(self.generator.parameters()).device
+        self.generator = generator
+        self.network = StyleSwapNetwork(generator, sha256=sha256, baked=False)
 
     @property
     def code_rows(self) -> int:

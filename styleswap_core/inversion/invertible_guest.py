@@ -8,12 +8,12 @@ from torch import Tensor
 
 from ..devices import Precision
 from ..errors import StyleSwapError
-from ..faces.recognizer_id import RecognizerId
 from ..identities.identity import Identity
 from ..model.generator_output import composite
 from ..onnx_graphs.onnx_graph import OnnxGraph
 from ..onnx_graphs.split_graph import SplitGraph
 from ..swappers.guest_network import GuestNetwork
+from ..swappers.wrapped_network import WrappedNetwork
 from .inversion_settings import InversionSettings
 from .invertible import Footprint, Rendered
 
@@ -22,7 +22,7 @@ _FLOAT32 = Precision(torch.float32, "networks of other programs are inverted in 
 _BACKWARD_SHARE = 0.25
 
 
-class InvertibleGuest:
+class InvertibleGuest(WrappedNetwork):
     """A network of another program behind the interface of `invertible.InvertibleNetwork`.
 
     ONNX Runtime has no gradients, so the graph runs in torch. What depends on the target only is computed once.
@@ -49,34 +49,9 @@ class InvertibleGuest:
                 f"{network.name} takes {family.source.value} as the source person, so there are no numbers to optimize;"
                 " choose a network that takes an embedding"
             )
-        self.network = network
+        self.network: GuestNetwork = network
         self.graph = OnnxGraph(network.file.path).to(network.device if device is None else device)
         self._split: SplitGraph | None = None
-
-    @property
-    def size(self) -> int:
-        """Edge length of its aligned crops in pixels."""
-        return self.network.size
-
-    @property
-    def template(self) -> str:
-        """Name of its crop template."""
-        return self.network.template
-
-    @property
-    def recognizer(self) -> RecognizerId:
-        """Recognizer whose embeddings it takes."""
-        return self.network.recognizer
-
-    @property
-    def has_mask(self) -> bool:
-        """Whether it predicts a mask."""
-        return self.network.has_mask
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of its file."""
-        return self.network.sha256
 
     @property
     def device(self) -> torch.device:

@@ -38,7 +38,6 @@ class StyleSwapNetwork:
         metadata: Free-form metadata of its checkpoint.
         baked: Whether identities are baked.
         cache: Baked generators.
-        dtype: Precision of the baked convolutions.
     """
 
     def __init__(
@@ -65,7 +64,7 @@ class StyleSwapNetwork:
         self.metadata = dict(metadata or {})
         self.baked = baked
         self.cache: BakedCache[BakedGenerator] = BakedCache() if cache is None else cache
-        self.dtype = choose_precision(self.device, "inference").dtype if dtype is None else dtype
+        self._dtype = dtype
         self._sha256 = sha256
         # Without a hash its entries must not be shared, and an object is equal to itself only.
         self._key: Hashable = sha256 or object()
@@ -109,6 +108,11 @@ class StyleSwapNetwork:
     def device(self) -> torch.device:
         """Device of the generator."""
         return next(self.generator.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the baked convolutions; a generator may be moved to a device with another one."""
+        return choose_precision(self.device, "inference").dtype if self._dtype is None else self._dtype
 
     def check(self, identity: Identity) -> None:
         """See SwappingNetwork; an embedding of the right length is all it needs."""
