@@ -17,7 +17,8 @@ from ..io.files import file_sha256
 from ..metrics.attribute_evaluators import AttributeEvaluator, LandmarkEvaluator, PointsEvaluator, RegressorEvaluator
 from ..metrics.attribute_regressors import load_regressor
 from ..metrics.evaluated_swappers import check_pack, face_swapper, takes_portrait
-from ..metrics.evaluation_report import Report, format_figure
+from ..metrics.evaluation_report import Report
+from ..metrics.figure_tables import format_figure
 from ..metrics.frechet import PIXEL_RANGES, FeatureNetwork
 from ..metrics.pair_files import read_pairs
 from ..metrics.result_videos import videos_in

@@ -164,6 +164,11 @@ def shift_origin(matrix: torch.Tensor, origin: torch.Tensor) -> torch.Tensor:
     return torch.cat([matrix[:, :, :2], shift[..., None]], 2)
 
 
+def eye_mouth_distance(points: torch.Tensor) -> torch.Tensor:
+    """Distances (...) from the midpoint of the eyes to that of the mouth corners, for points (..., 5, 2)."""
+    return (points[..., 0:2, :].mean(-2) - points[..., 3:5, :].mean(-2)).norm(dim=-1)
+
+
 def matrix_scale(matrix: torch.Tensor) -> torch.Tensor:
     """Scale of each matrix (B, 2, 3) in crop pixels per picture pixel, (B,)."""
     linear = matrix[:, :, :2]

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..faces.alignment import recognizer_crop
+from ..faces.alignment import eye_mouth_distance, recognizer_crop
 from ..faces.arcface import TorchRecognizer
 from ..losses import perceptual_loss, pixel_loss
 from ..masking.face_masks import FaceMasks
@@ -252,7 +252,7 @@ def varied_views(image: Tensor, points: Tensor, draws: Tensor, size: int) -> Ten
     draws = draws.to(image.device).view(count * views, VIEW_PARAMETERS)
     points = points.repeat_interleave(views, dim=0)  # (BV, 5, 2)
     center = points.mean(dim=1, keepdim=True)
-    distance = (points[:, :2].mean(dim=1) - points[:, 3:].mean(dim=1)).norm(dim=1)  # eyes to mouth
+    distance = eye_mouth_distance(points)
     angle, scale = draws[:, 0] * VIEW_ROTATION, (draws[:, 1] * VIEW_LOG_SCALE).exp()
     turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2) * scale[:, None, None]
     shift = draws[:, 2:4] * VIEW_SHIFT * distance[:, None]

@@ -58,7 +58,7 @@ def pipeline_swapper(network: SwappingNetwork, analyzer: FaceAnalyzer) -> CaseSw
                 result, mask = np.asarray(swapped.image), swapped.mask
             results.append(result)
             masks.append(mask[None])
-            found.append(bool(faces) and is_hit(faces[0], points.numpy()))
+            found.append(bool(faces) and is_hit(faces[0].points, points.numpy()))
         device = batch.target.device
         return from_uint8(np.stack(results)).to(device), torch.stack(masks).to(device), torch.tensor(found)
 
@@ -75,10 +75,10 @@ def face_swapper(network: SwappingNetwork, analyzer: FaceAnalyzer) -> FaceSwappe
     return swap
 
 
-def is_hit(face: DetectedFace, points: np.ndarray) -> bool:
-    """Whether a detection is the face with the true points (5, 2)."""
-    eye_mouth_distance = np.linalg.norm(points[:2].mean(axis=0) - points[3:].mean(axis=0))
-    return bool(np.linalg.norm(face.points - points, axis=1).mean() < HIT_RADIUS * eye_mouth_distance)
+def is_hit(points: np.ndarray, truth: np.ndarray, radius: float = HIT_RADIUS) -> bool:
+    """Whether detected points (5, 2) are those of the face with the true points (5, 2)."""
+    eye_mouth_distance = np.linalg.norm(truth[:2].mean(axis=0) - truth[3:].mean(axis=0))
+    return bool(np.linalg.norm(points - truth, axis=1).mean() < radius * eye_mouth_distance)
 
 
 def takes_portrait(network: SwappingNetwork) -> bool:

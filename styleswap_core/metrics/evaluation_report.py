@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import StyleSwapError
-from ..io.files import atomic_write
+from ..io.files import atomic_write, require_folder_of
 from ..io.images import save_image
 from .bounds import Bound, Verdict, check
+from .figure_tables import bound_cells, bounded_first, format_figure
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,7 @@ def check_out(out: Path) -> None:
         raise StyleSwapError(
             f"expected --out to name a .json file, got {out}; the contact sheet is written next to it as .png"
         )
-    if not out.parent.is_dir():
-        raise StyleSwapError(f"cannot write {out}: the folder {out.parent} does not exist; create it first")
+    require_folder_of(out)
 
 
 def write_report(report: Report, out: Path) -> None:
@@ -78,24 +78,14 @@ def markdown_table(report: Report) -> str:
     if report.table:
         return report.table
     keys = [key for key in report.figures if not key.endswith(("_floor", "_ceiling"))]
-    ordered = [*(key for key in report.bounds if key in keys), *(key for key in keys if key not in report.bounds)]
     verdicts = {verdict.key: verdict for verdict in report.verdicts()}
     lines = [
         "| key | copied target | result | exact swap | must reach | aim | |",
         "| --- | ---: | ---: | ---: | --- | --- | --- |",
     ]
-    for key in ordered:
-        verdict = verdicts.get(key)
-        limit = f"{verdict.relation} {format_figure(verdict.limit)}" if verdict else ""
-        aim = report.bounds[key].aim if verdict else ""
-        passed = ("yes" if verdict.passed else "**no**") if verdict else ""
+    for key in bounded_first(keys, report.bounds):
+        limit, passed = bound_cells(verdicts.get(key))
+        aim = report.bounds[key].aim if key in report.bounds else ""
         values = (format_figure(report.figures.get(name)) for name in (f"{key}_floor", key, f"{key}_ceiling"))
         lines.append(f"| `{key}` | {' | '.join(values)} | {limit} | {aim} | {passed} |")
     return "\n".join(lines)
-
-
-def format_figure(value: float | None) -> str:
-    """Text of a figure in tables: three decimals, or one from 10 on; empty for None and NaN."""
-    if value is None or math.isnan(value):
-        return ""
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"

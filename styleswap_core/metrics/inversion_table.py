@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from .bounds import INVERSION_BOUNDS, check
-from .evaluation_report import format_figure
+from .figure_tables import bound_cells, format_figure
 from .suite_inversion import METHODS
 
 TABLE_COLUMNS = {
@@ -38,7 +38,6 @@ def inversion_table(figures: Mapping[str, float]) -> str:
         "| --- | ---: | --- | --- |",
     ]
     for verdict in check(figures, INVERSION_BOUNDS):
-        passed = "yes" if verdict.passed else "**no**"
-        limit = f"{verdict.relation} {format_figure(verdict.limit)}"
+        limit, passed = bound_cells(verdict)
         lines.append(f"| `{verdict.key}` | {format_figure(verdict.value)} | {limit} | {passed} |")
     return "\n".join(lines)

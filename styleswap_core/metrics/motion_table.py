@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from .bounds import MOTION_BOUNDS, check
-from .evaluation_report import format_figure
+from .figure_tables import bound_cells, bounded_first, format_figure
 from .suite_motion import COLUMNS
 
 
@@ -15,10 +15,8 @@ def motion_table(figures: Mapping[str, float]) -> str:
         "| key | copied target | no tracking | tracking | and smoothing | exact swap | must reach | |",
         "| --- | ---: | ---: | ---: | ---: | ---: | --- | --- |",
     ]
-    for key in [*(key for key in MOTION_BOUNDS if key in keys), *(key for key in keys if key not in MOTION_BOUNDS)]:
+    for key in bounded_first(keys, MOTION_BOUNDS):
         values = [format_figure(figures.get(f"{key}_{name}" if name else key)) for name in COLUMNS]
-        verdict = verdicts.get(key)
-        limit = f"{verdict.relation} {format_figure(verdict.limit)}" if verdict else ""
-        passed = ("yes" if verdict.passed else "**no**") if verdict else ""
+        limit, passed = bound_cells(verdicts.get(key))
         lines.append(f"| `{key}` | {' | '.join(values)} | {limit} | {passed} |")
     return "\n".join(lines)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..io.images import from_uint8, to_uint8
+from ..io.images import to_uint8
 from ..synthetic.moving_people import KINDS, MovingClip, MovingStep, render_step
 from ..synthetic.parameters import ATTRIBUTE_SEEDS, IDENTITY_SEEDS, Attributes, Identities, pick_seeds
 from ..synthetic.true_motion import SeenFace
@@ -109,11 +109,6 @@ def render_case(case: MovingCase, workers: RenderWorkers) -> RenderedCase:
         frames[frame], exact[frame] = to_uint8(torch.stack([step.target, step.exact]) + noise)
     photos, others = (_photos(clip.sources, settings, clip.size) for settings in (case.photos, case.other_photos))
     return RenderedCase(case, steps, frames, exact, photos, others)
-
-
-def as_pictures(frames: np.ndarray) -> Tensor:
-    """Frames (T, S, W, 3) uint8 as pictures (T, 3, S, W) in -1..1."""
-    return from_uint8(frames)
 
 
 def _step_part(clip: MovingClip, part: Tensor) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from ..io.json_text import parse_json
 
 COLUMNS = ("source", "target", "result", "person")
 _REQUIRED = COLUMNS[:2]
-_SHOWN_LETTERS = 80
+_SHOWN_CHARACTERS = 80
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _csv_rows(path: Path, text: str) -> list[dict[str, str] | str]:
         if not set(_REQUIRED) <= set(header):
             raise StyleSwapError(
                 f"expected a header line such as source,target or source,target,result in {path}, got "
-                f"{','.join(header)[:_SHOWN_LETTERS]!r}"
+                f"{','.join(header)[:_SHOWN_CHARACTERS]!r}"
             )
         # The reader returns empty lists for empty lines.
         lines = [line for line in reader if line]

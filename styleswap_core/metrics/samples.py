@@ -46,7 +46,7 @@ SHEET_COLUMNS = ("source", "target", "result")
 _SAME_PLACE = 0.35
 # Largest relative difference of the aspect ratios of result and target; their sizes may differ.
 _ASPECT_TOLERANCE = 0.02
-_LABEL_LETTERS = 24
+_LABEL_CHARACTERS = 24
 
 Pictures = tuple[np.ndarray, np.ndarray | None]
 """Target and result, (H, W, 3) uint8 RGB; the result is None if the swapper under evaluation is to produce it."""
@@ -342,7 +342,7 @@ def _sheet(
         source, target, given = sample.reload()
         result = _result(evaluators, gallery.sources[sample.source], target, _largest_face(evaluators, target), given)
         rows.append([source, target, result])
-        name = "\n".join(part[:_LABEL_LETTERS] for part in sample.label.split(", "))
+        name = "\n".join(part[:_LABEL_CHARACTERS] for part in sample.label.split(", "))
         labels.append(
             f"{kind}\n{name}\nid {columns['id_cos_source'][row]:.2f}\n"
             f"copy {columns['id_cos_source_floor'][row]:.2f}\npose {columns['pose_error_deg'][row]:.1f} deg"

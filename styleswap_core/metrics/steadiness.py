@@ -11,8 +11,9 @@ import torch
 from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
+from ..io.images import from_uint8
 from ..synthetic.true_motion import carried
-from .moving_cases import RenderedCase, as_pictures
+from .moving_cases import RenderedCase
 
 # Smaller parts of a face that can be followed do not count, as a share of the height, squared.
 _MIN_AREA = 0.005
@@ -51,7 +52,7 @@ def flicker(rendered: RenderedCase, variants: Mapping[str, np.ndarray]) -> dict[
 
 def _stacked(rendered: RenderedCase, variants: Mapping[str, np.ndarray], frame: int) -> Tensor:
     """Pictures, blurred pictures and differences from the exact swap, (3, variants, 3, S, W)."""
-    pictures = as_pictures(np.stack([frames[frame] for frames in variants.values()]))
+    pictures = from_uint8(np.stack([frames[frame] for frames in variants.values()]))
     sigma = _BLUR * pictures.shape[2]
     side = 2 * round(3 * sigma) + 1
     blurred = gaussian_blur2d(pictures, (side, side), (sigma, sigma))

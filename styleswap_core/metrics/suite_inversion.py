@@ -8,9 +8,9 @@ Each person's source photo is brought into the same network in three ways:
 
 The code is `w_plus` for our generator, and the source input for networks of other programs. People, photos, targets,
 recognizers and figures are those of the synthetic suite's aligned protocol. Neither the network nor the inversion uses
-the evaluation recognizer; `id_cos_other_photo` is its similarity to an unseen photo of
-the person. Sources are cropped at their true points. Guides come from the training split and all targets from the test
-split. Inversions use the source photo only.
+the evaluation recognizer; `id_cos_other_photo` is its similarity to an unseen photo of the person. Sources are cropped
+at their true points. Guides come from the training split and all targets from the test split. Inversions use the source
+photo only.
 """
 
 from collections import defaultdict

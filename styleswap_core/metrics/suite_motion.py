@@ -26,15 +26,16 @@ from tqdm import tqdm
 from ..faces.arcface import TorchRecognizer
 from ..faces.choice import FaceChoice
 from ..identities.identity import Identity
+from ..io.images import from_uint8
 from ..pipeline.results import SwapResult
 from ..pipeline.swapper import Swapper
 from ..pipeline.tracked_faces import TrackReport
 from ..synthetic.moving_people import KINDS
 from ..tracking.tracking_options import TrackingOptions
 from . import steadiness
-from .evaluated_swappers import HIT_RADIUS
+from .evaluated_swappers import HIT_RADIUS, is_hit
 from .identity_similarity import embed_faces
-from .moving_cases import RenderedCase, as_pictures, draw_moving_cases, render_case
+from .moving_cases import RenderedCase, draw_moving_cases, render_case
 from .render_workers import render_workers
 from .suite_synthetic import DEFAULT_SEED, identities_of
 
@@ -149,11 +150,9 @@ def _swapped(
 
 
 def _nearest(points: np.ndarray, truth: np.ndarray) -> int | None:
-    """The person (P, 5, 2) whose points these (5, 2) are."""
-    distances = np.linalg.norm(truth - points, axis=-1).mean(1)
-    person = int(distances.argmin())
-    height = np.linalg.norm(truth[person, :2].mean(0) - truth[person, 3:].mean(0))
-    return person if distances[person] < 2 * HIT_RADIUS * height else None
+    """The person whose points (5, 2) these are, by the true points (P, 5, 2) of all people; None if nobody's."""
+    person = int(np.linalg.norm(truth - points, axis=-1).mean(1).argmin())
+    return person if is_hit(points, truth[person], 2 * HIT_RADIUS) else None
 
 
 def _measure(
@@ -194,7 +193,7 @@ def _embeddings(judge: TorchRecognizer, rendered: RenderedCase, frames: np.ndarr
     rows: list[Tensor] = []
     for start in range(0, len(frames), batch):
         part = slice(start, start + batch)
-        pictures = as_pictures(frames[part])
+        pictures = from_uint8(frames[part])
         rows.append(
             torch.stack([embed_faces(judge, pictures, points[part, one]).cpu() for one in range(rendered.people)], 1)
         )

@@ -20,7 +20,7 @@ from styleswap_core.demo_pack.detector.anchors import (
     encode_boxes,
     encode_points,
 )
-from styleswap_core.demo_pack.detector.box_geometry import box_sizes, eye_mouth_distance, face_boxes
+from styleswap_core.demo_pack.detector.box_geometry import box_sizes, face_boxes
 from styleswap_core.demo_pack.detector.corruption import CorruptionConfig, corrupt
 from styleswap_core.demo_pack.detector.detector_config import Canvas
 from styleswap_core.demo_pack.detector.detector_evaluation import evaluate_detector
@@ -55,11 +55,6 @@ def test_face_box_agrees_with_values_computed_by_hand():
     assert face_boxes(points)[0].tolist() == pytest.approx([43.0, 40.0, 157.0, 186.0], abs=1e-3)
     turned = torch.stack([-points[..., 1], points[..., 0]], -1)  # a quarter turn
     assert face_boxes(turned)[0].tolist() == pytest.approx([-186.0, 43.0, -40.0, 157.0], abs=1e-3)
-
-
-def test_eye_mouth_distance_agrees_with_values_computed_by_hand():
-    points = torch.tensor([[0.0, 0.0], [4.0, 0.0], [9.0, 9.0], [1.0, 7.0], [3.0, 7.0]])
-    assert float(eye_mouth_distance(points)) == 7.0
 
 
 @pytest.mark.parametrize("size", [24, 30, 40, 50, 77, 100, 150, 190, 250, 330, 480, 640])

@@ -15,6 +15,7 @@ from styleswap_core.faces.alignment import (
     TEMPLATES,
     crop_box,
     estimate_similarity,
+    eye_mouth_distance,
     invert_affine,
     matrix_scale,
     opencv_template,
@@ -219,3 +220,8 @@ def test_templates_of_other_programs_have_the_half_pixel_of_their_size():
     for name in ("other@128", "ffhq@", "ffhq@0", "ffhq@x", "@128"):
         with pytest.raises(StyleSwapError, match="crop template"):
             template_points(name, 128)
+
+
+def test_eye_mouth_distance_agrees_with_values_computed_by_hand():
+    points = torch.tensor([[0.0, 0.0], [4.0, 0.0], [9.0, 9.0], [1.0, 7.0], [3.0, 7.0]])
+    assert float(eye_mouth_distance(points)) == 7.0

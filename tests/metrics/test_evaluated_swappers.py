@@ -61,8 +61,8 @@ def test_pipeline_swaps_detected_faces_only():
 
 def test_a_detection_next_to_the_face_is_no_hit():
     # The distance from eyes to mouth is 10 px, and the limit a quarter of it.
-    assert is_hit(face(POINTS + np.array([2.4, 0])), POINTS)
-    assert not is_hit(face(POINTS + np.array([2.6, 0])), POINTS)
+    assert is_hit(POINTS + np.array([2.4, 0]), POINTS)
+    assert not is_hit(POINTS + np.array([2.6, 0]), POINTS)
 
 
 def test_another_recognizer_is_refused():

@@ -45,11 +45,6 @@ def box_sizes(boxes: Tensor) -> Tensor:
     return (extent[..., 0] * extent[..., 1]).sqrt()
 
 
-def eye_mouth_distance(points: Tensor) -> Tensor:
-    """Distances (...) from the midpoint of the eyes to that of the mouth corners, for points (..., 5, 2)."""
-    return (points[..., 0:2, :].mean(-2) - points[..., 3:5, :].mean(-2)).norm(dim=-1)
-
-
 def box_overlaps(first: Tensor, second: Tensor) -> Tensor:
     """Intersection over union (M,) of boxes (M, 4) and boxes (M, 4), or one box (1, 4)."""
     low, high = torch.maximum(first[:, :2], second[:, :2]), torch.minimum(first[:, 2:], second[:, 2:])

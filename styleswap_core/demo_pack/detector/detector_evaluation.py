@@ -10,8 +10,9 @@ import torch
 from insightface.model_zoo.scrfd import SCRFD
 from torch import Tensor
 
+from ...faces.alignment import eye_mouth_distance
 from .anchors import SceneFaces
-from .box_geometry import box_overlaps, box_sizes, eye_mouth_distance
+from .box_geometry import box_overlaps, box_sizes
 from .pictures import PictureSet
 from .scenes import SceneConfig, compose
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from ...devices import choose_device
 from ...errors import StyleSwapError
 from ...faces.alignment import estimate_similarity
+from ...io.files import require_folder_of
 from ...metrics.attribute_regressors import (
     AttributeRegressor,
     Estimate,
@@ -76,8 +77,7 @@ def train_regressors(
     Raises:
         StyleSwapError: No columns in the folder, too few of them, an unknown device, or `out` cannot be written.
     """
-    if not Path(out).parent.is_dir():
-        raise StyleSwapError(f"cannot write {out}: the folder {Path(out).parent} does not exist; create it first")
+    require_folder_of(out)
     device = choose_device(training.device)
     columns = ColumnSet(columns_folder)
     labels = column_labels(columns)
