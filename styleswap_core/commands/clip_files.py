@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ..errors import StyleSwapError
 from ..io.file_kinds import VIDEO_SUFFIXES, is_picture_name
+from ..io.files import require_folder_of
 from .picture_files import files_in, note_left_out, nothing_found, place
 
 CLIP_SUFFIXES = (*VIDEO_SUFFIXES, ".gif", ".apng")
@@ -126,19 +127,15 @@ def _check_results(plan: Sequence[ClipFiles], several: bool, read: Collection[st
             raise StyleSwapError(
                 f"{files.target} and {other} would both be written to {files.out}; rename one, or swap them one by one"
             )
-        missing = [result for result in results if not several and not result.parent.is_dir()]
-        if missing:
-            raise StyleSwapError(
-                f"cannot write {missing[0]}: the folder {missing[0].parent} does not exist; create it first"
-            )
+        for result in results if not several else ():
+            require_folder_of(result)
 
 
 def _check_sheet(path: Path) -> None:
     from ..io.images import check_image_suffix
 
     check_image_suffix(path)
-    if not path.parent.is_dir():
-        raise StyleSwapError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
+    require_folder_of(path)
 
 
 def _result_name(clip: Path) -> str:

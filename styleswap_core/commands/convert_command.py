@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StyleSwapError
+from ..io.files import require_folder_of
 from .arguments import add_json_argument
 from .console import print_lines
 
@@ -81,8 +82,7 @@ def _check_out(args: argparse.Namespace) -> None:
         return
     if args.out.suffix != ".safetensors":
         raise StyleSwapError(f"expected OUT to name a .safetensors file, got {args.out}")
-    if not args.out.parent.is_dir():
-        raise StyleSwapError(f"cannot write {args.out}: the folder {args.out.parent} does not exist; create it first")
+    require_folder_of(args.out)
     if os.path.realpath(args.out) == os.path.realpath(args.source):
         raise StyleSwapError(f"{args.out} is the checkpoint itself; name another file to write")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
+from ..io.files import require_folder_of
 from .arguments import Options
 from .console import print_note
 
@@ -56,7 +57,7 @@ def check_outputs(out: Path, *pictures: Path | None) -> None:
     """
     if out.suffix != ".safetensors":
         raise StyleSwapError(f"expected --out to name a .safetensors file, got {out}")
-    _check_folder(out)
+    require_folder_of(out)
     check_pictures(*pictures)
 
 
@@ -70,13 +71,8 @@ def check_pictures(*pictures: Path | None) -> None:
 
     for path in pictures:
         if path is not None:
-            _check_folder(path)
+            require_folder_of(path)
             check_image_suffix(path)
-
-
-def _check_folder(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise StyleSwapError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
 
 
 def check_existing(args: argparse.Namespace) -> None:

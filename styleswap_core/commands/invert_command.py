@@ -12,6 +12,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
+from ..io.files import file_sha256
 from .arguments import add_json_argument, add_seed_argument, add_swapper_arguments, fraction, whole_number
 from .console import EXIT_INTERRUPTED, print_lines, print_note
 from .identity_arguments import check_outputs
@@ -91,7 +92,6 @@ def run(args: argparse.Namespace) -> int:
     check_results([(Path(option), path) for option, path in named.items() if path is not None], args.source)
     from ..identities.identity_format import save_identity
     from ..inversion import Callbacks, Canceled, InversionSettings
-    from ..io.files import file_sha256
     from ..io.images import load_image
     from .file_swapper import FileSwapper
 

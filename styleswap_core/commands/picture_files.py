@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ..errors import StyleSwapError
 from ..io.file_kinds import PICTURE_SUFFIXES, is_hidden, is_picture_name
-from ..io.files import FileKey, file_key
+from ..io.files import FileKey, file_key, require_folder_of
 from ..io.folder_walk import FoundFile, walk
 from .console import print_note
 
@@ -173,8 +173,8 @@ def _check_outputs(plan: Sequence[SwapFiles], inputs: Sequence[Path], several: b
             if path is None:
                 continue
             check_image_suffix(path)
-            if not several and not path.parent.is_dir():
-                raise StyleSwapError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
+            if not several:
+                require_folder_of(path)
         if files.mask_out is not None and file_key(files.mask_out) == file_key(files.out):
             raise StyleSwapError(f"expected different files for result and mask, got {files.out} for both; rename one")
     results = [(files.target, path) for files in plan for path in (files.out, files.mask_out) if path is not None]

@@ -40,9 +40,7 @@ def atomic_write(path: str | Path, finish: Finish | None = None) -> Iterator[Pat
         StyleSwapError: The folder does not exist, cannot be written to, or its disk is full.
     """
     path = Path(path)
-    # os.path, whose functions do not raise for names that are too long.
-    if not os.path.isdir(path.parent):
-        raise StyleSwapError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
+    require_folder_of(path)
     if os.path.isdir(path):
         raise StyleSwapError(f"cannot write {path}: it is a folder; choose a file name")
     size = len(os.fsencode(path.name))
@@ -69,6 +67,18 @@ def atomic_write(path: str | Path, finish: Finish | None = None) -> Iterator[Pat
     finally:
         if lock is not None:
             os.close(lock)
+
+
+def require_folder_of(path: str | Path) -> None:
+    """Check that the folder of a file that is to be written exists; for checks before long work.
+
+    Raises:
+        StyleSwapError: It does not.
+    """
+    path = Path(path)
+    # os.path, whose functions do not raise for names that are too long.
+    if not os.path.isdir(path.parent):
+        raise StyleSwapError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
 
 
 def reserve(path: Path) -> None:
@@ -137,6 +147,12 @@ def file_key(path: str | Path) -> FileKey:
     except (OSError, ValueError):
         return os.path.normcase(os.path.abspath(path) if "\0" in str(path) else os.path.realpath(path))
     return status.st_dev, status.st_ino
+
+
+def file_state(path: Path) -> str:
+    """Text that differs between files, and for one file once it has changed: its path, size and time of change."""
+    status = path.stat()
+    return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
 
 
 def file_sha256(path: str | Path) -> str:

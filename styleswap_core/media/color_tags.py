@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
+LIMITED_RANGE, FULL_RANGE = 1, 2
+"""Ranges of code values, as FFmpeg numbers them."""
+
 _UNKNOWN = 2
-_FULL_RANGE = 2
 _BT2020_NCL = 9
 # Kr and Kb by matrix coefficients.
 _LUMA = {
@@ -88,7 +90,7 @@ class ColorTags:
 
     def is_full_range(self, pixel_format: str) -> bool:
         """Whether code values of a YUV or gray format span the full range."""
-        return self.range == _FULL_RANGE or pixel_format.startswith("yuvj")
+        return self.range == FULL_RANGE or pixel_format.startswith("yuvj")
 
     def plane_color(self, name: str, form: PixelFormat, width: int, height: int) -> PlaneColor:
         """Meaning of code values.

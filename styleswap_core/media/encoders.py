@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError
 from .codecs import CODECS, ENCODERS
-from .color_tags import ColorTags
+from .color_tags import LIMITED_RANGE, ColorTags
 from .hdr_metadata import HdrMetadata
 from .pixel_formats import closest_format, describe_format, keeps
 from .video_source import VideoInfo
@@ -261,7 +261,9 @@ def _tags(info: VideoInfo, pixel_format: str) -> ColorTags:
     """Tags of the source, or those that follow from the conversion of RGB."""
     layout, form = info.layout, describe_format(pixel_format)
     if layout.color.model == "rgb" and form is not None and form.model == "yuv":
-        return replace(layout.tags, matrix=ColorTags().matrix_or_usual(layout.width, layout.height), range=1)
+        return replace(
+            layout.tags, matrix=ColorTags().matrix_or_usual(layout.width, layout.height), range=LIMITED_RANGE
+        )
     return layout.tags
 
 

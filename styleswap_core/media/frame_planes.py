@@ -11,7 +11,7 @@ from ..compositing.axis_sampling import Axis
 from ..compositing.plane_color import PlaneColor
 from ..compositing.video_picture import PlaneGrid, VideoPicture, VideoPixels
 from ..errors import StyleSwapError
-from .color_tags import ColorTags
+from .color_tags import FULL_RANGE, LIMITED_RANGE, ColorTags
 from .orientation import Orientation
 from .pixel_formats import describe_format, planar_name
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _CENTERED = ("mjpeg", "mpeg1video")
 # An aspect ratio beyond this is an error of the file.
 _MAX_ASPECT = 4
-_SWSCALE_RANGES = (1, 2)
 
 
 def planar(frame: "VideoFrame") -> "VideoFrame":
@@ -158,8 +157,8 @@ class FrameLayout:
             height=height,
             format="rgb24",
             src_colorspace=self.tags.swscale_matrix(self.width, self.height),
-            src_color_range=_SWSCALE_RANGES[full],
-            dst_color_range=_SWSCALE_RANGES[1],
+            src_color_range=FULL_RANGE if full else LIMITED_RANGE,
+            dst_color_range=FULL_RANGE,
         )
         return np.ascontiguousarray(self.orientation.upright(rgb.to_ndarray()))
 

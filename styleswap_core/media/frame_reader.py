@@ -228,6 +228,11 @@ def frame_at(source: Source, info: VideoInfo, time: Fraction) -> TimedFrame | No
     return shown
 
 
+def frame_near(source: Source, info: VideoInfo, time: Fraction) -> TimedFrame | None:
+    """`frame_at` for the time of a frame in another file, which its container may have rounded."""
+    return frame_at(source, info, time + info.step * info.time_base / 4)
+
+
 def _earlier_frame(source: Source, info: VideoInfo, pts: int) -> TimedFrame | None:
     """`frame_at` for frames that are shown for long, read from the start."""
     shown: TimedFrame | None = None

@@ -16,6 +16,7 @@ from uuid import uuid4
 from ..errors import StyleSwapError
 from ..io.files import atomic_write
 from ..io.json_text import read_record
+from .color_tags import FULL_RANGE, LIMITED_RANGE
 from .encoders import EncoderPlan
 from .frame_planes import FrameLayout
 from .pixel_formats import describe_format
@@ -211,6 +212,6 @@ def _encodable(frame: "VideoFrame", plan: EncoderPlan, layout: FrameLayout) -> "
         format=plan.pixel_format,
         src_colorspace=layout.tags.swscale_matrix(layout.width, layout.height),
         dst_colorspace=plan.tags.swscale_matrix(plan.width, plan.height),
-        src_color_range=2 if full else 1,
-        dst_color_range=2 if wanted else 1,
+        src_color_range=FULL_RANGE if full else LIMITED_RANGE,
+        dst_color_range=FULL_RANGE if wanted else LIMITED_RANGE,
     )

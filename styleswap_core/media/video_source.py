@@ -29,6 +29,7 @@ Source = Path | BytesIO
 # Python reads the file for FFmpeg; the default of 32 KB costs many calls.
 _BUFFER_BYTES = 1 << 18
 _USUAL_RATE = Fraction(25)
+_TICKS_PER_SECOND = 1_000_000
 # Rates of streams that announce their clock instead.
 _MAX_RATE = 1000
 # Codecs whose frames name their color profile in side data. PyAV (18.1) frees that name twice, which ends the process.
@@ -241,6 +242,11 @@ def own_seconds(stream: "VideoStream") -> float:
     # Matroska's statistics tag.
     found = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     return 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3]) if found else 0.0
+
+
+def exact_seconds(value: float) -> Fraction:
+    """A time that a user gives in seconds, rounded to microseconds."""
+    return Fraction(value).limit_denominator(_TICKS_PER_SECOND)
 
 
 def describe_error(error: Exception) -> str:

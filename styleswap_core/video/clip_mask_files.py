@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..io.file_kinds import is_picture_name
 from ..io.images import load_image
 from ..media.animated_files import is_animation
 from ..media.animations import decodable
-from ..media.frame_reader import TimedFrame, VideoReader, frame_at, open_video
-from ..media.video_source import VideoInfo, read_info
-
-_PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif")
+from ..media.frame_reader import TimedFrame, VideoReader, frame_near, open_video
+from ..media.video_source import VideoInfo, exact_seconds, read_info
 
 
 class MaskVideo:
@@ -30,7 +29,7 @@ class MaskVideo:
             UnreadableVideo: Not a readable video.
         """
         self.path = path
-        self._start = Fraction(start).limit_denominator(1_000_000)
+        self._start = exact_seconds(start)
         # Times of the masks, once they are needed.
         self._times: list[int] | None = None
         with decodable(path) as readable:
@@ -54,7 +53,7 @@ class MaskVideo:
         """The mask (h, w) at a time in seconds."""
         with decodable(self.path) as readable:
             info = read_info(readable, str(self.path))
-            timed = frame_at(readable, info, time + info.step * info.time_base / 4)
+            timed = frame_near(readable, info, time)
             return None if timed is None else _mask(info, timed)
 
     def index(self) -> None:
@@ -84,6 +83,6 @@ def read_mask_file(path: Path, start: float = 0.0) -> torch.Tensor | MaskVideo:
     Raises:
         StyleSwapError: The file cannot be read.
     """
-    if path.suffix.lower() in _PICTURE_SUFFIXES and not (path.is_file() and is_animation(path)):
+    if is_picture_name(path) and not (path.is_file() and is_animation(path)):
         return torch.from_numpy(load_image(path)).float().mean(2) / 255
     return MaskVideo(path, start)

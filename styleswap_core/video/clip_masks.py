@@ -11,6 +11,7 @@ import torch
 
 from ..compositing.frame_masks import KEPT, FrameMasks
 from ..errors import StyleSwapError
+from ..io.files import file_state
 from .clip_mask_files import MaskVideo, read_mask_file
 
 Masks = torch.Tensor | np.ndarray | str | Path | Iterable[torch.Tensor | np.ndarray]
@@ -98,8 +99,7 @@ class ClipMasks:
     def fingerprint(self) -> str:
         """Text that tells masks apart; an iterable cannot be told from others."""
         if self._video is not None:
-            status = self._video.path.stat()
-            return f"{self._video.path.resolve()} {status.st_size} {status.st_mtime_ns}"
+            return file_state(self._video.path)
         if self._following is not None:
             return "one for each frame"
         if self._masks is None:

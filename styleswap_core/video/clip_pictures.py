@@ -10,12 +10,11 @@ import numpy as np
 from ..compositing.frame_masks import FrameMasks
 from ..compositing.pixels import pixels_of
 from ..compositing.video_picture import VideoPicture
-from ..errors import StyleSwapError
 from ..io.sheets import pair_sheet
 from ..media.animations import decodable
-from ..media.frame_reader import frame_at
+from ..media.frame_reader import frame_at, frame_near
 from ..media.video_source import Source, read_info
-from .clip_plan import ClipPlan
+from .clip_plan import ClipPlan, no_frames
 from .clip_report import DoubtfulFrame
 from .clip_request import ClipRequest
 from .frame_blending import blend_frame
@@ -57,7 +56,7 @@ def preview_sheet(plan: ClipPlan, request: ClipRequest, count: int = PREVIEW_FRA
         problem = "" if result.faces else f": {(result.report.problems or ['no face'])[0]}"
         captions.append(f"{_clock(float(time))}{problem}")
     if not pairs:
-        raise StyleSwapError(f"{plan.info.name} has no frames in this part; choose another start or duration")
+        raise no_frames(plan.info)
     return pair_sheet(pairs, captions)
 
 
@@ -99,8 +98,7 @@ def _around(picture: np.ndarray, box: Sequence[float]) -> np.ndarray:
 
 def _picture_at(source: Source, time: Fraction) -> np.ndarray | None:
     info = read_info(source)
-    # Containers round times.
-    timed = frame_at(source, info, time + info.step * info.time_base / 4)
+    timed = frame_near(source, info, time)
     return None if timed is None else info.layout.rgb(timed.frame)
 
 

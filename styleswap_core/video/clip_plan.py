@@ -11,14 +11,12 @@ from ..media.animations import ANIMATION_SUFFIXES
 from ..media.encoders import EncoderPlan, EncodingOptions, plan_encoder
 from ..media.joined_file import Cut, check_orientation, default_shift
 from ..media.other_streams import OtherStream, check_streams, other_streams
-from ..media.video_source import Source, VideoInfo, read_info, source_name
+from ..media.video_source import Source, VideoInfo, exact_seconds, read_info, source_name
 from ..tracking.tracking_options import TrackingOptions
 from .mask_video import MaskPlan, plan_masks
 
 SEGMENT_FRAMES = 256
 """Frames that are encoded together; an interruption costs at most this many."""
-# Times that users give are rounded to this fraction of a second.
-_TICKS_PER_SECOND = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ def plan_clip(
     original = source if original is None else original
     info = read_info(source, source_name(original))
     if info.frames and round(Fraction(options.start) * info.rate) >= info.frames:
-        raise StyleSwapError(f"{info.name} has no frames in this part; choose another start or duration")
+        raise no_frames(info)
     suffix = out.suffix.lower()
     masks = None if options.mask_out is None else plan_masks(info, options.mask_out)
     if suffix in ANIMATION_SUFFIXES:
@@ -140,6 +138,11 @@ def plan_clip(
     streams = other_streams(source, suffix)
     notes = (*encoder.notes, *check_streams(streams, suffix))
     return ClipPlan(source, original, info, options, encoder, streams, _cut(source, info, options), masks, notes)
+
+
+def no_frames(info: VideoInfo) -> StyleSwapError:
+    """Error for a part of a video that has no frames."""
+    return StyleSwapError(f"{info.name} has no frames in this part; choose another start or duration")
 
 
 def _plan_animation(
@@ -162,10 +165,6 @@ def _cut(source: Source, info: VideoInfo, options: ClipOptions) -> Cut:
     shift = default_shift(source, info)
     if not options.start and options.duration is None:
         return Cut(shift)
-    begin = info.first_pts * info.time_base + _seconds(options.start)
-    end = None if options.duration is None else begin + _seconds(options.duration)
+    begin = info.first_pts * info.time_base + exact_seconds(options.start)
+    end = None if options.duration is None else begin + exact_seconds(options.duration)
     return Cut(begin if options.start else shift, end)
-
-
-def _seconds(value: float) -> Fraction:
-    return Fraction(value).limit_denominator(_TICKS_PER_SECOND)

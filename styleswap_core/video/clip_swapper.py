@@ -18,7 +18,7 @@ from ..media.joined_file import Cut, join_segments
 from ..media.segment_file import SUFFIX, Segment, SegmentWriter
 from ..pipeline.tracked_faces import TrackedFaces
 from .clip_callbacks import NO_CALLBACKS, ClipCallbacks
-from .clip_plan import ClipPlan
+from .clip_plan import ClipPlan, no_frames
 from .clip_report import ClipReport, FrameCounts, PartReport, clip_tracks, most_doubtful
 from .clip_request import ClipRequest
 from .clip_tracker import track_clip
@@ -78,7 +78,7 @@ def swap_clip(
         if not run.segments:
             raise
     if not (segments := run.segments):
-        raise StyleSwapError(f"{plan.info.name} has no frames in this part; choose another start or duration")
+        raise no_frames(plan.info)
     parts = [PartReport.from_json(segment.report) for segment in segments]
     counts = sum((part.counts for part in parts), FrameCounts())
     if require_faces and not counts.swapped_frames:

@@ -12,7 +12,7 @@ import torch
 from ..errors import StyleSwapError
 from ..io.images import save_image
 from ..io.sheets import mask_picture
-from ..media.color_tags import ColorTags
+from ..media.color_tags import FULL_RANGE, ColorTags
 from ..media.encoders import WRITTEN_SUFFIXES, EncoderPlan, EncodingOptions, plan_encoder
 from ..media.frame_planes import FrameLayout
 from ..media.hdr_metadata import HdrMetadata
@@ -24,7 +24,6 @@ from ..media.video_source import Source, VideoInfo
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-_FULL_RANGE = 2
 _LOSSLESS = ".mkv"
 
 
@@ -68,7 +67,7 @@ def plan_masks(info: VideoInfo, out: Path) -> MaskPlan:
         )
     height, width = info.layout.size
     frame = VideoFrame(width, height, "gray")
-    layout = FrameLayout.of(frame, ColorTags(range=_FULL_RANGE), Orientation(), Fraction(1), "")
+    layout = FrameLayout.of(frame, ColorTags(range=FULL_RANGE), Orientation(), Fraction(1), "")
     own = replace(info, layout=layout, matrix=None, codec="", interlaced=False, hdr=HdrMetadata())
     return MaskPlan(out, own, plan_encoder(own, suffix, EncodingOptions(lossless=suffix == _LOSSLESS)))
 
@@ -78,7 +77,7 @@ def mask_frame(mask: torch.Tensor) -> "VideoFrame":
     from av.video.frame import VideoFrame
 
     frame = VideoFrame.from_ndarray(np.ascontiguousarray(mask_picture(mask.numpy())), "gray")
-    frame.color_range = _FULL_RANGE
+    frame.color_range = FULL_RANGE
     return frame
 
 

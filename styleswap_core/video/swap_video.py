@@ -9,6 +9,7 @@ from ..credentials.manifests import check_signable
 from ..credentials.signing import ContentSigner
 from ..errors import StyleSwapError
 from ..identities.identity import Identity
+from ..io.files import require_folder_of
 from ..io.folder_lock import lock_folder
 from ..media.animations import decodable
 from ..pipeline.swap_options import SwapOptions
@@ -132,6 +133,5 @@ def _checked_paths(source: str | Path | BytesIO, out: str | Path) -> tuple[Path 
         raise StyleSwapError(f"{out} is the video itself and would be replaced by the result; choose another name")
     if out.is_dir():
         raise StyleSwapError(f"cannot write {out}: it is a folder; choose a file name")
-    if not out.parent.is_dir():
-        raise StyleSwapError(f"cannot write {out}: the folder {out.parent} does not exist; create it first")
+    require_folder_of(out)
     return source, out

@@ -12,7 +12,7 @@ import numpy as np
 from .. import __version__
 from ..errors import StyleSwapError
 from ..faces.choice import FaceChoice
-from ..io.files import atomic_write
+from ..io.files import atomic_write, file_state
 from ..io.folder_lock import LOCK
 from ..io.json_text import read_record
 from .clip_plan import ClipPlan
@@ -103,8 +103,7 @@ def fingerprint(plan: ClipPlan, request: ClipRequest) -> dict[str, str]:
 
 def _file(plan: ClipPlan) -> str:
     if isinstance(plan.original, Path):
-        status = plan.original.stat()
-        return f"{plan.original.resolve()} {status.st_size} {status.st_mtime_ns}"
+        return file_state(plan.original)
     return hashlib.sha256(plan.original.getbuffer()).hexdigest()
 
 
