@@ -87,7 +87,7 @@ class DetectFaces(io.ComfyNode):
                 does not estimate gender and age, and they are chosen.
         """
         from ..styleswap_core.faces.overlay import draw_faces
-        from ..styleswap_core.pipeline.swapper import references_for
+        from ..styleswap_core.pipeline.frame_requests import references_for
 
         choice = FaceChoice("all", order, gender=gender, ages=age_range(min_age, max_age))
         on_image = frame_progress(count_images(image))

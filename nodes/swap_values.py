@@ -110,7 +110,7 @@ def faces_choice(
         StyleSwapError: An invalid index, or references that are missing or of another recognizer.
     """
     # Imported here, as in all nodes: the pack loads without waiting for the modules that swap.
-    from ..styleswap_core.pipeline.swapper import references_for
+    from ..styleswap_core.pipeline.frame_requests import references_for
 
     people = as_identities(reference) if faces in REFERENCE_RULES and reference is not None else []
     indices = FaceChoice.by_index(index).indices if faces == "by index" else ()

@@ -47,7 +47,7 @@ def load_reference(paths: Sequence[Path], analyzer: FaceAnalyzer) -> tuple[np.nd
     Raises:
         StyleSwapError: A file cannot be read or shows no face, or the identity is of another recognizer.
     """
-    from ..pipeline.swapper import references_for
+    from ..pipeline.frame_requests import references_for
 
     saved = len(paths) == 1 and paths[0].suffix == ".safetensors"
     identity = load_any_identity(paths[0]) if saved else extract_identity(paths, analyzer)[0]

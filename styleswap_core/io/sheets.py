@@ -11,7 +11,6 @@ BACKGROUND = (255, 255, 255)
 INK = (30, 30, 30)
 GAP = 6
 """Pixels between pictures and around the sheet."""
-_TILES_IN_A_ROW = 4
 
 
 def labeled_sheet(
@@ -63,13 +62,14 @@ def labeled_sheet(
 
 
 def pair_sheet(
-    pairs: Sequence[tuple[np.ndarray, np.ndarray]], captions: Sequence[str], width: int = 320
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]], captions: Sequence[str], columns: int = 4, width: int = 320
 ) -> np.ndarray:
     """Pairs of pictures, such as before and after, as tiles of a grid, (H, W, 3) uint8.
 
     Args:
         pairs: Pictures (H, W, 3) uint8 of one size; wide ones are placed one above the other, others side by side.
         captions: Text below each pair, possibly of several lines; longer ones are wrapped.
+        columns: Maximum number of tiles in a row.
         width: Width of a tile in pixels.
 
     Raises:
@@ -103,7 +103,7 @@ def _tiled(tiles: Sequence[Image.Image], captions: Sequence[str], columns: int, 
     font = ImageFont.load_default(size=max(11, width // 22))
     line = _line_height(font)
     texts = [_wrapped(font, caption, width) for caption in captions]
-    across = min(_TILES_IN_A_ROW, len(tiles))
+    across = min(columns, len(tiles))
     high = max(tile.height for tile in tiles)
     high += max(text.count("\n") + 1 for text in texts) * line + 2 * GAP
     down = -(-len(tiles) // across)

@@ -24,7 +24,8 @@ from ..faces.choice import FaceChoice
 from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..io.images import bchw_to_bhwc, over_white, repair
 from ..masking.face_masks import FaceMasks
-from .frame_requests import check_batch, find_faces
+from .frame_requests import find_faces
+from .node_batches import check_batch
 from .results import FrameReport
 
 

@@ -56,52 +56,88 @@ class RenderedPart:
     mask: torch.Tensor
 
 
-def swap_jobs(
-    canvas: Canvas,
-    jobs: Sequence[FaceJob],
-    model: SwappingNetwork,
-    analysis: FaceAnalyzer,
-    options: SwapOptions,
-    crop_device: torch.device | str,
-    masks: FaceMasks | None = None,
-) -> list[torch.Tensor]:
-    """Swap faces and paste them into the results of the canvas, `options.batch_size` at a time.
+@dataclass(frozen=True, eq=False)
+class FaceRenderer:
+    """Runs detected faces through a swapping network.
 
-    Args:
-        canvas: Holds the pictures that the jobs refer to.
-        jobs: Faces to swap.
+    Attributes:
         model: The swapping network.
-        analysis: Embeds the target faces if `options.strength` is not 1.
-        options: Strength, resolution, mask and batch size.
+        analysis: Embeds the target faces if the strength is not 1, and measures similarities.
         crop_device: Device on which crops are cut and pasted, ideally that of the network.
         masks: Masks beside that of the network.
-
-    Returns:
-        The swapped aligned crops in the order of the jobs, each (3, k S, k S) float32, -1..1, on the CPU, for the
-        resolution k of that face.
     """
-    parts = render_jobs(canvas, jobs, model, analysis, options, crop_device, masks)
-    swapped = {row: crop for part in parts for row, crop in zip(part.rows, paste_part(canvas, part), strict=True)}
-    return [swapped[row] for row in range(len(jobs))]
 
+    model: SwappingNetwork
+    analysis: FaceAnalyzer
+    crop_device: torch.device | str
+    masks: FaceMasks | None = None
 
-@torch.no_grad()
-def render_jobs(
-    canvas: Canvas,
-    jobs: Sequence[FaceJob],
-    model: SwappingNetwork,
-    analysis: FaceAnalyzer,
-    options: SwapOptions,
-    crop_device: torch.device | str,
-    masks: FaceMasks | None = None,
-) -> Iterator[RenderedPart]:
-    """Run faces through the network, `options.batch_size` at a time; arguments as for `swap_jobs`."""
-    factors = [resolution_of(job.face, model, options) for job in jobs]
-    for factor in sorted(set(factors)):
-        rows = [row for row, own in enumerate(factors) if own == factor]
-        for start in range(0, len(rows), options.batch_size):
-            part = rows[start : start + options.batch_size]
-            yield _render_part(canvas, jobs, part, factor, model, analysis, options, crop_device, masks)
+    def swap(self, canvas: Canvas, jobs: Sequence[FaceJob], options: SwapOptions) -> list[torch.Tensor]:
+        """Swap faces and paste them into the results of the canvas, `options.batch_size` at a time.
+
+        Args:
+            canvas: Holds the pictures that the jobs refer to.
+            jobs: Faces to swap.
+            options: Strength, resolution, mask and batch size.
+
+        Returns:
+            The swapped aligned crops in the order of the jobs, each (3, k S, k S) float32, -1..1, on the CPU, for the
+            resolution k of that face.
+        """
+        parts = self.render(canvas, jobs, options)
+        swapped = {row: crop for part in parts for row, crop in zip(part.rows, paste_part(canvas, part), strict=True)}
+        return [swapped[row] for row in range(len(jobs))]
+
+    @torch.no_grad()
+    def render(self, canvas: Canvas, jobs: Sequence[FaceJob], options: SwapOptions) -> Iterator[RenderedPart]:
+        """Run faces through the network, `options.batch_size` at a time; arguments as for `swap`."""
+        factors = [resolution_of(job.face, self.model, options) for job in jobs]
+        for factor in sorted(set(factors)):
+            rows = [row for row, own in enumerate(factors) if own == factor]
+            for start in range(0, len(rows), options.batch_size):
+                yield self._render_part(canvas, jobs, rows[start : start + options.batch_size], factor, options)
+
+    def report(self, canvas: Canvas, job: FaceJob, options: SwapOptions, frame: int, measure: bool) -> SwappedFace:
+        """Report on a face that was swapped and pasted.
+
+        Args:
+            canvas: Holds the target and the result.
+            job: The face.
+            options: The options with which it was swapped.
+            frame: Number of its frame.
+            measure: Whether to measure similarities before and after, at two runs of the recognizer.
+        """
+        analysis = self.analysis
+        before = after = to_target = None
+        if measure and job.identity.recognizer.matches(analysis.recognizer):
+            source = job.identity.id_embedding.numpy()
+            target = _own_embedding(canvas, analysis, job)
+            result = analysis.embed(canvas.pixels(job.picture, result=True), job.face.points)
+            before, after, to_target = float(target @ source), float(result @ source), float(result @ target)
+        factor = resolution_of(job.face, self.model, options)
+        matrix = crop_matrices([job.face], self.model.template, factor * self.model.size)
+        return SwappedFace(frame, job.face, matrix[0], float(matrix_scale(matrix)), before, after, to_target, factor)
+
+    def _render_part(
+        self, canvas: Canvas, all_jobs: Sequence[FaceJob], rows: list[int], factor: int, options: SwapOptions
+    ) -> RenderedPart:
+        """`render` for one batch of faces of one resolution."""
+        jobs, model = [all_jobs[row] for row in rows], self.model
+        size = factor * model.size
+        matrices = crop_matrices([job.face for job in jobs], model.template, size)
+        pictures = [job.picture for job in jobs]
+        crops = canvas.read_crops(pictures, matrices, size, self.crop_device)
+        own = None if options.strength == 1.0 else _own_embeddings(canvas, self.analysis, jobs)
+        identities = [job.identity for job in jobs]
+        output = swap_at(model, crops, identities, own, options.strength, factor, options.batch_size)
+        # A network may run on another device, or return its result on the CPU.
+        rgb, own_mask = (values.to(crops.device, torch.float32) for values in output)
+        mask = own_mask
+        if self.masks is not None:
+            points = torch.from_numpy(np.stack([job.face.points for job in jobs])).float()
+            mask = self.masks.mask(crops, transform_points(matrices, points), own_mask if model.has_mask else None)
+        wanted = _shaped(mask, options, factor, inset=not model.has_mask)
+        return RenderedPart(rows, pictures, matrices, crops, rgb, own_mask, wanted)
 
 
 @torch.no_grad()
@@ -110,36 +146,6 @@ def paste_part(canvas: Canvas, part: RenderedPart) -> torch.Tensor:
     layers = layer_for_mask(part.rgb, part.crops, part.own_mask, part.mask)
     canvas.paste(part.pictures, layers, part.mask, part.matrices)
     return torch.lerp(part.crops, layers, part.mask).clamp(-1.0, 1.0).cpu()
-
-
-def _render_part(
-    canvas: Canvas,
-    all_jobs: Sequence[FaceJob],
-    rows: list[int],
-    factor: int,
-    model: SwappingNetwork,
-    analysis: FaceAnalyzer,
-    options: SwapOptions,
-    crop_device: torch.device | str,
-    masks: FaceMasks | None,
-) -> RenderedPart:
-    """`render_jobs` for one batch of faces of one resolution."""
-    jobs = [all_jobs[row] for row in rows]
-    size = factor * model.size
-    matrices = crop_matrices([job.face for job in jobs], model.template, size)
-    pictures = [job.picture for job in jobs]
-    crops = canvas.read_crops(pictures, matrices, size, crop_device)
-    own = None if options.strength == 1.0 else _own_embeddings(canvas, analysis, jobs)
-    identities = [job.identity for job in jobs]
-    output = swap_at(model, crops, identities, own, options.strength, factor, options.batch_size)
-    # A network may run on another device, or return its result on the CPU.
-    rgb, own_mask = (values.to(crops.device, torch.float32) for values in output)
-    mask = own_mask
-    if masks is not None:
-        points = torch.from_numpy(np.stack([job.face.points for job in jobs])).float()
-        mask = masks.mask(crops, transform_points(matrices, points), own_mask if model.has_mask else None)
-    wanted = _shaped(mask, options, factor, inset=not model.has_mask)
-    return RenderedPart(rows, pictures, matrices, crops, rgb, own_mask, wanted)
 
 
 def _shaped(mask: torch.Tensor, options: SwapOptions, factor: int, inset: bool) -> torch.Tensor:
@@ -179,37 +185,6 @@ def crop_matrices(faces: Sequence[DetectedFace], template: str, size: int) -> to
     """Matrices (len(faces), 2, 3), picture -> aligned crop of `size` pixels, for a crop template."""
     points = torch.from_numpy(np.stack([face.points for face in faces])).float()
     return estimate_similarity(points, template_points(template, size))
-
-
-def report_face(
-    canvas: Canvas,
-    analysis: FaceAnalyzer,
-    job: FaceJob,
-    model: SwappingNetwork,
-    options: SwapOptions,
-    frame: int,
-    measure: bool,
-) -> SwappedFace:
-    """Report on a face after `swap_jobs`.
-
-    Args:
-        canvas: Holds the target and the result.
-        analysis: Computes the embeddings to compare.
-        job: The face.
-        model: The network that swapped it.
-        options: The options with which it was swapped.
-        frame: Number of its frame.
-        measure: Whether to measure similarities before and after, at two runs of the recognizer.
-    """
-    before = after = to_target = None
-    if measure and job.identity.recognizer.matches(analysis.recognizer):
-        source = job.identity.id_embedding.numpy()
-        target = _own_embedding(canvas, analysis, job)
-        result = analysis.embed(canvas.pixels(job.picture, result=True), job.face.points)
-        before, after, to_target = float(target @ source), float(result @ source), float(result @ target)
-    factor = resolution_of(job.face, model, options)
-    matrix = crop_matrices([job.face], model.template, factor * model.size)
-    return SwappedFace(frame, job.face, matrix[0], float(matrix_scale(matrix)), before, after, to_target, factor)
 
 
 def check_options(options: SwapOptions, analysis: FaceAnalyzer, identity: Identity) -> None:

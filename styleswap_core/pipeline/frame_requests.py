@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from ..compositing.frame_masks import FrameMasks
 from ..compositing.pixels import Picture, pixels_of
@@ -83,21 +82,8 @@ def analyze_frame(
     return AnalyzedFrame(number, frame, faces, request.keep.of_frame(number, pixels.size))
 
 
-def check_batch(frames: torch.Tensor) -> None:
-    """Check that frames are a batch in ComfyUI's layout.
-
-    Raises:
-        StyleSwapError: They are not, or there are none.
-    """
-    if frames.ndim != 4 or 0 in frames.shape or frames.shape[3] not in (3, 4):
-        raise StyleSwapError(
-            f"expected frames (B, H, W, 3 or 4) with at least one frame, got {tuple(frames.shape)};"
-            " connect a batch of pictures"
-        )
-
-
 def references_for(identities: Sequence[Identity], analysis: FaceAnalyzer) -> tuple[np.ndarray, ...]:
-    """Embeddings (512,) of reference identities, for a `FaceChoice` by likeness.
+    """Embeddings (D,) of reference identities, for a `FaceChoice` by likeness.
 
     Raises:
         StyleSwapError: One was made by another recognizer than that of the face analysis.

@@ -11,11 +11,8 @@ from ..compositing.canvas import Canvas
 from ..compositing.pixels import Picture, pixels_of
 from ..compositing.steady_colors import SteadyColors
 from ..errors import StyleSwapError
-from ..faces.detected import FaceAnalyzer
 from ..io.read_ahead import read_ahead
-from ..masking.face_masks import FaceMasks
-from ..swappers.network import SwappingNetwork
-from .face_jobs import FaceJob, RenderedPart, paste_part, render_jobs, report_face, stack_crops
+from .face_jobs import FaceJob, FaceRenderer, RenderedPart, paste_part, stack_crops
 from .frame_faces import AnalyzedFrame
 from .frame_requests import FrameRequest
 from .results import FrameReport, SwapResult
@@ -53,17 +50,11 @@ class FrameStream:
     """Swaps streams of frames.
 
     Attributes:
-        model: The swapping network.
-        analysis: The face analysis.
-        masks: Masks beside that of the network.
-        crop_device: Device on which crops are cut and pasted.
+        renderer: Runs their faces through the network.
         in_background: Whether the next frames are analyzed in a thread while the network runs.
     """
 
-    model: SwappingNetwork
-    analysis: FaceAnalyzer
-    masks: FaceMasks | None
-    crop_device: torch.device
+    renderer: FaceRenderer
     in_background: bool
 
     def run(
@@ -131,8 +122,7 @@ class FrameStream:
     def _render(self, frames: Sequence[AnalyzedFrame], options: SwapOptions) -> _RenderedFrames:
         canvas = Canvas([analyzed.frame for analyzed in frames], [analyzed.kept for analyzed in frames])
         jobs = [FaceJob(row, *pair) for row, analyzed in enumerate(frames) for pair in analyzed.faces.chosen]
-        parts = render_jobs(canvas, jobs, self.model, self.analysis, options, self.crop_device, self.masks)
-        return _RenderedFrames(frames, canvas, jobs, list(parts))
+        return _RenderedFrames(frames, canvas, jobs, list(self.renderer.render(canvas, jobs, options)))
 
     def _paste(
         self, batch: _RenderedFrames, options: SwapOptions, measured: Callable[[int], bool]
@@ -144,14 +134,11 @@ class FrameStream:
         for picture, analyzed in enumerate(batch.frames):
             number = analyzed.number
             rows = [row for row, job in enumerate(batch.jobs) if job.picture == picture]
-            faces = [
-                report_face(canvas, self.analysis, batch.jobs[row], self.model, options, number, measured(number))
-                for row in rows
-            ]
+            faces = [self.renderer.report(canvas, batch.jobs[row], options, number, measured(number)) for row in rows]
             about = analyzed.faces
             report = FrameReport(number, about.found, faces, about.problems, about.left_out)
             image, mask = canvas.result(picture)
-            yield SwapResult(image, mask, stack_crops([crops[row] for row in rows], self.model.size), report)
+            yield SwapResult(image, mask, stack_crops([crops[row] for row in rows], self.renderer.model.size), report)
 
 
 def _with_steady_colors(batches: Iterable[_RenderedFrames], steady: SteadyColors) -> Iterator[_RenderedFrames]:

@@ -21,7 +21,7 @@ from ..io.images import over_white, repair, to_uint8
 from ..masking.face_masks import FaceMasks
 from ..masking.region_masks import FACE_AREA, RegionMasks
 from .face_aligner import picked_faces
-from .frame_requests import check_batch
+from .node_batches import check_batch
 from .swap_options import MAX_SHARE
 
 # Side of the crops in which masks are made; parsing networks are trained on crops of this size and template.

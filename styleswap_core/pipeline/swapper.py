@@ -8,37 +8,32 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from ..compositing.frame_masks import CHOSEN, FrameMasks, Masks
-from ..compositing.pixels import NodeFrame, Picture, pixels_of
+from ..compositing.pixels import Picture, pixels_of
 from ..compositing.steady_colors import SteadyColors
 from ..errors import StyleSwapError
 from ..faces.choice import FaceChoice
 from ..faces.choice import Faces as Faces
 from ..faces.detected import DetectedFace, FaceAnalyzer
 from ..identities.identity import Identity
-from ..io.images import bchw_to_bhwc, over_white, repair
 from ..io.read_ahead import read_ahead
 from ..masking.face_masks import FaceMasks
 from ..swappers.network import SwappingNetwork, check_identity
 from ..tracking.tracking_options import TrackingOptions
 from .empty_frames import EmptyFrames
-from .face_jobs import check_options, stack_crops
+from .face_jobs import FaceRenderer, check_options
 from .frame_faces import AnalyzedFrame, FrameFaces
-from .frame_requests import FrameRequest, analyze_frame, check_batch
-from .frame_requests import references_for as references_for
+from .frame_requests import FrameRequest, analyze_frame
 from .frame_stream import FrameStream
-from .results import BatchResult, FrameReport, SwapResult
+from .node_batches import NodeBatch, check_batch, measured_frames, visible_frames
+from .results import BatchResult, SwapResult
 from .swap_options import SwapOptions
 from .tracked_faces import FaceFollower, TrackedFaces
 
 if TYPE_CHECKING:
     from ..faces.landmarks import LandmarkModel
-
-# Maximum number of frames of a batch whose faces are measured, which takes two runs of the recognizer per face.
-MEASURED_FRAMES = 16
 
 
 def _ignore(frame: int) -> None:
@@ -276,33 +271,11 @@ class Swapper:
         """
         request = self._request(identity, faces, options, strict, keep, only_in, len(frames))
         check_batch(frames)
-        # The caller may be in inference mode, which applies to its thread only; a tensor that another thread writes to
-        # must not be an inference tensor.
-        with torch.inference_mode(False):
-            images = torch.empty(frames.shape, dtype=torch.float32, device=result_device or frames.device)
-        masks = torch.empty(images.shape[:3], dtype=torch.float32, device=images.device)
-        measured = _measured_frames(len(frames))
-        crops: list[torch.Tensor] = []
-        reports: list[FrameReport] = []
-        repaired: list[int] = []
-
-        def pictures() -> Iterator[NodeFrame]:
-            for row in range(len(frames)):
-                part, broken = repair(frames[row : row + 1])
-                repaired.extend(row for _ in broken)
-                images[row] = part[0]
-                # Faces are pasted in place, on the CPU; into a copy if the result is on another device.
-                yield NodeFrame(over_white(part[0]), images[row, ..., :3].cpu())
-
-        tracked = None if tracking is None else self._track(map(_node_frame, frames), request, tracking, on_frame)
-        for row, result in enumerate(self._stream(pictures(), request, on_frame, measured.__contains__, tracked)):
-            if images.device.type != "cpu":
-                images[row, ..., :3] = torch.as_tensor(result.image).to(images.device)
-            masks[row] = result.mask
-            crops += result.crops
-            reports.append(result.report)
-        stacked = bchw_to_bhwc(stack_crops(crops, self.model.size)).to(images.device)
-        return BatchResult(images, masks, stacked, reports, repaired)
+        batch, measured = NodeBatch(frames, result_device), measured_frames(len(frames))
+        tracked = None if tracking is None else self._track(visible_frames(frames), request, tracking, on_frame)
+        for result in self._stream(batch.pictures(), request, on_frame, measured.__contains__, tracked):
+            batch.add(result)
+        return batch.result(self.model.size)
 
     def _request(
         self,
@@ -336,7 +309,8 @@ class Swapper:
 
     @property
     def _frames(self) -> FrameStream:
-        return FrameStream(self.model, self.analysis, self.masks, self.crop_device, self.background_detection)
+        renderer = FaceRenderer(self.model, self.analysis, self.crop_device, self.masks)
+        return FrameStream(renderer, self.background_detection)
 
     def _stream(
         self,
@@ -385,14 +359,3 @@ class Swapper:
 
 def _landmark_model(analysis: FaceAnalyzer) -> "LandmarkModel | None":
     return analysis.landmark_model()
-
-
-def _measured_frames(count: int) -> set[int]:
-    """Numbers of the frames of a batch whose faces are measured: evenly spaced."""
-    return set(np.linspace(0, count - 1, min(count, MEASURED_FRAMES)).round().astype(int).tolist())
-
-
-def _node_frame(frame: torch.Tensor) -> NodeFrame:
-    """A frame (H, W, 3 or 4) of a batch as it is swapped, to look at only."""
-    picture = over_white(repair(frame[None])[0][0])
-    return NodeFrame(picture, picture)

@@ -22,7 +22,7 @@ from ..faces.detected import DetectedFace
 from ..identities.identity import Identity
 from ..io.read_ahead import map_ahead
 from ..masking.face_masks import FaceMasks
-from ..pipeline.face_jobs import FaceJob, swap_jobs
+from ..pipeline.face_jobs import FaceJob, FaceRenderer
 from ..pipeline.swap_options import SwapOptions
 from .examine import encode_crop, encode_mask
 from .journal import Journal
@@ -292,8 +292,8 @@ class _Run:
         """Each lesson with its result (S, S, 3) uint8 and the mask (S, S) uint8."""
         canvas, network = Canvas([lesson.picture for lesson in lessons]), self._teacher.network
         jobs = [FaceJob(number, self._face(lesson.row), lesson.identity) for number, lesson in enumerate(lessons)]
-        options = SwapOptions(batch_size=_BLOCK_SWAPS)
-        swap_jobs(canvas, jobs, network, self._teacher.analyzer, options, network.device, self._masks)
+        renderer = FaceRenderer(network, self._teacher.analyzer, network.device, self._masks)
+        renderer.swap(canvas, jobs, SwapOptions(batch_size=_BLOCK_SWAPS))
         results = []
         for number, lesson in enumerate(lessons):
             picture, mask = canvas.result(number)

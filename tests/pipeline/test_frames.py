@@ -16,8 +16,9 @@ from styleswap_core.identities.identity import Identity
 from styleswap_core.io.read_ahead import THREAD_NAME
 from styleswap_core.model import Generator, preset
 from styleswap_core.pipeline import frame_stream
+from styleswap_core.pipeline.frame_requests import references_for
 from styleswap_core.pipeline.swap_options import SwapOptions
-from styleswap_core.pipeline.swapper import Swapper, references_for
+from styleswap_core.pipeline.swapper import Swapper
 from styleswap_core.swappers.baked_cache import BakedCache
 from styleswap_core.swappers.network import SwappedCrops
 from styleswap_core.swappers.styleswap_network import StyleSwapNetwork
