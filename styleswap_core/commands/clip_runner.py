@@ -3,7 +3,6 @@
 import argparse
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,9 +26,10 @@ from .clip_files import ClipFiles
 from .console import print_error, print_note
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from ..credentials.signing import ContentSigner
     from .file_swapper import FileSwapper
-
 
 # Frames are swapped in batches, so the speed of the last few says little.
 _SMOOTHING = 0.02
@@ -108,11 +108,39 @@ def preview_clip(
         print_note(f"{files.target}: {note}")
 
 
+class _ProgressBars:
+    """A progress bar for each phase of the work on a video, from its first frame on; closed as a context manager."""
+
+    def __init__(self, name: str, frames: int) -> None:
+        self._name, self._frames = name, frames
+        self._bars: dict[str, tqdm[Any]] = {}
+
+    def __enter__(self) -> "_ProgressBars":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for bar in reversed(self._bars.values()):
+            bar.close()
+
+    def advance(self, phase: str, frame: int) -> None:
+        """Count a frame of a phase."""
+        from tqdm import tqdm
+
+        if phase not in self._bars:
+            # Frames of an interrupted run say nothing about the speed of this one.
+            self._bars[phase] = tqdm(
+                total=self._frames or None,
+                initial=frame,
+                desc=f"{self._name}: {phase}",
+                unit="frame",
+                smoothing=_SMOOTHING,
+            )
+        self._bars[phase].update()
+
+
 def _swap_clip(
     files: ClipFiles, request: ClipRequest, args: argparse.Namespace, signer: "ContentSigner | None"
 ) -> dict[str, Any]:
-    from tqdm import tqdm
-
     start = time.perf_counter()
     for path in (files.out, files.mask_out):
         if path is not None:
@@ -120,31 +148,9 @@ def _swap_clip(
     with decodable(files.target) as readable:
         options = replace(clip_options(args), mask_out=files.mask_out)
         plan = plan_clip(readable, files.out, options, files.target)
-        with ExitStack() as stack:
-            bars: dict[str, tqdm[Any]] = {}
-
-            def advance(phase: str, frame: int) -> None:
-                if phase not in bars:
-                    # Frames of an interrupted run say nothing about the speed of this one.
-                    bars[phase] = stack.enter_context(
-                        tqdm(
-                            total=plan.frames or None,
-                            initial=frame,
-                            desc=f"{files.target.name}: {phase}",
-                            unit="frame",
-                            smoothing=_SMOOTHING,
-                        )
-                    )
-                bars[phase].update()
-
-            report = swap_planned(
-                plan,
-                files.out,
-                request,
-                ClipCallbacks(partial(advance, "swap"), partial(advance, "track faces")),
-                resume=args.resume,
-                signer=signer,
-            )
+        with _ProgressBars(files.target.name, plan.frames) as bars:
+            callbacks = ClipCallbacks(partial(bars.advance, "swap"), partial(bars.advance, "track faces"))
+            report = swap_planned(plan, files.out, request, callbacks, resume=args.resume, signer=signer)
         if args.doubtful is not None and report.doubtful:
             save_image(args.doubtful, doubtful_sheet(plan, files.out, report.doubtful))
     for note in report.notes:

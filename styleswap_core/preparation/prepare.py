@@ -130,25 +130,27 @@ def _check_settings(journal: Journal, source: Path, settings: PreparationSetting
 
 def _scan(journal: Journal, source: Path, out: Path, frame_seconds: float) -> None:
     """Add the files that are not in the journal yet."""
-    progress = tqdm(desc="find", unit="file", mininterval=interval())
-
-    def files() -> Iterator[tuple[bytes, bool, bytes, int]]:
-        for found in walk(source, out):
-            path = os.fsencode(found.path)
-            if not isinstance(found, FoundFile):
-                journal.add_obstacle(path, found.sentence)
-                _say(found.path, found.sentence)
-                continue
-            progress.update()
-            if journal.has_input(path):
-                continue
-            count = count_frames(source / found.path, frame_seconds) if found.is_video else 1
-            # A file outside of any folder is a person by itself.
-            yield path, found.is_video, os.fsencode(found.path.parts[0]), count
-
-    with progress, journal.transaction():
+    with tqdm(desc="find", unit="file", mininterval=interval()) as progress, journal.transaction():
         journal.forget_obstacles()
-        journal.add_inputs(files())
+        journal.add_inputs(_new_files(journal, source, out, frame_seconds, progress))
+
+
+def _new_files(
+    journal: Journal, source: Path, out: Path, frame_seconds: float, progress: tqdm
+) -> Iterator[tuple[bytes, bool, bytes, int]]:
+    """Files that are not in the journal yet, as `Journal.add_inputs` takes them; it notes what cannot be read."""
+    for found in walk(source, out):
+        path = os.fsencode(found.path)
+        if not isinstance(found, FoundFile):
+            journal.add_obstacle(path, found.sentence)
+            _say(found.path, found.sentence)
+            continue
+        progress.update()
+        if journal.has_input(path):
+            continue
+        count = count_frames(source / found.path, frame_seconds) if found.is_video else 1
+        # A file outside of any folder is a person by itself.
+        yield path, found.is_video, os.fsencode(found.path.parts[0]), count
 
 
 class _Run:
