@@ -51,33 +51,7 @@ class ExtractArcFaceID(io.ComfyNode):
             inputs=[
                 face_analysis_input(),
                 io.Image.Input("image", tooltip="Images of the source person; every image of a batch is used."),
-                io.Combo.Input(
-                    "faces",
-                    options=["largest", "all", "by index"],
-                    default="largest",
-                    tooltip="Which faces of each image to use.",
-                ),
-                io.Int.Input(
-                    "index",
-                    default=0,
-                    min=0,
-                    max=99,
-                    tooltip="For by index: the number of the face, as shown by Detect Faces.",
-                ),
-                order_input("How the faces in each image are numbered. largest: face 0 is the largest."),
-                io.Combo.Input(
-                    "combine",
-                    options=list(COMBINATIONS),
-                    default=AVERAGE,
-                    tooltip="average: one identity from all faces. one per face: a list, for several people.",
-                ),
-                io.Combo.Input(
-                    "outliers",
-                    options=list(OUTLIER_CHOICES),
-                    default=KEEP,
-                    tooltip="What to do with faces that look like a different person than the others: keep them in "
-                    "the average or leave them out. They are reported either way.",
-                ),
+                *_choice_inputs(),
                 *(
                     io.Image.Input(name, optional=True, tooltip="More images of the person, of any size.")
                     for name in _MORE_IMAGES
@@ -160,6 +134,39 @@ def extract(
     """`extract_identities` from batches of images (B, H, W, 3 or 4), with progress in the interface."""
     on_image = frame_progress(count_images(*batches))
     return extract_identities(image_arrays(*batches), analyzer, choice, combine, outliers, on_image)
+
+
+def _choice_inputs() -> list[io.Input]:
+    """Which faces are used, and what becomes of several of them."""
+    return [
+        io.Combo.Input(
+            "faces",
+            options=["largest", "all", "by index"],
+            default="largest",
+            tooltip="Which faces of each image to use.",
+        ),
+        io.Int.Input(
+            "index",
+            default=0,
+            min=0,
+            max=99,
+            tooltip="For by index: the number of the face, as shown by Detect Faces.",
+        ),
+        order_input("How the faces in each image are numbered. largest: face 0 is the largest."),
+        io.Combo.Input(
+            "combine",
+            options=list(COMBINATIONS),
+            default=AVERAGE,
+            tooltip="average: one identity from all faces. one per face: a list, for several people.",
+        ),
+        io.Combo.Input(
+            "outliers",
+            options=list(OUTLIER_CHOICES),
+            default=KEEP,
+            tooltip="What to do with faces that look like a different person than the others: keep them in "
+            "the average or leave them out. They are reported either way.",
+        ),
+    ]
 
 
 class IdentityList(io.ComfyNode):

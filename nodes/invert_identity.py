@@ -52,46 +52,7 @@ class InvertIdentity(io.ComfyNode):
                 io.Image.Input(
                     "source", tooltip="One or more images of one person; the largest face of each image is used."
                 ),
-                io.Int.Input(
-                    "steps",
-                    default=60,
-                    min=0,
-                    max=2000,
-                    tooltip="Maximum number of steps; stops early when the likeness on held-out guides no longer"
-                    " improves. 0 returns the plain identity as the model maps it.",
-                ),
-                io.Float.Input(
-                    "trust",
-                    default=0.5,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="Strength of the trust region. 1: stay at the plain identity. 0: unconstrained. Lower"
-                    " values allow a better likeness at the cost of pose and expression.",
-                ),
-                # The frontend randomizes a widget of this name after each run unless this is turned off.
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**53 - 1,
-                    control_after_generate=False,
-                    tooltip="The same seed gives the same identity.",
-                ),
-                io.Boolean.Input(
-                    "low_memory",
-                    default=False,
-                    tooltip="Processes one face at a time and recomputes activations: slower, but with a fraction of"
-                    " the memory. Used automatically if memory runs out.",
-                ),
-                io.Boolean.Input(
-                    "keep_on_cancel",
-                    default=True,
-                    tooltip="When canceled, saves the best result so far as an identity named filename.",
-                ),
-                io.String.Input(
-                    "filename", default="inversion", tooltip="For keep_on_cancel: file name without suffix."
-                ),
+                *_optimization_inputs(),
                 io.Image.Input(
                     "guides",
                     optional=True,
@@ -162,6 +123,50 @@ class InvertIdentity(io.ComfyNode):
         # Progress previews disappear when the run ends; this one stays, and is part of the history.
         shown = bchw_to_bhwc(_strip(outcome.pictures).cpu())
         return io.NodeOutput(inversion.identity, curve, report, ui=ui.PreviewImage(shown, cls=cls))
+
+
+def _optimization_inputs() -> list[io.Input]:
+    """How long and how freely the identity is optimized, and what happens if that is canceled."""
+    return [
+        io.Int.Input(
+            "steps",
+            default=60,
+            min=0,
+            max=2000,
+            tooltip="Maximum number of steps; stops early when the likeness on held-out guides no longer"
+            " improves. 0 returns the plain identity as the model maps it.",
+        ),
+        io.Float.Input(
+            "trust",
+            default=0.5,
+            min=0.0,
+            max=1.0,
+            step=0.05,
+            tooltip="Strength of the trust region. 1: stay at the plain identity. 0: unconstrained. Lower"
+            " values allow a better likeness at the cost of pose and expression.",
+        ),
+        # The frontend randomizes a widget of this name after each run unless this is turned off.
+        io.Int.Input(
+            "seed",
+            default=0,
+            min=0,
+            max=2**53 - 1,
+            control_after_generate=False,
+            tooltip="The same seed gives the same identity.",
+        ),
+        io.Boolean.Input(
+            "low_memory",
+            default=False,
+            tooltip="Processes one face at a time and recomputes activations: slower, but with a fraction of"
+            " the memory. Used automatically if memory runs out.",
+        ),
+        io.Boolean.Input(
+            "keep_on_cancel",
+            default=True,
+            tooltip="When canceled, saves the best result so far as an identity named filename.",
+        ),
+        io.String.Input("filename", default="inversion", tooltip="For keep_on_cancel: file name without suffix."),
+    ]
 
 
 def _invert(

@@ -43,37 +43,7 @@ class FaceMask(io.ComfyNode):
             search_aliases=["face mask", "face parsing", "segment face", "mask", "SEGS", "detailer", "mask helper"],
             inputs=[
                 io.Image.Input("image", tooltip="One image, or the frames of a video."),
-                io.String.Input(
-                    "regions",
-                    default=FACE_AREA,
-                    tooltip=f"What the mask shows, separated by commas, such as eyes,mouth: {', '.join(SHAPED)}; with a"
-                    f" face parsing network also {', '.join(name for name in REGIONS if name not in SHAPED)}, or"
-                    " numbers of its classes.",
-                ),
-                io.Float.Input(
-                    "grow",
-                    default=0.0,
-                    min=-MAX_SHARE,
-                    max=MAX_SHARE,
-                    step=0.01,
-                    tooltip="Grows the mask by this fraction of the face's aligned crop, which is about one and a "
-                    "half times as tall as the face; negative values shrink it.",
-                ),
-                io.Float.Input(
-                    "feather",
-                    default=0.0,
-                    min=0.0,
-                    max=MAX_SHARE,
-                    step=0.01,
-                    tooltip="Width over which the edge of the mask fades, as a fraction of the same crop.",
-                ),
-                io.Combo.Input(
-                    "one_mask_per",
-                    options=[FRAME, FACE],
-                    default=FRAME,
-                    tooltip="frame: as many masks as images, each with all faces of its image. face: one mask for each"
-                    " face, frame after frame.",
-                ),
+                *_shape_inputs(),
                 *found_inputs("mask", "the masks"),
                 advanced(
                     io.Float.Input(
@@ -165,6 +135,43 @@ class FaceMask(io.ComfyNode):
         show_text(report.splitlines()[0])
         segs = [segs_of(picture, found.of_frame(number), crop_factor) for number, picture in enumerate(image)]
         return io.NodeOutput(_masks(found, one_mask_per), segs, report)
+
+
+def _shape_inputs() -> list[io.Input]:
+    """What the masks show, their edges, and how many there are."""
+    return [
+        io.String.Input(
+            "regions",
+            default=FACE_AREA,
+            tooltip=f"What the mask shows, separated by commas, such as eyes,mouth: {', '.join(SHAPED)}; with a"
+            f" face parsing network also {', '.join(name for name in REGIONS if name not in SHAPED)}, or"
+            " numbers of its classes.",
+        ),
+        io.Float.Input(
+            "grow",
+            default=0.0,
+            min=-MAX_SHARE,
+            max=MAX_SHARE,
+            step=0.01,
+            tooltip="Grows the mask by this fraction of the face's aligned crop, which is about one and a "
+            "half times as tall as the face; negative values shrink it.",
+        ),
+        io.Float.Input(
+            "feather",
+            default=0.0,
+            min=0.0,
+            max=MAX_SHARE,
+            step=0.01,
+            tooltip="Width over which the edge of the mask fades, as a fraction of the same crop.",
+        ),
+        io.Combo.Input(
+            "one_mask_per",
+            options=[FRAME, FACE],
+            default=FRAME,
+            tooltip="frame: as many masks as images, each with all faces of its image. face: one mask for each"
+            " face, frame after frame.",
+        ),
+    ]
 
 
 def _masks(found: MaskedFaces, one_mask_per: str) -> torch.Tensor:

@@ -55,16 +55,7 @@ class QuickSwap(io.ComfyNode):
             search_aliases=["face swap", "swap", "deepfake", "reactor", "roop", "one click", "simple"],
             inputs=[
                 io.Image.Input("target", tooltip="The image whose faces are swapped, or the frames of a video."),
-                io.Image.Input(
-                    "source",
-                    optional=True,
-                    tooltip="Image of the person whose face is used; several images of one person are averaged.",
-                ),
-                identity_input(
-                    "identity",
-                    "Used instead of source: an identity from Load Identity or another node.",
-                    optional=True,
-                ),
+                *_source_inputs(),
                 model_name_input(),
                 pack_input(),
                 io.Combo.Input(
@@ -191,6 +182,22 @@ class QuickSwap(io.ComfyNode):
         used = identities[0] if len(identities) == 1 else identities
         shown = compared(cls, target, swap.images)
         return io.NodeOutput(swap.images, swap.masks, used, swap.report, swap.mark, ui=shown)
+
+
+def _source_inputs() -> list[io.Input]:
+    """The person that faces become: pictures, or an identity."""
+    return [
+        io.Image.Input(
+            "source",
+            optional=True,
+            tooltip="Image of the person whose face is used; several images of one person are averaged.",
+        ),
+        identity_input(
+            "identity",
+            "Used instead of source: an identity from Load Identity or another node.",
+            optional=True,
+        ),
+    ]
 
 
 def _extract(analyzer: FaceAnalyzer, source: torch.Tensor, face: int) -> list[Identity]:

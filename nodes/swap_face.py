@@ -16,7 +16,7 @@ from .face_masks import LoadedMasks
 from .host import frame_progress, result_device, show_text
 from .loaded_guest import LoadedModel, core_network
 from .segs import chosen_mask
-from .sockets import Faces, Model, advanced, face_analysis_input, identity_input, make_schema, unknown_choice
+from .sockets import Faces, advanced, make_schema, unknown_choice
 from .swap_inputs import (
     batch_input,
     choice_inputs,
@@ -25,6 +25,7 @@ from .swap_inputs import (
     on_missing_input,
     only_in_inputs,
     only_in_mask,
+    source_inputs,
     strength_inputs,
     tracking_inputs,
 )
@@ -57,11 +58,7 @@ class SwapFace(io.ComfyNode):
             " swapped.",
             search_aliases=["face swap", "swap", "deepfake", "reactor"],
             inputs=[
-                Model.Input("model", tooltip="From Load StyleSwap Model."),
-                face_analysis_input(),
-                identity_input(
-                    "identity", "The source: one identity for all chosen faces, or a list with one identity per face."
-                ),
+                *source_inputs(),
                 io.Image.Input("image", tooltip="The target: one image, or the frames of a video."),
                 *choice_inputs(),
                 *strength_inputs(),

@@ -13,7 +13,7 @@ from .clip_texts import describe_clip, summarize_clip
 from .face_masks import LoadedMasks
 from .host import show_text
 from .loaded_guest import LoadedModel, core_network
-from .sockets import Model, advanced, face_analysis_input, identity_input, make_schema, unknown_choice
+from .sockets import advanced, make_schema, unknown_choice
 from .swap_inputs import (
     batch_input,
     choice_inputs,
@@ -21,6 +21,7 @@ from .swap_inputs import (
     later_inputs,
     only_in_inputs,
     only_in_tooltip,
+    source_inputs,
     strength_inputs,
     tracking_inputs,
 )
@@ -52,11 +53,7 @@ class SwapVideo(io.ComfyNode):
             essentials_category="Video Tools",
             search_aliases=["video face swap", "face swap", "swap video", "deepfake", "reactor"],
             inputs=[
-                Model.Input("model", tooltip="From Load StyleSwap Model."),
-                face_analysis_input(),
-                identity_input(
-                    "identity", "The source: one identity for all chosen faces, or a list with one identity per face."
-                ),
+                *source_inputs(),
                 io.Video.Input("video", tooltip="The target, for example from Load Video; it is read frame by frame."),
                 *choice_inputs(),
                 *strength_inputs(),
@@ -71,11 +68,9 @@ class SwapVideo(io.ComfyNode):
                 ),
                 batch_input(),
                 *later_inputs(
-                    io.MultiType.Input(
+                    _mask_or_video(
                         "keep",
-                        [io.Mask, io.Video],
-                        optional=True,
-                        tooltip="White where the frames must stay as they are, such as hands or hair: one mask, one "
+                        "White where the frames must stay as they are, such as hands or hair: one mask, one "
                         "per frame, or a gray video with one per frame, which is read as a stream.",
                     )
                 ),
@@ -87,35 +82,14 @@ class SwapVideo(io.ComfyNode):
                 *_part_inputs(),
                 *map(advanced, _encoder_inputs()),
                 *only_in_inputs(
-                    io.MultiType.Input(
+                    _mask_or_video(
                         "only_in",
-                        [io.Mask, io.Video],
-                        optional=True,
-                        tooltip=only_in_tooltip("one mask, one per frame, or a gray video with one per frame"),
+                        only_in_tooltip("one mask, one per frame, or a gray video with one per frame"),
                     )
                 ),
                 in_turn_input(),
             ],
-            outputs=[
-                io.Video.Output(
-                    "swapped_video", display_name="video", tooltip="The swapped video, a file in ComfyUI's temp folder."
-                ),
-                io.String.Output(
-                    "report", display_name="report", tooltip="What was swapped, with each track and doubtful frame."
-                ),
-                io.Image.Output(
-                    "doubtful_frames",
-                    display_name="doubtful_frames",
-                    tooltip="Contact sheet of up to 24 frames in which the swap is least certain, before and after;"
-                    " black if there are none.",
-                ),
-                io.String.Output(
-                    "swap_info",
-                    display_name="swap_info",
-                    tooltip="For Save Swapped Image: states that a face was swapped, and by which model. The video's "
-                    "metadata state it too.",
-                ),
-            ],
+            outputs=_outputs(),
         )
 
     @classmethod
@@ -190,6 +164,33 @@ class SwapVideo(io.ComfyNode):
         show_text("\n".join([summarize_clip(swapped.report), *notices]))
         text = describe_clip(swapped.report, len(identities), notices)
         return io.NodeOutput(InputImpl.VideoFromFile(str(swapped.file)), text, swapped.sheet, mark)
+
+
+def _mask_or_video(name: str, tooltip: str) -> io.Input:
+    return io.MultiType.Input(name, [io.Mask, io.Video], optional=True, tooltip=tooltip)
+
+
+def _outputs() -> list[io.Output]:
+    return [
+        io.Video.Output(
+            "swapped_video", display_name="video", tooltip="The swapped video, a file in ComfyUI's temp folder."
+        ),
+        io.String.Output(
+            "report", display_name="report", tooltip="What was swapped, with each track and doubtful frame."
+        ),
+        io.Image.Output(
+            "doubtful_frames",
+            display_name="doubtful_frames",
+            tooltip="Contact sheet of up to 24 frames in which the swap is least certain, before and after;"
+            " black if there are none.",
+        ),
+        io.String.Output(
+            "swap_info",
+            display_name="swap_info",
+            tooltip="For Save Swapped Image: states that a face was swapped, and by which model. The video's "
+            "metadata state it too.",
+        ),
+    ]
 
 
 def _part_inputs() -> list[io.Input]:

@@ -6,11 +6,33 @@ from ..styleswap_core.faces.choice import GENDER_CHOICES
 from ..styleswap_core.pipeline.swap_options import MAX_SHARE, SwapOptions
 from ..styleswap_core.swappers.swap_ranges import MAX_STRENGTH
 from ..styleswap_core.tracking.tracking_options import MAX_INTERVAL, MAX_SMOOTHING, TrackingOptions
-from .sockets import Masks, Segs, advanced, faces_input, identity_input, index_input, likeness_input, order_input
+from .sockets import (
+    Masks,
+    Model,
+    Segs,
+    advanced,
+    face_analysis_input,
+    faces_input,
+    identity_input,
+    index_input,
+    likeness_input,
+    order_input,
+)
 from .swap_values import ERROR, MAX_AGE, PASS, RESOLUTIONS, SKIP, SWAP
 
 # Maximum of the widget only.
 _MAX_BRIDGE = 240
+
+
+def source_inputs() -> list[io.Input]:
+    """The network, the face analysis, and who the faces become."""
+    return [
+        Model.Input("model", tooltip="From Load StyleSwap Model."),
+        face_analysis_input(),
+        identity_input(
+            "identity", "The source: one identity for all chosen faces, or a list with one identity per face."
+        ),
+    ]
 
 
 def choice_inputs() -> list[io.Input]:

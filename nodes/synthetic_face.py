@@ -28,21 +28,7 @@ class SyntheticFace(io.ComfyNode):
             " images.",
             search_aliases=["test image", "example face", "render face"],
             inputs=[
-                _number("source_person", 0, PEOPLE, "Number of the source person."),
-                _number("target_person", 1, PEOPLE, "Number of the target person."),
-                _number(
-                    "source_setting",
-                    0,
-                    SETTINGS,
-                    "Pose, expression, lighting, hair, clothes and background of the source.",
-                ),
-                _number("target_setting", 1, SETTINGS, "The same for the target."),
-                _number(
-                    "motion_setting",
-                    2,
-                    SETTINGS,
-                    "With several frames: pose, expression and gaze that the target moves to and returns from.",
-                ),
+                *_seed_inputs(),
                 io.Int.Input(
                     "size",
                     default=384,
@@ -118,6 +104,27 @@ class SyntheticFace(io.ComfyNode):
                 if exact:
                     exact_swap[frame] = bchw_to_bhwc(scene.exact_frame(frame, check_interrupted)[None])[0].to(device)
         return io.NodeOutput(sources[0], target, masks, exact_swap, sources[-1], json.dumps(asdict(scene)))
+
+
+def _seed_inputs() -> list[io.Input]:
+    """Who is rendered, and how."""
+    return [
+        _number("source_person", 0, PEOPLE, "Number of the source person."),
+        _number("target_person", 1, PEOPLE, "Number of the target person."),
+        _number(
+            "source_setting",
+            0,
+            SETTINGS,
+            "Pose, expression, lighting, hair, clothes and background of the source.",
+        ),
+        _number("target_setting", 1, SETTINGS, "The same for the target."),
+        _number(
+            "motion_setting",
+            2,
+            SETTINGS,
+            "With several frames: pose, expression and gaze that the target moves to and returns from.",
+        ),
+    ]
 
 
 def _number(name: str, default: int, count: int, tooltip: str) -> io.Input:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import StyleSwapError, counted
-from ..io.files import require_file
+from ..io.files import require_file, require_folder_of
 from .arguments import (
     add_detection_arguments,
     add_device_argument,
@@ -164,8 +164,7 @@ def _plan(args: argparse.Namespace, places: Path) -> list[_CropPlan]:
 
 def _check_places(places: Path) -> None:
     """Check that the file with the places can be written, and replaces none of another kind."""
-    if not places.parent.is_dir():
-        raise StyleSwapError(f"cannot write {places}: the folder {places.parent} does not exist; create it first")
+    require_folder_of(places)
     if places.exists():
         from ..compositing.places_file import FORMAT
         from ..io.json_text import read_record
