@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..styleswap_core.faces.execution_providers import CPU_PROVIDER, CUDA_PROVIDER
 from ..styleswap_core.faces.opencv_zoo import zoo_files
 from ..styleswap_core.installation.import_failures import require
 
 if TYPE_CHECKING:
     from ..styleswap_core.faces.detected import FaceAnalyzer
 
-PROVIDERS = {"CPU": ("CPUExecutionProvider",), "CUDA": ("CUDAExecutionProvider", "CPUExecutionProvider")}
+PROVIDERS = {"CPU": (CPU_PROVIDER,), "CUDA": (CUDA_PROVIDER, CPU_PROVIDER)}
 # What ComfyUI does not install itself.
 _REQUIRED = ("cv2", "onnxruntime", "insightface.app")
 _REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"

@@ -3,13 +3,10 @@
 from comfy_api.latest import io
 
 from ..styleswap_core.faces.opencv_zoo import ZOO_LICENSE
-from ..styleswap_core.faces.pack_licenses import INSIGHTFACE_TERMS
+from ..styleswap_core.faces.pack_licenses import DEMO_LICENSE, INSIGHTFACE_TERMS
 from .analysis import PROVIDERS
 from .folders import DEMO, generator_names, pack_names
 from .loading import AUTOMATIC
-
-OWN_LICENSE = "MIT, trained only on rendered images"
-"""License of the demo model and the demo pack."""
 
 _SIZES = ("160", "256", "320", "480", "640", "800", "1024", "1280")
 
@@ -32,7 +29,7 @@ def pack_input() -> io.Input:
         "pack",
         options=pack_names(),
         default=DEMO,
-        tooltip=f"The built-in pack belongs to the demo model (license: {OWN_LICENSE}). opencv_zoo is for"
+        tooltip=f"The built-in pack belongs to the demo model (license: {DEMO_LICENSE}). opencv_zoo is for"
         f" photographs (license: {ZOO_LICENSE}). Note: {INSIGHTFACE_TERMS}.",
     )
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from comfy_api.latest import io
 
 from ..styleswap_core.errors import StyleSwapError
+from ..styleswap_core.faces.pack_licenses import DEMO_LICENSE
 from ..styleswap_core.swappers.guest_families import FAMILY_NAMES
 from .folders import DEMO, generator_path, pack_folder
 from .loaded_guest import LoadedGuest
-from .loader_inputs import OWN_LICENSE, detection_inputs, download_input, model_name_input, pack_input
+from .loader_inputs import detection_inputs, download_input, model_name_input, pack_input
 from .loading import AUTOMATIC, model_state, open_model, open_pack, pack_state
 from .sockets import FaceAnalysis, Model, make_schema, unknown_choice
 
@@ -85,7 +86,7 @@ class LoadModel(io.ComfyNode):
             stated = network.file.license
         else:
             details = []
-            stated = OWN_LICENSE if model_name == DEMO else str(model.metadata.get("license", _UNSTATED))
+            stated = DEMO_LICENSE if model_name == DEMO else str(model.metadata.get("license", _UNSTATED))
         lines = [
             f"{model_name}: {model.size} px, crop template {model.template}",
             *details,

@@ -12,7 +12,7 @@ from typing import SupportsIndex
 import numpy as np
 
 from ..errors import StyleSwapError, counted
-from .detected import FACE_ORDERS, DetectedFace
+from .detected import DetectedFace, check_order
 
 RULES = ("all", "largest", "by index", "by likeness", "everyone but")
 REFERENCE_RULES = ("by likeness", "everyone but")
@@ -56,8 +56,7 @@ class FaceChoice:
     def __post_init__(self) -> None:
         if self.rule not in RULES:
             raise StyleSwapError(f"expected one of the face choices {', '.join(RULES)}, got {self.rule!r}")
-        if self.order not in FACE_ORDERS:
-            raise StyleSwapError(f"expected a face order out of {', '.join(FACE_ORDERS)}, got {self.order!r}")
+        check_order(self.order)
         if self.gender not in GENDER_CHOICES:
             raise StyleSwapError(f"expected a gender out of {', '.join(GENDER_CHOICES)}, got {self.gender!r}")
         if self.ages is not None and self.ages[0] > self.ages[1]:

@@ -132,6 +132,16 @@ class FaceAnalyzer(Protocol):
         ...
 
 
+def check_order(order: str) -> None:
+    """Check the name of an order.
+
+    Raises:
+        StyleSwapError: It is none of FACE_ORDERS.
+    """
+    if order not in FACE_ORDERS:
+        raise StyleSwapError(f"expected a face order out of {', '.join(FACE_ORDERS)}, got {order!r}")
+
+
 def order_faces(faces: Sequence[DetectedFace], order: str = "largest") -> list[DetectedFace]:
     """Faces sorted and renumbered; independent of their initial order, even in case of ties.
 
@@ -142,8 +152,7 @@ def order_faces(faces: Sequence[DetectedFace], order: str = "largest") -> list[D
     Raises:
         StyleSwapError: An unknown order.
     """
-    if order not in _SORT_KEYS:
-        raise StyleSwapError(f"expected a face order out of {', '.join(FACE_ORDERS)}, got {order!r}")
+    check_order(order)
     first = _SORT_KEYS[order]
 
     def key(face: DetectedFace) -> tuple[float, ...]:

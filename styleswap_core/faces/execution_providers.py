@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 CPU_PROVIDER = "CPUExecutionProvider"
+CUDA_PROVIDER = "CUDAExecutionProvider"
 COREML_PROVIDER = "CoreMLExecutionProvider"
 
 # Providers of each kind of device in order of preference, and the package that has them.
 _PROVIDERS = {
     "cpu": (CPU_PROVIDER,),
-    "cuda": ("CUDAExecutionProvider",),
+    "cuda": (CUDA_PROVIDER,),
     "rocm": ("MIGraphXExecutionProvider", "ROCMExecutionProvider"),
     "directml": ("DmlExecutionProvider",),
     "coreml": (COREML_PROVIDER,),
@@ -30,7 +31,7 @@ _PACKAGES = {
 # By default CUDA times all algorithms of each convolution anew for each size of a batch, and takes memory in powers of
 # two, of which PyTorch needs its share.
 _OPTIONS = {
-    "CUDAExecutionProvider": {
+    CUDA_PROVIDER: {
         "cudnn_conv_algo_search": "HEURISTIC",
         "arena_extend_strategy": "kSameAsRequested",
     }
@@ -58,7 +59,7 @@ def available_providers() -> list[str]:
 def default_providers() -> list[str]:
     """Providers for face analysis in order of preference: CUDA if available, and the CPU."""
     available = available_providers()
-    return [name for name in ("CUDAExecutionProvider", CPU_PROVIDER) if name in available]
+    return [name for name in (CUDA_PROVIDER, CPU_PROVIDER) if name in available]
 
 
 def device_kind(device: torch.device) -> str:

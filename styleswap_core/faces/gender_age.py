@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from ..errors import StyleSwapError
+from .boxes import longer_side
 from .close_looks import Place, cut_place
 from .detected import DetectedFace
 from .packs import load_model_file
@@ -43,7 +44,7 @@ class GenderAgeModel:
         box = np.asarray(face.box, dtype=np.float64)
         if abs(face.angle) > _UPRIGHT_DEGREES:
             # The network knows upright faces only.
-            side = float((box[2:] - box[:2]).max())
+            side = longer_side(box)
             place = Place((box[:2] + box[2:]) / 2, side * _MARGIN, face.angle)
             bgr, low = cut_place(bgr, place, _CUT_SIZE), _CUT_SIZE * (1 - 1 / _MARGIN) / 2
             box = np.array([low, low, _CUT_SIZE - low, _CUT_SIZE - low])

@@ -16,13 +16,13 @@ import numpy as np
 
 from ..errors import StyleSwapError, one_line
 from .arcface import TorchRecognizer
+from .execution_providers import CPU_PROVIDER
 from .face_networks import Detection
-from .opencv_zoo import SFACE, YUNET, ZooFiles
+from .opencv_zoo import SFACE, SFACE_SIDE, YUNET, ZooFiles
 
 # Boxes with a larger overlap are one face; OpenCV's default.
 _NMS_IOU = 0.3
 _MAX_CANDIDATES = 5000
-_SFACE_SIDE = 112
 _PROBE_SIDE = 64
 # A clone of the repository without Git LFS has such files in place of the networks.
 _MAX_PLACEHOLDER_BYTES = 1000
@@ -96,11 +96,11 @@ class SFaceRecognizer:
             StyleSwapError: The file is damaged, or this OpenCV has no FaceRecognizerSF.
         """
         self.path = path
-        self.input_size = _SFACE_SIDE
+        self.input_size = SFACE_SIDE
         self._network = _load("FaceRecognizerSF", path, SFACE.name)
         self._lock = Lock()
         with _naming(path, SFACE.name):
-            self.dimension = len(self.raw_embedding(np.zeros((_SFACE_SIDE, _SFACE_SIDE, 3), np.uint8)))
+            self.dimension = len(self.raw_embedding(np.zeros((SFACE_SIDE, SFACE_SIDE, 3), np.uint8)))
 
     def raw_embedding(self, crop: np.ndarray) -> np.ndarray:
         """See `CropRecognizer.raw_embedding`."""
@@ -127,7 +127,7 @@ def load_opencv_networks(
     Raises:
         StyleSwapError: A file is damaged, or another provider is requested.
     """
-    if providers and providers[0] != "CPUExecutionProvider":
+    if providers and providers[0] != CPU_PROVIDER:
         raise StyleSwapError(
             f"OpenCV runs {files.detector.name} on the CPU, got the execution provider {providers[0]}; run on CPU"
         )

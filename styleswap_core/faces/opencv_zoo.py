@@ -36,9 +36,12 @@ SFACE = RemoteFile(
 ZOO_LICENSE = f"YuNet {YUNET.license}, SFace {SFACE.license}"
 """Licenses of the two files, as their repository states them."""
 
-# Outputs of a YuNet since 2023, at each of three strides; SFace's embeddings, and the side of its crops.
+SFACE_SIDE = 112
+"""Side of SFace's crops in pixels."""
+
+# Outputs of a YuNet since 2023, at each of three strides, and the length of SFace's embeddings.
 _YUNET_OUTPUTS = {f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32)}
-_SFACE_SIDE, _SFACE_LENGTH = 112, 128
+_SFACE_LENGTH = 128
 # Operators of (pixels - mean) * gain.
 _SFACE_NORMALIZATION = {"Sub", "Mul"}
 
@@ -100,7 +103,7 @@ def is_sface(path: Path) -> bool:
     form = _form(path)
     return (
         form is not None
-        and [value.shape[1:] for value in form.inputs] == [(3, _SFACE_SIDE, _SFACE_SIDE)]
+        and [value.shape[1:] for value in form.inputs] == [(3, SFACE_SIDE, SFACE_SIDE)]
         and [value.shape[1:] for value in form.outputs] == [(_SFACE_LENGTH,)]
         and form.operators >= _SFACE_NORMALIZATION
     )

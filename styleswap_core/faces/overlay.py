@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from .boxes import longer_side
 from .detected import DetectedFace
 
 COLORS = ((255, 196, 0), (0, 200, 255), (255, 90, 150), (120, 230, 90), (190, 140, 255), (255, 140, 60))
@@ -107,7 +108,7 @@ def _corners(face: DetectedFace) -> tuple[float, float, float, float]:
 
 def _number_height(size: tuple[int, int], face: DetectedFace, share: float = _LEAST_SHARES[-1]) -> float:
     """Height of a face's number in pixels, to which its lines are in proportion, with a least share of the picture."""
-    side = float(max(face.box[2] - face.box[0], face.box[3] - face.box[1]))
+    side = longer_side(face.box)
     least = max(_LEAST_NUMBER_PX, min(size) * share)
     return max(least, min(side * _NUMBER_SHARE, min(size) * _MOST_SHARE))
 

@@ -12,6 +12,9 @@ INSIGHTFACE_TERMS = (
     "insightface's pretrained packs, buffalo_l among them, are licensed for non-commercial research only"
 )
 
+DEMO_LICENSE = "MIT, trained only on rendered images"
+"""License of the demo pack, and of the demo model."""
+
 UNKNOWN = "unknown; ask the author of the pack"
 _NON_COMMERCIAL = "non-commercial research only, as of all packs that insightface publishes"
 
@@ -33,7 +36,7 @@ _PUBLISHED_FILES = {
 def license_note(folder: Path) -> str:
     """License of the pack in a folder, such as "MIT", with what users should know about it."""
     if folder.resolve().is_relative_to(ASSETS.resolve()):
-        return "MIT, trained only on rendered images"
+        return DEMO_LICENSE
     if folder.name in PUBLISHED or any((folder / name).is_file() for name in _PUBLISHED_FILES):
         return _NON_COMMERCIAL
     networks = {path.name for path in folder.glob("*.onnx")}

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .boxes import longer_side
 from .detailed_parts import has_detail
 from .face_networks import Detection, FaceDetector
 
@@ -69,7 +70,7 @@ def merge(coarse: Iterable[Detection], fine: Iterable[Detection], coarse_scale: 
         fine: Faces of the fine level.
         coarse_scale: The detector's pixels per pixel of the picture at the coarse level.
     """
-    ranked = [(_side(face) * coarse_scale < _LARGE_FACE, face) for face in coarse]
+    ranked = [(longer_side(face.box) * coarse_scale < _LARGE_FACE, face) for face in coarse]
     first = [face for small, face in ranked if not small]
     last = [face for small, face in ranked if small]
     return without_doubles([*first, *fine, *last])
@@ -110,7 +111,7 @@ def _overlap(face: Detection, other: Detection) -> _Overlap:
 
 def smallest_side(faces: Sequence[Detection]) -> float:
     """Side of the smallest face in pixels."""
-    return min(_side(face) for face in faces)
+    return min(longer_side(face.box) for face in faces)
 
 
 def _search_level(detector: FaceDetector, picture: np.ndarray, size: int) -> list[Detection]:
@@ -133,7 +134,3 @@ def _search_level(detector: FaceDetector, picture: np.ndarray, size: int) -> lis
                 if not (cut_low | cut_high).any():
                     faces.append(Detection(box, face.score, face.points + corner))
     return without_doubles(sorted(faces, key=lambda face: -face.score))
-
-
-def _side(face: Detection) -> float:
-    return float((face.box[2:] - face.box[:2]).max())

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .boxes import longer_side
 from .close_looks import Place, angle_between, look_closely, roll_of
 from .face_networks import Detection, FaceDetector
 
@@ -96,14 +97,14 @@ def _best(look: Sequence[Detection], face: Detection) -> Detection | None:
 
 def _is_near(one: Detection, other: Detection) -> bool:
     """Whether two detections, which may differ in turn, can be the same face."""
-    sizes = [float((face.box[2:] - face.box[:2]).max()) for face in (one, other)]
+    sizes = [longer_side(face.box) for face in (one, other)]
     distance = float(np.linalg.norm((one.box[:2] + one.box[2:] - other.box[:2] - other.box[2:]) / 2))
     return distance < _NEAR * max(sizes) and min(sizes) > _NEAR * max(sizes)
 
 
 def _agree(one: Detection, other: Detection) -> bool:
     """Whether two detections have the same points, up to the precision of a small cut."""
-    side = float((other.box[2:] - other.box[:2]).max())
+    side = longer_side(other.box)
     return float(np.linalg.norm(one.points - other.points, axis=1).mean()) <= _SAME_POINTS * side
 
 
@@ -149,10 +150,9 @@ def _look_finely(detector: FaceDetector, picture: np.ndarray, faces: Sequence[Se
 
 def _fine_size(face: Detection) -> int:
     """Side of a fine cut: the size in the picture, which enlarging would not improve, within limits."""
-    side = float((face.box[2:] - face.box[:2]).max()) * _WIDE_MARGIN
+    side = longer_side(face.box) * _WIDE_MARGIN
     return next((size for size in _FINE_SIZES if size >= side), _FINE_SIZES[-1])
 
 
 def _place(face: Detection, angle: float, margin: float) -> Place:
-    low, high = face.box[:2], face.box[2:]
-    return Place((low + high) / 2, float((high - low).max()) * margin, angle)
+    return Place((face.box[:2] + face.box[2:]) / 2, longer_side(face.box) * margin, angle)

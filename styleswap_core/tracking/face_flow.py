@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..faces.boxes import longer_side
+
 # Side of a face in the pictures in which its motion is estimated.
 _FACE_SIDE = 128
 # Shown around a face, as a share of its side.
@@ -52,7 +54,7 @@ def face_motion(before: np.ndarray, after: np.ndarray, box: np.ndarray) -> FaceM
     """
     import cv2
 
-    side = float(max(box[2] - box[0], box[3] - box[1]))
+    side = longer_side(box)
     region = _region(box, before.shape)
     if side < _MIN_SIDE or region is None:
         return None
@@ -87,7 +89,7 @@ def face_motion(before: np.ndarray, after: np.ndarray, box: np.ndarray) -> FaceM
 
 def _region(box: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
     """Whole pixels around a box, inside a picture; None if that is too little."""
-    margin = _MARGIN * float(max(box[2] - box[0], box[3] - box[1]))
+    margin = _MARGIN * longer_side(box)
     left, top = (max(0, int(value - margin)) for value in box[:2])
     right, bottom = (min(limit, int(value + margin) + 1) for value, limit in zip(box[2:], shape[1::-1], strict=True))
     return (left, top, right, bottom) if right - left >= _MIN_SIDE and bottom - top >= _MIN_SIDE else None

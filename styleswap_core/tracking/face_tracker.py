@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..faces.boxes import longer_side
 from ..faces.detected import DetectedFace
 from .face_flow import face_motion
 from .scene_cuts import SceneCuts
@@ -121,7 +122,7 @@ class FaceTracker:
                 continue
             track.followed(self._frame, motion)
             shift = float(np.linalg.norm(track.last.points.mean(0) - last.points.mean(0)))
-            if shift > _FAST * _side(last.box):
+            if shift > _FAST * longer_side(last.box):
                 self._due = self._frame
 
     def _detect(self, frame: Frame) -> list[tuple[Track, DetectedFace]]:
@@ -144,7 +145,7 @@ class FaceTracker:
     def _update(self, track: Track, face: DetectedFace) -> float:
         """Add a detection to a track; returns its deviation from where the flow expects the face."""
         last = track.last
-        growth = _side(face.box) / max(_side(last.box), 1.0)
+        growth = longer_side(face.box) / max(longer_side(last.box), 1.0)
         if not 1 / _MAX_GROWTH < growth < _MAX_GROWTH and track.misfits < _MISFITS:
             # Half a face behind a hand is found at any size. Another look soon.
             track.misfits += 1
@@ -253,11 +254,7 @@ def _overlap(one: np.ndarray, other: np.ndarray) -> float:
 def _deviation(expected: Place, face: DetectedFace) -> float:
     """Mean distance between expected and detected points, as a share of the face's side."""
     distance = float(np.linalg.norm(expected.points - face.points, axis=1).mean())
-    return distance / max(_side(face.box), 1.0)
-
-
-def _side(box: np.ndarray) -> float:
-    return float(max(box[2] - box[0], box[3] - box[1]))
+    return distance / max(longer_side(face.box), 1.0)
 
 
 def _inside(points: np.ndarray, shape: tuple[int, ...]) -> bool:
