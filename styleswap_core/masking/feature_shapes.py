@@ -1,10 +1,9 @@
 """Shapes of brows, eyes, nose and mouth in aligned crops, from dense landmarks or from five points."""
 
-import cv2
 import numpy as np
 
 from .head import FIVE, HeadFit, fit_head
-from .outlines import filled_hull, mouth_outline
+from .outlines import filled_hull, filled_polygon, mouth_outline
 
 FEATURES = ("brows", "eyes", "nose", "mouth")
 """Features of a face that have a shape."""
@@ -74,7 +73,7 @@ def feature_mask(points: np.ndarray, landmarks: np.ndarray | None, feature: str,
     if feature == "nose":
         return filled_hull(_NOSE @ head.linear.T + (points[2] - head.linear @ _NOSE_TIP), size)
     sides = [_paired(feature, head, points, side) for side in (0, 1)]
-    return np.maximum.reduce([_polygon(side, size) for side in sides])
+    return np.maximum.reduce([filled_polygon(side, size) for side in sides])
 
 
 def _paired(feature: str, head: HeadFit, points: np.ndarray, side: int) -> np.ndarray:
@@ -94,10 +93,3 @@ def _widened(outline: np.ndarray, reach: float) -> np.ndarray:
     angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     circle = reach * np.stack([np.cos(angle), np.sin(angle)], 1)
     return (outline[:, None] + circle).reshape(-1, 2)
-
-
-def _polygon(outline: np.ndarray, size: int) -> np.ndarray:
-    """A polygon (N, 2), which need not be convex, as a (size, size) uint8 mask."""
-    mask = np.zeros((size, size), dtype=np.uint8)
-    cv2.fillPoly(mask, [np.int32(np.rint((outline - 0.5) * 16))], 255, cv2.LINE_AA, 4)
-    return mask

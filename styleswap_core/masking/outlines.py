@@ -191,3 +191,10 @@ def filled_hull(points: np.ndarray, size: int) -> np.ndarray:
     hull = cv2.convexHull(np.float32(points) - 0.5)
     cv2.fillConvexPoly(mask, np.int32(np.rint(hull * (1 << _SHIFT))), 255, cv2.LINE_AA, _SHIFT)
     return mask
+
+
+def filled_polygon(outline: np.ndarray, size: int) -> np.ndarray:
+    """`filled_hull` for a polygon (N, 2) that need not be convex."""
+    mask = np.zeros((size, size), dtype=np.uint8)
+    cv2.fillPoly(mask, [np.int32(np.rint((outline - 0.5) * (1 << _SHIFT)))], 255, cv2.LINE_AA, _SHIFT)
+    return mask
