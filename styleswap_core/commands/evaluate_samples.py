@@ -22,7 +22,8 @@ from ..metrics.figure_tables import format_figure
 from ..metrics.frechet import PIXEL_RANGES, FeatureNetwork
 from ..metrics.pair_files import read_pairs
 from ..metrics.result_videos import videos_in
-from ..metrics.samples import Evaluators, SampleEvaluation
+from ..metrics.samples import SampleEvaluation
+from ..metrics.source_gallery import Evaluators
 from ..metrics.suite_pairs import PairSuite, evaluate_pairs
 from ..metrics.suite_videos import VideoSuite, evaluate_videos, pairs_of_results, pairs_of_rows
 from ..swappers.network import SwappingNetwork

@@ -16,7 +16,8 @@ from ..errors import StyleSwapError, printable
 from ..io.images import load_image
 from ..io.read_ahead import read_ahead
 from .pair_files import PairRow
-from .samples import Evaluators, Gallery, Pictures, Sample, SampleEvaluation, evaluate_samples
+from .samples import Pictures, Sample, SampleEvaluation, evaluate_samples
+from .source_gallery import Evaluators, Gallery
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,8 @@ from ..errors import StyleSwapError
 from ..io.read_ahead import read_ahead
 from .pair_files import PairRow
 from .result_videos import read_frames, sample_frames
-from .samples import Evaluators, Gallery, Pictures, Sample, SampleEvaluation, evaluate_samples
+from .samples import Pictures, Sample, SampleEvaluation, evaluate_samples
+from .source_gallery import Evaluators, Gallery
 from .suite_pairs import warn
 
 
