@@ -68,6 +68,10 @@ def _received(given: Any, value: Any) -> Any:
                 f" {_TENSORS[kind]}"
             )
         return image_of(value) if kind == "IMAGE" else mask_of(value)
+    if "VIDEO" in kind.split(",") and not isinstance(value, torch.Tensor) and not hasattr(value, "get_components"):
+        raise StyleSwapError(
+            f"expected a video on {given.id}, got a value of type {type(value).__name__}; connect Load Video"
+        )
     classes, source = _OWN.get(kind, ((), ""))
     if classes and type(value).__name__ not in classes:
         raise StyleSwapError(f"expected {given.id} from {source}, got a value of type {type(value).__name__}")

@@ -1,7 +1,6 @@
 """Segments: consecutive encoded frames in a file of their own, which are joined to a video at the end.
 
-Each segment is encoded independently of the others, so that work can go on after an interruption, or be shared. The
-container is NUT, which stores times in any time base.
+Each segment is encoded independently of the others, so that work can go on after an interruption, or be shared.
 """
 
 import json
@@ -95,7 +94,7 @@ class SegmentWriter:
         self._unfinished = path.with_name(f"unfinished-{uuid4().hex}{SUFFIX}")
         self._times: list[int] = []
         self._encoded: list[int] = []
-        self._container: OutputContainer = av.open(str(self._unfinished), "w", format="nut")
+        self._container: OutputContainer = av.open(str(self._unfinished), "w", format=_container_of(plan.encoder))
         try:
             self._stream = cast("VideoStream", self._container.add_stream(plan.encoder, rate=plan.rate))
             plan.configure(self._stream.codec_context)
@@ -182,7 +181,7 @@ def read_segment(path: Path) -> "Iterator[tuple[VideoStream, Iterator[Packet[Vid
     """The stream of a segment, and its packets in the order of decoding."""
     import av
 
-    with av.open(str(path), "r", format="nut") as container:
+    with av.open(str(path), "r") as container:
         stream = container.streams.video[0]
         yield stream, (packet for packet in container.demux(stream) if packet.size)
 
@@ -191,8 +190,13 @@ def decode_segment(path: Path) -> "Iterator[VideoFrame]":
     """The frames of a segment, in order."""
     import av
 
-    with av.open(str(path), "r", format="nut") as container:
+    with av.open(str(path), "r") as container:
         yield from container.decode(container.streams.video[0])
+
+
+def _container_of(encoder: str) -> str:
+    """Container of the segments of an encoder: NUT, which stores times in any time base, but no ProRes."""
+    return "mov" if encoder.startswith("prores") else "nut"
 
 
 def _record(path: Path) -> Path:

@@ -48,6 +48,23 @@ def test_sound_ends_with_the_pictures(write, channels, written):
     assert np.abs(samples[:, 4000:12000]).max() == pytest.approx(0.5, abs=0.05)
 
 
+def test_sound_of_a_rate_that_the_encoder_lacks_is_converted(write):
+    tone = torch.sin(torch.arange(20000) * (2 * np.pi * 440 / 10000)).expand(1, 1, -1).clone() * 0.5
+    tone[..., 100:110] = float("nan")
+    path = write(_noise(8, 32, 32), Fraction(8), {"waveform": tone, "sample_rate": 10000})
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        samples = np.concatenate([frame.to_ndarray() for frame in container.decode(stream)], axis=1)
+    assert samples.shape[1] == pytest.approx(stream.rate, abs=3000), "one second"
+    assert np.abs(samples[:, 4000:12000]).max() == pytest.approx(0.5, abs=0.05)
+
+
+def test_sound_without_samples_is_silence(write):
+    path = write(_noise(3, 32, 32), Fraction(8), {"waveform": torch.zeros(1, 2, 0), "sample_rate": 44100})
+    with av.open(str(path)) as container:
+        assert not container.streams.audio and len(list(container.decode(video=0))) == 3
+
+
 def test_a_core_reads_it_as_rgb(write, pack):
     info = pack("styleswap_core.media.video_source").read_info(write(_noise(3, 36, 64), Fraction(25)))
     assert (info.codec, info.layout.pixel_format, info.rate) == ("ffv1", "gbrp", 25)

@@ -94,6 +94,18 @@ def test_without_loss_all_samples_outside_of_the_face_are_those_of_the_source(
             assert not (wide & ~near).any()
 
 
+@pytest.mark.parametrize("suffix", [".mov", ".mkv"])
+def test_prores(swap, tmp_path, suffix):
+    """Segments of ProRes are no NUT files, which cannot hold it; they are joined with all times."""
+    times = [0, 3, 4, 9, 20, 21, 22, 40]
+    source = write_clip(tmp_path / "source.mkv", len(times), times=times, time_base=Fraction(1, 50))
+    report = swap(source, tmp_path / f"out{suffix}", encoding=EncodingOptions("prores"))
+    assert report.counts.frames == report.counts.swapped_frames == len(times)
+    with av.open(str(tmp_path / f"out{suffix}")) as container:
+        assert container.streams.video[0].codec_context.name == "prores"
+    assert [round(float(time) * 50) for time in planes_of(tmp_path / f"out{suffix}")[1]] == times
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
 def test_variable_frame_rates_and_sound(swap, tmp_path, suffix):
     """Every frame keeps its own time, and the packets of the sound are those of the source."""
