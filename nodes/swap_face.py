@@ -83,7 +83,7 @@ class SwapFace(io.ComfyNode):
             outputs=[
                 *image_outputs(),
                 io.Image.Output(
-                    "crops", display_name="crops", tooltip="The swapped aligned crops as rendered by the model."
+                    "crops", display_name="crops", tooltip="The swapped aligned crops, as rendered by the model."
                 ),
                 *text_outputs(),
                 Faces.Output(

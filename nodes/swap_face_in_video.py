@@ -62,8 +62,9 @@ class SwapVideo(io.ComfyNode):
                         "on_missing",
                         options=[ERROR, PASS],
                         default=ERROR,
-                        tooltip="If no chosen face is found in the whole video: error stops the run, pass through"
-                        " returns the video without a swap. Single frames without a face always pass through.",
+                        tooltip="What to do if no chosen face is found in the whole video: error stops the run, pass "
+                        "through returns the video without a swap. Single frames without a face always pass "
+                        "through.",
                     )
                 ),
                 batch_input(),

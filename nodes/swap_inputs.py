@@ -104,7 +104,8 @@ def on_missing_input() -> io.Input:
         "on_missing",
         options=[PASS, ERROR],
         default=PASS,
-        tooltip="If a chosen face is missing from a frame: pass through continues and reports it, error stops the run.",
+        tooltip="What to do if a chosen face is missing from a frame: pass through continues and reports it, error "
+        "stops the run.",
     )
 
 
@@ -208,8 +209,8 @@ def only_in_inputs(only_in: io.Input) -> list[io.Input]:
         Segs.Input(
             "segs",
             optional=True,
-            tooltip="The same with segments (SEGS) in place of a mask, such as those of Impact Pack's detectors; they"
-            " apply to all frames. With only_in, a face has to lie in both.",
+            tooltip="Like only_in, with segments (SEGS) instead of a mask, for example from Impact Pack's detectors; "
+            "they apply to all frames. If both are connected, a face has to be inside both.",
         ),
     ]
 
