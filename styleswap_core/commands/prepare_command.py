@@ -243,7 +243,8 @@ def run(args: argparse.Namespace) -> int:
     summary = prepare(args.source, args.out, settings, args.workers, args.download, teacher, args.device)
     manifest = summary.manifest
     for line in warnings(manifest):
-        print_note(line)
+        # Sentences of the report, in the form of notes.
+        print_note(line[0].lower() + line[1:].rstrip("."))
     if args.json:
         print(json.dumps({"folder": str(summary.folder), **manifest}, indent=1))
     else:

@@ -144,7 +144,8 @@ def test_an_empty_folder(tmp_path, capsys):
     (tmp_path / "in").mkdir()
     assert main(["prepare", str(tmp_path / "in"), str(tmp_path / "set"), "--workers", "1"]) == 2
     captured = capsys.readouterr()
-    assert "0 pictures of 0 people" in captured.out and "No picture is left" in captured.err
+    assert "0 pictures of 0 people" in captured.out
+    assert "note: no picture is left; the report gives the reasons\n" in captured.err
     with pytest.raises(StyleSwapError, match="contains no pictures"):
         PreparedSet.open(tmp_path / "set")
 
