@@ -4,24 +4,23 @@ A node whose file another node names does not know the name before it runs. The 
 would change whenever *Save Identity* writes one, and everything after it would run again for nothing.
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from ..styleswap_core.errors import StyleSwapError
+from ..styleswap_core.io.files import file_state as existing_file_state
 
 _states: dict[Path, str] = {}
 _changes: Counter[Path] = Counter()
 
 
 def file_state(path: Path) -> str:
-    """Path, size and modification time of a file, which change when the file does."""
+    """State of a file that may be missing, see `io.files.file_state`."""
     try:
-        stat = os.stat(path)
+        return existing_file_state(path)
     except OSError:
         return f"{path}:missing"
-    return f"{path}:{stat.st_size}:{stat.st_mtime_ns}"
 
 
 def loaded_state(path: Path) -> str:
