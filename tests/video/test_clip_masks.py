@@ -14,6 +14,7 @@ from styleswap_core.errors import StyleSwapError
 from styleswap_core.io.images import from_uint8, to_uint8
 from styleswap_core.io.sheets import mask_picture
 from styleswap_core.media.encoders import EncodingOptions
+from styleswap_core.video.clip_mask_files import read_mask_file
 from styleswap_core.video.clip_plan import ClipOptions
 from styleswap_core.video.swap_video import swap_video
 
@@ -153,6 +154,14 @@ def test_masks_from_files(tmp_path, source):
             assert changed.any() and not changed[mask == 1].any()
             # The painted face reaches up to the mask.
             assert changed[:, : round(64 - mask[0].sum())][:, -2:].any()
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".jp2", ".PNG"])
+def test_pictures_of_all_kinds_are_masks_for_all_frames(tmp_path, suffix):
+    kind = {".jfif": "JPEG", ".jp2": "JPEG2000", ".PNG": "PNG"}[suffix]
+    Image.new("L", (32, 24), 255).save(tmp_path / f"mask{suffix}", format=kind)
+    mask = read_mask_file(tmp_path / f"mask{suffix}")
+    assert isinstance(mask, torch.Tensor) and mask.shape == (24, 32) and mask.min() > 0.99
 
 
 def stop_after(number):
