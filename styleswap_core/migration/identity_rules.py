@@ -24,7 +24,7 @@ _PER_BLEND = 4
 def _plan_load(mover: Mover, node: NodeId) -> Reading:
     reading = mover.read(node)
     if reading.values.get("face_model") == "none":
-        raise Stays("no face model is chosen in it")
+        raise Stays("no face model is chosen in it; choose one, or remove it")
     if mover.graph.uses(Output(node, 1)):
         raise Stays("its output FACE_MODEL_NAME is in use, which Load Identity does not have")
     return reading
