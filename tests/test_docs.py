@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import styleswap_core
 from styleswap_core import cli
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,6 +96,14 @@ def test_example_of_the_readme_runs(examples, run_code):
     (code,) = _code_blocks(ROOT / "README.md", "python")
     run_code(code, examples)
     assert (examples / "swapped.png").is_file()
+
+
+def test_the_api_reference_has_all_public_names():
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs/api").glob("*.md"))
+    documented = set(re.findall(r"^::: (\S+)", pages, re.MULTILINE))
+    places = {name: f"styleswap_core{module}" for name, module in styleswap_core._PUBLIC.items()}
+    missing = [name for name, place in places.items() if not documented & {place, f"{place}.{name}"}]
+    assert not missing
 
 
 def test_a_run_in_one_version_of_comfyui_keeps_the_rows_of_the_others(monkeypatch):
