@@ -25,10 +25,10 @@ def check_storable(identity: Identity, file_format: str = STYLESWAP, portrait: b
     """
     if file_format not in FILE_FORMATS:
         raise StyleSwapError(f"expected a file format out of {', '.join(FILE_FORMATS)}, got {file_format!r}")
-    if file_format == REACTOR:
-        check_face_model(identity)
     if portrait and file_format == REACTOR:
         raise StyleSwapError(f"a {REACTOR} has no portrait; turn portrait off, or choose the format {STYLESWAP}")
+    if file_format == REACTOR:
+        check_face_model(identity)
     if portrait and identity.portrait is None:
         raise StyleSwapError(
             "this identity has no portrait to save; turn portrait off, or extract the identity from pictures, which"

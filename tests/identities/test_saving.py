@@ -28,6 +28,7 @@ def test_the_file_holds_a_portrait_only_on_request(tmp_path):
     [
         (identity(), "StyleSwap identity", True, "no portrait to save"),
         (identity(portrait=PORTRAIT), REACTOR, True, "a ReActor face model has no portrait"),
+        (identity(recognizer="other"), REACTOR, True, "a ReActor face model has no portrait"),
         (identity(recognizer="other"), REACTOR, False, "needs an embedding of w600k_r50"),
         (identity(), "pickle", False, "expected a file format out of StyleSwap identity, ReActor face model"),
     ],
