@@ -17,7 +17,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from . import __version__
 from .commands.console import EXIT_BAD_INPUT, EXIT_INTERRUPTED, print_error
@@ -92,6 +92,13 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise StyleSwapError instead of printing the usage and exiting."""
         raise StyleSwapError(f"{message}; see {self.prog} --help")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Refuse unknown arguments in the subcommand that they were given to, whose help lists the known ones."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
 
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:

@@ -123,3 +123,16 @@ def test_shared_options_have_one_meaning(parsers):
             if option not in DIFFERENT_MEANINGS:
                 meanings.setdefault(option, {}).setdefault(f"{action.metavar}: {action.help}", name)
     assert {option: texts for option, texts in meanings.items() if len(texts) > 1} == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "form"),
+    [
+        ("paste --target a.png --crops crops --out b.png --mask-edge 1", "paste"),
+        ("identity extract a.png --out a.safetensors --mask-edge 1", "identity extract"),
+    ],
+)
+def test_an_unknown_option_names_the_help_that_lists_the_known_ones(capsys, words, form):
+    assert cli.main(words.split()) == 2
+    message = f"styleswap: error: unrecognized arguments: --mask-edge 1; see styleswap {form} --help\n"
+    assert capsys.readouterr().err == message
