@@ -120,10 +120,14 @@ def run(args: argparse.Namespace) -> int:
     shapes = _Shapes(args.size, args.template, load_masks(args))
     analyzer = load_analysis(args.pack, args.download, args.detection_size, args.detection_threshold)
     choice = choice_of(args, analyzer)
-    results, failed, rows = _cut_all(plan, args, analyzer, choice, shapes)
-    if rows:
-        args.out.mkdir(parents=True, exist_ok=True)
-        write_places(places, rows)
+    rows: list[PicturePlaces] = []
+    try:
+        results, failed = _cut_all(plan, args, analyzer, choice, shapes, rows)
+    finally:
+        # After an interruption, too, so that the crops that were written can be pasted.
+        if rows:
+            args.out.mkdir(parents=True, exist_ok=True)
+            write_places(places, rows)
     if args.json:
         print(json.dumps({"places": str(places), "results": results, "failed": failed}, indent=1))
     else:
@@ -181,13 +185,13 @@ def _cut_all(
     analyzer: "FaceAnalyzer",
     choice: "FaceChoice",
     shapes: _Shapes,
-) -> "tuple[list[dict[str, Any]], list[dict[str, str]], list[PicturePlaces]]":
-    """Reports on the pictures, target and error of those that failed, and the places of the crops."""
+    rows: "list[PicturePlaces]",
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """Reports on the pictures, and target and error of those that failed; adds the places of the crops to `rows`."""
     from tqdm import tqdm
 
     results: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
-    rows: list[PicturePlaces] = []
     for one in tqdm(plan, desc="align", unit="picture", disable=len(plan) <= 1):
         try:
             result, row = _cut_file(one, args.out, args.mask_out, analyzer, choice, shapes)
@@ -200,7 +204,7 @@ def _cut_all(
             continue
         results.append(result)
         rows.append(row)
-    return results, failed, rows
+    return results, failed
 
 
 def _cut_file(

@@ -12,6 +12,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 import styleswap_core as styleswap
 from styleswap_core.cli import main
+from styleswap_core.commands import align_command
 from styleswap_core.commands.align_command import CROP_SIZES, CROP_TEMPLATES
 from styleswap_core.compositing.placed_faces import MAX_SIZE, MIN_SIZE
 from styleswap_core.compositing.places_file import read_places
@@ -212,6 +213,21 @@ def test_folders_of_pictures(folders, capsys):
     shutil.copy("in/day 2/b.jpg", "b.png")
     assert paste(target="b.png") == 0
     assert np.abs(load_image("out.png").astype(int) - load_image("b.png")).max() > 50
+
+
+def test_crops_written_before_an_interruption_can_be_pasted(cut, monkeypatch):
+    for name in ("b", "c"):
+        shutil.copy("group.png", f"{name}.png")
+    whole = align_command._cut_file
+
+    def interrupted(one, *others):
+        if one.target.name == "c.png":
+            raise KeyboardInterrupt
+        return whole(one, *others)
+
+    monkeypatch.setattr(align_command, "_cut_file", interrupted)
+    assert main(["align", "--target", "b.png", "c.png", "--out", "two", "--size", str(SIZE)]) == 130
+    assert [row.picture for row in read_places("two.json")] == ["b.png"]
 
 
 def test_only_one_file_is_the_crop_of_a_face(cut, error_of):
