@@ -13,14 +13,15 @@ from .arguments import (
     add_device_argument,
     add_json_argument,
     add_pack_arguments,
-    add_recursive_argument,
+    add_target_arguments,
     whole_number,
 )
 from .choice_arguments import add_choice_arguments, choice_of
-from .console import EXIT_BAD_INPUT, print_lines, print_note
+from .console import print_lines, print_note
 from .crop_files import add_places_argument, check_vacant, places_file
 from .mask_arguments import add_outline_arguments, load_masks
 from .picture_files import check_results, pictures_in, place
+from .picture_run import exit_code, run_pictures
 
 if TYPE_CHECKING:
     from ..compositing.places_file import PicturePlaces
@@ -63,15 +64,7 @@ class _Shapes(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `styleswap align`."""
-    parser.add_argument(
-        "--target",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="FILE",
-        help="pictures to cut faces from, or folders of pictures, such as the frames of a video",
-    )
-    add_recursive_argument(parser)
+    add_target_arguments(parser, "pictures to cut faces from, or folders of pictures, such as the frames of a video")
     parser.add_argument(
         "--out",
         type=Path,
@@ -121,8 +114,14 @@ def run(args: argparse.Namespace) -> int:
     analyzer = load_analysis(args.pack, args.download, args.detection_size, args.detection_threshold)
     choice = choice_of(args, analyzer)
     rows: list[PicturePlaces] = []
+
+    def cut(one: _CropPlan) -> dict[str, Any]:
+        report, row = _cut_file(one, args.out, args.mask_out, analyzer, choice, shapes)
+        rows.append(row)
+        return report
+
     try:
-        results, failed = _cut_all(plan, args, analyzer, choice, shapes, rows)
+        results, failed = run_pictures(plan, "align", cut)
     finally:
         # After an interruption, too, so that the crops that were written can be pasted.
         if rows:
@@ -132,9 +131,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({"places": str(places), "results": results, "failed": failed}, indent=1))
     else:
         print_lines(*(line for result in results for line in _lines(result)), f"places: {places}")
-    for failure in failed:
-        print_note(failure["error"])
-    return EXIT_BAD_INPUT if failed else 0
+    return exit_code(failed)
 
 
 def _plan(args: argparse.Namespace, places: Path) -> list[_CropPlan]:
@@ -177,34 +174,6 @@ def _check_places(places: Path) -> None:
             raise StyleSwapError(
                 f"{places} exists and does not contain places of crops; name another file with --places"
             )
-
-
-def _cut_all(
-    plan: Sequence[_CropPlan],
-    args: argparse.Namespace,
-    analyzer: "FaceAnalyzer",
-    choice: "FaceChoice",
-    shapes: _Shapes,
-    rows: "list[PicturePlaces]",
-) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """Reports on the pictures, and target and error of those that failed; adds the places of the crops to `rows`."""
-    from tqdm import tqdm
-
-    results: list[dict[str, Any]] = []
-    failed: list[dict[str, str]] = []
-    for one in tqdm(plan, desc="align", unit="picture", disable=len(plan) <= 1):
-        try:
-            result, row = _cut_file(one, args.out, args.mask_out, analyzer, choice, shapes)
-        except (StyleSwapError, OSError) as error:
-            text = " ".join(str(error).split())
-            text = text if str(one.target) in text else f"{one.target}: {text}"
-            if len(plan) == 1:
-                raise StyleSwapError(text) from error
-            failed.append({"target": str(one.target), "error": text})
-            continue
-        results.append(result)
-        rows.append(row)
-    return results, failed
 
 
 def _cut_file(

@@ -106,13 +106,32 @@ def add_json_argument(options: Options) -> None:
     options.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
-def add_recursive_argument(options: Options) -> None:
-    """Declare --recursive."""
+def add_target_arguments(options: Options, description: str) -> None:
+    """Declare --target, with a help text, and --recursive."""
+    options.add_argument("--target", type=Path, nargs="+", required=True, metavar="FILE", help=description)
     options.add_argument(
         "--recursive",
         action="store_true",
         help="also enter the subfolders of targets; results keep their places in them",
     )
+
+
+def add_result_arguments(options: Options, kind: str, mask: str) -> None:
+    """Declare --out and --mask-out.
+
+    Args:
+        options: The parser or group.
+        kind: What a result is, such as "picture".
+        mask: Help text of --mask-out.
+    """
+    options.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help=f"{kind} to write; for several targets a folder, in which results keep their names",
+    )
+    options.add_argument("--mask-out", type=Path, metavar="FILE", help=mask)
 
 
 def add_order_argument(options: Options) -> None:

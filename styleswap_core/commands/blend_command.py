@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StyleSwapError
 from ..io.file_kinds import PICTURE_SUFFIXES
-from .arguments import add_json_argument, add_recursive_argument
+from .arguments import add_json_argument, add_result_arguments, add_target_arguments
 from .blend_arguments import add_blend_arguments, blend_options
-from .console import EXIT_BAD_INPUT, print_lines, print_note
+from .console import print_lines, print_note
 from .credential_arguments import add_credential_arguments, signer_of
 from .picture_files import SwapFiles, files_in, pictures_in, place, plan_files
+from .picture_run import exit_code, run_pictures
 
 if TYPE_CHECKING:
     import torch
@@ -26,10 +27,7 @@ _MASK_ENDINGS = ("_mask", "")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `styleswap blend`."""
-    parser.add_argument(
-        "--target", type=Path, nargs="+", required=True, metavar="FILE", help="pictures before the swap, or folders"
-    )
-    add_recursive_argument(parser)
+    add_target_arguments(parser, "pictures before the swap, or folders")
     parser.add_argument(
         "--swapped",
         type=Path,
@@ -46,18 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="gray picture, white where the swapped picture shows, scaled to the target; for several targets a folder "
         "of pictures with the same names, such as that of `swap --mask-out`, or one picture for all",
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="picture to write; for several targets a folder, in which results keep their names",
-    )
-    parser.add_argument(
-        "--mask-out",
-        type=Path,
-        metavar="FILE",
-        help="also write the mask after --grow, --feather and --keep, as a gray picture; for several targets a folder",
+    add_result_arguments(
+        parser,
+        "picture",
+        "also write the mask after --grow, --feather and --keep, as a gray picture; for several targets a folder",
     )
     add_blend_arguments(parser.add_argument_group("blending, like the node Blend With Mask"), videos=False)
     add_credential_arguments(parser.add_argument_group("Content Credentials"), swap=False)
@@ -68,31 +58,21 @@ def run(args: argparse.Namespace) -> int:
     """Blend the pictures; returns 0, or 2 if any of several pictures failed."""
     plan = _plan(args)
     signer = signer_of(args, [files.out for files in plan])
-    from tqdm import tqdm
-
     from ..io.images import load_mask
 
     options, keep = blend_options(args), None if args.keep is None else load_mask(args.keep)
-    results: list[dict[str, Any]] = []
-    failed: list[dict[str, str]] = []
-    for files in tqdm(plan, desc="blend", unit="picture", disable=len(plan) <= 1):
-        try:
-            swapped = _counterpart(args.swapped, files.target, args.target, ("",), "a swapped picture")
-            mask = _counterpart(args.mask, files.target, args.target, _MASK_ENDINGS, "a mask")
-            results.append(_blend_file(files, swapped, mask, options, keep, signer))
-        except (StyleSwapError, OSError) as error:
-            text = " ".join(str(error).split())
-            text = text if str(files.target) in text else f"{files.target}: {text}"
-            if len(plan) == 1:
-                raise StyleSwapError(text) from error
-            failed.append({"target": str(files.target), "error": text})
+
+    def blend(files: SwapFiles) -> dict[str, Any]:
+        swapped = _counterpart(args.swapped, files.target, args.target, ("",), "a swapped picture")
+        mask = _counterpart(args.mask, files.target, args.target, _MASK_ENDINGS, "a mask")
+        return _blend_file(files, swapped, mask, options, keep, signer)
+
+    results, failed = run_pictures(plan, "blend", blend)
     if args.json:
         print(json.dumps({"results": results, "failed": failed}, indent=1))
     else:
         print_lines(*map(_line, results))
-    for failure in failed:
-        print_note(failure["error"])
-    return EXIT_BAD_INPUT if failed else 0
+    return exit_code(failed)
 
 
 def _plan(args: argparse.Namespace) -> list[SwapFiles]:

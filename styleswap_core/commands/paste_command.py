@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import StyleSwapError, counted
-from .arguments import add_json_argument, add_recursive_argument
+from .arguments import add_json_argument, add_result_arguments, add_target_arguments
 from .blend_arguments import add_blend_arguments, blend_options
-from .console import EXIT_BAD_INPUT, print_lines, print_note
+from .console import print_lines, print_note
 from .credential_arguments import add_credential_arguments, signer_of
 from .crop_files import CropFolder, add_places_argument, places_file
 from .picture_files import SwapFiles, files_in, pictures_in, plan_files
+from .picture_run import exit_code, run_pictures
 
 if TYPE_CHECKING:
     from .file_paster import FilePaster, PasteReport
@@ -20,15 +21,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `styleswap paste`."""
-    parser.add_argument(
-        "--target",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="FILE",
-        help="the pictures that the crops were cut from, or swaps of them, or folders of pictures",
-    )
-    add_recursive_argument(parser)
+    add_target_arguments(parser, "the pictures that the crops were cut from, or swaps of them, or folders of pictures")
     parser.add_argument(
         "--crops",
         type=Path,
@@ -38,18 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "which a program may append something, as in NAME_face0_4x.webp",
     )
     add_places_argument(parser)
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="picture to write; for several targets a folder, in which results keep their names",
-    )
-    parser.add_argument(
-        "--mask-out",
-        type=Path,
-        metavar="FILE",
-        help="also write how much of each pixel was replaced, as a gray picture; for several targets a folder",
+    add_result_arguments(
+        parser,
+        "picture",
+        "also write how much of each pixel was replaced, as a gray picture; for several targets a folder",
     )
     group = parser.add_argument_group("blending, like the node Paste Faces")
     add_blend_arguments(group, videos=False)
@@ -87,9 +72,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({"results": results, "failed": failed}, indent=1))
     else:
         print_lines(*map(_line, results))
-    for failure in failed:
-        print_note(failure["error"])
-    return EXIT_BAD_INPUT if failed else 0
+    return exit_code(failed)
 
 
 def _plan(args: argparse.Namespace, places: Path) -> list[SwapFiles]:
@@ -113,23 +96,13 @@ def _paste_all(
     paster: "FilePaster", plan: Sequence[SwapFiles], roots: Sequence[Path]
 ) -> "tuple[list[PasteReport], list[dict[str, str]]]":
     """Reports on the pictures, and target and error of those that failed."""
-    from tqdm import tqdm
+    # A single picture may have another name than before.
+    alone = len(plan) == len(paster.rows) == 1
 
-    results: list[PasteReport] = []
-    failed: list[dict[str, str]] = []
-    for files in tqdm(plan, desc="paste", unit="picture", disable=len(plan) <= 1):
-        try:
-            # A single picture may have another name than before.
-            alone = len(plan) == len(paster.rows) == 1
-            row = paster.rows[0] if alone else paster.row_of(files.target, roots)
-            results.append(paster.paste_file(files, row))
-        except (StyleSwapError, OSError) as error:
-            text = " ".join(str(error).split())
-            text = text if str(files.target) in text else f"{files.target}: {text}"
-            if len(plan) == 1:
-                raise StyleSwapError(text) from error
-            failed.append({"target": str(files.target), "error": text})
-    return results, failed
+    def paste(files: SwapFiles) -> "PasteReport":
+        return paster.paste_file(files, paster.rows[0] if alone else paster.row_of(files.target, roots))
+
+    return run_pictures(plan, "paste", paste)
 
 
 def _print_notes(results: "Sequence[PasteReport]") -> None:

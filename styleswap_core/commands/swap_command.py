@@ -15,8 +15,9 @@ from ..swappers.swap_ranges import MAX_FACTOR, MAX_STRENGTH
 from .arguments import (
     Options,
     add_json_argument,
-    add_recursive_argument,
+    add_result_arguments,
     add_swapper_arguments,
+    add_target_arguments,
     number,
     resolution,
     whole_number,
@@ -44,27 +45,11 @@ _MIN_PICTURES_TO_BAKE = 4
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `styleswap swap`."""
     add_source_arguments(parser)
-    parser.add_argument(
-        "--target",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="FILE",
-        help="pictures and videos, or folders of them, in which faces are swapped",
-    )
-    add_recursive_argument(parser)
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="picture or video to write; for several targets a folder, in which results keep their names",
-    )
-    parser.add_argument(
-        "--mask-out",
-        type=Path,
-        metavar="FILE",
-        help="also write the mask of the swapped region: of pictures a gray picture, of a video a gray video (without "
+    add_target_arguments(parser, "pictures and videos, or folders of them, in which faces are swapped")
+    add_result_arguments(
+        parser,
+        "picture or video",
+        "also write the mask of the swapped region: of pictures a gray picture, of a video a gray video (without "
         "loss in .mkv) or, without a suffix, a folder of pictures; for several targets a folder",
     )
     _add_choice_arguments(parser.add_argument_group("choice of faces, like the node Swap Face"))
