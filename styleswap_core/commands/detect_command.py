@@ -14,8 +14,9 @@ from .arguments import (
     add_person_arguments,
     add_reference_argument,
 )
-from .console import EXIT_BAD_INPUT, print_lines, print_note
+from .console import print_lines, print_note
 from .picture_files import SwapFiles, pictures_in, plan_files
+from .picture_run import exit_code
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,9 +74,7 @@ def run(args: argparse.Namespace) -> int:
             print_lines(*_lines(files.target, rows, problem))
     if args.json:
         print(json.dumps({"results": results, "failed": failed}, indent=1))
-    for failure in failed:
-        print_note(failure["error"])
-    return EXIT_BAD_INPUT if failed else 0
+    return exit_code(failed)
 
 
 def _detect(

@@ -18,9 +18,10 @@ from .arguments import (
     number,
 )
 from .choice_arguments import add_choice_arguments, choice_of
-from .console import EXIT_BAD_INPUT, print_lines, print_note
+from .console import print_lines, print_note
 from .mask_arguments import add_occlusion_argument, named_masks, regions
 from .picture_files import SwapFiles, check_results, plan_files
+from .picture_run import exit_code
 
 if TYPE_CHECKING:
     from ..faces.choice import FaceChoice
@@ -108,9 +109,7 @@ def run(args: argparse.Namespace) -> int:
             print_lines(*_lines(results[-1]))
     if args.json:
         print(json.dumps({"results": results, "failed": failed}, indent=1))
-    for failure in failed:
-        print_note(failure["error"])
-    return EXIT_BAD_INPUT if failed else 0
+    return exit_code(failed)
 
 
 def _plan(args: argparse.Namespace) -> list[SwapFiles]:

@@ -20,7 +20,7 @@ class Planned(Protocol):
 Plan = TypeVar("Plan", bound=Planned)
 Report = TypeVar("Report")
 Failure = dict[str, str]
-"""Target and error of a picture that failed."""
+"""The picture that failed, and under "error" why."""
 
 
 def run_pictures(
@@ -53,7 +53,7 @@ def run_pictures(
 
 
 def exit_code(failed: Sequence[Failure]) -> int:
-    """Exit code after `run_pictures`; prints what failed."""
+    """Exit code of a command for several pictures; prints what failed."""
     for failure in failed:
         print_note(failure["error"])
     return EXIT_BAD_INPUT if failed else 0
